@@ -1,0 +1,230 @@
+"""What nnx needs to know about an array library: one `Backend` object each.
+
+Everything a backend can do differently is here: import its namespace, say why it cannot be used, move arrays
+from and to the host. Computing code never asks for a backend; it takes its namespace from its arguments.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import functools
+import importlib
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+Array = Any  # an array of any library that follows the Python Array API standard
+Namespace = Any  # that library's module of functions
+
+FLOAT_DTYPES = ("float16", "float32", "float64")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Kernel:
+    """A backend's own form of a generic function: see `nnx.kernels`."""
+
+    function: Callable[..., Any]
+    accepts: Callable[..., bool] | None
+    deterministic: bool
+
+
+class Backend:
+    """An array library as nnx uses it. A new backend subclasses this and calls `register_backend`.
+
+    Class attributes
+    ----------------
+    name : the name that users write, as in ``nnx.backend("cupy")``.
+    module : the top-level module that the library's array type comes from.
+    install : what to install when that module is missing.
+    """
+
+    name: str
+    module: str
+    install: str
+
+    def __init__(self) -> None:
+        self.kernels: dict[str, Kernel] = {}
+
+    def __repr__(self) -> str:
+        return f"<nnx backend {self.name!r}>"
+
+    @functools.cached_property
+    def xp(self) -> Namespace:
+        """The Array API namespace. Imports the library."""
+        return self.load()
+
+    def load(self) -> Namespace:
+        """Import the library and return its Array API namespace."""
+        raise NotImplementedError
+
+    def problem(self) -> str | None:
+        """Why the backend cannot be used on this machine, with what to do about it; None if it can."""
+        try:
+            importlib.import_module(self.module)
+        except Exception as error:  # also a shared library that is missing, or two versions that do not go together
+            if isinstance(error, ModuleNotFoundError) and error.name == self.module:
+                return f"{self.module} is not installed ({error}); install it with: {self.install}"
+            return (
+                f"{self.module} is installed but cannot be imported ({type(error).__name__}: {error}); "
+                f"repair it with: {self.install}"
+            )
+        return None
+
+    def version(self) -> str:
+        return str(getattr(importlib.import_module(self.module), "__version__", "unknown"))
+
+    def devices(self) -> list[str]:
+        """The devices that `device=` accepts, the default first."""
+        return ["cpu"]
+
+    def device(self, name: str | None) -> Any:
+        """The library's device object for a name; None is the default device."""
+        if name is not None and name not in self.devices():
+            raise ValueError(f"backend {self.name!r} has no device {name!r}; it has {', '.join(self.devices())}")
+        return None
+
+    def float_dtypes(self, device: str | None) -> tuple[str, ...]:
+        """The floating dtypes that parameters can have on a device."""
+        return FLOAT_DTYPES
+
+    def device_of(self, array: Array) -> Any:
+        return array.device
+
+    def from_host(self, array: np.ndarray, *, device: str | None = None) -> Array:
+        """Copy or wrap a host array as an array of this library, with the same dtype."""
+        return self.xp.asarray(array, device=self.device(device))
+
+    def put_beside(self, like: Array, array: np.ndarray) -> Array:
+        """A host array on the device of `like`, with its own dtype."""
+        return self.xp.asarray(array, device=self.device_of(like))
+
+    def to_host(self, array: Array) -> np.ndarray:
+        """Copy or view an array of this library as a NumPy array. Waits for the device."""
+        return np.asarray(array)
+
+    def gather_rows(self, array: Array, rows: np.ndarray) -> Array:
+        """`array[rows]` along the first axis, for host indices that are known to be in range."""
+        return self.xp.take(array, self.put_beside(array, rows), axis=0)
+
+
+_BUILT_IN = {
+    "numpy": "nnx.backends.numpy",
+    "cupy": "nnx.backends.cupy",
+    "torch": "nnx.backends.torch",
+    "array-api-strict": "nnx.backends.array_api_strict",
+}
+_WISHES = {"cpu": "numpy", "np": "numpy", "gpu": "cupy", "cuda": "cupy", "cp": "cupy"}  # what some write instead
+_LOADED: dict[str, Backend] = {}
+_OF_TYPE: dict[type, Backend] = {}
+
+
+def register_backend(backend: Backend) -> None:
+    """Make a third-party backend selectable by its name. The same name again replaces the one before.
+
+    Raises TypeError for what is not a complete `Backend`, and ValueError where another backend already owns the
+    arrays of the same module.
+
+    >>> class Mine(Backend):
+    ...     name, module, install = "mine", "my_arrays", "pip install my-arrays"
+    ...     def load(self):
+    ...         import my_arrays
+    ...         return my_arrays
+    >>> register_backend(Mine())
+    >>> available_backends()["mine"]
+    "my_arrays is not installed (No module named 'my_arrays'); install it with: pip install my-arrays"
+    """
+    if not isinstance(backend, Backend):
+        raise TypeError(f"register_backend expects an instance of nnx.backends.Backend, got {backend!r}")
+    for attribute in ("name", "module", "install"):
+        if not isinstance(getattr(backend, attribute, None), str):
+            raise TypeError(f"{type(backend).__name__} needs a class attribute {attribute!r}, a string")
+    owners = {_module_of(name): name for name in _BUILT_IN} | {other.module: name for name, other in _LOADED.items()}
+    owner = owners.get(backend.module, backend.name)
+    if owner != backend.name:
+        raise ValueError(f"backend {backend.name!r}: the arrays of {backend.module!r} belong to backend {owner!r}")
+    _LOADED[backend.name] = backend
+    _OF_TYPE.clear()
+
+
+def find_backend(name: str) -> Backend:
+    """The backend of that name, imported on first use; whether it works is another question."""
+    if name not in _LOADED:
+        if name not in _BUILT_IN:
+            known = backend_names()
+            wish = str(name).lower()
+            near = [_WISHES[wish]] if wish in _WISHES else difflib.get_close_matches(wish, known, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise ValueError(f"unknown backend {name!r}: expected 'auto' or one of {', '.join(known)}.{hint}")
+        importlib.import_module(_BUILT_IN[name])
+    return _LOADED[name]
+
+
+def usable_backend(name: str) -> Backend:
+    """The backend of that name, or of the best one for "auto"; RuntimeError with the reason if it cannot be used."""
+    if name == "auto":
+        name = "cupy" if find_backend("cupy").problem() is None else "numpy"
+    backend = find_backend(name)
+    problem = backend.problem()
+    if problem:
+        raise RuntimeError(f"backend {name!r} cannot be used: {problem}")
+    return backend
+
+
+def backend_names() -> list[str]:
+    return list(dict.fromkeys([*_BUILT_IN, *_LOADED]))
+
+
+def available_backends() -> dict[str, str | None]:
+    """For every known backend, None if it is usable, else the reason why it is not.
+
+    >>> available_backends()["numpy"] is None
+    True
+    """
+    return {name: find_backend(name).problem() for name in backend_names()}
+
+
+def backend_of(array: Array) -> Backend:
+    """The backend that an array belongs to; TypeError for anything that is not an array."""
+    kind = type(array)
+    backend = _OF_TYPE.get(kind)
+    if backend is None:
+        backend = _OF_TYPE[kind] = _identify(kind)
+    return backend
+
+
+def is_array(value: Any) -> bool:
+    """Whether a value is an array (or an array scalar) of a library that nnx knows."""
+    try:
+        backend_of(value)
+    except TypeError:
+        return False
+    return True
+
+
+def array_namespace(array: Array) -> Namespace:
+    """The namespace of functions for an array: where every computation of nnx starts.
+
+    Equals `array_api_compat.array_namespace` of one array, at the price of one dictionary look-up.
+    """
+    return backend_of(array).xp
+
+
+def _identify(kind: type) -> Backend:
+    if not hasattr(kind, "__array_namespace__") and not hasattr(kind, "dtype"):
+        raise TypeError(f"expected an array, got {kind.__name__}; convert it with nnx.asarray")
+    for base in kind.__mro__:  # the nearest base class decides: a library may build on another one's arrays
+        module = base.__module__.partition(".")[0]
+        for backend in _LOADED.values():
+            if backend.module == module:
+                return backend
+        for name in _BUILT_IN:
+            if _module_of(name) == module and module in sys.modules:
+                return find_backend(name)
+    raise TypeError(f"{kind.__module__}.{kind.__name__} is not an array of a known backend; see nnx.register_backend")
+
+
+def _module_of(built_in: str) -> str:
+    return built_in.replace("-", "_")

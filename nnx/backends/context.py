@@ -1,0 +1,235 @@
+"""Where new arrays are created: the backend context.
+
+The context never decides where something is computed; arrays say that themselves.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import dataclasses
+import functools
+import inspect
+import os
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, TypeVar, cast
+
+import numpy as np
+
+from nnx.backends.base import FLOAT_DTYPES, Array, Backend, Namespace, backend_of, is_array, usable_backend
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+DTYPES = ("bool", "uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64", *FLOAT_DTYPES)
+
+
+@dataclasses.dataclass(frozen=True)
+class Placement:
+    """A backend, one of its devices (None: the default one) and the floating dtype of new parameters.
+
+    >>> str(Placement(usable_backend("numpy")))
+    'numpy'
+    """
+
+    backend: Backend
+    device: str | None = None
+    dtype: str = "float32"
+
+    def __post_init__(self) -> None:
+        if self.dtype not in FLOAT_DTYPES:
+            raise ValueError(f"dtype must be one of {', '.join(FLOAT_DTYPES)}, got {self.dtype!r}")
+        self.backend.device(self.device)
+        usable = self.backend.float_dtypes(self.device)
+        if self.dtype not in usable:
+            raise ValueError(f"{self} has no {self.dtype}; choose dtype={' or '.join(map(repr, usable))}")
+
+    def __str__(self) -> str:
+        return self.name if self.device is None else f"{self.name} ({self.device})"
+
+    @property
+    def name(self) -> str:
+        return self.backend.name
+
+    @property
+    def xp(self) -> Namespace:
+        return self.backend.xp
+
+    @functools.cached_property
+    def _device(self) -> Any:
+        # from an array, so that it compares equal to `device_of` ("cuda" and "cuda:0" are not equal in PyTorch)
+        return self.backend.device_of(self.backend.from_host(np.zeros(1, np.float32), device=self.device))
+
+    def holds(self, array: Array) -> bool:
+        """Whether an array already is where this placement would put it."""
+        backend = backend_of(array)
+        return backend is self.backend and (backend.name == "numpy" or backend.device_of(array) == self._device)
+
+    def asarray(self, value: Any, dtype: str | None = None) -> Array:
+        """Bring host data, or an array of any backend, here.
+
+        dtype: a name such as "float32"; by default floating and boolean data become `self.dtype`, while integers
+        stay integers (wide unsigned ones become int64, because not every library computes with them).
+
+        Raises TypeError for data that are not real numbers.
+        """
+        if dtype is not None and dtype not in DTYPES:
+            raise ValueError(f"dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
+        if isinstance(value, np.ndarray | np.generic) or not is_array(value):
+            host = np.asarray(value)
+        elif self.holds(value):
+            return self._convert(value, dtype)
+        else:
+            host = to_numpy(value)
+        return self.backend.from_host(self._convert_host(host, dtype), device=self.device)
+
+    def _convert(self, array: Array, dtype: str | None) -> Array:
+        xp = self.xp
+        if xp.isdtype(array.dtype, "complex floating"):
+            raise _not_numbers(array.dtype)
+        if dtype is None and xp.isdtype(array.dtype, ("real floating", "bool")):
+            dtype = self.dtype
+        return array if dtype is None else xp.astype(array, getattr(xp, dtype), copy=False)
+
+    def _convert_host(self, array: np.ndarray, dtype: str | None) -> np.ndarray:
+        kind = array.dtype.kind
+        if kind not in "fbiu":
+            raise _not_numbers(array.dtype)
+        if dtype is None and kind in "fb":
+            dtype = self.dtype
+        elif dtype is None and kind == "u" and array.dtype.itemsize > 1:
+            dtype = "int64"
+        return np.asarray(array, dtype=dtype or array.dtype.newbyteorder("="))
+
+    def zeros(self, shape: tuple[int, ...], dtype: str | None = None) -> Array:
+        return self.xp.zeros(shape, dtype=getattr(self.xp, dtype or self.dtype), device=self._creation_device)
+
+    @property
+    def _creation_device(self) -> Any:
+        return None if self.backend.name == "numpy" else self._device
+
+
+def _not_numbers(dtype: Any) -> TypeError:
+    return TypeError(
+        f"expected real numbers, got data of dtype {dtype}; convert it first, for example with "
+        f"np.asarray(data, dtype='float32')"
+    )
+
+
+# The placements of the open `with` blocks, the innermost last. A tuple and no token: one `backend` object may be
+# entered by several threads and tasks at once, and generators may leave their blocks in any order.
+_OPEN: contextvars.ContextVar[tuple[Placement, ...]] = contextvars.ContextVar("nnx_backend", default=())
+_default: Placement | None = None
+
+
+class backend(contextlib.ContextDecorator):  # noqa: N801, it reads as a statement: `with nnx.backend("cupy"):`
+    """Create parameters, random numbers and converted data on a backend, inside a `with` block or a function.
+
+    name : "numpy", "cupy", "torch", "array-api-strict", a registered name, or "auto": CuPy where a CUDA device
+        really works, else NumPy.
+    device : one of the backend's devices, such as "cuda:1"; by default its default device.
+    dtype : the floating dtype of new parameters, "float32" (default), "float64" or "float16".
+
+    Nests, restores the previous backend also after an exception, and is local to the thread and asyncio task.
+    Raises ValueError for an unknown name and RuntimeError, with the reason, for a backend that does not work here.
+
+    >>> with backend("numpy", dtype="float64"):
+    ...     get_backend().dtype
+    'float64'
+    """
+
+    def __init__(self, name: str, *, device: str | None = None, dtype: str | None = None) -> None:
+        self._placement = _placement(name, device, dtype)
+
+    def __call__(self, function: F) -> F:
+        """As a decorator; the body of a generator (a pytest fixture) or of a coroutine runs inside the block too."""
+        if inspect.isgeneratorfunction(function):
+
+            @functools.wraps(function)
+            def generator(*args: Any, **kwargs: Any) -> Any:
+                with self:
+                    return (yield from function(*args, **kwargs))
+
+            return cast(F, generator)
+        if inspect.iscoroutinefunction(function):
+
+            @functools.wraps(function)
+            async def coroutine(*args: Any, **kwargs: Any) -> Any:
+                with self:
+                    return await function(*args, **kwargs)
+
+            return cast(F, coroutine)
+        return super().__call__(function)
+
+    def __enter__(self) -> Placement:
+        _OPEN.set((*_OPEN.get(), self._placement))
+        return self._placement
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        blocks = _OPEN.get()
+        for position in reversed(range(len(blocks))):
+            if blocks[position] is self._placement:
+                _OPEN.set(blocks[:position] + blocks[position + 1 :])
+                return
+
+
+def set_backend(name: str, *, device: str | None = None, dtype: str | None = None) -> None:
+    """Choose the backend of the whole process. A surrounding `with nnx.backend(...)` still has precedence."""
+    global _default
+    _default = _placement(name, device, dtype)
+
+
+def get_backend() -> Placement:
+    """Where arrays are created now: its `name`, `device`, `dtype` and `xp`.
+
+    The innermost `with nnx.backend(...)`, else `set_backend`, else the environment's NNX_BACKEND, else NumPy.
+    """
+    blocks = _OPEN.get()
+    return blocks[-1] if blocks else _default or _from_environment()
+
+
+@functools.cache
+def _from_environment() -> Placement:
+    name = os.environ.get("NNX_BACKEND") or "numpy"
+    try:
+        return _placement(name, None, None)
+    except (ValueError, RuntimeError) as error:
+        raise type(error)(f"environment variable NNX_BACKEND={name}: {error}") from error
+
+
+def _placement(name: str, device: str | None, dtype: str | None) -> Placement:
+    return Placement(usable_backend(name), device, dtype or "float32")
+
+
+def placement_of(array: Array, dtype: str) -> Placement:
+    """The placement that an array is in, for parameters that have to be beside it."""
+    owner = backend_of(array)
+    for device in (None, *owner.devices()):
+        if Placement(owner, device).holds(array):
+            return Placement(owner, device, dtype)
+    raise ValueError(f"the array is on an unknown device of backend {owner.name!r}: {owner.device_of(array)}")
+
+
+def asarray(value: Any, dtype: str | None = None) -> Array:
+    """Bring host data, or an array of another backend, to the current backend.
+
+    value : a number, list, NumPy array, anything with `__array__`, or an array of any backend.
+    dtype : a name such as "int64"; by default floating data gets the backend's floating dtype (float32) and
+        integers stay integers.
+
+    >>> asarray([1.0, 2.0]).dtype
+    dtype('float32')
+    """
+    return get_backend().asarray(value, dtype)
+
+
+def to_numpy(value: Any) -> np.ndarray:
+    """Bring an array of any backend, or host data, to the host as a NumPy array. Waits for the device.
+
+    This is the one place where nnx exports to the host.
+    """
+    if is_array(value):
+        return backend_of(value).to_host(value)
+    return np.asarray(value)

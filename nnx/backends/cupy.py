@@ -1,0 +1,69 @@
+"""CuPy: CUDA GPUs. The module imports without a GPU; whether a device really works is asked here, once."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+
+from nnx.backends.base import Array, Backend, Namespace, register_backend
+
+
+class CupyBackend(Backend):
+    name = "cupy"
+    module = "cupy"
+    install = "pip install 'nnx[cupy]' (CUDA 12) or 'nnx[cupy13]' (CUDA 13)"
+
+    def load(self) -> Namespace:
+        import array_api_compat.cupy as xp
+
+        return xp
+
+    @functools.cached_property
+    def _device_problem(self) -> str | None:
+        import cupy
+
+        try:
+            cupy.zeros(1).sum()
+        except Exception as error:  # CUDARuntimeError, a missing NVRTC or driver library: all mean "not here"
+            return (
+                f"CuPy {cupy.__version__} is installed but no CUDA device works "
+                f"({type(error).__name__}: {str(error).splitlines()[0]}); check the driver with nvidia-smi"
+            )
+        return None
+
+    def problem(self) -> str | None:
+        return super().problem() or self._device_problem
+
+    def devices(self) -> list[str]:
+        import cupy
+
+        return [f"cuda:{index}" for index in range(cupy.cuda.runtime.getDeviceCount())]
+
+    def device(self, name: str | None) -> Any:
+        import cupy
+
+        super().device(name)
+        return cupy.cuda.Device() if name is None else cupy.cuda.Device(int(name.partition(":")[2]))
+
+    def from_host(self, array: np.ndarray, *, device: str | None = None) -> Array:
+        import cupy
+
+        with self.device(device):
+            return cupy.asarray(array)
+
+    def put_beside(self, like: Array, array: np.ndarray) -> Array:
+        import cupy
+
+        with like.device:
+            return cupy.asarray(array)
+
+    def to_host(self, array: Array) -> np.ndarray:
+        import cupy
+
+        host: np.ndarray = cupy.asnumpy(array)
+        return host
+
+
+register_backend(CupyBackend())

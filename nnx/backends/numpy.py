@@ -1,0 +1,33 @@
+"""NumPy: the host, and the backend that is always there."""
+
+from __future__ import annotations
+
+import array_api_compat.numpy as xp
+import numpy as np
+
+from nnx.backends.base import Array, Backend, Namespace, register_backend
+
+
+class NumpyBackend(Backend):
+    name = "numpy"
+    module = "numpy"
+    install = "pip install numpy"
+
+    def load(self) -> Namespace:
+        return xp
+
+    def device_of(self, array: Array) -> str:
+        return "cpu"  # NumPy's scalars have no `device` before NumPy 2.1
+
+    def from_host(self, array: np.ndarray, *, device: str | None = None) -> Array:
+        self.device(device)
+        return array
+
+    def put_beside(self, like: Array, array: np.ndarray) -> Array:
+        return array
+
+    def gather_rows(self, array: Array, rows: np.ndarray) -> Array:
+        return array.take(rows, axis=0)
+
+
+register_backend(NumpyBackend())

@@ -1,0 +1,50 @@
+"""PyTorch's tensors as plain arrays, without autograd: a second real library that guards the portable code."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from nnx.backends.base import Array, Backend, Namespace, register_backend
+
+
+class TorchBackend(Backend):
+    name = "torch"
+    module = "torch"
+    install = "pip install torch"
+
+    def load(self) -> Namespace:
+        import array_api_compat.torch as xp
+
+        return xp
+
+    def devices(self) -> list[str]:
+        import torch
+
+        return ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
+
+    def device(self, name: str | None) -> Any:
+        import torch
+
+        super().device(name)
+        return torch.device(name or "cpu")
+
+    def from_host(self, array: np.ndarray, *, device: str | None = None) -> Array:
+        return _copy(array, self.device(device))
+
+    def put_beside(self, like: Array, array: np.ndarray) -> Array:
+        return _copy(array, like.device)
+
+    def to_host(self, array: Array) -> np.ndarray:
+        host: np.ndarray = array.detach().cpu().numpy()
+        return host
+
+
+def _copy(array: np.ndarray, device: Any) -> Array:
+    import torch
+
+    return torch.tensor(np.asarray(array, order="C"), device=device)  # it refuses negative strides
+
+
+register_backend(TorchBackend())

@@ -1,0 +1,187 @@
+"""One seeded stream of random numbers, the same on every backend.
+
+The generator is Philox4x64-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011): block `c` of the
+stream is a pure function of the key and of `c`. So a piece of the stream can be described by a `Draw`, which costs
+nothing, and computed where and when it is needed, also a second time. Integers, uniforms and Bernoulli masks are
+equal to the last bit on every backend; normals are made on the host.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import math
+import threading
+from typing import Any
+
+import numpy as np
+
+from nnx.backends import Array, array_namespace, backend_of
+from nnx.kernels import accelerated
+
+_WORDS_PER_BLOCK = 8  # a Philox block is four 64-bit words; each gives two 32-bit words, the low half first
+_COUNTERS = 1 << 256
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Draw:
+    """A piece of a random stream: `size` 32-bit words, from block `counter` of the stream with that `key`."""
+
+    key: int
+    counter: int
+    size: int
+
+
+class Generator:
+    """A random stream that starts from a seed.
+
+    seed : a non-negative integer, any size; the same seed gives the same stream, everywhere.
+
+    >>> Generator(7).uniform((2,)) == Generator(7).uniform((2,))
+    array([ True,  True])
+    """
+
+    def __init__(self, seed: int) -> None:
+        if isinstance(seed, bool) or not hasattr(seed, "__index__") or seed.__index__() < 0:
+            raise ValueError(f"seed must be a non-negative integer, got {seed!r}")
+        self._key = int.from_bytes(hashlib.sha256(b"nnx" + str(seed.__index__()).encode()).digest()[:16], "little")
+        self._counter = 0
+        self._lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        return f"<nnx random generator, key {self._key:032x}, block {self._counter}>"
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Generator:
+        return Generator.from_state(self.state())
+
+    def draw(self, size: int) -> Draw:
+        """Reserve the next `size` 32-bit words of the stream, without computing them. Threads get different ones."""
+        if size < 0:
+            raise ValueError(f"the size of a draw must not be negative, got {size}")
+        with self._lock:
+            counter = self._counter
+            self._counter = (counter + -(-size // _WORDS_PER_BLOCK)) % _COUNTERS
+        return Draw(self._key, counter, size)
+
+    def split(self) -> Generator:
+        """A new generator whose stream is independent of this one; this one moves on by one block."""
+        child = Generator(0)
+        child._key = int.from_bytes(host_words(self.draw(4)).tobytes(), "little")
+        return child
+
+    def state(self) -> dict[str, str]:
+        """The key and the counter, as text that fits into JSON."""
+        with self._lock:
+            return {"key": f"{self._key:x}", "counter": f"{self._counter:x}"}
+
+    def set_state(self, state: dict[str, str]) -> None:
+        """Continue the stream from where `state()` was called. ValueError for anything else than such a state."""
+        try:
+            key, counter = int(state["key"], 16), int(state["counter"], 16)
+        except (TypeError, KeyError, ValueError):
+            key = counter = -1
+        if not (0 <= key < 1 << 128 and 0 <= counter < _COUNTERS):
+            raise ValueError(f"not a state of a random generator: {state!r}")
+        with self._lock:
+            self._key, self._counter = key, counter
+
+    @classmethod
+    def from_state(cls, state: dict[str, str]) -> Generator:
+        generator = cls(0)
+        generator.set_state(state)
+        return generator
+
+    # Numbers on the host. What is needed on a device is drawn there: see `words`, `uniform`, `bernoulli`.
+
+    def integers(self, size: int) -> np.ndarray:
+        """`size` uniform 32-bit unsigned integers."""
+        return host_words(self.draw(size))
+
+    def uniform(self, shape: tuple[int, ...], low: float = 0.0, high: float = 1.0) -> np.ndarray:
+        """float64 numbers from [low, high), on a grid of 2**-53."""
+        words = host_words(self.draw(2 * math.prod(shape))).view("<u8")
+        unit = (words >> np.uint64(11)).astype(np.float64) * 2.0**-53
+        return low + (high - low) * unit.reshape(shape)
+
+    def normal(self, shape: tuple[int, ...], mean: float = 0.0, stddev: float = 1.0) -> np.ndarray:
+        """float64 numbers of a normal distribution, by the method of Box and Muller."""
+        size = math.prod(shape)
+        radius, angle = self.uniform((2, -(-size // 2)))
+        radius = np.sqrt(-2.0 * np.log1p(-radius))
+        pairs = np.stack([radius * np.cos(2.0 * np.pi * angle), radius * np.sin(2.0 * np.pi * angle)])
+        return mean + stddev * pairs.reshape(-1)[:size].reshape(shape)
+
+    def truncated_normal(self, shape: tuple[int, ...], mean: float = 0.0, stddev: float = 1.0) -> np.ndarray:
+        """float64 normal numbers; those beyond two standard deviations are drawn again."""
+        values = self.normal(shape)
+        while (outside := np.abs(values) > 2.0).any():
+            values[outside] = self.normal((int(outside.sum()),))
+        return mean + stddev * values
+
+    def permutation(self, size: int) -> np.ndarray:
+        """The numbers 0 to size - 1 in random order."""
+        return np.argsort(host_words(self.draw(2 * size)).view("<u8"), kind="stable")
+
+
+def host_words(draw: Draw) -> np.ndarray:
+    """The 32-bit words of a draw, on the host."""
+    # NumPy's Philox increments its counter before each block: start one block earlier.
+    bits = np.random.Philox(key=draw.key, counter=(draw.counter - 1) % _COUNTERS)
+    return bits.random_raw(-(-draw.size // 2)).astype("<u8", copy=False).view("<u4")[: draw.size]
+
+
+@accelerated
+def words_below(like: Array, draw: Draw, threshold: int) -> Array:
+    """Boolean array of the shape and device of `like`: whether each word of the draw is below the threshold."""
+    return backend_of(like).put_beside(like, (host_words(draw) < threshold).reshape(like.shape))
+
+
+@accelerated
+def uniform(like: Array, draw: Draw) -> Array:
+    """Numbers from [0, 1) on a grid of 2**-24, of the shape, dtype and device of `like`."""
+    xp = array_namespace(like)
+    unit = ((host_words(draw) >> np.uint32(8)).astype(np.float32) * np.float32(2.0**-24)).reshape(like.shape)
+    return xp.astype(backend_of(like).put_beside(like, unit), like.dtype, copy=False)
+
+
+def bernoulli(like: Array, draw: Draw, probability: float) -> Array:
+    """Boolean array of the shape and device of `like`, true with that probability.
+
+    The comparison is of integers, with round(probability * 2**32), and so exact on every backend.
+    """
+    return words_below(like, draw, round(probability * 2.0**32))
+
+
+_default: Generator | None = None
+_default_lock = threading.Lock()
+
+
+def default() -> Generator:
+    """The generator that everything without a seed of its own draws from.
+
+    Before `set_seed` its seed follows NumPy's global generator, without drawing from it: chance, unless the script
+    called `np.random.seed`, as many do.
+    """
+    global _default
+    if _default is None:
+        with _default_lock:  # one stream, also when two threads ask for it first
+            if _default is None:
+                _default = Generator(_numpy_seed())
+    return _default
+
+
+def _numpy_seed() -> int:
+    state: Any = np.random.get_state(legacy=True)  # noqa: NPY002, the global generator is the point
+    _, words, position, *_ = state
+    return int.from_bytes(hashlib.sha256(words.tobytes() + b"%d" % position).digest(), "big")
+
+
+def set_seed(seed: int) -> None:
+    """Start the default stream again from a seed. Call it before the model is built.
+
+    >>> set_seed(1); a = default().uniform((3,)); set_seed(1)
+    >>> bool((default().uniform((3,)) == a).all())
+    True
+    """
+    global _default
+    _default = Generator(seed)

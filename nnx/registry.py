@@ -1,0 +1,131 @@
+"""Things that have names: layers, losses, optimisers and the rest, found by name and rebuilt from a configuration."""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import difflib
+import functools
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Generic, Self, TypeVar
+
+T = TypeVar("T")
+
+_CUSTOM: contextvars.ContextVar[Mapping[str, Any]] = contextvars.ContextVar("nnx_custom_objects", default={})  # noqa: B039
+
+
+@contextlib.contextmanager
+def custom_objects(objects: Mapping[str, Any] | None) -> Iterator[None]:
+    """Inside the block, names of configurations are looked up here first."""
+    token = _CUSTOM.set({**_CUSTOM.get(), **(objects or {})})
+    try:
+        yield
+    finally:
+        _CUSTOM.reset(token)
+
+
+class Registry(Generic[T]):
+    """Objects of one kind by name. Case and underscores do not matter: "HeNormal" and "he_normal" are one name.
+
+    kind : what the objects are, for error messages, such as "loss".
+    """
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self.objects: dict[str, T] = {}  # by their own name
+        self._by_key: dict[str, T] = {}  # by every normalised name and alias
+
+    def register(self, *aliases: str) -> Callable[[T], T]:
+        """Decorator: make a class or function available under its own name and the aliases."""
+
+        def decorate(thing: T) -> T:
+            name: str = thing.__name__  # type: ignore[attr-defined]
+            self.objects[name] = thing
+            for alias in (name, *aliases):
+                self._by_key[_key(alias)] = thing
+            return thing
+
+        return decorate
+
+    def find(self, name: str) -> T:
+        """The object of that name; ValueError with the nearest known names if there is none."""
+        custom = _CUSTOM.get()
+        if name in custom:
+            return custom[name]  # type: ignore[no-any-return]
+        thing = self._by_key.get(_key(name))
+        if thing is None:
+            near = {self._by_key[key].__name__ for key in difflib.get_close_matches(_key(name), self._by_key, n=3)}  # type: ignore[attr-defined]
+            hint = f"did you mean {' or '.join(repr(n) for n in sorted(near))}?" if near else ""
+            hint = hint or f"known are: {', '.join(sorted(self.objects))}"
+            raise ValueError(f"unknown {self.kind} {name!r}: {hint}")
+        return thing
+
+    def build(self, config: Mapping[str, Any]) -> Any:
+        """Rebuild an object from `{"class_name": ..., "config": {...}}`."""
+        if not isinstance(config, Mapping) or not isinstance(config.get("class_name"), str):
+            raise ValueError(f"not the configuration of a {self.kind}: {config!r}")
+        cls = self.find(config["class_name"])
+        return cls.from_config(dict(config.get("config") or {}))  # type: ignore[attr-defined]
+
+    def resolve(self, identifier: Any) -> Any:
+        """An object from a name, a class, a configuration or the object itself."""
+        if isinstance(identifier, str):
+            identifier = self.find(identifier)
+        if isinstance(identifier, Mapping):
+            return self.build(identifier)
+        return identifier() if inspect.isclass(identifier) else identifier
+
+
+def _key(name: str) -> str:
+    return name.replace("_", "").lower()
+
+
+class Configurable:
+    """An object that is rebuilt from its constructor's arguments.
+
+    The one rule: every argument of `__init__` is kept as an attribute of the same name.
+    """
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments, as plain data that fits into JSON."""
+        cls: type = type(self)
+        return {name: serialize(getattr(self, name)) for name in constructor_arguments(cls)}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        """Build an object from what `get_config` returned."""
+        return cls(**config)
+
+
+@functools.cache
+def constructor_arguments(cls: type) -> tuple[str, ...]:
+    """The names of a constructor's arguments; `**kwargs` of a subclass stands for those of its base."""
+    names: list[str] = []
+    for owner in cls.__mro__:
+        if "__init__" not in vars(owner) or owner is object:
+            continue
+        parameters = list(inspect.signature(owner.__init__).parameters.values())[1:]  # type: ignore[misc]
+        names += [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+            break
+    return tuple(dict.fromkeys(names))
+
+
+def serialize(value: Any) -> Any:
+    """A value as plain data: objects become `{"class_name": ..., "config": ...}`, functions their names."""
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, list | tuple):
+        return [serialize(item) for item in value]
+    if isinstance(value, Mapping):
+        return {str(key): serialize(item) for key, item in value.items()}
+    if hasattr(value, "get_config"):
+        return {"class_name": type(value).__name__, "config": value.get_config()}
+    if callable(value) and getattr(value, "__name__", "<lambda>") != "<lambda>":
+        return value.__name__
+    if hasattr(value, "tolist"):  # NumPy scalars and arrays
+        return value.tolist()
+    raise TypeError(
+        f"{value!r} cannot be saved in a configuration; give it a name (a function) or a get_config method (a class)"
+    )
