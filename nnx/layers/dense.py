@@ -1,0 +1,95 @@
+"""The fully connected layer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nnx import activations, constraints, functional, initializers, regularizers
+from nnx.backends import Array
+from nnx.functional import Pullback
+from nnx.layers.activated import Activated
+from nnx.layers.base import Shape, registry
+
+
+@registry.register()
+class Dense(Activated):
+    """activation(x @ kernel + bias), along the last axis.
+
+    units : size of the output's last axis.
+    activation : a name, a function or None (linear); see `nnx.activations`.
+    use_bias : whether a bias is added.
+    kernel_initializer, bias_initializer : see `nnx.initializers`.
+    kernel_regularizer, bias_regularizer, activity_regularizer : see `nnx.regularizers`.
+    kernel_constraint, bias_constraint : see `nnx.constraints`.
+
+    Input (batch, ..., n), output (batch, ..., units), kernel (n, units), bias (units,).
+
+    >>> Dense(2, kernel_initializer="ones")([[1.0, 2.0, 3.0]])
+    array([[6., 6.]], dtype=float32)
+    """
+
+    def __init__(
+        self,
+        units: int,
+        activation: Any = None,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
+        if isinstance(units, bool) or not hasattr(units, "__index__") or units.__index__() < 1:
+            raise ValueError(f"{self.name}: units must be a positive integer, got {units!r}")
+        self.units = units.__index__()
+        self.activation = activation
+        self.activate = activations.resolve(activation)
+        self.use_bias = use_bias
+        self.kernel_initializer = initializers.resolve(kernel_initializer)
+        self.bias_initializer = initializers.resolve(bias_initializer)
+        self.kernel_regularizer = regularizers.resolve(kernel_regularizer)
+        self.bias_regularizer = regularizers.resolve(bias_regularizer)
+        self.kernel_constraint = constraints.resolve(kernel_constraint)
+        self.bias_constraint = constraints.resolve(bias_constraint)
+
+    def build(self, input_shape: Shape) -> None:
+        features = input_shape[-1] if len(input_shape) > 1 else None
+        if features is None:
+            raise ValueError(
+                f"{self.name}: expected an input (batch, ..., features) of known features, got shape {input_shape}"
+            )
+        self.kernel = self.add_weight(
+            (features, self.units),
+            self.kernel_initializer,
+            name="kernel",
+            regularizer=self.kernel_regularizer,
+            constraint=self.kernel_constraint,
+        )
+        if self.use_bias:
+            self.bias = self.add_weight(
+                (self.units,),
+                self.bias_initializer,
+                name="bias",
+                regularizer=self.bias_regularizer,
+                constraint=self.bias_constraint,
+            )
+        super().build(input_shape)
+
+    def preactivation(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
+        if not self.use_bias:
+            y, pullback = functional.dense(x, self.kernel.value)
+            return y, self.route(pullback, None, self.kernel, direct=True)
+        y, pullback = functional.dense(x, self.kernel.value, self.bias.value)
+        return y, self.route(pullback, None, self.kernel, self.bias, direct=True)
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        expected = self.build_shape[-1] if self.built else None
+        if len(input_shape) < 2 or (expected is not None and input_shape[-1] not in (expected, None)):
+            raise ValueError(
+                f"{self.name}: expected an input of shape (batch, ..., {expected or 'features'}), got {input_shape}"
+            )
+        return (*input_shape[:-1], self.units)

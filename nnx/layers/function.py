@@ -1,0 +1,67 @@
+"""A layer made of a function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from nnx.backends import Array, array_namespace
+from nnx.functional import Pullback
+from nnx.layers.base import Layer, Shape, registry
+from nnx.registry import Registry
+
+_functions: Registry[Callable[..., Any]] = Registry("function (pass it in custom_objects)")
+
+
+def _named(function: Any) -> Any:
+    return _functions.find(function) if isinstance(function, str) else function
+
+
+@registry.register()
+class Lambda(Layer):
+    """Apply a function without parameters of its own.
+
+    function : returns `(y, pullback)`, as those of `nnx.functional` do; or only y, if `pullback` is given.
+    pullback : for a function that returns only y: called as pullback(dy, x, y), returns the cotangent of x. The string
+        "stop" gives no cotangent to x (zeros), for a function that is not to be differentiated.
+    output_shape : shape of a sample of the output, if it differs from the input's.
+    arguments : keyword arguments for the function.
+
+    Anonymous functions (lambda) work, but a model with one cannot be saved: use a named function, and pass it to
+    `load_model(..., custom_objects={"its_name": function})`.
+
+    >>> Lambda(lambda x: x * 2.0, pullback=lambda dy, x, y: dy * 2.0)([1.0, 2.0])
+    array([2., 4.], dtype=float32)
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any] | str,
+        pullback: Callable[..., Any] | str | None = None,
+        output_shape: Any = None,
+        arguments: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.function = _named(function)
+        self.pullback = pullback if pullback == "stop" else _named(pullback)
+        self.output_shape = output_shape
+        self.arguments = dict(arguments or {})
+
+    def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
+        result = self.function(x, **self.arguments)
+        pair = isinstance(result, tuple) and len(result) == 2 and callable(result[1])
+        if self.pullback is None:
+            if not pair:
+                raise TypeError(
+                    f"{self.name}: the function returned {type(result).__name__}, expected (y, pullback). Return both, "
+                    f"or give Lambda(function, pullback=lambda dy, x, y: ...) the derivative"
+                )
+            return result  # type: ignore[no-any-return]
+        y = result[0] if pair else result
+        if self.pullback == "stop":
+            return y, lambda dy: array_namespace(x).zeros_like(x)
+        return y, lambda dy: self.pullback(dy, x, y)
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        return input_shape if self.output_shape is None else (input_shape[0], *self.output_shape)

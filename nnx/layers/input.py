@@ -1,0 +1,56 @@
+"""What a model expects as its input."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from nnx.backends import Array
+from nnx.functional import Pullback, linear
+from nnx.layers.base import Layer, check_shape, registry
+
+
+@registry.register()
+class InputLayer(Layer):
+    """The shape and dtype of a model's input. Computes nothing, and is not among `model.layers`.
+
+    shape : of one sample, without the batch axis; None for a size that may change.
+    batch_size : a fixed batch size; any by default.
+    dtype : what input data is converted to; by default the model's floating dtype.
+    """
+
+    def __init__(
+        self,
+        shape: Sequence[int | None] | int | None = None,
+        batch_size: int | None = None,
+        dtype: str | None = None,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if isinstance(shape, int):
+            shape = (shape,)
+        if shape is not None:
+            kwargs["batch_input_shape"] = (batch_size, *check_shape(shape, "shape of Input"))
+        super().__init__(name=name, dtype=dtype, **kwargs)
+        if self.batch_input_shape is None:
+            raise ValueError("Input needs the shape of one sample, such as Input(shape=(784,))")
+        self.batch_size = self.batch_input_shape[0]
+        self.shape = self.batch_input_shape[1:]
+
+    def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
+        return linear(x)
+
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        config.pop("batch_input_shape", None)
+        return config
+
+
+def Input(  # noqa: N802, the name that Keras gave it
+    shape: Sequence[int | None] | int | None = None,
+    batch_size: int | None = None,
+    dtype: str | None = None,
+    name: str | None = None,
+) -> InputLayer:
+    """The input of a model: `Sequential([Input(shape=(784,)), Dense(10)])`. Arguments as for `InputLayer`."""
+    return InputLayer(shape=shape, batch_size=batch_size, dtype=dtype, name=name)
