@@ -6,8 +6,8 @@ import math
 from typing import Any
 
 from nnx.backends import Array, array_namespace
-from nnx.functional._protocol import SKIP, Pullback
 from nnx.kernels import accelerated
+from nnx.protocol import SKIP, Pullback
 
 
 @accelerated

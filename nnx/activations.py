@@ -1,0 +1,129 @@
+"""Activation functions by name, and as plain functions that return only their value.
+
+>>> import numpy as np
+>>> relu(np.asarray([-1.0, 2.0]))
+array([0., 2.])
+
+The same functions with their derivatives are in `nnx.functional`: `y, pullback = nnx.functional.relu(x)`.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from nnx import functional
+from nnx import registry as names
+from nnx.backends import Array
+from nnx.protocol import Differentiable, Pullback, values_only
+
+registry: names.Registry[Callable[..., Array]] = names.Registry("activation")
+_register = registry.register()
+
+celu = _register(values_only(functional.celu))
+elu = _register(values_only(functional.elu))
+exponential = _register(values_only(functional.exponential))
+gelu = _register(values_only(functional.gelu))
+hard_shrink = _register(values_only(functional.hard_shrink))
+hard_sigmoid = _register(values_only(functional.hard_sigmoid))
+hard_silu = hard_swish = registry.register("hard_swish")(values_only(functional.hard_silu))
+hard_tanh = _register(values_only(functional.hard_tanh))
+leaky_relu = _register(values_only(functional.leaky_relu))
+linear = _register(values_only(functional.linear))
+log_sigmoid = _register(values_only(functional.log_sigmoid))
+log_softmax = _register(values_only(functional.log_softmax))
+mish = _register(values_only(functional.mish))
+relu = _register(values_only(functional.relu))
+relu6 = _register(values_only(functional.relu6))
+selu = _register(values_only(functional.selu))
+sigmoid = _register(values_only(functional.sigmoid))
+silu = swish = registry.register("swish")(values_only(functional.silu))
+soft_shrink = _register(values_only(functional.soft_shrink))
+softmax = _register(values_only(functional.softmax))
+softplus = _register(values_only(functional.softplus))
+softsign = _register(values_only(functional.softsign))
+sparse_plus = _register(values_only(functional.sparse_plus))
+sparse_sigmoid = _register(values_only(functional.sparse_sigmoid))
+sparsemax = _register(values_only(functional.sparsemax))
+squareplus = _register(values_only(functional.squareplus))
+step = registry.register("heaviside")(values_only(functional.step))
+tanh = _register(values_only(functional.tanh))
+tanh_shrink = _register(values_only(functional.tanh_shrink))
+threshold = _register(values_only(functional.threshold))
+
+_BUILT_IN = frozenset(function.differentiable for function in registry.objects.values())  # type: ignore[attr-defined]
+
+
+def resolve(identifier: Any) -> Differentiable:
+    """The function that returns `(y, pullback)`, for anything that users write as an activation.
+
+    identifier : None (linear), a name, a function of this module or of `nnx.functional`, a `functools.partial` of one,
+        or a function of one's own that returns `(y, pullback)`.
+
+    Raises ValueError for an unknown name and TypeError for what is not a function; a function of one's own that returns
+    only its value raises a TypeError when it is first called.
+
+    >>> resolve("tanh") is resolve(tanh) is functional.tanh
+    True
+    """
+    if identifier is None:
+        return functional.linear
+    if isinstance(identifier, str):
+        identifier = registry.find(identifier)
+    if not callable(identifier) or inspect.isclass(identifier) or hasattr(identifier, "forward"):
+        raise TypeError(
+            f"an activation is None, a name such as 'relu', or a function that returns (y, pullback), got "
+            f"{identifier!r}; a layer is not an activation: add it after this layer"
+        )
+    function = getattr(identifier, "differentiable", identifier)
+    if isinstance(function, functools.partial):
+        return functools.partial(resolve(function.func), *function.args, **function.keywords)
+    if function in _BUILT_IN or getattr(function, "is_checked", False):
+        return function  # type: ignore[no-any-return]
+    return _checked(function)
+
+
+def get(identifier: Any) -> Callable[..., Array]:
+    """The function that returns only the value, for anything that `resolve` takes.
+
+    >>> get("swish") is silu, get(None) is linear
+    (True, True)
+    """
+    function = resolve(identifier)
+    known = registry.objects.get(getattr(function, "__name__", ""))
+    if known is not None and known.differentiable is function:  # type: ignore[attr-defined]
+        return known
+    return values_only(function)
+
+
+def serialize(activation: Any) -> str:
+    """The name that `get` and `resolve` find an activation by; TypeError for a function without a name.
+
+    >>> serialize(functional.silu)
+    'silu'
+    """
+    name: str = names.serialize("linear" if activation is None else activation)
+    return name
+
+
+def _checked(function: Callable[..., Any]) -> Differentiable:
+    """A user's function, with an error that explains what to return if it returns something else."""
+
+    @functools.wraps(function)
+    def activation(*args: Any, **kwargs: Any) -> tuple[Array, Pullback]:
+        result = function(*args, **kwargs)
+        if isinstance(result, tuple) and len(result) == 2 and callable(result[1]):
+            return result
+        name = getattr(function, "__name__", repr(function))
+        raise TypeError(
+            f"the activation {name} returned {type(result).__name__}, expected its value and its pullback, as in\n\n"
+            f"    def cube(x):\n"
+            f"        def pullback(dy):\n"
+            f"            return dy * 3.0 * x * x\n"
+            f"        return x * x * x, pullback\n"
+        )
+
+    activation.is_checked = True  # type: ignore[attr-defined]
+    return activation

@@ -1,0 +1,115 @@
+"""Projections that keep weights in a set; applied after each update. Formulas and defaults are those of Keras 3."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from nnx.backends import Array, array_namespace
+from nnx.registry import Configurable, Registry
+
+registry: Registry[Any] = Registry("constraint")
+
+_EPSILON = 1e-7
+
+Axis = int | Sequence[int] | None
+"""The axes that a norm runs over: 0 for each unit of a dense kernel, (0, 1, 2) for each filter of a convolution."""
+
+
+class Constraint(Configurable):
+    """A projection of an array. A subclass defines `__call__`."""
+
+    def __call__(self, w: Array) -> Array:
+        """The projected array, of the same shape and dtype."""
+        raise TypeError(f"{type(self).__name__} does not define __call__(self, w) -> array")
+
+
+@registry.register()
+class NonNeg(Constraint):
+    """Negative weights become 0."""
+
+    def __call__(self, w: Array) -> Array:
+        return array_namespace(w).maximum(w, 0.0)
+
+
+@registry.register()
+class UnitNorm(Constraint):
+    """The norm along `axis` becomes 1."""
+
+    def __init__(self, axis: Axis = 0) -> None:
+        self.axis = axis
+
+    def __call__(self, w: Array) -> Array:
+        return w / (_norms(w, self.axis) + _EPSILON)
+
+
+@registry.register()
+class MaxNorm(Constraint):
+    """Norms along `axis` that are larger than `max_value` become that.
+
+    >>> import numpy as np
+    >>> MaxNorm(1.0)(np.asarray([[3.0, 0.3], [4.0, 0.4]])).round(6)
+    array([[0.6, 0.3],
+           [0.8, 0.4]])
+    """
+
+    def __init__(self, max_value: float = 2, axis: Axis = 0) -> None:
+        if not max_value >= 0:
+            raise ValueError(f"MaxNorm: max_value must not be negative, got {max_value}")
+        self.max_value = max_value
+        self.axis = axis
+
+    def __call__(self, w: Array) -> Array:
+        norms = _norms(w, self.axis)
+        return w * (array_namespace(w).minimum(norms, float(self.max_value)) / (norms + _EPSILON))
+
+
+@registry.register()
+class MinMaxNorm(Constraint):
+    """Norms along `axis` go a part `rate` of the way to the nearest value between `min_value` and `max_value`."""
+
+    def __init__(self, min_value: float = 0.0, max_value: float = 1.0, rate: float = 1.0, axis: Axis = 0) -> None:
+        if not 0 <= min_value <= max_value:
+            raise ValueError(f"MinMaxNorm: expected 0 <= min_value <= max_value, got {min_value} and {max_value}")
+        self.min_value = min_value
+        self.max_value = max_value
+        self.rate = rate
+        self.axis = axis
+
+    def __call__(self, w: Array) -> Array:
+        xp = array_namespace(w)
+        norms = _norms(w, self.axis)
+        nearest = xp.minimum(xp.maximum(norms, float(self.min_value)), float(self.max_value))
+        return w * ((self.rate * nearest + (1.0 - self.rate) * norms) / (norms + _EPSILON))
+
+
+def resolve(identifier: Any) -> Any:
+    """A constraint from a name, a class, a configuration, or any function of w; None stays None.
+
+    >>> resolve("max_norm").max_value
+    2
+    """
+    constraint = None if identifier is None else registry.resolve(identifier)
+    if constraint is not None and not callable(constraint):
+        raise TypeError(
+            f"a constraint is None, a name such as 'max_norm', or a function that takes an array and returns it "
+            f"projected, got {identifier!r}"
+        )
+    return constraint
+
+
+get = resolve
+
+
+def _norms(w: Array, axis: Axis) -> Array:
+    xp = array_namespace(w)
+    axes = axis if axis is None or isinstance(axis, int) else tuple(axis)
+    return xp.sqrt(xp.sum(w * w, axis=axes, keepdims=True))
+
+
+# The names that Keras has, or once had, beside those of the classes
+
+max_norm = maxnorm = MaxNorm
+min_max_norm = MinMaxNorm
+non_neg = nonneg = NonNeg
+unit_norm = unitnorm = UnitNorm

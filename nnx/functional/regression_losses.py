@@ -1,0 +1,120 @@
+"""Losses of regression: how far predicted numbers are from the true ones.
+
+y_true and y_pred have one shape, (..., n). The values of a loss, one for each sample, have the shape (...); their
+pullback gives the cotangent of y_pred (targets are constants) for an array of cotangents of the values, or for one
+Python float that is the cotangent of each. Formulas and defaults are those of Keras 3.
+"""
+
+from __future__ import annotations
+
+import math
+
+from nnx.backends import Array, array_namespace
+from nnx.functional._losses import EPSILON, clip, loss_function, over_axis, sign
+from nnx.kernels import accelerated
+from nnx.protocol import Pullback
+
+
+@loss_function
+@accelerated
+def mean_squared_error(y_true: Array, y_pred: Array) -> tuple[Array, Pullback]:
+    """mean((y_pred - y_true)**2)"""
+    xp = array_namespace(y_pred)
+    error = y_pred - y_true
+    count = error.shape[-1]
+    return xp.sum(error * error, axis=-1) / count, lambda dvalues: error * (over_axis(dvalues) * (2.0 / count))
+
+
+@loss_function
+def mean_absolute_error(y_true: Array, y_pred: Array) -> tuple[Array, Pullback]:
+    """mean(|y_pred - y_true|)"""
+    xp = array_namespace(y_pred)
+    error = y_pred - y_true
+    count = error.shape[-1]
+    return xp.sum(xp.abs(error), axis=-1) / count, lambda dvalues: sign(xp, error) * (over_axis(dvalues) / count)
+
+
+@loss_function
+def mean_absolute_percentage_error(y_true: Array, y_pred: Array) -> tuple[Array, Pullback]:
+    """100 * mean(|y_pred - y_true| / max(|y_true|, 1e-7))"""
+    xp = array_namespace(y_pred)
+    error = y_pred - y_true
+    size = xp.maximum(xp.abs(y_true), EPSILON)
+    percent = 100.0 / error.shape[-1]
+
+    def pullback(dvalues: Array | float) -> Array:
+        return sign(xp, error) / size * (over_axis(dvalues) * percent)
+
+    return xp.sum(xp.abs(error) / size, axis=-1) * percent, pullback
+
+
+@loss_function
+def mean_squared_logarithmic_error(y_true: Array, y_pred: Array) -> tuple[Array, Pullback]:
+    """mean((log(1 + max(y_pred, 1e-7)) - log(1 + max(y_true, 1e-7)))**2)"""
+    xp = array_namespace(y_pred)
+    bounded = xp.maximum(y_pred, EPSILON)
+    error = xp.log1p(bounded) - xp.log1p(xp.maximum(y_true, EPSILON))
+    count = error.shape[-1]
+
+    def pullback(dvalues: Array | float) -> Array:
+        slope = xp.where(bounded == y_pred, error / (1.0 + bounded), 0.0)
+        return slope * (over_axis(dvalues) * (2.0 / count))
+
+    return xp.sum(error * error, axis=-1) / count, pullback
+
+
+@loss_function
+def log_cosh(y_true: Array, y_pred: Array) -> tuple[Array, Pullback]:
+    """mean(log(cosh(y_pred - y_true)))"""
+    xp = array_namespace(y_pred)
+    error = y_pred - y_true
+    count = error.shape[-1]
+    size = xp.abs(error)
+    # log(cosh(x)) = |x| + log(1 + exp(-2|x|)) - log(2), where nothing overflows
+    values = xp.sum(size + xp.log1p(xp.exp(-2.0 * size)) - math.log(2.0), axis=-1) / count
+    return values, lambda dvalues: xp.tanh(error) * (over_axis(dvalues) / count)
+
+
+@loss_function
+def huber(y_true: Array, y_pred: Array, delta: float = 1.0) -> tuple[Array, Pullback]:
+    """Mean of e**2 / 2 where the error |e| <= delta, and of delta * |e| - delta**2 / 2 beyond (Huber, 1964)."""
+    xp = array_namespace(y_pred)
+    error = y_pred - y_true
+    count = error.shape[-1]
+    slope = clip(xp, error, -delta, delta)  # the derivative; both branches are slope * (error - slope / 2)
+    values = xp.sum(slope * (error - 0.5 * slope), axis=-1) / count
+    return values, lambda dvalues: slope * (over_axis(dvalues) / count)
+
+
+@loss_function
+def poisson(y_true: Array, y_pred: Array) -> tuple[Array, Pullback]:
+    """mean(y_pred - y_true * log(y_pred + 1e-7)), for predicted rates of counts"""
+    xp = array_namespace(y_pred)
+    rate = y_pred + EPSILON
+    count = rate.shape[-1]
+    values = xp.sum(y_pred - y_true * xp.log(rate), axis=-1) / count
+    return values, lambda dvalues: (1.0 - y_true / rate) * (over_axis(dvalues) / count)
+
+
+@loss_function
+def cosine_similarity(y_true: Array, y_pred: Array, axis: int = -1) -> tuple[Array, Pullback]:
+    """-sum(y_true / |y_true| * y_pred / |y_pred|): -1 for equal directions, 1 for opposite ones.
+
+    Norms are at least 1e-7, so the similarity to a vector of zeros is 0. The values have lost `axis`.
+    """
+    xp = array_namespace(y_pred)
+
+    def norm(x: Array) -> Array:
+        return xp.sqrt(xp.sum(x * x, axis=axis, keepdims=True))
+
+    true_direction = y_true / xp.maximum(norm(y_true), EPSILON)
+    length = norm(y_pred)
+    bounded = xp.maximum(length, EPSILON)
+    direction = y_pred / bounded
+    cosine = xp.sum(true_direction * direction, axis=axis, keepdims=True)
+
+    def pullback(dvalues: Array | float) -> Array:
+        along = xp.where(bounded == length, direction * cosine, 0.0)  # below the bound the length is no divisor
+        return (along - true_direction) / bounded * over_axis(dvalues, axis)
+
+    return -xp.squeeze(cosine, axis=axis), pullback

@@ -1,0 +1,175 @@
+"""The update formulas of the optimisers.
+
+Each function changes `w`, a 1-D array of parameters, and its slots (1-D arrays of the same size and dtype, also views)
+in place, element by element; `g` is the gradient and stays as it is. Hyper-parameters are Python floats. Factors that
+depend on the number of the step, such as Adam's correction of its bias, are computed by the caller, once for all
+elements. Formulas are those of Keras 3.
+"""
+
+from __future__ import annotations
+
+from nnx.backends import Array, array_namespace
+from nnx.kernels import accelerated
+
+
+@accelerated
+def sgd(w: Array, g: Array, rate: float) -> None:
+    """Gradient descent: w -= rate * g"""
+    w -= rate * g
+
+
+@accelerated
+def momentum(w: Array, g: Array, m: Array, rate: float, decay: float, nesterov: bool) -> None:
+    """Gradient descent with momentum (Polyak, 1964), or with Nesterov's look-ahead (Sutskever et al., 2013).
+
+    m <- decay * m - rate * g;  w += m, or with Nesterov  w += decay * m - rate * g
+    """
+    m *= decay
+    m -= rate * g
+    w += decay * m - rate * g if nesterov else m
+
+
+@accelerated
+def rmsprop(
+    w: Array,
+    g: Array,
+    v: Array,
+    a: Array | None,
+    m: Array | None,
+    rate: float,
+    rho: float,
+    decay: float,
+    epsilon: float,
+) -> None:
+    """RMSprop (Tieleman and Hinton, 2012).
+
+    v <- rho * v + (1 - rho) * g**2; with a, the centred form: a <- rho * a + (1 - rho) * g
+    d = rate * g / sqrt(v - a**2 + epsilon);  w -= d, or with momentum m: m <- decay * m + d, w -= m
+    """
+    xp = array_namespace(w)
+    v *= rho
+    v += (1.0 - rho) * (g * g)
+    variance = v
+    if a is not None:
+        a *= rho
+        a += (1.0 - rho) * g
+        variance = v - a * a
+    d = rate * g / xp.sqrt(variance + epsilon)
+    if m is not None:
+        m *= decay
+        m += d
+        d = m
+    w -= d
+
+
+@accelerated
+def adagrad(w: Array, g: Array, v: Array, rate: float, epsilon: float) -> None:
+    """Adagrad (Duchi et al., 2011): v += g**2;  w -= rate * g / sqrt(v + epsilon)"""
+    xp = array_namespace(w)
+    v += g * g
+    w -= rate * g / xp.sqrt(v + epsilon)
+
+
+@accelerated
+def adadelta(w: Array, g: Array, v: Array, u: Array, rate: float, rho: float, epsilon: float) -> None:
+    """Adadelta (Zeiler, 2012).
+
+    v <- rho * v + (1 - rho) * g**2;  d = sqrt(u + epsilon) / sqrt(v + epsilon) * g
+    u <- rho * u + (1 - rho) * d**2;  w -= rate * d
+    """
+    xp = array_namespace(w)
+    v *= rho
+    v += (1.0 - rho) * (g * g)
+    d = xp.sqrt(u + epsilon) * g / xp.sqrt(v + epsilon)
+    u *= rho
+    u += (1.0 - rho) * (d * d)
+    w -= rate * d
+
+
+@accelerated
+def adam(
+    w: Array,
+    g: Array,
+    m: Array,
+    v: Array,
+    largest_v: Array | None,
+    rate: float,
+    beta_1: float,
+    beta_2: float,
+    epsilon: float,
+) -> None:
+    """Adam (Kingma and Ba, 2014), in the form before its section 2.1; with largest_v, AMSGrad (Reddi et al., 2018).
+
+    m += (1 - beta_1) * (g - m);  v += (1 - beta_2) * (g**2 - v);  w -= rate * m / (sqrt(v) + epsilon)
+    where rate is the learning rate * sqrt(1 - beta_2**t) / (1 - beta_1**t) at step t = 1, 2, ...
+    AMSGrad: largest_v <- max(largest_v, v), and w moves by largest_v in place of v.
+    """
+    xp = array_namespace(w)
+    m += (1.0 - beta_1) * (g - m)
+    v += (1.0 - beta_2) * (g * g - v)
+    if largest_v is not None:
+        largest_v[...] = xp.maximum(largest_v, v)
+        v = largest_v
+    w -= rate * m / (xp.sqrt(v) + epsilon)
+
+
+@accelerated
+def adamax(w: Array, g: Array, m: Array, u: Array, rate: float, beta_1: float, beta_2: float, epsilon: float) -> None:
+    """Adamax (Kingma and Ba, 2014, section 7.1), Adam with the maximum norm.
+
+    m += (1 - beta_1) * (g - m);  u <- max(beta_2 * u, |g|);  w -= rate * m / (u + epsilon)
+    where rate is the learning rate / (1 - beta_1**t) at step t = 1, 2, ...
+    """
+    xp = array_namespace(w)
+    m += (1.0 - beta_1) * (g - m)
+    u[...] = xp.maximum(beta_2 * u, xp.abs(g))
+    w -= rate * m / (u + epsilon)
+
+
+@accelerated
+def nadam(
+    w: Array,
+    g: Array,
+    m: Array,
+    v: Array,
+    rate_m: float,
+    rate_g: float,
+    correction: float,
+    beta_1: float,
+    beta_2: float,
+    epsilon: float,
+) -> None:
+    """Nadam (Dozat, 2016), Adam with Nesterov's look-ahead.
+
+    m += (1 - beta_1) * (g - m);  v += (1 - beta_2) * (g**2 - v)
+    w -= (rate_m * m + rate_g * g) / (sqrt(correction * v) + epsilon), where correction is 1 / (1 - beta_2**t) at step
+    t = 1, 2, ... and the rates follow the schedule of the momentum: see `nnx.optimizers.Nadam`.
+    """
+    xp = array_namespace(w)
+    m += (1.0 - beta_1) * (g - m)
+    v += (1.0 - beta_2) * (g * g - v)
+    w -= (rate_m * m + rate_g * g) / (xp.sqrt(correction * v) + epsilon)
+
+
+@accelerated
+def lion(w: Array, g: Array, m: Array, rate: float, beta_1: float, beta_2: float) -> None:
+    """Lion (Chen et al., 2023): w -= rate * sign(beta_1 * m + (1 - beta_1) * g);  m <- beta_2 * m + (1 - beta_2) * g"""
+    xp = array_namespace(w)
+    c = beta_1 * m + (1.0 - beta_1) * g
+    step = xp.full_like(c, rate)
+    w -= xp.where(c > 0.0, step, xp.where(c < 0.0, -step, c))  # c itself where it is 0 or NaN
+    m *= beta_2
+    m += (1.0 - beta_2) * g
+
+
+@accelerated
+def decay_weights(w: Array, mask: Array | None, rate: float) -> None:
+    """Weight decay apart from the gradient (Loshchilov and Hutter, 2017): w -= rate * w, or rate * mask * w"""
+    w -= rate * w if mask is None else rate * mask * w
+
+
+@accelerated
+def moving_average(average: Array, w: Array, decay: float) -> None:
+    """Exponential moving average: average <- decay * average + (1 - decay) * w"""
+    average *= decay
+    average += (1.0 - decay) * w

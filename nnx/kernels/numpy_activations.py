@@ -1,0 +1,52 @@
+"""Activations for NumPy: fewer calls for small arrays, fewer temporaries for large ones.
+
+Measured on float32 against the generic forms, (4, 32) and (128, 512): relu's pullback takes 0.5 and 1 times as long,
+sigmoid 1 and 0.5, softmax 0.6 and 0.95. For tanh there is nothing to gain.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from nnx.backends.base import Array, find_backend
+from nnx.kernels import kernel
+from nnx.protocol import Pullback
+
+_numpy = find_backend("numpy")
+_SMALL = 8192  # elements; below, sign(y) is faster than y > 0, whose product with dy has to be cast
+
+
+def _plain(x: Array, *options: Any, **named_options: Any) -> bool:
+    return not options and not named_options
+
+
+@kernel(_numpy, accepts=_plain)
+def relu(x: Array) -> tuple[Array, Pullback]:
+    y = np.maximum(x, 0.0)
+    return y, lambda dy: (np.sign(y) if y.size < _SMALL else y > 0.0) * dy
+
+
+@kernel(_numpy)
+def sigmoid(x: Array) -> tuple[Array, Pullback]:
+    with np.errstate(over="ignore"):  # 1 / (1 + inf) is the right 0
+        y = np.exp(-x)
+    y += 1.0
+    y = np.reciprocal(y)
+    return y, lambda dy: dy * (y - y * y)
+
+
+@kernel(_numpy)
+def softmax(x: Array, axis: int = -1) -> tuple[Array, Pullback]:
+    y = x - np.maximum.reduce(x, axis=axis, keepdims=True)
+    np.exp(y, out=y)
+    y /= np.add.reduce(y, axis=axis, keepdims=True)
+
+    def pullback(dy: Array) -> Array:
+        dx = dy * y
+        np.subtract(dy, np.add.reduce(dx, axis=axis, keepdims=True), out=dx)
+        dx *= y
+        return dx
+
+    return y, pullback

@@ -1,0 +1,152 @@
+"""Penalties on the size or the direction of weights, added to the loss. Formulas and defaults are those of Keras 3."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from nnx.backends import Array, array_namespace
+from nnx.functional import Pullback
+from nnx.registry import Configurable, Registry
+
+registry: Registry[Any] = Registry("regularizer")
+
+_EPSILON = 1e-7
+
+
+class Regularizer(Configurable):
+    """A penalty on an array. A subclass defines `forward`.
+
+    >>> class Sum(Regularizer):
+    ...     def forward(self, w):
+    ...         xp = array_namespace(w)
+    ...         return xp.sum(w), lambda dpenalty=1.0: dpenalty * xp.ones_like(w)
+    """
+
+    def forward(self, w: Array) -> tuple[Array, Pullback]:
+        """The penalty, a 0-d array, and its pullback: `pullback(dpenalty=1.0)` is the cotangent of w."""
+        raise TypeError(f"{type(self).__name__} does not define forward(self, w) -> (penalty, pullback)")
+
+    def __call__(self, w: Array) -> Array:
+        return self.forward(w)[0]
+
+
+@registry.register()
+class L1(Regularizer):
+    """l1 * sum(|w|)
+
+    >>> import numpy as np
+    >>> float(L1(0.5)(np.asarray([1.0, -3.0])))
+    2.0
+    """
+
+    def __init__(self, l1: float | None = 0.01) -> None:
+        self.l1 = _factor(0.01 if l1 is None else l1, "l1")
+
+    def forward(self, w: Array) -> tuple[Array, Pullback]:
+        xp = array_namespace(w)
+        size = xp.abs(w)
+        return self.l1 * xp.sum(size), lambda dpenalty=1.0: (self.l1 * dpenalty) * _sign(w, size)
+
+
+@registry.register()
+class L2(Regularizer):
+    """l2 * sum(w**2)"""
+
+    def __init__(self, l2: float | None = 0.01) -> None:
+        self.l2 = _factor(0.01 if l2 is None else l2, "l2")
+
+    def forward(self, w: Array) -> tuple[Array, Pullback]:
+        penalty = self.l2 * array_namespace(w).sum(w * w)
+        return penalty, lambda dpenalty=1.0: (2.0 * self.l2 * dpenalty) * w
+
+
+@registry.register()
+class L1L2(Regularizer):
+    """l1 * sum(|w|) + l2 * sum(w**2)"""
+
+    def __init__(self, l1: float | None = 0.0, l2: float | None = 0.0) -> None:
+        self.l1 = _factor(l1 or 0.0, "l1")
+        self.l2 = _factor(l2 or 0.0, "l2")
+
+    def forward(self, w: Array) -> tuple[Array, Pullback]:
+        xp = array_namespace(w)
+        size = xp.abs(w)
+
+        def pullback(dpenalty: Any = 1.0) -> Array:
+            return (self.l1 * dpenalty) * _sign(w, size) + (2.0 * self.l2 * dpenalty) * w
+
+        return self.l1 * xp.sum(size) + self.l2 * xp.sum(w * w), pullback
+
+
+@registry.register("orthogonal")
+class OrthogonalRegularizer(Regularizer):
+    """factor * the mean of |cosine| over all pairs of rows (or columns) of a matrix.
+
+    factor : non-negative.
+    mode : "rows" or "columns", what is to be orthogonal.
+    """
+
+    def __init__(self, factor: float = 0.01, mode: str = "rows") -> None:
+        self.factor = _factor(factor, "factor")
+        if mode not in ("rows", "columns"):
+            raise ValueError(f"OrthogonalRegularizer: mode must be 'rows' or 'columns', got {mode!r}")
+        self.mode = mode
+
+    def forward(self, w: Array) -> tuple[Array, Pullback]:
+        if len(w.shape) != 2:
+            raise ValueError(f"OrthogonalRegularizer: expected a matrix, got an array of shape {tuple(w.shape)}")
+        xp = array_namespace(w)
+        vectors = w if self.mode == "rows" else xp.matrix_transpose(w)
+        norms = xp.sqrt(xp.sum(vectors * vectors, axis=1, keepdims=True))
+        size = xp.maximum(norms, _EPSILON)
+        unit = vectors / size
+        cosines = xp.tril(unit @ xp.matrix_transpose(unit), k=-1)  # each pair once
+        pairs = max(vectors.shape[0] * (vectors.shape[0] - 1) // 2, 1)
+        magnitudes = xp.abs(cosines)
+
+        def pullback(dpenalty: Any = 1.0) -> Array:
+            signs = _sign(cosines, magnitudes)
+            dunit = (signs + xp.matrix_transpose(signs)) @ unit
+            radial = unit * xp.sum(unit * dunit, axis=1, keepdims=True) * xp.astype(norms > _EPSILON, w.dtype)
+            dvectors = (self.factor / pairs * dpenalty) * (dunit - radial) / size
+            return dvectors if self.mode == "rows" else xp.matrix_transpose(dvectors)
+
+        return self.factor / pairs * xp.sum(magnitudes), pullback
+
+
+def resolve(identifier: Any) -> Any:
+    """A regularizer from a name, a class, a configuration or a regularizer; None stays None.
+
+    >>> resolve("l2").l2
+    0.01
+    """
+    regularizer = None if identifier is None else registry.resolve(identifier)
+    if regularizer is not None and not hasattr(regularizer, "forward"):
+        raise TypeError(
+            f"a regularizer is None, a name such as 'l2', or an object with forward(w) -> (penalty, pullback), got "
+            f"{identifier!r}; to write one, subclass nnx.regularizers.Regularizer"
+        )
+    return regularizer
+
+
+get = resolve
+
+
+def _sign(w: Array, size: Array) -> Array:
+    """-1, 0 or 1 by the sign of w, whose absolute values are `size`."""
+    return w / array_namespace(w).where(size > 0.0, size, 1.0)
+
+
+def _factor(value: Any, name: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 <= value < math.inf:
+        raise ValueError(f"regularizer: {name} must be a finite number >= 0, got {value!r}")
+    return float(value)
+
+
+# The names that Keras has beside those of the classes
+
+l1 = L1
+l2 = L2
+l1_l2 = L1L2
+orthogonal_regularizer = OrthogonalRegularizer
