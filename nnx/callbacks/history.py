@@ -1,0 +1,73 @@
+"""The record of a training."""
+
+from __future__ import annotations
+
+import html
+import weakref
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from nnx.callbacks.bar import format_value
+from nnx.callbacks.base import Callback
+from nnx.plotting import learning_curves
+
+
+class History(Callback):
+    """What `fit` returns: the results of every epoch.
+
+    history : for each name, such as "loss" and "val_loss", the list of its values; a name that an epoch did not
+        report, with `validation_freq=2` for instance, has none for it.
+    epoch : the numbers of the epochs, from 0.
+    params : of the training: "epochs", "steps", "verbose".
+
+    In a notebook it shows itself as a table. A History that is given to `fit` again goes on where it was.
+    """
+
+    def __init__(self) -> None:
+        self.history: dict[str, list[float]] = {}
+        self.epoch: list[int] = []
+        self._model: weakref.ref[Any] | None = None
+
+    # The model keeps its history; a weak reference back lets both go as soon as the model is dropped.
+    @property
+    def model(self) -> Any:
+        """The model that was trained; None when it no longer exists."""
+        return None if self._model is None else self._model()
+
+    @model.setter
+    def model(self, model: Any) -> None:
+        self._model = None if model is None else weakref.ref(model)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_model": None}  # a copy or a pickle is of the numbers, without the model
+
+    def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
+        if self.model is not None:
+            self.model.history = self
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        self.epoch.append(epoch)
+        for name, value in (logs or {}).items():
+            self.history.setdefault(name, []).append(value)
+
+    def plot(self, path: str | Path | None = None) -> Any:
+        """Draw the learning curves, and save them as a picture where a path is given. Needs matplotlib.
+
+        Returns what `nnx.plotting.learning_curves` returns.
+        """
+        return learning_curves(self, path)
+
+    def __repr__(self) -> str:
+        epochs = f"{len(self.epoch)} epoch{'s' * (len(self.epoch) != 1)}"
+        curves = (f"{name} {format_value(v[0])} -> {format_value(v[-1])}" for name, v in self.history.items())
+        return f"<History: {', '.join([epochs, *curves])}>"
+
+    def _repr_html_(self) -> str:
+        head = "".join(f"<th>{title}</th>" for title in ("", "first", "last", "lowest", "highest"))
+        rows = ""
+        for name, values in self.history.items():
+            cells = (format_value(value) for value in (values[0], values[-1], min(values), max(values)))
+            rows += f"<tr><th>{html.escape(name)}</th>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
+        title = f"<b>History</b> of {len(self.epoch)} epoch{'s' * (len(self.epoch) != 1)}"
+        return f"<div>{title}<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"

@@ -1,0 +1,184 @@
+"""Several callbacks as one: the training loop calls a hook once, and only those that have it are called."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Literal
+
+from nnx.callbacks.base import HOOKS, Callback, overrides
+from nnx.callbacks.logs import LazyLogs
+
+Hook = Callable[..., None]
+
+# what a callback without the newer hook may have instead
+_OLDER_NAMES = {"on_train_batch_begin": "on_batch_begin", "on_train_batch_end": "on_batch_end"}
+
+
+class CallbackList:
+    """The callbacks of one run of `fit`, `evaluate` or `predict`.
+
+    callbacks : a callback, a list of them, nested lists, or None.
+    model : given to `set_model` of each, if there is one.
+    params : given to `set_params` of each.
+    defaults : classes of callbacks that are made and added at the end, unless one of that kind is in `callbacks`.
+
+    Every hook, such as `on_train_batch_end(batch, logs)`, is an attribute that calls the callbacks that override it,
+    in their order. Which those are is found out once: a hook that nobody overrides does nothing, and `listens(hook)`
+    says so. Raises TypeError for what is not a callback.
+    """
+
+    on_train_begin: Hook
+    on_test_begin: Hook
+    on_predict_begin: Hook
+    on_epoch_begin: Hook
+    on_epoch_end: Hook
+    on_train_batch_begin: Hook
+    on_train_batch_end: Hook
+    on_test_batch_begin: Hook
+    on_test_batch_end: Hook
+    on_predict_batch_begin: Hook
+    on_predict_batch_end: Hook
+    # of these, each callback's is called even if another's raises, and the first error is raised at the end
+    on_train_end: Hook
+    on_test_end: Hook
+    on_predict_end: Hook
+
+    def __init__(
+        self,
+        callbacks: Callback | Iterable[Any] | None = None,
+        model: Any = None,
+        params: Mapping[str, Any] | None = None,
+        defaults: Iterable[type[Callback]] = (),
+    ) -> None:
+        self.callbacks = list(_flatten(callbacks))
+        self.callbacks += [kind() for kind in defaults if self.find(kind) is None]
+        self.model = model
+        self.params = dict(params or {})
+        for callback in self.callbacks:
+            self._introduce(callback)
+        self._connect()
+
+    def append(self, callback: Callback) -> None:
+        """Add a callback at the end."""
+        added = list(_flatten(callback))
+        for each in added:
+            self._introduce(each)
+        self.callbacks += added
+        self._connect()
+
+    def find(self, kind: type[Callback]) -> Any:
+        """The first callback of a class, or None."""
+        return next((callback for callback in self.callbacks if isinstance(callback, kind)), None)
+
+    def listens(self, hook: str) -> bool:
+        """Whether any callback overrides a hook, such as "on_train_batch_end"."""
+        return bool(self._hooks[hook])
+
+    @contextlib.contextmanager
+    def running(self, mode: Literal["train", "test", "predict"]) -> Iterator[dict[str, float]]:
+        """A block between the begin hook and the end hook of a mode.
+
+        Gives a dictionary: what is in it at the end becomes the end hook's `logs`. When the block raises, or is
+        interrupted, every callback that was begun is ended too before the error goes on; an error of an end hook
+        is then only noted on the first one.
+        """
+        logs: dict[str, float] = {}
+        begun: list[Callback] = []
+        try:
+            for callback in self.callbacks:
+                if overrides(callback, f"on_{mode}_begin"):
+                    getattr(callback, f"on_{mode}_begin")()
+                begun.append(callback)
+            yield logs
+        except BaseException as error:
+            ends = [getattr(callback, f"on_{mode}_end") for callback in begun]
+            for another in _call_each(ends, logs):
+                error.add_note(f"and then a callback failed in on_{mode}_end: {type(another).__name__}: {another}")
+            raise
+        getattr(self, f"on_{mode}_end")(logs)
+
+    def _introduce(self, callback: Callback) -> None:
+        if self.model is not None:
+            callback.set_model(self.model)
+        callback.set_params(self.params)
+
+    def _connect(self) -> None:
+        self._hooks = {hook: self._methods(hook) for hook in HOOKS}
+        for hook, methods in self._hooks.items():
+            if hook in _OLDER_NAMES.values():
+                continue
+            if hook in ("on_train_end", "on_test_end", "on_predict_end"):
+                connect = _call_all
+            else:
+                connect = _call_in_order_then_expire if hook.endswith("_batch_end") else _call_in_order
+            setattr(self, hook, connect(methods) if methods else _nothing)
+
+    def _methods(self, hook: str) -> list[Hook]:
+        names = (hook, *([_OLDER_NAMES[hook]] if hook in _OLDER_NAMES else []))
+        owned = [next((name for name in names if overrides(callback, name)), None) for callback in self.callbacks]
+        return [getattr(callback, name) for callback, name in zip(self.callbacks, owned, strict=True) if name]
+
+
+def _nothing(*args: object, **kwargs: object) -> None:
+    """A hook that nobody has overridden."""
+
+
+def _call_in_order(methods: list[Hook]) -> Hook:
+    if len(methods) == 1:
+        return methods[0]
+
+    def call(*args: Any) -> None:
+        for method in methods:
+            method(*args)
+
+    return call
+
+
+def _call_in_order_then_expire(methods: list[Hook]) -> Hook:
+    def call(batch: int, logs: Mapping[str, float] | None = None) -> None:
+        for method in methods:
+            method(batch, logs)
+        if isinstance(logs, LazyLogs):
+            logs.expire()
+
+    return call
+
+
+def _call_all(methods: list[Hook]) -> Hook:
+    def call(logs: Mapping[str, float] | None = None) -> None:
+        errors = _call_each(methods, logs)
+        if errors:
+            for another in errors[1:]:
+                errors[0].add_note(f"and then another callback failed: {type(another).__name__}: {another}")
+            raise errors[0]
+
+    return call
+
+
+def _call_each(methods: list[Hook], logs: Mapping[str, float] | None) -> list[Exception]:
+    errors = []
+    for method in methods:
+        try:
+            method(logs)
+        except Exception as error:
+            errors.append(error)
+    return errors
+
+
+def _flatten(callbacks: Any) -> Iterator[Callback]:
+    if callbacks is None:
+        return
+    if isinstance(callbacks, Callback):
+        yield callbacks
+    elif inspect.isclass(callbacks) and issubclass(callbacks, Callback):
+        raise TypeError(f"callbacks must be objects, got the class {callbacks.__name__}; write {callbacks.__name__}()")
+    elif isinstance(callbacks, Iterable) and not isinstance(callbacks, str | bytes | Mapping):
+        for callback in callbacks:
+            yield from _flatten(callback)
+    else:
+        raise TypeError(
+            f"callbacks must be nnx.callbacks.Callback objects or a list of them, got {callbacks!r} "
+            f"of type {type(callbacks).__module__}.{type(callbacks).__qualname__}"
+        )

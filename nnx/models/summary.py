@@ -1,0 +1,254 @@
+"""The table that `model.summary()` prints, as Keras 3 draws it, and the same as HTML for notebooks."""
+
+from __future__ import annotations
+
+import dataclasses
+import html
+import itertools
+import shutil
+import textwrap
+from collections.abc import Sequence
+from typing import Any
+
+from nnx.callbacks.console import can_encode, encodable
+
+_MARGINS = 3  # of a cell: a space on either side and the line
+_NARROWEST = 4  # characters of text in a cell
+
+
+@dataclasses.dataclass(frozen=True)
+class SummaryRow:
+    """A layer in the table.
+
+    name, kind : such as "dense" and "Dense".
+    output_shape : with None for the batch; a tuple of shapes for several outputs; None where it is not known.
+    parameters : how many numbers it has, trained or not.
+    trainable : whether they are trained.
+    connected_to : the layers whose outputs it takes, for models that are not a chain.
+    depth : 0 for a layer of the model, 1 for a layer of a model in it, and so on.
+    """
+
+    name: str
+    kind: str
+    output_shape: tuple[Any, ...] | None
+    parameters: int
+    trainable: bool = True
+    connected_to: str = ""
+    depth: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class SummaryTotals:
+    """What stands below the table: numbers of parameters, and their bytes.
+
+    optimizer : how many numbers the optimiser keeps; None where it has not been built.
+    """
+
+    trainable: int
+    trainable_bytes: int
+    non_trainable: int
+    non_trainable_bytes: int
+    optimizer: int | None = None
+    optimizer_bytes: int = 0
+
+    def lines(self) -> list[tuple[str, int, int]]:
+        """(what, how many, bytes); the total includes the optimiser's, as in Keras 3."""
+        total = self.trainable + self.non_trainable + (self.optimizer or 0)
+        lines = [
+            ("Total params", total, self.trainable_bytes + self.non_trainable_bytes + self.optimizer_bytes),
+            ("Trainable params", self.trainable, self.trainable_bytes),
+            ("Non-trainable params", self.non_trainable, self.non_trainable_bytes),
+        ]
+        if self.optimizer is not None:
+            lines.append(("Optimizer params", self.optimizer, self.optimizer_bytes))
+        return lines
+
+
+@dataclasses.dataclass(frozen=True)
+class _Lines:
+    """How a table is drawn: (left, filling, between, right) of each horizontal line, and the uprights."""
+
+    top: str
+    below_head: str
+    between: str
+    bottom: str
+    head_upright: str
+    upright: str
+    branch: str  # in front of a layer of an inner model
+
+
+@dataclasses.dataclass(frozen=True)
+class _Column:
+    head: str
+    alignment: str = "<"
+
+
+_BOX = _Lines("┏━┳┓", "┡━╇┩", "├─┼┤", "└─┴┘", "┃", "│", "└ ")
+_ASCII = _Lines("+-++", "+=++", "+-++", "+-++", "|", "|", "- ")
+
+
+def format_summary(
+    name: str,
+    rows: Sequence[SummaryRow],
+    totals: SummaryTotals,
+    *,
+    line_length: int | None = None,
+    positions: Sequence[float] | None = None,
+    connected_to: bool = False,
+    show_trainable: bool = False,
+    stream: Any = None,
+) -> str:
+    """The summary of a model as text, without a newline at the end.
+
+    line_length : width of the table; by default 88 characters, more with the optional columns, less in a narrow
+        terminal.
+    positions : where the columns end, as fractions of the width or in characters.
+    connected_to : with a column of the layers that each layer is connected to.
+    show_trainable : with a column that says whether a layer is trained.
+    stream : where the text is going to be written; where that cannot take box-drawing characters, the table is drawn
+        in ASCII.
+
+    Raises ValueError for columns that are too narrow or positions that do not fit.
+    """
+    drawing = _BOX if can_encode("".join(dataclasses.astuple(_BOX)), stream) else _ASCII
+    columns = _columns(connected_to, show_trainable)
+    head, table = [column.head for column in columns], [_cells(row, columns, drawing.branch) for row in rows]
+    widths = _widths(columns, line_length, positions, table)
+    lines = [f'Model: "{name}"', _rule(drawing.top, widths), *_row(head, columns, widths, drawing.head_upright)]
+    lines.append(_rule(drawing.below_head, widths))
+    for index, cells in enumerate(table):
+        if index:
+            lines.append(_rule(drawing.between, widths))
+        lines += _row(cells, columns, widths, drawing.upright)
+    lines.append(_rule(drawing.bottom, widths))
+    lines += [f" {what}: {count:,} ({format_bytes(size)})" for what, count, size in totals.lines()]
+    return encodable("\n".join(lines), stream)
+
+
+def summary_html(name: str, rows: Sequence[SummaryRow], totals: SummaryTotals) -> str:
+    """The summary of a model as an HTML table."""
+    columns = _columns(connected_to=any(row.connected_to for row in rows), show_trainable=False)
+    styles = [f'style="text-align:{"right" if column.alignment == ">" else "left"}"' for column in columns]
+    head = "".join(f"<th {style}>{column.head}</th>" for column, style in zip(columns, styles, strict=True))
+    body = ""
+    for row in rows:
+        cells = zip(_cells(row, columns, _BOX.branch), styles, strict=True)
+        body += f"<tr>{''.join(f'<td {style}>{html.escape(cell)}</td>' for cell, style in cells)}</tr>"
+    sums = "<br>".join(f"{what}: {count:,} ({format_bytes(size)})" for what, count, size in totals.lines())
+    return (
+        f"<div><b>Model: {html.escape(name)}</b><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        f"<small>{sums}</small></div>"
+    )
+
+
+def format_shape(shape: tuple[Any, ...] | None) -> str:
+    """A shape as it stands in the table.
+
+    >>> format_shape((None, 64)), format_shape(((None, 4), (None, 8))), format_shape(None)
+    ('(None, 64)', '[(None, 4), (None, 8)]', '?')
+    """
+    if shape is None:
+        return "?"
+    if shape and all(isinstance(part, tuple) for part in shape):
+        return f"[{', '.join(map(format_shape, shape))}]"
+    return f"({', '.join(map(str, shape))})"
+
+
+def format_bytes(size: float) -> str:
+    """A number of bytes in the unit that suits it.
+
+    >>> format_bytes(5376)
+    '5.25 KB'
+    """
+    for unit in ("B", "KB", "MB", "GB", "TB"):
+        if size < 1024:
+            return f"{size:.2f} {unit}"
+        size /= 1024
+    return f"{size:.2f} PB"
+
+
+def _columns(connected_to: bool, show_trainable: bool) -> list[_Column]:
+    columns = [_Column("Layer (type)"), _Column("Output Shape"), _Column("Param #", ">")]
+    return columns + [_Column("Connected to")] * connected_to + [_Column("Trainable", "^")] * show_trainable
+
+
+def _cells(row: SummaryRow, columns: list[_Column], branch: str) -> list[str]:
+    unbuilt = " (unbuilt)" if row.output_shape is None and not row.parameters else ""
+    trainable = "Y" if row.trainable else "N"
+    cells = {
+        "Layer (type)": f"{'   ' * row.depth}{branch * bool(row.depth)}{row.name} ({row.kind})",
+        "Output Shape": format_shape(row.output_shape),
+        "Param #": f"{row.parameters:,}{unbuilt}",
+        "Connected to": row.connected_to or "-",
+        "Trainable": trainable if row.parameters else "-",
+    }
+    return [cells[column.head] for column in columns]
+
+
+def _widths(
+    columns: list[_Column], line_length: int | None, positions: Sequence[float] | None, table: list[list[str]]
+) -> list[int]:
+    """The characters of text in each column."""
+    positions = _usual_positions(columns) if positions is None else list(positions)
+    if len(positions) != len(columns) or positions != sorted(positions) or positions[0] <= 0:
+        raise ValueError(
+            f"positions must be {len(columns)} increasing numbers, where the columns "
+            f"{', '.join(repr(column.head) for column in columns)} end; got {positions}"
+        )
+    length = _usual_length(columns) if line_length is None else line_length
+    ends = [int(position * length) if positions[-1] <= 1 else int(position) for position in positions]
+    widths = [end - start for start, end in itertools.pairwise([0, *ends])]
+    excess = _MARGINS * len(widths) + 1  # what margins and lines take, evenly from all
+    for index in range(len(widths)):
+        part = round(excess / (len(widths) - index))
+        widths[index] -= part
+        excess -= part
+    widths = _with_room_for_numbers(widths, columns, table)
+    if min(widths) < _NARROWEST:
+        raise ValueError(
+            f"line_length={line_length} with positions={positions} leaves a column fewer than {_NARROWEST} "
+            f"characters; give a longer line_length, or leave out both"
+        )
+    return widths
+
+
+def _usual_positions(columns: list[_Column]) -> list[float]:
+    if columns[-1].head == "Trainable":
+        return [position * 0.9 for position in _usual_positions(columns[:-1])] + [1.0]
+    return [0.45, 0.80, 1.0] if len(columns) == 3 else [0.3, 0.56, 0.74, 1.0]
+
+
+def _usual_length(columns: list[_Column]) -> int:
+    heads = [column.head for column in columns]
+    length = 88 + 20 * ("Connected to" in heads) + 12 * ("Trainable" in heads)
+    readable = 36 + 20 * (len(columns) - 3)  # in a terminal narrower than this the lines wrap
+    return max(readable, min(length, shutil.get_terminal_size().columns - 4))
+
+
+def _with_room_for_numbers(widths: list[int], columns: list[_Column], table: list[list[str]]) -> list[int]:
+    """Widen the columns of numbers and marks, which should not be broken, at the cost of the widest one."""
+    widths = list(widths)
+    for index, column in enumerate(columns):
+        wanted = max(len(cell) for cell in (column.head, *(row[index] for row in table)))
+        while column.alignment != "<" and widths[index] < wanted:
+            widest = max((other for other in range(len(widths)) if other != index), key=widths.__getitem__)
+            if widths[widest] <= 3 * _NARROWEST:
+                break
+            widths[widest] -= 1
+            widths[index] += 1
+    return widths
+
+
+def _row(cells: list[str], columns: list[_Column], widths: list[int], upright: str) -> list[str]:
+    """A row of the table, as many lines high as its longest cell needs."""
+    wrapped = [textwrap.wrap(cell, width, break_on_hyphens=False) for cell, width in zip(cells, widths, strict=True)]
+    lines = []
+    for parts in itertools.zip_longest(*wrapped, fillvalue=""):
+        aligned = [f" {t:{c.alignment}{width}} " for t, c, width in zip(parts, columns, widths, strict=True)]
+        lines.append(upright + upright.join(aligned) + upright)
+    return lines
+
+
+def _rule(characters: str, widths: list[int]) -> str:
+    left, filling, between, right = tuple(characters)
+    return left + between.join(filling * (width + 2) for width in widths) + right
