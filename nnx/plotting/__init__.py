@@ -1,0 +1,11 @@
+"""Pictures: learning curves, images of samples and weights, confusion matrices.
+
+Every function returns a matplotlib Figure, writes it to a file when it is given a path, and needs no display: nothing
+here touches pyplot. matplotlib is optional: `pip install 'nnx[examples]'`.
+"""
+
+from nnx.plotting._confusion import confusion_matrix
+from nnx.plotting._curves import learning_curves
+from nnx.plotting._images import images
+
+__all__ = ["confusion_matrix", "images", "learning_curves"]

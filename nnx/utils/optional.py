@@ -1,0 +1,21 @@
+"""Packages that an install of nnx may lack."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+
+def optional_import(module: str, purpose: str) -> Any:
+    """Import a module that comes with the extra `examples`; ImportError that says how to install it.
+
+    purpose : what it is needed for; the error message begins with it.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        package = module.partition(".")[0]
+        raise ImportError(
+            f"{purpose} needs {package}, which cannot be imported ({error}); "
+            f"install it with: pip install 'nnx[examples]'"
+        ) from error
