@@ -99,7 +99,7 @@ class Configurable:
 
 
 @functools.cache
-def constructor_arguments(cls: type) -> tuple[str, ...]:
+def constructor_arguments(cls: type[Any]) -> tuple[str, ...]:
     """The names of a constructor's arguments; `**kwargs` of a subclass stands for those of its base."""
     names: list[str] = []
     for owner in cls.__mro__:

@@ -1,12 +1,13 @@
 """Layers: parameters and configuration around the pure functions of `nnx.functional`."""
 
 from nnx.layers.activated import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
-from nnx.layers.base import Layer, LayerPullback, registry
+from nnx.layers.base import Layer, registry
 from nnx.layers.dense import Dense
 from nnx.layers.dropout import Dropout
 from nnx.layers.function import Lambda
 from nnx.layers.input import Input, InputLayer
 from nnx.layers.parameter import FlatParameters, Parameter
+from nnx.layers.pullback import LayerPullback
 from nnx.layers.shaping import Flatten, Reshape
 
 __all__ = [

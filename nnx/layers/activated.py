@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 from nnx import activations, constraints, functional, initializers, regularizers
 from nnx.backends import Array
 from nnx.functional import Pullback
-from nnx.layers.base import Layer, Shape, registry
+from nnx.layers.base import Layer, registry
+from nnx.layers.shapes import Shape
 
 
 class Activated(Layer):
@@ -21,7 +22,7 @@ class Activated(Layer):
     activate: Callable[[Array], tuple[Array, Pullback]]
     """The activation function; a subclass sets it in its constructor."""
 
-    _FUSIBLE: ClassVar = {functional.softmax: "softmax", functional.sigmoid: "sigmoid"}
+    _FUSIBLE: ClassVar[dict[Any, str]] = {functional.softmax: "softmax", functional.sigmoid: "sigmoid"}
 
     @property
     def fusible_activation(self) -> str | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -12,14 +11,13 @@ import numpy as np
 from nnx import regularizers
 from nnx.backends import Array, Placement, asarray, get_backend, is_array, placement_of, to_numpy
 from nnx.constraints import resolve as resolve_constraint
-from nnx.functional import SKIP, Pullback
+from nnx.functional import Pullback
 from nnx.initializers import resolve as resolve_initializer
 from nnx.layers.parameter import Parameter
+from nnx.layers.pullback import LayerPullback
+from nnx.layers.shapes import Shape, check_shape, snake_case
 from nnx.random import Generator
 from nnx.registry import Configurable, Registry, constructor_arguments
-
-Shape = tuple[int | None, ...]
-"""The shape of a batch; None stands for a size that is not known, as that of the batch axis."""
 
 registry: Registry[Any] = Registry("layer")
 
@@ -79,7 +77,7 @@ class Layer(Configurable):
         input_dim = legacy.pop("input_dim", None)
         if legacy:
             unknown = next(iter(legacy))
-            known = [*constructor_arguments(type(self)), "input_shape", "input_dim"]
+            known = (*constructor_arguments(type(self)), "input_shape", "input_dim")  # type: ignore[arg-type]
             near = difflib.get_close_matches(unknown, known, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise TypeError(f"{type(self).__name__} has no argument {unknown!r}{hint}")
@@ -207,11 +205,11 @@ class Layer(Configurable):
         self._placement = placement
         for parameter in self.own_weights:
             parameter.value = placement.asarray(to_numpy(parameter.value), parameter.dtype)
-            parameter.grad = parameter.backward = None
+            parameter.leave()
 
     # Computation
 
-    def forward(self, *inputs: Any, training: bool = False) -> tuple[Any, Pullback]:
+    def forward(self, *inputs: Any, **options: Any) -> tuple[Any, Pullback]:
         """The value for inputs, and the pullback: what maps the value's cotangent to those of the inputs."""
         raise TypeError(f"{type(self).__name__} does not define forward(self, x, *, training=False) -> (y, pullback)")
 
@@ -263,57 +261,6 @@ class Layer(Configurable):
         if config["activity_regularizer"] is None:
             del config["activity_regularizer"]
         return {key: value for key, value in config.items() if key != "batch_input_shape" or value is not None}
-
-
-class LayerPullback:
-    """A layer's pullback: returns the cotangents of the inputs and sends those of parameters into their gradients.
-
-    Called with `inputs=False` it skips the inputs' cotangents, which nobody needs for the first layer of a model.
-    """
-
-    __slots__ = ("_direct", "_pullback", "_targets")
-
-    def __init__(self, pullback: Pullback, targets: tuple[Parameter | None, ...], direct: bool) -> None:
-        self._pullback = pullback
-        self._targets = targets
-        self._direct = direct
-
-    def __call__(self, dy: Any, inputs: bool = True) -> Any:
-        targets = self._targets
-        if self._direct:
-            out = tuple(
-                (None if inputs else SKIP)
-                if parameter is None
-                else (SKIP if parameter.backward is None else parameter.gradient_target)
-                for parameter in targets
-            )
-            cotangents = self._pullback(dy, out=out)
-        else:
-            cotangents = self._pullback(dy)
-        of_inputs = []
-        for parameter, cotangent in zip(targets, cotangents, strict=True):
-            if parameter is None:
-                of_inputs.append(cotangent)
-            elif cotangent is not None:
-                parameter.receive(cotangent)
-        return of_inputs[0] if len(of_inputs) == 1 else tuple(of_inputs)
-
-
-def snake_case(name: str) -> str:
-    """ "LeakyReLU" -> "leaky_re_lu", as Keras names layers."""
-    spaced = re.sub(r"(.)([A-Z][a-z0-9]+)", r"\1_\2", name)
-    return re.sub(r"([a-z])([A-Z])", r"\1_\2", spaced).lower()
-
-
-def check_shape(shape: Sequence[int | None], what: str) -> Shape:
-    """A shape as a tuple; ValueError if a size is not a non-negative integer or None."""
-    if isinstance(shape, str | bytes) or not hasattr(shape, "__iter__"):
-        raise TypeError(f"{what} must be a tuple of sizes, such as (None, 784), got {shape!r}")
-    sizes = tuple(shape)
-    for size in sizes:
-        if size is not None and (isinstance(size, bool) or not hasattr(size, "__index__") or size < 0):
-            raise ValueError(f"{what} must be made of non-negative integers or None, got {sizes}")
-    return tuple(None if size is None else size.__index__() for size in sizes)
 
 
 def _any_batch(shape: Shape) -> Shape:

@@ -8,7 +8,8 @@ from nnx import activations, constraints, functional, initializers, regularizers
 from nnx.backends import Array
 from nnx.functional import Pullback
 from nnx.layers.activated import Activated
-from nnx.layers.base import Shape, registry
+from nnx.layers.base import registry
+from nnx.layers.shapes import Shape
 
 
 @registry.register()

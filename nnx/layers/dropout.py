@@ -10,7 +10,8 @@ from nnx import functional
 from nnx import random as nnx_random
 from nnx.backends import Array
 from nnx.functional import Pullback
-from nnx.layers.base import Layer, Shape, registry
+from nnx.layers.base import Layer, registry
+from nnx.layers.shapes import Shape
 
 
 @registry.register()

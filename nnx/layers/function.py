@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
 from nnx.backends import Array, array_namespace
 from nnx.functional import Pullback
-from nnx.layers.base import Layer, Shape, registry
+from nnx.layers.base import Layer, registry
+from nnx.layers.shapes import Shape
 from nnx.registry import Registry
 
 _functions: Registry[Callable[..., Any]] = Registry("function (pass it in custom_objects)")
@@ -61,7 +63,10 @@ class Lambda(Layer):
         y = result[0] if pair else result
         if self.pullback == "stop":
             return y, lambda dy: array_namespace(x).zeros_like(x)
-        return y, lambda dy: self.pullback(dy, x, y)
+        return y, functools.partial(self._pull_back, x=x, y=y)
+
+    def _pull_back(self, dy: Array, x: Array, y: Array) -> Any:
+        return self.pullback(dy, x, y)  # type: ignore[operator]
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape if self.output_shape is None else (input_shape[0], *self.output_shape)

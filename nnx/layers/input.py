@@ -7,7 +7,8 @@ from typing import Any
 
 from nnx.backends import Array
 from nnx.functional import Pullback, linear
-from nnx.layers.base import Layer, check_shape, registry
+from nnx.layers.base import Layer, registry
+from nnx.layers.shapes import check_shape
 
 
 @registry.register()

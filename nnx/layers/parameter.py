@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from nnx.backends import Array, Placement, to_numpy
@@ -69,11 +68,6 @@ class Parameter:
         """A copy of the value on the host."""
         return to_numpy(self.value).copy()
 
-    @property
-    def gradient_target(self) -> Array | None:
-        """Where a cotangent may be written directly: the gradient view, unless this pass has already added to it."""
-        return self.grad if self.backward is not None and self.pass_number != self.backward.number else None
-
     def receive(self, cotangent: Array) -> None:
         """Take a cotangent into the gradient: the first of a pass replaces it, further ones add to it."""
         if self.backward is None:
@@ -85,14 +79,25 @@ class Parameter:
             self.grad[...] = cotangent  # type: ignore[index]
         self.pass_number = self.backward.number
 
+    def leave(self) -> None:
+        """Go out of the flat buffer, which then is no longer whole."""
+        if self.backward is not None:
+            self.backward.whole = False
+        self.grad = self.backward = None
+
 
 class BackwardPass:
-    """Which backward pass the gradients of a model belong to. Shared by the model's buffer and its parameters."""
+    """What a model's buffer and its parameters know in common.
 
-    __slots__ = ("number",)
+    number : of the backward pass that gradients are gathered for.
+    whole : whether all parameters still are in the buffer; another model that trains one of them takes it out.
+    """
+
+    __slots__ = ("number", "whole")
 
     def __init__(self) -> None:
         self.number = 0
+        self.whole = True
 
 
 class FlatParameters:
@@ -105,8 +110,8 @@ class FlatParameters:
     slices : for each parameter, the (start, stop) of its piece.
     """
 
-    def __init__(self, parameters: Sequence[Parameter], placement: Placement) -> None:
-        self.parameters = list(parameters)
+    def __init__(self, parameters: list[Parameter], placement: Placement) -> None:
+        self.parameters = parameters
         self.placement = placement
         dtypes = {parameter.dtype for parameter in self.parameters} or {placement.dtype}
         if len(dtypes) > 1:
@@ -120,18 +125,17 @@ class FlatParameters:
         reshape = placement.xp.reshape
         for parameter, (start, stop) in zip(self.parameters, self.slices, strict=True):
             value = parameter.value
+            parameter.leave()
             parameter.value = reshape(self.values[start:stop], parameter.shape)
             parameter.value[...] = value
             parameter.grad = reshape(self.grads[start:stop], parameter.shape)
             parameter.backward = self._backward
             parameter.pass_number = -1
 
-    def holds(self, parameters: Sequence[Parameter]) -> bool:
-        """Whether this buffer still is the home of exactly these parameters, in this order."""
-        return len(parameters) == len(self.parameters) and all(
-            mine is theirs and mine.backward is self._backward
-            for mine, theirs in zip(self.parameters, parameters, strict=True)
-        )
+    @property
+    def whole(self) -> bool:
+        """Whether this buffer still is the home of all its parameters."""
+        return self._backward.whole
 
     def start_pass(self) -> None:
         """Forget the gradients: the next cotangent of each parameter replaces what is there."""

@@ -9,7 +9,8 @@ from typing import Any
 from nnx import functional
 from nnx.backends import Array
 from nnx.functional import Pullback
-from nnx.layers.base import Layer, Shape, registry
+from nnx.layers.base import Layer, registry
+from nnx.layers.shapes import Shape
 
 
 @registry.register()

@@ -1,0 +1,84 @@
+"""Keras-style neural networks on plain arrays: NumPy on a laptop, CuPy on a CUDA workstation.
+
+>>> import numpy as np
+>>> import nnx
+>>> x = np.asarray([[0, 0], [0, 1], [1, 0], [1, 1]], dtype="float32")
+>>> y = np.asarray([[0], [1], [1], [0]], dtype="float32")
+>>> nnx.random.set_seed(1)
+>>> model = nnx.Sequential([nnx.layers.Dense(8, activation="tanh", input_shape=(2,)), nnx.layers.Dense(1)])
+>>> model.compile(nnx.optimizers.Adam(0.05), loss="mse")
+>>> history = model.fit(x, y, epochs=200, verbose=0)
+>>> model.predict(x, verbose=0).round().tolist() == y.tolist()
+True
+"""
+
+from nnx import (
+    activations,
+    callbacks,
+    constraints,
+    datasets,
+    debug,
+    functional,
+    initializers,
+    layers,
+    losses,
+    metrics,
+    models,
+    optimizers,
+    plotting,
+    random,
+    regularizers,
+    saving,
+    schedules,
+    utils,
+)
+from nnx.backends import (
+    Backend,
+    array_namespace,
+    asarray,
+    available_backends,
+    backend,
+    get_backend,
+    register_backend,
+    set_backend,
+    to_numpy,
+)
+from nnx.kernels import numpy as _dense  # noqa: F401, NumPy's kernels register themselves
+from nnx.kernels import numpy_activations, numpy_losses, numpy_updates  # noqa: F401
+from nnx.layers import Input
+from nnx.models import Model, Sequential
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Backend",
+    "Input",
+    "Model",
+    "Sequential",
+    "activations",
+    "array_namespace",
+    "asarray",
+    "available_backends",
+    "backend",
+    "callbacks",
+    "constraints",
+    "datasets",
+    "debug",
+    "functional",
+    "get_backend",
+    "initializers",
+    "layers",
+    "losses",
+    "metrics",
+    "models",
+    "optimizers",
+    "plotting",
+    "random",
+    "register_backend",
+    "regularizers",
+    "saving",
+    "schedules",
+    "set_backend",
+    "to_numpy",
+    "utils",
+]

@@ -1,0 +1,47 @@
+"""python -m nnx info | selftest"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import platform
+import sys
+
+import nnx
+from nnx.backends.base import Backend, backend_names, find_backend
+
+
+def info() -> int:
+    """Print versions, backends, their devices, and why one is missing."""
+    print(f"nnx {nnx.__version__} on Python {platform.python_version()}, {platform.platform()}")
+    for package in ("numpy", "array-api-compat", "array-api-extra", "safetensors", "tqdm"):
+        print(f"  {package} {importlib.metadata.version(package)}")
+    print("backends:")
+    for name in backend_names():
+        backend = find_backend(name)
+        print(f"  {name}: {backend.problem() or _usable(backend)}")
+    print(f"current backend: {nnx.get_backend()}")
+    return 0
+
+
+def _usable(backend: Backend) -> str:
+    return f"usable, version {backend.version()}, devices {', '.join(backend.devices())}"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m nnx", description="Look at an installation of nnx, and prove it.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("info", help="versions, backends, devices, and why a backend is missing")
+    selftest = commands.add_parser("selftest", help="compare a backend with NumPy: a table, and an exit status")
+    selftest.add_argument("--backend", default="auto", help="cupy, torch, array-api-strict, numpy or auto (default)")
+    selftest.add_argument("--device", default=None, help="one of the backend's devices, such as cuda:1")
+    chosen = parser.parse_args(arguments)
+    if chosen.command == "info":
+        return info()
+    from nnx.testing.selftest import selftest as run_selftest  # tests are not imported for `info`
+
+    return run_selftest(chosen.backend, chosen.device)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

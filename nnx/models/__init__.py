@@ -1,0 +1,7 @@
+"""Models: layers that are run, trained, looked at and saved together."""
+
+from nnx.models.model import Model
+from nnx.models.sequential import Sequential
+from nnx.saving import load_model, save_model
+
+__all__ = ["Model", "Sequential", "load_model", "save_model"]

@@ -1,0 +1,204 @@
+"""What every model is, whatever its form: layers that are built, moved, summarised and trained together."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any, Self
+
+from nnx.backends import Array, backend
+from nnx.functional import Pullback
+from nnx.layers.base import Layer
+from nnx.layers.parameter import FlatParameters, Parameter
+from nnx.layers.shapes import Shape
+from nnx.models.summary import SummaryRow, SummaryTotals, format_summary, summary_html
+
+
+class Model(Layer):
+    """A layer that owns its training: its trainable parameters are in one flat buffer.
+
+    A subclass says which layers it has (`sublayers`) and how they are chained (`propagate`).
+    """
+
+    def __init__(self, *, name: str | None = None, trainable: bool = True, **kwargs: Any) -> None:
+        super().__init__(name=name, trainable=trainable, **kwargs)
+        self._flat: FlatParameters | None = None
+        self._trained: list[Parameter] | None = None
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers, in order, without the input."""
+        return list(self.sublayers())
+
+    @property
+    def input_shape(self) -> Shape:
+        self.require_built("input_shape")
+        return self.build_shape  # type: ignore[no-any-return]
+
+    @property
+    def output_shape(self) -> Shape:
+        return self.compute_output_shape(self.input_shape)
+
+    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
+        """The layer of that name, or at that index."""
+        if (name is None) == (index is None):
+            raise ValueError("get_layer takes either a name or an index")
+        if index is not None:
+            if not -len(self.layers) <= index < len(self.layers):
+                raise ValueError(f"{self.name} has {len(self.layers)} layers, there is none at index {index}")
+            return self.layers[index]
+        for layer in self.layers:
+            if layer.name == name:
+                return layer
+        raise ValueError(f"{self.name} has no layer {name!r}; it has {', '.join(layer.name for layer in self.layers)}")
+
+    def named_layers(self) -> dict[str, Layer]:
+        """This model under "", and every layer inside it under its path, such as "encoder/dense_1"."""
+        found: dict[str, Layer] = {"": self}
+        for layer in self.sublayers():
+            found.update(layer.walk())
+        return found
+
+    def named_weights(self) -> dict[str, Parameter]:
+        """Every parameter under its path, such as "dense_1/kernel"; one that is shared under its first."""
+        found: dict[Parameter, str] = {}
+        for path, layer in self.named_layers().items():
+            for parameter in layer.own_weights:
+                found.setdefault(parameter, f"{path}/{parameter.name}".lstrip("/"))
+        for parameter, path in found.items():
+            parameter.path = path
+        return {path: parameter for parameter, path in found.items()}
+
+    # Where the parameters are
+
+    @property
+    def flat(self) -> FlatParameters:
+        """The buffer of trainable parameters and gradients; made, or made again, when something has changed."""
+        if self._trained is None:
+            self.require_built("flat")
+            trained = self.trainable_weights
+            unchanged = self._flat is not None and self._flat.parameters == trained
+            self._trained = self._flat.parameters if unchanged else trained  # type: ignore[union-attr]
+        flat = self._flat
+        if flat is None or not flat.whole or flat.parameters is not self._trained:
+            flat = self._flat = FlatParameters(self._trained, self.placement)
+        return flat
+
+    def to(self, name: str, *, device: str | None = None) -> Self:
+        """Move the model to another backend or device, in place. Training goes on there as it would have here.
+
+        >>> import nnx
+        >>> model = nnx.Sequential([nnx.layers.Dense(1, input_dim=2)])
+        >>> model.to("numpy").placement.name
+        'numpy'
+        """
+        self.require_built("to")
+        with backend(name, device=device, dtype=self.placement.dtype) as placement:
+            for _, layer in self.walk():
+                layer.move(placement)
+        self._flat = None
+        return self
+
+    # Computation
+
+    def propagate(self, *inputs: Any, **options: Any) -> tuple[Any, Pullback]:
+        """Chain the layers: the output, and the pullback, which takes `inputs=False` to skip the inputs' cotangents."""
+        raise NotImplementedError
+
+    def forward(self, *inputs: Any, training: bool = False, **options: Any) -> tuple[Any, Pullback]:
+        """The output and its pullback, for a training loop of one's own.
+
+        `pullback(dy)` returns the cotangent of the input and adds the gradients of the parameters to what has been
+        gathered since the last `optimizer.step(model)`.
+        """
+        self.check_input(*inputs)
+        self._trained = None  # a layer may have been frozen since the last call
+        _ = self.flat  # the gradients need a place before the pullback is called
+        return self.propagate(*inputs, training=training)
+
+    def run(self, *inputs: Any, training: bool = False) -> tuple[Any, Pullback]:
+        return self.propagate(*inputs, training=training)
+
+    def regularization(self) -> tuple[Array, Callable[..., None]]:
+        """The sum of the penalties on the parameters, and a pullback that adds their gradients.
+
+        >>> import nnx
+        >>> model = nnx.Sequential([nnx.layers.Dense(1, kernel_regularizer="l2", input_dim=2)])
+        >>> penalty, pullback = model.regularization()
+        >>> pullback()
+        """
+        terms = [(p, *p.regularizer.forward(p.value)) for p in self.weights if p.regularizer is not None]
+        total = self.placement.zeros((), None)
+        for _, penalty, _ in terms:
+            total = total + penalty
+
+        def pullback(dpenalty: float = 1.0) -> None:
+            for parameter, _, pullback_term in terms:
+                parameter.receive(pullback_term(dpenalty))
+
+        return total, pullback
+
+    # Looks
+
+    def summary(
+        self,
+        line_length: int | None = None,
+        positions: list[float] | None = None,
+        print_fn: Callable[[str], None] | None = None,
+        expand_nested: bool = False,
+        show_trainable: bool = False,
+    ) -> None:
+        """Print the table of layers with their output shapes and parameters.
+
+        line_length : width of the table.
+        positions : relative or absolute ends of the columns.
+        print_fn : called with the text instead of print.
+        expand_nested : show the layers of inner models too.
+        show_trainable : add a column that says whether a layer is trained.
+        """
+        text = format_summary(
+            self.name,
+            self._summary_rows(expand_nested),
+            self._summary_totals(),
+            line_length=line_length,
+            positions=positions,
+            show_trainable=show_trainable,
+            stream=None if print_fn else sys.stdout,
+        )
+        (print_fn or print)(text)
+
+    def _repr_html_(self) -> str:
+        return summary_html(self.name, self._summary_rows(False), self._summary_totals())
+
+    def _summary_rows(self, expand_nested: bool) -> list[SummaryRow]:
+        rows: list[SummaryRow] = []
+
+        def add(model: Model, shape: Shape | None, depth: int) -> None:
+            for layer in model.layers:
+                shape = layer.compute_output_shape(shape) if shape is not None and layer.built else None
+                parameters = layer.count_params() if layer.built else 0
+                rows.append(
+                    SummaryRow(layer.name, type(layer).__name__, shape, parameters, layer.trainable, depth=depth)
+                )
+                if expand_nested and isinstance(layer, Model):
+                    add(layer, layer.build_shape, depth + 1)
+
+        add(self, self.build_shape, 0)
+        return rows
+
+    def _summary_totals(self) -> SummaryTotals:
+        trained, frozen = self.trainable_weights, self.non_trainable_weights
+        return SummaryTotals(
+            trainable=sum(p.size for p in trained),
+            trainable_bytes=sum(p.nbytes for p in trained),
+            non_trainable=sum(p.size for p in frozen),
+            non_trainable_bytes=sum(p.nbytes for p in frozen),
+        )
+
+    def require_built(self, what: str) -> None:
+        """ValueError, with the ways to build a model, if it is not built and therefore has no such thing."""
+        if not self.built:
+            raise ValueError(
+                f"{self.name} is not built, so it has no {what}: give the first layer an input_shape, start with "
+                f"Input(shape=...), call build(input_shape), or fit it to data"
+            )

@@ -1,0 +1,208 @@
+"""A stack of layers."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import Any, Self
+
+from nnx.backends import Array, get_backend
+from nnx.functional import Pullback
+from nnx.layers.activated import Activated
+from nnx.layers.base import Layer, registry
+from nnx.layers.input import InputLayer
+from nnx.layers.shapes import Shape, check_shape
+from nnx.models.training import Trainer
+
+
+@registry.register()
+class Sequential(Trainer):
+    """Layers that are applied one after another.
+
+    layers : the layers, or Input as the first; more can be added with `add`.
+    trainable : whether its parameters are trained.
+    name : "sequential" by default.
+
+    It is built, in the backend context of that moment, as soon as the shape of its input is known: from `Input`, the
+    first layer's `input_shape`, `build`, or the first data.
+
+    >>> from nnx.layers import Dense, Input
+    >>> model = Sequential([Input(shape=(4,)), Dense(3, activation="relu"), Dense(1)])
+    >>> model.count_params()
+    19
+    """
+
+    def __init__(self, layers: Sequence[Layer] | None = None, trainable: bool = True, name: str | None = None) -> None:
+        super().__init__(name=name, trainable=trainable)
+        self._layers: list[Layer] = []
+        self._input: InputLayer | None = None
+        if isinstance(layers, Layer):
+            raise TypeError("Sequential expects a list of layers, got one layer; write Sequential([layer])")
+        for layer in layers or ():
+            self.add(layer)
+
+    def sublayers(self) -> Sequence[Layer]:
+        return self._layers
+
+    def add(self, layer: Layer) -> None:
+        """Put a layer on top of the stack."""
+        if not isinstance(layer, Layer):
+            hint = "; write its parentheses" if isinstance(layer, type) and issubclass(layer, Layer) else ""
+            raise TypeError(f"{self.name}: expected a layer, got {layer!r}{hint}")
+        if isinstance(layer, InputLayer):
+            if self._layers or self._input:
+                raise ValueError(f"{self.name}: Input must be the first layer, and there can be only one")
+            self._input, self.input_dtype = layer, layer.dtype
+            return
+        self._name_uniquely(layer)
+        shape = self._next_input_shape(layer)
+        if shape is not None:
+            placement = self.placement if self.built else get_backend()
+            layer.build_on(placement, shape)
+            layer.compute_output_shape(shape)
+        self._layers.append(layer)
+        if shape is not None and not self.built:
+            self._finish_build(shape)
+        self._forget()
+
+    def pop(self) -> Layer:
+        """Take the last layer away, and return it."""
+        if not self._layers:
+            raise ValueError(f"{self.name} has no layer to pop")
+        layer = self._layers.pop()
+        if not self._layers:
+            self.built = False
+        self._forget()
+        return layer
+
+    def _name_uniquely(self, layer: Layer) -> None:
+        names = {other.name for other in self._layers}
+        if layer.name not in names:
+            return
+        if layer in self._layers:
+            raise ValueError(f"{self.name}: layer {layer.name!r} is already in the stack")
+        if layer.named_by_user:
+            raise ValueError(f"{self.name}: a layer named {layer.name!r} is already there; names must be unique")
+        base, number = layer.name, 1
+        while f"{base}_{number}" in names:
+            number += 1
+        layer.name = f"{base}_{number}"
+
+    def _next_input_shape(self, layer: Layer) -> Shape | None:
+        """The shape of a new layer's input, as far as it is known."""
+        if self._layers:
+            return self.output_shape if self.built else None
+        if self._input is not None:
+            return self._input.batch_input_shape
+        if layer.batch_input_shape is not None:
+            return layer.batch_input_shape
+        return layer.build_shape if layer.built else None
+
+    def build(self, input_shape: Any = None) -> None:
+        """Make the parameters of all layers.
+
+        input_shape : with the batch axis, such as (None, 784); may be left out if a layer knows it.
+        """
+        if self.built:
+            return
+        if input_shape is None:
+            input_shape = self._next_input_shape(self._layers[0]) if self._layers else None
+            if input_shape is None:
+                raise ValueError(f"{self.name}: give build the shape of the input, such as build((None, 784))")
+        shape: Shape = check_shape(input_shape, f"input_shape of {self.name}")
+        if not self._layers:
+            raise ValueError(f"{self.name} has no layers: add some before it is built")
+        first = shape
+        for layer in self._layers:
+            layer.build_on(self.placement, shape)
+            shape = layer.compute_output_shape(shape)
+        self._finish_build(first)
+
+    def _finish_build(self, input_shape: Shape) -> None:
+        super().build((None, *input_shape[1:]) if self._input is None else input_shape)
+        self._forget()
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        if self.built:
+            self._check_shape(input_shape)
+        for layer in self._layers:
+            input_shape = layer.compute_output_shape(input_shape)
+        return input_shape
+
+    def _check_shape(self, shape: Shape) -> None:
+        expected: Shape = self.build_shape
+        fits = len(shape) == len(expected) and all(
+            e is None or g is None or e == g for e, g in zip(expected, shape, strict=True)
+        )
+        if not fits:
+            sample = shape == expected[1:]
+            hint = f"; for one sample, add the batch axis: x[None] of shape (1, {', '.join(map(str, shape))})"
+            raise ValueError(f"{self.name}: expected an input of shape {expected}, got {shape}{hint if sample else ''}")
+
+    # Computation
+
+    @property
+    def fusible_activation(self) -> str | None:
+        """The name of the last activation if a loss can take its logits instead, else None."""
+        last = self._layers[-1] if self._layers else None
+        return last.fusible_activation if isinstance(last, Activated | Sequential) else None
+
+    def activate(self, z: Array) -> tuple[Array, Pullback]:
+        """The last layer's activation, for what `preactivation` returned."""
+        return self._layers[-1].activate(z)  # type: ignore[attr-defined, no-any-return]
+
+    def preactivation(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
+        """The output before the last activation: the logits. Only where there is a `fusible_activation`."""
+        return self._chain(x, training, logits=True)
+
+    def propagate(self, x: Array, *, training: bool) -> tuple[Array, Pullback]:
+        return self._chain(x, training, logits=False)
+
+    def _chain(self, x: Array, training: bool, logits: bool) -> tuple[Array, Pullback]:
+        pullbacks: list[Pullback] = []
+        last = self._layers[-1]
+        for layer in self._layers:
+            step = layer.preactivation if logits and layer is last else layer.run  # type: ignore[attr-defined]
+            x, pullback = step(x, training=training)
+            pullbacks.append(pullback)
+
+        def pull_back(dy: Array, inputs: bool = True) -> Array | None:
+            first = 0 if inputs else self._first_with_weights
+            for pullback in reversed(pullbacks[first + 1 :]):
+                dy = pullback(dy)
+            if inputs:
+                return pullbacks[first](dy)
+            if first < len(pullbacks):
+                pullbacks[first](dy, inputs=False)
+            return None
+
+        return x, pull_back
+
+    @functools.cached_property
+    def _first_with_weights(self) -> int:
+        """The index of the first layer with parameters: before it nobody needs a cotangent."""
+        return next((index for index, layer in enumerate(self._layers) if layer.weights), len(self._layers))
+
+    def _forget(self) -> None:
+        """Take back what was derived from the layers."""
+        self.__dict__.pop("_first_with_weights", None)
+        self.forget_training()
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "trainable": self.trainable,
+            "layers": [
+                {"class_name": type(layer).__name__, "config": layer.get_config()}
+                for layer in ([self._input] if self._input else []) + self._layers
+            ],
+            "build_input_shape": list(self.build_shape) if self.built else None,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        layers = [registry.build(layer) for layer in config["layers"]]
+        model = cls(layers, trainable=config.get("trainable", True), name=config.get("name"))
+        if config.get("build_input_shape") and not model.built:
+            model.build(tuple(config["build_input_shape"]))
+        return model

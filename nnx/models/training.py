@@ -1,0 +1,302 @@
+"""Training, evaluation and prediction: compile, fit and their relatives."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from nnx import optimizers, saving
+from nnx import random as nnx_random
+from nnx.backends import Array, array_namespace, backend_of, is_array, to_numpy
+from nnx.callbacks import CallbackList, History, LazyLogs, ProgbarLogger, verbosity
+from nnx.models.data import Epochs, positive
+from nnx.models.legacy import LegacyMethods
+from nnx.models.objective import Objective
+from nnx.models.steps import Steps
+
+
+class Trainer(LegacyMethods, Steps):
+    """A model that can be compiled and trained.
+
+    optimizer, history, stop_training : as Keras names them.
+    random : the stream that shuffles come from; split from the default stream at `compile`.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.history: History | None = None
+        self.stop_training = False
+        self.compile_arguments: dict[str, Any] | None = None
+
+    def compile(
+        self,
+        optimizer: Any = "rmsprop",
+        loss: Any = None,
+        loss_weights: Any = None,
+        metrics: Any = None,
+        weighted_metrics: Any = None,
+        steps_per_execution: int = 1,
+    ) -> None:
+        """Say how to train. Which layers are trainable is decided here.
+
+        optimizer : a name or an object of `nnx.optimizers`.
+        loss : a name, function or object of `nnx.losses`.
+        loss_weights : a factor for the loss.
+        metrics, weighted_metrics : names or objects of `nnx.metrics`; only the latter use sample weights.
+        steps_per_execution : accepted for scripts written for Keras; nnx has nothing to gain from it.
+
+        Raises ValueError, with the names that come nearest, for an unknown one.
+        """
+        optimizer = optimizers.resolve(optimizer)
+        objective = Objective(loss, metrics, weighted_metrics, _single(loss_weights, "loss_weights"))
+        self.optimizer, self.objective = optimizer, objective
+        self.compile_arguments = {
+            "loss": loss,
+            "loss_weights": loss_weights,
+            "metrics": metrics,
+            "weighted_metrics": weighted_metrics,
+        }
+        self.random = self.random or nnx_random.default().split()
+        self.forget_training()
+
+    @property
+    def metrics_names(self) -> list[str]:
+        """The names of what evaluate returns."""
+        return self._compiled().names
+
+    # Whole data sets
+
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: int | str = "auto",
+        callbacks: Any = None,
+        validation_split: float = 0.0,
+        validation_data: Any = None,
+        shuffle: bool = True,
+        class_weight: dict[int, float] | None = None,
+        sample_weight: Any = None,
+        initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
+        validation_batch_size: int | None = None,
+        validation_freq: int | Sequence[int] = 1,
+    ) -> History:
+        """Train for some epochs.
+
+        x, y : arrays or lists of samples and targets; or x alone, an iterable of batches (x, y) or (x, y, weights).
+        batch_size : 32 by default.
+        epochs, initial_epoch : train from initial_epoch up to epochs, counted from 0.
+        verbose : 0 silent, 1 or "auto" a progress bar, 2 a line for each epoch.
+        callbacks : a list of `nnx.callbacks.Callback`.
+        validation_split : the last part of the arrays that is used for validation only, before any shuffling.
+        validation_data : (x, y), (x, y, weights), or an iterable of batches.
+        shuffle : whether arrays are shuffled for every epoch.
+        class_weight : a factor for the loss of each class. sample_weight : one for each sample.
+        steps_per_epoch, validation_steps : how many batches make an epoch, or a validation.
+        validation_batch_size : by default the batch size.
+        validation_freq : validate after every so many epochs, or after those in the list, counted from 1.
+
+        Returns the history; its `history` has a list of values for each name. It is also kept as `model.history`: when
+        training is interrupted, by Ctrl-C or by an error, that has all completed epochs, and the model is usable.
+        """
+        self._compiled()
+        batch_size = positive(batch_size, "batch_size", 32)
+        epochs = positive(epochs, "epochs", 1)
+        if validation_split and validation_data is None:
+            x, y, sample_weight, validation_data = self._split(x, y, sample_weight, validation_split)
+        generator = self.random if shuffle else None
+        source = self._batches(x, y, sample_weight, class_weight, batch_size, generator)
+        batches = Epochs(source, positive(steps_per_epoch, "steps_per_epoch", None))
+        validation = self._validation_batches(validation_data, validation_batch_size or batch_size, validation_steps)
+        listeners = CallbackList(
+            callbacks,
+            self,
+            {"verbose": verbose, "epochs": epochs, "steps": batches.steps},
+            defaults=(History, *((ProgbarLogger,) if verbosity(verbose) else ())),
+        )
+        self.history = listeners.find(History)
+        self.stop_training = False
+        with listeners.running("train") as final_logs, self._note_on_interruption():
+            for epoch in range(initial_epoch, epochs):
+                logs = self._train_epoch(epoch, batches, listeners)
+                if validation is not None and _is_due(epoch, validation_freq):
+                    results = self._evaluate(validation, listeners)
+                    logs.update({f"val_{name}": value for name, value in results.items()})
+                listeners.on_epoch_end(epoch, logs)
+                final_logs.clear()
+                final_logs.update(logs)
+                if self.stop_training or batches.exhausted:
+                    break
+            self._optimizer().finalize(self.flat)
+        return self.history
+
+    def evaluate(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        verbose: int | str = "auto",
+        sample_weight: Any = None,
+        steps: int | None = None,
+        callbacks: Any = None,
+        return_dict: bool = False,
+    ) -> Any:
+        """The loss, or [loss, *metrics], or a dict of them by name, over a data set. Arguments as for `fit`."""
+        self._compiled()
+        source = self._batches(x, y, sample_weight, None, positive(batch_size, "batch_size", 32), None)
+        batches = Epochs(source, positive(steps, "steps", None))
+        listeners = self._listeners(callbacks, verbose, batches.steps)
+        return _as_returned(self._evaluate(batches, listeners), return_dict)
+
+    def predict(
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: int | str = "auto",
+        steps: int | None = None,
+        callbacks: Any = None,
+    ) -> Any:
+        """The outputs for all samples, on the host for host data, else on the device of x.
+
+        x : an array, list or iterable of batches.
+        """
+        host = not is_array(x) or backend_of(x).name == "numpy"
+        batches = Epochs(self._input_batches(x, positive(batch_size, "batch_size", 32)), positive(steps, "steps", None))
+        listeners = self._listeners(callbacks, verbose, batches.steps)
+        outputs: list[Array] = []
+        with listeners.running("predict"):
+            for step, (inputs, _, _) in enumerate(batches):
+                listeners.on_predict_batch_begin(step)
+                outputs.append(self.run(inputs)[0])
+                listeners.on_predict_batch_end(step)
+        if not outputs:
+            raise ValueError("predict got no data: expected at least one batch")
+        whole = outputs[0] if len(outputs) == 1 else array_namespace(outputs[0]).concat(outputs, axis=0)
+        return to_numpy(whole) if host else whole
+
+    # Single batches
+
+    def train_on_batch(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        class_weight: dict[int, float] | None = None,
+        return_dict: bool = False,
+    ) -> Any:
+        """One step of training; the loss, or [loss, *metrics], or a dict, of this batch before the step."""
+        objective = self._compiled()
+        batch = self._prepare(x, y, sample_weight, class_weight)
+        objective.reset()
+        self._train_step(*batch)
+        return _as_returned(objective.read(), return_dict)
+
+    def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
+        """The loss, or [loss, *metrics], or a dict, of one batch."""
+        objective = self._compiled()
+        batch = self._prepare(x, y, sample_weight)
+        objective.reset()
+        self._test_step(*batch)
+        return _as_returned(objective.read(), return_dict)
+
+    def predict_on_batch(self, x: Any) -> Any:
+        """The output for one batch, on the host for host data, else on the device of x."""
+        host = not is_array(x) or backend_of(x).name == "numpy"
+        outputs = self.run(self._place_inputs(x))[0]
+        return to_numpy(outputs) if host else outputs
+
+    # Files
+
+    def save(self, filepath: Any, overwrite: bool = True) -> None:
+        """Write the whole model to one safetensors file; see `nnx.saving.save_model`."""
+        saving.save_model(self, filepath, overwrite)
+
+    def save_weights(self, filepath: Any, overwrite: bool = True) -> None:
+        """Write the parameters to a safetensors file."""
+        saving.save_weights(self, filepath, overwrite)
+
+    def load_weights(self, filepath: Any, skip_mismatch: bool = False) -> None:
+        """Read parameters from a safetensors file; see `nnx.saving.load_weights`."""
+        saving.load_weights(self, filepath, skip_mismatch)
+
+    def restore_history(self, history: dict[str, list[float]], epochs: list[int]) -> None:
+        """Take over the history of an earlier training."""
+        self.history = History()
+        self.history.set_model(self)
+        self.history.history, self.history.epoch = history, epochs
+
+    # Epochs
+
+    def _train_epoch(self, epoch: int, batches: Epochs, listeners: CallbackList) -> dict[str, float]:
+        objective = self._compiled()
+        objective.reset()
+        listeners.on_epoch_begin(epoch)
+        watched = listeners.listens("on_train_batch_end")
+        for step, batch in enumerate(batches):
+            listeners.on_train_batch_begin(step)
+            self._train_step(*batch)
+            if watched:
+                listeners.on_train_batch_end(step, LazyLogs(objective.read))
+            if self.stop_training:
+                break
+        logs = objective.read()
+        return {name: logs[name] for name in sorted(logs)}
+
+    def _evaluate(self, batches: Epochs, listeners: CallbackList) -> dict[str, float]:
+        objective = self._compiled()
+        objective.reset()
+        watched = listeners.listens("on_test_batch_end")
+        with listeners.running("test") as final_logs:
+            for step, batch in enumerate(batches):
+                listeners.on_test_batch_begin(step)
+                self._test_step(*batch)
+                if watched:
+                    listeners.on_test_batch_end(step, LazyLogs(objective.read))
+            final_logs.update(objective.read())
+        if not final_logs:
+            raise ValueError("evaluate got no data: expected at least one batch")
+        return final_logs
+
+    # Helpers
+
+    def _listeners(self, callbacks: Any, verbose: int | str, steps: int | None) -> CallbackList:
+        if isinstance(callbacks, CallbackList):
+            return callbacks
+        parameters = {"verbose": verbose, "epochs": 1, "steps": steps}
+        return CallbackList(callbacks, self, parameters, defaults=(ProgbarLogger,) if verbosity(verbose) else ())
+
+    @contextlib.contextmanager
+    def _note_on_interruption(self) -> Iterator[None]:
+        try:
+            yield
+        except KeyboardInterrupt as interruption:
+            done = len(self.history.epoch) if self.history else 0
+            interruption.add_note(f"training stopped after {done} complete epochs; they are in model.history.history")
+            raise
+
+
+def _is_due(epoch: int, frequency: int | Sequence[int]) -> bool:
+    return (epoch + 1) % frequency == 0 if isinstance(frequency, int) else (epoch + 1) in frequency
+
+
+def _as_returned(logs: dict[str, float], return_dict: bool) -> Any:
+    if return_dict:
+        return dict(logs)
+    values = list(logs.values())
+    return values[0] if len(values) == 1 else values
+
+
+def _single(value: Any, what: str) -> float | None:
+    """The one weight of a model with one output, given as a number, list or dict."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        if len(value) != 1:
+            raise ValueError(f"{what} must have one entry, for the one output, got {len(value)}")
+        value = value[0]
+    return None if value is None else float(value)

@@ -1,0 +1,101 @@
+"""A whole model in one safetensors file: architecture, parameters, optimiser state and random streams."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from nnx import optimizers
+from nnx.layers.base import registry
+from nnx.random import Generator
+from nnx.registry import custom_objects as custom_objects_scope
+from nnx.registry import serialize
+from nnx.saving.files import read_file, write_file
+from nnx.saving.weights import assign_weights, refuse_overwriting, weight_arrays
+
+FORMAT = "nnx-model-1"
+
+
+def save_model(model: Any, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
+    """Write a model to one safetensors file, so that `load_model` gives it back and training can go on.
+
+    Parameters are under their paths ("dense_1/kernel"), optimiser slots under "optimizer.<slot>/<path>"; architecture,
+    compile arguments, step, history and random streams are JSON in the metadata. No pickle.
+
+    The file is complete or not there: it is written under another name first. TypeError for a model with an anonymous
+    function, which cannot be saved.
+    """
+    model.require_built("parameters to save")
+    refuse_overwriting(filepath, overwrite)
+    arrays = weight_arrays(model)
+    metadata = {
+        "format": FORMAT,
+        "model": json.dumps({"class_name": type(model).__name__, "config": model.get_config()}),
+        "random": json.dumps({path: generator.state() for path, generator in _generators(model).items()}),
+    }
+    if model.objective is not None:
+        arrays |= {f"optimizer.{name}": array for name, array in model.optimizer.state_arrays(model.flat).items()}
+        metadata["training"] = json.dumps(
+            {
+                "compile": serialize(model.compile_arguments),
+                "optimizer": serialize(model.optimizer),
+                "iterations": model.optimizer.iterations,
+                "history": None if model.history is None else model.history.history,
+                "epoch": None if model.history is None else model.history.epoch,
+            }
+        )
+    write_file(filepath, arrays, metadata)
+
+
+def load_model(
+    filepath: str | os.PathLike[str], custom_objects: Mapping[str, Any] | None = None, compile: bool = True
+) -> Any:
+    """Build the model that a file describes, in the current backend, wherever it was saved.
+
+    custom_objects : classes and functions of your own that the model uses, by name.
+    compile : whether to restore the optimiser and its state, the loss and the metrics too.
+
+    FileNotFoundError, or ValueError that says what is wrong with the file.
+    """
+    arrays, metadata = read_file(filepath)
+    if metadata.get("format") != FORMAT:
+        hint = "it has only weights: build the model and call load_weights" if arrays else "it is empty"
+        raise ValueError(f"{filepath} is not a model saved by nnx: {hint}")
+    with custom_objects_scope(custom_objects):
+        try:
+            model = registry.build(json.loads(metadata["model"]))
+            assign_weights(model, arrays, str(filepath))
+            for path, state in json.loads(metadata["random"]).items():
+                _set_generator(model, path, Generator.from_state(state))
+            if compile and "training" in metadata:
+                _restore_training(model, json.loads(metadata["training"]), arrays)
+        except (KeyError, TypeError, AttributeError, IndexError, RecursionError, json.JSONDecodeError) as error:
+            raise ValueError(
+                f"cannot load {filepath}: its description of the model is damaged ({type(error).__name__}: {error})"
+            ) from error
+    return model
+
+
+def _restore_training(model: Any, training: dict[str, Any], arrays: Mapping[str, Any]) -> None:
+    generator = model.random
+    model.compile(optimizer=optimizers.resolve(training["optimizer"]), **training["compile"])
+    model.random = generator or model.random
+    prefix = "optimizer."
+    slots = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+    model.optimizer.load_state_arrays(model.flat, slots)
+    model.optimizer.iterations = int(training["iterations"])
+    if training["history"] is not None:
+        model.restore_history(training["history"], training["epoch"])
+
+
+def _generators(model: Any) -> dict[str, Generator]:
+    return {path: layer.random for path, layer in model.named_layers().items() if layer.random is not None}
+
+
+def _set_generator(model: Any, path: str, generator: Generator) -> None:
+    layers = model.named_layers()
+    if path not in layers:
+        raise ValueError(f"{model.name} has no layer {path!r}, whose random stream the file has")
+    layers[path].random = generator

@@ -1,0 +1,74 @@
+"""The parameters of a model in a file."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from nnx.backends import to_numpy
+from nnx.saving.files import read_file, write_file
+
+
+def weight_arrays(model: Any) -> dict[str, np.ndarray]:
+    """Every parameter of a model on the host, by its path."""
+    return {path: to_numpy(parameter.value) for path, parameter in model.named_weights().items()}
+
+
+def save_weights(model: Any, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
+    """Write the parameters to a safetensors file, each under its path such as "dense_1/kernel"."""
+    model.require_built("weights to save")
+    refuse_overwriting(filepath, overwrite)
+    write_file(filepath, weight_arrays(model), {"format": "nnx-weights"})
+
+
+def load_weights(model: Any, filepath: str | os.PathLike[str], skip_mismatch: bool = False) -> None:
+    """Read parameters that `save_weights` or `save` has written into a model of the same architecture.
+
+    skip_mismatch : leave parameters as they are, with a warning, where the file has none of that name and shape.
+
+    ValueError that names what is missing or differs; then nothing is changed.
+    """
+    model.require_built("weights to load into")
+    arrays, _ = read_file(filepath)
+    assign_weights(model, arrays, str(filepath), skip_mismatch)
+
+
+def assign_weights(model: Any, arrays: Mapping[str, np.ndarray], source: str, skip_mismatch: bool = False) -> None:
+    """Give a model's parameters the values of that path, all or none."""
+    named = model.named_weights()
+    problems = {path: _problem(path, parameter.shape, arrays) for path, parameter in named.items()}
+    found = {path: text for path, text in problems.items() if text}
+    extra = [name for name in arrays if name not in named and not name.startswith("optimizer.")]
+    if found or extra:
+        listing = [*found.values(), *(f"{name} is in the file, the model has no such parameter" for name in extra)]
+        message = f"{source} does not fit {model.name}: " + "; ".join(listing[:8])
+        message += f"; and {len(listing) - 8} more" if len(listing) > 8 else ""
+        if not skip_mismatch:
+            raise ValueError(message)
+        warnings.warn(message, stacklevel=4)
+    for path, parameter in named.items():
+        if path not in found:
+            parameter.value[...] = model.placement.asarray(np.array(arrays[path]), parameter.dtype)
+
+
+def _problem(path: str, shape: tuple[int, ...], arrays: Mapping[str, np.ndarray]) -> str | None:
+    if path not in arrays:
+        return f"{path} of shape {shape} is not in the file"
+    if arrays[path].shape != shape:
+        return f"{path} has shape {shape}, in the file {arrays[path].shape}"
+    return None
+
+
+def refuse_overwriting(filepath: str | os.PathLike[str], overwrite: bool) -> None:
+    if not overwrite and os.path.exists(filepath):
+        raise FileExistsError(f"{filepath} already exists; pass overwrite=True to replace it")
+    suffix = os.path.splitext(filepath)[1]
+    if suffix in (".h5", ".hdf5", ".keras"):
+        warnings.warn(
+            f"nnx writes safetensors files; {filepath} will be one in spite of its name. Call it .safetensors",
+            stacklevel=4,
+        )
