@@ -65,7 +65,11 @@ class Registry(Generic[T]):
         """Rebuild an object from `{"class_name": ..., "config": {...}}`."""
         if not isinstance(config, Mapping) or not isinstance(config.get("class_name"), str):
             raise ValueError(f"not the configuration of a {self.kind}: {config!r}")
-        cls = self.find(config["class_name"])
+        try:
+            cls = self.find(config["class_name"])
+        except ValueError as error:
+            name = config["class_name"]
+            raise ValueError(f"{error}; one of your own goes into custom_objects={{{name!r}: {name}}}") from None
         return cls.from_config(dict(config.get("config") or {}))  # type: ignore[attr-defined]
 
     def resolve(self, identifier: Any) -> Any:

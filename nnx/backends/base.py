@@ -10,6 +10,7 @@ import dataclasses
 import difflib
 import functools
 import importlib
+import math
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -92,6 +93,10 @@ class Backend:
 
     def device_of(self, array: Array) -> Any:
         return array.device
+
+    def free_bytes(self, device: str | None) -> float:
+        """How much memory a device has left; infinite where data on the host are already in place."""
+        return math.inf
 
     def from_host(self, array: np.ndarray, *, device: str | None = None) -> Array:
         """Copy or wrap a host array as an array of this library, with the same dtype."""

@@ -47,6 +47,13 @@ class CupyBackend(Backend):
         super().device(name)
         return cupy.cuda.Device() if name is None else cupy.cuda.Device(int(name.partition(":")[2]))
 
+    def free_bytes(self, device: str | None) -> float:
+        import cupy
+
+        with self.device(device):
+            pool = cupy.get_default_memory_pool()
+            return float(cupy.cuda.runtime.memGetInfo()[0] + pool.free_bytes())
+
     def from_host(self, array: np.ndarray, *, device: str | None = None) -> Array:
         import cupy
 

@@ -49,6 +49,9 @@ class Layer(Configurable):
     array([[1., 2.]], dtype=float32)
     """
 
+    takes_integers = False
+    """Whether inputs keep an integer dtype, as indices do; others are converted to the layer's dtype."""
+
     def __init__(
         self,
         *,
@@ -213,9 +216,9 @@ class Layer(Configurable):
         """The value for inputs, and the pullback: what maps the value's cotangent to those of the inputs."""
         raise TypeError(f"{type(self).__name__} does not define forward(self, x, *, training=False) -> (y, pullback)")
 
-    def run(self, *inputs: Any, training: bool = False) -> tuple[Any, Pullback]:
+    def run(self, *inputs: Any, **options: Any) -> tuple[Any, Pullback]:
         """`forward`, with what holds for every layer: the penalty on the output."""
-        y, pullback = self.forward(*inputs, training=training)
+        y, pullback = self.forward(*inputs, **options)
         if self.activity_regularizer is None:
             return y, pullback
         penalty, pullback_penalty = self.activity_regularizer.forward(y)
@@ -237,13 +240,12 @@ class Layer(Configurable):
         arrays = [x if is_array(x) else asarray(x) for x in inputs]
         if not self.built:
             place = placement_of(arrays[0], self.dtype or get_backend().dtype)
-            shapes = [tuple(x.shape) for x in arrays]
-            self.build_on(place, _any_batch(shapes[0]) if len(shapes) == 1 else [_any_batch(s) for s in shapes])  # type: ignore[arg-type]
-        self.check_input(*arrays)
-        return self.run(*arrays, training=training, **options)[0]
+            shapes = [(None, *x.shape[1:]) for x in arrays]
+            self.build_on(place, shapes[0] if len(shapes) == 1 else shapes)  # type: ignore[arg-type]
+        return self.run(*self.admit(*arrays), training=training, **options)[0]
 
-    def check_input(self, *inputs: Array) -> None:
-        """Raise ValueError, with the expected and the given shape, for inputs that the layer cannot take."""
+    def admit(self, *inputs: Array) -> list[Array]:
+        """Inputs in the layer's dtype; ValueError for those on another device or of a shape that it cannot take."""
         for x in inputs:
             if not self.placement.holds(x):
                 raise ValueError(
@@ -251,6 +253,9 @@ class Layer(Configurable):
                     f"move the model with model.to(...)"
                 )
         self.compute_output_shape(tuple(inputs[0].shape))
+        if self.takes_integers:
+            return list(inputs)
+        return [self.placement.asarray(x, self.dtype or self.placement.dtype) for x in inputs]
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """The output's shape for an input's, without computing; ValueError if the layer cannot take such an input."""
@@ -261,7 +266,3 @@ class Layer(Configurable):
         if config["activity_regularizer"] is None:
             del config["activity_regularizer"]
         return {key: value for key, value in config.items() if key != "batch_input_shape" or value is not None}
-
-
-def _any_batch(shape: Shape) -> Shape:
-    return (None, *shape[1:])

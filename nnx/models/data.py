@@ -63,7 +63,7 @@ class ArrayBatches:
         self.arrays = arrays
         self.rows: int = arrays[0].shape[0]  # type: ignore[union-attr]
         self.batch_size = batch_size
-        self.steps: int | None = math.ceil(self.rows / batch_size)
+        self.steps: int | None = len(self)
         self._generator = generator
 
     def __iter__(self) -> Iterator[Batch]:
@@ -78,6 +78,9 @@ class ArrayBatches:
         for start, stop in self._ranges():
             rows = order[start:stop]
             yield tuple(a if a is None else take(a, rows, axis=0) for a in self.arrays)  # type: ignore[misc]
+
+    def __len__(self) -> int:
+        return math.ceil(self.rows / self.batch_size)
 
     def _ranges(self) -> Iterator[tuple[int, int]]:
         for start in range(0, self.rows, self.batch_size):

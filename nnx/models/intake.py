@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -136,14 +137,29 @@ class Intake(Model):
             if sample_weight is not None:
                 raise ValueError("sample_weight goes into the batches, as (x, y, sample_weight), when x is an iterable")
             return IterableBatches(x, lambda *batch: self._prepare(*_three(batch), class_weight))
-        return ArrayBatches(self._prepare(x, y, sample_weight, class_weight), batch_size, generator)
+        x = as_host_or_array(x, "x")
+        if self._has_room_for(x):
+            return ArrayBatches(self._prepare(x, y, sample_weight, class_weight), batch_size, generator)
+        weights = None if sample_weight is None else as_host_or_array(sample_weight, "sample_weight")
+        y = as_host_or_array(y, "y")
+        count_rows({"x": x, "y": y, "sample_weight": weights})
+        on_host = ArrayBatches((x, y, weights), batch_size, generator)
+        return IterableBatches(on_host, lambda x, y, w: self._prepare(x, y, w, class_weight))
+
+    def _has_room_for(self, x: Any) -> bool:
+        """Whether data can stay on the device, beside as much again for computing; else batches are brought there."""
+        placement = self.placement
+        return bool(math.prod(x.shape) * 8 < placement.backend.free_bytes(placement.device))
 
     def _input_batches(self, x: Any, batch_size: int) -> ArrayBatches | IterableBatches:
         if _is_iterable_of_batches(x):
             return IterableBatches(x, lambda *batch: (self._place_inputs(batch[0]), None, None))
         x = as_host_or_array(x, "x")
         count_rows({"x": x})
-        return ArrayBatches((self._place_inputs(x), None, None), batch_size, None)
+        if self._has_room_for(x):
+            return ArrayBatches((self._place_inputs(x), None, None), batch_size, None)
+        on_host = ArrayBatches((x, None, None), batch_size, None)
+        return IterableBatches(on_host, lambda *batch: (self._place_inputs(batch[0]), None, None))
 
     def _validation_batches(self, data: Any, batch_size: int, steps: int | None) -> Epochs | None:
         if data is None:

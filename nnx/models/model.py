@@ -111,7 +111,7 @@ class Model(Layer):
         `pullback(dy)` returns the cotangent of the input and adds the gradients of the parameters to what has been
         gathered since the last `optimizer.step(model)`.
         """
-        self.check_input(*inputs)
+        inputs = tuple(self.admit(*inputs))
         self._trained = None  # a layer may have been frozen since the last call
         _ = self.flat  # the gradients need a place before the pullback is called
         return self.propagate(*inputs, training=training)

@@ -20,6 +20,11 @@ class Objective:
 
     def __init__(self, loss: Any, metric_list: Any, weighted_metrics: Any, loss_weight: float | None) -> None:
         self.loss: Loss | None = None if loss is None else losses.resolve(loss)
+        if self.loss is not None and self.loss.reduction in (None, "none"):
+            raise ValueError(
+                f"loss {self.loss.name!r} has reduction='none', which leaves a value for each sample; a model is "
+                f"trained for one number: use 'sum_over_batch_size', 'sum' or 'mean_with_sample_weight'"
+            )
         self._loss_weight = 1.0 if loss_weight is None else loss_weight
         self._identifiers = [(metric, False) for metric in _flat_list(metric_list, "metrics")]
         self._identifiers += [(metric, True) for metric in _flat_list(weighted_metrics, "weighted_metrics")]
@@ -32,13 +37,10 @@ class Objective:
         self._count = 0
 
     def bind(self, target_shape: tuple[Any, ...], output_shape: tuple[Any, ...], fusible: str | None) -> None:
-        """Decide what depends on the model and the targets. The first call counts."""
-        if self.metrics is not None:
-            return
+        """Decide what depends on the model and the targets."""
         loss = self.loss
-        if loss is not None and fusible is not None and loss.fuses_with == fusible:
-            self._training_loss = loss.with_logits()
-            self.takes_logits = True
+        self.takes_logits = loss is not None and fusible is not None and loss.fuses_with == fusible
+        self._training_loss = loss.with_logits() if loss is not None and self.takes_logits else loss
         names: set[str] = set()
         bound = []
         for identifier, weighted in self._identifiers:
