@@ -22,6 +22,13 @@ class Activated(Layer):
     activate: Callable[[Array], tuple[Array, Pullback]]
     """The activation function; a subclass sets it in its constructor."""
 
+    def set_activation(self, activation: Any) -> None:
+        """Take an activation as users give it: a name, a function, None, or an activation layer without parameters."""
+        if isinstance(activation, dict):
+            activation = registry.build(activation)
+        self.activation = activation
+        self.activate = activation.activate if isinstance(activation, Activated) else activations.resolve(activation)
+
     _FUSIBLE: ClassVar[dict[Any, str]] = {functional.softmax: "softmax", functional.sigmoid: "sigmoid"}
 
     @property
@@ -51,8 +58,7 @@ class Activation(Activated):
 
     def __init__(self, activation: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.activation = activation
-        self.activate = activations.resolve(activation)
+        self.set_activation(activation)
 
 
 @registry.register()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from nnx import activations, constraints, functional, initializers, regularizers
+from nnx import constraints, functional, initializers, regularizers
 from nnx.backends import Array
 from nnx.functional import Pullback
 from nnx.layers.activated import Activated
@@ -47,8 +47,7 @@ class Dense(Activated):
         if isinstance(units, bool) or not hasattr(units, "__index__") or units.__index__() < 1:
             raise ValueError(f"{self.name}: units must be a positive integer, got {units!r}")
         self.units = units.__index__()
-        self.activation = activation
-        self.activate = activations.resolve(activation)
+        self.set_activation(activation)
         self.use_bias = use_bias
         self.kernel_initializer = initializers.resolve(kernel_initializer)
         self.bias_initializer = initializers.resolve(bias_initializer)

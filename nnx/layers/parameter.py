@@ -62,7 +62,7 @@ class Parameter:
 
     @property
     def nbytes(self) -> int:
-        return self.size * int(self.dtype.lstrip("abcdefghijklmnopqrstuvwxyz")) // 8
+        return self.size * dtype_bytes(self.dtype)
 
     def numpy(self) -> object:
         """A copy of the value on the host."""
@@ -84,6 +84,11 @@ class Parameter:
         if self.backward is not None:
             self.backward.whole = False
         self.grad = self.backward = None
+
+
+def dtype_bytes(dtype: str) -> int:
+    """The size of a number in bytes, from the name of its dtype: "float32" -> 4."""
+    return int(dtype.lstrip("abcdefghijklmnopqrstuvwxyz")) // 8
 
 
 class BackwardPass:

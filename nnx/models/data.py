@@ -20,8 +20,11 @@ def as_host_or_array(value: Any, what: str) -> Any:
     """Lists, numbers, data frames and the like as NumPy arrays; arrays of any backend as they are."""
     if is_array(value):
         return value
-    host = np.asarray(value)
-    if host.dtype == object:
+    try:
+        host = np.asarray(value)
+    except ValueError:  # what NumPy says does not name the argument
+        host = np.empty((), dtype=object)
+    if host.dtype.kind not in "fbiuc":  # complex numbers: refused where they are converted
         raise ValueError(f"{what}: its rows have different lengths or are not numbers; expected an array of numbers")
     return host
 
@@ -100,11 +103,13 @@ class IterableBatches:
 
     def __iter__(self) -> Iterator[Batch]:
         for item in self._items():
-            if not isinstance(item, tuple | list) or not 1 <= len(item) <= 3:
+            batch = (item,) if is_array(item) else item
+            if not isinstance(batch, tuple | list) or not 1 <= len(batch) <= 3:
                 raise ValueError(
-                    f"an iterable of batches must give (x,), (x, y) or (x, y, sample_weight), got {type(item).__name__}"
+                    f"an iterable of batches must give x, (x, y) or (x, y, sample_weight), got {type(item).__name__}"
+                    f"{f' of {len(item)}' if isinstance(item, Sized) else ''}"
                 )
-            yield self._convert(*item)
+            yield self._convert(*batch)
 
     def _items(self) -> Iterator[Any]:
         if hasattr(self._source, "__iter__"):
@@ -143,6 +148,10 @@ class Epochs:
                 self._end(done)
                 return
             yield following
+
+    def restart(self) -> None:
+        """Begin the next epoch with the first batch, where the source can give it again."""
+        self._current = None
 
     def _next(self) -> Batch | None:
         for _ in range(2):
@@ -188,10 +197,13 @@ def weights_of_classes(y: Any, class_weight: dict[int, float]) -> np.ndarray:
     labels = labels.reshape(labels.shape[0], -1)
     if labels.shape[1] != 1:
         raise ValueError("class_weight needs one label for each sample")
-    table = np.ones(max(int(labels.max()), *class_weight, 0) + 1, dtype=np.float32)
+    labels = np.round(labels[:, 0])
+    weights = np.ones(labels.shape, dtype=np.float32)
     for label, weight in class_weight.items():
-        table[label] = weight
-    return table[labels[:, 0].astype(np.int64)]
+        if isinstance(label, str) or isinstance(weight, bool) or not isinstance(weight, int | float | np.number):
+            raise ValueError(f"class_weight must map numbers of classes to numbers, got {label!r}: {weight!r}")
+        weights[labels == label] = weight
+    return weights
 
 
 def positive(value: int | None, what: str, default: Any) -> Any:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -10,10 +12,12 @@ from nnx import optimizers, saving
 from nnx import random as nnx_random
 from nnx.backends import Array, array_namespace, backend_of, is_array, to_numpy
 from nnx.callbacks import CallbackList, History, LazyLogs, ProgbarLogger, verbosity
+from nnx.layers.parameter import dtype_bytes
 from nnx.models.data import Epochs, positive
 from nnx.models.legacy import LegacyMethods
 from nnx.models.objective import Objective
 from nnx.models.steps import Steps
+from nnx.models.summary import SummaryTotals
 
 
 class Trainer(LegacyMethods, Steps):
@@ -209,6 +213,14 @@ class Trainer(LegacyMethods, Steps):
         host = not is_array(x) or backend_of(x).name == "numpy"
         outputs = self.run(self._place_inputs(x))[0]
         return to_numpy(outputs) if host else outputs
+
+    def _summary_totals(self) -> SummaryTotals:
+        totals = super()._summary_totals()
+        slots = self.optimizer.slots.values() if self.optimizer else ()
+        if not slots:
+            return totals
+        kept = sum(math.prod(slot.shape) for slot in slots)
+        return dataclasses.replace(totals, optimizer=kept, optimizer_bytes=kept * dtype_bytes(self.placement.dtype))
 
     # Files
 
