@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from nnx import functional
+from nnx.backends.base import find_backend
 from nnx.kernels import GENERIC
 from nnx.random import Generator
 from nnx.testing import assert_close, check_gradients, no_synchronization
@@ -88,8 +89,8 @@ class Loss:
     options: tuple[dict, ...] = ({},)
 
 
-_ONE_HOT = dict(targets="one_hot", predictions="probabilities")
-_BINARY = dict(targets="bits", predictions="probabilities")
+_ONE_HOT = {"targets": "one_hot", "predictions": "probabilities"}
+_BINARY = {"targets": "bits", "predictions": "probabilities"}
 
 TABLE = {
     "mean_squared_error": Loss(lambda t, p: _mean((p - t) ** 2)),
@@ -132,7 +133,10 @@ TABLE = {
 }
 
 CASES = [(name, options) for name, row in TABLE.items() for options in row.options] + [
-    (name, {**options, "from_logits": True}) for name in TABLE if "crossentropy" in name for options in TABLE[name].options
+    (name, {**options, "from_logits": True})
+    for name in TABLE
+    if "crossentropy" in name
+    for options in TABLE[name].options
 ]
 CASES += [("binary_crossentropy", {"from_logits": True, "label_smoothing": 0.1, "axis": 1})]
 
@@ -232,6 +236,13 @@ def test_kernels_agree_with_the_generic_form(name, options, dtype):
     assert_close(pullback(0.5), expected_pullback(0.5), length=_CLASSES, like=y_pred)
 
 
+@pytest.mark.parametrize("name", [name for name in TABLE if name in GENERIC])
+def test_the_hot_path_has_kernels(name):
+    kernel = find_backend("numpy").kernels[name]
+    options = {"from_logits": True} if "crossentropy" in name else {}
+    assert kernel.accepts is None or kernel.accepts(*_data(name, options), **options)
+
+
 @pytest.mark.parametrize("size", [1e3, 3e4])
 @pytest.mark.parametrize("name", TABLE)
 def test_extreme_logits_and_errors_are_finite(backend, name, size):
@@ -274,9 +285,31 @@ def test_the_gradient_of_logits_is_probability_minus_target():
     assert_close(pullback(float(_CLASSES)), _sigmoid(logits) - y_true)
 
 
-def test_targets_that_do_not_sum_to_one_have_their_true_gradient():
-    y_true, logits = _data("binary_crossentropy", {"from_logits": True})
+@pytest.mark.parametrize("shape", [(12, _CLASSES), (3, 4, _CLASSES)], ids=str)
+def test_targets_that_do_not_sum_to_one_have_their_true_gradient(shape):
+    y_true, logits = _data("binary_crossentropy", {"from_logits": True}, shape)
     check_gradients(lambda z: functional.categorical_crossentropy(y_true, z, from_logits=True), logits)
+
+
+@pytest.mark.parametrize("gamma", [0.5, 1.0, 2.0])
+@pytest.mark.parametrize("name", ["binary_focal_crossentropy", "categorical_focal_crossentropy"])
+def test_focal_gradients_of_certain_predictions_are_finite(backend, name, gamma):
+    y_true = backend.asarray(np.eye(3))
+    for options, y_pred in (({"from_logits": True}, 1e3 * (2.0 * np.eye(3) - 1.0)), ({}, np.eye(3))):
+        _, pullback = getattr(functional, name)(y_true, backend.asarray(y_pred), gamma=gamma, **options)
+        assert_close(pullback(1.0), np.zeros((3, 3)), atol=1e-3)
+
+
+def test_below_its_bound_a_norm_is_no_divisor():
+    y_true, y_pred = np.asarray([[3.0, 4.0]]), np.asarray([[1e-9, 0.0]])
+    values, pullback = functional.cosine_similarity(y_true, y_pred)
+    assert_close(values, [-0.006])
+    assert_close(pullback(1.0), [[-0.6e7, -0.8e7]])
+
+
+def test_equal_maxima_share_the_gradient():
+    _, pullback = functional.categorical_hinge(np.asarray([[0.0, 0.0, 1.0]]), np.asarray([[2.0, 2.0, 1.0]]))
+    assert_close(pullback(1.0), [[0.5, 0.5, -1.0]])
 
 
 def test_zero_one_labels_of_a_hinge_are_signs(backend):

@@ -1,0 +1,35 @@
+"""Data that a user passes to a loss or a metric by hand, as arrays that can be computed with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from nnx.backends import Array, array_namespace, asarray, backend_of, get_backend, is_array
+from nnx.backends.base import FLOAT_DTYPES
+
+
+def as_arrays(y_true: Any, y_pred: Any) -> tuple[Array, Array]:
+    """Targets and floating predictions. Lists and numbers become arrays: predictions on the current backend, targets
+    beside the predictions."""
+    if not is_array(y_pred):
+        y_pred = asarray(y_pred, get_backend().dtype)
+    elif not _is_floating(y_pred):
+        xp = array_namespace(y_pred)
+        y_pred = xp.astype(y_pred, getattr(xp, get_backend().dtype))
+    return y_true if is_array(y_true) else beside(y_pred, y_true), y_pred
+
+
+def beside(like: Array, values: Any) -> Array:
+    """Host data as an array on the device of `like`; floating and boolean data get its dtype if that is floating."""
+    host = np.asarray(values)
+    if host.dtype.kind in "fb":
+        xp = array_namespace(like)
+        names = (name for name in FLOAT_DTYPES if like.dtype == getattr(xp, name, None))
+        host = host.astype(next(names, "float32"))
+    return backend_of(like).put_beside(like, host)
+
+
+def _is_floating(array: Array) -> bool:
+    return bool(array_namespace(array).isdtype(array.dtype, "real floating"))

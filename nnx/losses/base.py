@@ -1,0 +1,197 @@
+"""Losses: a function that gives a value for each sample, and how these become the one number that is minimised."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from typing import Any, Literal, Self
+
+import numpy as np
+
+from nnx.backends import Array, Namespace, array_namespace, is_array
+from nnx.losses.arrays import as_arrays, beside
+from nnx.losses.targets import require_same_shape
+from nnx.protocol import Pullback
+from nnx.registry import Configurable, Registry, serialize
+
+registry: Registry[Any] = Registry("loss")
+
+Reduction = Literal["sum_over_batch_size", "sum", "mean", "mean_with_sample_weight", "none"] | None
+
+_REDUCTIONS = ("sum_over_batch_size", "sum", "mean", "mean_with_sample_weight", "none", None)
+
+_EXAMPLE = """a loss of one's own returns its values, one for each sample, and their pullback:
+
+    def squared_error(y_true, y_pred):
+        error = y_pred - y_true
+        def pullback(dvalues):  # the cotangent of each value, shape (n,) -> the cotangent of y_pred
+            return 2 * error * dvalues[:, None]
+        return (error**2).sum(axis=-1), pullback
+"""
+
+
+class Loss(Configurable):
+    """What a model minimises. A subclass defines `call`.
+
+    name : by default the name of the class in snake case.
+    reduction : what becomes of the values of the samples, each multiplied by its weight:
+        "sum_over_batch_size" or "mean" : their sum, divided by their number (not by the sum of the weights);
+        "mean_with_sample_weight" : their sum, divided by the sum of the weights;
+        "sum" : their sum;  "none" or None : they stay an array.
+    """
+
+    integer_targets = False
+    """Whether the targets are class labels, which stay integers on their way to the device."""
+
+    def __init__(self, name: str | None = None, reduction: Reduction = "sum_over_batch_size") -> None:
+        if reduction not in _REDUCTIONS:
+            expected = ", ".join(repr(known) for known in _REDUCTIONS)
+            raise ValueError(f"reduction must be one of {expected}; got {reduction!r}")
+        self.name = name or re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(self).__name__).lower()
+        self.reduction = reduction
+
+    def call(self, y_true: Array, y_pred: Array) -> tuple[Array, Pullback]:
+        """The value of each sample, and the pullback of these values to y_pred."""
+        raise NotImplementedError(f"{type(self).__name__} has to define call(y_true, y_pred)")
+
+    def forward(self, y_true: Array, y_pred: Array, sample_weight: Any = None) -> tuple[Array, Callable[..., Array]]:
+        """The loss of a batch, a 0-d array on its device, and `pullback(dloss=1.0)` -> the cotangent of y_pred.
+
+        sample_weight : a weight for each sample, (n,) or (n, 1), or for each value.
+        """
+        if not (hasattr(y_true, "dtype") and hasattr(y_pred, "dtype")):
+            y_true, y_pred = as_arrays(y_true, y_pred)
+        sample_weight = self._counted(y_true, y_pred, sample_weight)
+        values, pullback_values = self._checked_call(y_true, y_pred)
+        xp = array_namespace(values)
+        weight = None if sample_weight is None else fit_weights(sample_weight, values)
+        loss, scale = self._reduce(xp, values, weight)
+
+        def pullback(dloss: Array | float = 1.0) -> Array:
+            dvalues = dloss * scale if weight is None else weight * (dloss * scale)
+            return pullback_values(self._spread(xp, dvalues, values))
+
+        return loss, pullback
+
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Array:
+        """The loss of a batch, a 0-d array. Arguments as for `forward`; lists and numbers are converted."""
+        return self.forward(*as_arrays(y_true, y_pred), sample_weight)[0]
+
+    @property
+    def fuses_with(self) -> str | None:
+        """The activation, "softmax" or "sigmoid", that `with_logits()` already contains; None if there is none."""
+        return None
+
+    def with_logits(self) -> Loss:
+        """The same loss as a function of what goes into the activation that it `fuses_with`: one stable formula."""
+        raise ValueError(f"loss {self.name!r} has no form for logits")
+
+    def check_targets(self, y_true: np.ndarray, output_shape: tuple[int | None, ...]) -> None:
+        """Raise ValueError for targets, on the host, that cannot be meant for this loss and that shape of outputs."""
+
+    def _counted(self, y_true: Array, y_pred: Array, sample_weight: Any) -> Any:
+        """The weights, for a loss that leaves samples out."""
+        return sample_weight
+
+    def _checked_call(self, y_true: Array, y_pred: Array) -> tuple[Array, Pullback]:
+        result = self.call(y_true, y_pred)
+        if type(result) is not tuple or len(result) != 2 or not callable(result[1]):
+            raise TypeError(f"loss {self.name!r} returned {type(result).__name__}, but {_EXAMPLE}")
+        return result
+
+    def _reduce(self, xp: Namespace, values: Array, weight: Array | None) -> tuple[Array, Array | float]:
+        """The loss, and the factor that it put before each weighted value."""
+        weighted = values if weight is None else values * weight
+        if self.reduction in (None, "none"):
+            return weighted, 1.0
+        total = xp.sum(weighted)
+        if self.reduction == "sum":
+            return total, 1.0
+        if weight is not None and self.reduction == "mean_with_sample_weight":
+            mass = xp.sum(weight)
+            empty = mass == 0.0
+            scale = xp.where(empty, 0.0, 1.0 / xp.where(empty, 1.0, mass))
+            return total * scale, scale
+        size = math.prod(weighted.shape) or 1
+        return total / size, 1.0 / size
+
+    def _spread(self, xp: Namespace, dvalues: Array | float, values: Array) -> Array | float:
+        """Cotangents in the shape of the values, which is all that a loss of one's own has to handle."""
+        if isinstance(dvalues, int | float):
+            return xp.full_like(values, dvalues)
+        if len(dvalues.shape) > len(values.shape):  # one value that was weighted in several ways
+            return xp.sum(dvalues)
+        return dvalues if dvalues.shape == values.shape else xp.broadcast_to(dvalues, values.shape)
+
+
+class LossFunctionWrapper(Loss):
+    """The loss that a function `values, pullback = fn(y_true, y_pred, **options)` makes.
+
+    fn : a function of `nnx.functional`, or one's own.
+    name : by default that of the function.
+    options : keyword arguments of the function, each kept as an attribute of its name.
+    """
+
+    def __init__(
+        self,
+        fn: Callable[..., tuple[Array, Pullback]],
+        reduction: Reduction = "sum_over_batch_size",
+        name: str | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(name or getattr(fn, "__name__", None), reduction)
+        self.fn = fn
+        self._built_in = getattr(fn, "is_built_in", False)
+        self._options = options
+        for option, value in options.items():
+            setattr(self, option, value)
+
+    def call(self, y_true: Array, y_pred: Array) -> tuple[Array, Pullback]:
+        return self.fn(y_true, y_pred, **self._options)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), **serialize(self._options)}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        fn = config.get("fn")
+        if isinstance(fn, str):
+            found = registry.find(fn)
+            config = {**config, "fn": found().fn if isinstance(found, type) else found}
+        return cls(**config)
+
+    def check_targets(self, y_true: np.ndarray, output_shape: tuple[int | None, ...]) -> None:
+        if self._built_in:
+            require_same_shape(self.name, y_true, output_shape)
+
+    def _spread(self, xp: Namespace, dvalues: Array | float, values: Array) -> Array | float:
+        if self._built_in and isinstance(dvalues, int | float):
+            return dvalues
+        return super()._spread(xp, dvalues, values)
+
+
+registry.register()(LossFunctionWrapper)
+
+
+def fit_weights(weight: Any, values: Array) -> Array:
+    """Weights in the dtype of the values, and in a shape that multiplies the value of each sample by its weight.
+
+    The axes of the weights are the first ones of the values; axes of length 1 may be missing or too many.
+    """
+    if not is_array(weight):
+        weight = beside(values, np.asarray(weight, dtype=np.float64))
+    xp = array_namespace(values)
+    weight = xp.astype(weight, values.dtype, copy=False)
+    wanted, shape = tuple(values.shape), tuple(weight.shape)
+    if shape == wanted or wanted == ():
+        return weight
+    while len(shape) > len(wanted) and shape[-1] == 1:
+        shape = shape[:-1]
+    shape = (*shape, *[1] * (len(wanted) - len(shape)))
+    if len(shape) != len(wanted) or any(given not in (1, size) for given, size in zip(shape, wanted, strict=True)):
+        raise ValueError(
+            f"sample_weight must have a weight for each of {wanted[0]} samples, or for each value, shape {wanted}; "
+            f"got the shape {tuple(weight.shape)}"
+        )
+    return xp.reshape(weight, shape)

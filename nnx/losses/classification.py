@@ -1,0 +1,87 @@
+"""Losses of classification and segmentation that are no cross-entropies, as classes. Formulas: `nnx.functional`."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nnx import functional
+from nnx.functional.classification_losses import Axes
+from nnx.losses.base import LossFunctionWrapper, Reduction, registry
+from nnx.losses.targets import Shape, require_one_hot_shape, require_signs
+
+
+@registry.register("hinge_loss")
+class Hinge(LossFunctionWrapper):
+    """mean(max(1 - y_true * y_pred, 0)), labels -1 and 1, or 0 and 1."""
+
+    def __init__(self, reduction: Reduction = "sum_over_batch_size", name: str | None = "hinge") -> None:
+        super().__init__(functional.hinge, reduction, name)
+
+    def check_targets(self, y_true: np.ndarray, output_shape: Shape) -> None:
+        super().check_targets(y_true, output_shape)
+        require_signs(self.name, y_true)
+
+
+@registry.register()
+class SquaredHinge(LossFunctionWrapper):
+    """mean(max(1 - y_true * y_pred, 0)**2), labels -1 and 1, or 0 and 1."""
+
+    def __init__(self, reduction: Reduction = "sum_over_batch_size", name: str | None = "squared_hinge") -> None:
+        super().__init__(functional.squared_hinge, reduction, name)
+
+    def check_targets(self, y_true: np.ndarray, output_shape: Shape) -> None:
+        super().check_targets(y_true, output_shape)
+        require_signs(self.name, y_true)
+
+
+@registry.register()
+class CategoricalHinge(LossFunctionWrapper):
+    """max(1 + max((1 - y_true) * y_pred) - sum(y_true * y_pred), 0), one-hot labels."""
+
+    def __init__(self, reduction: Reduction = "sum_over_batch_size", name: str | None = "categorical_hinge") -> None:
+        super().__init__(functional.categorical_hinge, reduction, name)
+
+    def check_targets(self, y_true: np.ndarray, output_shape: Shape) -> None:
+        require_one_hot_shape(self.name, y_true, output_shape)
+
+
+@registry.register("kld", "kullback_leibler_divergence")
+class KLDivergence(LossFunctionWrapper):
+    """sum(y_true * log(y_true / y_pred)): of two probability distributions along the last axis."""
+
+    def __init__(self, reduction: Reduction = "sum_over_batch_size", name: str | None = "kl_divergence") -> None:
+        super().__init__(functional.kl_divergence, reduction, name)
+
+    def check_targets(self, y_true: np.ndarray, output_shape: Shape) -> None:
+        require_one_hot_shape(self.name, y_true, output_shape)
+
+
+@registry.register()
+class Dice(LossFunctionWrapper):
+    """1 - 2 * |overlap| / (|y_true| + |y_pred|) of masks. axis : the axes that are summed over, by default all."""
+
+    def __init__(
+        self,
+        reduction: Reduction = "sum_over_batch_size",
+        name: str | None = "dice",
+        axis: Axes = None,
+    ) -> None:
+        super().__init__(functional.dice, reduction, name, axis=axis)
+
+
+@registry.register()
+class Tversky(LossFunctionWrapper):
+    """Dice's loss with a weight for what is missed (alpha) and for what is invented (beta), arXiv:1706.05721.
+
+    axis : the axes that are summed over, by default all.
+    """
+
+    def __init__(
+        self,
+        alpha: float = 0.5,
+        beta: float = 0.5,
+        reduction: Reduction = "sum_over_batch_size",
+        name: str | None = "tversky",
+        axis: Axes = None,
+    ) -> None:
+        super().__init__(functional.tversky, reduction, name, alpha=alpha, beta=beta, axis=axis)

@@ -1,0 +1,237 @@
+"""Cross-entropies as classes. The formulas are in `nnx.functional`.
+
+Given to `compile` for a model that ends in softmax or sigmoid, they are computed from the logits, in one stable form.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import Any, ClassVar
+
+import numpy as np
+
+from nnx import functional
+from nnx.backends import Array, array_namespace
+from nnx.losses.base import Loss, LossFunctionWrapper, Reduction, fit_weights, registry
+from nnx.losses.targets import Shape, require_labels, require_one_hot_shape, require_probabilities
+from nnx.protocol import Differentiable
+
+
+class _Crossentropy(LossFunctionWrapper):
+    """What cross-entropies share: a form for logits."""
+
+    from_logits: bool
+    axis: int
+    _activation: ClassVar[str]
+
+    def __init__(self, fn: Differentiable, reduction: Reduction, name: str | None, **options: Any) -> None:
+        smoothing = options.get("label_smoothing", 0.0)
+        if not 0.0 <= smoothing <= 1.0:
+            raise ValueError(f"label_smoothing must be between 0 and 1, got {smoothing!r}")
+        super().__init__(fn, reduction, name, **options)
+
+    @property
+    def fuses_with(self) -> str | None:
+        other_axis = self._activation == "softmax" and self.axis != -1
+        return None if self.from_logits or other_axis else self._activation
+
+    def with_logits(self) -> Loss:
+        return type(self).from_config({**self.get_config(), "from_logits": True})
+
+
+@registry.register("bce")
+class BinaryCrossentropy(_Crossentropy):
+    """-y_true * log(y_pred) - (1 - y_true) * log(1 - y_pred), averaged over `axis`.
+
+    y_true : between 0 and 1, of the shape of y_pred.
+    from_logits : whether y_pred are logits and not probabilities.
+    label_smoothing : s turns the targets into y_true * (1 - s) + s / 2.
+    """
+
+    _activation = "sigmoid"
+
+    def __init__(
+        self,
+        from_logits: bool = False,
+        label_smoothing: float = 0.0,
+        axis: int = -1,
+        reduction: Reduction = "sum_over_batch_size",
+        name: str | None = "binary_crossentropy",
+    ) -> None:
+        super().__init__(
+            functional.binary_crossentropy,
+            reduction,
+            name,
+            from_logits=from_logits,
+            label_smoothing=label_smoothing,
+            axis=axis,
+        )
+
+    def check_targets(self, y_true: np.ndarray, output_shape: Shape) -> None:
+        super().check_targets(y_true, output_shape)
+        require_probabilities(self.name, y_true)
+
+
+@registry.register()
+class BinaryFocalCrossentropy(_Crossentropy):
+    """Binary cross-entropy times (1 - probability of the true label)**gamma, arXiv:1708.02002.
+
+    apply_class_balancing : whether to weight the labels 1 by alpha, and 0 by 1 - alpha.
+    The other arguments are those of BinaryCrossentropy.
+    """
+
+    _activation = "sigmoid"
+
+    def __init__(
+        self,
+        apply_class_balancing: bool = False,
+        alpha: float = 0.25,
+        gamma: float = 2.0,
+        from_logits: bool = False,
+        label_smoothing: float = 0.0,
+        axis: int = -1,
+        reduction: Reduction = "sum_over_batch_size",
+        name: str | None = "binary_focal_crossentropy",
+    ) -> None:
+        super().__init__(
+            functional.binary_focal_crossentropy,
+            reduction,
+            name,
+            apply_class_balancing=apply_class_balancing,
+            alpha=alpha,
+            gamma=gamma,
+            from_logits=from_logits,
+            label_smoothing=label_smoothing,
+            axis=axis,
+        )
+
+    def check_targets(self, y_true: np.ndarray, output_shape: Shape) -> None:
+        super().check_targets(y_true, output_shape)
+        require_probabilities(self.name, y_true)
+
+
+@registry.register()
+class CategoricalCrossentropy(_Crossentropy):
+    """-sum(y_true * log(y_pred)) over the classes along `axis`.
+
+    y_true : one-hot, or probabilities of the classes, of the shape of y_pred.
+    from_logits : whether y_pred are logits and not probabilities.
+    label_smoothing : s turns the targets into y_true * (1 - s) + s / C, for C classes.
+    """
+
+    _activation = "softmax"
+
+    def __init__(
+        self,
+        from_logits: bool = False,
+        label_smoothing: float = 0.0,
+        axis: int = -1,
+        reduction: Reduction = "sum_over_batch_size",
+        name: str | None = "categorical_crossentropy",
+    ) -> None:
+        super().__init__(
+            functional.categorical_crossentropy,
+            reduction,
+            name,
+            from_logits=from_logits,
+            label_smoothing=label_smoothing,
+            axis=axis,
+        )
+
+    def check_targets(self, y_true: np.ndarray, output_shape: Shape) -> None:
+        require_one_hot_shape(self.name, y_true, output_shape, self.axis)
+        _warn_of_single_class(self.name, output_shape[self.axis])
+
+
+@registry.register()
+class CategoricalFocalCrossentropy(_Crossentropy):
+    """Categorical cross-entropy times alpha * (1 - probability of the class)**gamma, arXiv:1708.02002.
+
+    The other arguments are those of CategoricalCrossentropy.
+    """
+
+    _activation = "softmax"
+
+    def __init__(
+        self,
+        alpha: float = 0.25,
+        gamma: float = 2.0,
+        from_logits: bool = False,
+        label_smoothing: float = 0.0,
+        axis: int = -1,
+        reduction: Reduction = "sum_over_batch_size",
+        name: str | None = "categorical_focal_crossentropy",
+    ) -> None:
+        super().__init__(
+            functional.categorical_focal_crossentropy,
+            reduction,
+            name,
+            alpha=alpha,
+            gamma=gamma,
+            from_logits=from_logits,
+            label_smoothing=label_smoothing,
+            axis=axis,
+        )
+
+    def check_targets(self, y_true: np.ndarray, output_shape: Shape) -> None:
+        require_one_hot_shape(self.name, y_true, output_shape, self.axis)
+        _warn_of_single_class(self.name, output_shape[self.axis])
+
+
+@registry.register()
+class SparseCategoricalCrossentropy(_Crossentropy):
+    """-log(y_pred[label]), for integer labels in place of one-hot targets.
+
+    y_true : labels from 0 to C - 1, of the shape of y_pred without `axis`, which may also be there with length 1.
+    from_logits : whether y_pred are logits and not probabilities.
+    ignore_class : samples with this label do not count, neither in the sum nor in the number that a mean divides by.
+    """
+
+    _activation = "softmax"
+    integer_targets = True
+    ignore_class: int | None
+
+    def __init__(
+        self,
+        from_logits: bool = False,
+        ignore_class: int | None = None,
+        reduction: Reduction = "sum_over_batch_size",
+        axis: int = -1,
+        name: str | None = "sparse_categorical_crossentropy",
+    ) -> None:
+        super().__init__(
+            functional.sparse_categorical_crossentropy,
+            reduction,
+            name,
+            from_logits=from_logits,
+            ignore_class=ignore_class,
+            axis=axis,
+        )
+
+    def _counted(self, y_true: Array, y_pred: Array, sample_weight: Any) -> Any:
+        """0 for ignored samples; for a mean, the others weigh total / counted, as in Keras."""
+        if self.ignore_class is None:
+            return sample_weight
+        xp = array_namespace(y_pred)
+        shape = list(y_pred.shape)
+        del shape[self.axis]
+        weight = xp.astype(xp.reshape(y_true, tuple(shape)) != self.ignore_class, y_pred.dtype)
+        if sample_weight is not None:
+            sample_weight = fit_weights(sample_weight, weight)
+        if self.reduction in ("mean", "sum_over_batch_size"):
+            weight = weight / xp.maximum(xp.mean(weight), 1.0 / math.prod(shape))
+        return weight if sample_weight is None else weight * sample_weight
+
+    def check_targets(self, y_true: np.ndarray, output_shape: Shape) -> None:
+        require_labels(self.name, y_true, output_shape, self.axis, self.ignore_class)
+
+
+def _warn_of_single_class(loss: str, classes: int | None) -> None:
+    if classes == 1:
+        warnings.warn(
+            f"loss {loss!r} of one output is always 0 and learns nothing; for two classes in one unit use "
+            "activation='sigmoid' with loss='binary_crossentropy'",
+            UserWarning,
+            stacklevel=2,
+        )

@@ -1,0 +1,62 @@
+"""Losses from names, classes, configurations and functions, and back."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from nnx.backends import Array
+from nnx.losses import classification as classification  # these three fill the registry
+from nnx.losses import crossentropies as crossentropies
+from nnx.losses import functions
+from nnx.losses import regression as regression
+from nnx.losses.base import Loss, LossFunctionWrapper, registry
+from nnx.registry import custom_objects as custom_names
+from nnx.registry import serialize as serialize
+
+_CLASSES = {cls().fn: cls for cls in registry.objects.values() if cls is not LossFunctionWrapper}
+_FUNCTIONS = {f.differentiable: f for f in vars(functions).values() if hasattr(f, "differentiable")}
+
+
+def resolve(identifier: Any) -> Loss:
+    """The loss that is meant by a name, a class, a configuration, a function or a Loss.
+
+    Functions are those of `nnx.losses` (`mse`), those of `nnx.functional`, and one's own
+    `values, pullback = function(y_true, y_pred)`. ValueError for an unknown name, TypeError for anything else.
+    """
+    if isinstance(identifier, str):
+        identifier = registry.find(identifier)
+    if isinstance(identifier, Mapping):
+        identifier = registry.build(identifier)
+    if inspect.isclass(identifier):
+        identifier = identifier()
+    if isinstance(identifier, Loss):
+        return identifier
+    if callable(identifier):
+        function = getattr(identifier, "differentiable", identifier)
+        for known, cls in _CLASSES.items():
+            if known is function:
+                return cls()  # type: ignore[no-any-return]
+        return LossFunctionWrapper(function)
+    raise TypeError(
+        f"loss must be a name such as 'mse', a function or an object of nnx.losses, got {type(identifier).__name__}: "
+        f"{identifier!r}"
+    )
+
+
+def get(identifier: Any) -> Loss | Callable[..., Array] | None:
+    """As in Keras: an object for the name of a class, a plain function for that of a function, None for None."""
+    if identifier is None:
+        return None
+    loss = resolve(identifier)
+    if isinstance(identifier, str) and identifier not in registry.objects and isinstance(loss, LossFunctionWrapper):
+        function: Callable[..., Array] = _FUNCTIONS.get(loss.fn, loss.fn)
+        return function
+    return loss
+
+
+def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Loss | Callable[..., Array] | None:
+    """A loss from what `serialize` returned. custom_objects : classes and functions of one's own, by name."""
+    with custom_names(custom_objects):
+        return get(config)

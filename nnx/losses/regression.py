@@ -1,0 +1,84 @@
+"""Losses of regression as classes. The formulas are in `nnx.functional`."""
+
+from __future__ import annotations
+
+from nnx import functional
+from nnx.losses.base import LossFunctionWrapper, Reduction, registry
+
+
+@registry.register("mse")
+class MeanSquaredError(LossFunctionWrapper):
+    """mean((y_pred - y_true)**2). Targets of the shape of the predictions."""
+
+    def __init__(self, reduction: Reduction = "sum_over_batch_size", name: str | None = "mean_squared_error") -> None:
+        super().__init__(functional.mean_squared_error, reduction, name)
+
+
+@registry.register("mae")
+class MeanAbsoluteError(LossFunctionWrapper):
+    """mean(|y_pred - y_true|). Targets of the shape of the predictions."""
+
+    def __init__(self, reduction: Reduction = "sum_over_batch_size", name: str | None = "mean_absolute_error") -> None:
+        super().__init__(functional.mean_absolute_error, reduction, name)
+
+
+@registry.register("mape")
+class MeanAbsolutePercentageError(LossFunctionWrapper):
+    """100 * mean(|y_pred - y_true| / max(|y_true|, 1e-7)). Targets of the shape of the predictions."""
+
+    def __init__(
+        self, reduction: Reduction = "sum_over_batch_size", name: str | None = "mean_absolute_percentage_error"
+    ) -> None:
+        super().__init__(functional.mean_absolute_percentage_error, reduction, name)
+
+
+@registry.register("msle")
+class MeanSquaredLogarithmicError(LossFunctionWrapper):
+    """mean((log(1 + y_pred) - log(1 + y_true))**2), both at least 1e-7. Targets of the shape of the predictions."""
+
+    def __init__(
+        self, reduction: Reduction = "sum_over_batch_size", name: str | None = "mean_squared_logarithmic_error"
+    ) -> None:
+        super().__init__(functional.mean_squared_logarithmic_error, reduction, name)
+
+
+@registry.register()
+class LogCosh(LossFunctionWrapper):
+    """mean(log(cosh(y_pred - y_true))), a smooth absolute error. Targets of the shape of the predictions."""
+
+    def __init__(self, reduction: Reduction = "sum_over_batch_size", name: str | None = "log_cosh") -> None:
+        super().__init__(functional.log_cosh, reduction, name)
+
+
+@registry.register("huber_loss")
+class Huber(LossFunctionWrapper):
+    """Squared up to an error of `delta`, linear beyond (Huber, 1964). Targets of the shape of the predictions."""
+
+    def __init__(
+        self,
+        delta: float = 1.0,
+        reduction: Reduction = "sum_over_batch_size",
+        name: str | None = "huber_loss",
+    ) -> None:
+        super().__init__(functional.huber, reduction, name, delta=delta)
+
+
+@registry.register()
+class Poisson(LossFunctionWrapper):
+    """mean(y_pred - y_true * log(y_pred + 1e-7)): counts and their predicted rates, of one shape."""
+
+    def __init__(self, reduction: Reduction = "sum_over_batch_size", name: str | None = "poisson") -> None:
+        super().__init__(functional.poisson, reduction, name)
+
+
+@registry.register("cosine", "cosine_proximity", "cosine_loss")
+class CosineSimilarity(LossFunctionWrapper):
+    """Minus the cosine of the angle between y_true and y_pred along `axis`: -1 is best, 1 is worst."""
+
+    def __init__(
+        self,
+        axis: int = -1,
+        reduction: Reduction = "sum_over_batch_size",
+        name: str | None = "cosine_similarity",
+    ) -> None:
+        super().__init__(functional.cosine_similarity, reduction, name, axis=axis)

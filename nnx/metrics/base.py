@@ -1,0 +1,178 @@
+"""Metrics: running values over batches, in arrays that stay on the device until somebody reads the result."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from typing import Any, Self
+
+from nnx.backends import Array, Namespace, array_namespace, asarray, get_backend
+from nnx.losses.arrays import beside
+from nnx.losses.base import fit_weights
+from nnx.registry import Configurable, Registry, serialize
+
+registry: Registry[Any] = Registry("metric")
+functions: Registry[Callable[..., Array]] = Registry("metric function")
+
+
+class Metric(Configurable):
+    """A running value. A subclass defines `update_state`, `result` and `reset_state`.
+
+    name : its key in the history; by default the name of the class in snake case.
+    """
+
+    def __init__(self, name: str | None = None) -> None:
+        self.name = name or re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(self).__name__).lower()
+
+    def update_state(self, *args: Any, **kwargs: Any) -> None:
+        """Take a batch in: (y_true, y_pred, sample_weight=None)."""
+        raise NotImplementedError(f"{type(self).__name__} has to define update_state")
+
+    def result(self) -> Array:
+        """The value over all batches since the last reset, a 0-d array on the device. Does not wait for the device."""
+        raise NotImplementedError(f"{type(self).__name__} has to define result")
+
+    def reset_state(self) -> None:
+        """Forget all batches."""
+        raise NotImplementedError(f"{type(self).__name__} has to define reset_state")
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Array:
+        """Take a batch in, and return the value so far."""
+        self.update_state(*args, **kwargs)
+        return self.result()
+
+
+class Total(Metric):
+    """What sums and means share: a total on the device."""
+
+    def __init__(self, name: str | None = None) -> None:
+        super().__init__(name)
+        self.reset_state()
+
+    def reset_state(self) -> None:
+        self.total: Array | None = None  # begins beside the first values, in their dtype, and at least in float32
+        self._dtype: Any = None
+
+    def result(self) -> Array:
+        return get_backend().zeros(()) if self.total is None else self.total
+
+    def _prepared(self, values: Any) -> tuple[Namespace, Array]:
+        """Values as an array of the dtype in which they are added up."""
+        if not hasattr(values, "dtype"):
+            values = asarray(values)
+        xp = array_namespace(values)
+        if self._dtype is None:
+            wide = xp.isdtype(values.dtype, "real floating") and values.dtype != getattr(xp, "float16", None)
+            self._dtype = values.dtype if wide else xp.float32
+        return xp, values if values.dtype == self._dtype else xp.astype(values, self._dtype)
+
+    def _add(self, amount: Array) -> None:
+        self.total = amount if self.total is None else self.total + amount
+
+
+class Sum(Total):
+    """The sum of all values, each times its weight.
+
+    >>> total = Sum()
+    >>> float(total([1.0, 3.0, 5.0], sample_weight=[1.0, 1.0, 0.0]))
+    4.0
+    """
+
+    def __init__(self, name: str | None = "sum") -> None:
+        super().__init__(name)
+
+    def update_state(self, values: Any, sample_weight: Any = None) -> None:
+        xp, values = self._prepared(values)
+        if sample_weight is not None:
+            values = values * fit_weights(sample_weight, values)
+        self._add(xp.sum(values))
+
+
+class MeanOfSamples(Total):
+    """What means share: beside the total, how much weight it stands for."""
+
+    def reset_state(self) -> None:
+        super().reset_state()
+        self.count: Array | float = 0  # on the device only if there are weights
+
+    def accumulate(self, values: Any, sample_weight: Any = None) -> None:
+        """Take in values (n, ...) as n values, their means over the other axes; weights as for a loss."""
+        xp, values = self._prepared(values)
+        size = math.prod(values.shape)
+        if sample_weight is None:
+            rows = values.shape[0] if values.shape else 1
+            self._add(xp.sum(values) if rows == size else xp.sum(values) * (rows / max(size, 1)))
+            self.count = self.count + rows
+        elif isinstance(sample_weight, int | float) or getattr(sample_weight, "shape", None) == ():
+            self._add(xp.sum(values) / max(size, 1) * sample_weight)  # one weight for the whole batch
+            self.count = self.count + sample_weight
+        else:
+            weight = fit_weights(sample_weight, values)
+            weighted = values * weight
+            rows = weighted.shape[0]
+            self._add(xp.sum(weighted) * (rows / max(math.prod(weighted.shape), 1)))
+            self.count = self.count + xp.sum(weight) * (rows / max(math.prod(weight.shape), 1))
+
+    def result(self) -> Array:
+        if self.total is None:
+            return super().result()
+        if isinstance(self.count, int | float):
+            return self.total / (self.count or 1)
+        xp = array_namespace(self.total)
+        empty = self.count == 0.0
+        return xp.where(empty, 0.0, self.total / xp.where(empty, 1.0, self.count))
+
+
+class Mean(MeanOfSamples):
+    """The mean of all values, each times its weight, divided by the sum of the weights.
+
+    Values of shape (n, ...) count as n: their mean over the other axes is taken first, as in Keras.
+
+    >>> mean = Mean()
+    >>> float(mean([1.0, 3.0, 5.0], sample_weight=[1.0, 1.0, 0.0]))
+    2.0
+    """
+
+    def __init__(self, name: str | None = "mean") -> None:
+        super().__init__(name)
+
+    def update_state(self, values: Any, sample_weight: Any = None) -> None:
+        self.accumulate(values, sample_weight)
+
+
+class MeanMetricWrapper(MeanOfSamples):
+    """The mean of what a function `fn(y_true, y_pred, **options)` gives for each sample.
+
+    fn : a function of `nnx.metrics` or `nnx.losses`, or one's own. Of a pair of values and pullback, the values count.
+    name : by default that of the function.
+    options : keyword arguments of the function, each kept as an attribute of its name.
+    """
+
+    def __init__(self, fn: Callable[..., Any], name: str | None = None, **options: Any) -> None:
+        super().__init__(name or getattr(fn, "__name__", None))
+        self.fn = fn
+        self._options = options
+        for option, value in options.items():
+            setattr(self, option, value)
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        values = self.fn(y_true, y_pred, **self._options)
+        if type(values) is tuple:
+            values = values[0]
+        if not hasattr(values, "dtype") and hasattr(y_pred, "dtype"):
+            values = beside(y_pred, values)
+        self.accumulate(values, sample_weight)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), **serialize(self._options)}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        if isinstance(config.get("fn"), str):
+            config = {**config, "fn": functions.find(config["fn"])}
+        return cls(**config)
+
+
+for _cls in (Sum, Mean, MeanMetricWrapper):
+    registry.register()(_cls)

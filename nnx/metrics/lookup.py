@@ -1,0 +1,112 @@
+"""Metrics from names, classes, configurations and functions, and back."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from nnx.backends import Array
+from nnx.losses import BinaryCrossentropy, BinaryFocalCrossentropy, Loss
+from nnx.metrics import of_losses
+from nnx.metrics.accuracy import Accuracy, BinaryAccuracy, CategoricalAccuracy, SparseCategoricalAccuracy
+from nnx.metrics.base import MeanMetricWrapper, Metric, functions, registry
+from nnx.registry import custom_objects as custom_names
+from nnx.registry import serialize as serialize
+
+Shape = tuple[int | None, ...]
+
+_BY_SHAPES: dict[str, dict[str, Callable[[], Metric]]] = {
+    "accuracy": {
+        "unknown": Accuracy,
+        "binary": BinaryAccuracy,
+        "sparse": SparseCategoricalAccuracy,
+        "categorical": CategoricalAccuracy,
+    },
+    "crossentropy": {
+        "unknown": of_losses.CategoricalCrossentropy,
+        "binary": of_losses.BinaryCrossentropy,
+        "sparse": of_losses.SparseCategoricalCrossentropy,
+        "categorical": of_losses.CategoricalCrossentropy,
+    },
+}
+_BY_SHAPES["acc"], _BY_SHAPES["ce"] = _BY_SHAPES["accuracy"], _BY_SHAPES["crossentropy"]
+
+
+def resolve(
+    identifier: Any,
+    *,
+    loss: Loss | None = None,
+    target_shape: Shape | None = None,
+    output_shape: Shape | None = None,
+) -> Metric:
+    """The metric that is meant by a name, a class, a configuration, a function or a Metric.
+
+    A name becomes the metric's name as it was typed. "accuracy" (or "acc") and "crossentropy" (or "ce") depend on the
+    shapes, batch included: with one output it is the binary form, for targets without the axis of the classes the
+    sparse one, else the categorical one. Without shapes "accuracy" is Accuracy, as `keras.metrics.get` has it.
+    A function is that of `nnx.metrics` or `nnx.losses`, or one's own: (y_true, y_pred) -> the value of each sample.
+
+    Warns where the model has several binary outputs, for which "accuracy" is hardly meant to be categorical.
+    ValueError for an unknown name, TypeError for anything else.
+    """
+    if isinstance(identifier, str):
+        metric = _by_name(identifier, loss, target_shape, output_shape)
+        metric.name = identifier
+        return metric
+    if isinstance(identifier, Mapping):
+        identifier = registry.build(identifier)
+    if inspect.isclass(identifier):
+        identifier = identifier()
+    if isinstance(identifier, Metric):
+        return identifier
+    if callable(identifier):
+        return MeanMetricWrapper(identifier, getattr(identifier, "name", None))
+    raise TypeError(
+        f"a metric must be a name such as 'accuracy', a function or an object of nnx.metrics, got "
+        f"{type(identifier).__name__}: {identifier!r}"
+    )
+
+
+def _by_name(name: str, loss: Loss | None, target_shape: Shape | None, output_shape: Shape | None) -> Metric:
+    forms = _BY_SHAPES.get(name.lower())
+    if forms is None:
+        found = registry.find(name)
+        return resolve(found)
+    kind = _kind(target_shape, output_shape)
+    several = isinstance(loss, BinaryCrossentropy | BinaryFocalCrossentropy) and kind == "categorical"
+    if several and forms is _BY_SHAPES["accuracy"]:
+        warnings.warn(
+            f"metric {name!r} of {output_shape[-1]} outputs trained with {loss.name!r} is the categorical accuracy, "  # type: ignore[index, union-attr]
+            "as in Keras: whether the largest output is the right one; if the outputs are labels of their own, use "
+            "'binary_accuracy'",
+            UserWarning,
+            stacklevel=3,
+        )
+    return forms[kind]()
+
+
+def _kind(target_shape: Shape | None, output_shape: Shape | None) -> str:
+    if target_shape is None or output_shape is None:
+        return "unknown"
+    if len(output_shape) == 1 or output_shape[-1] == 1:
+        return "binary"
+    if len(target_shape) < len(output_shape) or target_shape[-1] == 1:
+        return "sparse"
+    return "categorical"
+
+
+def get(identifier: Any) -> Metric | Callable[..., Array] | None:
+    """As in Keras: a metric for a name, a class or a configuration; a function as it is; None for None."""
+    if identifier is None or (callable(identifier) and not inspect.isclass(identifier)):
+        return identifier
+    return resolve(identifier)
+
+
+def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Metric | Callable[..., Array] | None:
+    """A metric from what `serialize` returned. custom_objects : classes and functions of one's own, by name."""
+    with custom_names(custom_objects):
+        if isinstance(config, str) and config in functions.objects:
+            return functions.find(config)
+        return get(config)
