@@ -10,6 +10,7 @@ The formulas, in the same order of operations, are those of `nnx.functional.upda
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -27,19 +28,25 @@ def _blocked(scratch: int) -> Callable[[_Update], _Update]:
     """Make `update(*scratch arrays, *arguments)`, an update of one block, NumPy's kernel for arrays of any size."""
 
     def register(update: _Update) -> _Update:
+        signature = inspect.signature(update)
+        signature = signature.replace(parameters=list(signature.parameters.values())[scratch:])
+
         @functools.wraps(update)
-        def function(*arguments: Any) -> None:
+        def function(*arguments: Any, **named: Any) -> None:
+            if named:
+                arguments = signature.bind(*arguments, **named).args
             w = arguments[0]
             size = w.shape[0]
+            spare = [np.empty(min(size, _BLOCK), w.dtype) for _ in range(scratch)]
             if size <= _BLOCK:
-                update(*[np.empty_like(w) for _ in range(scratch)], *arguments)
+                update(*spare, *arguments)
                 return
-            arguments = *(np.empty(_BLOCK, w.dtype) for _ in range(scratch)), *arguments
             for start in range(0, size, _BLOCK):
-                stop = min(start + _BLOCK, size)
-                spare = [array[: stop - start] for array in arguments[:scratch]]
-                update(*spare, *[a[start:stop] if isinstance(a, np.ndarray) else a for a in arguments[scratch:]])
+                block = slice(start, min(start + _BLOCK, size))
+                pieces = [value[block] if isinstance(value, np.ndarray) else value for value in arguments]
+                update(*[array[: len(pieces[0])] for array in spare], *pieces)
 
+        function.__signature__ = signature  # type: ignore[attr-defined]
         return kernel(find_backend("numpy"))(function)
 
     return register

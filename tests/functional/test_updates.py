@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from typing import Any
 
 import numpy as np
@@ -80,6 +81,17 @@ def test_numpy_kernel_agrees_with_the_generic_form(name: str, row: tuple[Any, ..
         if isinstance(mine, np.ndarray):
             assert mine.dtype == dtype
             assert_close(mine, theirs, rtol=4 * np.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize(("name", "row"), KERNELS)
+def test_numpy_kernel_is_called_like_the_generic_form(name: str, row: tuple[Any, ...]):
+    kernel = find_backend("numpy").kernels[name].function
+    names = list(inspect.signature(GENERIC[name]).parameters)
+    assert list(inspect.signature(kernel).parameters) == names
+    ours, reference = arguments(row, 70_000, "float32"), arguments(row, 70_000, "float32")
+    getattr(updates, name)(ours[0], **dict(zip(names[1:], ours[1:], strict=True)))
+    GENERIC[name](*reference)
+    assert_close(ours[0], reference[0])
 
 
 @pytest.mark.parametrize(("name", "row"), CASES)

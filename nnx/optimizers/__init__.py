@@ -1,0 +1,62 @@
+"""Optimisers: how gradients change parameters. Names, arguments, defaults and formulas are those of Keras 3."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+from nnx import registry
+from nnx.optimizers import schedules
+from nnx.optimizers.adagrad import Adadelta, Adagrad
+from nnx.optimizers.adam import Adam, Adamax, AdamW, Nadam
+from nnx.optimizers.base import Optimizer, optimizers
+from nnx.optimizers.lion import Lion
+from nnx.optimizers.rmsprop import RMSprop
+from nnx.optimizers.sgd import SGD
+
+__all__ = [
+    "SGD",
+    "Adadelta",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Adamax",
+    "Lion",
+    "Nadam",
+    "Optimizer",
+    "RMSprop",
+    "deserialize",
+    "get",
+    "optimizers",
+    "resolve",
+    "schedules",
+    "serialize",
+]
+
+
+def get(identifier: Any) -> Optimizer:
+    """An optimiser from its name, its class, its configuration, or itself.
+
+    >>> get("adam").learning_rate
+    0.001
+
+    Raises ValueError for an unknown name, with those that come nearest, and for what is no optimiser.
+    """
+    optimizer = optimizers.resolve(identifier)
+    if not isinstance(optimizer, Optimizer):
+        raise ValueError(f"optimizer must be a name such as 'adam' or an object of nnx.optimizers, got {identifier!r}")
+    return optimizer
+
+
+resolve = get
+
+
+def serialize(optimizer: Optimizer) -> dict[str, Any]:
+    """An optimiser as `{"class_name": ..., "config": {...}}`, without what it has learned."""
+    return cast(dict[str, Any], registry.serialize(optimizer))
+
+
+def deserialize(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Optimizer:
+    """The optimiser that `serialize` described."""
+    with registry.custom_objects(custom_objects):
+        return get(config)

@@ -1,0 +1,130 @@
+"""Adam and its family: averages of the gradient and of its size, corrected for their start at zero."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Unpack
+
+from nnx.backends import Array
+from nnx.functional import updates
+from nnx.optimizers.arguments import CommonArguments, LearningRate, epsilon_argument, fraction
+from nnx.optimizers.base import Optimizer, optimizers
+
+
+class _Adaptive(Optimizer):
+    """The arguments that the whole family takes."""
+
+    def __init__(
+        self,
+        learning_rate: LearningRate = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float | None = 1e-7,
+        **common: Unpack[CommonArguments],
+    ) -> None:
+        super().__init__(learning_rate, **common)
+        self.beta_1 = fraction("beta_1", beta_1)
+        self.beta_2 = fraction("beta_2", beta_2)
+        self.epsilon = epsilon_argument(epsilon)
+
+    def slot_starts(self) -> dict[str, float]:
+        return {"momentum": 0.0, "velocity": 0.0}
+
+
+@optimizers.register()
+class Adam(_Adaptive):
+    """Averages of the gradient over the root of averages of its square; see `nnx.functional.updates.adam`.
+
+    beta_1, beta_2 : the decay of the two averages, from [0, 1).
+    epsilon : added to the root; the "epsilon hat" before section 2.1 of the paper.
+    amsgrad : divide by the largest average so far.
+    Further arguments are those of `Optimizer`.
+    """
+
+    def __init__(
+        self,
+        learning_rate: LearningRate = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float | None = 1e-7,
+        amsgrad: bool = False,
+        **common: Unpack[CommonArguments],
+    ) -> None:
+        super().__init__(learning_rate, beta_1, beta_2, epsilon, **common)
+        self.amsgrad = amsgrad
+
+    def slot_starts(self) -> dict[str, float]:
+        return {**super().slot_starts(), **({"velocity_hat": 0.0} if self.amsgrad else {})}
+
+    def update(self, w: Array, g: Array, learning_rate: float) -> None:
+        slots, beta_1, beta_2, t = self.slots, self.beta_1, self.beta_2, self.iterations + 1
+        rate = learning_rate * math.sqrt(1.0 - beta_2**t) / (1.0 - beta_1**t)
+        largest = slots["velocity_hat"] if self.amsgrad else None
+        updates.adam(w, g, slots["momentum"], slots["velocity"], largest, rate, beta_1, beta_2, self.epsilon)
+
+
+@optimizers.register()
+class AdamW(Adam):
+    """Adam with weight decay (Loshchilov and Hutter, 2017).
+
+    weight_decay : a number; 0.004 by default. Further arguments are those of `Adam`.
+    """
+
+    def __init__(
+        self,
+        learning_rate: LearningRate = 0.001,
+        weight_decay: float = 0.004,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float | None = 1e-7,
+        amsgrad: bool = False,
+        **common: Any,
+    ) -> None:
+        if weight_decay is None:
+            raise TypeError("weight_decay of AdamW must be a number, got None; use Adam to train without it")
+        super().__init__(learning_rate, beta_1, beta_2, epsilon, amsgrad, weight_decay=weight_decay, **common)
+
+
+@optimizers.register()
+class Adamax(_Adaptive):
+    """Adam with the maximum norm; see `nnx.functional.updates.adamax`. Arguments are those of `Adam`, but amsgrad."""
+
+    def slot_starts(self) -> dict[str, float]:
+        return {"momentum": 0.0, "norm": 0.0}
+
+    def update(self, w: Array, g: Array, learning_rate: float) -> None:
+        slots, beta_1 = self.slots, self.beta_1
+        rate = learning_rate / (1.0 - beta_1 ** (self.iterations + 1))
+        updates.adamax(w, g, slots["momentum"], slots["norm"], rate, beta_1, self.beta_2, self.epsilon)
+
+
+@optimizers.register()
+class Nadam(_Adaptive):
+    """Adam with Nesterov's look-ahead; see `nnx.functional.updates.nadam`. Arguments are those of `Adam`, but amsgrad.
+
+    With u(t) = beta_1 * (1 - 0.96**t / 2) and U(t) = u(1) * ... * u(t), the average of the gradient weighs
+    u(t + 1) / (1 - U(t + 1)) at step t, and the gradient itself (1 - u(t)) / (1 - U(t)).
+    """
+
+    _product = (0, 1.0)  # t, U(t)
+
+    def update(self, w: Array, g: Array, learning_rate: float) -> None:
+        slots, t = self.slots, self.iterations + 1
+        now, following = self._decay_at(t), self._decay_at(t + 1)
+        product = self._product_until(t)
+        rate_m = learning_rate * following / (1.0 - product * following)
+        rate_g = learning_rate * (1.0 - now) / (1.0 - product)
+        correction = 1.0 / (1.0 - self.beta_2**t)
+        m, v = slots["momentum"], slots["velocity"]
+        updates.nadam(w, g, m, v, rate_m, rate_g, correction, self.beta_1, self.beta_2, self.epsilon)
+
+    def _decay_at(self, t: int) -> float:
+        return self.beta_1 * (1.0 - 0.5 * 0.96**t)
+
+    def _product_until(self, t: int) -> float:
+        done, product = self._product if self._product[0] <= t else (0, 1.0)
+        while done < t and product > 0.0:
+            done += 1
+            product *= self._decay_at(done)
+        self._product = (t, product)
+        return product

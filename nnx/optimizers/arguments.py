@@ -1,0 +1,82 @@
+"""The arguments of optimisers: what they share, and checks that name them."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, TypedDict
+
+import numpy as np
+
+from nnx.registry import constructor_arguments
+from nnx.schedules import LearningRateSchedule, number, schedules
+
+LearningRate = float | LearningRateSchedule | Callable[..., float]
+
+
+class CommonArguments(TypedDict, total=False):
+    """The arguments that all optimisers take; see `Optimizer`."""
+
+    weight_decay: float | None
+    clipnorm: float | None
+    global_clipnorm: float | None
+    clipvalue: float | None
+    use_ema: bool
+    ema_momentum: float
+    ema_overwrite_frequency: int | None
+    gradient_accumulation_steps: int | None
+    loss_scale_factor: float | None
+    decay: float | None
+    name: str | None
+    lr: LearningRate
+
+
+def learning_rate_argument(value: Any) -> tuple[LearningRate, bool]:
+    """A number, schedule or function as given or described by a configuration, and whether to call it with the step."""
+    if isinstance(value, Mapping):
+        value = schedules.build(value)
+    if callable(value) and not inspect.isclass(value):
+        return value, isinstance(value, LearningRateSchedule) or bool(inspect.signature(value).parameters)
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value.item()
+    return float(number("learning_rate", value)), False
+
+
+def fraction(name: str, value: Any, *, with_one: bool = False) -> float:
+    """A number from [0, 1), or [0, 1]."""
+    return float(number(name, value, at_most=1.0) if with_one else number(name, value, below=1.0))
+
+
+def optional(name: str, value: Any, *, zero: bool = True) -> float | None:
+    """None, or a number that is not negative."""
+    return None if value is None else float(number(name, value, zero=zero))
+
+
+def epsilon_argument(value: float | None) -> float:
+    """The small number that keeps a denominator from being zero; None, which old scripts write, is 1e-7."""
+    return 1e-7 if value is None else float(number("epsilon", value))
+
+
+def count(name: str, value: Any, least: int) -> int | None:
+    """None, or an integer of at least `least`."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not hasattr(value, "__index__") or value.__index__() < least:
+        raise ValueError(f"{name} must be None or an integer of at least {least}, got {value!r}")
+    return int(value.__index__())
+
+
+def check_clipping(**limits: float | None) -> None:
+    """ValueError if more than one of the limits is given."""
+    given = [f"{name}={value}" for name, value in limits.items() if value is not None]
+    if len(given) > 1:
+        raise ValueError(f"only one of {', '.join(limits)} can be set, got {', '.join(given)}")
+
+
+def explain_unknown(cls: type, argument: str) -> str:
+    """What to say about a keyword that a constructor does not have."""
+    known = [*constructor_arguments(cls), "lr"]
+    near = difflib.get_close_matches(argument, known, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"known are: {', '.join(known)}"
+    return f"{cls.__name__} has no argument {argument!r}: {hint}"

@@ -1,0 +1,268 @@
+"""What every optimiser is: from the flat gradients of a model to its next parameters."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+import numpy as np
+
+from nnx.backends import Array
+from nnx.functional.updates import decay_weights, moving_average
+from nnx.optimizers.arguments import LearningRate, check_clipping, count, explain_unknown, fraction, optional
+from nnx.optimizers.clipping import clip_by_norm, clip_by_value, clip_each_by_norm
+from nnx.optimizers.learning_rate import Paced
+from nnx.optimizers.slots import Slots, Starts, beside
+from nnx.registry import Configurable, Registry, serialize
+from nnx.schedules import schedules
+
+if TYPE_CHECKING:
+    from nnx.layers.parameter import FlatParameters, Parameter
+
+optimizers: Registry[type[Optimizer]] = Registry("optimizer")
+
+
+class _Trained(Protocol):
+    @property
+    def flat(self) -> FlatParameters: ...
+
+
+class Optimizer(Paced, Configurable):
+    """The base of all optimisers. One subclasses it with `update` and, where it remembers arrays, `slot_starts`.
+
+    learning_rate : a number, a schedule, or a function of the step or of nothing; `lr` is its old name.
+    weight_decay : before every update the parameters shrink by learning_rate * weight_decay of themselves.
+    clipnorm : upper bound of the Euclidean norm of each parameter's gradient.
+    global_clipnorm : upper bound of the norm of all gradients together.
+    clipvalue : upper bound of each element's absolute value. Only one of the three can be set.
+    use_ema : keep an exponential moving average of the parameters, average <- ema_momentum * average +
+        (1 - ema_momentum) * parameter, which replaces them at the end of `fit` and, if it is given, after every
+        ema_overwrite_frequency updates.
+    gradient_accumulation_steps : update only at every so many steps (at least 2), by the mean of their gradients.
+    loss_scale_factor : what the loss was multiplied by; gradients are divided by it.
+    decay : as in Keras before version 3, the learning rate is divided by 1 + decay * step.
+
+    TypeError or ValueError name an argument that is wrong. `slots` are laid out like the model's flat buffer and follow
+    the parameters, when some are frozen and when the model moves to another device.
+    """
+
+    def __init__(
+        self,
+        learning_rate: LearningRate,
+        *,
+        weight_decay: float | None = None,
+        clipnorm: float | None = None,
+        global_clipnorm: float | None = None,
+        clipvalue: float | None = None,
+        use_ema: bool = False,
+        ema_momentum: float = 0.99,
+        ema_overwrite_frequency: int | None = None,
+        gradient_accumulation_steps: int | None = None,
+        loss_scale_factor: float | None = None,
+        decay: float | None = None,
+        name: str | None = None,
+        **old: Any,
+    ) -> None:
+        learning_rate = old.pop("lr", learning_rate)
+        if old:
+            raise TypeError(explain_unknown(type(self), next(iter(old))))
+        check_clipping(clipnorm=clipnorm, global_clipnorm=global_clipnorm, clipvalue=clipvalue)
+        super().__init__(learning_rate)
+        self.weight_decay = optional("weight_decay", weight_decay)
+        self.clipnorm = optional("clipnorm", clipnorm)
+        self.global_clipnorm = optional("global_clipnorm", global_clipnorm)
+        self.clipvalue = optional("clipvalue", clipvalue)
+        self.use_ema = use_ema
+        self.ema_momentum = fraction("ema_momentum", ema_momentum, with_one=True)
+        self.ema_overwrite_frequency = count("ema_overwrite_frequency", ema_overwrite_frequency, 1)
+        self.gradient_accumulation_steps = count("gradient_accumulation_steps", gradient_accumulation_steps, 2)
+        self.loss_scale_factor = optional("loss_scale_factor", loss_scale_factor, zero=False)
+        self.decay = optional("decay", decay)
+        self.name = name or type(self).__name__.lower()
+
+        self.slots = Slots()
+        self._constrained: list[Parameter] = []
+        self._decay_mask: Array | None = None
+        self._excluded_paths: list[str] = []
+        self._excluded_names: list[str] = []
+
+    # What a kind of optimiser defines
+
+    def slot_starts(self) -> dict[str, float]:
+        """The names of the arrays that are kept for every parameter, and what they are filled with at first."""
+        return {}
+
+    def update(self, w: Array, g: Array, learning_rate: float) -> None:
+        """Change the parameters w in place by their gradients g; both are 1-D, like the arrays of `self.slots`."""
+        raise NotImplementedError(f"{type(self).__name__} must define update(self, w, g, learning_rate)")
+
+    # A step
+
+    def step(self, model: _Trained) -> None:
+        """Train a model by the gradients that its pullbacks have gathered; then gathering starts again."""
+        flat = model.flat
+        flat.finish_pass()
+        self.apply(flat)
+        flat.start_pass()
+
+    def apply(self, flat: FlatParameters) -> None:
+        """Train the parameters of a flat buffer by its gradients.
+
+        In this order: unscaling, accumulation, clipping, weight decay, update, moving average, constraints.
+        """
+        if flat is not self.slots.flat:
+            if not flat.parameters:
+                return
+            self._bind(flat)
+        gradients = flat.grads
+        if self.loss_scale_factor is not None:
+            gradients = gradients / self.loss_scale_factor
+        if self.gradient_accumulation_steps is not None:
+            gradients = self._accumulate(gradients)
+        if gradients is not None:
+            self._update(flat, self._clip(gradients, flat))
+        if self.use_ema:
+            self._follow(flat.values)
+        for parameter in self._constrained:
+            parameter.value[...] = parameter.constraint(parameter.value)  # type: ignore[misc]
+        self._steps += 1
+
+    def finalize(self, flat: FlatParameters) -> None:
+        """Replace the parameters by their moving averages, if there are any. `fit` calls it at its end."""
+        if self.use_ema and "average" in self.slots:
+            if flat is not self.slots.flat:
+                self._bind(flat)
+            flat.values[...] = self.slots["average"]
+
+    def _accumulate(self, gradients: Array) -> Array | None:
+        """The mean gradient at the last step of a round, else None."""
+        total, steps = self.slots["gradient_accumulator"], self.gradient_accumulation_steps
+        if (self._steps + 1) % steps:  # type: ignore[operator]
+            total += gradients
+            return None
+        mean = (gradients + total) / steps
+        total[...] = 0.0
+        return mean
+
+    def _clip(self, gradients: Array, flat: FlatParameters) -> Array:
+        if self.clipnorm:
+            return clip_each_by_norm(gradients, flat.slices, self.clipnorm)
+        if self.global_clipnorm:
+            return clip_by_norm(gradients, self.global_clipnorm)
+        if self.clipvalue:
+            return clip_by_value(gradients, self.clipvalue)
+        return gradients
+
+    def _update(self, flat: FlatParameters, gradients: Array) -> None:
+        rate = self.learning_rate
+        if self.decay:
+            rate /= 1.0 + self.decay * self._steps
+        if self.weight_decay:
+            decay_weights(flat.values, self._decay_mask, rate * self.weight_decay)
+        self.update(flat.values, gradients, rate)
+
+    def _follow(self, values: Array) -> None:
+        """Move the average towards the parameters; as in Keras at every step, whether it updated them or not."""
+        average, iterations = self.slots["average"], self.iterations
+        if iterations == 0:
+            average[...] = values
+        else:
+            moving_average(average, values, self.ema_momentum)
+        if self.ema_overwrite_frequency and (iterations + 1) % self.ema_overwrite_frequency == 0:
+            values[...] = average
+
+    # Layout
+
+    def exclude_from_weight_decay(
+        self, var_list: Sequence[Parameter] | None = None, var_names: Sequence[str] | None = None
+    ) -> None:
+        """Spare parameters from weight decay. Call it before the first step.
+
+        var_list : parameters.
+        var_names : regular expressions; parameters are spared in whose name one is found, such as "bias".
+        """
+        if self.slots.flat is not None:
+            raise ValueError("exclude_from_weight_decay must be called before the optimizer's first step")
+        self._excluded_paths = [parameter.path for parameter in var_list or ()]
+        self._excluded_names = list(var_names or ())
+
+    def _decays(self, parameter: Parameter) -> bool:
+        named = any(re.search(name, parameter.name) for name in self._excluded_names)
+        return not named and parameter.path not in self._excluded_paths
+
+    def _bind(self, flat: FlatParameters) -> None:
+        """Get ready for the parameters of a buffer that was not trained in the last step."""
+        if not self.slots.bind(flat, self._starts()):
+            self._steps = 0
+            warnings.warn(
+                f"the optimizer {self.name} now trains other parameters than before and starts afresh; give each model "
+                f"an optimizer of its own",
+                stacklevel=4,
+            )
+        self._constrained = [parameter for parameter in flat.parameters if parameter.constraint is not None]
+        self._decay_mask = None
+        if not all(map(self._decays, flat.parameters)):
+            shares = [1.0 if self._decays(parameter) else 0.0 for parameter in flat.parameters]
+            mask = np.repeat(shares, [stop - start for start, stop in flat.slices])
+            self._decay_mask = beside(flat.values, mask.astype(np.float32))
+
+    def _starts(self) -> Starts:
+        starts: dict[str, float | None] = {**self.slot_starts()}
+        if self.gradient_accumulation_steps is not None:
+            starts["gradient_accumulator"] = 0.0
+        if self.use_ema:
+            starts["average"] = None
+        return starts
+
+    # Saving
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "learning_rate": serialize(self._learning_rate)}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        if isinstance(config.get("learning_rate"), str):  # a function among the custom objects
+            config = {**config, "learning_rate": schedules.find(config["learning_rate"])}
+        return cls(**config)
+
+    def state(self) -> dict[str, Any]:
+        """What training continues from, beside the configuration and the arrays; fits into JSON."""
+        rate = self._learning_rate
+        return {
+            "steps": self._steps,
+            "learning_rate": rate if isinstance(rate, float) else None,
+            "excluded_paths": self._excluded_paths,
+            "excluded_names": self._excluded_names,
+        }
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Continue from where `state()` was called. Call it before `load_state_arrays`."""
+        steps, rate, paths, names = (
+            state[key] for key in ("steps", "learning_rate", "excluded_paths", "excluded_names")
+        )
+        if rate is not None and isinstance(self._learning_rate, float):
+            self.learning_rate = rate
+        self._steps, self._excluded_paths, self._excluded_names = int(steps), list(paths), list(names)
+
+    def state_arrays(self, flat: FlatParameters) -> dict[str, Array]:
+        """The slots as views with the shapes of the parameters, under "slot/path of the parameter".
+
+        Empty before the first step.
+        """
+        if self.slots.flat is not None and self.slots.flat is not flat:
+            self._bind(flat)
+        return self.slots.views()
+
+    def load_state_arrays(self, flat: FlatParameters, arrays: Mapping[str, Array]) -> None:
+        """Take over what `state_arrays` returned, also from another backend.
+
+        ValueError, and no change, if the names or shapes are not those of this optimizer's slots.
+        """
+        if arrays:
+            self.slots.check(flat, self._starts(), arrays, self.name)
+        self.slots.reset()
+        if arrays:
+            self._bind(flat)
+            self.slots.fill(arrays)

@@ -1,0 +1,38 @@
+"""Lion."""
+
+from __future__ import annotations
+
+from typing import Unpack
+
+from nnx.backends import Array
+from nnx.functional import updates
+from nnx.optimizers.arguments import CommonArguments, LearningRate, fraction
+from nnx.optimizers.base import Optimizer, optimizers
+from nnx.schedules import number
+
+
+@optimizers.register()
+class Lion(Optimizer):
+    """Steps of equal size in the direction of a momentum's sign; see `nnx.functional.updates.lion`.
+
+    beta_1 : the share of the momentum in the direction, from (0, 1].
+    beta_2 : the decay of the momentum, from [0, 1].
+    Further arguments are those of `Optimizer`.
+    """
+
+    def __init__(
+        self,
+        learning_rate: LearningRate = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.99,
+        **common: Unpack[CommonArguments],
+    ) -> None:
+        super().__init__(learning_rate, **common)
+        self.beta_1 = float(number("beta_1", beta_1, zero=False, at_most=1.0))
+        self.beta_2 = fraction("beta_2", beta_2, with_one=True)
+
+    def slot_starts(self) -> dict[str, float]:
+        return {"momentum": 0.0}
+
+    def update(self, w: Array, g: Array, learning_rate: float) -> None:
+        updates.lion(w, g, self.slots["momentum"], learning_rate, self.beta_1, self.beta_2)

@@ -1,0 +1,48 @@
+"""RMSprop."""
+
+from __future__ import annotations
+
+from typing import Unpack
+
+from nnx.backends import Array
+from nnx.functional import updates
+from nnx.optimizers.arguments import CommonArguments, LearningRate, epsilon_argument, fraction
+from nnx.optimizers.base import Optimizer, optimizers
+
+
+@optimizers.register()
+class RMSprop(Optimizer):
+    """Gradients divided by the root of their mean square; see `nnx.functional.updates.rmsprop`.
+
+    rho : the decay of the mean square, from [0, 1).
+    momentum : the share of the last change that is made again, from [0, 1].
+    epsilon : added to the mean square, under the root.
+    centered : divide by an estimate of the standard deviation instead.
+    Further arguments are those of `Optimizer`.
+    """
+
+    def __init__(
+        self,
+        learning_rate: LearningRate = 0.001,
+        rho: float = 0.9,
+        momentum: float = 0.0,
+        epsilon: float | None = 1e-7,
+        centered: bool = False,
+        **common: Unpack[CommonArguments],
+    ) -> None:
+        super().__init__(learning_rate, **common)
+        self.rho = fraction("rho", rho)
+        self.momentum = fraction("momentum", momentum, with_one=True)
+        self.epsilon = epsilon_argument(epsilon)
+        self.centered = centered
+
+    def slot_starts(self) -> dict[str, float]:
+        used = {"velocity": True, "average_gradient": self.centered, "momentum": self.momentum > 0.0}
+        return {name: 0.0 for name, needed in used.items() if needed}
+
+    def update(self, w: Array, g: Array, learning_rate: float) -> None:
+        slots = self.slots
+        average, momentum = slots.get("average_gradient"), slots.get("momentum")
+        updates.rmsprop(
+            w, g, slots["velocity"], average, momentum, learning_rate, self.rho, self.momentum, self.epsilon
+        )
