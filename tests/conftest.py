@@ -1,0 +1,21 @@
+"""What every test of nnx has: the fixtures of nnx's own pytest plugin, and random numbers that repeat."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import nnx.random
+from nnx.testing import plugin
+
+
+def pytest_addoption(pluginmanager: pytest.PytestPluginManager) -> None:
+    # Where nnx is installed, pytest has loaded the plugin already, by its entry point.
+    if not pluginmanager.is_registered(plugin):
+        pluginmanager.register(plugin, "nnx")
+
+
+@pytest.fixture(autouse=True)
+def _seeds() -> None:
+    nnx.random.set_seed(0)
+    np.random.seed(0)  # noqa: NPY002, the global generator is the point

@@ -1,0 +1,208 @@
+"""A row for every kernel: arguments with which it has to equal its generic twin.
+
+To add a kernel, add its name and a few examples; `Values` lays the arrays out in memory in every way that matters, and
+poisons them, one after the other, with NaN and infinities.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from nnx.backends import Array
+from nnx.backends.base import Backend
+from nnx.random import Draw
+
+LAYOUTS = ("contiguous", "transposed", "strided")
+
+
+class Values:
+    """Arguments for one call: arrays of a backend, of a dtype, in a layout, with `n` of whatever may vary."""
+
+    def __init__(self, backend: Backend, dtype: str, layout: str, n: int, poisoned: int | None = None) -> None:
+        self.backend, self.dtype, self.layout, self.n, self.poisoned = backend, dtype, layout, n, poisoned
+        self.arrays: list[Array] = []  # the floating ones, in the order in which they were made
+        self._random = np.random.default_rng(n)
+
+    def normal(self, *shape: int, scale: float = 1.0) -> Array:
+        return self._floating(self._random.normal(scale=scale, size=shape))
+
+    def positive(self, *shape: int) -> Array:
+        return self._floating(self._random.uniform(0.1, 1.0, size=shape))
+
+    def one_hot(self, rows: int, classes: int) -> Array:
+        return self._floating(np.eye(classes)[self._random.integers(classes, size=rows)])
+
+    def binary(self, *shape: int) -> Array:
+        return self._floating(self._random.integers(2, size=shape))
+
+    def distribution(self, *shape: int) -> Array:
+        values = self._random.uniform(0.1, 1.0, size=shape)
+        return self._floating(values / np.sum(values, axis=-1, keepdims=True))
+
+    def labels(self, *shape: int, classes: int, dtype: str = "int64") -> Array:
+        return self.lay_out(self._random.integers(classes, size=shape).astype(dtype))
+
+    def _floating(self, values: np.ndarray) -> Array:
+        values = values.astype(self.dtype)
+        if self.poisoned == len(self.arrays):
+            values.reshape(-1)[:3] = [np.nan, np.inf, -np.inf][: values.size]
+        array = self.lay_out(values)
+        self.arrays.append(array)
+        return array
+
+    def lay_out(self, values: np.ndarray) -> Array:
+        """The same values, otherwise arranged in memory."""
+        xp = self.backend.xp
+        if self.layout == "transposed":
+            axes = tuple(reversed(range(values.ndim)))
+            return xp.permute_dims(self.backend.from_host(np.array(values.transpose(), order="C")), axes)
+        if self.layout == "strided" and values.ndim:
+            return self.backend.from_host(np.repeat(values, 2, axis=-1))[..., ::2]
+        return self.backend.from_host(np.array(values))
+
+
+@dataclasses.dataclass(frozen=True)
+class Example:
+    """make : from `Values` to the positional arguments; `options` are given by name.
+
+    sizes : the numbers of rows, or of parameters, to try.
+    length : how many terms the longest sum has, for the tolerance.
+    number : whether the pullback also takes a Python number, the same cotangent for every element.
+    """
+
+    make: Callable[[Values], tuple[Any, ...]]
+    options: dict[str, Any] = dataclasses.field(default_factory=dict)
+    sizes: tuple[int, ...] = (0, 1, 6)
+    length: int = 1
+    number: bool = False
+
+
+def _loss(make: Callable[[Values], tuple[Any, ...]], **options: Any) -> Example:
+    return Example(make, options, length=8, number=True)
+
+
+def _update(make: Callable[[Values], tuple[Any, ...]]) -> Example:
+    return Example(make, sizes=(0, 1, 6, 65_536, 70_001))  # NumPy's kernels work in blocks of 65,536
+
+
+_UNARY = [
+    Example(lambda v: (v.normal(v.n),)),
+    Example(lambda v: (v.normal(v.n, 5),)),
+    Example(lambda v: (v.normal(2, v.n, 3),)),
+    Example(lambda v: (v.normal(v.n, 4, scale=200.0),)),
+    Example(lambda v: (v.normal(),)),
+    Example(lambda v: (v.normal(200, 50),), sizes=(1,)),
+]
+
+ROWS: dict[str, list[Example]] = {
+    "adadelta": [_update(lambda v: (v.normal(v.n), v.normal(v.n), v.positive(v.n), v.positive(v.n), 0.5, 0.95, 1e-7))],
+    "adagrad": [_update(lambda v: (v.normal(v.n), v.normal(v.n), v.positive(v.n), 0.5, 1e-7))],
+    "adam": [
+        _update(lambda v: (v.normal(v.n), v.normal(v.n), v.normal(v.n), v.positive(v.n), None, 0.1, 0.9, 0.99, 1e-7)),
+        _update(
+            lambda v: (
+                *(v.normal(v.n), v.normal(v.n), v.normal(v.n), v.positive(v.n), v.positive(v.n)),
+                *(0.1, 0.9, 0.999, 1e-7),
+            )
+        ),
+    ],
+    "adamax": [_update(lambda v: (v.normal(v.n), v.normal(v.n), v.normal(v.n), v.positive(v.n), 0.1, 0.9, 0.99, 1e-7))],
+    "binary_crossentropy": [
+        _loss(lambda v: (v.binary(v.n, 1), v.normal(v.n, 1)), from_logits=True),
+        _loss(lambda v: (v.binary(v.n, 3), v.normal(v.n, 3)), from_logits=True),
+        _loss(lambda v: (v.positive(v.n, 3), v.normal(v.n, 3)), from_logits=True, label_smoothing=0.1),
+        _loss(lambda v: (v.binary(v.n, 2), v.normal(v.n, 2, scale=300.0)), from_logits=True, axis=1),
+    ],
+    "categorical_crossentropy": [
+        _loss(lambda v: (v.one_hot(v.n, 4), v.normal(v.n, 4)), from_logits=True),
+        _loss(lambda v: (v.distribution(v.n, 4), v.normal(v.n, 4)), from_logits=True, label_smoothing=0.1),
+        _loss(lambda v: (v.positive(v.n, 4), v.normal(v.n, 4)), from_logits=True),
+        _loss(lambda v: (v.one_hot(v.n, 8), v.normal(v.n, 8, scale=300.0)), from_logits=True, axis=1),
+    ],
+    "decay_weights": [
+        _update(lambda v: (v.normal(v.n), None, 0.01)),
+        _update(lambda v: (v.normal(v.n), v.binary(v.n), 0.01)),
+    ],
+    "dense": [
+        Example(lambda v: (v.normal(v.n, 4), v.normal(4, 3), v.normal(3)), length=8),
+        Example(lambda v: (v.normal(v.n, 4), v.normal(4, 3)), length=8),
+        Example(lambda v: (v.normal(2, v.n, 4), v.normal(4, 3), v.normal(3)), length=12),
+        Example(lambda v: (v.normal(5, v.n), v.normal(v.n, 3), v.normal(3)), length=8),
+        Example(lambda v: (v.normal(5, 4), v.normal(4, v.n), v.normal(v.n)), length=8),
+    ],
+    "dropout": [
+        Example(lambda v: (v.normal(v.n, 3), 0.4, Draw(1, 2, 3 * v.n))),
+        Example(lambda v: (v.normal(v.n, 3), 0.0, Draw(1, 2, 3 * v.n))),
+        Example(lambda v: (v.normal(v.n, 3), 1.0, Draw(1, 2, 3 * v.n))),
+    ],
+    "erfc": _UNARY,
+    "elu": [*_UNARY, Example(lambda v: (v.normal(v.n), 0.3))],
+    "gelu": [*_UNARY, Example(lambda v: (v.normal(v.n),), {"approximate": True})],
+    "leaky_relu": [*_UNARY, Example(lambda v: (v.normal(v.n), 0.3))],
+    "lion": [_update(lambda v: (v.normal(v.n), v.normal(v.n), v.normal(v.n), 0.1, 0.9, 0.99))],
+    "log_sigmoid": _UNARY,
+    "log_softmax": [*_UNARY[1:4], Example(lambda v: (v.normal(v.n, 5, 2),), {"axis": 1})],
+    "mean_squared_error": [
+        _loss(lambda v: (v.normal(v.n, 1), v.normal(v.n, 1))),
+        _loss(lambda v: (v.normal(v.n, 3), v.normal(v.n, 3))),
+        _loss(lambda v: (v.normal(2, v.n, 3), v.normal(2, v.n, 3))),
+    ],
+    "mish": _UNARY,
+    "momentum": [
+        _update(lambda v: (v.normal(v.n), v.normal(v.n), v.normal(v.n), 0.1, 0.9, False)),
+        _update(lambda v: (v.normal(v.n), v.normal(v.n), v.normal(v.n), 0.1, 0.9, True)),
+    ],
+    "moving_average": [_update(lambda v: (v.normal(v.n), v.normal(v.n), 0.9))],
+    "nadam": [
+        _update(
+            lambda v: (
+                *(v.normal(v.n), v.normal(v.n), v.normal(v.n), v.positive(v.n)),
+                *(0.1, 0.2, 1.5, 0.9, 0.999, 1e-7),
+            )
+        )
+    ],
+    "prelu": [Example(lambda v: (v.normal(v.n, 3), v.normal(3)), length=6)],
+    "relu": _UNARY,
+    "rmsprop": [
+        _update(lambda v: (v.normal(v.n), v.normal(v.n), v.positive(v.n), None, None, 0.1, 0.9, 0.0, 1e-7)),
+        _update(lambda v: (v.normal(v.n), v.normal(v.n), v.positive(v.n), None, v.normal(v.n), 0.1, 0.9, 0.8, 1e-7)),
+        _update(lambda v: (v.normal(v.n), v.normal(v.n), v.positive(v.n), v.normal(v.n), None, 0.1, 0.9, 0.0, 9.0)),
+        _update(
+            lambda v: (
+                *(v.normal(v.n), v.normal(v.n), v.positive(v.n), v.normal(v.n), v.normal(v.n)),
+                *(0.1, 0.9, 0.8, 9.0),
+            )
+        ),
+    ],
+    "selu": _UNARY,
+    "sgd": [_update(lambda v: (v.normal(v.n), v.normal(v.n), 0.1))],
+    "sigmoid": _UNARY,
+    "silu": _UNARY,
+    "softmax": [
+        Example(lambda v: (v.normal(v.n, 5),), length=5),
+        Example(lambda v: (v.normal(2, v.n, 3),), length=3),
+        Example(lambda v: (v.normal(v.n, 4, scale=200.0),), length=4),
+        Example(lambda v: (v.normal(v.n, 5, 2),), {"axis": 1}, length=5),
+        Example(lambda v: (v.normal(3, 1),), sizes=(1,)),
+    ],
+    "softplus": _UNARY,
+    "sparse_categorical_crossentropy": [
+        _loss(lambda v: (v.labels(v.n, classes=4), v.normal(v.n, 4)), from_logits=True),
+        _loss(lambda v: (v.labels(v.n, 1, classes=4, dtype="int32"), v.normal(v.n, 4)), from_logits=True),
+        _loss(lambda v: (v.labels(v.n, classes=8), v.normal(v.n, 8, scale=300.0)), from_logits=True, axis=1),
+    ],
+    "tanh": _UNARY,
+    "uniform": [Example(lambda v: (v.normal(v.n, 3), Draw(7, 2**64, 3 * v.n)))],
+    "words_below": [
+        Example(lambda v, threshold=threshold: (v.normal(v.n, 3), Draw(7, 2**64, 3 * v.n), threshold))
+        for threshold in (0, 1, 2**31, 2**32)
+    ],
+}
+"""By the name of the generic function."""
+
+assert math.prod(map(len, ROWS.values())) > 0, "a row without examples proves nothing"

@@ -1,0 +1,261 @@
+"""Every kernel equals its generic twin, in its values and in its pullback; and the seam between the two."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import nnx
+import nnx.kernels
+from nnx.backends import array_namespace, backend_of, base, is_array, to_numpy
+from nnx.backends.base import Backend, Kernel, find_backend
+from nnx.kernels import GENERIC, accelerated, kernel
+from nnx.protocol import SKIP
+from nnx.testing import assert_close
+from tests.kernels.table import LAYOUTS, ROWS, Example, Values
+
+for module in pkgutil.iter_modules(nnx.kernels.__path__):
+    if find_backend(module.name.partition("_")[0]).problem() is None:
+        importlib.import_module(f"nnx.kernels.{module.name}")
+
+KERNELS = [(backend, name) for backend in base._LOADED.values() for name in backend.kernels]
+EXAMPLES = [
+    pytest.param(backend, name, example, id=f"{backend.name}-{name}-{position}")
+    for backend, name in KERNELS
+    for position, example in enumerate(ROWS.get(name, ()))
+]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "example" in metafunc.fixturenames:
+        metafunc.parametrize(("owner", "name", "example"), EXAMPLES)
+
+
+@contextlib.contextmanager
+def without_kernels(backend: Backend) -> Iterator[None]:
+    """The generic form alone, also in the functions that it calls."""
+    kernels, backend.kernels = backend.kernels, {}
+    try:
+        yield
+    finally:
+        backend.kernels = kernels
+
+
+class Outcome:
+    """What a call returned, what its pullback returned, and what became of its arguments."""
+
+    def __init__(self, function: Any, values: Values, example: Example, out: bool = False) -> None:
+        self.arguments = example.make(values)
+        self.before = [array.copy() for array in map(to_numpy, values.arrays)]
+        with np.errstate(all="ignore"):
+            result = function(*self.arguments, **example.options)
+            self.in_place = result is None
+            self.value, pullback = result if isinstance(result, tuple) else (result, None)
+            self.cotangents = self.pull(pullback, values, example, out) if pullback else {}
+        self.after = [array.copy() for array in map(to_numpy, values.arrays)]
+
+    def pull(self, pullback: Any, values: Values, example: Example, out: bool) -> dict[str, tuple[Any, ...]]:
+        random = np.random.default_rng(1)
+        host = random.normal(size=self.value.shape).astype(values.dtype)
+        given = {"an array": values.lay_out(host)} | ({"a number": 0.25} if example.number else {})
+        options = {"out": self.outputs(values)} if out else {}
+        results = {what: pullback(dy, **options) for what, dy in given.items()}
+        assert np.array_equal(to_numpy(given["an array"]), host), (
+            "the pullback modified the cotangent that it was given"
+        )
+        return {what: dx if isinstance(dx, tuple) else (dx,) for what, dx in results.items()}
+
+    def outputs(self, values: Values) -> tuple[Any, ...]:
+        """Views of one flat buffer, filled with what must not stay."""
+        buffer = np.full(sum(array.size for array in map(to_numpy, values.arrays)) + 1, 7.0, values.dtype)
+        views, start = [], 0
+        for array in map(to_numpy, values.arrays):
+            views.append(values.backend.from_host(buffer)[start : start + array.size].reshape(array.shape))
+            start += array.size
+        return tuple(views)
+
+
+def assert_same(found: Any, expected: Any, example: Example) -> None:
+    if expected is None:
+        assert found is None
+    else:
+        assert_close(found, expected, length=example.length, like=expected)
+
+
+def assert_equal_outcomes(found: Outcome, expected: Outcome, example: Example) -> None:
+    assert found.in_place == expected.in_place
+    if found.in_place:
+        for position, (mine, theirs) in enumerate(zip(found.after, expected.after, strict=True)):
+            with described(f"array {position} after the call"):
+                assert_same(mine, theirs, example)
+        return
+    for mine, theirs in zip(found.after, found.before, strict=True):
+        assert np.array_equal(mine, theirs, equal_nan=True), "the kernel modified an argument"
+    with described("the value"):
+        assert_same(found.value, expected.value, example)
+    for what, cotangents in expected.cotangents.items():
+        for position, (mine, theirs) in enumerate(zip(found.cotangents[what], cotangents, strict=True)):
+            with described(f"the pullback of {what}, cotangent {position}"):
+                assert_same(*(where_defined(dx, expected.value) for dx in (mine, theirs)), example)
+
+
+def where_defined(cotangent: Any, value: Any) -> Any:
+    """Where an element's value is NaN, its derivative is whatever costs nothing: NaN or 0."""
+    if cotangent is None or cotangent.shape != value.shape:
+        return cotangent
+    xp = array_namespace(cotangent)
+    return xp.where(xp.isnan(value), 0.0, cotangent)
+
+
+@contextlib.contextmanager
+def described(what: str) -> Iterator[None]:
+    try:
+        yield
+    except AssertionError as error:
+        raise AssertionError(f"{what}: {error}") from None
+
+
+def compare(owner: Backend, name: str, example: Example, *place: Any) -> None:
+    """The kernel's and the generic form's outcome for equal arguments; `place` is what Values needs besides."""
+    accelerator = owner.kernels[name]
+    probe = example.make(Values(owner, *place))
+    if accelerator.accepts is not None and not accelerator.accepts(*probe, **example.options):
+        return  # the generic form runs; that kernels accept their rows at all is tested apart
+    found = Outcome(accelerator.function, Values(owner, *place), example)
+    with without_kernels(owner):
+        expected = Outcome(GENERIC[name], Values(owner, *place), example)
+    assert_equal_outcomes(found, expected, example)
+
+
+class TestTable:
+    @pytest.mark.parametrize(("owner", "name"), KERNELS, ids=[f"{b.name}-{name}" for b, name in KERNELS])
+    def test_every_kernel_has_a_generic_twin_and_a_row(self, owner: Backend, name: str) -> None:
+        assert name in GENERIC, f"kernel {name} of {owner.name}: no function of that name is marked @accelerated"
+        assert ROWS.get(name), f"kernel {name} of {owner.name}: add a row to tests/kernels/table.py"
+
+    def test_every_row_belongs_to_a_generic_function(self) -> None:
+        assert set(ROWS) <= set(GENERIC)
+
+    def test_there_are_kernels(self) -> None:
+        assert len(EXAMPLES) >= 15
+
+    @pytest.mark.parametrize("dtype", ["float32", "float64"])
+    def test_the_kernel_accepts_its_row(self, owner: Backend, name: str, example: Example, dtype: str) -> None:
+        accepts = owner.kernels[name].accepts
+        arguments = example.make(Values(owner, dtype, "contiguous", 6))
+        assert accepts is None or accepts(*arguments, **example.options)
+
+
+class TestKernels:
+    @pytest.mark.parametrize("layout", LAYOUTS)
+    @pytest.mark.parametrize("dtype", ["float32", "float64"])
+    def test_equals_its_twin(self, owner: Backend, name: str, example: Example, dtype: str, layout: str) -> None:
+        for n in example.sizes:
+            with described(f"size {n}"):
+                compare(owner, name, example, dtype, layout, n)
+
+    def test_with_nan_and_infinity(self, owner: Backend, name: str, example: Example) -> None:
+        clean = Values(owner, "float32", "contiguous", 6)
+        example.make(clean)
+        for poisoned in range(len(clean.arrays)):
+            with described(f"NaN and infinities in array {poisoned}"):
+                compare(owner, name, example, "float32", "contiguous", 6, poisoned)
+
+    def test_the_pullback_writes_where_it_is_told(self, owner: Backend, name: str, example: Example) -> None:
+        values = Values(owner, "float32", "contiguous", 6)
+        result = owner.kernels[name].function(*example.make(values), **example.options)
+        pullback = result[1] if isinstance(result, tuple) else None
+        if pullback is None or "out" not in inspect.signature(pullback).parameters:
+            return  # nothing to write to
+        found = Outcome(owner.kernels[name].function, Values(owner, "float32", "contiguous", 6), example, out=True)
+        with without_kernels(owner):
+            expected = Outcome(GENERIC[name], Values(owner, "float32", "contiguous", 6), example)
+        assert_equal_outcomes(found, expected, example)
+        dy = values.lay_out(np.ones(result[0].shape, np.float32))
+        for skipped in range(len(values.arrays)):
+            out = tuple(SKIP if position == skipped else None for position in range(3))
+            cotangents = pullback(dy, out=out)
+            assert [dx is None for dx in cotangents] == [i == skipped for i in range(len(values.arrays))]
+
+    def test_deterministic_kernels_are(self, owner: Backend, name: str, example: Example) -> None:
+        if not owner.kernels[name].deterministic:
+            return
+        runs = [Outcome(owner.kernels[name].function, Values(owner, "float32", "contiguous", 6), example) for _ in "12"]
+        for first, second in zip(
+            *([run.value, *run.after, *run.cotangents.get("an array", ())] for run in runs), strict=True
+        ):
+            if first is not None:
+                assert np.array_equal(to_numpy(first), to_numpy(second))
+
+
+class TestSeam:
+    @pytest.fixture
+    def double(self, monkeypatch: pytest.MonkeyPatch) -> Any:
+        monkeypatch.setattr(nnx.kernels, "GENERIC", {})
+
+        def double(x: Any, factor: float = 2.0) -> str:
+            """Docstring."""
+            return f"generic {factor}"
+
+        return accelerated(double)
+
+    @pytest.fixture
+    def numpy_backend(self, monkeypatch: pytest.MonkeyPatch) -> Backend:
+        backend = find_backend("numpy")
+        monkeypatch.setattr(backend, "kernels", dict(backend.kernels))
+        return backend
+
+    def test_without_a_kernel_the_generic_form_runs(self, double: Any) -> None:
+        assert double(np.ones(1)) == "generic 2.0"
+        assert double(np.ones(1), factor=3.0) == "generic 3.0"
+        assert double.__doc__ == "Docstring."
+        assert nnx.kernels.GENERIC["double"] is double.__wrapped__
+
+    def test_a_kernel_is_used_for_arrays_of_its_backend_only(self, double: Any, numpy_backend: Backend) -> None:
+        def own(x: Any, factor: float = 2.0) -> str:
+            return f"kernel {factor}"
+
+        own.__name__ = "double"
+        assert kernel(numpy_backend)(own) is own
+        assert numpy_backend.kernels["double"] == Kernel(own, None, True)
+        assert double(np.ones(1), 4.0) == "kernel 4.0"
+        assert double(x=np.ones(1), factor=4.0) == "kernel 4.0"
+        assert double(find_backend("array-api-strict").xp.ones(1), 4.0) == "generic 4.0"
+
+    def test_what_a_kernel_does_not_accept_goes_to_the_generic_form(self, double: Any, numpy_backend: Backend) -> None:
+        def own(x: Any, factor: float = 2.0) -> str:
+            return "kernel"
+
+        own.__name__ = "double"
+        kernel(numpy_backend, accepts=lambda x, factor=2.0: factor > 2.0, deterministic=False)(own)
+        assert not numpy_backend.kernels["double"].deterministic
+        assert double(np.ones(1)) == "generic 2.0"
+        assert double(np.ones(1), factor=3.0) == "kernel"
+
+    def test_what_is_no_array_is_refused(self, double: Any) -> None:
+        with pytest.raises(TypeError, match="expected an array, got list"):
+            double([1.0])
+
+    def test_two_modules_cannot_use_one_name(self, double: Any) -> None:
+        def other(x: Any) -> None: ...
+
+        other.__name__, other.__module__ = "double", "elsewhere"
+        with pytest.raises(ValueError, match=r"elsewhere\.double: .*test_kernels has a function of that name already"):
+            accelerated(other)
+
+    def test_public_functions_reach_the_kernels(self, numpy_backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+        calls = []
+        relu = numpy_backend.kernels["relu"]
+        watched = lambda *args: calls.append("relu") or relu.function(*args)  # noqa: E731
+        numpy_backend.kernels["relu"] = Kernel(watched, relu.accepts, True)
+        y, _ = nnx.functional.relu(np.asarray([-1.0, 2.0], np.float32))
+        assert calls == ["relu"]
+        assert is_array(y)
+        assert backend_of(y) is numpy_backend

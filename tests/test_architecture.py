@@ -1,0 +1,252 @@
+"""The house rules that a reader relies on: where things are, what they import, and what they never do."""
+
+from __future__ import annotations
+
+import ast
+import graphlib
+import pathlib
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+import nnx
+
+PACKAGE = pathlib.Path(nnx.__file__).parent
+FILES = sorted(PACKAGE.rglob("*.py"))
+MOST_LINES = 300
+
+# A module imports only from its own floor and from lower ones.
+FLOORS = [
+    {"backends", "registry"},
+    {"random", "kernels", "protocol"},
+    {"functional", "activations", "initializers", "regularizers", "constraints"},
+    {"layers"},
+    {"losses", "metrics", "schedules", "optimizers"},
+    {"callbacks", "models", "saving", "datasets", "utils", "plotting", "debug"},
+    {"__init__"},
+    {"testing", "__main__"},
+]
+
+# What may be imported where it is needed, inside a function, because an installation may lack it.
+OPTIONAL = {
+    "cupy",
+    "torch",
+    "array_api_strict",
+    "array_api_compat.cupy",
+    "array_api_compat.torch",
+    "matplotlib",
+    "pooch",
+    "sklearn",
+    "IPython",
+    "tensorboardX",
+}
+
+# Computing code: nothing here may make the host wait for a device.
+COMPUTING = ("functional", "layers", "losses", "metrics", "optimizers")
+
+
+def module_name(file: pathlib.Path) -> str:
+    parts = file.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_name(file): file for file in FILES}
+TREES = {name: ast.parse(file.read_text(encoding="utf-8"), str(file)) for name, file in MODULES.items()}
+by_module = pytest.mark.parametrize("module", MODULES)
+
+
+def room(module: str) -> str:
+    """The part of the house that a module belongs to."""
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 else "__init__"
+
+
+def floor(module: str) -> int:
+    found = [number for number, rooms in enumerate(FLOORS) if room(module) in rooms]
+    assert found, f"{module}: give it a floor in this test"
+    return found[0]
+
+
+def imported(node: ast.AST) -> list[str]:
+    """The modules that an import statement names; `from nnx import layers` names nnx.layers."""
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if isinstance(node, ast.ImportFrom):
+        assert node.level == 0, f"line {node.lineno}: write the whole path of the import"
+        source = node.module or ""
+        inner = [f"{source}.{alias.name}" for alias in node.names if f"{source}.{alias.name}" in MODULES]
+        outer = len(inner) < len(node.names)
+        return [*inner, *([source] if outer else [])]
+    return []
+
+
+def imports_of(module: str) -> Iterator[tuple[int, str]]:
+    for node in ast.walk(TREES[module]):
+        for name in imported(node):
+            yield getattr(node, "lineno", 0), name
+
+
+def inner_imports(module: str) -> Iterator[tuple[int, str]]:
+    return ((line, name) for line, name in imports_of(module) if name.split(".")[0] == "nnx")
+
+
+class TestImports:
+    @by_module
+    def test_point_down(self, module: str) -> None:
+        for line, name in inner_imports(module):
+            assert name in MODULES, f"{module}:{line} imports {name}, which does not exist"
+            if room(name) != room(module):
+                assert floor(name) <= floor(module), f"{module}:{line} imports {name} from a floor above"
+
+    def test_have_no_circle(self) -> None:
+        graph = {
+            module: {name for node in top_level(tree) for name in imported(node) if name in MODULES and name != module}
+            for module, tree in TREES.items()
+        }
+        try:
+            graphlib.TopologicalSorter(graph).prepare()
+        except graphlib.CycleError as error:
+            pytest.fail(f"circular import: {' -> '.join(error.args[1])}")
+
+    @pytest.mark.parametrize("module", [module for module in MODULES if module != "nnx.__main__"])
+    def test_inside_a_function_are_of_optional_packages(self, module: str) -> None:
+        # A command line may import a command when it is asked for.
+        for function in ast.walk(TREES[module]):
+            if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+                for node in ast.walk(function):
+                    for name in imported(node):
+                        parts = name.split(".")
+                        optional = OPTIONAL & {".".join(parts[:end]) for end in range(1, len(parts) + 1)}
+                        assert optional, f"{module}:{node.lineno}: import {name} at the top of the file"
+
+    @by_module
+    def test_at_the_top_of_a_file_are_of_packages_that_are_always_there(self, module: str) -> None:
+        allowed = {
+            "nnx",
+            "numpy",
+            "array_api_compat",
+            "array_api_extra",
+            "safetensors",
+            "tqdm",
+        } | sys.stdlib_module_names
+        if room(module) == "testing":
+            allowed |= {"pytest"}
+        for node in top_level(TREES[module]):
+            for name in imported(node):
+                assert name.split(".")[0] in allowed, f"{module}:{node.lineno} imports {name} at its top"
+                assert name not in OPTIONAL, f"{module}:{node.lineno} imports {name} at its top"
+
+    def test_of_nnx_are_cheap(self) -> None:
+        heavy = ["torch", "cupy", "matplotlib", "sklearn", "pooch", "array_api_strict", "pytest", "IPython", "scipy"]
+        code = f"import sys, nnx; print([name for name in {heavy} if name in sys.modules])"
+        result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        assert result.stdout == "[]\n"
+
+
+def top_level(tree: ast.AST) -> Iterator[ast.AST]:
+    """What runs when a module is imported: no functions, and no imports for type checkers."""
+    for node in ast.iter_child_nodes(tree):
+        for_types = isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        if not for_types and not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            yield node
+            yield from top_level(node)
+
+
+class TestRooms:
+    @by_module
+    def test_a_file_is_one_room(self, module: str) -> None:
+        lines = len(MODULES[module].read_text(encoding="utf-8").splitlines())
+        assert lines <= MOST_LINES, f"{module} has {lines} lines, more than {MOST_LINES}: split it by purpose"
+
+    @by_module
+    def test_only_backends_and_kernels_know_the_libraries(self, module: str) -> None:
+        if room(module) in ("backends", "kernels", "testing", "__main__"):
+            return
+        for node in ast.walk(TREES[module]):
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                names = imported(node)
+            elif isinstance(node, ast.Name | ast.Attribute | ast.keyword | ast.arg):
+                names = [getattr(node, "id", None) or getattr(node, "attr", None) or getattr(node, "arg", None) or ""]
+            elif (
+                isinstance(node, ast.Constant)
+                and isinstance(node.value, str)
+                and node.value.lower() in ("cupy", "torch")
+            ):
+                names = [node.value]
+            else:
+                continue
+            for name in names:
+                words = set(re.split(r"[^a-z]+", name.lower()))
+                assert not words & {"cupy", "torch"}, (
+                    f"{module}:{node.lineno} knows {name}; that belongs into a backend"
+                )
+
+
+class HostReads(ast.NodeVisitor):
+    """Calls that read an array's value on the host, as far as they can be seen without running anything.
+
+    Constructors are left out, whose arguments are configuration, and so are the conversions of constants.
+    """
+
+    def __init__(self, module: str) -> None:
+        self.path = [module]
+        self.found: list[tuple[str, str]] = []
+        self.visit(TREES[module])
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> None:
+        self.enter(node)
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
+        if node.name != "__init__":
+            self.enter(node)
+
+    def enter(self, node: ast.ClassDef | ast.FunctionDef) -> None:
+        self.path.append(node.name)
+        self.generic_visit(node)
+        self.path.pop()
+
+    def visit_Call(self, node: ast.Call) -> None:
+        function = node.func
+        if isinstance(function, ast.Name):
+            constant = all(isinstance(argument, ast.Constant) for argument in node.args)
+            reads = function.id in ("float", "int", "bool", "complex", "to_numpy") and not constant
+        else:
+            reads = isinstance(function, ast.Attribute) and function.attr in ("item", "tolist", "to_numpy", "to_host")
+        if reads:
+            self.found.append((".".join(self.path), ast.unparse(node)))
+        self.generic_visit(node)
+
+
+# Functions (or whole modules) that read values on the host, and why no training step waits for them.
+READS = {
+    "nnx.layers.base.Layer.get_weights": "the border: who asks for the host waits for it",
+    "nnx.layers.base.Layer.move": "from one device to another, when the user says so",
+    "nnx.layers.base.Layer.set_weights": "weights from outside are checked on the host, once",
+    "nnx.layers.parameter.dtype_bytes": "a number in the name of a dtype",
+    "nnx.layers.parameter.Parameter.numpy": "the border: who asks for the host waits for it",
+    "nnx.losses.arrays._is_floating": "the answer of isdtype is a Python bool",
+    "nnx.losses.targets._first": "targets are checked before they travel",
+    "nnx.optimizers.arguments": "arguments of constructors",
+    "nnx.optimizers.base.Optimizer.set_state": "state from a file",
+    "nnx.optimizers.learning_rate.Paced.learning_rate": "schedules compute with Python numbers",
+    "nnx.optimizers.slots.beside": "state from a file or of another device, once",
+}
+
+
+def reason(function: str) -> str | None:
+    """The entry of READS that covers a function."""
+    return next((known for known in READS if f"{function}.".startswith(f"{known}.")), None)
+
+
+class TestSynchronisation:
+    @pytest.mark.parametrize("module", [module for module in MODULES if room(module) in COMPUTING])
+    def test_computing_code_does_not_read_arrays_on_the_host(self, module: str) -> None:
+        for function, call in HostReads(module).found:
+            assert reason(function), f"{function}: {call} may wait for the device; if it cannot, say why in READS"
+
+    def test_the_list_of_exceptions_is_up_to_date(self) -> None:
+        modules = [module for module in MODULES if room(module) in COMPUTING]
+        assert set(READS) <= {reason(function) for module in modules for function, _ in HostReads(module).found}
