@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import math
 
+import array_api_extra as xpx
+
 from nnx.backends import Array, Namespace, array_namespace, backend_of
 from nnx.functional._losses import EPSILON, clip, loss_function, mark_built_in, over_axis, require_same_backend
 from nnx.kernels import accelerated
@@ -204,8 +206,7 @@ def sparse_categorical_crossentropy(
         values = xp.where(counts, values, 0.0)
 
     def pullback(dvalues: Array | float) -> Array:
-        one_hot = labels[:, None] == xp.arange(classes, dtype=xp.int64, device=device)
-        one_hot = xp.astype(one_hot, flat.dtype)
+        one_hot = xpx.one_hot(labels, classes, dtype=flat.dtype, xp=xp)
         cotangent = dvalues if isinstance(dvalues, int | float) else xp.reshape(dvalues, (rows,))
         if ignore_class is not None:
             cotangent = xp.astype(counts, flat.dtype) * cotangent
