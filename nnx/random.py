@@ -51,8 +51,8 @@ class Generator:
     def __repr__(self) -> str:
         return f"<nnx random generator, key {self._key:032x}, block {self._counter}>"
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Generator:
-        return Generator.from_state(self.state())
+    def __reduce__(self) -> tuple[Any, ...]:  # copies start where this generator is; its lock cannot be copied
+        return Generator.from_state, (self.state(),)
 
     def draw(self, size: int) -> Draw:
         """Reserve the next `size` 32-bit words of the stream, without computing them. Threads get different ones."""

@@ -52,6 +52,9 @@ class Backend:
     def __repr__(self) -> str:
         return f"<nnx backend {self.name!r}>"
 
+    def __reduce__(self) -> tuple[Any, ...]:  # there is one backend of a name, also for copies of what refers to it
+        return find_backend, (self.name,)
+
     @functools.cached_property
     def xp(self) -> Namespace:
         """The Array API namespace. Imports the library."""

@@ -9,7 +9,9 @@ from typing import Any, ClassVar
 from nnx import activations, constraints, functional, initializers, regularizers
 from nnx.backends import Array
 from nnx.functional import Pullback
+from nnx.layers.arguments import number
 from nnx.layers.base import Layer, registry
+from nnx.layers.pullback import call_pullback
 from nnx.layers.shapes import Shape
 
 
@@ -27,7 +29,8 @@ class Activated(Layer):
         if isinstance(activation, dict):
             activation = registry.build(activation)
         self.activation = activation
-        self.activate = activation.activate if isinstance(activation, Activated) else activations.resolve(activation)
+        pure = isinstance(activation, Activated) and type(activation).preactivation is Activated.preactivation
+        self.activate = activation.activate if pure else activations.resolve(activation)
 
     _FUSIBLE: ClassVar[dict[Any, str]] = {functional.softmax: "softmax", functional.sigmoid: "sigmoid"}
 
@@ -43,7 +46,7 @@ class Activated(Layer):
     def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
         z, pullback_z = self.preactivation(x, training=training)
         y, pullback_y = self.activate(z)
-        return y, lambda dy, **options: pullback_z(pullback_y(dy), **options)
+        return y, lambda dy, inputs=True: call_pullback(pullback_z, pullback_y(dy), inputs)
 
 
 @registry.register()
@@ -74,14 +77,14 @@ class ReLU(Activated):
         self, max_value: float | None = None, negative_slope: float = 0.0, threshold: float = 0.0, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        for name, value in (("max_value", max_value), ("negative_slope", negative_slope), ("threshold", threshold)):
-            if value is not None and value < 0.0:
-                raise ValueError(f"{self.name}: {name} must not be negative, got {value}")
-        self.max_value = max_value
-        self.negative_slope = negative_slope
-        self.threshold = threshold
+        self.max_value = None if max_value is None else number(self.name, "max_value", max_value, least=0.0)
+        self.negative_slope = number(self.name, "negative_slope", negative_slope, least=0.0)
+        self.threshold = number(self.name, "threshold", threshold, least=0.0)
         self.activate = functools.partial(
-            functional.relu, negative_slope=negative_slope, max_value=max_value, threshold=threshold
+            functional.relu,
+            negative_slope=self.negative_slope,
+            max_value=self.max_value,
+            threshold=self.threshold,
         )
 
 
@@ -95,10 +98,8 @@ class LeakyReLU(Activated):
     def __init__(self, negative_slope: float = 0.3, **kwargs: Any) -> None:
         negative_slope = kwargs.pop("alpha", negative_slope)
         super().__init__(**kwargs)
-        if negative_slope is None or negative_slope < 0.0:
-            raise ValueError(f"{self.name}: negative_slope must be a non-negative number, got {negative_slope}")
-        self.negative_slope = negative_slope
-        self.activate = functools.partial(functional.leaky_relu, negative_slope=negative_slope)
+        self.negative_slope = number(self.name, "negative_slope", negative_slope, least=0.0)
+        self.activate = functools.partial(functional.leaky_relu, negative_slope=self.negative_slope)
 
 
 @registry.register()
@@ -110,8 +111,8 @@ class ELU(Activated):
 
     def __init__(self, alpha: float = 1.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.alpha = alpha
-        self.activate = functools.partial(functional.elu, alpha=alpha)
+        self.alpha = number(self.name, "alpha", alpha)
+        self.activate = functools.partial(functional.elu, alpha=self.alpha)
 
 
 @registry.register()
@@ -122,6 +123,11 @@ class Softmax(Activated):
         super().__init__(**kwargs)
         self.axis = axis
         self.activate = functional.softmax if axis == -1 else functools.partial(functional.softmax, axis=axis)
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        if not isinstance(self.axis, int) or not -len(input_shape) <= self.axis < len(input_shape):
+            raise ValueError(f"{self.name}: axis must be one of the axes of an input {input_shape}, got {self.axis!r}")
+        return input_shape
 
 
 @registry.register()
@@ -149,7 +155,7 @@ class PReLU(Layer):
     def build(self, input_shape: Shape) -> None:
         shape = list(input_shape[1:])
         for axis in self.shared_axes or ():
-            if not 1 <= axis < len(input_shape):
+            if not isinstance(axis, int) or not 1 <= axis < len(input_shape):
                 raise ValueError(f"{self.name}: shared_axes must be between 1 and {len(input_shape) - 1}, got {axis}")
             shape[axis - 1] = 1
         if None in shape:

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from nnx import regularizers
-from nnx.backends import Array, Placement, asarray, get_backend, is_array, placement_of, to_numpy
+from nnx.backends import Array, Placement, get_backend, is_array, placement_of, to_numpy
 from nnx.constraints import resolve as resolve_constraint
 from nnx.functional import Pullback
 from nnx.initializers import resolve as resolve_initializer
+from nnx.layers.arguments import check_name, dtype_name
 from nnx.layers.parameter import Parameter
-from nnx.layers.pullback import LayerPullback
+from nnx.layers.pullback import LayerPullback, call_pullback
 from nnx.layers.shapes import Shape, check_shape, snake_case
 from nnx.random import Generator
 from nnx.registry import Configurable, Registry, constructor_arguments
@@ -63,15 +64,17 @@ class Layer(Configurable):
         **legacy: Any,
     ) -> None:
         self.named_by_user = name is not None
+        check_name(name or "")
         self.name = name or snake_case(type(self).__name__)
         self.trainable = trainable
-        self.dtype = dtype
+        self.dtype = dtype_name(self.name, dtype)
         self.activity_regularizer = regularizers.resolve(activity_regularizer)
         self.batch_input_shape = self._read_input_shape(batch_input_shape, legacy)
         self.built = False
         self.build_shape: Any = None
         self.random: Generator | None = None  # of a layer that draws random numbers; set when it is built
         self.activity_penalties: list[Array] | None = None  # a list while somebody collects them
+        self.activity_scale = 1.0  # the cotangent of the loss that the penalties are a part of
         self.own_weights: list[Parameter] = []  # without those of inner layers
         self._placement: Placement | None = None
 
@@ -225,7 +228,8 @@ class Layer(Configurable):
         share = 1.0 / y.shape[0]
         if self.activity_penalties is not None:
             self.activity_penalties.append(penalty * share)
-        return y, lambda dy, **options: pullback(dy + pullback_penalty(share), **options)
+        share *= self.activity_scale
+        return y, lambda dy, inputs=True: call_pullback(pullback, dy + pullback_penalty(share), inputs)
 
     def route(self, pullback: Pullback, *targets: Parameter | None, direct: bool = False) -> LayerPullback:
         """The layer's pullback from a function's: cotangents of parameters go into their gradients.
@@ -237,7 +241,10 @@ class Layer(Configurable):
 
     def __call__(self, *inputs: Any, training: bool = False, **options: Any) -> Any:
         """The layer's value for arrays. Builds it on the first call, beside its input; lists are converted."""
-        arrays = [x if is_array(x) else asarray(x) for x in inputs]
+        home = self.placement if self.built else get_backend()
+        arrays = [x if is_array(x) else home.asarray(x) for x in inputs]
+        if not all(x.shape for x in arrays):
+            raise ValueError(f"{self.name}: expected an array whose first axis is the batch, got a single number")
         if not self.built:
             place = placement_of(arrays[0], self.dtype or get_backend().dtype)
             shapes = [(None, *x.shape[1:]) for x in arrays]

@@ -10,6 +10,7 @@ from nnx import functional
 from nnx import random as nnx_random
 from nnx.backends import Array
 from nnx.functional import Pullback
+from nnx.layers.arguments import number
 from nnx.layers.base import Layer, registry
 from nnx.layers.shapes import Shape
 
@@ -30,9 +31,7 @@ class Dropout(Layer):
         self, rate: float, noise_shape: Sequence[int | None] | None = None, seed: int | None = None, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0.0 <= rate <= 1.0:
-            raise ValueError(f"{self.name}: rate must be a number from 0 to 1, got {rate!r}")
-        self.rate = rate
+        self.rate = number(self.name, "rate", rate, least=0.0, most=1.0)
         self.noise_shape = noise_shape
         self.seed = seed
 

@@ -12,11 +12,21 @@ from nnx.layers.base import Layer, registry
 from nnx.layers.shapes import Shape
 from nnx.registry import Registry
 
-_functions: Registry[Callable[..., Any]] = Registry("function (pass it in custom_objects)")
+_functions: Registry[Callable[..., Any]] = Registry("function")
 
 
-def _named(function: Any) -> Any:
-    return _functions.find(function) if isinstance(function, str) else function
+def _named(function: Any, what: str) -> Any:
+    """A function, also by a name that was saved."""
+    try:
+        function = _functions.find(function) if isinstance(function, str) else function
+    except ValueError:
+        raise ValueError(
+            f"Lambda does not know the {what} {function!r}: load the model with "
+            f"custom_objects={{{function!r}: the_function}}, or give the function itself"
+        ) from None
+    if not callable(function):
+        raise TypeError(f"the {what} of Lambda must be a function, got {function!r}")
+    return function
 
 
 @registry.register()
@@ -45,9 +55,9 @@ class Lambda(Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.function = _named(function)
-        self.pullback = pullback if pullback == "stop" else _named(pullback)
-        self.output_shape = output_shape
+        self.function = _named(function, "function")
+        self.pullback: Any = pullback if pullback in (None, "stop") else _named(pullback, "pullback")
+        self.output_shape = (output_shape,) if isinstance(output_shape, int) else output_shape
         self.arguments = dict(arguments or {})
 
     def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
@@ -59,14 +69,26 @@ class Lambda(Layer):
                     f"{self.name}: the function returned {type(result).__name__}, expected (y, pullback). Return both, "
                     f"or give Lambda(function, pullback=lambda dy, x, y: ...) the derivative"
                 )
-            return result  # type: ignore[no-any-return]
+            y, pullback = result
+            self._check_output(x, y)
+            return y, pullback
         y = result[0] if pair else result
+        self._check_output(x, y)
         if self.pullback == "stop":
             return y, lambda dy: array_namespace(x).zeros_like(x)
         return y, functools.partial(self._pull_back, x=x, y=y)
 
+    def _check_output(self, x: Array, y: Any) -> None:
+        """ValueError if the layers that follow were built for another shape than the function returns."""
+        expected, given = self.compute_output_shape(tuple(x.shape)), tuple(getattr(y, "shape", ()))
+        if len(expected) != len(given) or any(e not in (None, g) for e, g in zip(expected, given, strict=True)):
+            raise ValueError(
+                f"{self.name}: the function returned shape {given}, expected {expected}; write Lambda(function, "
+                f"output_shape={given[1:]}), the shape of one sample"
+            )
+
     def _pull_back(self, dy: Array, x: Array, y: Array) -> Any:
-        return self.pullback(dy, x, y)  # type: ignore[operator]
+        return self.pullback(dy, x, y)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape if self.output_shape is None else (input_shape[0], *self.output_shape)

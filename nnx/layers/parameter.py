@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from nnx.backends import Array, Placement, to_numpy
+from nnx.backends import Array, Placement, array_namespace, to_numpy
 
 if TYPE_CHECKING:
     from nnx.constraints import Constraint
@@ -46,6 +46,15 @@ class Parameter:
 
     def __repr__(self) -> str:
         return f"<Parameter {self.path}, shape {self.shape}, {self.dtype}>"
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Parameter:
+        """A parameter of its own, outside of the flat buffer, whose pieces copies would no longer share."""
+        value = array_namespace(self.value).asarray(self.value, copy=True)
+        copied = Parameter(
+            value, self.name, trainable=self.trainable, regularizer=self.regularizer, constraint=self.constraint
+        )
+        copied.path = self.path
+        return copied
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -36,12 +36,12 @@ class Reshape(Layer):
     target_shape : without the batch axis; one size may be -1, and is computed from the others.
     """
 
-    def __init__(self, target_shape: Sequence[int], **kwargs: Any) -> None:
+    def __init__(self, target_shape: Sequence[int] | int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        target = tuple(target_shape)
-        if target.count(-1) > 1 or any(size < -1 for size in target):
+        target = tuple(target_shape) if hasattr(target_shape, "__iter__") else (target_shape,)
+        if target.count(-1) > 1 or any(not hasattr(size, "__index__") or size < -1 for size in target):
             raise ValueError(f"{self.name}: target_shape must be sizes with at most one -1, got {target}")
-        self.target_shape = target
+        self.target_shape = tuple(size.__index__() for size in target)
 
     def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
         return functional.reshape(x, self.compute_output_shape(tuple(x.shape)))  # type: ignore[arg-type]

@@ -120,15 +120,16 @@ class IterableBatches:
 class Epochs:
     """Gives the batches of one epoch after another; an epoch may be a given number of steps.
 
-    With `steps`, the next epoch goes on where the last one stopped, and a source that ends is started again. A
-    generator cannot be started again: then `exhausted` is set, with a warning.
+    With `steps`, the next epoch goes on where the last one stopped, and a source that ends is started again, unless
+    each sample is wanted once. A generator cannot be started again: then `exhausted` is set, with a warning.
     """
 
-    def __init__(self, source: ArrayBatches | IterableBatches, steps: int | None) -> None:
+    def __init__(self, source: ArrayBatches | IterableBatches, steps: int | None, once: bool = False) -> None:
         self.steps = steps or source.steps
         self.exhausted = False
         self._source = source
         self._limit = steps
+        self._once = once
         self._current: Iterator[Batch] | None = None
 
     def __iter__(self) -> Iterator[Batch]:
@@ -154,7 +155,7 @@ class Epochs:
         self._current = None
 
     def _next(self) -> Batch | None:
-        for _ in range(2):
+        for _ in range(1 if self._once else 2):
             if self._current is None:
                 self._current = iter(self._source)
             following = next(self._current, None)
@@ -167,8 +168,8 @@ class Epochs:
         self.exhausted = True
         expected = f"{self._limit} batches for this epoch" if self._limit else "a batch"
         warnings.warn(
-            f"the data ended after {done} batches, expected {expected}: training stops. A generator must give "
-            f"steps_per_epoch * epochs batches",
+            f"the data ended after {done} batches, expected {expected}. A generator must give as many batches as all "
+            f"epochs need: steps_per_epoch * epochs",
             stacklevel=4,
         )
 
@@ -206,10 +207,10 @@ def weights_of_classes(y: Any, class_weight: dict[int, float]) -> np.ndarray:
     return weights
 
 
-def positive(value: int | None, what: str, default: Any) -> Any:
-    """An argument that counts something, or its default; ValueError if it is not a positive integer."""
+def positive(value: Any, what: str, default: Any, least: int = 1) -> Any:
+    """An argument that counts something, or its default; ValueError if it is not an integer of at least `least`."""
     if value is None:
         return default
-    if isinstance(value, bool) or not hasattr(value, "__index__") or value.__index__() < 1:
-        raise ValueError(f"{what} must be a positive integer, got {value!r}")
+    if isinstance(value, bool) or not hasattr(value, "__index__") or value.__index__() < least:
+        raise ValueError(f"{what} must be {'a positive' if least else 'a non-negative'} integer, got {value!r}")
     return value.__index__()

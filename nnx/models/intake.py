@@ -108,7 +108,7 @@ class Intake(Model):
             output_shape=output_shape,
             target_dtype="int64" if objective.loss.integer_targets else self.placement.dtype,  # type: ignore[union-attr]
             penalised=[layer for layer in layers if layer.activity_regularizer is not None],
-            regularised=any(parameter.regularizer is not None for parameter in self.weights),
+            regularised=any(parameter.regularizer is not None for parameter in self.flat.parameters),
         )
         return self._setup
 
@@ -174,7 +174,7 @@ class Intake(Model):
                 "validation_data must be (x, y), (x, y, sample_weight) or an iterable of batches, got "
                 f"{type(data).__name__}{f' of {len(data)}' if hasattr(data, '__len__') else ''}"
             )
-        return Epochs(source, positive(steps, "validation_steps", None))
+        return Epochs(source, positive(steps, "validation_steps", None), once=True)
 
     def _split(self, x: Any, y: Any, sample_weight: Any, fraction: float) -> tuple[Any, Any, Any, Any]:
         if y is None or _is_iterable_of_batches(x):

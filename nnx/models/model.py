@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable
 from typing import Any, Self
@@ -74,15 +75,22 @@ class Model(Layer):
     @property
     def flat(self) -> FlatParameters:
         """The buffer of trainable parameters and gradients; made, or made again, when something has changed."""
-        if self._trained is None:
-            self.require_built("flat")
-            trained = self.trainable_weights
-            unchanged = self._flat is not None and self._flat.parameters == trained
-            self._trained = self._flat.parameters if unchanged else trained  # type: ignore[union-attr]
+        trained = self._decide_what_is_trained() if self._trained is None else self._trained
         flat = self._flat
-        if flat is None or not flat.whole or flat.parameters is not self._trained:
-            flat = self._flat = FlatParameters(self._trained, self.placement)
+        if flat is None or not flat.whole or flat.parameters is not trained:
+            flat = self._flat = FlatParameters(trained, self.placement)
         return flat
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_flat": None}  # a copy gathers its own parameters
+
+    def _decide_what_is_trained(self) -> list[Parameter]:
+        self.require_built("flat")
+        trained = self.trainable_weights
+        if self._flat is not None and self._flat.parameters == trained:
+            trained = self._flat.parameters
+        self._trained = trained
+        return trained
 
     def to(self, name: str, *, device: str | None = None) -> Self:
         """Move the model to another backend or device, in place. Training goes on there as it would have here.
@@ -120,14 +128,15 @@ class Model(Layer):
         return self.propagate(*inputs, training=training)
 
     def regularization(self) -> tuple[Array, Callable[..., None]]:
-        """The sum of the penalties on the parameters, and a pullback that adds their gradients.
+        """The sum of the penalties on the trained parameters, and a pullback that adds their gradients.
+
 
         >>> import nnx
         >>> model = nnx.Sequential([nnx.layers.Dense(1, kernel_regularizer="l2", input_dim=2)])
         >>> penalty, pullback = model.regularization()
         >>> pullback()
         """
-        terms = [(p, *p.regularizer.forward(p.value)) for p in self.weights if p.regularizer is not None]
+        terms = [(p, *p.regularizer.forward(p.value)) for p in self.flat.parameters if p.regularizer is not None]
         total = self.placement.zeros((), None)
         for _, penalty, _ in terms:
             total = total + penalty
@@ -137,6 +146,16 @@ class Model(Layer):
                 parameter.receive(pullback_term(dpenalty))
 
         return total, pullback
+
+    def to_json(self, **options: Any) -> str:
+        """The architecture, without the parameters, as text. options : those of `json.dumps`.
+
+        >>> import json, nnx
+        >>> text = nnx.Sequential([nnx.layers.Dense(1, input_dim=2)]).to_json()
+        >>> nnx.Sequential.from_config(json.loads(text)["config"]).count_params()
+        3
+        """
+        return json.dumps({"class_name": type(self).__name__, "config": self.get_config()}, **options)
 
     # Looks
 

@@ -6,11 +6,12 @@ import functools
 from collections.abc import Sequence
 from typing import Any, Self
 
-from nnx.backends import Array, get_backend
+from nnx.backends import Array
 from nnx.functional import Pullback
 from nnx.layers.activated import Activated
 from nnx.layers.base import Layer, registry
 from nnx.layers.input import InputLayer
+from nnx.layers.pullback import call_pullback
 from nnx.layers.shapes import Shape, check_shape
 from nnx.models.training import Trainer
 
@@ -56,9 +57,9 @@ class Sequential(Trainer):
             return
         self._name_uniquely(layer)
         shape = self._next_input_shape(layer)
+        self._share_place(layer)
         if shape is not None:
-            placement = self.placement if self.built else get_backend()
-            layer.build_on(placement, shape)
+            layer.build_on(self.placement, shape)
             layer.compute_output_shape(shape)
         self._layers.append(layer)
         if shape is not None and not self.built:
@@ -87,6 +88,18 @@ class Sequential(Trainer):
         while f"{base}_{number}" in names:
             number += 1
         layer.name = f"{base}_{number}"
+
+    def _share_place(self, layer: Layer) -> None:
+        """A layer that is built already brings its place along, or has to be in that of the stack."""
+        if not layer.built or not layer.weights:
+            return
+        if self._placement is None:
+            self._placement = layer.placement
+        elif not self._placement.holds(layer.weights[0].value):
+            raise ValueError(
+                f"{self.name} is on {self._placement}, layer {layer.name!r} was built on {layer.placement}: build both "
+                f"in one backend, or move a model with .to({self._placement.name!r}) before it is added"
+            )
 
     def _next_input_shape(self, layer: Layer) -> Shape | None:
         """The shape of a new layer's input, as far as it is known."""
@@ -170,11 +183,10 @@ class Sequential(Trainer):
             first = 0 if inputs else self._first_with_weights
             for pullback in reversed(pullbacks[first + 1 :]):
                 dy = pullback(dy)
-            if inputs:
-                return pullbacks[first](dy)
-            if first < len(pullbacks):
-                pullbacks[first](dy, inputs=False)
-            return None
+            if first == len(pullbacks):
+                return None
+            dx = call_pullback(pullbacks[first], dy, inputs)
+            return dx if inputs else None
 
         return x, pull_back
 
@@ -187,6 +199,8 @@ class Sequential(Trainer):
         """Take back what was derived from the layers."""
         self.__dict__.pop("_first_with_weights", None)
         self.forget_training()
+        if self.built:
+            self.named_weights()  # parameters learn their paths
 
     def get_config(self) -> dict[str, Any]:
         return {

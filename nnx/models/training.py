@@ -16,7 +16,7 @@ from nnx.layers.parameter import dtype_bytes
 from nnx.models.data import Epochs, positive
 from nnx.models.legacy import LegacyMethods
 from nnx.models.objective import Objective
-from nnx.models.steps import Steps
+from nnx.models.steps import Steps, as_returned
 from nnx.models.summary import SummaryTotals
 
 
@@ -63,6 +63,8 @@ class Trainer(LegacyMethods, Steps):
         }
         self.random = self.random or nnx_random.default().split()
         self.forget_training()
+        if self.built:
+            self._decide_what_is_trained()
 
     @property
     def metrics_names(self) -> list[str]:
@@ -110,7 +112,9 @@ class Trainer(LegacyMethods, Steps):
         """
         self._compiled()
         batch_size = positive(batch_size, "batch_size", 32)
-        epochs = positive(epochs, "epochs", 1)
+        epochs, initial_epoch = positive(epochs, "epochs", 1), positive(initial_epoch, "initial_epoch", 0, least=0)
+        if not isinstance(validation_freq, list | tuple | set):
+            validation_freq = positive(validation_freq, "validation_freq", 1)
         if validation_split and validation_data is None:
             x, y, sample_weight, validation_data = self._split(x, y, sample_weight, validation_split)
         generator = self.random if shuffle else None
@@ -125,18 +129,19 @@ class Trainer(LegacyMethods, Steps):
         )
         self.history = listeners.find(History)
         self.stop_training = False
-        with listeners.running("train") as final_logs, self._note_on_interruption():
+        with listeners.running("train") as final_logs, self._finishing():
             for epoch in range(initial_epoch, epochs):
                 logs = self._train_epoch(epoch, batches, listeners)
+                if not logs:  # not a single batch was left
+                    break
                 if validation is not None and _is_due(epoch, validation_freq):
                     results = self._evaluate(validation, listeners)
-                    logs.update({f"val_{name}": value for name, value in results.items()})
+                    logs.update({f"val_{name}": results[name] for name in sorted(results)})
                 listeners.on_epoch_end(epoch, logs)
                 final_logs.clear()
                 final_logs.update(logs)
                 if self.stop_training or batches.exhausted:
                     break
-            self._optimizer().finalize(self.flat)
         return self.history
 
     def evaluate(
@@ -153,9 +158,9 @@ class Trainer(LegacyMethods, Steps):
         """The loss, or [loss, *metrics], or a dict of them by name, over a data set. Arguments as for `fit`."""
         self._compiled()
         source = self._batches(x, y, sample_weight, None, positive(batch_size, "batch_size", 32), None)
-        batches = Epochs(source, positive(steps, "steps", None))
+        batches = Epochs(source, positive(steps, "steps", None), once=True)
         listeners = self._listeners(callbacks, verbose, batches.steps)
-        return _as_returned(self._evaluate(batches, listeners), return_dict)
+        return as_returned(self._evaluate(batches, listeners), return_dict)
 
     def predict(
         self,
@@ -170,7 +175,8 @@ class Trainer(LegacyMethods, Steps):
         x : an array, list or iterable of batches.
         """
         host = not is_array(x) or backend_of(x).name == "numpy"
-        batches = Epochs(self._input_batches(x, positive(batch_size, "batch_size", 32)), positive(steps, "steps", None))
+        limit = positive(steps, "steps", None)
+        batches = Epochs(self._input_batches(x, positive(batch_size, "batch_size", 32)), limit, once=True)
         listeners = self._listeners(callbacks, verbose, batches.steps)
         outputs: list[Array] = []
         with listeners.running("predict"):
@@ -182,37 +188,6 @@ class Trainer(LegacyMethods, Steps):
             raise ValueError("predict got no data: expected at least one batch")
         whole = outputs[0] if len(outputs) == 1 else array_namespace(outputs[0]).concat(outputs, axis=0)
         return to_numpy(whole) if host else whole
-
-    # Single batches
-
-    def train_on_batch(
-        self,
-        x: Any,
-        y: Any = None,
-        sample_weight: Any = None,
-        class_weight: dict[int, float] | None = None,
-        return_dict: bool = False,
-    ) -> Any:
-        """One step of training; the loss, or [loss, *metrics], or a dict, of this batch before the step."""
-        objective = self._compiled()
-        batch = self._prepare(x, y, sample_weight, class_weight)
-        objective.reset()
-        self._train_step(*batch)
-        return _as_returned(objective.read(), return_dict)
-
-    def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
-        """The loss, or [loss, *metrics], or a dict, of one batch."""
-        objective = self._compiled()
-        batch = self._prepare(x, y, sample_weight)
-        objective.reset()
-        self._test_step(*batch)
-        return _as_returned(objective.read(), return_dict)
-
-    def predict_on_batch(self, x: Any) -> Any:
-        """The output for one batch, on the host for host data, else on the device of x."""
-        host = not is_array(x) or backend_of(x).name == "numpy"
-        outputs = self.run(self._place_inputs(x))[0]
-        return to_numpy(outputs) if host else outputs
 
     def _summary_totals(self) -> SummaryTotals:
         totals = super()._summary_totals()
@@ -262,6 +237,7 @@ class Trainer(LegacyMethods, Steps):
     def _evaluate(self, batches: Epochs, listeners: CallbackList) -> dict[str, float]:
         objective = self._compiled()
         objective.reset()
+        batches.restart()  # every validation is of the same samples
         watched = listeners.listens("on_test_batch_end")
         with listeners.running("test") as final_logs:
             for step, batch in enumerate(batches):
@@ -283,24 +259,20 @@ class Trainer(LegacyMethods, Steps):
         return CallbackList(callbacks, self, parameters, defaults=(ProgbarLogger,) if verbosity(verbose) else ())
 
     @contextlib.contextmanager
-    def _note_on_interruption(self) -> Iterator[None]:
+    def _finishing(self) -> Iterator[None]:
         try:
             yield
         except KeyboardInterrupt as interruption:
             done = len(self.history.epoch) if self.history else 0
             interruption.add_note(f"training stopped after {done} complete epochs; they are in model.history.history")
             raise
+        finally:
+            if self.built:
+                self._optimizer().finalize(self.flat)
 
 
 def _is_due(epoch: int, frequency: int | Sequence[int]) -> bool:
     return (epoch + 1) % frequency == 0 if isinstance(frequency, int) else (epoch + 1) in frequency
-
-
-def _as_returned(logs: dict[str, float], return_dict: bool) -> Any:
-    if return_dict:
-        return dict(logs)
-    values = list(logs.values())
-    return values[0] if len(values) == 1 else values
 
 
 def _single(value: Any, what: str) -> float | None:

@@ -29,7 +29,7 @@ def write_file(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], m
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial")
     os.close(handle)
     try:
-        save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, temporary, dict(metadata))
+        save_file({name: np.asarray(array, order="C") for name, array in arrays.items()}, temporary, dict(metadata))
         _flush(temporary)
         os.chmod(temporary, 0o666 & ~_umask())  # mkstemp makes private files
         os.replace(temporary, path)

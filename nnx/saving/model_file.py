@@ -41,7 +41,7 @@ def save_model(model: Any, filepath: str | os.PathLike[str], overwrite: bool = T
             {
                 "compile": serialize(model.compile_arguments),
                 "optimizer": serialize(model.optimizer),
-                "iterations": model.optimizer.iterations,
+                "optimizer_state": model.optimizer.state(),
                 "history": None if model.history is None else model.history.history,
                 "epoch": None if model.history is None else model.history.epoch,
             }
@@ -84,8 +84,8 @@ def _restore_training(model: Any, training: dict[str, Any], arrays: Mapping[str,
     model.random = generator or model.random
     prefix = "optimizer."
     slots = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+    model.optimizer.set_state(training["optimizer_state"])
     model.optimizer.load_state_arrays(model.flat, slots)
-    model.optimizer.iterations = int(training["iterations"])
     if training["history"] is not None:
         model.restore_history(training["history"], training["epoch"])
 
