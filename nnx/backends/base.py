@@ -199,7 +199,7 @@ def backend_of(array: Array) -> Backend:
     kind = type(array)
     backend = _OF_TYPE.get(kind)
     if backend is None:
-        backend = _OF_TYPE[kind] = _identify(kind)
+        backend = _OF_TYPE[kind] = _identify(kind, array)
     return backend
 
 
@@ -220,7 +220,7 @@ def array_namespace(array: Array) -> Namespace:
     return backend_of(array).xp
 
 
-def _identify(kind: type) -> Backend:
+def _identify(kind: type, array: Any) -> Backend:
     if not hasattr(kind, "__array_namespace__") and not hasattr(kind, "dtype"):
         raise TypeError(f"expected an array, got {kind.__name__}; convert it with nnx.asarray")
     for base in kind.__mro__:  # the nearest base class decides: a library may build on another one's arrays
@@ -231,6 +231,8 @@ def _identify(kind: type) -> Backend:
         for name in _BUILT_IN:
             if _module_of(name) == module and module in sys.modules:
                 return find_backend(name)
+    if hasattr(kind, "__array_namespace__"):
+        array.__array_namespace__()  # a symbolic value raises here, and says what to do
     raise TypeError(f"{kind.__module__}.{kind.__name__} is not an array of a known backend; see nnx.register_backend")
 
 

@@ -6,9 +6,11 @@ from nnx.layers.dense import Dense
 from nnx.layers.dropout import Dropout
 from nnx.layers.function import Lambda
 from nnx.layers.input import Input, InputLayer
+from nnx.layers.operators import Operation
 from nnx.layers.parameter import FlatParameters, Parameter
 from nnx.layers.pullback import LayerPullback
 from nnx.layers.shaping import Flatten, Reshape
+from nnx.layers.symbol import Symbol
 
 __all__ = [
     "ELU",
@@ -23,10 +25,12 @@ __all__ = [
     "Layer",
     "LayerPullback",
     "LeakyReLU",
+    "Operation",
     "PReLU",
     "Parameter",
     "ReLU",
     "Reshape",
     "Softmax",
+    "Symbol",
     "registry",
 ]

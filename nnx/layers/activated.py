@@ -11,7 +11,7 @@ from nnx.backends import Array
 from nnx.functional import Pullback
 from nnx.layers.arguments import number
 from nnx.layers.base import Layer, registry
-from nnx.layers.pullback import call_pullback
+from nnx.layers.pullback import Skippable, call_pullback
 from nnx.layers.shapes import Shape
 
 
@@ -46,7 +46,7 @@ class Activated(Layer):
     def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
         z, pullback_z = self.preactivation(x, training=training)
         y, pullback_y = self.activate(z)
-        return y, lambda dy, inputs=True: call_pullback(pullback_z, pullback_y(dy), inputs)
+        return y, Skippable(lambda dy, inputs: call_pullback(pullback_z, pullback_y(dy), inputs))
 
 
 @registry.register()

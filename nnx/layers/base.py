@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Sequence
+import weakref
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-
 from nnx import regularizers
-from nnx.backends import Array, Placement, get_backend, is_array, placement_of, to_numpy
-from nnx.constraints import resolve as resolve_constraint
+from nnx.backends import Array, Placement, get_backend, is_array, placement_of
 from nnx.functional import Pullback
-from nnx.initializers import resolve as resolve_initializer
 from nnx.layers.arguments import check_name, dtype_name
 from nnx.layers.parameter import Parameter
-from nnx.layers.pullback import LayerPullback, call_pullback
-from nnx.layers.shapes import Shape, check_shape, snake_case
+from nnx.layers.program import Composition, as_masks, trace
+from nnx.layers.pullback import LayerPullback, Skippable, call_pullback
+from nnx.layers.shapes import Shape, as_shapes, check_shape, snake_case
+from nnx.layers.structure import leaves
+from nnx.layers.symbol import TRAINING, Node, Symbol
+from nnx.layers.weights import HasWeights
 from nnx.random import Generator
-from nnx.registry import Configurable, Registry, constructor_arguments
+from nnx.registry import Registry, constructor_arguments
 
 registry: Registry[Any] = Registry("layer")
 
 
-class Layer(Configurable):
+class Layer(HasWeights):
     """A function of arrays with parameters.
 
     To write one, declare parameters in `build` and return the value with its pullback from `forward`. Constructor
@@ -53,6 +54,15 @@ class Layer(Configurable):
     takes_integers = False
     """Whether inputs keep an integer dtype, as indices do; others are converted to the layer's dtype."""
 
+    check_indices: Callable[[Any], None] | None = None
+    """Of a layer that takes integers: raises ValueError for host data with an index that is out of range."""
+
+    uses_mask = False
+    """Whether `forward` takes `mask`: which steps of a sequence count."""
+
+    makes_mask = False
+    """Whether the layer makes a mask where its input has none."""
+
     def __init__(
         self,
         *,
@@ -63,6 +73,7 @@ class Layer(Configurable):
         batch_input_shape: Sequence[int | None] | None = None,
         **legacy: Any,
     ) -> None:
+        super().__init__()
         self.named_by_user = name is not None
         check_name(name or "")
         self.name = name or snake_case(type(self).__name__)
@@ -72,11 +83,12 @@ class Layer(Configurable):
         self.batch_input_shape = self._read_input_shape(batch_input_shape, legacy)
         self.built = False
         self.build_shape: Any = None
+        self.input_keys: list[str] | None = None  # of a dict of inputs
         self.random: Generator | None = None  # of a layer that draws random numbers; set when it is built
         self.activity_penalties: list[Array] | None = None  # a list while somebody collects them
         self.activity_scale = 1.0  # the cotangent of the loss that the penalties are a part of
-        self.own_weights: list[Parameter] = []  # without those of inner layers
-        self._placement: Placement | None = None
+        self._first_call: weakref.ref[Node] | None = None
+        self._composition: Composition | None = None  # of a layer that is written as `call`
 
     def _read_input_shape(self, batch_input_shape: Any, legacy: dict[str, Any]) -> Shape | None:
         input_shape = legacy.pop("input_shape", None)
@@ -98,126 +110,46 @@ class Layer(Configurable):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}, {'built' if self.built else 'not built'}>"
 
-    # Parameters
+    # Building
 
-    def build(self, input_shape: Shape) -> None:
+    def build(self, input_shape: Any) -> None:
         """Make the parameters for inputs of that shape. A subclass that needs some overrides this and calls it last."""
         self.built = True
         self.build_shape = input_shape
 
-    def build_on(self, placement: Placement, input_shape: Shape) -> None:
-        """Build the layer, if it is not built yet, with its parameters in that place."""
-        if not self.built:
-            self._placement = placement
+    def build_on(self, placement: Placement, input_shape: Any) -> None:
+        """Build the layer, if it is not built yet, with its parameters in that place. Nothing is left if that fails."""
+        if self.built:
+            return
+        self._placement = placement
+        try:
             self.build(input_shape)
-            self.built, self.build_shape = True, input_shape
-
-    def add_weight(
-        self,
-        shape: Sequence[int],
-        initializer: Any = "glorot_uniform",
-        *,
-        name: str,
-        trainable: bool = True,
-        regularizer: Any = None,
-        constraint: Any = None,
-        dtype: str | None = None,
-    ) -> Parameter:
-        """Make a parameter of this layer. Its first value is drawn on the host, so it is the same on every backend."""
-        if any(parameter.name == name for parameter in self.own_weights):
-            raise ValueError(f"{self.name} already has a weight {name!r}; names must be unique in a layer")
-        placement = self.placement
-        kind = dtype or self.dtype or placement.dtype
-        initial = resolve_initializer(initializer)(tuple(shape), kind)
-        parameter = Parameter(
-            placement.asarray(np.array(initial, dtype=kind), kind),
-            name,
-            trainable=trainable,
-            regularizer=regularizers.resolve(regularizer),
-            constraint=resolve_constraint(constraint),
-        )
-        self.own_weights.append(parameter)
-        return parameter
-
-    @property
-    def placement(self) -> Placement:
-        """Where the parameters are: decided when the layer is built."""
-        if self._placement is None:
-            self._placement = get_backend()
-        return self._placement
+            if hasattr(self, "call") and self._composition is None:
+                self._composition = trace(self, input_shape)
+        except BaseException:
+            self.built, self._placement = False, None
+            self.own_weights.clear()
+            raise
+        self.built, self.build_shape = True, input_shape
 
     def sublayers(self) -> Sequence[Layer]:
         """The layers that this one is made of."""
-        return ()
-
-    def walk(self, prefix: str = "") -> Iterator[tuple[str, Layer]]:
-        """This layer and those inside it, each with its path."""
-        path = f"{prefix}{self.name}"
-        yield path, self
-        for layer in self.sublayers():
-            yield from layer.walk(f"{path}/")
-
-    @property
-    def weights(self) -> list[Parameter]:
-        """All parameters, in the order of their creation, those of inner layers included."""
-        found = list(self.own_weights)
-        for layer in self.sublayers():
-            found += layer.weights
-        return list(dict.fromkeys(found))
-
-    @property
-    def trainable_weights(self) -> list[Parameter]:
-        if not self.trainable:
-            return []
-        found = [parameter for parameter in self.own_weights if parameter.trainable]
-        for layer in self.sublayers():
-            found += layer.trainable_weights
-        return list(dict.fromkeys(found))
-
-    @property
-    def non_trainable_weights(self) -> list[Parameter]:
-        trained = set(self.trainable_weights)
-        return [parameter for parameter in self.weights if parameter not in trained]
-
-    def count_params(self) -> int:
-        """How many numbers the parameters are made of. ValueError before the layer is built."""
-        if not self.built:
-            raise ValueError(f"{self.name} has no parameters to count before it is built: give it an input shape first")
-        return sum(parameter.size for parameter in self.weights)
-
-    def get_weights(self) -> list[np.ndarray]:
-        """Copies of all parameters on the host."""
-        return [to_numpy(parameter.value).copy() for parameter in self.weights]
-
-    def set_weights(self, weights: Sequence[Any]) -> None:
-        """Give all parameters new values, in the order of `get_weights`. Nothing changes if one does not fit."""
-        parameters = self.weights
-        if len(weights) != len(parameters):
-            raise ValueError(
-                f"{self.name} has {len(parameters)} weights, "
-                f"{', '.join(f'{p.path} {p.shape}' for p in parameters) or 'none'}; got {len(weights)}"
-            )
-        hosts = [to_numpy(weight) for weight in weights]
-        for parameter, host in zip(parameters, hosts, strict=True):
-            if host.shape != parameter.shape:
-                raise ValueError(
-                    f"weight {parameter.path} of {self.name} has shape {parameter.shape}, got {host.shape}"
-                )
-        for parameter, host in zip(parameters, hosts, strict=True):
-            parameter.value[...] = self.placement.asarray(host, parameter.dtype)
-
-    def move(self, placement: Placement) -> None:
-        """Move the layer's own parameters; a model moves itself with `to`."""
-        self._placement = placement
-        for parameter in self.own_weights:
-            parameter.value = placement.asarray(to_numpy(parameter.value), parameter.dtype)
-            parameter.leave()
+        return () if self._composition is None else self._composition.program.layers
 
     # Computation
 
     def forward(self, *inputs: Any, **options: Any) -> tuple[Any, Pullback]:
-        """The value for inputs, and the pullback: what maps the value's cotangent to those of the inputs."""
-        raise TypeError(f"{type(self).__name__} does not define forward(self, x, *, training=False) -> (y, pullback)")
+        """The value for inputs, and the pullback: what maps the value's cotangent to those of the inputs.
+
+        options : `training`, `mask` where `uses_mask`, and what else the layer takes.
+        """
+        if self._composition is None:
+            raise TypeError(
+                f"{type(self).__name__} defines neither forward(self, x, *, training=False), which returns "
+                f"(y, pullback), nor call(self, x), which composes layers"
+            )
+        y, _, pullback = self._composition.run(inputs, training=bool(options.get("training")))
+        return y, pullback
 
     def run(self, *inputs: Any, **options: Any) -> tuple[Any, Pullback]:
         """`forward`, with what holds for every layer: the penalty on the output."""
@@ -229,7 +161,7 @@ class Layer(Configurable):
         if self.activity_penalties is not None:
             self.activity_penalties.append(penalty * share)
         share *= self.activity_scale
-        return y, lambda dy, inputs=True: call_pullback(pullback, dy + pullback_penalty(share), inputs)
+        return y, Skippable(lambda dy, inputs: call_pullback(pullback, dy + pullback_penalty(share), inputs))
 
     def route(self, pullback: Pullback, *targets: Parameter | None, direct: bool = False) -> LayerPullback:
         """The layer's pullback from a function's: cotangents of parameters go into their gradients.
@@ -239,17 +171,78 @@ class Layer(Configurable):
         """
         return LayerPullback(pullback, targets, direct)
 
-    def __call__(self, *inputs: Any, training: bool = False, **options: Any) -> Any:
-        """The layer's value for arrays. Builds it on the first call, beside its input; lists are converted."""
+    def run_masked(self, arrays: list[Any], mask: Any, **options: Any) -> tuple[Any, Any, Pullback]:
+        """`run`, and the mask of the output, for inputs of which some may have one: (y, mask, pullback)."""
+        if self._composition is not None:
+            return self._composition.run(arrays, training=options["training"], masks=as_masks(mask))
+        if mask is not None and self.uses_mask:
+            options.setdefault("mask", mask)
+        y, pullback = self.run(*arrays, **options)
+        return y, self.compute_mask(arrays[0] if len(arrays) == 1 else arrays, mask), pullback
+
+    def compute_mask(self, x: Any, mask: Any) -> Any:
+        """The output's mask from that of the input: a bool array (batch, time), False where a step does not count."""
+        return mask
+
+    def __call__(self, *inputs: Any, training: Any = None, **options: Any) -> Any:
+        """The layer's value for arrays; or for symbols, as `Input` makes them, that of a graph.
+
+        Several inputs are several arguments or one list. Builds the layer on the first call, beside its input; lists of
+        numbers are converted.
+        """
+        inputs, options = self.arrange(inputs, options)
+        if any(isinstance(leaf, Symbol) for leaf in leaves(inputs)):
+            return self._describe(leaves(inputs), training, options)
         home = self.placement if self.built else get_backend()
-        arrays = [x if is_array(x) else home.asarray(x) for x in inputs]
+        arrays = _arrays(inputs, home)
         if not all(x.shape for x in arrays):
             raise ValueError(f"{self.name}: expected an array whose first axis is the batch, got a single number")
         if not self.built:
             place = placement_of(arrays[0], self.dtype or get_backend().dtype)
             shapes = [(None, *x.shape[1:]) for x in arrays]
-            self.build_on(place, shapes[0] if len(shapes) == 1 else shapes)  # type: ignore[arg-type]
-        return self.run(*self.admit(*arrays), training=training, **options)[0]
+            self.build_on(place, shapes[0] if len(shapes) == 1 else shapes)
+        return self.run(*self.admit(*arrays), training=bool(training), **options)[0]
+
+    def arrange(self, inputs: tuple[Any, ...], options: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Bring arrays that were given by keyword into the positions in which `forward` expects them."""
+        return inputs, options
+
+    def _describe(self, symbols: list[Any], training: Any, options: dict[str, Any]) -> Any:
+        """A call on symbols: a new node of a graph. Returns its symbol, or a list of symbols."""
+        for symbol in symbols:
+            if not isinstance(symbol, Symbol):
+                raise TypeError(
+                    f"{self.name} was called on symbolic values and on {type(symbol).__name__} at once: arrays go "
+                    f"into a graph through Input() or a layer's parameters"
+                )
+        if training is not None and training is not TRAINING:
+            options = {**options, "training": bool(training)}
+        shapes = [symbol.shape for symbol in symbols]
+        shape: Any = shapes[0] if len(shapes) == 1 else shapes
+        self.build_on(get_backend(), shape)
+        made = self.compute_output_shape(shape)
+        node = Node(self, tuple(symbols), options, as_shapes(made))
+        if self._first_call is None or self._first_call() is None:
+            self._first_call = weakref.ref(node)
+        return list(node.outputs) if isinstance(made, list) else node.outputs[0]
+
+    @property
+    def output(self) -> Any:
+        """What the layer's first call in a graph returned: the symbol, or a list of symbols."""
+        outputs = self._call_in_graph().outputs
+        return outputs[0] if len(outputs) == 1 else list(outputs)
+
+    @property
+    def input(self) -> Any:
+        """What the layer was called on, the first time in a graph: the symbol, or a list of symbols."""
+        inputs = self._call_in_graph().inputs
+        return inputs[0] if len(inputs) == 1 else list(inputs)
+
+    def _call_in_graph(self) -> Node:
+        node = self._first_call() if self._first_call else None
+        if node is None:
+            raise AttributeError(f"{self.name} has no symbolic input and output: it is not part of a graph of layers")
+        return node
 
     def admit(self, *inputs: Array) -> list[Array]:
         """Inputs in the layer's dtype; ValueError for those on another device or of a shape that it cannot take."""
@@ -259,17 +252,32 @@ class Layer(Configurable):
                     f"{self.name} is on {self.placement}, its input is not: bring the input there with nnx.asarray, or "
                     f"move the model with model.to(...)"
                 )
-        self.compute_output_shape(tuple(inputs[0].shape))
+        shapes = [tuple(x.shape) for x in inputs]
+        self.compute_output_shape(shapes[0] if len(shapes) == 1 else shapes)
         if self.takes_integers:
             return list(inputs)
         return [self.placement.asarray(x, self.dtype or self.placement.dtype) for x in inputs]
 
-    def compute_output_shape(self, input_shape: Shape) -> Shape:
-        """The output's shape for an input's, without computing; ValueError if the layer cannot take such an input."""
-        return input_shape
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """The output's shape for an input's, without computing; ValueError if the layer cannot take such an input.
+
+        Of several inputs a list of shapes; for several outputs a list is returned.
+        """
+        if self._composition is None:
+            return input_shape
+        return self._composition.output_shapes(as_shapes(input_shape), self.name)
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         if config["activity_regularizer"] is None:
             del config["activity_regularizer"]
         return {key: value for key, value in config.items() if key != "batch_input_shape" or value is not None}
+
+
+def _arrays(inputs: tuple[Any, ...], home: Placement) -> list[Array]:
+    """The inputs as a flat list of arrays: a list of arrays is several inputs, a list of numbers is one."""
+    found: list[Array] = []
+    for x in inputs:
+        several = isinstance(x, list | tuple | dict) and all(is_array(leaf) and leaf.shape for leaf in leaves(x))
+        found += leaves(x) if several else [x if is_array(x) else home.asarray(x)]
+    return found

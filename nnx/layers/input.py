@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ from nnx.backends import Array
 from nnx.functional import Pullback, linear
 from nnx.layers.base import Layer, registry
 from nnx.layers.shapes import check_shape
+from nnx.layers.symbol import Node, Symbol
 
 
 @registry.register()
@@ -38,13 +40,18 @@ class InputLayer(Layer):
         self.batch_size = self.batch_input_shape[0]
         self.shape = self.batch_input_shape[1:]
 
+    def symbol(self) -> Symbol:
+        """A symbol of this shape, for a graph to begin with."""
+        self.build(self.batch_input_shape)
+        node = Node(self, (), {}, [self.batch_input_shape or ()])
+        self._first_call = weakref.ref(node)
+        return node.outputs[0]
+
     def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
         return linear(x)
 
     def get_config(self) -> dict[str, Any]:
-        config = super().get_config()
-        config.pop("batch_input_shape", None)
-        return config
+        return {"shape": list(self.shape), "batch_size": self.batch_size, "dtype": self.dtype, "name": self.name}
 
 
 def Input(  # noqa: N802, the name that Keras gave it
@@ -52,6 +59,11 @@ def Input(  # noqa: N802, the name that Keras gave it
     batch_size: int | None = None,
     dtype: str | None = None,
     name: str | None = None,
-) -> InputLayer:
-    """The input of a model: `Sequential([Input(shape=(784,)), Dense(10)])`. Arguments as for `InputLayer`."""
-    return InputLayer(shape=shape, batch_size=batch_size, dtype=dtype, name=name)
+) -> Symbol:
+    """The symbolic input of a graph, or the first entry of a Sequential. Arguments as for `InputLayer`.
+
+    >>> Input(shape=(784,))
+    <Symbol (None, 784) from input_layer>
+    """
+    layer = InputLayer(shape=shape, batch_size=batch_size, dtype=dtype, name=name)
+    return layer.symbol()

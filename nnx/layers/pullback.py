@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
-from types import CodeType
+from collections.abc import Callable
 from typing import Any
 
 from nnx.layers.parameter import Parameter
@@ -48,21 +46,20 @@ class LayerPullback:
         return target.grad if target.pass_number != backward.number else None  # None: it has to be added
 
 
+class Skippable:
+    """A pullback made of others: `function(dy, inputs)`, which may skip the cotangents of the inputs."""
+
+    __slots__ = ("_function",)
+
+    def __init__(self, function: Callable[[Any, bool], Any]) -> None:
+        self._function = function
+
+    def __call__(self, dy: Any, inputs: bool = True) -> Any:
+        return self._function(dy, inputs)
+
+
 def call_pullback(pullback: Pullback, dy: Any, inputs: bool) -> Any:
-    """Call a layer's pullback; without `inputs`, one that can do so leaves out the cotangents of its inputs."""
-    if inputs:
+    """Call a layer's pullback; without `inputs`, one of nnx's own leaves out the cotangents of its inputs."""
+    if inputs or not isinstance(pullback, LayerPullback | Skippable):
         return pullback(dy)
-    if type(pullback) is LayerPullback or _takes_inputs(pullback):
-        return pullback(dy, inputs=False)
-    return pullback(dy)
-
-
-def _takes_inputs(pullback: Pullback) -> bool:
-    """Whether a pullback has the argument `inputs`; one that was written by hand may not."""
-    code = getattr(pullback, "__code__", None)
-    return "inputs" in inspect.signature(pullback).parameters if code is None else _has_inputs(code)
-
-
-@functools.lru_cache(maxsize=256)
-def _has_inputs(code: CodeType) -> bool:
-    return "inputs" in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    return pullback(dy, inputs=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 Shape = tuple[int | None, ...]
 """The shape of a batch; None stands for a size that is not known, as that of the batch axis."""
@@ -24,3 +25,27 @@ def check_shape(shape: Sequence[int | None], what: str) -> Shape:
         if size is not None and (isinstance(size, bool) or not hasattr(size, "__index__") or size < 0):
             raise ValueError(f"{what} must be made of non-negative integers or None, got {sizes}")
     return tuple(None if size is None else size.__index__() for size in sizes)
+
+
+def check_shapes(shapes: Any, what: str) -> Any:
+    """`check_shape` of one shape, or of each in a list."""
+    if isinstance(shapes, list) and shapes and isinstance(shapes[0], list | tuple):
+        return [check_shape(shape, what) for shape in shapes]
+    return check_shape(shapes, what)
+
+
+def as_shapes(shapes: Any) -> list[Shape]:
+    """One shape, or a list of them, as a list."""
+    return list(shapes) if isinstance(shapes, list) else [shapes]
+
+
+def name_uniquely(layer: Any, taken: dict[str, Any], owner: str) -> None:
+    """Give a layer a name that no other one in `taken` has, by a number; ValueError if the user has named both."""
+    if taken.get(layer.name, layer) is not layer:
+        if layer.named_by_user:
+            raise ValueError(f"{owner}: a layer named {layer.name!r} is already there; names must be unique")
+        base, number = layer.name, 1
+        while f"{base}_{number}" in taken:
+            number += 1
+        layer.name = f"{base}_{number}"
+    taken[layer.name] = layer

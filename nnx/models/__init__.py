@@ -1,6 +1,6 @@
 """Models: layers that are run, trained, looked at and saved together."""
 
-from nnx.models.model import Model
+from nnx.models.graph import Model
 from nnx.models.sequential import Sequential
 from nnx.saving import load_model, save_model
 

@@ -1,70 +1,29 @@
-"""From what users have to batches in the place of the model."""
+"""Batches, of arrays and of iterables, epoch after epoch."""
 
 from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from collections.abc import Callable, Iterable, Iterator, Sized
 from typing import Any
 
-import numpy as np
-
-from nnx.backends import Array, Placement, array_namespace, backend_of, is_array
+from nnx.backends import Array, array_namespace, backend_of, is_array
 from nnx.random import Generator
 
-Batch = tuple[Any, Any, Any]
-"""x, y and sample weights of one batch; y and weights may be None."""
-
-
-def as_host_or_array(value: Any, what: str) -> Any:
-    """Lists, numbers, data frames and the like as NumPy arrays; arrays of any backend as they are."""
-    if is_array(value):
-        return value
-    try:
-        host = np.asarray(value)
-    except ValueError:  # what NumPy says does not name the argument
-        host = np.empty((), dtype=object)
-    if host.dtype.kind not in "fbiuc":  # complex numbers: refused where they are converted
-        raise ValueError(f"{what}: its rows have different lengths or are not numbers; expected an array of numbers")
-    return host
-
-
-def place(value: Any, placement: Placement, dtype: str | None, what: str, model_name: str) -> Array:
-    """An array in the model's place: host data are brought there, arrays of another device raise."""
-    if not is_array(value) or backend_of(value).name == "numpy":
-        return placement.asarray(value, dtype)
-    if not placement.holds(value):
-        raise ValueError(
-            f"{what} is on {backend_of(value).name} ({backend_of(value).device_of(value)}), {model_name} is on "
-            f"{placement}: bring the data to the host with nnx.to_numpy, or move the model with "
-            f"{model_name}.to({backend_of(value).name!r})"
-        )
-    return placement.asarray(value, dtype)
-
-
-def count_rows(named: dict[str, Any]) -> int:
-    """The common length of arrays; ValueError if they differ or are empty."""
-    lengths = {name: value.shape[0] if value.ndim else None for name, value in named.items() if value is not None}
-    for name, length in lengths.items():
-        if length is None:
-            raise ValueError(f"{name} is a single number; expected an array whose first axis counts the samples")
-        if length == 0:
-            raise ValueError(f"{name} is empty: expected at least one sample")
-    if len(set(lengths.values())) > 1:
-        listing = ", ".join(f"{name} has {length}" for name, length in lengths.items())
-        raise ValueError(f"the arrays must have the same number of samples, but {listing}")
-    return next(iter(lengths.values()))  # type: ignore[return-value]
+Batch = tuple[list[Any], list[Any], list[Any]]
+"""Inputs, targets and sample weights of one batch: for each input, and each output; targets and weights may be None."""
 
 
 class ArrayBatches:
     """Batches of arrays that are already in place. The last batch may be smaller.
 
+    columns : lists of inputs, targets and weights; an entry may be None.
     generator : shuffles the samples anew for every epoch; None keeps their order.
     """
 
-    def __init__(self, arrays: Sequence[Array | None], batch_size: int, generator: Generator | None) -> None:
-        self.arrays = arrays
-        self.rows: int = arrays[0].shape[0]  # type: ignore[union-attr]
+    def __init__(self, columns: Batch, batch_size: int, generator: Generator | None) -> None:
+        self.columns = columns
+        self.rows: int = columns[0][0].shape[0]
         self.batch_size = batch_size
         self.steps: int | None = len(self)
         self._generator = generator
@@ -72,15 +31,23 @@ class ArrayBatches:
     def __iter__(self) -> Iterator[Batch]:
         if self._generator is None:
             for start, stop in self._ranges():
-                yield tuple(a if a is None else a[start:stop, ...] for a in self.arrays)  # type: ignore[misc]
+                yield self._pick(lambda a, start=start, stop=stop: a[start:stop, ...])  # type: ignore[misc]
             return
-        first = self.arrays[0]
+        first = self.columns[0][0]
         # one transfer an epoch: the batches' indices are slices of an array on the device
         order = backend_of(first).put_beside(first, self._generator.permutation(self.rows))
         take = array_namespace(first).take
         for start, stop in self._ranges():
             rows = order[start:stop]
-            yield tuple(a if a is None else take(a, rows, axis=0) for a in self.arrays)  # type: ignore[misc]
+            yield self._pick(lambda a, rows=rows: take(a, rows, axis=0))  # type: ignore[misc]
+
+    def _pick(self, rows_of: Callable[[Array], Array]) -> Batch:
+        xs, ys, weights = self.columns
+        return (
+            [rows_of(x) for x in xs],
+            [None if y is None else rows_of(y) for y in ys],
+            [None if weight is None else rows_of(weight) for weight in weights],
+        )
 
     def __len__(self) -> int:
         return math.ceil(self.rows / self.batch_size)
@@ -172,45 +139,3 @@ class Epochs:
             f"epochs need: steps_per_epoch * epochs",
             stacklevel=4,
         )
-
-
-def split_validation(arrays: Sequence[Any], fraction: float) -> tuple[list[Any], list[Any]]:
-    """The first part for training, the last for validation, as Keras splits: before shuffling."""
-    if not 0.0 < fraction < 1.0:
-        raise ValueError(f"validation_split must be between 0 and 1, got {fraction}")
-    rows = arrays[0].shape[0]
-    split = math.floor(rows * (1.0 - fraction))
-    if split == 0 or split == rows:
-        raise ValueError(f"validation_split={fraction} of {rows} samples leaves one part empty")
-    return (
-        [a if a is None else a[:split, ...] for a in arrays],
-        [a if a is None else a[split:, ...] for a in arrays],
-    )
-
-
-def weights_of_classes(y: Any, class_weight: dict[int, float]) -> np.ndarray:
-    """The weight of each sample from that of its class; y are labels or one-hot rows on the host."""
-    if not isinstance(class_weight, dict):
-        raise TypeError(f"class_weight must be a dict of class: weight, got {type(class_weight).__name__}")
-    labels = np.asarray(y)
-    if labels.ndim > 1 and labels.shape[-1] > 1:
-        labels = labels.argmax(axis=-1)
-    labels = labels.reshape(labels.shape[0], -1)
-    if labels.shape[1] != 1:
-        raise ValueError("class_weight needs one label for each sample")
-    labels = np.round(labels[:, 0])
-    weights = np.ones(labels.shape, dtype=np.float32)
-    for label, weight in class_weight.items():
-        if isinstance(label, str) or isinstance(weight, bool) or not isinstance(weight, int | float | np.number):
-            raise ValueError(f"class_weight must map numbers of classes to numbers, got {label!r}: {weight!r}")
-        weights[labels == label] = weight
-    return weights
-
-
-def positive(value: Any, what: str, default: Any, least: int = 1) -> Any:
-    """An argument that counts something, or its default; ValueError if it is not an integer of at least `least`."""
-    if value is None:
-        return default
-    if isinstance(value, bool) or not hasattr(value, "__index__") or value.__index__() < least:
-        raise ValueError(f"{what} must be {'a positive' if least else 'a non-negative'} integer, got {value!r}")
-    return value.__index__()

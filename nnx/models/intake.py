@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from nnx import debug
-from nnx.backends import Array, array_namespace, backend_of, is_array, to_numpy
-from nnx.functional import Pullback
+from nnx.backends import Array, backend_of, is_array
 from nnx.layers.base import Layer
-from nnx.models.data import (
-    ArrayBatches,
-    Batch,
-    Epochs,
-    IterableBatches,
+from nnx.layers.shapes import Shape, as_shapes
+from nnx.layers.structure import leaves
+from nnx.models.arrays import (
     as_host_or_array,
-    count_rows,
+    as_list,
+    check_rows,
+    is_iterable_of_batches,
     place,
     positive,
     split_validation,
-    weights_of_classes,
+    three,
+    with_class_weights,
+    with_last_axis,
 )
-from nnx.models.model import Model
+from nnx.models.data import ArrayBatches, Batch, Epochs, IterableBatches
+from nnx.models.network import Network
 from nnx.models.objective import Objective
 from nnx.random import Generator
 
@@ -32,23 +34,15 @@ from nnx.random import Generator
 class Setup:
     """What a model and its objective agree on once the first targets are seen."""
 
-    output_shape: tuple[int | None, ...]
-    target_dtype: str
+    output_shapes: list[Shape]
+    target_dtypes: list[str]
+    logits: tuple[int, ...]
     penalised: list[Layer]
     regularised: bool
 
 
-class Intake(Model):
+class Intake(Network):
     """The part of a model that takes data in: checks them, brings them into place and makes batches of them."""
-
-    preactivation: Callable[..., tuple[Array, Pullback]]
-    """The output before the last activation (the logits) and its pullback, of a model with a `fusible_activation`."""
-
-    activate: Callable[[Array], tuple[Array, Pullback]]
-    """Its last activation, for what `preactivation` returned."""
-
-    input_dtype: str | None = None
-    """What inputs are converted to; None stands for the floating dtype of the model."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -56,8 +50,13 @@ class Intake(Model):
         self._setup: Setup | None = None
 
     @property
-    def fusible_activation(self) -> str | None:
-        """The name of the last activation ("softmax" or "sigmoid") if a loss can take its logits instead, else None."""
+    def input_names(self) -> list[str] | None:
+        """The names of the inputs; None while they are not known."""
+        return None
+
+    @property
+    def output_names(self) -> list[str] | None:
+        """The names of the outputs; None while they are not known."""
         return None
 
     def forget_training(self) -> None:
@@ -70,104 +69,142 @@ class Intake(Model):
             raise ValueError(f"{self.name} must be compiled first: write {self.name}.compile(optimizer, loss)")
         return self.objective
 
-    def _prepare(
-        self, x: Any, y: Any, sample_weight: Any = None, class_weight: dict[int, float] | None = None
-    ) -> Batch:
-        """Samples, targets and weights, checked and in the model's place. Builds the model if it is not built."""
-        objective = self._compiled()
-        if objective.loss is None:
-            raise ValueError(f"{self.name} was compiled without a loss: write compile(optimizer, loss='mse')")
+    # One batch, or a whole data set as one
+
+    def _prepare(self, x: Any, y: Any, sample_weight: Any = None, class_weight: Any = None) -> Batch:
+        """Inputs, targets and weights, checked and in the model's place. Builds the model if it is not built."""
         if y is None:
             raise ValueError(f"{self.name} needs targets: pass y, or an iterable of batches (x, y)")
-        x = as_host_or_array(x, "x")
-        y = as_host_or_array(y, "y")
-        if sample_weight is not None:
-            sample_weight = as_host_or_array(sample_weight, "sample_weight")
-        if x.shape[:1] != y.shape[:1] or not x.shape or not x.shape[0] or sample_weight is not None:
-            count_rows({"x": x, "y": y, "sample_weight": sample_weight})
-        x = self._place_inputs(x)
-        setup = self._setup or self._set_up(y)
-        debug.check_data(x=x, y=y, sample_weight=sample_weight)
-        if not is_array(y) or backend_of(y).name == "numpy":
-            objective.loss.check_targets(y, setup.output_shape)
+        xs = self._host_inputs(x)
+        if not self.built:
+            self._build_for(x, xs)
+        names = self.output_names or ["y"]
+        ys = as_list(y, names, "y")
+        weights = as_list(sample_weight, names, "sample_weight", same_for_all=True)
+        alone = len(xs) + len(ys) == 2 and sample_weight is None
+        if not alone or xs[0].shape[:1] != ys[0].shape[:1] or not xs[0].shape or not xs[0].shape[0]:
+            check_rows(self.input_names or ["x"], xs, names, ys, weights)
+        xs = self._place(xs)
+        setup = self._setup or self._set_up(ys)
+        if debug.is_checking():
+            debug.check_data(x=x, y=y, sample_weight=sample_weight)
         if class_weight is not None:
-            of_classes = weights_of_classes(to_numpy(y), class_weight)
-            sample_weight = of_classes if sample_weight is None else to_numpy(sample_weight) * of_classes
-        y = place(y, self.placement, setup.target_dtype, "y", self.name)
-        if sample_weight is not None:
-            sample_weight = place(sample_weight, self.placement, self.placement.dtype, "sample_weight", self.name)
-        return x, y, sample_weight
+            weights = [with_class_weights(ys, weights, class_weight)]
+        for index, goal in enumerate(self._compiled().goals):
+            host = not is_array(ys[index]) or backend_of(ys[index]).name == "numpy"
+            if goal.loss is not None and host:
+                goal.loss.check_targets(ys[index], setup.output_shapes[index])
+        placement, name = self.placement, self.name
+        ys = [place(y, placement, dtype, "y", name) for y, dtype in zip(ys, setup.target_dtypes, strict=True)]
+        if weights != [None]:
+            weights = [
+                None if weight is None else place(weight, placement, placement.dtype, "sample_weight", name)
+                for weight in weights
+            ]
+        return xs, ys, weights
 
-    def _set_up(self, y: Any) -> Setup:
+    def _set_up(self, ys: Sequence[Any]) -> Setup:
         """What the first batch decides, and `compile` or a new layer takes back."""
         objective = self._compiled()
-        output_shape = (None, *self.output_shape[1:])
-        objective.bind(tuple(y.shape), output_shape, self.fusible_activation)
+        names = self.output_names or [self.name]
+        if objective.outputs != names:
+            objective.assign(names)
+        if all(goal.loss is None for goal in objective.goals):
+            raise ValueError(f"{self.name} was compiled without a loss: write compile(optimizer, loss='mse')")
+        shapes = [(None, *shape[1:]) for shape in as_shapes(self.output_shape)]
+        fusible = self.fusible_activations
+        for goal, y, shape, activation in zip(objective.goals, ys, shapes, fusible, strict=True):
+            goal.bind(tuple(y.shape), shape, activation)
         layers = [layer for _, layer in self.walk()]
         self._setup = Setup(
-            output_shape=output_shape,
-            target_dtype="int64" if objective.loss.integer_targets else self.placement.dtype,  # type: ignore[union-attr]
+            output_shapes=shapes,
+            target_dtypes=[
+                "int64" if goal.loss is not None and goal.loss.integer_targets else self.placement.dtype
+                for goal in objective.goals
+            ],
+            logits=tuple(index for index, goal in enumerate(objective.goals) if goal.takes_logits),
             penalised=[layer for layer in layers if layer.activity_regularizer is not None],
             regularised=any(parameter.regularizer is not None for parameter in self.flat.parameters),
         )
         return self._setup
 
-    def _place_inputs(self, x: Any) -> Array:
-        """Samples in the model's place, with the shape it expects. Builds the model if it is not built."""
-        x = as_host_or_array(x, "x")
+    def _host_inputs(self, x: Any) -> list[Any]:
+        """The inputs in their order: arrays of any backend, or NumPy arrays."""
+        names = self.input_names
+        if names is None:  # a model that is not built yet: as many inputs as there are arrays
+            several = isinstance(x, dict) or (isinstance(x, list | tuple) and bool(x) and all(is_array(a) for a in x))
+            return [as_host_or_array(leaf, "x") for leaf in leaves(x)] if several else [as_host_or_array(x, "x")]
+        return as_list(x, names, "x")
+
+    def _build_for(self, x: Any, xs: list[Any]) -> None:
+        shapes = [(None, *array.shape[1:]) for array in xs]
+        self.input_keys = list(x) if isinstance(x, dict) else None
+        self.build_on(self.placement, shapes[0] if len(shapes) == 1 else shapes)
+
+    def _place(self, xs: list[Any]) -> list[Array]:
+        """Inputs in the model's place, with the shapes it expects."""
+        expected = self.input_shapes
+        xs = [with_last_axis(x, shape) for x, shape in zip(xs, expected, strict=True)]
+        for x, shape in zip(xs, expected, strict=True):
+            if tuple(x.shape[1:]) != shape[1:] or len(x.shape) != len(shape):
+                shapes = [tuple(x.shape) for x in xs]
+                self.compute_output_shape(shapes[0] if len(xs) == 1 else shapes)  # raises, unless sizes may vary
+        placed = []
+        for x, reading in zip(xs, self.input_readings, strict=True):
+            for layer in reading.integers:
+                if layer.check_indices is not None and (not is_array(x) or backend_of(x).name == "numpy"):
+                    layer.check_indices(x)
+            dtype = reading.dtype or (None if reading.integers else self.placement.dtype)
+            placed.append(place(x, self.placement, dtype, "x", self.name))
+        return placed
+
+    def _place_inputs(self, x: Any) -> list[Array]:
+        """Inputs for a prediction, in place. Builds the model if it is not built."""
+        xs = self._host_inputs(x)
         if not self.built:
-            self.build((None, *x.shape[1:]))
-        expected = self.build_shape
-        if len(x.shape) == len(expected) - 1 and expected[-1] == 1:  # as Keras: a vector of single features
-            x = array_namespace(x).reshape(x, (*x.shape, 1))
-        if tuple(x.shape[1:]) != expected[1:] or len(x.shape) != len(expected):
-            self.compute_output_shape(tuple(x.shape))  # raises, unless sizes that may vary differ
-        return place(x, self.placement, self.input_dtype or self.placement.dtype, "x", self.name)
+            self._build_for(x, xs)
+        return self._place(xs)
+
+    # Data sets
 
     def _batches(
-        self,
-        x: Any,
-        y: Any,
-        sample_weight: Any,
-        class_weight: dict[int, float] | None,
-        batch_size: int,
-        generator: Generator | None,
+        self, x: Any, y: Any, sample_weight: Any, class_weight: Any, batch_size: int, generator: Generator | None
     ) -> ArrayBatches | IterableBatches:
-        if y is None and _is_iterable_of_batches(x):
+        if y is None and is_iterable_of_batches(x):
             if sample_weight is not None:
                 raise ValueError("sample_weight goes into the batches, as (x, y, sample_weight), when x is an iterable")
-            return IterableBatches(x, lambda *batch: self._prepare(*_three(batch), class_weight))
-        x = as_host_or_array(x, "x")
-        if self._has_room_for(x):
+            return IterableBatches(x, lambda *batch: self._prepare(*three(batch), class_weight))  # type: ignore[call-arg]
+        xs = self._host_inputs(x)
+        if self._has_room_for(xs):
             return ArrayBatches(self._prepare(x, y, sample_weight, class_weight), batch_size, generator)
-        weights = None if sample_weight is None else as_host_or_array(sample_weight, "sample_weight")
-        y = as_host_or_array(y, "y")
-        count_rows({"x": x, "y": y, "sample_weight": weights})
-        on_host = ArrayBatches((x, y, weights), batch_size, generator)
+        names = self.output_names or ["y"]
+        ys, weights = as_list(y, names, "y"), as_list(sample_weight, names, "sample_weight", same_for_all=True)
+        check_rows(self.input_names or ["x"], xs, names, ys, weights)
+        on_host = ArrayBatches((xs, ys, weights), batch_size, generator)
         return IterableBatches(on_host, lambda x, y, w: self._prepare(x, y, w, class_weight))
 
-    def _has_room_for(self, x: Any) -> bool:
+    def _has_room_for(self, xs: list[Any]) -> bool:
         """Whether data can stay on the device, beside as much again for computing; else batches are brought there."""
         placement = self.placement
-        return bool(math.prod(x.shape) * 8 < placement.backend.free_bytes(placement.device))
+        return bool(sum(math.prod(x.shape) for x in xs) * 8 < placement.backend.free_bytes(placement.device))
 
     def _input_batches(self, x: Any, batch_size: int) -> ArrayBatches | IterableBatches:
-        if _is_iterable_of_batches(x):
-            return IterableBatches(x, lambda *batch: (self._place_inputs(batch[0]), None, None))
-        x = as_host_or_array(x, "x")
-        count_rows({"x": x})
-        if self._has_room_for(x):
-            return ArrayBatches((self._place_inputs(x), None, None), batch_size, None)
-        on_host = ArrayBatches((x, None, None), batch_size, None)
-        return IterableBatches(on_host, lambda *batch: (self._place_inputs(batch[0]), None, None))
+        if is_iterable_of_batches(x):
+            return IterableBatches(x, lambda *batch: (self._place_inputs(batch[0]), [], []))
+        xs = self._host_inputs(x)
+        check_rows(self.input_names or ["x"], xs, [], [], [])
+        if self._has_room_for(xs):
+            return ArrayBatches((self._place_inputs(x), [], []), batch_size, None)
+        on_host = ArrayBatches((xs, [], []), batch_size, None)
+        return IterableBatches(on_host, lambda x, *_: (self._place_inputs(x), [], []))
 
     def _validation_batches(self, data: Any, batch_size: int, steps: int | None) -> Epochs | None:
         if data is None:
             return None
-        if _is_iterable_of_batches(data) and not (isinstance(data, tuple | list) and len(data) in (2, 3)):
+        if is_iterable_of_batches(data) and not (isinstance(data, tuple | list) and len(data) in (2, 3)):
             source = self._batches(data, None, None, None, batch_size, None)
         elif isinstance(data, tuple | list) and len(data) in (2, 3):
-            x, y, sample_weight = _three(data)
+            x, y, sample_weight = three(data)
             source = self._batches(x, y, sample_weight, None, batch_size, None)
         else:
             raise ValueError(
@@ -177,22 +214,11 @@ class Intake(Model):
         return Epochs(source, positive(steps, "validation_steps", None), once=True)
 
     def _split(self, x: Any, y: Any, sample_weight: Any, fraction: float) -> tuple[Any, Any, Any, Any]:
-        if y is None or _is_iterable_of_batches(x):
+        if y is None or is_iterable_of_batches(x):
             raise ValueError("validation_split needs arrays x and y; for an iterable of batches give validation_data")
-        arrays = [None if a is None else as_host_or_array(a, n) for a, n in ((x, "x"), (y, "y"), (sample_weight, "w"))]
-        count_rows({"x": arrays[0], "y": arrays[1], "sample_weight": arrays[2]})
-        training, validation = split_validation(arrays, fraction)
+        xs, names = self._host_inputs(x), self.output_names or ["y"]
+        ys, weights = as_list(y, names, "y"), as_list(sample_weight, names, "sample_weight", same_for_all=True)
+        rows = check_rows(self.input_names or ["x"], xs, names, ys, weights)
+        columns = [column if len(column) > 1 else column[0] for column in (xs, ys, weights)]
+        training, validation = split_validation(columns, rows, fraction)
         return (*training, tuple(validation))
-
-
-def _is_iterable_of_batches(x: Any) -> bool:
-    """Whether x gives batches, other than an array, a table or a list of samples."""
-    if is_array(x) or hasattr(x, "__array__") or isinstance(x, str | bytes | dict):
-        return False
-    if isinstance(x, list | tuple):
-        return bool(x) and isinstance(x[0], tuple) and any(is_array(part) for part in x[0])
-    return hasattr(x, "__iter__") or (hasattr(x, "__getitem__") and hasattr(x, "__len__"))
-
-
-def _three(batch: Sequence[Any]) -> Batch:
-    return (*batch, *[None] * (3 - len(batch)))

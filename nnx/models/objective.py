@@ -1,4 +1,4 @@
-"""What a model is trained for: its loss, and the metrics that are watched."""
+"""What a model is trained for: a loss for each of its outputs, and the metrics that are watched."""
 
 from __future__ import annotations
 
@@ -11,100 +11,191 @@ from nnx.losses import Loss
 from nnx.metrics import Metric
 
 
-class Objective:
-    """The loss and metrics given to `compile`, and their running values.
+class Goal:
+    """The loss and the metrics of one output.
 
-    Names are checked at once. What depends on shapes ("accuracy" means three things) is decided by `bind`, when the
-    first targets are seen. All running values stay on the device until `read`.
+    weight : the factor of this loss in the sum over all outputs.
     """
 
-    def __init__(self, loss: Any, metric_list: Any, weighted_metrics: Any, loss_weight: float | None) -> None:
+    def __init__(self, loss: Any, metric_list: Any, weighted_metrics: Any, weight: float | None) -> None:
         self.loss: Loss | None = None if loss is None else losses.resolve(loss)
         if self.loss is not None and self.loss.reduction in (None, "none"):
             raise ValueError(
                 f"loss {self.loss.name!r} has reduction='none', which leaves a value for each sample; a model is "
                 f"trained for one number: use 'sum_over_batch_size', 'sum' or 'mean_with_sample_weight'"
             )
-        self._loss_weight = 1.0 if loss_weight is None else loss_weight
-        self._identifiers = [(metric, False) for metric in _flat_list(metric_list, "metrics")]
-        self._identifiers += [(metric, True) for metric in _flat_list(weighted_metrics, "weighted_metrics")]
+        self.weight = 1.0 if weight is None else float(weight)
+        self._identifiers = [(metric, False) for metric in _flat_list(metric_list)]
+        self._identifiers += [(metric, True) for metric in _flat_list(weighted_metrics)]
         for identifier, _ in self._identifiers:
             metrics.resolve(identifier)
-        self.metrics: list[tuple[Metric, bool]] | None = None
-        self._training_loss: Loss | None = self.loss
+        self.metrics: list[tuple[Metric, bool]] = []
         self.takes_logits = False
-        self._total: Array | float = 0.0
-        self._count = 0
+        self._training_loss: Loss | None = self.loss
 
     def bind(self, target_shape: tuple[Any, ...], output_shape: tuple[Any, ...], fusible: str | None) -> None:
-        """Decide what depends on the model and the targets."""
+        """Decide what depends on shapes ("accuracy" means three things) and on the output's last activation."""
         loss = self.loss
         self.takes_logits = loss is not None and fusible is not None and loss.fuses_with == fusible
         self._training_loss = loss.with_logits() if loss is not None and self.takes_logits else loss
-        names: set[str] = set()
-        bound = []
-        for identifier, weighted in self._identifiers:
-            metric = metrics.resolve(identifier, loss=loss, target_shape=target_shape, output_shape=output_shape)
-            base, number = metric.name, 1
-            while metric.name in names or metric.name == "loss":
-                metric.name = f"{base}_{number}"
-                number += 1
-            names.add(metric.name)
-            bound.append((metric, weighted))
-        self.metrics = bound
+        self.metrics = [
+            (metrics.resolve(metric, loss=loss, target_shape=target_shape, output_shape=output_shape), weighted)
+            for metric, weighted in self._identifiers
+        ]
+
+    def forward(self, y: Array, output: Array, sample_weight: Array | None) -> tuple[Array, Callable[..., Array]]:
+        """The loss, and its pullback. `output` are logits if `takes_logits`."""
+        loss, pullback = self._training_loss.forward(y, output, sample_weight)  # type: ignore[union-attr]
+        if self.weight == 1.0:
+            return loss, pullback
+        return loss, lambda dloss=1.0: pullback(dloss * self.weight)
+
+
+class Objective:
+    """The goals of all outputs, given to `compile`, and their running values, which stay on the device until `read`.
+
+    loss, metric_list, weighted_metrics, loss_weights : for one output; or lists, or dicts by the names of outputs.
+    outputs : the names of the outputs; None while they are not known, then `assign` says them later.
+    """
+
+    def __init__(
+        self, loss: Any, metric_list: Any, weighted_metrics: Any, loss_weights: Any, outputs: list[str] | None
+    ) -> None:
+        self._given = {
+            "loss": loss,
+            "metrics": metric_list,
+            "weighted_metrics": weighted_metrics,
+            "loss_weights": loss_weights,
+        }
+        self.goals: list[Goal] = []
+        self.outputs: list[str] = []
+        self._total: Array | float = 0.0
+        self._parts: list[Array | float] = []
+        self._count = 0
+        if outputs is not None:
+            self.assign(outputs)
+        elif not isinstance(loss, dict | list | tuple):
+            Goal(loss, None, None, None)  # a wrong name is said now
+
+    def assign(self, outputs: list[str]) -> None:
+        """Say what the outputs are called, and which loss and metrics belong to which."""
+        columns = [_distribute(value, outputs, what) for what, value in self._given.items()]
+        self.outputs = outputs
+        self.goals = [Goal(*column) for column in zip(*columns, strict=True)]
+        self._parts = [0.0] * len(outputs)
+
+    @property
+    def metrics(self) -> list[tuple[str, Metric]]:
+        """All metrics with the names that results have: as typed, after that of the output if there are several."""
+        found: dict[str, Metric] = {}
+        for output, goal in zip(self.outputs, self.goals, strict=True):
+            for metric, _ in goal.metrics:
+                name = base = metric.name if len(self.goals) == 1 else f"{output}_{metric.name}"
+                number = 1
+                while name in found or name == "loss":
+                    name = f"{base}_{number}"
+                    number += 1
+                found[name] = metric
+        return list(found.items())
 
     @property
     def names(self) -> list[str]:
-        return ["loss", *(metric.name for metric, _ in self.metrics or ())]
+        losses_of_outputs = [f"{output}_loss" for output in self.outputs] if len(self.goals) > 1 else []
+        return ["loss", *losses_of_outputs, *(name for name, _ in self.metrics)]
 
-    def forward(self, y: Array, outputs: Array, sample_weight: Array | None) -> tuple[Array, Callable[..., Array]]:
-        """The loss, and its pullback. `outputs` are logits if `takes_logits`."""
-        loss, pullback = self._training_loss.forward(y, outputs, sample_weight)  # type: ignore[union-attr]
-        if self._loss_weight == 1.0:
-            return loss, pullback
-        weight = self._loss_weight
-        return loss * weight, lambda dloss=1.0: pullback(dloss * weight)
+    def forward(
+        self, ys: Sequence[Array], outputs: Sequence[Array], sample_weights: Sequence[Array | None]
+    ) -> tuple[list[Array], Callable[[float], list[Any]]]:
+        """The losses of all outputs, and the pullback of their weighted sum to the outputs."""
+        pairs = [
+            goal.forward(y, output, weight) if goal.loss is not None else (None, None)
+            for goal, y, output, weight in zip(self.goals, ys, outputs, sample_weights, strict=True)
+        ]
+        return [loss for loss, _ in pairs], lambda dloss: [None if p is None else p(dloss) for _, p in pairs]
 
-    def update(self, loss: Array, y: Array, predictions: Array | None, sample_weight: Array | None, rows: int) -> None:
-        """Take a batch into the running values."""
+    def total(self, losses_of_outputs: Sequence[Array | None]) -> Array:
+        """The weighted sum of the losses of the outputs."""
+        total: Any = None
+        for goal, loss in zip(self.goals, losses_of_outputs, strict=True):
+            if loss is not None:
+                term = loss if goal.weight == 1.0 else loss * goal.weight
+                total = term if total is None else total + term
+        return total
+
+    def update(
+        self,
+        loss: Array,
+        parts: Sequence[Array | None],
+        ys: Sequence[Array],
+        predictions: Sequence[Array | None],
+        sample_weights: Sequence[Array | None],
+        rows: int,
+    ) -> None:
+        """Take a batch into the running values: the whole loss, and those of the outputs."""
         self._total = loss * rows + self._total
         self._count += rows
-        for metric, weighted in self.metrics or ():
-            metric.update_state(y, predictions, sample_weight if weighted else None)
+        for index, goal in enumerate(self.goals):
+            part = parts[index]
+            if len(self.goals) > 1 and part is not None:
+                self._parts[index] = part * rows + self._parts[index]
+            for metric, weighted in goal.metrics:
+                metric.update_state(ys[index], predictions[index], sample_weights[index] if weighted else None)
 
     def reset(self) -> None:
         self._total, self._count = 0.0, 0
-        for metric, _ in self.metrics or ():
-            metric.reset_state()
+        self._parts = [0.0] * len(self.goals)
+        for goal in self.goals:
+            for metric, _ in goal.metrics:
+                metric.reset_state()
 
     def read(self) -> dict[str, float]:
         """The running values on the host, in one transfer."""
         if not self._count:
             return {}
-        results = [self._total / self._count, *(metric.result() for metric, _ in self.metrics or ())]
+        parts = [part / self._count for part in self._parts] if len(self.goals) > 1 else []
+        results = [self._total / self._count, *parts, *(metric.result() for _, metric in self.metrics)]
         return dict(zip(self.names, read_scalars(results), strict=True))
 
 
-def read_scalars(scalars: Sequence[Array]) -> list[float]:
-    """0-d arrays of one device as Python numbers, in one transfer."""
-    if len(scalars) == 1:
-        return [float(to_numpy(scalars[0]))]
-    xp = array_namespace(scalars[0])
-    wide = scalars[0].dtype
-    for scalar in scalars[1:]:
-        wide = xp.result_type(wide, scalar.dtype)
-    together = xp.stack([xp.astype(scalar, wide, copy=False) for scalar in scalars])
-    return [float(value) for value in to_numpy(together)]
+def read_scalars(scalars: Sequence[Any]) -> list[float]:
+    """Numbers and 0-d arrays of one device as Python numbers, in one transfer."""
+    arrays = [scalar for scalar in scalars if not isinstance(scalar, float)]
+    if len(arrays) < 2:
+        return [float(to_numpy(scalar)) for scalar in scalars]
+    xp = array_namespace(arrays[0])
+    wide = arrays[0].dtype
+    for array in arrays[1:]:
+        wide = xp.result_type(wide, array.dtype)
+    together = iter(to_numpy(xp.stack([xp.astype(array, wide, copy=False) for array in arrays])))
+    return [scalar if isinstance(scalar, float) else float(next(together)) for scalar in scalars]
 
 
-def _flat_list(value: Any, what: str) -> list[Any]:
+def _distribute(value: Any, outputs: list[str], what: str) -> list[Any]:
+    """What belongs to each output, from a dict by names, a list in their order, or one thing for all."""
+    if isinstance(value, dict):
+        unknown = [name for name in value if name not in outputs]
+        if unknown and not (len(outputs) == 1 and len(value) == 1):
+            raise ValueError(f"{what} names the output {unknown[0]!r}; the outputs are {', '.join(outputs)}")
+        return list(value.values()) if unknown else [value.get(name) for name in outputs]
+    if len(outputs) == 1:
+        if isinstance(value, list | tuple) and what in ("loss", "loss_weights"):
+            if len(value) != 1:
+                raise ValueError(f"{what} must have one entry, for the one output, got {len(value)}")
+            value = value[0]
+        return [value]
+    if isinstance(value, list | tuple):
+        if len(value) != len(outputs):
+            raise ValueError(f"{what} must have an entry for each of {len(outputs)} outputs, got {len(value)}")
+        return list(value)
+    if what in ("metrics", "weighted_metrics") and value is not None:
+        raise ValueError(f"{what} of a model with several outputs must be a list or a dict with an entry for each")
+    return [value] * len(outputs)
+
+
+def _flat_list(value: Any) -> list[Any]:
     """Metrics as one list: Keras takes a single one, a list, and a list of lists."""
     if value is None:
         return []
-    if isinstance(value, dict):
-        if len(value) != 1:
-            raise ValueError(f"{what} of a model with one output must be a list, got a dict of {len(value)} outputs")
-        value = next(iter(value.values()))
     if not isinstance(value, list | tuple):
         return [value]
-    return [item for entry in value for item in _flat_list(entry, what)]
+    return [item for entry in value for item in _flat_list(entry)]

@@ -12,12 +12,14 @@ from nnx.layers.activated import Activated
 from nnx.layers.base import Layer, registry
 from nnx.layers.input import InputLayer
 from nnx.layers.pullback import call_pullback
-from nnx.layers.shapes import Shape, check_shape
-from nnx.models.training import Trainer
+from nnx.layers.shapes import Shape, check_shape, name_uniquely
+from nnx.layers.symbol import Symbol
+from nnx.models.graph import Model
+from nnx.models.network import Network, Reading
 
 
 @registry.register()
-class Sequential(Trainer):
+class Sequential(Model):
     """Layers that are applied one after another.
 
     layers : the layers, or Input as the first; more can be added with `add`.
@@ -33,7 +35,9 @@ class Sequential(Trainer):
     19
     """
 
-    def __init__(self, layers: Sequence[Layer] | None = None, trainable: bool = True, name: str | None = None) -> None:
+    def __init__(
+        self, layers: Sequence[Layer | Symbol] | None = None, trainable: bool = True, name: str | None = None
+    ) -> None:
         super().__init__(name=name, trainable=trainable)
         self._layers: list[Layer] = []
         self._input: InputLayer | None = None
@@ -45,17 +49,21 @@ class Sequential(Trainer):
     def sublayers(self) -> Sequence[Layer]:
         return self._layers
 
-    def add(self, layer: Layer) -> None:
+    def add(self, layer: Layer | Symbol) -> None:
         """Put a layer on top of the stack."""
+        if isinstance(layer, Symbol) and layer.node is not None and isinstance(layer.node.layer, InputLayer):
+            layer = layer.node.layer
         if not isinstance(layer, Layer):
             hint = "; write its parentheses" if isinstance(layer, type) and issubclass(layer, Layer) else ""
             raise TypeError(f"{self.name}: expected a layer, got {layer!r}{hint}")
         if isinstance(layer, InputLayer):
             if self._layers or self._input:
                 raise ValueError(f"{self.name}: Input must be the first layer, and there can be only one")
-            self._input, self.input_dtype = layer, layer.dtype
+            self._input = layer
             return
-        self._name_uniquely(layer)
+        if layer in self._layers:
+            raise ValueError(f"{self.name}: layer {layer.name!r} is already in the stack")
+        name_uniquely(layer, {other.name: other for other in self._layers}, self.name)
         shape = self._next_input_shape(layer)
         self._share_place(layer)
         if shape is not None:
@@ -75,19 +83,6 @@ class Sequential(Trainer):
             self.built = False
         self._forget()
         return layer
-
-    def _name_uniquely(self, layer: Layer) -> None:
-        names = {other.name for other in self._layers}
-        if layer.name not in names:
-            return
-        if layer in self._layers:
-            raise ValueError(f"{self.name}: layer {layer.name!r} is already in the stack")
-        if layer.named_by_user:
-            raise ValueError(f"{self.name}: a layer named {layer.name!r} is already there; names must be unique")
-        base, number = layer.name, 1
-        while f"{base}_{number}" in names:
-            number += 1
-        layer.name = f"{base}_{number}"
 
     def _share_place(self, layer: Layer) -> None:
         """A layer that is built already brings its place along, or has to be in that of the stack."""
@@ -155,40 +150,60 @@ class Sequential(Trainer):
     # Computation
 
     @property
-    def fusible_activation(self) -> str | None:
-        """The name of the last activation if a loss can take its logits instead, else None."""
-        last = self._layers[-1] if self._layers else None
-        return last.fusible_activation if isinstance(last, Activated | Sequential) else None
+    def input_names(self) -> list[str]:
+        return ["x"]
 
-    def activate(self, z: Array) -> tuple[Array, Pullback]:
-        """The last layer's activation, for what `preactivation` returned."""
+    @property
+    def output_names(self) -> list[str]:
+        return [self._layers[-1].name if self._layers else self.name]
+
+    @property
+    def output_structure(self) -> Any:
+        return None
+
+    @property
+    def input_readings(self) -> list[Reading]:
+        dtype = self._input.dtype if self._input else None
+        first = self._layers[0]
+        if isinstance(first, Network):
+            inner = first.input_readings[0]
+            return [Reading(dtype or inner.dtype, inner.integers)]
+        return [Reading(dtype, (first,) if first.takes_integers else ())]
+
+    @property
+    def fusible_activations(self) -> list[str | None]:
+        last = self._layers[-1] if self._layers else None
+        return [last.fusible_activation if isinstance(last, Activated | Network) else None]
+
+    def activate(self, z: Array, output: int = 0) -> tuple[Array, Pullback]:
         return self._layers[-1].activate(z)  # type: ignore[attr-defined, no-any-return]
 
-    def preactivation(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
-        """The output before the last activation: the logits. Only where there is a `fusible_activation`."""
-        return self._chain(x, training, logits=True)
-
-    def propagate(self, x: Array, *, training: bool) -> tuple[Array, Pullback]:
-        return self._chain(x, training, logits=False)
-
-    def _chain(self, x: Array, training: bool, logits: bool) -> tuple[Array, Pullback]:
+    def chain(
+        self, arrays: Sequence[Array], *, training: bool, logits: Sequence[int] = (), masks: Sequence[Any] = ()
+    ) -> tuple[list[Array], list[Any], Pullback]:
+        x, mask = arrays[0], masks[0] if masks else None
         pullbacks: list[Pullback] = []
         last = self._layers[-1]
         for layer in self._layers:
-            step = layer.preactivation if logits and layer is last else layer.run  # type: ignore[attr-defined]
-            x, pullback = step(x, training=training)
+            if logits and layer is last:
+                x, pullback = layer.preactivation(x, training=training)  # type: ignore[attr-defined]
+            elif mask is not None or layer.makes_mask:
+                x, mask, pullback = layer.run_masked([x], mask, training=training)
+            else:
+                x, pullback = layer.run(x, training=training)
             pullbacks.append(pullback)
 
-        def pull_back(dy: Array, inputs: bool = True) -> Array | None:
+        def pull_back(dys: Sequence[Array], inputs: bool = True) -> list[Array]:
+            dy = dys[0]
             first = 0 if inputs else self._first_with_weights
             for pullback in reversed(pullbacks[first + 1 :]):
                 dy = pullback(dy)
             if first == len(pullbacks):
-                return None
+                return []
             dx = call_pullback(pullbacks[first], dy, inputs)
-            return dx if inputs else None
+            return [dx] if inputs else []
 
-        return x, pull_back
+        return [x], [mask], pull_back
 
     @functools.cached_property
     def _first_with_weights(self) -> int:

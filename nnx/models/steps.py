@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
-from nnx.backends import Array, backend_of, is_array, to_numpy
+from nnx.backends import Array, array_namespace, backend_of, is_array, to_numpy
+from nnx.layers.structure import leaves, rebuild
 from nnx.models.intake import Intake
 from nnx.optimizers import Optimizer
 
@@ -49,56 +51,75 @@ class Steps(Intake):
 
     def predict_on_batch(self, x: Any) -> Any:
         """The output for one batch, on the host for host data, else on the device of x."""
-        host = not is_array(x) or backend_of(x).name == "numpy"
-        outputs = self.run(self._place_inputs(x))[0]
-        return to_numpy(outputs) if host else outputs
+        outputs, _, _ = self.chain(self._place_inputs(x), training=False)
+        return rebuild(self.output_structure, [to_numpy(y) for y in outputs] if is_host(x) else outputs)
 
     # Steps: nothing in here waits for the device
 
-    def _train_step(self, x: Array, y: Array, sample_weight: Array | None) -> None:
+    def _train_step(self, xs: list[Array], ys: list[Array], weights: list[Array | None]) -> None:
         flat, optimizer, objective = self.flat, self._optimizer(), self._compiled()
         flat.start_pass()
         scale = optimizer.loss_scale_factor or 1.0
-        loss, pullback_loss, predictions, pullback = self._loss_of(x, y, sample_weight, training=True, scale=scale)
+        loss, parts, pullback_loss, predictions, pullback = self._loss_of(xs, ys, weights, training=True, scale=scale)
         pullback(pullback_loss(scale), inputs=False)
-        if (self._setup or self._set_up(y)).regularised:
+        if (self._setup or self._set_up(ys)).regularised:
             penalty, pullback_penalty = self.regularization()
             loss = loss + penalty
             pullback_penalty(scale)
         optimizer.step(self)
-        objective.update(loss, y, predictions, sample_weight, x.shape[0])
+        objective.update(loss, parts, ys, predictions, weights, xs[0].shape[0])
 
-    def _test_step(self, x: Array, y: Array, sample_weight: Array | None) -> None:
-        loss, _, predictions, _ = self._loss_of(x, y, sample_weight, training=False)
-        if (self._setup or self._set_up(y)).regularised:
+    def _test_step(self, xs: list[Array], ys: list[Array], weights: list[Array | None]) -> None:
+        loss, parts, _, predictions, _ = self._loss_of(xs, ys, weights, training=False)
+        if (self._setup or self._set_up(ys)).regularised:
             loss = loss + self.regularization()[0]
-        self._compiled().update(loss, y, predictions, sample_weight, x.shape[0])
+        self._compiled().update(loss, parts, ys, predictions, weights, xs[0].shape[0])
 
     def _loss_of(
-        self, x: Array, y: Array, sample_weight: Array | None, training: bool, scale: float = 1.0
-    ) -> tuple[Any, Any, Any, Any]:
-        """The loss and its pullback, the predictions for metrics, and the model's pullback.
+        self, xs: list[Array], ys: list[Array], weights: list[Array | None], training: bool, scale: float = 1.0
+    ) -> tuple[Any, list[Array], Any, list[Any], Any]:
+        """The loss, that of each output, their pullback, the predictions for metrics, and the model's pullback.
 
         scale : what the cotangent of the loss is going to be, for penalties on outputs.
         """
-        objective, setup = self._compiled(), self._setup or self._set_up(y)
+        objective, setup = self._compiled(), self._setup or self._set_up(ys)
         for layer in setup.penalised:
             layer.activity_penalties, layer.activity_scale = [], scale
         try:
-            if objective.takes_logits:
-                outputs, pullback = self.preactivation(x, training=training)
-                predictions = self.activate(outputs)[0] if objective.metrics else None
-            else:
-                outputs, pullback = self.propagate(x, training=training)
-                predictions = outputs
-            loss, pullback_loss = objective.forward(y, outputs, sample_weight)
+            outputs, masks, pullback = self.chain(xs, training=training, logits=setup.logits)
+            if any(mask is not None for mask in masks):
+                weights = [masked_weights(*each) for each in zip(weights, masks, outputs, strict=True)]
+            parts, pullback_loss = objective.forward(ys, outputs, weights)
+            loss = objective.total(parts)
             for layer in setup.penalised:
                 for penalty in layer.activity_penalties or ():
                     loss = loss + penalty
         finally:
             for layer in setup.penalised:
                 layer.activity_penalties, layer.activity_scale = None, 1.0
-        return loss, pullback_loss, predictions, pullback
+        predictions = list(outputs)
+        for index in setup.logits:
+            if objective.goals[index].metrics:
+                predictions[index] = self.activate(outputs[index], index)[0]
+        return loss, parts, pullback_loss, predictions, pullback
+
+
+def masked_weights(weight: Array | None, mask: Array | None, output: Array) -> Array | None:
+    """Sample weights in which steps that do not count have none, and the others share theirs, as in Keras."""
+    if mask is None:
+        return weight
+    xp = array_namespace(output)
+    counts = xp.astype(mask, output.dtype)
+    counts = counts * (math.prod(counts.shape) / xp.maximum(xp.sum(counts), 1.0))
+    if weight is None:
+        return counts
+    return counts * (weight if len(weight.shape) == len(counts.shape) else xp.expand_dims(weight, axis=-1))
+
+
+def is_host(x: Any) -> bool:
+    """Whether data, or the first array of a structure of them, are on the host."""
+    first = next(iter(leaves(x)), None) if isinstance(x, list | tuple | dict) else x
+    return not is_array(first) or backend_of(first).name == "numpy"
 
 
 def as_returned(logs: dict[str, float], return_dict: bool) -> Any:

@@ -10,13 +10,15 @@ from typing import Any
 
 from nnx import optimizers, saving
 from nnx import random as nnx_random
-from nnx.backends import Array, array_namespace, backend_of, is_array, to_numpy
+from nnx.backends import Array, array_namespace, to_numpy
 from nnx.callbacks import CallbackList, History, LazyLogs, ProgbarLogger, verbosity
 from nnx.layers.parameter import dtype_bytes
-from nnx.models.data import Epochs, positive
+from nnx.layers.structure import rebuild
+from nnx.models.arrays import positive
+from nnx.models.data import Epochs
 from nnx.models.legacy import LegacyMethods
 from nnx.models.objective import Objective
-from nnx.models.steps import Steps, as_returned
+from nnx.models.steps import Steps, as_returned, is_host
 from nnx.models.summary import SummaryTotals
 
 
@@ -53,7 +55,8 @@ class Trainer(LegacyMethods, Steps):
         Raises ValueError, with the names that come nearest, for an unknown one.
         """
         optimizer = optimizers.resolve(optimizer)
-        objective = Objective(loss, metrics, weighted_metrics, _single(loss_weights, "loss_weights"))
+        names = None if self.output_names is None else list(self.output_names)
+        objective = Objective(loss, metrics, weighted_metrics, loss_weights, names)
         self.optimizer, self.objective = optimizer, objective
         self.compile_arguments = {
             "loss": loss,
@@ -174,20 +177,23 @@ class Trainer(LegacyMethods, Steps):
 
         x : an array, list or iterable of batches.
         """
-        host = not is_array(x) or backend_of(x).name == "numpy"
-        limit = positive(steps, "steps", None)
-        batches = Epochs(self._input_batches(x, positive(batch_size, "batch_size", 32)), limit, once=True)
+        batches = Epochs(
+            self._input_batches(x, positive(batch_size, "batch_size", 32)), positive(steps, "steps", None), once=True
+        )
         listeners = self._listeners(callbacks, verbose, batches.steps)
-        outputs: list[Array] = []
+        outputs: list[list[Array]] = []
         with listeners.running("predict"):
-            for step, (inputs, _, _) in enumerate(batches):
+            for step, (xs, _, _) in enumerate(batches):
                 listeners.on_predict_batch_begin(step)
-                outputs.append(self.run(inputs)[0])
+                outputs.append(self.chain(xs, training=False)[0])
                 listeners.on_predict_batch_end(step)
         if not outputs:
             raise ValueError("predict got no data: expected at least one batch")
-        whole = outputs[0] if len(outputs) == 1 else array_namespace(outputs[0]).concat(outputs, axis=0)
-        return to_numpy(whole) if host else whole
+        whole = [
+            column[0] if len(column) == 1 else array_namespace(column[0]).concat(column, axis=0)
+            for column in zip(*outputs, strict=True)
+        ]
+        return rebuild(self.output_structure, [to_numpy(y) for y in whole] if is_host(x) else whole)
 
     def _summary_totals(self) -> SummaryTotals:
         totals = super()._summary_totals()
@@ -273,14 +279,3 @@ class Trainer(LegacyMethods, Steps):
 
 def _is_due(epoch: int, frequency: int | Sequence[int]) -> bool:
     return (epoch + 1) % frequency == 0 if isinstance(frequency, int) else (epoch + 1) in frequency
-
-
-def _single(value: Any, what: str) -> float | None:
-    """The one weight of a model with one output, given as a number, list or dict."""
-    if isinstance(value, dict):
-        value = list(value.values())
-    if isinstance(value, list | tuple):
-        if len(value) != 1:
-            raise ValueError(f"{what} must have one entry, for the one output, got {len(value)}")
-        value = value[0]
-    return None if value is None else float(value)

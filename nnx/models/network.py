@@ -2,24 +2,41 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 from nnx.backends import Array, backend
 from nnx.functional import Pullback
 from nnx.layers.base import Layer
 from nnx.layers.parameter import FlatParameters, Parameter
-from nnx.layers.shapes import Shape
+from nnx.layers.pullback import Skippable
+from nnx.layers.shapes import Shape, as_shapes
+from nnx.layers.structure import leaves, rebuild
 from nnx.models.summary import SummaryRow, SummaryTotals, format_summary, summary_html
 
 
-class Model(Layer):
+@dataclasses.dataclass(frozen=True, slots=True)
+class Reading:
+    """How an input is read.
+
+    dtype : what it is converted to; None for the floating dtype of the model, or any integers if `integers`.
+    integers : the layers that take integers from it.
+    """
+
+    dtype: str | None = None
+    integers: tuple[Layer, ...] = ()
+
+
+class Network(Layer):
     """A layer that owns its training: its trainable parameters are in one flat buffer.
 
-    A subclass says which layers it has (`sublayers`) and how they are chained (`propagate`).
+    A subclass says which layers it has (`sublayers`) and how they are chained (`chain`).
     """
+
+    uses_mask = True
 
     def __init__(self, *, name: str | None = None, trainable: bool = True, **kwargs: Any) -> None:
         super().__init__(name=name, trainable=trainable, **kwargs)
@@ -32,12 +49,14 @@ class Model(Layer):
         return list(self.sublayers())
 
     @property
-    def input_shape(self) -> Shape:
+    def input_shape(self) -> Any:
+        """The shape of the input, or a list of those of several."""
         self.require_built("input_shape")
-        return self.build_shape  # type: ignore[no-any-return]
+        return self.build_shape
 
     @property
-    def output_shape(self) -> Shape:
+    def output_shape(self) -> Any:
+        """The shape of the output, or a list of those of several."""
         return self.compute_output_shape(self.input_shape)
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
@@ -109,9 +128,76 @@ class Model(Layer):
 
     # Computation
 
-    def propagate(self, *inputs: Any, **options: Any) -> tuple[Any, Pullback]:
-        """Chain the layers: the output, and the pullback, which takes `inputs=False` to skip the inputs' cotangents."""
-        raise NotImplementedError
+    chain: Callable[..., tuple[list[Array], list[Any], Pullback]]
+    """chain(arrays, *, training, logits=(), masks=()): the layers one after another, on lists of arrays.
+
+    logits : the outputs that are taken before their last activation. Returns the outputs, their masks, and the pullback
+    of a list of cotangents to that of the inputs, which `inputs=False` leaves out.
+    """
+
+    @property
+    def input_readings(self) -> list[Reading]:
+        """For each input, what it is converted to and which layers take integers from it."""
+        return [Reading()]
+
+    @property
+    def input_shapes(self) -> list[Shape]:
+        return as_shapes(self.input_shape)
+
+    @property
+    def output_structure(self) -> Any:
+        """The structure of the output: any leaf for one array, or a list, tuple or dict of leaves."""
+        return None
+
+    @property
+    def fusible_activations(self) -> list[str | None]:
+        """For each output, the name of its last activation if a loss can take the logits instead, else None."""
+        return [None]
+
+    @property
+    def fusible_activation(self) -> str | None:
+        """The same for a model with one output."""
+        names = self.fusible_activations
+        return names[0] if len(names) == 1 else None
+
+    def activate(self, z: Array, output: int = 0) -> tuple[Array, Pullback]:
+        """The last activation of an output, for its logits."""
+        raise ValueError(f"{self.name}: output {output} does not end in an activation")
+
+    def preactivation(self, *inputs: Any, training: bool = False) -> tuple[Any, Pullback]:
+        """The output before the last activation (the logits) and its pullback."""
+        return self._structured(inputs, training, (0,), ())
+
+    def propagate(self, *inputs: Any, training: bool = False, mask: Any = None) -> tuple[Any, Pullback]:
+        """The output in its structure, and the pullback, which takes `inputs=False` to skip the inputs' cotangents."""
+        return self._structured(inputs, training, (), () if mask is None else leaves(mask))
+
+    def _structured(
+        self, inputs: Sequence[Any], training: bool, logits: Sequence[int], masks: Sequence[Any]
+    ) -> tuple[Any, Pullback]:
+        y, _, pullback = self._masked_and_structured(inputs, training, logits, masks)
+        return y, pullback
+
+    def run_masked(self, arrays: list[Any], mask: Any, **options: Any) -> tuple[Any, Any, Pullback]:
+        y, masks, pullback = self._masked_and_structured(
+            arrays, options["training"], (), () if mask is None else leaves(mask)
+        )
+        return y, masks[0] if len(masks) == 1 else masks, pullback
+
+    def _masked_and_structured(
+        self, inputs: Sequence[Any], training: bool, logits: Sequence[int], masks: Sequence[Any]
+    ) -> tuple[Any, list[Any], Pullback]:
+        outputs, made, pullback = self.chain(leaves(inputs), training=training, logits=logits, masks=masks)
+
+        def pull_back(dy: Any, inputs: bool) -> Any:
+            dxs = pullback(leaves(dy), inputs=inputs)
+            return None if not inputs else dxs[0] if len(dxs) == 1 else tuple(dxs)
+
+        return rebuild(self.output_structure, outputs), made, Skippable(pull_back)
+
+    @property
+    def makes_mask(self) -> bool:  # type: ignore[override]
+        return any(layer.makes_mask for layer in self.sublayers())
 
     def forward(self, *inputs: Any, training: bool = False, **options: Any) -> tuple[Any, Pullback]:
         """The output and its pullback, for a training loop of one's own.
@@ -124,8 +210,8 @@ class Model(Layer):
         _ = self.flat  # the gradients need a place before the pullback is called
         return self.propagate(*inputs, training=training)
 
-    def run(self, *inputs: Any, training: bool = False) -> tuple[Any, Pullback]:
-        return self.propagate(*inputs, training=training)
+    def run(self, *inputs: Any, **options: Any) -> tuple[Any, Pullback]:
+        return self.propagate(*inputs, **options)
 
     def regularization(self) -> tuple[Array, Callable[..., None]]:
         """The sum of the penalties on the trained parameters, and a pullback that adds their gradients.
@@ -182,6 +268,7 @@ class Model(Layer):
             line_length=line_length,
             positions=positions,
             show_trainable=show_trainable,
+            connected_to=self.is_graph,
             stream=None if print_fn else sys.stdout,
         )
         (print_fn or print)(text)
@@ -189,17 +276,22 @@ class Model(Layer):
     def _repr_html_(self) -> str:
         return summary_html(self.name, self._summary_rows(False), self._summary_totals())
 
+    @property
+    def is_graph(self) -> bool:
+        """Whether the summary has to say what each layer is connected to."""
+        return False
+
     def _summary_rows(self, expand_nested: bool) -> list[SummaryRow]:
         rows: list[SummaryRow] = []
 
-        def add(model: Model, shape: Shape | None, depth: int) -> None:
+        def add(model: Network, shape: Shape | None, depth: int) -> None:
             for layer in model.layers:
                 shape = layer.compute_output_shape(shape) if shape is not None and layer.built else None
                 parameters = layer.count_params() if layer.built else 0
                 rows.append(
                     SummaryRow(layer.name, type(layer).__name__, shape, parameters, layer.trainable, depth=depth)
                 )
-                if expand_nested and isinstance(layer, Model):
+                if expand_nested and isinstance(layer, Network):
                     add(layer, layer.build_shape, depth + 1)
 
         add(self, self.build_shape, 0)

@@ -1,0 +1,74 @@
+"""Arithmetic of two arrays with broadcasting, and indexing: what operators on symbolic values stand for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nnx.backends import Array, array_namespace
+from nnx.protocol import Pullback
+
+
+def add(a: Array, b: Array | float) -> tuple[Array, Pullback]:
+    """a + b"""
+    return a + b, lambda dy: (sum_to(dy, a), sum_to(dy, b))
+
+
+def subtract(a: Array | float, b: Array | float) -> tuple[Array, Pullback]:
+    """a - b"""
+    return a - b, lambda dy: (sum_to(dy, a), sum_to(-dy, b))
+
+
+def multiply(a: Array, b: Array | float) -> tuple[Array, Pullback]:
+    """a * b"""
+    return a * b, lambda dy: (sum_to(dy * b, a), sum_to(dy * a, b))
+
+
+def divide(a: Array | float, b: Array | float) -> tuple[Array, Pullback]:
+    """a / b"""
+    y = a / b
+    return y, lambda dy: (sum_to(dy / b, a), sum_to(-dy * y / b, b))
+
+
+def power(a: Array, exponent: float) -> tuple[Array, Pullback]:
+    """a ** exponent, for an exponent that is a number"""
+    if exponent == 2.0:
+        return a * a, lambda dy: (2.0 * dy * a, None)
+    return a**exponent, lambda dy: (dy * exponent * a ** (exponent - 1.0), None)
+
+
+def matmul(a: Array, b: Array) -> tuple[Array, Pullback]:
+    """a @ b for matrices, or stacks of matrices, of at least two axes; stacks broadcast"""
+    xp = array_namespace(a)
+
+    def pullback(dy: Array) -> tuple[Array, Array]:
+        return sum_to(dy @ xp.matrix_transpose(b), a), sum_to(xp.matrix_transpose(a) @ dy, b)
+
+    return a @ b, pullback
+
+
+def getitem(x: Array, key: Any) -> tuple[Array, Pullback]:
+    """x[key] for integers, slices, None and Ellipsis"""
+    xp = array_namespace(x)
+
+    def pullback(dy: Array) -> Array:
+        dx = xp.zeros_like(x)
+        dx[key] = dy
+        return dx
+
+    return x[key], pullback
+
+
+def sum_to(dy: Array, like: Any) -> Array | None:
+    """The cotangent of something that was broadcast: summed over the axes along which it was repeated.
+
+    like : the array; for a number, whose cotangent nobody asks for, None is returned.
+    """
+    if isinstance(like, int | float):
+        return None
+    xp = array_namespace(dy)
+    shape, wanted = tuple(dy.shape), tuple(like.shape)
+    if shape == wanted:
+        return dy
+    extra = len(shape) - len(wanted)
+    axes = (*range(extra), *(i + extra for i, size in enumerate(wanted) if size == 1 and shape[i + extra] != 1))
+    return xp.reshape(xp.sum(dy, axis=axes), wanted)

@@ -1,0 +1,250 @@
+"""Running a graph of layers: forward in order, backward in reverse, with sums where a value was used more than once."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING, Any
+
+from nnx.backends import Array, array_namespace, backend
+from nnx.functional import Pullback
+from nnx.layers.parameter import Parameter
+from nnx.layers.pullback import Skippable, call_pullback
+from nnx.layers.shapes import Shape, as_shapes, name_uniquely
+from nnx.layers.structure import leaves, rebuild
+from nnx.layers.symbol import TRAINING, Node, Symbol
+
+if TYPE_CHECKING:
+    from nnx.layers.base import Layer
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Step:
+    """One call of a layer: which slots it reads and writes.
+
+    trains : whether the layer has parameters. useful : whether a cotangent of its inputs reaches a parameter.
+    """
+
+    node: Node
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    trains: bool
+    useful: bool
+
+
+class Program:
+    """A graph from symbols to symbols, put in order once and then run on arrays.
+
+    ValueError if an output depends on an input that is not given.
+    """
+
+    def __init__(self, inputs: Sequence[Symbol], outputs: Sequence[Symbol], owner: str) -> None:
+        self.nodes = _in_order(inputs, outputs, owner)
+        self._slots: dict[Any, int] = {}
+        self._parameters: list[tuple[int, Parameter]] = []
+        useful: set[int] = set()  # slots behind which there is a parameter
+        self.inputs = [self._slot(symbol) for symbol in inputs]
+        self.steps: list[Step] = []
+        for node in self.nodes:
+            for symbol in node.inputs:
+                if symbol.parameter is not None and symbol.key not in self._slots:
+                    self._parameters.append((self._slot(symbol), symbol.parameter))
+                    useful.add(self._slots[symbol.key])
+            reads = tuple(self._slot(symbol) for symbol in node.inputs)
+            writes = tuple(self._slot(symbol) for symbol in node.outputs)
+            below = any(slot in useful for slot in reads)
+            trains = bool(node.layer.weights)
+            if trains or below:
+                useful.update(writes)
+            self.steps.append(Step(node, reads, writes, trains, below))
+        self.outputs = [self._slot(symbol) for symbol in outputs]
+
+    def _slot(self, symbol: Symbol) -> int:
+        return self._slots.setdefault(symbol.key, len(self._slots))
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers, each once, in the order of their first call."""
+        return list(dict.fromkeys(node.layer for node in self.nodes))
+
+    def last_step(self, output: int) -> Step | None:
+        """The step that makes an output, if nothing else reads it."""
+        slot = self.outputs[output]
+        if self.outputs.count(slot) > 1 or any(slot in step.inputs for step in self.steps):
+            return None
+        return next((step for step in self.steps if step.outputs == (slot,)), None)
+
+    def run(
+        self, arrays: Sequence[Array], *, training: bool, logits: Collection[int] = (), masks: Sequence[Any] = ()
+    ) -> tuple[list[Array], list[Any], Pullback]:
+        """The outputs, their masks, and the pullback: a list of cotangents of outputs to that of the inputs.
+
+        logits : which outputs are taken before their last activation.
+        masks : of the inputs; none by default.
+        """
+        values: list[Any] = [None] * len(self._slots)
+        mask_of: dict[int, Any] = {}
+        for slot, array in zip(self.inputs, arrays, strict=True):
+            values[slot] = array
+        for slot, mask in zip(self.inputs, masks, strict=False):
+            if mask is not None:
+                mask_of[slot] = mask
+        for slot, parameter in self._parameters:
+            values[slot] = parameter.value
+        bare = {self.outputs[index] for index in logits}
+        pullbacks = [self._run_step(step, values, mask_of, training, bare) for step in self.steps]
+        outputs = [values[slot] for slot in self.outputs]
+        given = [values[slot] for slot in self.inputs]
+        several = {slot: values[slot] for step in self.steps if len(step.outputs) > 1 for slot in step.outputs}
+
+        def pull_back(dys: Sequence[Any], inputs: bool = True) -> list[Any]:
+            dxs = self._pull_back(dys, inputs, pullbacks, several)
+            return [array_namespace(x).zeros_like(x) if dx is None else dx for x, dx in zip(given, dxs, strict=False)]
+
+        return outputs, [mask_of.get(slot) for slot in self.outputs], pull_back
+
+    def _run_step(
+        self, step: Step, values: list[Any], mask_of: dict[int, Any], training: bool, bare: set[int]
+    ) -> Pullback:
+        layer: Any = step.node.layer
+        pullback: Pullback
+        options = {"training": training, **step.node.options}
+        arrays = [values[slot] for slot in step.inputs]
+        found = [mask_of.get(slot) for slot in step.inputs] if mask_of else []
+        made: Any = None
+        if step.outputs[0] in bare:
+            y, pullback = layer.preactivation(*arrays, training=options["training"])
+            made = found[0] if found else None
+        elif layer.makes_mask or any(mask is not None for mask in found):
+            y, made, pullback = layer.run_masked(arrays, found[0] if len(found) == 1 else found or None, **options)
+        else:
+            y, pullback = layer.run(*arrays, **options)
+        parts = [y] if len(step.outputs) == 1 else leaves(y)
+        for slot, part in zip(step.outputs, parts, strict=True):
+            values[slot] = part
+        for slot, mask in zip(step.outputs, as_masks(made), strict=False):
+            if mask is not None:
+                mask_of[slot] = mask
+        return pullback
+
+    def _pull_back(
+        self, dys: Sequence[Any], inputs: bool, pullbacks: list[Pullback], several: dict[int, Any]
+    ) -> list[Any]:
+        cotangents: list[Any] = [None] * len(self._slots)
+        for slot, dy in zip(self.outputs, dys, strict=True):
+            _add(cotangents, slot, dy)
+        for step, pullback in zip(reversed(self.steps), reversed(pullbacks), strict=True):
+            wanted = inputs or step.useful
+            parts = [cotangents[slot] for slot in step.outputs]
+            if not (wanted or step.trains) or all(part is None for part in parts):
+                continue
+            cotangent: Any = parts[0]
+            if len(parts) > 1:
+                cotangent = tuple(
+                    array_namespace(several[slot]).zeros_like(several[slot]) if part is None else part
+                    for slot, part in zip(step.outputs, parts, strict=True)
+                )
+            dx = call_pullback(pullback, cotangent, wanted)
+            if wanted:
+                for slot, part in zip(step.inputs, (dx,) if len(step.inputs) == 1 else dx, strict=True):
+                    _add(cotangents, slot, part)
+        for slot, parameter in self._parameters:
+            if cotangents[slot] is not None:
+                parameter.receive(cotangents[slot])
+        return [cotangents[slot] for slot in self.inputs] if inputs else []
+
+
+def _add(cotangents: list[Any], slot: int, cotangent: Any) -> None:
+    if cotangent is not None:
+        present = cotangents[slot]
+        cotangents[slot] = cotangent if present is None else present + cotangent
+
+
+def _in_order(inputs: Sequence[Symbol], outputs: Sequence[Symbol], owner: str) -> list[Node]:
+    """The calls that the outputs depend on, each after those that it depends on itself."""
+    given = {symbol.key for symbol in inputs}
+    done: dict[Node, None] = {}
+    stack: list[tuple[Symbol, bool]] = [(symbol, False) for symbol in reversed(outputs)]
+    while stack:
+        symbol, expanded = stack.pop()
+        node = symbol.node
+        if symbol.key in given or node is None or node in done:
+            continue
+        if expanded:
+            done[node] = None
+            continue
+        if not node.inputs:
+            raise ValueError(
+                f"{owner}: its outputs depend on the input {node.layer.name!r}, which is not among its inputs "
+                f"({', '.join(s.node.layer.name for s in inputs if s.node)})"
+            )
+        stack.append((symbol, True))
+        stack.extend((below, False) for below in reversed(node.inputs))
+    return list(done)
+
+
+class Composition:
+    """A program as what a layer or model computes: structures of arrays in and out.
+
+    inputs, outputs : symbols, or nested lists, tuples and dicts of them.
+    """
+
+    def __init__(self, inputs: Any, outputs: Any, owner: str) -> None:
+        self.inputs = inputs
+        self.outputs = outputs
+        self.program = Program(leaves(inputs), leaves(outputs), owner)
+
+    def run(self, inputs: Any, *, training: bool, masks: Sequence[Any] = ()) -> tuple[Any, Any, Pullback]:
+        """The outputs in their structure, the first one's mask, and the pullback of cotangents in that structure."""
+        outputs, made, pullback = self.program.run(leaves(inputs), training=training, masks=masks)
+
+        def pull_back(dy: Any, inputs: bool) -> Any:
+            dxs = pullback(leaves(dy), inputs=inputs)
+            return None if not inputs else dxs[0] if len(dxs) == 1 else tuple(dxs)
+
+        return rebuild(self.outputs, outputs), made[0], Skippable(pull_back)
+
+    def output_shapes(self, shapes: list[Shape], owner: str) -> Any:
+        """The shape of the output, or a list of those of several, for shapes of inputs that fit."""
+        symbols = leaves(self.inputs)
+        if len(shapes) != len(symbols):
+            raise ValueError(f"{owner}: expected {len(symbols)} inputs, got {len(shapes)}")
+        for symbol, shape in zip(symbols, shapes, strict=True):
+            pairs = list(zip(symbol.shape, shape, strict=False))
+            if len(shape) != len(symbol.shape) or any(e != g for e, g in pairs if e is not None and g is not None):
+                raise ValueError(f"{owner}: expected an input of shape {symbol.shape}, got {tuple(shape)}")
+        batch = shapes[0][0]
+        made = [(batch if s.shape[0] is None else s.shape[0], *s.shape[1:]) for s in leaves(self.outputs)]
+        return made[0] if isinstance(self.outputs, Symbol) else made
+
+
+def trace(layer: Any, input_shape: Any) -> Composition:
+    """Call a layer's `call` once on symbols of these shapes, and keep the graph that it describes."""
+    symbols = [Symbol(shape) for shape in as_shapes(input_shape)]
+    parameters = inspect.signature(layer.call).parameters
+    options = {name: value for name, value in (("training", TRAINING), ("mask", None)) if name in parameters}
+    positions = [p for n, p in parameters.items() if n not in options and p.kind is not p.KEYWORD_ONLY]
+    spread = len(symbols) == 1 or len(positions) >= len(symbols) or any(p.kind is p.VAR_POSITIONAL for p in positions)
+    structure: Any = symbols[0] if len(symbols) == 1 else symbols
+    if layer.input_keys is not None:
+        structure, spread = dict(zip(layer.input_keys, symbols, strict=True)), False
+    place = layer.placement
+    with backend(place.name, device=place.device, dtype=layer.dtype or place.dtype):
+        outputs = layer.call(*symbols, **options) if spread else layer.call(structure, **options)
+    for leaf in leaves(outputs):
+        if not isinstance(leaf, Symbol):
+            raise TypeError(
+                f"{layer.name}: call() has to return what layers and operators made of its inputs, got "
+                f"{type(leaf).__name__}; for anything else define forward(self, x, *, training=False) -> (y, pullback)"
+            )
+    composition = Composition(structure, outputs, layer.name)
+    taken: dict[str, Any] = {}
+    for inner in composition.program.layers:
+        name_uniquely(inner, taken, layer.name)
+    return composition
+
+
+def as_masks(mask: Any) -> Sequence[Any]:
+    """The masks of inputs as a list; empty if there is none."""
+    return () if mask is None else mask if isinstance(mask, list | tuple) else [mask]

@@ -1,0 +1,129 @@
+"""The parameters of layers, and of layers inside layers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from nnx import regularizers
+from nnx.backends import Placement, get_backend, to_numpy
+from nnx.constraints import resolve as resolve_constraint
+from nnx.initializers import resolve as resolve_initializer
+from nnx.layers.parameter import Parameter
+from nnx.registry import Configurable
+
+
+class HasWeights(Configurable):
+    """What owns parameters, and holds others that own some."""
+
+    name: str
+    trainable: bool
+    dtype: str | None
+    built: bool
+
+    def __init__(self) -> None:
+        self.own_weights: list[Parameter] = []  # without those of inner layers
+        self._placement: Placement | None = None
+
+    def add_weight(
+        self,
+        shape: Sequence[int],
+        initializer: Any = "glorot_uniform",
+        *,
+        name: str,
+        trainable: bool = True,
+        regularizer: Any = None,
+        constraint: Any = None,
+        dtype: str | None = None,
+    ) -> Parameter:
+        """Make a parameter of this layer. Its first value is drawn on the host, so it is the same on every backend."""
+        if any(parameter.name == name for parameter in self.own_weights):
+            raise ValueError(f"{self.name} already has a weight {name!r}; names must be unique in a layer")
+        placement = self.placement
+        kind = dtype or self.dtype or placement.dtype
+        initial = resolve_initializer(initializer)(tuple(shape), kind)
+        parameter = Parameter(
+            placement.asarray(np.array(initial, dtype=kind), kind),
+            name,
+            trainable=trainable,
+            regularizer=regularizers.resolve(regularizer),
+            constraint=resolve_constraint(constraint),
+        )
+        self.own_weights.append(parameter)
+        return parameter
+
+    @property
+    def placement(self) -> Placement:
+        """Where the parameters are: decided when the layer is built."""
+        if self._placement is None:
+            self._placement = get_backend()
+        return self._placement
+
+    def sublayers(self) -> Sequence[Any]:
+        """What this one is made of."""
+        return ()
+
+    def walk(self, prefix: str = "") -> Iterator[tuple[str, Any]]:
+        """This layer and those inside it, each with its path."""
+        path = f"{prefix}{self.name}"
+        yield path, self
+        for layer in self.sublayers():
+            yield from layer.walk(f"{path}/")
+
+    @property
+    def weights(self) -> list[Parameter]:
+        """All parameters, in the order of their creation, those of inner layers included."""
+        found = list(self.own_weights)
+        for layer in self.sublayers():
+            found += layer.weights
+        return list(dict.fromkeys(found))
+
+    @property
+    def trainable_weights(self) -> list[Parameter]:
+        if not self.trainable:
+            return []
+        found = [parameter for parameter in self.own_weights if parameter.trainable]
+        for layer in self.sublayers():
+            found += layer.trainable_weights
+        return list(dict.fromkeys(found))
+
+    @property
+    def non_trainable_weights(self) -> list[Parameter]:
+        trained = set(self.trainable_weights)
+        return [parameter for parameter in self.weights if parameter not in trained]
+
+    def count_params(self) -> int:
+        """How many numbers the parameters are made of. ValueError before the layer is built."""
+        if not self.built:
+            raise ValueError(f"{self.name} has no parameters to count before it is built: give it an input shape first")
+        return sum(parameter.size for parameter in self.weights)
+
+    def get_weights(self) -> list[np.ndarray]:
+        """Copies of all parameters on the host."""
+        return [to_numpy(parameter.value).copy() for parameter in self.weights]
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Give all parameters new values, in the order of `get_weights`. Nothing changes if one does not fit."""
+        parameters = self.weights
+        if len(weights) != len(parameters):
+            raise ValueError(
+                f"{self.name} has {len(parameters)} weights, "
+                f"{', '.join(f'{p.path} {p.shape}' for p in parameters) or 'none'}; got {len(weights)}"
+            )
+        hosts = [to_numpy(weight) for weight in weights]
+        for parameter, host in zip(parameters, hosts, strict=True):
+            if host.shape != parameter.shape:
+                raise ValueError(
+                    f"weight {parameter.path} of {self.name} has shape {parameter.shape}, got {host.shape}"
+                )
+        for parameter, host in zip(parameters, hosts, strict=True):
+            parameter.value[...] = self.placement.asarray(host, parameter.dtype)
+
+    def move(self, placement: Placement) -> None:
+        """Move the layer's own parameters; a model moves itself with `to`."""
+        self._placement = placement
+        for parameter in self.own_weights:
+            parameter.value = placement.asarray(to_numpy(parameter.value), parameter.dtype)
+            parameter.leave()

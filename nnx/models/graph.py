@@ -1,0 +1,252 @@
+"""Graphs of layers: any number of inputs and outputs, shared layers, branches; and models written as `call`."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Sequence
+from typing import Any, Self
+
+from nnx.backends import Array, get_backend
+from nnx.functional import Pullback
+from nnx.layers.activated import Activated
+from nnx.layers.base import Layer, registry
+from nnx.layers.input import Input, InputLayer
+from nnx.layers.program import Composition, trace
+from nnx.layers.shapes import check_shapes, name_uniquely
+from nnx.layers.structure import leaves, rebuild
+from nnx.layers.symbol import Symbol
+from nnx.models.network import Network, Reading
+from nnx.models.summary import SummaryRow
+from nnx.models.training import Trainer
+
+
+@registry.register("Functional")
+class Model(Trainer):
+    """A graph of layers, from symbolic inputs to symbolic outputs; or a subclass with `call`.
+
+    inputs, outputs : what `Input` and layers called on it returned: one symbol, or lists and dicts of them. The inputs
+        may also be values in the middle of another model's graph, and the outputs any values that depend on them: so a
+        part of a model is a model, which shares its layers.
+    name : "model" by default.
+    trainable : whether its parameters are trained.
+
+    >>> from nnx.layers import Dense, Input, add
+    >>> x = Input(shape=(8,))
+    >>> hidden = Dense(8, activation="relu")(x)
+    >>> model = Model(x, Dense(1)(add([x, hidden])))
+    >>> model.count_params()
+    81
+
+    A subclass makes its layers in the constructor and composes them in `call`, which is traced once, on symbols:
+
+    >>> class Residual(Model):
+    ...     def __init__(self, units):
+    ...         super().__init__()
+    ...         self.units = units
+    ...         self.hidden = Dense(units, activation="relu")
+    ...     def call(self, x):
+    ...         return x + self.hidden(x)
+    >>> model = Residual(8)
+    >>> model.build((None, 8))
+    >>> model.count_params()
+    72
+    """
+
+    def __init__(
+        self, inputs: Any = None, outputs: Any = None, name: str | None = None, trainable: bool = True, **kwargs: Any
+    ) -> None:
+        super().__init__(name=name, trainable=trainable, **kwargs)
+        self._input_layers: list[InputLayer] = []
+        if inputs is not None or outputs is not None:
+            self._connect(inputs, outputs)
+
+    def _connect(self, inputs: Any, outputs: Any) -> None:
+        for what, structure in (("inputs", inputs), ("outputs", outputs)):
+            for leaf in leaves(structure):
+                if not isinstance(leaf, Symbol):
+                    hint = "; call the layer on its input" if isinstance(leaf, Layer) else ""
+                    raise TypeError(
+                        f"{self.name}: {what} must be what Input() and layers called on it return, got {leaf!r}{hint}"
+                    )
+        self._composition = Composition(inputs, outputs, self.name)
+        for symbol in leaves(inputs):
+            self._input_layers.append(_input_layer_of(symbol))
+        taken: dict[str, Layer] = {}
+        for layer in [*self._input_layers, *self._composition.program.layers]:
+            name_uniquely(layer, taken, self.name)
+        placed = [layer for layer in self._composition.program.layers if layer.weights]
+        self._placement = placed[0].placement if placed else get_backend()
+        shapes = [symbol.shape for symbol in leaves(inputs)]
+        super().build(shapes[0] if len(shapes) == 1 else shapes)
+
+    def build(self, input_shape: Any = None) -> None:
+        """Trace the `call` of a subclass for inputs of that shape, batch axis included, or of these shapes."""
+        if hasattr(self, "call") and self._composition is None:
+            self._composition = trace(self, check_shapes(input_shape, f"input_shape of {self.name}"))
+        super().build(input_shape)
+
+    # The graph
+
+    def sublayers(self) -> Sequence[Layer]:
+        return super().sublayers() if self._composition is None else self._composition.program.layers
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers, inputs first, in the order of their first call."""
+        return [*self._input_layers, *self.sublayers()]
+
+    @property
+    def inputs(self) -> list[Symbol]:
+        """The symbols that the graph begins with."""
+        return leaves(self._graph().inputs)
+
+    @property
+    def outputs(self) -> list[Symbol]:
+        """The symbols that the graph ends in."""
+        return leaves(self._graph().outputs)
+
+    @property
+    def input(self) -> Any:
+        """The input symbol, or the structure of them."""
+        return self._graph().inputs
+
+    @property
+    def output(self) -> Any:
+        """The output symbol, or the structure of them."""
+        return self._graph().outputs
+
+    def _graph(self) -> Composition:
+        self.require_built("graph")
+        return self._composition  # type: ignore[return-value]
+
+    @property
+    def input_names(self) -> list[str] | None:
+        if self._composition is None:
+            return None
+        structure = self._composition.inputs
+        if isinstance(structure, dict):
+            return list(structure)
+        return [layer.name for layer in self._input_layers] or [f"input_{i}" for i in range(len(leaves(structure)))]
+
+    @property
+    def output_names(self) -> list[str] | None:
+        if self._composition is None:
+            return None
+        if isinstance(self._composition.outputs, dict):
+            return list(self._composition.outputs)
+        taken: dict[str, int] = {}
+        names = []
+        for symbol in self.outputs:
+            name = symbol.node.layer.name if symbol.node else "output"
+            taken[name] = taken.get(name, -1) + 1
+            names.append(f"{name}_{taken[name]}" if taken[name] else name)
+        return names
+
+    @property
+    def input_readings(self) -> list[Reading]:
+        readings = []
+        for symbol, layer in itertools.zip_longest(self.inputs, self._input_layers):
+            nodes = self._graph().program.nodes
+            readers = [node.layer for node in nodes if symbol.key in [read.key for read in node.inputs]]
+            integers = tuple(reader for reader in readers if reader.takes_integers)
+            readings.append(Reading(layer.dtype if layer else None, integers))
+        return readings
+
+    @property
+    def output_structure(self) -> Any:
+        return self._graph().outputs
+
+    # Computation
+
+    @property
+    def fusible_activations(self) -> list[str | None]:
+        return [getattr(self._last_layer(index), "fusible_activation", None) for index in range(len(self.outputs))]
+
+    def _last_layer(self, index: int) -> Any:
+        """The layer that makes an output and has an activation at its end, if nothing else reads that output."""
+        step = self._graph().program.last_step(index)
+        layer = step.node.layer if step else None
+        return layer if isinstance(layer, Activated | Network) else None
+
+    def activate(self, z: Array, output: int = 0) -> tuple[Array, Pullback]:
+        return self._last_layer(output).activate(z)  # type: ignore[no-any-return]
+
+    def chain(
+        self, arrays: Sequence[Array], *, training: bool, logits: Sequence[int] = (), masks: Sequence[Any] = ()
+    ) -> tuple[list[Array], list[Any], Pullback]:
+        return self._graph().program.run(arrays, training=training, logits=logits, masks=masks)
+
+    # Configuration
+
+    def get_config(self) -> dict[str, Any]:
+        if type(self) is not Model:
+            return super().get_config()
+        graph = self._graph()
+        layers = graph.program.layers
+        ids: dict[Any, int] = {symbol.key: index for index, symbol in enumerate(self.inputs)}
+        calls = []
+        for node in graph.program.nodes:
+            if any(symbol.key not in ids for symbol in node.inputs):
+                raise TypeError(f"{self.name}: a parameter used outside of its layer cannot be in a configuration")
+            reads = [ids[symbol.key] for symbol in node.inputs]
+            calls.append({"layer": layers.index(node.layer), "inputs": reads, "options": node.options})
+            for symbol in node.outputs:
+                ids[symbol.key] = len(ids)
+        return {
+            "name": self.name,
+            "trainable": self.trainable,
+            "input_layers": [layer.get_config() for layer in self._input_layers],
+            "layers": [{"class_name": type(layer).__name__, "config": layer.get_config()} for layer in layers],
+            "calls": calls,
+            "inputs": rebuild(graph.inputs, [ids[symbol.key] for symbol in self.inputs]),
+            "outputs": rebuild(graph.outputs, [ids[symbol.key] for symbol in self.outputs]),
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        if cls is not Model:
+            return super().from_config(config)
+        layers = [registry.build(layer) for layer in config["layers"]]
+        symbols: list[Symbol] = [Input(**layer) for layer in config["input_layers"]]
+        for call in config["calls"]:
+            made = layers[call["layer"]](*[symbols[index] for index in call["inputs"]], **call["options"])
+            symbols += leaves(made)
+        inputs, outputs = (
+            rebuild(config[key], [symbols[index] for index in leaves(config[key])]) for key in ("inputs", "outputs")
+        )
+        return cls(inputs, outputs, name=config["name"], trainable=config["trainable"])
+
+    # Looks
+
+    def _summary_rows(self, expand_nested: bool) -> list[SummaryRow]:
+        if self._composition is None:
+            return super()._summary_rows(expand_nested)
+        rows = [
+            SummaryRow(layer.name, "InputLayer", symbol.shape, 0, True)
+            for layer, symbol in zip(self._input_layers, self.inputs, strict=False)
+        ]
+        names = {s.key: layer.name for s, layer in zip(self.inputs, self._input_layers, strict=False)}
+        program = self._composition.program
+        for layer in program.layers:
+            calls = [node for node in program.nodes if node.layer is layer]
+            sources = [names.get(s.key, s.node.layer.name) for call in calls for s in call.inputs if s.node]
+            shape = calls[0].outputs[0].shape
+            connected = ", ".join(sources)
+            rows.append(
+                SummaryRow(layer.name, type(layer).__name__, shape, layer.count_params(), layer.trainable, connected)
+            )
+            if expand_nested and isinstance(layer, Trainer):
+                rows += [dataclasses.replace(row, depth=row.depth + 1) for row in layer._summary_rows(True)]
+        return rows
+
+    @property
+    def is_graph(self) -> bool:
+        return self._composition is not None
+
+
+def _input_layer_of(symbol: Symbol) -> InputLayer:
+    """The Input that a symbol comes from, or one like it for a value in the middle of a graph."""
+    if symbol.node is not None and isinstance(symbol.node.layer, InputLayer):
+        return symbol.node.layer
+    return InputLayer(shape=symbol.shape[1:], batch_size=symbol.shape[0])
