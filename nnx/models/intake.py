@@ -96,7 +96,7 @@ class Intake(Network):
                 goal.loss.check_targets(ys[index], setup.output_shapes[index])
         placement, name = self.placement, self.name
         ys = [place(y, placement, dtype, "y", name) for y, dtype in zip(ys, setup.target_dtypes, strict=True)]
-        if weights != [None]:
+        if sample_weight is not None or class_weight is not None:
             weights = [
                 None if weight is None else place(weight, placement, placement.dtype, "sample_weight", name)
                 for weight in weights

@@ -24,6 +24,8 @@ class Goal:
                 f"loss {self.loss.name!r} has reduction='none', which leaves a value for each sample; a model is "
                 f"trained for one number: use 'sum_over_batch_size', 'sum' or 'mean_with_sample_weight'"
             )
+        if weight is not None and not isinstance(weight, int | float):
+            raise ValueError(f"loss_weights must be numbers, got {weight!r}")
         self.weight = 1.0 if weight is None else float(weight)
         self._identifiers = [(metric, False) for metric in _flat_list(metric_list)]
         self._identifiers += [(metric, True) for metric in _flat_list(weighted_metrics)]
@@ -172,7 +174,7 @@ def read_scalars(scalars: Sequence[Any]) -> list[float]:
 
 def _distribute(value: Any, outputs: list[str], what: str) -> list[Any]:
     """What belongs to each output, from a dict by names, a list in their order, or one thing for all."""
-    if isinstance(value, dict):
+    if isinstance(value, dict) and "class_name" not in value:  # else it is the configuration of a loss
         unknown = [name for name in value if name not in outputs]
         if unknown and not (len(outputs) == 1 and len(value) == 1):
             raise ValueError(f"{what} names the output {unknown[0]!r}; the outputs are {', '.join(outputs)}")
