@@ -50,9 +50,12 @@ def getitem(x: Array, key: Any) -> tuple[Array, Pullback]:
     """x[key] for integers, slices, None and Ellipsis"""
     xp = array_namespace(x)
 
+    parts = key if isinstance(key, tuple) else (key,)
+    without_new = tuple(part for part in parts if part is not None)  # the standard knows None only for reading
+
     def pullback(dy: Array) -> Array:
         dx = xp.zeros_like(x)
-        dx[key] = dy
+        dx[without_new] = xp.reshape(dy, x[without_new].shape)
         return dx
 
     return x[key], pullback
