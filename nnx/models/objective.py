@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -30,6 +31,7 @@ class Objective:
         self._identifiers += [(metric, True) for metric in _flat_list(weighted_metrics, "weighted_metrics")]
         for identifier, _ in self._identifiers:
             metrics.resolve(identifier)
+        self._context = contextvars.copy_context()  # with the custom objects that a name may mean
         self.metrics: list[tuple[Metric, bool]] | None = None
         self._training_loss: Loss | None = self.loss
         self.takes_logits = False
@@ -44,7 +46,9 @@ class Objective:
         names: set[str] = set()
         bound = []
         for identifier, weighted in self._identifiers:
-            metric = metrics.resolve(identifier, loss=loss, target_shape=target_shape, output_shape=output_shape)
+            metric = self._context.run(
+                metrics.resolve, identifier, loss=loss, target_shape=target_shape, output_shape=output_shape
+            )
             base, number = metric.name, 1
             while metric.name in names or metric.name == "loss":
                 metric.name = f"{base}_{number}"

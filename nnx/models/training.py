@@ -120,7 +120,9 @@ class Trainer(LegacyMethods, Steps):
         generator = self.random if shuffle else None
         source = self._batches(x, y, sample_weight, class_weight, batch_size, generator)
         batches = Epochs(source, positive(steps_per_epoch, "steps_per_epoch", None))
-        validation = self._validation_batches(validation_data, validation_batch_size or batch_size, validation_steps)
+        validation = self._validation_batches(
+            validation_data, positive(validation_batch_size, "validation_batch_size", batch_size), validation_steps
+        )
         listeners = CallbackList(
             callbacks,
             self,
@@ -283,4 +285,6 @@ def _single(value: Any, what: str) -> float | None:
         if len(value) != 1:
             raise ValueError(f"{what} must have one entry, for the one output, got {len(value)}")
         value = value[0]
+    if value is not None and not isinstance(value, int | float):
+        raise ValueError(f"{what} must be a number, or a list or dict of one, got {value!r}")
     return None if value is None else float(value)
