@@ -12,7 +12,7 @@ from nnx.backends import Array
 from nnx.functional import Pullback
 from nnx.layers.arguments import number
 from nnx.layers.base import Layer, registry
-from nnx.layers.shapes import Shape
+from nnx.layers.shapes import Shape, check_shape
 
 
 @registry.register()
@@ -32,7 +32,7 @@ class Dropout(Layer):
     ) -> None:
         super().__init__(**kwargs)
         self.rate = number(self.name, "rate", rate, least=0.0, most=1.0)
-        self.noise_shape = noise_shape
+        self.noise_shape = None if noise_shape is None else check_shape(noise_shape, f"noise_shape of {self.name}")
         self.seed = seed
 
     def build(self, input_shape: Shape) -> None:

@@ -65,6 +65,7 @@ from nnx.metrics.base import (
     registry,
 )
 from nnx.metrics.lookup import (
+    depends_on_shapes,
     deserialize,
     get,
     resolve,
@@ -139,6 +140,7 @@ __all__ = [
     "categorical_crossentropy",
     "categorical_focal_crossentropy",
     "categorical_hinge",
+    "depends_on_shapes",
     "deserialize",
     "dice",
     "get",

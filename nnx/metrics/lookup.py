@@ -34,6 +34,11 @@ _BY_SHAPES: dict[str, dict[str, Callable[[], Metric]]] = {
 _BY_SHAPES["acc"], _BY_SHAPES["ce"] = _BY_SHAPES["accuracy"], _BY_SHAPES["crossentropy"]
 
 
+def depends_on_shapes(identifier: Any) -> bool:
+    """Whether a name means different metrics for different targets, as "accuracy" does."""
+    return isinstance(identifier, str) and identifier in _BY_SHAPES
+
+
 def resolve(
     identifier: Any,
     *,

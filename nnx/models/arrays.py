@@ -15,14 +15,19 @@ from nnx.layers.structure import leaves, rebuild
 
 def as_host_or_array(value: Any, what: str) -> Any:
     """Lists, numbers, data frames and the like as NumPy arrays; arrays of any backend as they are."""
-    if is_array(value):
+    if is_array(value) and not isinstance(value, np.ndarray):
         return value
+    if value is None:
+        raise ValueError(f"{what} is missing: expected an array, a list, or an iterable of batches")
     try:
         host = np.asarray(value)
     except ValueError:  # what NumPy says does not name the argument
         host = np.empty((), dtype=object)
-    if host.dtype.kind not in "fbiuc":  # complex numbers: refused where they are converted
-        raise ValueError(f"{what}: its rows have different lengths or are not numbers; expected an array of numbers")
+    if host.dtype.kind not in "fbiu":
+        raise ValueError(
+            f"{what}: its rows have different lengths or are not real numbers; expected an array of numbers, got "
+            f"{type(value).__name__} of dtype {host.dtype}"
+        )
     return host
 
 
@@ -110,8 +115,8 @@ def three(batch: Sequence[Any]) -> tuple[Any, ...]:
 
 def split_validation(structures: Sequence[Any], rows: int, fraction: float) -> tuple[list[Any], list[Any]]:
     """The first part for training, the last for validation, as Keras splits: before shuffling."""
-    if not 0.0 < fraction < 1.0:
-        raise ValueError(f"validation_split must be between 0 and 1, got {fraction}")
+    if not isinstance(fraction, int | float | np.number) or not 0.0 < fraction < 1.0:
+        raise ValueError(f"validation_split must be between 0 and 1, got {fraction!r}")
     split = math.floor(rows * (1.0 - fraction))
     if split == 0 or split == rows:
         raise ValueError(f"validation_split={fraction} of {rows} samples leaves one part empty")

@@ -111,6 +111,13 @@ class Network(Layer):
         self._trained = trained
         return trained
 
+    def restore_trained(self, paths: list[str]) -> None:
+        """Train the parameters of these paths, whatever is frozen now: what was decided when the model was compiled."""
+        named = self.named_weights()
+        if len(set(paths)) != len(paths) or not set(paths) <= set(named):
+            raise ValueError(f"{self.name} cannot train {paths}; it has {', '.join(named)}")
+        self._trained = [named[path] for path in paths]
+
     def to(self, name: str, *, device: str | None = None) -> Self:
         """Move the model to another backend or device, in place. Training goes on there as it would have here.
 

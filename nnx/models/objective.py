@@ -27,10 +27,8 @@ class Goal:
         if weight is not None and not isinstance(weight, int | float):
             raise ValueError(f"loss_weights must be numbers, got {weight!r}")
         self.weight = 1.0 if weight is None else float(weight)
-        self._identifiers = [(metric, False) for metric in _flat_list(metric_list)]
-        self._identifiers += [(metric, True) for metric in _flat_list(weighted_metrics)]
-        for identifier, _ in self._identifiers:
-            metrics.resolve(identifier)
+        self._identifiers = [(_resolved(metric), False) for metric in _flat_list(metric_list)]
+        self._identifiers += [(_resolved(metric), True) for metric in _flat_list(weighted_metrics)]
         self.metrics: list[tuple[Metric, bool]] = []
         self.takes_logits = False
         self._training_loss: Loss | None = self.loss
@@ -192,6 +190,12 @@ def _distribute(value: Any, outputs: list[str], what: str) -> list[Any]:
     if what in ("metrics", "weighted_metrics") and value is not None:
         raise ValueError(f"{what} of a model with several outputs must be a list or a dict with an entry for each")
     return [value] * len(outputs)
+
+
+def _resolved(metric: Any) -> Any:
+    """A metric now, while names of custom objects are known; a name like "accuracy" stays, until shapes are known."""
+    found = metrics.resolve(metric)
+    return metric if metrics.depends_on_shapes(metric) else found
 
 
 def _flat_list(value: Any) -> list[Any]:

@@ -123,7 +123,9 @@ class Trainer(LegacyMethods, Steps):
         generator = self.random if shuffle else None
         source = self._batches(x, y, sample_weight, class_weight, batch_size, generator)
         batches = Epochs(source, positive(steps_per_epoch, "steps_per_epoch", None))
-        validation = self._validation_batches(validation_data, validation_batch_size or batch_size, validation_steps)
+        validation = self._validation_batches(
+            validation_data, positive(validation_batch_size, "validation_batch_size", batch_size), validation_steps
+        )
         listeners = CallbackList(
             callbacks,
             self,

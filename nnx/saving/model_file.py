@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nnx import optimizers
+from nnx.backends import to_numpy
 from nnx.layers.base import registry
 from nnx.random import Generator
 from nnx.registry import custom_objects as custom_objects_scope
@@ -16,6 +17,9 @@ from nnx.saving.files import read_file, write_file
 from nnx.saving.weights import assign_weights, refuse_overwriting, weight_arrays
 
 FORMAT = "nnx-model-1"
+
+_DAMAGE = (json.JSONDecodeError, LookupError, ArithmeticError, TypeError, AttributeError, RecursionError, MemoryError)
+"""What reading a description that is not what `save_model` wrote can end in."""
 
 
 def save_model(model: Any, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
@@ -36,12 +40,14 @@ def save_model(model: Any, filepath: str | os.PathLike[str], overwrite: bool = T
         "random": json.dumps({path: generator.state() for path, generator in _generators(model).items()}),
     }
     if model.objective is not None:
-        arrays |= {f"optimizer.{name}": array for name, array in model.optimizer.state_arrays(model.flat).items()}
+        state = model.optimizer.state_arrays(model.flat)
+        arrays |= {f"optimizer.{name}": to_numpy(array) for name, array in state.items()}
         metadata["training"] = json.dumps(
             {
                 "compile": serialize(model.compile_arguments),
                 "optimizer": serialize(model.optimizer),
                 "optimizer_state": model.optimizer.state(),
+                "trained": [parameter.path for parameter in model.flat.parameters],
                 "history": None if model.history is None else model.history.history,
                 "epoch": None if model.history is None else model.history.epoch,
             }
@@ -71,10 +77,14 @@ def load_model(
                 _set_generator(model, path, Generator.from_state(state))
             if compile and "training" in metadata:
                 _restore_training(model, json.loads(metadata["training"]), arrays)
-        except (KeyError, TypeError, AttributeError, IndexError, RecursionError, json.JSONDecodeError) as error:
+        except _DAMAGE as error:
             raise ValueError(
                 f"cannot load {filepath}: its description of the model is damaged ({type(error).__name__}: {error})"
             ) from error
+        except ValueError as error:
+            unknown = str(error).startswith("unknown") and "custom_objects" not in str(error)
+            hint = "; one of your own goes into custom_objects={name: object}" if unknown else ""
+            raise ValueError(f"cannot load {filepath}: {error}{hint}") from error
     return model
 
 
@@ -82,12 +92,19 @@ def _restore_training(model: Any, training: dict[str, Any], arrays: Mapping[str,
     generator = model.random
     model.compile(optimizer=optimizers.resolve(training["optimizer"]), **training["compile"])
     model.random = generator or model.random
+    model.restore_trained(training["trained"])
     prefix = "optimizer."
     slots = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
-    model.optimizer.set_state(training["optimizer_state"])
+    state, history, epochs = training["optimizer_state"], training["history"], training["epoch"]
+    if not isinstance(state["steps"], int) or not 0 <= state["steps"] < 1 << 63:
+        raise TypeError(f"the optimizer cannot have made {state['steps']!r} steps")
+    model.optimizer.set_state(state)
     model.optimizer.load_state_arrays(model.flat, slots)
-    if training["history"] is not None:
-        model.restore_history(training["history"], training["epoch"])
+    if history is not None:
+        for numbers in (epochs, *history.values()):
+            if not isinstance(numbers, list) or not all(isinstance(number, int | float) for number in numbers):
+                raise TypeError(f"a history is made of lists of numbers, not of {numbers!r}")
+        model.restore_history(history, epochs)
 
 
 def _generators(model: Any) -> dict[str, Generator]:

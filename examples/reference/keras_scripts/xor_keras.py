@@ -1,0 +1,19 @@
+# A script for Keras with nothing but its import lines changed; the original is beside each.
+import numpy as np
+from nnx.models import Sequential  # from keras.models import Sequential
+from nnx.layers import Dense  # from keras.layers import Dense
+from nnx.optimizers import SGD  # from keras.optimizers import SGD
+from nnx.losses import mse  # from keras.losses import mse
+
+x = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
+y = np.array([[0], [1], [1], [0]])
+
+model = Sequential()
+model.add(Dense(32, input_shape=(2,), activation='relu'))
+model.add(Dense(1, activation='linear'))
+
+model.compile(optimizer=SGD(), loss=mse, metrics=['acc'])
+model.fit(x, y, epochs=500)
+
+print(model.get_weights())
+print(model.predict(x))

@@ -1,0 +1,263 @@
+"""Layers of one's own, layers that are shared or frozen, and functions as layers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import nnx
+from nnx.backends import Placement
+from nnx.layers import Dense, Lambda, Layer
+from nnx.random import Generator
+from nnx.testing import assert_close, check_gradients, no_synchronization
+
+X, Y = Generator(1).normal((16, 3)), Generator(2).normal((16, 1))
+
+
+class Scale(Layer):
+    """As the documentation of `Layer` writes it, with an argument."""
+
+    def __init__(self, start: float = 1.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.start = start
+
+    def build(self, input_shape: Any) -> None:
+        self.scale = self.add_weight(name="scale", shape=(1,), initializer=nnx.initializers.Constant(self.start))
+        self.calls = self.add_weight((), "zeros", name="calls", trainable=False)
+        super().build(input_shape)
+
+    def forward(self, x: Any, *, training: bool = False) -> Any:
+        xp = nnx.array_namespace(x)
+
+        def pullback(dy: Any) -> Any:
+            return dy * self.scale.value, xp.reshape(xp.sum(dy * x), (1,))
+
+        return x * self.scale.value, self.route(pullback, None, self.scale)
+
+
+class Twice(Layer):
+    """A layer made of another one, which it applies twice, with a pullback that knows nothing of `inputs`."""
+
+    def __init__(self, units: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.units = units
+        self.inner = Dense(units, "tanh")
+
+    def sublayers(self) -> list[Layer]:
+        return [self.inner]
+
+    def build(self, input_shape: Any) -> None:
+        self.inner.build_on(self.placement, input_shape)
+        super().build(input_shape)
+
+    def forward(self, x: Any, *, training: bool = False) -> Any:
+        y, first = self.inner.run(x, training=training)
+        z, second = self.inner.run(y, training=training)
+        return 2.0 * z, lambda dz: first(second(2.0 * dz))
+
+
+def parameters_of(model: nnx.Sequential) -> tuple[Any, list[np.ndarray]]:
+    """The model as a function of its input and its parameters."""
+
+    def function(x: Any, *values: Any) -> Any:
+        for parameter, value in zip(model.flat.parameters, values, strict=True):
+            parameter.value[...] = value
+        y, pullback = model.forward(x, training=True)
+
+        def pull_back(dy: Any) -> Any:
+            model.flat.start_pass()
+            dx = pullback(dy)
+            model.flat.finish_pass()
+            return (dx, *(nnx.array_namespace(x).asarray(p.grad, copy=True) for p in model.flat.parameters))
+
+        return y, pull_back
+
+    return function, [nnx.to_numpy(parameter.value).copy() for parameter in model.flat.parameters]
+
+
+@pytest.mark.parametrize("make", [lambda: Scale(1.5), lambda: Twice(3)], ids=["Scale", "Twice"])
+def test_gradients(backend_float64: Placement, make: Any):
+    model = nnx.Sequential([make(), Dense(2)])
+    model.build((None, 3))
+    function, values = parameters_of(model)
+    check_gradients(function, X, *values, placement=backend_float64)
+
+
+@pytest.mark.parametrize("options", [{}, {"activity_regularizer": "l2"}], ids=["plain", "with penalty"])
+@pytest.mark.parametrize("make", [lambda **o: Scale(1.5, **o), lambda **o: Twice(3, **o)], ids=["Scale", "Twice"])
+def test_training_with_a_layer_of_ones_own_as_the_first(backend: Placement, make: Any, options: Any):
+    model = nnx.Sequential([make(input_shape=(3,), **options), Dense(1)])
+    model.compile(nnx.optimizers.SGD(0.05), "mse")
+    before = model.get_weights()
+    history = model.fit(X, Y, epochs=5, batch_size=4, verbose=0).history["loss"]
+    assert history[-1] < history[0]
+    changed = [bool((old != new).any()) for old, new in zip(before, model.get_weights(), strict=True)]
+    assert changed == [parameter.trainable for parameter in model.weights]
+
+
+def test_saving_needs_the_class_and_says_so(tmp_path: Path):
+    model = nnx.Sequential([Scale(1.5, input_shape=(3,)), Dense(1)])
+    model.save(tmp_path / "model.safetensors")
+    loaded = nnx.models.load_model(tmp_path / "model.safetensors", custom_objects={"Scale": Scale})
+    assert loaded.layers[0].start == 1.5
+    assert [p.path for p in loaded.weights] == ["scale/scale", "scale/calls", "dense/kernel", "dense/bias"]
+    assert_close(loaded.predict(X, verbose=0), model.predict(X, verbose=0), 0.0, 0.0)
+    with pytest.raises(ValueError, match=r"(?s)layer 'Scale'.*custom_objects"):
+        nnx.models.load_model(tmp_path / "model.safetensors")
+
+
+def test_parameters_that_are_not_trained():
+    layer = Scale()
+    layer(X)
+    assert [p.name for p in layer.trainable_weights] == ["scale"]
+    assert [p.name for p in layer.non_trainable_weights] == ["calls"]
+    assert layer.count_params() == 2
+    assert layer.calls.shape == ()
+    assert layer.calls.grad is None
+
+
+def test_names_of_weights_are_unique_in_a_layer():
+    layer = Scale()
+    layer(X)
+    with pytest.raises(ValueError, match=r"scale already has a weight 'scale'"):
+        layer.add_weight((1,), name="scale")
+
+
+def test_a_layer_without_forward_says_what_to_write():
+    with pytest.raises(TypeError, match=r"Empty does not define forward\(self, x, \*, training=False\)"):
+        type("Empty", (Layer,), {})()(X)
+
+
+# Shared and frozen layers
+
+
+def test_a_layer_used_twice_gathers_both_gradients(backend_float64: Placement):
+    shared = Dense(3, "tanh", name="shared")
+    model = nnx.Sequential([nnx.Sequential([shared]), nnx.layers.ReLU(), nnx.Sequential([shared], name="again")])
+    model.build((None, 3))
+    assert model.count_params() == 12
+    assert len(model.flat.parameters) == 2
+    function, values = parameters_of(model)
+    check_gradients(function, X, *values, placement=backend_float64)
+
+
+def test_a_frozen_layer_gets_no_gradient_and_passes_on_what_it_should(backend_float64: Placement):
+    model = nnx.Sequential([Dense(4, "tanh"), Dense(3, "tanh", trainable=False, name="frozen"), Dense(2)])
+    model.build((None, 3))
+    function, values = parameters_of(model)
+    assert len(values) == 4
+    check_gradients(function, X, *values, placement=backend_float64)
+    frozen = model.get_layer("frozen")
+    assert frozen.kernel.grad is None
+    assert [p.path for p in model.non_trainable_weights] == ["frozen/kernel", "frozen/bias"]
+    before = frozen.get_weights()
+    model.compile("sgd", "mse")
+    model.fit(X, X[:, :2], verbose=0)
+    for old, new in zip(before, frozen.get_weights(), strict=True):
+        assert_close(new, old, 0.0, 0.0)
+
+
+def test_several_passes_add_up_until_a_step(backend: Placement):
+    model = nnx.Sequential([Dense(2, input_dim=3)])
+    x = backend.asarray(X)
+    flat = model.flat
+    flat.start_pass()
+    for _ in range(3):
+        y, pullback = model.forward(x, training=True)
+        pullback(y * 0.0 + 1.0)
+    flat.finish_pass()
+    assert_close(model.layers[0].kernel.grad, 3.0 * np.float32(X).T @ np.ones((16, 2)), length=50)
+
+
+# Lambda
+
+
+def cube(x: Any) -> Any:
+    return x * x * x, lambda dy: dy * 3.0 * x * x
+
+
+def power(x: Any, exponent: int) -> Any:
+    return x**exponent
+
+
+def pullback_of_cube(dy: Any, x: Any, y: Any) -> Any:
+    return dy * 3.0 * x * x
+
+
+def first_column(x: Any) -> Any:
+    xp = nnx.array_namespace(x)
+
+    def pullback(dy: Any) -> Any:
+        return xp.concat([dy, xp.zeros_like(x[:, 1:])], axis=1)
+
+    return x[:, :1], pullback
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        Lambda(cube),
+        Lambda(power, pullback=pullback_of_cube, arguments={"exponent": 3}),
+        Lambda(lambda x: x * x * x, pullback=lambda dy, x, y: dy * 3.0 * y / x),
+        Lambda(cube, pullback=pullback_of_cube),  # the pullback that is given counts
+    ],
+)
+def test_forms_of_lambda(backend: Placement, layer: Lambda):
+    x = backend.asarray(X)
+    with no_synchronization():
+        y, pullback = layer.forward(x, training=True)
+        dx = pullback(y)
+    assert_close(y, np.float32(X) ** 3, length=10)
+    assert_close(dx, 3.0 * np.float32(X) ** 5, length=30)
+
+
+def test_lambda_that_stops_the_gradient(backend: Placement):
+    model = nnx.Sequential([Dense(3, input_dim=3), Lambda(lambda x: x + 1.0, pullback="stop"), Dense(1)])
+    model.compile("sgd", "mse")
+    before = model.get_weights()
+    model.fit(X, Y, verbose=0)
+    changed = [bool((old != new).any()) for old, new in zip(before, model.get_weights(), strict=True)]
+    assert changed == [False, False, True, True]
+
+
+def test_lambda_that_changes_the_shape():
+    model = nnx.Sequential([Lambda(first_column, output_shape=(1,), input_dim=3), Dense(2)])
+    assert model.output_shape == (None, 2)
+    assert model.layers[1].kernel.shape == (1, 2)
+    assert Lambda(first_column, output_shape=1).compute_output_shape((None, 3)) == (None, 1)
+    model.compile("sgd", "mse")
+    model.fit(X, X[:, :2], verbose=0)
+
+
+def test_lambda_by_name_needs_custom_objects():
+    config = Lambda(cube).get_config()
+    assert config["function"] == "cube"
+    with nnx.saving.custom_objects({"cube": cube}):
+        assert_close(Lambda.from_config(config)(X), np.float32(X) ** 3, length=10)
+    with pytest.raises(ValueError, match=r"Lambda does not know the function 'cube'.*custom_objects=\{'cube'"):
+        Lambda.from_config(config)
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "words"),
+    [
+        (lambda: Lambda(lambda x: x)(X), TypeError, r"lambda: the function returned ndarray, expected \(y, pullback\)"),
+        (lambda: Lambda(lambda x: (x, 3))(X), TypeError, r"returned tuple, expected \(y, pullback\)"),
+        (lambda: Lambda(3), TypeError, r"function of Lambda must be a function, got 3"),
+        (lambda: Lambda(cube, pullback=3), TypeError, r"pullback of Lambda must be a function, got 3"),
+        (lambda: Lambda(cube, pullback="sotp"), ValueError, r"does not know the pullback 'sotp'"),
+        (
+            lambda: Lambda(first_column)(X),
+            ValueError,
+            r"\(16, 1\), expected \(16, 3\).*output_shape=\(1,",
+        ),
+        (lambda: Lambda(power)(X), TypeError, r"exponent"),
+        (lambda: Lambda(first_column, output_shape=(2,))(X), ValueError, r"shape \(16, 1\), expected \(16, 2\)"),
+    ],
+)
+def test_errors_of_lambda(make: Any, error: type[Exception], words: str):
+    with pytest.raises(error, match=words):
+        make()

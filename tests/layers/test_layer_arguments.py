@@ -1,0 +1,228 @@
+"""Arguments of layers: mistakes that are explained, and what old scripts write."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import nnx
+from nnx.backends import Placement
+from nnx.layers import (
+    ELU,
+    Activation,
+    Dense,
+    Dropout,
+    Flatten,
+    Input,
+    InputLayer,
+    Layer,
+    LeakyReLU,
+    PReLU,
+    ReLU,
+    Reshape,
+    Softmax,
+)
+from nnx.testing import assert_close
+
+X = np.ones((4, 3), np.float32)
+
+MISTAKES: list[tuple[str, Callable[[], Any], type[Exception], str]] = [
+    ("no units", lambda: Dense(0), ValueError, r"^dense: units must be a positive integer, got 0"),
+    ("negative units", lambda: Dense(-3, name="hidden"), ValueError, r"^hidden: units must be a positive .* got -3"),
+    ("broken units", lambda: Dense(2.5), ValueError, r"units must be a positive integer, got 2.5"),
+    ("units as text", lambda: Dense("3"), ValueError, r"got '3'"),
+    ("units true", lambda: Dense(True), ValueError, r"got True"),
+    ("misspelt argument", lambda: Dense(2, activaton="relu"), TypeError, r"no argument 'activaton'.*'activation'"),
+    ("unknown argument", lambda: Dense(2, foo=1), TypeError, r"Dense has no argument 'foo'"),
+    ("unknown activation", lambda: Dense(2, "rellu"), ValueError, r"unknown activation 'rellu': did you mean .*'relu'"),
+    ("activation a number", lambda: Dense(2, 3), TypeError, r"an activation is None, a name such as 'relu'.*got 3"),
+    ("activation a layer", lambda: Dense(2, Dense(3)), TypeError, r"a layer is not an activation"),
+    (
+        "initializer",
+        lambda: Dense(2, kernel_initializer="glorot"),
+        ValueError,
+        r"'glorot': .*GlorotUniform",
+    ),
+    ("initializer a number", lambda: Dense(2, bias_initializer=3), TypeError, r"an initializer is .*got 3"),
+    ("regularizer", lambda: Dense(2, kernel_regularizer="l3"), ValueError, r"unknown regularizer 'l3': .*L2"),
+    ("regularizer a number", lambda: Dense(2, kernel_regularizer=0.1), TypeError, r"a regularizer is .*got 0.1"),
+    ("activity", lambda: Dense(2, activity_regularizer=3), TypeError, r"a regularizer is .*got 3"),
+    ("constraint", lambda: Dense(2, kernel_constraint="max"), ValueError, r"unknown constraint 'max'.*MaxNorm"),
+    ("constraint a number", lambda: Dense(2, bias_constraint=3), TypeError, r"a constraint is .*got 3"),
+    ("dtype", lambda: Dense(2, dtype="float31"), ValueError, r"^dense: dtype must be one of .*float32.*got 'float31'"),
+    ("integer dtype", lambda: Dense(2, dtype="int32")(X), ValueError, r"dtype must be one of float16, .*got 'int32'"),
+    ("name with a slash", lambda: Dense(2, name="a/b"), ValueError, r"without '/', got 'a/b'"),
+    ("name a number", lambda: Dense(2, name=3), ValueError, r"must be text.*got 3"),
+    ("input_dim", lambda: Dense(2, input_dim=-4), ValueError, r"input shape of Dense .*non-negative.*-4"),
+    ("input_dim text", lambda: Dense(2, input_dim="a"), ValueError, r"input shape of Dense .*'a'"),
+    ("input_shape", lambda: Dense(2, input_shape=(2.5,)), ValueError, r"input shape of Dense .*2.5"),
+    ("batch_input_shape", lambda: Dense(2, batch_input_shape="ab"), TypeError, r"must be a tuple of sizes.*'ab'"),
+    (
+        "vector",
+        lambda: Dense(2)([1.0, 2.0]),
+        ValueError,
+        r"^dense: expected an input \(batch, ..., features\)",
+    ),
+    ("scalar", lambda: Dense(2)(3.0), ValueError, r"first axis is the batch, got a single number"),
+    ("flat scalar", lambda: Flatten()(3.0), ValueError, r"^flatten: .*got a single number"),
+    ("not numbers", lambda: Dense(2)([["a"]]), TypeError, r"expected real numbers"),
+    ("complex numbers", lambda: Dense(2)([[1j]]), TypeError, r"expected real numbers, got data of dtype complex128"),
+    ("nothing", lambda: Dense(2)(None), TypeError, r"expected real numbers"),
+    ("count before built", lambda: Dense(2).count_params(), ValueError, r"^dense has no parameters to count before"),
+    ("rate above 1", lambda: Dropout(1.5), ValueError, r"^dropout: rate must be a number from 0 to 1, got 1.5"),
+    ("negative rate", lambda: Dropout(-0.1), ValueError, r"rate must be a number from 0 to 1, got -0.1"),
+    ("rate text", lambda: Dropout("half"), ValueError, r"got 'half'"),
+    ("rate true", lambda: Dropout(True), ValueError, r"got True"),
+    ("rate nan", lambda: Dropout(float("nan")), ValueError, r"got nan"),
+    ("seed", lambda: Dropout(0.5, seed=-1)(X), ValueError, r"seed must be a non-negative integer, got -1"),
+    (
+        "noise rank",
+        lambda: Dropout(0.5, noise_shape=(1,))(X, training=True),
+        ValueError,
+        r"dropout: .*\(1,\).*\(4,",
+    ),
+    ("noise size", lambda: Dropout(0.5, noise_shape=(4, 2))(X, training=True), ValueError, r"dropout: .*noise_shape"),
+    (
+        "relu bound",
+        lambda: ReLU(max_value=-1.0),
+        ValueError,
+        r"^re_lu: max_value must .*not negative, got -1",
+    ),
+    ("relu slope", lambda: ReLU(negative_slope=-1.0), ValueError, r"^re_lu: negative_slope .*got -1"),
+    ("relu threshold", lambda: ReLU(threshold="a"), ValueError, r"^re_lu: threshold .*got 'a'"),
+    ("leaky slope", lambda: LeakyReLU(-0.1), ValueError, r"^leaky_re_lu: negative_slope .*got -0.1"),
+    ("leaky alpha", lambda: LeakyReLU(alpha=None), ValueError, r"^leaky_re_lu: negative_slope .*got None"),
+    ("elu alpha", lambda: ELU("a"), ValueError, r"^elu: alpha must be a number, got 'a'"),
+    ("softmax axis", lambda: Softmax(axis=2)(X), ValueError, r"^softmax: axis .*\(4, 3\), got 2"),
+    (
+        "prelu axis",
+        lambda: PReLU(shared_axes=[2])(X),
+        ValueError,
+        r"^p_re_lu: shared_axes .*1 and 1, got 2",
+    ),
+    ("prelu batch axis", lambda: PReLU(shared_axes=0)(X), ValueError, r"^p_re_lu: shared_axes .*got 0"),
+    ("prelu sizes", lambda: nnx.Sequential([PReLU(input_shape=(None, 3))]), ValueError, r"^p_re_lu: .*must be known"),
+    ("reshape twice -1", lambda: Reshape((-1, -1)), ValueError, r"^reshape: target_shape .*at most one -1"),
+    ("reshape -2", lambda: Reshape((3, -2)), ValueError, r"^reshape: target_shape .*got \(3, -2\)"),
+    ("reshape broken", lambda: Reshape(2.5), ValueError, r"^reshape: target_shape .*got \(2.5,\)"),
+    ("reshape count", lambda: Reshape((2, 2))(X), ValueError, r"cannot reshape samples of shape \(3,\) \(3 values\)"),
+    ("reshape rest", lambda: Reshape((2, -1))(X), ValueError, r"cannot reshape samples of shape \(3,\)"),
+    ("input of nothing", lambda: Input(), ValueError, r"Input needs the shape of one sample, such as Input\(shape="),
+    ("input negative", lambda: Input(shape=(-1,)), ValueError, r"shape of Input .*\(-1,\)"),
+    ("input text", lambda: Input(shape="abc"), TypeError, r"shape of Input must be a tuple of sizes.*'abc'"),
+    ("no such activation", lambda: Activation("tahn"), ValueError, r"unknown activation 'tahn'.*'tanh'"),
+]
+
+
+@pytest.mark.parametrize(("make", "error", "words"), [m[1:] for m in MISTAKES], ids=[m[0] for m in MISTAKES])
+def test_mistakes_are_explained(make: Callable[[], Any], error: type[Exception], words: str):
+    with pytest.raises(error, match=words):
+        make()
+
+
+def test_other_shapes_than_a_layer_was_built_for():
+    layer = Dense(2, name="hidden")
+    layer(X)
+    with pytest.raises(ValueError, match=r"^hidden: expected an input of shape \(batch, ..., 3\), got \(4, 5\)"):
+        layer(np.ones((4, 5), np.float32))
+    assert layer(X).shape == (4, 2)
+
+
+def test_weights_of_other_shapes_or_numbers_change_nothing():
+    layer = Dense(2, name="hidden")
+    layer(X)
+    before = layer.get_weights()
+    with pytest.raises(ValueError, match=r"hidden has 2 weights, kernel \(3, 2\), bias \(2,\); got 1"):
+        layer.set_weights(before[:1])
+    with pytest.raises(ValueError, match=r"weight bias of hidden has shape \(2,\), got \(3,\)"):
+        layer.set_weights([np.zeros((3, 2)), np.zeros(3)])
+    for old, new in zip(before, layer.get_weights(), strict=True):
+        assert_close(new, old, 0.0, 0.0)
+
+
+def test_inputs_of_another_place_name_both():
+    with nnx.backend("array-api-strict", device="device1"):
+        layer = Dense(2)
+        layer(X.tolist())
+        for foreign in (X, nnx.backends.base.find_backend("array-api-strict").from_host(X, device="device2")):
+            with pytest.raises(ValueError, match=r"dense is on array-api-strict \(device1\).*nnx.asarray"):
+                layer(foreign)
+
+
+def test_lists_and_integers_become_floats_where_the_layer_is(backend: Placement):
+    layer = Dense(2, kernel_initializer="ones")
+    layer(backend.asarray(X))
+    for x in ([[1, 2, 3]], [[True, False, True]], backend.asarray([[1, 2, 3]])):
+        y = layer(x)
+        assert backend.holds(y)
+        assert_close(y, [[sum(nnx.to_numpy(x)[0].tolist())] * 2], like=backend.zeros((1,)))
+    with nnx.backend("numpy"):  # a list goes where the layer is, whatever the context
+        assert backend.holds(layer([[1, 2, 3]]))
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        Dropout(np.float64(0.4), seed=1),
+        LeakyReLU(np.float64(0.1)),
+        ReLU(np.float64(1.0), np.float64(0.1), np.float64(0.5)),
+        ELU(np.float64(0.5)),
+    ],
+    ids=lambda layer: layer.name,
+)
+def test_numbers_of_numpy_do_not_widen_the_dtype(layer: Layer):
+    y, pullback = (layer(X), layer.forward(X, training=True))[1]
+    assert y.dtype == np.float32
+    assert pullback(y).dtype == np.float32
+
+
+# What old tutorials write
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [
+        (Dense(units=4, activation="sigmoid", input_dim=3), (None, 3)),
+        (Dense(4, input_shape=(3,)), (None, 3)),
+        (Dense(4, input_shape=3), (None, 3)),
+        (Dense(4, batch_input_shape=(None, 5, 3)), (None, 5, 3)),
+        (Flatten(input_shape=(28, 28)), (None, 28, 28)),
+        (Dropout(0.2, input_shape=[3]), (None, 3)),
+        (InputLayer(input_shape=(3,)), (None, 3)),
+        (InputLayer((3,)), (None, 3)),
+        (Input(3, batch_size=8), (8, 3)),
+    ],
+)
+def test_forms_of_the_input_shape(layer: Layer, shape: tuple[int | None, ...]):
+    assert layer.batch_input_shape == shape
+    model = nnx.Sequential([layer, Flatten()])
+    assert model.built
+    assert model.input_shape == shape
+
+
+def test_old_names_of_arguments():
+    assert LeakyReLU(alpha=0.1).negative_slope == 0.1
+    assert LeakyReLU().negative_slope == 0.3
+    assert ELU().alpha == 1.0
+    assert Reshape(6).target_shape == (6,)
+    assert Activation(nnx.activations.relu)(-X).max() == 0.0
+
+
+def test_names_are_made_as_in_keras():
+    made = [
+        layer.name for layer in (Dense(1), LeakyReLU(), ReLU(), PReLU(), ELU(), InputLayer((1,)), Activation("elu"))
+    ]
+    assert made == ["dense", "leaky_re_lu", "re_lu", "p_re_lu", "elu", "input_layer", "activation"]
+
+
+def test_an_activation_layer_as_the_activation():
+    layer = Dense(3, LeakyReLU(0.1))
+    copy = Dense.from_config(json.loads(json.dumps(layer.get_config())))
+    for each in (layer, copy):
+        each(X)
+        each.set_weights([-np.ones((3, 3)), np.zeros(3)])
+        assert_close(each(X), -0.3 * np.ones((4, 3)), length=10)

@@ -1,0 +1,112 @@
+"""Scripts as old tutorials write them, with nothing but the import lines changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import nnx
+from nnx.backends import Placement
+from nnx.layers import Activation, Dense, Dropout, Flatten, LeakyReLU
+from nnx.losses import mse
+from nnx.models import Sequential, load_model
+from nnx.optimizers import SGD, Adam, RMSprop
+from nnx.random import Generator
+from nnx.utils import np_utils, to_categorical
+
+XOR_X, XOR_Y = [[0, 0], [0, 1], [1, 0], [1, 1]], [0, 1, 1, 0]
+X = Generator(1).normal((40, 6))
+LABELS = (X[:, 0] > 0.0).astype(int) + (X[:, 1] > 0.0)
+
+
+def test_xor(backend: Placement, capsys: pytest.CaptureFixture[str]):
+    nnx.random.set_seed(2)
+    model = Sequential()
+    model.add(Dense(units=8, activation="tanh", input_dim=2))
+    model.add(Dense(units=1, activation="sigmoid"))
+    model.compile(loss=mse, optimizer=SGD(lr=1), metrics=["acc"])
+    history = model.fit(XOR_X, XOR_Y, epochs=300, batch_size=1, verbose=False)
+    assert capsys.readouterr().out == ""
+    assert history.history["acc"][-1] == 1.0
+    assert (model.predict(XOR_X, verbose=0)[:, 0] > 0.5).tolist() == [False, True, True, False]
+    with pytest.warns(DeprecationWarning, match=r"predict_classes\(x\) is an old form; write \(predict\(x\) > 0.5\)"):
+        assert model.predict_classes(XOR_X).ravel().tolist() == XOR_Y
+
+
+def test_digits_as_in_the_first_tutorial(tmp_path: Any):
+    images, labels = nnx.datasets.digits.load_data()[0]
+    y = np_utils.to_categorical(labels, 10)
+    assert (y == to_categorical(labels)).all()
+    model = Sequential()
+    model.add(Flatten(input_shape=images.shape[1:]))
+    model.add(Dense(32))
+    model.add(Activation("relu"))
+    model.add(Dropout(0.2))
+    model.add(Dense(10))
+    model.add(Activation("softmax"))
+    model.compile(loss="categorical_crossentropy", optimizer=RMSprop(lr=0.003, decay=1e-6), metrics="acc")
+    x = images.astype("float32") / images.max()
+    model.fit(x, y, batch_size=64, epochs=8, verbose=0, validation_split=0.1)
+    score = model.evaluate(x, y, verbose=0)
+    assert score[1] > 0.9
+    model.save(tmp_path / "digits.safetensors")
+    again = load_model(tmp_path / "digits.safetensors")
+    with pytest.warns(DeprecationWarning, match=r"write predict\(x\).argmax\(axis=-1\)"):
+        classes = again.predict_classes(x)
+    assert (classes == model.predict(x, verbose=0).argmax(axis=-1)).all()
+    with pytest.warns(DeprecationWarning, match=r"predict_proba\(x\) is an old form; write predict\(x\)"):
+        assert (again.predict_proba(x) == again.predict(x, verbose=0)).all()
+
+
+def test_generators_had_methods_of_their_own():
+    def batches() -> Iterator[Any]:
+        while True:
+            for start in range(0, 40, 10):
+                yield X[start : start + 10], LABELS[start : start + 10]
+
+    model = Sequential([Dense(8, input_dim=6), LeakyReLU(alpha=0.1), Dense(3, activation="softmax")])
+    model.compile(optimizer=Adam(lr=0.01), loss="sparse_categorical_crossentropy")
+    with pytest.warns(DeprecationWarning, match=r"write fit\(generator"):
+        history = model.fit_generator(
+            batches(), steps_per_epoch=4, epochs=3, validation_data=batches(), validation_steps=2, verbose=0
+        )
+    assert len(history.history["val_loss"]) == 3
+    with pytest.warns(DeprecationWarning, match=r"write evaluate\(generator"):
+        found = model.evaluate_generator(batches(), steps=4, verbose=0)
+    assert found == pytest.approx(model.evaluate(X, LABELS, verbose=0), rel=1e-5)
+    with pytest.warns(DeprecationWarning, match=r"write predict\(generator"):
+        assert model.predict_generator(batches(), steps=2, verbose=0).shape == (20, 3)
+
+
+@pytest.mark.parametrize("verbose", [0, False, 1, True, 2, "auto"])
+def test_verbose(verbose: Any, capsys: pytest.CaptureFixture[str]):
+    model = Sequential([Dense(1, input_dim=6)])
+    model.compile("sgd", "mse")
+    model.fit(X, LABELS, epochs=2, verbose=verbose)
+    printed = capsys.readouterr().out
+    assert ("Epoch 1/2" in printed) == bool(verbose)
+    assert ("loss: " in printed) == bool(verbose)
+    model.fit(X, LABELS, verbose=verbose)
+    assert "Epoch" not in capsys.readouterr().out  # only when there are several
+    model.evaluate(X, LABELS, verbose=verbose)
+    model.predict(X, verbose=verbose)
+    assert bool(capsys.readouterr().out) == bool(verbose)
+
+
+def test_the_learning_rate_under_its_old_name():
+    model = Sequential([Dense(1, input_dim=6)])
+    model.compile(SGD(lr=0.5), "mse")
+    assert model.optimizer.lr == model.optimizer.learning_rate == 0.5
+    model.optimizer.lr = 0.25
+    assert model.optimizer.learning_rate == 0.25
+
+
+def test_weights_travel_as_lists_of_arrays():
+    model, other = (Sequential([Dense(4, input_dim=6), Dense(1)]) for _ in range(2))
+    other.set_weights(model.get_weights())
+    other.layers[0].set_weights([np.zeros((6, 4)), np.ones(4)])
+    assert [weight.shape for weight in other.get_weights()] == [(6, 4), (4,), (4, 1), (1,)]
+    assert (other.predict(X, verbose=0) == other.predict(X[::-1], verbose=0)).all()

@@ -1,0 +1,53 @@
+"""Models that use functions and classes of one's own are loaded with `custom_objects`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import nnx
+from nnx.layers import Dense
+from nnx.random import Generator
+
+X = np.float32(Generator(1).normal((30, 4)))
+
+
+def own_loss(y_true: Any, y_pred: Any) -> Any:
+    error = y_pred - y_true
+    return nnx.array_namespace(error).sum(error * error, axis=-1), lambda dvalues: 2.0 * error * dvalues[:, None]
+
+
+def own_metric(y_true: Any, y_pred: Any) -> Any:
+    return nnx.array_namespace(y_pred).max(y_pred, axis=-1)
+
+
+def own_activation(x: Any) -> Any:
+    return x * x, lambda dy: 2.0 * x * dy
+
+
+class Doubled(nnx.regularizers.L2):
+    """A regulariser of one's own."""
+
+
+OWN = {"own_loss": own_loss, "own_metric": own_metric, "own_activation": own_activation, "Doubled": Doubled}
+
+
+def test_custom_objects(tmp_path: Path):
+    path = tmp_path / "model.safetensors"
+    model = nnx.Sequential([Dense(2, own_activation, kernel_regularizer=Doubled(0.1), input_dim=4)])
+    model.compile("sgd", own_loss, metrics=[own_metric])
+    model.fit(X, X[:, :2], verbose=0)
+    model.save(path)
+    copy = nnx.models.load_model(path, custom_objects=OWN)
+    assert copy.evaluate(X, X[:, :2], verbose=0) == model.evaluate(X, X[:, :2], verbose=0)
+    assert type(copy.layers[0].kernel_regularizer) is Doubled
+    with nnx.saving.custom_objects(OWN):
+        nnx.models.load_model(path)
+    for name in OWN:
+        known = {key: value for key, value in OWN.items() if key != name}
+        with pytest.raises(ValueError, match=rf"(?s){name}.*custom_objects"):
+            nnx.models.load_model(path, custom_objects=known)
+    nnx.models.load_model(path, custom_objects={key: OWN[key] for key in ("own_activation", "Doubled")}, compile=False)
