@@ -12,11 +12,11 @@ y_train = to_categorical(y_train, 10)
 y_test = to_categorical(y_test, 10)
 
 model = Sequential()
-model.add(Dense(64, activation="sigmoid", input_shape=(784,)))
-model.add(Dense(10, activation="softmax"))
+model.add(Dense(64, activation='sigmoid', input_shape=(784,)))
+model.add(Dense(10, activation='softmax'))
 model.summary()
 
-model.compile(optimizer="sgd", loss="categorical_crossentropy", metrics=["accuracy"])
+model.compile(optimizer='sgd', loss='categorical_crossentropy', metrics=['accuracy'])
 history = model.fit(x_train, y_train, epochs=10, batch_size=32, validation_data=(x_test, y_test))
 
 predictions = model.predict(x_test)

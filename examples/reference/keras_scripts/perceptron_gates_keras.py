@@ -8,15 +8,15 @@ from nnx.losses import mse  # from keras.losses import mse
 x = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
 
 gates = {
-    "OR": np.array([[0], [1], [1], [1]]),
-    "AND": np.array([[0], [0], [0], [1]]),
-    "NAND": np.array([[1], [1], [1], [0]]),
-    "XOR": np.array([[0], [1], [1], [0]]),
+    'OR': np.array([[0], [1], [1], [1]]),
+    'AND': np.array([[0], [0], [0], [1]]),
+    'NAND': np.array([[1], [1], [1], [0]]),
+    'XOR': np.array([[0], [1], [1], [0]]),
 }
 
 for name, y in gates.items():
     print(name)
     model = Sequential()
-    model.add(Dense(1, input_shape=(2,), activation="linear"))
-    model.compile(optimizer=SGD(), loss=mse, metrics=["acc"])
+    model.add(Dense(1, input_shape=(2,), activation='linear'))
+    model.compile(optimizer=SGD(), loss=mse, metrics=['acc'])
     model.fit(x, y, epochs=500)

@@ -4,18 +4,21 @@ from nnx.layers import Dense  # from keras.layers import Dense
 from nnx import optimizers  # from keras import optimizers
 import numpy as np
 
-X = np.array([[0, 0, 1], [0, 1, 1], [1, 0, 1], [1, 1, 1]])
+X = np.array([[0, 0, 1],
+              [0, 1, 1],
+              [1, 0, 1],
+              [1, 1, 1]])
 y = np.array([[0], [1], [1], [0]])
 
 np.random.seed(9)
 
 model = Sequential()
-model.add(Dense(units=4, activation="sigmoid", input_dim=3))
-model.add(Dense(units=1, activation="sigmoid"))
+model.add(Dense(units=4, activation='sigmoid', input_dim=3))
+model.add(Dense(units=1, activation='sigmoid'))
 print(model.summary())
 
 sgd = optimizers.SGD(lr=1)
-model.compile(loss="mean_squared_error", optimizer=sgd)
+model.compile(loss='mean_squared_error', optimizer=sgd)
 
 model.fit(X, y, epochs=1500, verbose=False)
 print(model.predict(X))

@@ -9,10 +9,10 @@ x = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
 y = np.array([[0], [1], [1], [0]])
 
 model = Sequential()
-model.add(Dense(32, input_shape=(2,), activation="relu"))
-model.add(Dense(1, activation="linear"))
+model.add(Dense(32, input_shape=(2,), activation='relu'))
+model.add(Dense(1, activation='linear'))
 
-model.compile(optimizer=SGD(), loss=mse, metrics=["acc"])
+model.compile(optimizer=SGD(), loss=mse, metrics=['acc'])
 model.fit(x, y, epochs=500)
 
 print(model.get_weights())
