@@ -222,6 +222,7 @@ class HostReads(ast.NodeVisitor):
 
 # Functions (or whole modules) that read values on the host, and why no training step waits for them.
 READS = {
+    "nnx.layers.arguments": "arguments of constructors",
     "nnx.layers.base.Layer.get_weights": "the border: who asks for the host waits for it",
     "nnx.layers.base.Layer.move": "from one device to another, when the user says so",
     "nnx.layers.base.Layer.set_weights": "weights from outside are checked on the host, once",

@@ -1,6 +1,6 @@
 """What nnx itself costs: importing it, predicting one row, a step of fit, and memory over many trainings.
 
-    python ci/benchmarks/overhead.py
+python ci/benchmarks/overhead.py
 """
 
 from __future__ import annotations
