@@ -223,9 +223,12 @@ class HostReads(ast.NodeVisitor):
 # Functions (or whole modules) that read values on the host, and why no training step waits for them.
 READS = {
     "nnx.layers.arguments": "arguments of constructors",
-    "nnx.layers.base.Layer.get_weights": "the border: who asks for the host waits for it",
-    "nnx.layers.base.Layer.move": "from one device to another, when the user says so",
-    "nnx.layers.base.Layer.set_weights": "weights from outside are checked on the host, once",
+    "nnx.layers.base.Layer": "whether it is training is a Python bool",
+    "nnx.layers.operators.operate": "a number that the user wrote",
+    "nnx.layers.program": "whether it is training is a Python bool",
+    "nnx.layers.weights.HasWeights.get_weights": "the border: who asks for the host waits for it",
+    "nnx.layers.weights.HasWeights.move": "from one device to another, when the user says so",
+    "nnx.layers.weights.HasWeights.set_weights": "weights from outside are checked on the host, once",
     "nnx.layers.parameter.dtype_bytes": "a number in the name of a dtype",
     "nnx.layers.parameter.Parameter.numpy": "the border: who asks for the host waits for it",
     "nnx.losses.arrays._is_floating": "the answer of isdtype is a Python bool",

@@ -36,7 +36,7 @@ _BY_SHAPES["acc"], _BY_SHAPES["ce"] = _BY_SHAPES["accuracy"], _BY_SHAPES["crosse
 
 def depends_on_shapes(identifier: Any) -> bool:
     """Whether a name means different metrics for different targets, as "accuracy" does."""
-    return isinstance(identifier, str) and identifier in _BY_SHAPES
+    return isinstance(identifier, str) and identifier.lower() in _BY_SHAPES
 
 
 def resolve(

@@ -81,13 +81,21 @@ class Intake(Network):
         names = self.output_names or ["y"]
         ys = as_list(y, names, "y")
         weights = as_list(sample_weight, names, "sample_weight", same_for_all=True)
-        alone = len(xs) + len(ys) == 2 and sample_weight is None
+        return self._prepare_lists(xs, ys, weights, class_weight)
+
+    def _prepare_lists(
+        self, xs: list[Any], ys: list[Any], weights: list[Any], class_weight: dict[int, float] | None = None
+    ) -> Batch:
+        """The same for lists, with an entry for each input and each output."""
+        names = self.output_names or ["y"]
+        alone = len(xs) + len(ys) == 2 and weights[0] is None
         if not alone or xs[0].shape[:1] != ys[0].shape[:1] or not xs[0].shape or not xs[0].shape[0]:
             check_rows(self.input_names or ["x"], xs, names, ys, weights)
         xs = self._place(xs)
         setup = self._setup or self._set_up(ys)
         if debug.is_checking():
-            debug.check_data(x=x, y=y, sample_weight=sample_weight)
+            for name, arrays in (("x", xs), ("y", ys), ("sample_weight", weights)):
+                debug.check_data(**{f"{name}[{i}]" if len(arrays) > 1 else name: a for i, a in enumerate(arrays)})
         if class_weight is not None:
             weights = [with_class_weights(ys, weights, class_weight)]
         for index, goal in enumerate(self._compiled().goals):
@@ -96,7 +104,7 @@ class Intake(Network):
                 goal.loss.check_targets(ys[index], setup.output_shapes[index])
         placement, name = self.placement, self.name
         ys = [place(y, placement, dtype, "y", name) for y, dtype in zip(ys, setup.target_dtypes, strict=True)]
-        if sample_weight is not None or class_weight is not None:
+        if any(weight is not None for weight in weights):
             weights = [
                 None if weight is None else place(weight, placement, placement.dtype, "sample_weight", name)
                 for weight in weights
@@ -130,6 +138,8 @@ class Intake(Network):
 
     def _host_inputs(self, x: Any) -> list[Any]:
         """The inputs in their order: arrays of any backend, or NumPy arrays."""
+        if x is None:
+            raise ValueError("x is missing: expected an array, a list, or an iterable of batches")
         names = self.input_names
         if names is None:  # a model that is not built yet: as many inputs as there are arrays
             several = isinstance(x, dict) or (isinstance(x, list | tuple) and bool(x) and all(is_array(a) for a in x))
@@ -177,11 +187,13 @@ class Intake(Network):
         xs = self._host_inputs(x)
         if self._has_room_for(xs):
             return ArrayBatches(self._prepare(x, y, sample_weight, class_weight), batch_size, generator)
+        if not self.built:
+            self._build_for(x, xs)
         names = self.output_names or ["y"]
         ys, weights = as_list(y, names, "y"), as_list(sample_weight, names, "sample_weight", same_for_all=True)
         check_rows(self.input_names or ["x"], xs, names, ys, weights)
         on_host = ArrayBatches((xs, ys, weights), batch_size, generator)
-        return IterableBatches(on_host, lambda x, y, w: self._prepare(x, y, w, class_weight))
+        return IterableBatches(on_host, lambda xs, ys, ws: self._prepare_lists(xs, ys, ws, class_weight))
 
     def _has_room_for(self, xs: list[Any]) -> bool:
         """Whether data can stay on the device, beside as much again for computing; else batches are brought there."""
@@ -196,7 +208,7 @@ class Intake(Network):
         if self._has_room_for(xs):
             return ArrayBatches((self._place_inputs(x), [], []), batch_size, None)
         on_host = ArrayBatches((xs, [], []), batch_size, None)
-        return IterableBatches(on_host, lambda x, *_: (self._place_inputs(x), [], []))
+        return IterableBatches(on_host, lambda xs, *_: (self._place(xs), [], []))
 
     def _validation_batches(self, data: Any, batch_size: int, steps: int | None) -> Epochs | None:
         if data is None:

@@ -85,6 +85,11 @@ class Objective:
         self._parts = [0.0] * len(outputs)
 
     @property
+    def takes_logits(self) -> bool:
+        """Whether a loss takes the logits of an output in place of its last activation."""
+        return any(goal.takes_logits for goal in self.goals)
+
+    @property
     def metrics(self) -> list[tuple[str, Metric]]:
         """All metrics with the names that results have: as typed, after that of the output if there are several."""
         found: dict[str, Metric] = {}

@@ -216,7 +216,7 @@ class TestArrayNamespace:
     def test_a_type_is_identified_once(self, backend: Placement, monkeypatch: pytest.MonkeyPatch) -> None:
         calls = []
         identify = base._identify
-        monkeypatch.setattr(base, "_identify", lambda kind: calls.append(kind) or identify(kind))
+        monkeypatch.setattr(base, "_identify", lambda kind, array: calls.append(kind) or identify(kind, array))
         x, y = backend.asarray([1.0]), backend.asarray([2.0])
         calls.clear()
         base._OF_TYPE.clear()

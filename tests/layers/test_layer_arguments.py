@@ -194,7 +194,7 @@ def test_numbers_of_numpy_do_not_widen_the_dtype(layer: Layer):
         (Dropout(0.2, input_shape=[3]), (None, 3)),
         (InputLayer(input_shape=(3,)), (None, 3)),
         (InputLayer((3,)), (None, 3)),
-        (Input(3, batch_size=8), (8, 3)),
+        (InputLayer(3, batch_size=8), (8, 3)),
     ],
 )
 def test_forms_of_the_input_shape(layer: Layer, shape: tuple[int | None, ...]):

@@ -159,7 +159,7 @@ def test_the_last_partial_batch_is_kept_and_weighs_by_its_size():
     model = make()
     seen: list[int] = []
     step = model._train_step
-    model._train_step = lambda x, y, w: (seen.append(x.shape[0]), step(x, y, w))  # type: ignore[method-assign]
+    model._train_step = lambda x, y, w: (seen.append(x[0].shape[0]), step(x, y, w))  # type: ignore[method-assign]
     model.fit(X, Y, batch_size=5, verbose=0)
     assert seen == [5, 5, 5, 5, 2]
     error = (make().predict(X, verbose=0) - Y) ** 2

@@ -165,7 +165,9 @@ class TestParts:
         features = nnx.Model(model.inputs[0], model.get_layer("shared").output)
         before = features.predict(a, verbose=0)
         shared = model.get_layer("shared")
-        assert_close(before, np.tanh(a.astype("float32") @ shared.get_weights()[0] + shared.get_weights()[1]), rtol=1e-5)
+        assert_close(
+            before, np.tanh(a.astype("float32") @ shared.get_weights()[0] + shared.get_weights()[1]), rtol=1e-5
+        )
         shared.set_weights([0.0 * w for w in shared.get_weights()])
         assert not features.predict(a, verbose=0).any()
 

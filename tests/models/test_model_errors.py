@@ -101,7 +101,7 @@ INPUTS: list[Mistake] = [
     ("number", classifier, fit(x=3.0), ValueError, "^x is a single number"),
     ("ragged", classifier, fit(x=[[1, 2, 3, 4], [1, 2]], y=[0, 1]), ValueError, "^x: its rows have different lengths"),
     ("text", classifier, predict("images"), ValueError, "^x: .*not real numbers.*str"),
-    ("dict", classifier, predict({"x": X}), ValueError, "^x: .*expected an array of numbers, got dict"),
+    ("dict", classifier, predict({"a": X}), ValueError, r"^x is a dict of \['a'\], expected the names"),
     ("complex", classifier, predict(X + 1j), ValueError, "^x: .*dtype complex64"),
     ("strings", classifier, predict(np.full((3, 4), "a")), ValueError, "^x: .*dtype <U1"),
     ("batch of four", classifier, fit(x=[(X,) * 4], y=None), ValueError, r"must give x, \(x, y\).*got tuple of 4"),
