@@ -73,8 +73,6 @@ class Intake(Network):
 
     def _prepare(self, x: Any, y: Any, sample_weight: Any = None, class_weight: Any = None) -> Batch:
         """Inputs, targets and weights, checked and in the model's place. Builds the model if it is not built."""
-        if y is None:
-            raise ValueError(f"{self.name} needs targets: pass y, or an iterable of batches (x, y)")
         xs = self._host_inputs(x)
         if not self.built:
             self._build_for(x, xs)
@@ -87,6 +85,8 @@ class Intake(Network):
         self, xs: list[Any], ys: list[Any], weights: list[Any], class_weight: dict[int, float] | None = None
     ) -> Batch:
         """The same for lists, with an entry for each input and each output."""
+        if all(y is None for y in ys):
+            raise ValueError(f"{self.name} needs targets: pass y, or an iterable of batches (x, y)")
         names = self.output_names or ["y"]
         alone = len(xs) + len(ys) == 2 and weights[0] is None
         if not alone or xs[0].shape[:1] != ys[0].shape[:1] or not xs[0].shape or not xs[0].shape[0]:
@@ -122,6 +122,8 @@ class Intake(Network):
         shapes = [(None, *shape[1:]) for shape in as_shapes(self.output_shape)]
         fusible = self.fusible_activations
         for goal, y, shape, activation in zip(objective.goals, ys, shapes, fusible, strict=True):
+            if y is None:
+                raise ValueError(f"{self.name} has {len(names)} outputs, {', '.join(names)}: give targets for all")
             goal.bind(tuple(y.shape), shape, activation)
         layers = [layer for _, layer in self.walk()]
         self._setup = Setup(

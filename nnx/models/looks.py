@@ -16,10 +16,14 @@ class HasSummary:
     """The part of a model that describes it."""
 
     name: str
-    layers: list[Layer]
     build_shape: Any
     trainable_weights: list[Parameter]
     non_trainable_weights: list[Parameter]
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers, in the order in which they are shown."""
+        return []
 
     def summary(
         self,

@@ -127,9 +127,7 @@ def test_names_of_weights_are_unique_in_a_layer():
 
 
 def test_a_layer_without_forward_says_what_to_write():
-    with pytest.raises(
-        TypeError, match=r"Empty defines neither forward\(self, x, \*, training=False\).* nor call\(self, x\)"
-    ):
+    with pytest.raises(TypeError, match=r"Empty defines neither forward\(self, x, .* nor call\(self, x\)"):
         type("Empty", (Layer,), {})()(X)
 
 

@@ -1,0 +1,22 @@
+"""Functions that move or repeat axes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from nnx.backends import Array, array_namespace
+from nnx.protocol import Pullback
+
+
+def permute(x: Array, axes: Sequence[int]) -> tuple[Array, Pullback]:
+    """Axis i of the result is axis axes[i] of x."""
+    xp = array_namespace(x)
+    order = tuple(axes)
+    back = tuple(sorted(range(len(order)), key=order.__getitem__))
+    return xp.permute_dims(x, order), lambda dy: xp.permute_dims(dy, back)
+
+
+def repeat_vector(x: Array, n: int) -> tuple[Array, Pullback]:
+    """x (batch, features)  ->  y (batch, n, features), with x in each of the n steps"""
+    xp = array_namespace(x)
+    return xp.repeat(x[:, None, :], n, axis=1), lambda dy: xp.sum(dy, axis=1)

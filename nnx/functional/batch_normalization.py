@@ -1,0 +1,117 @@
+"""Batch normalisation: each feature by its mean and variance over the batch, or by those that are given."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from nnx.backends import Array, array_namespace
+from nnx.functional._normal import along, axes_of, narrow, other_axes, parameter_cotangents, scale_and_shift, wide
+from nnx.kernels import accelerated
+from nnx.protocol import SKIP, Pullback
+
+
+@accelerated
+def batch_normalization(
+    x: Array,
+    gamma: Array | None = None,
+    beta: Array | None = None,
+    axis: int = -1,
+    epsilon: float = 1e-3,
+    mask: Array | None = None,
+) -> tuple[tuple[Array, Array, Array], Pullback]:
+    """Each feature over the batch and all positions, as in training: y = gamma * x̂ + beta.
+
+    x : of any shape; its axis `axis` are the c features.
+    gamma, beta : (c,), or None for 1 and 0.
+    mask : boolean, of the sizes of x's first axes, such as (batch, time). Positions where it is False do not count for
+        the mean and the variance.
+
+    Returns (y, mean, variance) and the pullback of y alone: mean and biased variance, (c,), are for moving averages.
+    pullback(dy) -> (dx, dgamma, dbeta), without the entries of a gamma or beta that is None.
+
+    With x̂ = (x - mean) * r, r = 1 / sqrt(variance + epsilon) and N values of a feature,
+    dx = (r / N) * (N dx̂ - Σ dx̂ - x̂ Σ (dx̂ x̂)), dx̂ = gamma * dy. Ioffe and Szegedy, "Batch normalization", 2015.
+    """
+    xp = array_namespace(x)
+    axes = axes_of(x.shape, axis)
+    others = other_axes(x, axes)
+    x_wide, scale = wide(x), along(gamma, x, axes)
+    share = 1.0 / max(math.prod(x.shape[index] for index in others), 1)
+    weight = None if mask is None else _weights(xp.astype(mask, x_wide.dtype), x, others)
+
+    def average(values: Array) -> Array:
+        if weight is None:
+            return xp.sum(values, axis=others, keepdims=True) * share
+        return xp.sum(values * weight, axis=others, keepdims=True)
+
+    mean = average(x_wide)
+    normal = x_wide - mean
+    variance = average(normal * normal)
+    inverse = 1.0 / xp.sqrt(variance + epsilon)
+    normal = normal * inverse
+    y = scale_and_shift(normal, scale, along(beta, x, axes))
+
+    def pullback(dy: Array, out: tuple[Any, ...] = (None, None, None)) -> tuple[Array | None, ...]:
+        dy = wide(dy)
+        product = xp.sum(dy * normal, axis=others, keepdims=True)
+        total = xp.sum(dy, axis=others, keepdims=True)
+        dx = None
+        if out[0] is not SKIP:
+            part = share if weight is None else weight
+            dx = dy - total * part - normal * (product * part)
+            dx = narrow(dx * (inverse if scale is None else inverse * scale), x)
+        return dx, *parameter_cotangents(out[1:], (gamma, lambda: product), (beta, lambda: total))
+
+    return (narrow(y, x), xp.reshape(mean, (-1,)), xp.reshape(variance, (-1,))), pullback
+
+
+def _weights(counts: Array, x: Array, others: tuple[int, ...]) -> Array:
+    """What each position counts for in a mean over `others`: 1 / N for those of the mask, else 0."""
+    xp = array_namespace(x)
+    rank = len(counts.shape)
+    if tuple(counts.shape) != tuple(x.shape[:rank]):
+        raise ValueError(
+            f"a mask must have the sizes of the first axes of x, whose shape is {tuple(x.shape)}; got {counts.shape}"
+        )
+    counts = xp.reshape(counts, (*counts.shape, *(1,) * (len(x.shape) - rank)))
+    repeats = math.prod(x.shape[index] for index in others if index >= rank)
+    return counts / xp.maximum(xp.sum(counts, axis=others, keepdims=True) * repeats, 1.0)
+
+
+@accelerated
+def batch_normalization_inference(
+    x: Array,
+    mean: Array,
+    variance: Array,
+    gamma: Array | None = None,
+    beta: Array | None = None,
+    axis: int = -1,
+    epsilon: float = 1e-3,
+) -> tuple[Array, Pullback]:
+    """y = gamma * (x - mean) / sqrt(variance + epsilon) + beta, with a mean and a variance that are given.
+
+    x : of any shape; its axis `axis` are the c features. mean, variance : (c,), constants. gamma, beta : (c,) or None.
+    pullback(dy) -> (dx, dgamma, dbeta), without the entries of a gamma or beta that is None.
+    """
+    xp = array_namespace(x)
+    axes = axes_of(x.shape, axis)
+    others = other_axes(x, axes)
+    x_wide, scale = wide(x), along(gamma, x, axes)
+    mean = along(mean, x, axes)
+    inverse = along(1.0 / xp.sqrt(wide(variance) + epsilon), x, axes)
+    factor = inverse if scale is None else inverse * scale
+    y = scale_and_shift(x_wide - mean, factor, along(beta, x, axes))
+
+    def pullback(dy: Array, out: tuple[Any, ...] = (None, None, None)) -> tuple[Array | None, ...]:
+        dy = wide(dy)
+        return (
+            None if out[0] is SKIP else narrow(dy * factor, x),
+            *parameter_cotangents(
+                out[1:],
+                (gamma, lambda: xp.sum(dy * (x_wide - mean), axis=others, keepdims=True) * inverse),
+                (beta, lambda: xp.sum(dy, axis=others, keepdims=True)),
+            ),
+        )
+
+    return narrow(y, x), pullback

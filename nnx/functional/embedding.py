@@ -1,0 +1,66 @@
+"""Rows of a table, looked up by number."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from nnx.backends import Array, array_namespace, backend_of
+from nnx.functional._normal import narrow, wide
+from nnx.kernels import accelerated
+from nnx.protocol import SKIP, Pullback
+
+_MOST_ONE_HOT = 1 << 21  # elements of a one-hot matrix; up to there its product costs less than sorting
+
+
+@accelerated
+def embedding(x: Array, embeddings: Array) -> tuple[Array, Pullback]:
+    """y[..., :] = embeddings[x[...], :]
+
+    x : integers from 0 to v - 1, of any shape. What is outside is found by nobody on a device: check it on the host,
+        before the data travel.
+    embeddings : (v, n). y : (*x.shape, n).
+    pullback(dy) -> (None, dembeddings): for each row of the table, the sum of dy where it was looked up.
+    """
+    xp = array_namespace(embeddings)
+    rows, size = embeddings.shape
+    keys = xp.reshape(x, (-1,))
+    y = xp.reshape(xp.take(embeddings, keys, axis=0), (*x.shape, size))
+
+    def pullback(dy: Array, out: tuple[Any, ...] = (None, None)) -> tuple[None, Array | None]:
+        if out[1] is SKIP:
+            return None, None
+        flat_dy = wide(xp.reshape(dy, (math.prod(x.shape), size)))
+        form = sums_by_one_hot if rows * flat_dy.shape[0] <= _MOST_ONE_HOT else sums_by_sorting
+        return None, narrow(form(keys, flat_dy, rows), embeddings)
+
+    return y, pullback
+
+
+def sums_by_one_hot(keys: Array, values: Array, count: int) -> Array:
+    """For each key from 0 to count - 1, the sum of its rows of values: one matrix product.
+
+    keys (n,), values (n, m)  ->  (count, m)
+    """
+    xp = array_namespace(values)
+    every = xp.arange(count, dtype=keys.dtype, device=backend_of(keys).device_of(keys))
+    one_hot = xp.astype(every[:, None] == keys[None, :], values.dtype)
+    return one_hot @ values
+
+
+def sums_by_sorting(keys: Array, values: Array, count: int) -> Array:
+    """The same without a large matrix: differences of the running sum of the rows, in the order of their keys.
+
+    Running sums of what has a mean grow, and their differences lose digits: the mean is taken off before, and given
+    back to each key as often as it was there.
+    """
+    xp = array_namespace(values)
+    device = backend_of(keys).device_of(keys)
+    order = xp.argsort(keys, stable=True)
+    mean = xp.sum(values, axis=0, keepdims=True) * (1.0 / max(values.shape[0], 1))
+    sums = xp.cumulative_sum(xp.take(values, order, axis=0) - mean, axis=0, include_initial=True)
+    every = xp.arange(count + 1, dtype=keys.dtype, device=device)
+    bounds = xp.searchsorted(xp.take(keys, order, axis=0), every)
+    at_bounds = xp.take(sums, bounds, axis=0)
+    counts = xp.astype(bounds[1:] - bounds[:-1], values.dtype)
+    return at_bounds[1:, :] - at_bounds[:-1, :] + counts[:, None] * mean

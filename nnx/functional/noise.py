@@ -1,0 +1,74 @@
+"""Noise for training: added, multiplied, or in place of the value that SELU saturates at."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from nnx.backends import Array, array_namespace, backend_of
+from nnx.functional._normal import narrow
+from nnx.functional.dropout import dropout
+from nnx.kernels import accelerated
+from nnx.protocol import Pullback
+from nnx.random import Draw, uniform
+
+_SATURATION = -1.7580993408473766  # of SELU: -alpha * scale
+
+
+@accelerated
+def gaussian_noise(x: Array, stddev: float, draw: Draw) -> tuple[Array, Pullback]:
+    """x plus normal noise of mean 0.
+
+    draw : `words_for_normals(size of x)` words, from `Generator.draw`.
+    """
+    return x + stddev * normal(x, draw), lambda dy: dy
+
+
+@accelerated
+def gaussian_dropout(x: Array, rate: float, draw: Draw) -> tuple[Array, Pullback]:
+    """x times normal noise of mean 1 and standard deviation sqrt(rate / (1 - rate)), as that of dropout.
+
+    rate : from 0 to less than 1. draw : `words_for_normals(size of x)` words.
+
+    Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", 2014, section 10.
+    """
+    factor = 1.0 + math.sqrt(rate / (1.0 - rate)) * normal(x, draw)
+    return x * factor, lambda dy: dy * factor
+
+
+@accelerated
+def alpha_dropout(
+    x: Array, rate: float, draw: Draw, noise_shape: Sequence[int | None] | None = None
+) -> tuple[Array, Pullback]:
+    """Dropout to the value that SELU saturates at, then scaled and shifted: inputs of mean 0 and variance 1 keep both.
+
+    rate : from 0 to less than 1. draw, noise_shape : as for `dropout`.
+
+    Klambauer et al., "Self-normalizing neural networks", 2017.
+    """
+    scale = (1.0 - rate) * ((1.0 - rate) * (1.0 + rate * _SATURATION**2)) ** -0.5
+    y, pullback = dropout(x - _SATURATION, rate, draw, noise_shape)
+    return (y + _SATURATION) * scale, lambda dy: pullback(dy * scale)
+
+
+def normal(like: Array, draw: Draw) -> Array:
+    """Numbers of the standard normal distribution, of the shape, dtype and device of `like`.
+
+    By the method of Box and Muller from uniforms on a grid of 2**-24, so none is farther out than 5.8. The uniforms are
+    equal on every backend, the normals up to the rounding of log, sqrt, sin and cos.
+    """
+    xp = array_namespace(like)
+    size = math.prod(like.shape)
+    if draw.size != words_for_normals(size):
+        raise ValueError(f"normal: {size} numbers need a draw of {words_for_normals(size)} words, got {draw.size}")
+    dtype = xp.float32 if xp.finfo(like.dtype).bits == 16 else like.dtype
+    pairs = uniform(xp.empty((2, draw.size // 2), dtype=dtype, device=backend_of(like).device_of(like)), draw)
+    radius = xp.sqrt(-2.0 * xp.log1p(-pairs[0, ...]))
+    angle = (2.0 * math.pi) * pairs[1, ...]
+    values = xp.concat([radius * xp.cos(angle), radius * xp.sin(angle)])
+    return narrow(xp.reshape(values[:size], like.shape), like)
+
+
+def words_for_normals(size: int) -> int:
+    """How many words of a random stream that many normal numbers need: two for each pair of numbers."""
+    return size + size % 2

@@ -1,0 +1,179 @@
+"""Normalisation of each sample by itself: over its features, over groups of them, or to length 1.
+
+All rest on one pullback. With x̂ = (x - mean) * r and r = 1 / sqrt(variance + epsilon) over N values, a cotangent dx̂
+comes back as dx = (r / N) * (N dx̂ - Σ dx̂ - x̂ Σ (dx̂ x̂)).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from nnx.backends import Array, array_namespace
+from nnx.functional._normal import (
+    Axis,
+    along,
+    axes_of,
+    narrow,
+    other_axes,
+    parameter_cotangents,
+    scale_and_shift,
+    wide,
+)
+from nnx.kernels import accelerated
+from nnx.protocol import SKIP, Pullback
+
+
+@accelerated
+def layer_normalization(
+    x: Array,
+    gamma: Array | None = None,
+    beta: Array | None = None,
+    axis: Axis = -1,
+    epsilon: float = 1e-3,
+) -> tuple[Array, Pullback]:
+    """Over the axes `axis`: y = gamma * x̂ + beta.
+
+    gamma, beta : of the sizes of those axes, in ascending order; or None for 1 and 0.
+    pullback(dy) -> (dx, dgamma, dbeta), without the entries of a gamma or beta that is None.
+
+    Ba, Kiros and Hinton, "Layer normalization", 2016.
+    """
+    axes = axes_of(x.shape, axis)
+    normal, pullback_normal = _standardize(wide(x), axes, epsilon)
+    return _with_parameters(x, normal, pullback_normal, gamma, beta, axes)
+
+
+@accelerated
+def group_normalization(
+    x: Array,
+    gamma: Array | None = None,
+    beta: Array | None = None,
+    groups: int = 32,
+    axis: int = -1,
+    epsilon: float = 1e-3,
+) -> tuple[Array, Pullback]:
+    """Over all positions of a sample and the features of a group: y = gamma * x̂ + beta.
+
+    x : (batch, ...); its axis `axis` are the c features, which are divided into `groups` of neighbours.
+    gamma, beta : (c,), or None for 1 and 0.
+    pullback(dy) -> (dx, dgamma, dbeta), without the entries of a gamma or beta that is None.
+
+    Wu and He, "Group normalization", 2018.
+    """
+    xp = array_namespace(x)
+    (position,) = axes_of(x.shape, axis)
+    grouped = (*x.shape[:position], groups, x.shape[position] // groups, *x.shape[position + 1 :])
+    inner = tuple(index for index in range(1, len(grouped)) if index != position)
+    normal, pullback_grouped = _standardize(xp.reshape(wide(x), grouped), inner, epsilon)
+
+    def pullback_normal(dnormal: Array) -> Array:
+        return xp.reshape(pullback_grouped(xp.reshape(dnormal, grouped)), x.shape)
+
+    return _with_parameters(x, xp.reshape(normal, x.shape), pullback_normal, gamma, beta, (position,))
+
+
+@accelerated
+def rms_normalization(
+    x: Array, scale: Array | None = None, axis: Axis = -1, epsilon: float = 1e-6
+) -> tuple[Array, Pullback]:
+    """y = scale * x / sqrt(mean(x**2) + epsilon), with the mean over the axes `axis`.
+
+    scale : of the sizes of those axes, in ascending order; or None for 1.
+    pullback(dy) -> (dx, dscale), without the entry of a scale that is None.
+
+    Zhang and Sennrich, "Root mean square layer normalization", 2019.
+    """
+    axes = axes_of(x.shape, axis)
+    normal, pullback_normal = _standardize(wide(x), axes, epsilon, centered=False)
+    return _with_parameters(x, normal, pullback_normal, scale, None, axes)
+
+
+@accelerated
+def deviation_normalization(
+    x: Array, gamma: Array | None = None, axis: Axis = -1, epsilon: float = 1e-3
+) -> tuple[Array, Pullback]:
+    """y = gamma * x / sqrt(variance + epsilon): what Keras calls LayerNormalization(rms_scaling=True).
+
+    The variance is that around the mean, although the mean stays in y.
+    pullback(dy) -> (dx, dgamma), without the entry of a gamma that is None.
+    """
+    xp = array_namespace(x)
+    axes = axes_of(x.shape, axis)
+    x_wide, share = wide(x), _share(x, axes)
+    centered = x_wide - xp.sum(x_wide, axis=axes, keepdims=True) * share
+    inverse = 1.0 / xp.sqrt(xp.sum(centered * centered, axis=axes, keepdims=True) * share + epsilon)
+
+    def pullback_normal(dnormal: Array) -> Array:
+        product = xp.sum(dnormal * x_wide, axis=axes, keepdims=True) * share
+        return inverse * (dnormal - centered * (inverse * inverse * product))
+
+    return _with_parameters(x, x_wide * inverse, pullback_normal, gamma, None, axes)
+
+
+@accelerated
+def unit_normalization(x: Array, axis: Axis = -1, epsilon: float = 1e-12) -> tuple[Array, Pullback]:
+    """y = x / max(|x|, epsilon), with the Euclidean norm over the axes `axis`."""
+    xp = array_namespace(x)
+    axes = axes_of(x.shape, axis)
+    x_wide = wide(x)
+    norm = xp.sqrt(xp.sum(x_wide * x_wide, axis=axes, keepdims=True))
+    inverse = 1.0 / xp.maximum(norm, epsilon)
+    y = x_wide * inverse
+
+    def pullback(dy: Array) -> Array:
+        dy = wide(dy)
+        radial = xp.where(norm > epsilon, xp.sum(dy * y, axis=axes, keepdims=True), 0.0)
+        return narrow((dy - y * radial) * inverse, x)
+
+    return narrow(y, x), pullback
+
+
+def _standardize(x: Array, axes: tuple[int, ...], epsilon: float, centered: bool = True) -> tuple[Array, Pullback]:
+    """x̂ = (x - mean) / sqrt(variance + epsilon) over those axes, or x / sqrt(mean(x**2) + epsilon)."""
+    xp = array_namespace(x)
+    share = _share(x, axes)
+    normal = x - xp.sum(x, axis=axes, keepdims=True) * share if centered else x
+    inverse = 1.0 / xp.sqrt(xp.sum(normal * normal, axis=axes, keepdims=True) * share + epsilon)
+    normal = normal * inverse
+
+    def pullback(dnormal: Array) -> Array:
+        dx = dnormal - normal * (xp.sum(dnormal * normal, axis=axes, keepdims=True) * share)
+        if centered:
+            dx = dx - xp.sum(dnormal, axis=axes, keepdims=True) * share
+        return inverse * dx
+
+    return normal, pullback
+
+
+def _share(x: Array, axes: tuple[int, ...]) -> float:
+    """1 / the number of values along those axes."""
+    count: int = math.prod(x.shape[index] for index in axes)
+    return 1.0 / max(count, 1)
+
+
+def _with_parameters(
+    x: Array,
+    normal: Array,
+    pullback_normal: Pullback,
+    gamma: Array | None,
+    beta: Array | None,
+    axes: tuple[int, ...],
+) -> tuple[Array, Pullback]:
+    """y = gamma * normal + beta in the dtype of x, with its pullback; gamma and beta lie along `axes`."""
+    xp = array_namespace(x)
+    scale, others = along(gamma, x, axes), other_axes(x, axes)
+    y = scale_and_shift(normal, scale, along(beta, x, axes))
+
+    def pullback(dy: Array, out: tuple[Any, ...] = (None, None, None)) -> tuple[Array | None, ...]:
+        dy = wide(dy)
+        return (
+            None if out[0] is SKIP else narrow(pullback_normal(dy if scale is None else dy * scale), x),
+            *parameter_cotangents(
+                out[1:],
+                (gamma, lambda: xp.sum(dy * normal, axis=others)),
+                (beta, lambda: xp.sum(dy, axis=others)),
+            ),
+        )
+
+    return narrow(y, x), pullback

@@ -1,0 +1,95 @@
+"""Batch normalisation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from nnx import initializers
+from nnx.backends import Array, array_namespace
+from nnx.functional import Pullback
+from nnx.functional.batch_normalization import batch_normalization, batch_normalization_inference
+from nnx.functional.updates import moving_average
+from nnx.layers.arguments import number
+from nnx.layers.base import registry
+from nnx.layers.normalization import Normalized, sizes_along
+from nnx.layers.parameter import Parameter
+from nnx.layers.shapes import Shape
+
+
+@registry.register()
+class BatchNormalization(Normalized):
+    """gamma * (x - mean) / sqrt(variance + epsilon) + beta, with the mean and the variance of each feature.
+
+    In training these are of the batch and all positions, and moving averages of them are kept; at inference, and in a
+    layer with `trainable = False`, the moving averages are used.
+
+    axis : the axis of the features.
+    momentum : of the moving averages: average = momentum * average + (1 - momentum) * value of the batch.
+    epsilon : what keeps the root from 0.
+    center, scale : whether there is a beta, and a gamma.
+    beta_initializer, gamma_initializer, moving_mean_initializer, moving_variance_initializer : see `nnx.initializers`.
+    beta_regularizer, gamma_regularizer : see `nnx.regularizers`.
+    beta_constraint, gamma_constraint : see `nnx.constraints`.
+
+    The variance is the biased one, in the moving average too, as in Keras. Weights, all of shape (features,): gamma,
+    beta, moving_mean, moving_variance. Steps that a mask leaves out do not count for the mean and the variance.
+
+    Ioffe and Szegedy, "Batch normalization", 2015.
+
+    >>> layer = BatchNormalization(momentum=0.5, epsilon=0.0)
+    >>> layer([[1.0], [3.0]], training=True)
+    array([[-1.],
+           [ 1.]], dtype=float32)
+    >>> layer.moving_mean.value
+    array([1.], dtype=float32)
+    """
+
+    uses_mask = True
+    axis: int
+
+    def __init__(
+        self,
+        axis: int | Sequence[int] = -1,
+        momentum: float = 0.99,
+        epsilon: float = 1e-3,
+        center: bool = True,
+        scale: bool = True,
+        *,
+        moving_mean_initializer: Any = "zeros",
+        moving_variance_initializer: Any = "ones",
+        **kwargs: Any,
+    ) -> None:
+        if isinstance(axis, list | tuple) and len(axis) == 1:
+            axis = axis[0]  # as tf.keras saved it
+        super().__init__(axis, center, scale, **kwargs)
+        if isinstance(self.axis, list):
+            raise ValueError(f"{self.name}: axis must be one axis, that of the features, got {axis!r}")
+        self.momentum = number(self.name, "momentum", momentum, least=0.0, most=1.0)
+        self.epsilon = number(self.name, "epsilon", epsilon, least=0.0)
+        self.moving_mean_initializer = initializers.resolve(moving_mean_initializer)
+        self.moving_variance_initializer = initializers.resolve(moving_variance_initializer)
+
+    def build(self, input_shape: Shape) -> None:
+        shape = sizes_along(self.name, input_shape, self.axis)
+        self.add_scale_and_shift(shape, scale=self.scale, center=self.center)
+        self.moving_mean = self.add_weight(shape, self.moving_mean_initializer, name="moving_mean", trainable=False)
+        self.moving_variance = self.add_weight(
+            shape, self.moving_variance_initializer, name="moving_variance", trainable=False
+        )
+        super().build(input_shape)
+
+    def forward(self, x: Array, *, mask: Array | None = None, training: bool = False) -> tuple[Array, Pullback]:
+        gamma, beta = self.values()
+        if not (training and self.trainable):
+            mean, variance = self.moving_mean.value, self.moving_variance.value
+            y, pullback = batch_normalization_inference(x, mean, variance, gamma, beta, self.axis, self.epsilon)
+            return y, self.route_parameters(pullback)
+        (y, mean, variance), pullback = batch_normalization(x, gamma, beta, self.axis, self.epsilon, mask)
+        self._remember(self.moving_mean, mean)
+        self._remember(self.moving_variance, variance)
+        return y, self.route_parameters(pullback)
+
+    def _remember(self, average: Parameter, value: Array) -> None:
+        value = array_namespace(value).astype(value, average.value.dtype, copy=False)
+        moving_average(average.value, value, self.momentum)

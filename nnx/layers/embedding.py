@@ -1,0 +1,110 @@
+"""Vectors for words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from nnx import constraints, initializers, regularizers
+from nnx.backends import Array, array_namespace
+from nnx.functional import Pullback
+from nnx.functional.embedding import embedding
+from nnx.layers.base import Layer, registry
+from nnx.layers.shapes import Shape
+
+
+@registry.register()
+class Embedding(Layer):
+    """A vector for each index, such as the number of a word: rows of a table that is learned.
+
+    input_dim : size of the vocabulary; indices are from 0 to input_dim - 1.
+    output_dim : size of the vectors.
+    embeddings_initializer, embeddings_regularizer, embeddings_constraint : for the table (input_dim, output_dim).
+    mask_zero : whether 0 is no word but fills up short sequences; layers that know masks then leave these steps out.
+    weights : the table to start with, in place of an initializer; also as a list of one.
+    input_length : in old scripts the length of the sequences, for the first layer of a Sequential.
+
+    Input: integers (batch, ...); output (batch, ..., output_dim).
+
+    >>> Embedding(3, 2, weights=[[0.0, 0.0], [0.1, 0.2], [0.3, 0.4]])([[2, 1]])
+    array([[[0.3, 0.4],
+            [0.1, 0.2]]], dtype=float32)
+    """
+
+    takes_integers = True
+    makes_mask = False
+
+    def __init__(
+        self,
+        input_dim: int,
+        output_dim: int,
+        embeddings_initializer: Any = "uniform",
+        embeddings_regularizer: Any = None,
+        embeddings_constraint: Any = None,
+        mask_zero: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        weights = kwargs.pop("weights", None)
+        input_length = kwargs.pop("input_length", None)
+        super().__init__(**kwargs)
+        for argument, size in (("input_dim", input_dim), ("output_dim", output_dim)):
+            if isinstance(size, bool) or not hasattr(size, "__index__") or size.__index__() < 1:
+                raise ValueError(f"{self.name}: {argument} must be a positive integer, got {size!r}")
+        self.input_dim = input_dim.__index__()
+        self.output_dim = output_dim.__index__()
+        self.embeddings_initializer = initializers.resolve(embeddings_initializer)
+        self.embeddings_regularizer = regularizers.resolve(embeddings_regularizer)
+        self.embeddings_constraint = constraints.resolve(embeddings_constraint)
+        self.mask_zero = self.makes_mask = bool(mask_zero)
+        if input_length is not None and self.batch_input_shape is None:
+            lengths = input_length if isinstance(input_length, list | tuple) else (input_length,)
+            self.batch_input_shape = (None, *lengths)
+        self._start = self.embeddings_initializer if weights is None else self._from_table(weights)
+
+    def _from_table(self, weights: Any) -> initializers.Constant:
+        listed = isinstance(weights, list | tuple) and len(weights) == 1 and np.ndim(weights[0]) == 2
+        table = initializers.Constant(weights[0] if listed else weights)
+        expected, given = (self.input_dim, self.output_dim), np.shape(table.value)
+        if given != expected:
+            raise ValueError(f"{self.name}: weights must be a table of shape {expected}, got {given}")
+        return table
+
+    def build(self, input_shape: Shape) -> None:
+        self.embeddings = self.add_weight(
+            (self.input_dim, self.output_dim),
+            self._start,
+            name="embeddings",
+            regularizer=self.embeddings_regularizer,
+            constraint=self.embeddings_constraint,
+        )
+        super().build(input_shape)
+
+    def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
+        xp = array_namespace(x)
+        if x.dtype not in (xp.int32, xp.int64):
+            x = xp.astype(x, xp.int64)
+        y, pullback = embedding(x, self.embeddings.value)
+        return y, self.route(pullback, None, self.embeddings, direct=True)
+
+    def compute_mask(self, x: Array, mask: Array | None = None) -> Array | None:
+        """True where there is a word; None without `mask_zero`."""
+        return x != 0 if self.mask_zero else None
+
+    def check_indices(self, x: Any) -> None:
+        """ValueError if host data have an index that is not in the vocabulary. On a device nobody would notice."""
+        indices = np.asarray(x)
+        if indices.dtype.kind not in "iuf":
+            raise ValueError(f"{self.name}: expected integers as indices, got data of dtype {indices.dtype}")
+        wrong = ~((indices >= 0) & (indices < self.input_dim))
+        if indices.dtype.kind == "f":
+            wrong |= indices != np.floor(indices)
+        if wrong.any():
+            place = tuple(map(int, np.argwhere(wrong)[0]))
+            raise ValueError(
+                f"{self.name}: indices must be integers from 0 to {self.input_dim - 1}, got {indices[place]} at "
+                f"{place}; input_dim is the largest index + 1"
+            )
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        return (*input_shape, self.output_dim)

@@ -1,0 +1,37 @@
+"""Leaving steps of sequences out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nnx.backends import Array
+from nnx.functional import Pullback, masking
+from nnx.layers.arguments import number
+from nnx.layers.base import Layer, registry
+
+
+@registry.register()
+class Masking(Layer):
+    """Leave out the steps of a sequence all of whose features are equal to a value; they become zero.
+
+    mask_value : the value.
+
+    Input and output (batch, time, features). Layers that know masks, such as LSTM, skip these steps.
+
+    >>> Masking(-1.0)([[[1.0, -1.0], [-1.0, -1.0]]])
+    array([[[ 1., -1.],
+            [ 0.,  0.]]], dtype=float32)
+    """
+
+    makes_mask = True
+
+    def __init__(self, mask_value: float = 0.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.mask_value = number(self.name, "mask_value", mask_value)
+
+    def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
+        return masking.mask_steps(x, self.mask_value)
+
+    def compute_mask(self, x: Array, mask: Array | None = None) -> Array:
+        """(batch, time): False for the steps that are left out."""
+        return masking.steps_to_keep(x, self.mask_value)

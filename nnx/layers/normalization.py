@@ -1,0 +1,250 @@
+"""Normalisation of each sample by itself, and what all layers with a learned scale and shift share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from nnx import constraints, initializers, regularizers
+from nnx.backends import Array
+from nnx.functional import Pullback, normalization
+from nnx.layers.arguments import number
+from nnx.layers.base import Layer, registry
+from nnx.layers.parameter import Parameter
+from nnx.layers.shapes import Shape
+
+
+class Normalized(Layer):
+    """A layer that normalises along some axes, then multiplies by gamma and adds beta.
+
+    axis : the axis, or the axes, that gamma and beta lie along.
+    center, scale : whether there is a beta, and a gamma.
+    beta_initializer, gamma_initializer : see `nnx.initializers`.
+    beta_regularizer, gamma_regularizer : see `nnx.regularizers`.
+    beta_constraint, gamma_constraint : see `nnx.constraints`.
+    """
+
+    gamma: Parameter | None = None
+    beta: Parameter | None = None
+
+    def __init__(
+        self,
+        axis: int | Sequence[int] = -1,
+        center: bool = True,
+        scale: bool = True,
+        beta_initializer: Any = "zeros",
+        gamma_initializer: Any = "ones",
+        beta_regularizer: Any = None,
+        gamma_regularizer: Any = None,
+        beta_constraint: Any = None,
+        gamma_constraint: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.axis = read_axis(self.name, axis)
+        self.center = center
+        self.scale = scale
+        self.beta_initializer = initializers.resolve(beta_initializer)
+        self.gamma_initializer = initializers.resolve(gamma_initializer)
+        self.beta_regularizer = regularizers.resolve(beta_regularizer)
+        self.gamma_regularizer = regularizers.resolve(gamma_regularizer)
+        self.beta_constraint = constraints.resolve(beta_constraint)
+        self.gamma_constraint = constraints.resolve(gamma_constraint)
+
+    def add_scale_and_shift(self, shape: tuple[int, ...], *, scale: bool, center: bool) -> None:
+        """Make gamma and beta, as far as they are wanted."""
+        if scale:
+            self.gamma = self.add_weight(
+                shape,
+                self.gamma_initializer,
+                name="gamma",
+                regularizer=self.gamma_regularizer,
+                constraint=self.gamma_constraint,
+            )
+        if center:
+            self.beta = self.add_weight(
+                shape,
+                self.beta_initializer,
+                name="beta",
+                regularizer=self.beta_regularizer,
+                constraint=self.beta_constraint,
+            )
+
+    def values(self) -> tuple[Array | None, Array | None]:
+        """The arrays of gamma and beta, or None."""
+        return self.gamma and self.gamma.value, self.beta and self.beta.value
+
+    def route_parameters(self, pullback: Pullback) -> Pullback:
+        """The layer's pullback from that of a function of x, gamma and beta."""
+        return self.route(pullback, None, *[p for p in (self.gamma, self.beta) if p is not None], direct=True)
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        sizes = sizes_along(self.name, input_shape, self.axis)
+        expected = sizes_along(self.name, self.build_shape, self.axis) if self.built else sizes
+        if len(input_shape) != len(self.build_shape or input_shape) or sizes != expected:
+            raise ValueError(f"{self.name}: expected an input of shape {self.build_shape}, got {input_shape}")
+        return input_shape
+
+
+def read_axis(layer: str, axis: Any) -> int | list[int]:
+    """An axis as an int, several as a list of ints."""
+    several = isinstance(axis, list | tuple)
+    axes = list(axis) if several else [axis]
+    if not axes or any(isinstance(one, bool) or not hasattr(one, "__index__") for one in axes):
+        raise TypeError(f"{layer}: axis must be an integer or a list of integers, got {axis!r}")
+    axes = [one.__index__() for one in axes]
+    return axes if several else axes[0]
+
+
+def sizes_along(layer: str, shape: Shape, axis: int | list[int]) -> tuple[int, ...]:
+    """The sizes of a shape along the axes, in ascending order; ValueError if one is unknown, or not an axis."""
+    axes = axis if isinstance(axis, list) else [axis]
+    rank = len(shape)
+    positive = sorted({one % rank for one in axes if -rank <= one < rank}) if rank else []
+    sizes = tuple(shape[one] for one in positive)
+    if len(positive) < len(axes) or None in sizes:
+        raise ValueError(f"{layer}: expected an input of known sizes along axis {axis}, got shape {shape}")
+    return sizes  # type: ignore[return-value]
+
+
+@registry.register()
+class LayerNormalization(Normalized):
+    """gamma * (x - mean) / sqrt(variance + epsilon) + beta, with the mean and the variance of each sample.
+
+    axis : the axis, or the axes, that are normalised over. gamma and beta have their sizes.
+    epsilon : what keeps the root from 0.
+    center, scale : whether there is a beta, and a gamma.
+    rms_scaling : gamma * x / sqrt(variance + epsilon) instead, which Keras once had; RMSNormalization is what it was
+        meant to be.
+    beta_initializer, ... gamma_constraint : as for `BatchNormalization`.
+
+    Ba, Kiros and Hinton, "Layer normalization", 2016.
+
+    >>> LayerNormalization(epsilon=0.0)([[1.0, 3.0]])
+    array([[-1.,  1.]], dtype=float32)
+    """
+
+    def __init__(
+        self,
+        axis: int | Sequence[int] = -1,
+        epsilon: float = 1e-3,
+        center: bool = True,
+        scale: bool = True,
+        *,
+        rms_scaling: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(axis, center, scale, **kwargs)
+        self.epsilon = number(self.name, "epsilon", epsilon, least=0.0)
+        self.rms_scaling = rms_scaling
+
+    def build(self, input_shape: Shape) -> None:
+        shape = sizes_along(self.name, input_shape, self.axis)
+        self.add_scale_and_shift(
+            shape, scale=self.scale or self.rms_scaling, center=self.center and not self.rms_scaling
+        )
+        super().build(input_shape)
+
+    def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
+        gamma, beta = self.values()
+        if self.rms_scaling:
+            y, pullback = normalization.deviation_normalization(x, gamma, self.axis, self.epsilon)
+        else:
+            y, pullback = normalization.layer_normalization(x, gamma, beta, self.axis, self.epsilon)
+        return y, self.route_parameters(pullback)
+
+
+@registry.register()
+class GroupNormalization(Normalized):
+    """gamma * (x - mean) / sqrt(variance + epsilon) + beta, with the mean and the variance of each group of features.
+
+    groups : how many groups the features of a sample are divided into, each normalised together with all positions;
+        -1 for groups of one feature (instance normalisation).
+    axis : the axis of the features. epsilon : what keeps the root from 0.
+    center, scale : whether there is a beta, and a gamma.
+    beta_initializer, ... gamma_constraint : as for `BatchNormalization`.
+
+    Wu and He, "Group normalization", 2018.
+    """
+
+    axis: int
+
+    def __init__(
+        self,
+        groups: int = 32,
+        axis: int = -1,
+        epsilon: float = 1e-3,
+        center: bool = True,
+        scale: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(axis, center, scale, **kwargs)
+        if isinstance(groups, bool) or not hasattr(groups, "__index__") or (groups < 1 and groups != -1):
+            raise ValueError(f"{self.name}: groups must be a positive integer, or -1 for groups of one, got {groups!r}")
+        if isinstance(self.axis, list) or self.axis == 0:
+            raise ValueError(f"{self.name}: axis must be one axis behind the batch axis, got {axis!r}")
+        self.groups = groups.__index__()
+        self.epsilon = number(self.name, "epsilon", epsilon, least=0.0)
+
+    def build(self, input_shape: Shape) -> None:
+        (features,) = sizes_along(self.name, input_shape, self.axis)
+        if self.groups != -1 and features % self.groups:
+            raise ValueError(
+                f"{self.name}: {features} features, axis {self.axis} of shape {input_shape}, cannot be divided into "
+                f"{self.groups} groups; choose a divisor of {features} as groups"
+            )
+        self.add_scale_and_shift((features,), scale=self.scale, center=self.center)
+        super().build(input_shape)
+
+    def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
+        gamma, beta = self.values()
+        groups = x.shape[self.axis] if self.groups == -1 else self.groups
+        y, pullback = normalization.group_normalization(x, gamma, beta, groups, self.axis, self.epsilon)
+        return y, self.route_parameters(pullback)
+
+
+@registry.register()
+class RMSNormalization(Layer):
+    """scale * x / sqrt(mean(x**2) + epsilon), with the mean over the features of each sample.
+
+    axis : the axis, or the axes, that are normalised over. scale has their sizes. epsilon : what keeps the root from 0.
+
+    Zhang and Sennrich, "Root mean square layer normalization", 2019.
+    """
+
+    def __init__(self, axis: int | Sequence[int] = -1, epsilon: float = 1e-6, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.axis = read_axis(self.name, axis)
+        self.epsilon = number(self.name, "epsilon", epsilon, least=0.0)
+
+    def build(self, input_shape: Shape) -> None:
+        self.scale = self.add_weight(sizes_along(self.name, input_shape, self.axis), "ones", name="scale")
+        super().build(input_shape)
+
+    def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
+        y, pullback = normalization.rms_normalization(x, self.scale.value, self.axis, self.epsilon)
+        return y, self.route(pullback, None, self.scale, direct=True)
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        sizes = sizes_along(self.name, input_shape, self.axis)
+        if self.built and sizes != self.scale.shape:
+            raise ValueError(f"{self.name}: expected an input of shape {self.build_shape}, got {input_shape}")
+        return input_shape
+
+
+@registry.register()
+class UnitNormalization(Layer):
+    """x divided by its Euclidean norm, for each sample.
+
+    axis : the axis, or the axes, that the norm runs over.
+
+    >>> UnitNormalization()([[3.0, 4.0]])
+    array([[0.6, 0.8]], dtype=float32)
+    """
+
+    def __init__(self, axis: int | Sequence[int] = -1, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.axis = read_axis(self.name, axis)
+
+    def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
+        return normalization.unit_normalization(x, self.axis)

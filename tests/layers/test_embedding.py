@@ -1,0 +1,135 @@
+"""The embedding layer: arguments old and new, masks, indices that are not in the vocabulary, and training."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+import nnx
+from nnx.layers.embedding import Embedding
+from nnx.layers.parameter import FlatParameters
+from nnx.testing import assert_close, no_synchronization
+from nnx.testing.cases_embedding import LAYERS
+
+TABLE = np.arange(12.0).reshape(4, 3)
+each = pytest.mark.parametrize("case", [case for rows in LAYERS.values() for case in rows], ids=str)
+
+
+@each
+def test_shapes_gradients_and_configuration(backend, case):
+    layer = case.make()
+    layer.build_on(backend, (None, *case.input_shape[1:]))
+    flat = FlatParameters(layer.trainable_weights, backend)
+    x = case.input()
+    layer.check_indices(x)
+    placed = backend.asarray(x)
+    with no_synchronization():
+        y, pullback = layer.run(placed, training=True)
+        flat.start_pass()
+        assert pullback(y) is None
+        flat.finish_pass()
+    assert y.shape == layer.compute_output_shape(case.input_shape)
+    assert_close(y, nnx.to_numpy(layer.embeddings.value)[x], 0.0, 0.0, like=layer.embeddings.value)
+    expected = np.zeros(layer.embeddings.shape)
+    np.add.at(expected, x.reshape(-1), nnx.to_numpy(y).reshape(-1, layer.output_dim).astype(np.float64))
+    assert_close(layer.embeddings.grad, expected, length=10)
+    config = json.loads(json.dumps(layer.get_config()))
+    copy = nnx.layers.registry.build({"class_name": "Embedding", "config": config})
+    assert json.loads(json.dumps(copy.get_config())) == config
+
+
+@pytest.mark.parametrize(
+    "weights", [TABLE, [TABLE], TABLE.tolist(), (TABLE,)], ids=["array", "list", "numbers", "tuple"]
+)
+def test_weights_to_start_with(weights):
+    layer = Embedding(4, 3, weights=weights, trainable=False)
+    assert_close(layer([[1, 3]]), TABLE[[[1, 3]]], 0.0, 0.0)
+    assert layer.trainable_weights == []
+    assert "weights" not in layer.get_config()
+
+
+def test_weights_for_one_word():
+    assert_close(Embedding(1, 2, weights=[[1.0, 2.0]])([[0]]), [[[1.0, 2.0]]])
+    assert_close(Embedding(1, 2, weights=[np.array([[1.0, 2.0]])])([[0]]), [[[1.0, 2.0]]])
+
+
+def test_weights_of_the_wrong_shape():
+    with pytest.raises(ValueError, match=r"embedding: weights must be a table of shape \(4, 5\), got \(4, 3\)"):
+        Embedding(4, 5, weights=TABLE)
+
+
+def test_initial_weights_are_uniform():
+    layer = Embedding(100, 20)
+    layer.build(None)
+    values = layer.get_weights()[0]
+    assert -0.05 <= values.min() < -0.049 < 0.049 < values.max() <= 0.05
+
+
+def test_input_length_of_old_scripts_is_the_shape_of_the_first_layer():
+    model = nnx.Sequential([Embedding(10, 3, input_length=4), nnx.layers.Flatten(), nnx.layers.Dense(2)])
+    assert model.built
+    assert model.output_shape == (None, 2)
+    assert model.layers[1].build_shape == (None, 4, 3)
+    assert Embedding(10, 3, input_length=4, input_shape=(5,)).batch_input_shape == (None, 5)
+
+
+def test_indices_of_other_dtypes(backend):
+    layer = Embedding(4, 3, weights=TABLE)
+    layer.build_on(backend, (None, 2))
+    for dtype in ("uint8", "int32", "int64", "float32"):
+        assert_close(layer(backend.asarray(np.array([[1, 3]]), dtype)), TABLE[[[1, 3]]], 0.0, 0.0)
+
+
+def test_mask(backend):
+    layer = Embedding(4, 3, mask_zero=True)
+    layer.build_on(backend, (None, 3))
+    x = backend.asarray(np.array([[1, 0, 2], [0, 0, 3]]))
+    mask = layer.compute_mask(x, None)
+    assert nnx.to_numpy(mask).tolist() == [[True, False, True], [False, False, True]]
+    assert layer.makes_mask
+    assert Embedding(4, 3).compute_mask(x, mask) is None
+    assert not Embedding(4, 3).makes_mask
+
+
+@pytest.mark.parametrize(
+    ("indices", "message"),
+    [
+        (
+            [[0, 3], [4, 1]],
+            r"embedding: indices must be integers from 0 to 3, got 4 at \(1, 0\); input_dim is the largest",
+        ),
+        ([[0, -1]], r"got -1 at \(0, 1\)"),
+        ([[0.5]], r"got 0.5 at \(0, 0\)"),
+        ([[np.nan]], r"got nan at \(0, 0\)"),
+        ([["word"]], "expected integers as indices, got data of dtype <U4"),
+        ([[True]], "expected integers as indices, got data of dtype bool"),
+    ],
+)
+def test_indices_that_cannot_be(indices, message):
+    with pytest.raises(ValueError, match=message):
+        Embedding(4, 3).check_indices(indices)
+
+
+@pytest.mark.parametrize("indices", [[[0, 3]], [[1.0, 2.0]], np.zeros((0, 3)), np.uint8([[3]])])
+def test_indices_that_can_be(indices):
+    Embedding(4, 3).check_indices(indices)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((0, 3), "embedding: input_dim must be a positive integer, got 0"),
+        ((4, -1), "output_dim must be a positive integer, got -1"),
+        ((4, 2.5), "output_dim must be a positive integer, got 2.5"),
+        ((True, 3), "input_dim must be a positive integer, got True"),
+    ],
+)
+def test_wrong_arguments(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        Embedding(*arguments)
+
+
+def test_numpy_integers_as_sizes():
+    assert json.dumps(Embedding(np.int64(4), np.int32(3)).get_config())
