@@ -44,7 +44,14 @@ from nnx.backends import (
     to_numpy,
 )
 from nnx.kernels import numpy as _dense  # noqa: F401, NumPy's kernels register themselves
-from nnx.kernels import numpy_activations, numpy_losses, numpy_updates  # noqa: F401
+from nnx.kernels import (  # noqa: F401
+    numpy_activations,
+    numpy_batch_normalization,
+    numpy_embedding,
+    numpy_losses,
+    numpy_normalization,
+    numpy_updates,
+)
 from nnx.layers import Input
 from nnx.models import Model, Sequential
 

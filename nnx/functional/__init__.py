@@ -45,6 +45,8 @@ from nnx.functional.activations_more import (
     threshold,
 )
 from nnx.functional.affine import dense
+from nnx.functional.axes import permute, repeat_vector
+from nnx.functional.batch_normalization import batch_normalization, batch_normalization_inference
 from nnx.functional.classification_losses import (
     categorical_hinge,
     dice,
@@ -61,7 +63,19 @@ from nnx.functional.crossentropies import (
     sparse_categorical_crossentropy,
 )
 from nnx.functional.dropout import dropout
+from nnx.functional.embedding import embedding
 from nnx.functional.erf import erfc
+from nnx.functional.inner_product import dot
+from nnx.functional.masking import mask_steps
+from nnx.functional.merging import add, average, concatenate, maximum, minimum, multiply, subtract
+from nnx.functional.noise import alpha_dropout, gaussian_dropout, gaussian_noise
+from nnx.functional.normalization import (
+    deviation_normalization,
+    group_normalization,
+    layer_normalization,
+    rms_normalization,
+    unit_normalization,
+)
 from nnx.functional.regression_losses import (
     cosine_similarity,
     huber,
@@ -78,21 +92,33 @@ from nnx.protocol import SKIP, Pullback, values_only
 __all__ = [
     "SKIP",
     "Pullback",
+    "add",
+    "alpha_dropout",
+    "average",
+    "batch_normalization",
+    "batch_normalization_inference",
     "binary_crossentropy",
     "binary_focal_crossentropy",
     "categorical_crossentropy",
     "categorical_focal_crossentropy",
     "categorical_hinge",
     "celu",
+    "concatenate",
     "cosine_similarity",
     "dense",
+    "deviation_normalization",
     "dice",
+    "dot",
     "dropout",
     "elu",
+    "embedding",
     "erfc",
     "exponential",
     "flatten",
+    "gaussian_dropout",
+    "gaussian_noise",
     "gelu",
+    "group_normalization",
     "hard_shrink",
     "hard_sigmoid",
     "hard_silu",
@@ -100,21 +126,29 @@ __all__ = [
     "hinge",
     "huber",
     "kl_divergence",
+    "layer_normalization",
     "leaky_relu",
     "linear",
     "log_cosh",
     "log_sigmoid",
     "log_softmax",
+    "mask_steps",
+    "maximum",
     "mean_absolute_error",
     "mean_absolute_percentage_error",
     "mean_squared_error",
     "mean_squared_logarithmic_error",
+    "minimum",
     "mish",
+    "multiply",
+    "permute",
     "poisson",
     "prelu",
     "relu",
     "relu6",
+    "repeat_vector",
     "reshape",
+    "rms_normalization",
     "selu",
     "sigmoid",
     "silu",
@@ -129,9 +163,11 @@ __all__ = [
     "squared_hinge",
     "squareplus",
     "step",
+    "subtract",
     "tanh",
     "tanh_shrink",
     "threshold",
     "tversky",
+    "unit_normalization",
     "values_only",
 ]

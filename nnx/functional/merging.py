@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from nnx.backends import Array, array_namespace
+from nnx.functional.arithmetic import sum_to
 from nnx.kernels import accelerated
 from nnx.protocol import Pullback
 
@@ -160,13 +161,7 @@ def _expand(x: Array, axes: int) -> Array:
 def _cotangents(cotangents: Sequence[Array], aligned: Sequence[Array], inputs: Sequence[Array]) -> Any:
     """The cotangents of broadcast arrays, in the shapes of the inputs."""
     found = tuple(
-        array_namespace(x).reshape(_sum_to(cotangent, wide), x.shape)
+        array_namespace(x).reshape(sum_to(cotangent, wide), x.shape)
         for cotangent, wide, x in zip(cotangents, aligned, inputs, strict=True)
     )
     return found[0] if len(found) == 1 else found
-
-
-def _sum_to(cotangent: Array, like: Array) -> Array:
-    """The cotangent of an array that was broadcast to as many axes: summed over those along which it was repeated."""
-    repeated = tuple(axis for axis, size in enumerate(like.shape) if size == 1 and cotangent.shape[axis] != 1)
-    return array_namespace(like).sum(cotangent, axis=repeated, keepdims=True) if repeated else cotangent

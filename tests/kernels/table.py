@@ -37,6 +37,10 @@ class Values:
     def one_hot(self, rows: int, classes: int) -> Array:
         return self._floating(np.eye(classes)[self._random.integers(classes, size=rows)])
 
+    def constant(self, *shape: int) -> Array:
+        """Positive numbers for an argument that no cotangent is asked for."""
+        return self.lay_out(self._random.uniform(0.1, 1.0, size=shape).astype(self.dtype))
+
     def binary(self, *shape: int) -> Array:
         return self._floating(self._random.integers(2, size=shape))
 
@@ -72,6 +76,7 @@ class Example:
 
     sizes : the numbers of rows, or of parameters, to try.
     length : how many terms the longest sum has, for the tolerance.
+    without_cotangent : how many arguments come first whose cotangent is None, as that of indices.
     number : whether the pullback also takes a Python number, the same cotangent for every element.
     """
 
@@ -80,6 +85,7 @@ class Example:
     sizes: tuple[int, ...] = (0, 1, 6)
     length: int = 1
     number: bool = False
+    without_cotangent: int = 0
 
 
 def _loss(make: Callable[[Values], tuple[Any, ...]], **options: Any) -> Example:
@@ -112,6 +118,28 @@ ROWS: dict[str, list[Example]] = {
         ),
     ],
     "adamax": [_update(lambda v: (v.normal(v.n), v.normal(v.n), v.normal(v.n), v.positive(v.n), 0.1, 0.9, 0.99, 1e-7))],
+    "batch_normalization": [
+        Example(lambda v: (v.normal(v.n, 4), v.normal(4), v.normal(4)), length=8),
+        Example(lambda v: (v.normal(v.n, 4), None, v.normal(4)), length=8),
+        Example(lambda v: (v.normal(v.n, 4), v.normal(4)), length=8),
+        Example(lambda v: (v.normal(v.n, 4),), {"epsilon": 1e-2}, length=8),
+        Example(lambda v: (v.normal(2, v.n, 3, 4), v.normal(4), v.normal(4)), length=40),
+        Example(lambda v: (v.normal(2, 4, v.n, 3), v.normal(4), v.normal(4)), {"axis": 1}, length=40),
+        Example(lambda v: (v.normal(2, v.n, 3, 4), v.normal(3), v.normal(3)), {"axis": 2}, length=60),
+        Example(lambda v: (v.normal(9, 31, 47), v.normal(47), v.normal(47)), sizes=(1,), length=280),
+        Example(lambda v: (v.normal(2, 60, 50, 48), v.normal(48), v.normal(48)), sizes=(1,), length=6000),
+    ],
+    "batch_normalization_inference": [
+        Example(lambda v: (v.normal(v.n, 4), v.constant(4), v.constant(4), v.normal(4), v.normal(4)), length=8),
+        Example(lambda v: (v.normal(v.n, 4), v.constant(4), v.constant(4), None, v.normal(4)), length=8),
+        Example(lambda v: (v.normal(v.n, 4), v.constant(4), v.constant(4)), {"epsilon": 1e-2}, length=8),
+        Example(lambda v: (v.normal(2, 4, v.n, 3), v.constant(4), v.constant(4), v.normal(4)), {"axis": 1}, length=40),
+        Example(
+            lambda v: (v.normal(9, 31, 47), v.constant(47), v.constant(47), v.normal(47), v.normal(47)),
+            sizes=(1,),
+            length=280,
+        ),
+    ],
     "binary_crossentropy": [
         _loss(lambda v: (v.binary(v.n, 1), v.normal(v.n, 1)), from_logits=True),
         _loss(lambda v: (v.binary(v.n, 3), v.normal(v.n, 3)), from_logits=True),
@@ -140,9 +168,32 @@ ROWS: dict[str, list[Example]] = {
         Example(lambda v: (v.normal(v.n, 3), 0.0, Draw(1, 2, 3 * v.n))),
         Example(lambda v: (v.normal(v.n, 3), 1.0, Draw(1, 2, 3 * v.n))),
     ],
+    "embedding": [
+        Example(lambda v: (v.labels(v.n, 3, classes=4), v.normal(4, 5)), length=18, without_cotangent=1),
+        Example(lambda v: (v.labels(v.n, classes=4, dtype="int32"), v.normal(4, 5)), length=6, without_cotangent=1),
+        Example(
+            lambda v: (v.labels(40, 90, classes=700), v.normal(700, 30)), sizes=(1,), length=40, without_cotangent=1
+        ),
+    ],
     "erfc": _UNARY,
     "elu": [*_UNARY, Example(lambda v: (v.normal(v.n), 0.3))],
     "gelu": [*_UNARY, Example(lambda v: (v.normal(v.n),), {"approximate": True})],
+    "group_normalization": [
+        Example(lambda v: (v.normal(v.n, 6), v.normal(6), v.normal(6), 2), length=8),
+        Example(lambda v: (v.normal(v.n, 6), None, v.normal(6), 3), length=8),
+        Example(lambda v: (v.normal(v.n, 6), v.normal(6), None, 1), length=8),
+        Example(lambda v: (v.normal(v.n, 6), None, None, 6), length=8),
+        Example(lambda v: (v.normal(v.n, 3, 2, 6), v.normal(6), v.normal(6), 2), {"epsilon": 1e-2}, length=40),
+        Example(lambda v: (v.normal(3, 31, 20, 12), v.normal(12), v.normal(12), 4), sizes=(1,), length=2000),
+    ],
+    "layer_normalization": [
+        Example(lambda v: (v.normal(v.n, 4), v.normal(4), v.normal(4)), length=8),
+        Example(lambda v: (v.normal(v.n, 4), None, v.normal(4)), length=8),
+        Example(lambda v: (v.normal(v.n, 4), v.normal(4)), length=8),
+        Example(lambda v: (v.normal(v.n, 4),), {"epsilon": 1e-2}, length=8),
+        Example(lambda v: (v.normal(v.n, 3, 4), v.normal(3, 4), v.normal(3, 4)), {"axis": (1, 2)}, length=20),
+        Example(lambda v: (v.normal(9, 31, 47), v.normal(47), v.normal(47)), sizes=(1,), length=280),
+    ],
     "leaky_relu": [*_UNARY, Example(lambda v: (v.normal(v.n), 0.3))],
     "lion": [_update(lambda v: (v.normal(v.n), v.normal(v.n), v.normal(v.n), 0.1, 0.9, 0.99))],
     "log_sigmoid": _UNARY,
@@ -178,6 +229,12 @@ ROWS: dict[str, list[Example]] = {
                 *(0.1, 0.9, 0.8, 9.0),
             )
         ),
+    ],
+    "rms_normalization": [
+        Example(lambda v: (v.normal(v.n, 4), v.normal(4)), length=8),
+        Example(lambda v: (v.normal(v.n, 4),), {"epsilon": 1e-2}, length=8),
+        Example(lambda v: (v.normal(v.n, 3, 4), v.normal(3, 4)), {"axis": (-2, -1)}, length=20),
+        Example(lambda v: (v.normal(9, 31, 47), v.normal(47)), sizes=(1,), length=280),
     ],
     "selu": _UNARY,
     "sgd": [_update(lambda v: (v.normal(v.n), v.normal(v.n), 0.1))],

@@ -1,0 +1,13 @@
+"""Every table of examples of layers as one."""
+
+from __future__ import annotations
+
+from nnx.testing import cases, cases_embedding, cases_merging, cases_noise, cases_normalization
+from nnx.testing.cases import LayerCase
+
+ALL_LAYERS: dict[str, list[LayerCase]] = {
+    name: list(rows)
+    for table in (cases, cases_embedding, cases_merging, cases_noise, cases_normalization)
+    for name, rows in table.LAYERS.items()  # type: ignore[attr-defined]
+}
+"""For each layer, its configurations. A public layer without a row fails the suite."""
