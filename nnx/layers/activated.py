@@ -45,6 +45,8 @@ class Activated(Layer):
 
     def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
         z, pullback_z = self.preactivation(x, training=training)
+        if self.activate is functional.linear:
+            return z, pullback_z
         y, pullback_y = self.activate(z)
         return y, Skippable(lambda dy, inputs: call_pullback(pullback_z, pullback_y(dy), inputs))
 

@@ -74,6 +74,8 @@ def as_list(value: Any, names: Sequence[str], what: str, same_for_all: bool = Fa
     same_for_all : whether one array, or None, stands for all of them.
     """
     count = len(names)
+    if count == 1 and isinstance(value, np.ndarray):
+        return [as_host_or_array(value, what)]
     if value is None:
         return [None] * count
     if isinstance(value, dict):

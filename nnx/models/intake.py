@@ -7,6 +7,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from nnx import debug
 from nnx.backends import Array, backend_of, is_array
 from nnx.layers.base import Layer
@@ -25,7 +27,7 @@ from nnx.models.arrays import (
     with_last_axis,
 )
 from nnx.models.data import ArrayBatches, Batch, Epochs, IterableBatches
-from nnx.models.network import Network
+from nnx.models.network import Network, Reading
 from nnx.models.objective import Objective
 from nnx.random import Generator
 
@@ -41,6 +43,23 @@ class Setup:
     regularised: bool
 
 
+def _form(x: Any, y: Any) -> Any:
+    """Shape and dtype of a batch of NumPy arrays, None for anything else: what was fine once is fine again."""
+    if type(x) is not np.ndarray or type(y) is not np.ndarray or debug.is_checking() or not x.shape or not x.shape[0]:
+        return None
+    return x.shape, x.dtype, y.shape, y.dtype
+
+
+@dataclasses.dataclass(frozen=True)
+class Ports:
+    """What goes into a model and comes out of it, looked up once."""
+
+    input_names: list[str]
+    input_shapes: list[Shape]
+    readings: list[Reading]
+    output_names: list[str]
+
+
 class Intake(Network):
     """The part of a model that takes data in: checks them, brings them into place and makes batches of them."""
 
@@ -48,6 +67,8 @@ class Intake(Network):
         super().__init__(**kwargs)
         self.objective: Objective | None = None
         self._setup: Setup | None = None
+        self._known_ports: Ports | None = None
+        self._plain: Any = None  # the form of host arrays that can be taken as they are
 
     @property
     def input_names(self) -> list[str] | None:
@@ -63,6 +84,16 @@ class Intake(Network):
         """Take back what `compile` and the first batch decided from the layers."""
         self._trained = None
         self._setup = None
+        self._known_ports = None
+        self._plain = None
+
+    @property
+    def _ports(self) -> Ports:
+        if self._known_ports is None:
+            self._known_ports = Ports(
+                self.input_names or ["x"], self.input_shapes, self.input_readings, self.output_names or ["y"]
+            )
+        return self._known_ports
 
     def _compiled(self) -> Objective:
         if self.objective is None:
@@ -73,24 +104,29 @@ class Intake(Network):
 
     def _prepare(self, x: Any, y: Any, sample_weight: Any = None, class_weight: Any = None) -> Batch:
         """Inputs, targets and weights, checked and in the model's place. Builds the model if it is not built."""
+        if self._plain is not None and sample_weight is None and class_weight is None and _form(x, y) == self._plain:
+            self._check_targets([y])
+            return [x], [y], [None]
         xs = self._host_inputs(x)
         if not self.built:
             self._build_for(x, xs)
-        names = self.output_names or ["y"]
+        names = self._ports.output_names
         ys = as_list(y, names, "y")
         weights = as_list(sample_weight, names, "sample_weight", same_for_all=True)
-        return self._prepare_lists(xs, ys, weights, class_weight)
+        batch = self._prepare_lists(xs, ys, weights, class_weight)
+        untouched = len(xs) == len(ys) == 1 and batch[0][0] is x and batch[1][0] is y
+        self._plain = _form(x, y) if untouched and not self._ports.readings[0].integers else None
+        return batch
 
     def _prepare_lists(
         self, xs: list[Any], ys: list[Any], weights: list[Any], class_weight: dict[int, float] | None = None
     ) -> Batch:
         """The same for lists, with an entry for each input and each output."""
-        if all(y is None for y in ys):
+        if ys[0] is None and all(y is None for y in ys):
             raise ValueError(f"{self.name} needs targets: pass y, or an iterable of batches (x, y)")
-        names = self.output_names or ["y"]
         alone = len(xs) + len(ys) == 2 and weights[0] is None
         if not alone or xs[0].shape[:1] != ys[0].shape[:1] or not xs[0].shape or not xs[0].shape[0]:
-            check_rows(self.input_names or ["x"], xs, names, ys, weights)
+            check_rows(self._ports.input_names, xs, self._ports.output_names, ys, weights)
         xs = self._place(xs)
         setup = self._setup or self._set_up(ys)
         if debug.is_checking():
@@ -98,18 +134,22 @@ class Intake(Network):
                 debug.check_data(**{f"{name}[{i}]" if len(arrays) > 1 else name: a for i, a in enumerate(arrays)})
         if class_weight is not None:
             weights = [with_class_weights(ys, weights, class_weight)]
-        for index, goal in enumerate(self._compiled().goals):
-            host = not is_array(ys[index]) or backend_of(ys[index]).name == "numpy"
-            if goal.loss is not None and host:
-                goal.loss.check_targets(ys[index], setup.output_shapes[index])
+        self._check_targets(ys)
         placement, name = self.placement, self.name
         ys = [place(y, placement, dtype, "y", name) for y, dtype in zip(ys, setup.target_dtypes, strict=True)]
-        if any(weight is not None for weight in weights):
+        if weights[0] is not None or len(weights) > 1:
             weights = [
                 None if weight is None else place(weight, placement, placement.dtype, "sample_weight", name)
                 for weight in weights
             ]
         return xs, ys, weights
+
+    def _check_targets(self, ys: list[Any]) -> None:
+        """Let the losses look at targets that are on the host."""
+        shapes = self._setup.output_shapes if self._setup else []
+        for goal, y, shape in zip(self._compiled().goals, ys, shapes, strict=True):
+            if goal.loss is not None and (not is_array(y) or backend_of(y).name == "numpy"):
+                goal.loss.check_targets(y, shape)
 
     def _set_up(self, ys: Sequence[Any]) -> Setup:
         """What the first batch decides, and `compile` or a new layer takes back."""
@@ -142,7 +182,7 @@ class Intake(Network):
         """The inputs in their order: arrays of any backend, or NumPy arrays."""
         if x is None:
             raise ValueError("x is missing: expected an array, a list, or an iterable of batches")
-        names = self.input_names
+        names = self._ports.input_names if self.built else self.input_names
         if names is None:  # a model that is not built yet: as many inputs as there are arrays
             several = isinstance(x, dict) or (isinstance(x, list | tuple) and bool(x) and all(is_array(a) for a in x))
             return [as_host_or_array(leaf, "x") for leaf in leaves(x)] if several else [as_host_or_array(x, "x")]
@@ -155,14 +195,14 @@ class Intake(Network):
 
     def _place(self, xs: list[Any]) -> list[Array]:
         """Inputs in the model's place, with the shapes it expects."""
-        expected = self.input_shapes
+        expected = self._ports.input_shapes
         xs = [with_last_axis(x, shape) for x, shape in zip(xs, expected, strict=True)]
         for x, shape in zip(xs, expected, strict=True):
             if tuple(x.shape[1:]) != shape[1:] or len(x.shape) != len(shape):
                 shapes = [tuple(x.shape) for x in xs]
                 self.compute_output_shape(shapes[0] if len(xs) == 1 else shapes)  # raises, unless sizes may vary
         placed = []
-        for x, reading in zip(xs, self.input_readings, strict=True):
+        for x, reading in zip(xs, self._ports.readings, strict=True):
             for layer in reading.integers:
                 if layer.check_indices is not None and (not is_array(x) or backend_of(x).name == "numpy"):
                     layer.check_indices(x)

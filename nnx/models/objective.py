@@ -112,6 +112,9 @@ class Objective:
         self, ys: Sequence[Array], outputs: Sequence[Array], sample_weights: Sequence[Array | None]
     ) -> tuple[list[Array], Callable[[float], list[Any]]]:
         """The losses of all outputs, and the pullback of their weighted sum to the outputs."""
+        if len(self.goals) == 1:
+            loss, pullback = self.goals[0].forward(ys[0], outputs[0], sample_weights[0])
+            return [loss], lambda dloss: [pullback(dloss)]
         pairs = [
             goal.forward(y, output, weight) if goal.loss is not None else (None, None)
             for goal, y, output, weight in zip(self.goals, ys, outputs, sample_weights, strict=True)
@@ -157,6 +160,8 @@ class Objective:
         """The running values on the host, in one transfer."""
         if not self._count:
             return {}
+        if len(self.goals) == 1 and not self.goals[0].metrics:
+            return {"loss": float(to_numpy(self._total / self._count))}
         parts = [part / self._count for part in self._parts] if len(self.goals) > 1 else []
         results = [self._total / self._count, *parts, *(metric.result() for _, metric in self.metrics)]
         return dict(zip(self.names, read_scalars(results), strict=True))

@@ -8,6 +8,6 @@ from nnx.testing.cases import LayerCase
 ALL_LAYERS: dict[str, list[LayerCase]] = {
     name: list(rows)
     for table in (cases, cases_embedding, cases_merging, cases_noise, cases_normalization)
-    for name, rows in table.LAYERS.items()  # type: ignore[attr-defined]
+    for name, rows in table.LAYERS.items()
 }
 """For each layer, its configurations. A public layer without a row fails the suite."""
