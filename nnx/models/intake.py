@@ -43,13 +43,6 @@ class Setup:
     regularised: bool
 
 
-def _form(x: Any, y: Any) -> Any:
-    """Shape and dtype of a batch of NumPy arrays, None for anything else: what was fine once is fine again."""
-    if type(x) is not np.ndarray or type(y) is not np.ndarray or debug.is_checking() or not x.shape or not x.shape[0]:
-        return None
-    return x.shape, x.dtype, y.shape, y.dtype
-
-
 @dataclasses.dataclass(frozen=True)
 class Ports:
     """What goes into a model and comes out of it, looked up once."""
@@ -104,7 +97,7 @@ class Intake(Network):
 
     def _prepare(self, x: Any, y: Any, sample_weight: Any = None, class_weight: Any = None) -> Batch:
         """Inputs, targets and weights, checked and in the model's place. Builds the model if it is not built."""
-        if self._plain is not None and sample_weight is None and class_weight is None and _form(x, y) == self._plain:
+        if self._plain is not None and sample_weight is None and class_weight is None and self._form(x, y) == self._plain:
             self._check_targets([y])
             return [x], [y], [None]
         xs = self._host_inputs(x)
@@ -115,8 +108,14 @@ class Intake(Network):
         weights = as_list(sample_weight, names, "sample_weight", same_for_all=True)
         batch = self._prepare_lists(xs, ys, weights, class_weight)
         untouched = len(xs) == len(ys) == 1 and batch[0][0] is x and batch[1][0] is y
-        self._plain = _form(x, y) if untouched and not self._ports.readings[0].integers else None
+        self._plain = self._form(x, y) if untouched and not self._ports.readings[0].integers else None
         return batch
+
+    def _form(self, x: Any, y: Any) -> Any:
+        """What is looked at in a batch of NumPy arrays, None for anything else: what was fine once is fine again."""
+        if type(x) is not np.ndarray or type(y) is not np.ndarray or debug.is_checking() or not x.shape or not len(x):
+            return None
+        return x.shape, x.dtype, y.shape, y.dtype, id(self._placement)
 
     def _prepare_lists(
         self, xs: list[Any], ys: list[Any], weights: list[Any], class_weight: dict[int, float] | None = None

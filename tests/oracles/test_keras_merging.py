@@ -56,7 +56,7 @@ def compare(name: str, options: dict[str, Any], inputs: list[np.ndarray], masks:
     ours, theirs = getattr(merging, name)(**options), getattr(keras.layers, name)(**options)
     shapes = [(None, *x.shape[1:]) for x in inputs]
     ours.build_on(nnx.get_backend(), shapes if len(shapes) > 1 else shapes[0])
-    y, pullback = ours.forward(*inputs, **({"mask": masks} if masks and hasattr(ours, "uses_mask") else {}))
+    y, pullback = ours.forward(*inputs, **({"mask": masks} if masks and ours.uses_mask else {}))
     dy = Generator(1).normal(y.shape).astype(np.float32)
 
     def call(*inputs: Any) -> Any:
