@@ -97,7 +97,12 @@ class Intake(Network):
 
     def _prepare(self, x: Any, y: Any, sample_weight: Any = None, class_weight: Any = None) -> Batch:
         """Inputs, targets and weights, checked and in the model's place. Builds the model if it is not built."""
-        if self._plain is not None and sample_weight is None and class_weight is None and self._form(x, y) == self._plain:
+        if (
+            self._plain is not None
+            and sample_weight is None
+            and class_weight is None
+            and self._form(x, y) == self._plain
+        ):
             self._check_targets([y])
             return [x], [y], [None]
         xs = self._host_inputs(x)
