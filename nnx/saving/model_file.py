@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nnx import optimizers
-from nnx.backends import to_numpy
+from nnx.backends import backend, get_backend, to_numpy
 from nnx.layers.base import registry
 from nnx.random import Generator
 from nnx.registry import custom_objects as custom_objects_scope
@@ -36,6 +36,7 @@ def save_model(model: Any, filepath: str | os.PathLike[str], overwrite: bool = T
     arrays = weight_arrays(model)
     metadata = {
         "format": FORMAT,
+        "dtype": model.placement.dtype,
         "model": json.dumps({"class_name": type(model).__name__, "config": model.get_config()}),
         "random": json.dumps({path: generator.state() for path, generator in _generators(model).items()}),
     }
@@ -58,7 +59,7 @@ def save_model(model: Any, filepath: str | os.PathLike[str], overwrite: bool = T
 def load_model(
     filepath: str | os.PathLike[str], custom_objects: Mapping[str, Any] | None = None, compile: bool = True
 ) -> Any:
-    """Build the model that a file describes, in the current backend, wherever it was saved.
+    """Build the model that a file describes, in the current backend, wherever it was saved; its dtype is kept.
 
     custom_objects : classes and functions of your own that the model uses, by name.
     compile : whether to restore the optimiser and its state, the loss and the metrics too.
@@ -71,7 +72,9 @@ def load_model(
         raise ValueError(f"{filepath} is not a model saved by nnx: {hint}")
     with custom_objects_scope(custom_objects):
         try:
-            model = registry.build(json.loads(metadata["model"]))
+            here = get_backend()
+            with backend(here.name, device=here.device, dtype=metadata["dtype"]):
+                model = registry.build(json.loads(metadata["model"]))
             assign_weights(model, arrays, str(filepath))
             for path, state in json.loads(metadata["random"]).items():
                 _set_generator(model, path, Generator.from_state(state))

@@ -15,6 +15,7 @@ from nnx import activations, random
 from nnx.backends import Placement
 from nnx.backends.base import find_backend, usable_backend
 from nnx.testing import cases
+from nnx.testing.layer_tables import ALL_LAYERS
 
 Check = tuple[str, Callable[[Placement], list[np.ndarray]], float]
 """A name, a computation in a place, and the deviation allowed, relative to the largest value."""
@@ -69,7 +70,7 @@ def selftest(name: str, device: str | None = None) -> int:
 def _checks() -> Iterator[Check]:
     yield "random words and masks", _random_words, EXACT
     yield "shuffles and initial weights", _initial_weights, EXACT
-    for rows in cases.LAYERS.values():
+    for rows in ALL_LAYERS.values():
         for case in rows:
             yield f"layer {case}", _Layer(case), ONE_OPERATION
     for activation in sorted(activations.registry.objects):
@@ -115,12 +116,14 @@ class _Layer:
     def __call__(self, place: Placement) -> list[np.ndarray]:
         random.set_seed(11)
         with nnx.backend(place.name, device=place.device):
-            model = nnx.Sequential([self._case.make(), nnx.layers.Activation("linear")])
-            model.build((None, *self._case.input_shape[1:]))
-            y, pullback = model.forward(nnx.asarray(self._case.input()), training=True)
-            dx = pullback(nnx.asarray(random.Generator(12).normal(tuple(y.shape))))
+            given: Any = self._case.input()
+            inputs = given if isinstance(given, list) else [given]
+            symbols = [nnx.Input(x.shape[1:], dtype="int64" if x.dtype.kind == "i" else None) for x in inputs]
+            model = nnx.Model(symbols, self._case.make()(*symbols))
+            y, pullback = model.forward(*[nnx.asarray(x) for x in inputs], training=True)
+            dxs = pullback(nnx.asarray(random.Generator(12).normal(tuple(y.shape))))
         gradients = [parameter.grad for parameter in model.trainable_weights]
-        return [nnx.to_numpy(array) for array in (y, dx, *gradients)]
+        return [nnx.to_numpy(array) for array in (y, *(dxs if isinstance(dxs, tuple) else (dxs,)), *gradients)]
 
 
 class _Activation:

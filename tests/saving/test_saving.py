@@ -260,3 +260,12 @@ def test_skip_mismatch(path: Path):
         other.load_weights(path, skip_mismatch=True)
     assert_close(other.get_weights()[0], model.get_weights()[0], 0.0, 0.0)
     assert_close(other.get_weights()[2], before[2], 0.0, 0.0)
+
+
+def test_the_dtype_is_kept(tmp_path: Path):
+    with nnx.backend("numpy", dtype="float64"):
+        model = nnx.Sequential([Dense(2, input_dim=3)])
+    model.save(tmp_path / "model.safetensors")
+    loaded = nnx.models.load_model(tmp_path / "model.safetensors")
+    assert loaded.placement.dtype == "float64"
+    assert [weight.dtype for weight in loaded.get_weights()] == [np.float64] * 2
