@@ -48,8 +48,10 @@ from nnx.kernels import (  # noqa: F401
     numpy_activations,
     numpy_batch_normalization,
     numpy_embedding,
+    numpy_gru,
     numpy_losses,
     numpy_normalization,
+    numpy_recurrent,
     numpy_updates,
 )
 from nnx.layers import Input

@@ -45,6 +45,7 @@ from nnx.functional.activations_more import (
     threshold,
 )
 from nnx.functional.affine import dense
+from nnx.functional.attention import dot_product_attention
 from nnx.functional.axes import permute, repeat_vector
 from nnx.functional.batch_normalization import batch_normalization, batch_normalization_inference
 from nnx.functional.classification_losses import (
@@ -62,10 +63,13 @@ from nnx.functional.crossentropies import (
     categorical_focal_crossentropy,
     sparse_categorical_crossentropy,
 )
+from nnx.functional.ctc import ctc
 from nnx.functional.dropout import dropout
 from nnx.functional.embedding import embedding
 from nnx.functional.erf import erfc
+from nnx.functional.gru import gru
 from nnx.functional.inner_product import dot
+from nnx.functional.lstm import lstm
 from nnx.functional.masking import mask_steps
 from nnx.functional.merging import add, average, concatenate, maximum, minimum, multiply, subtract
 from nnx.functional.noise import alpha_dropout, gaussian_dropout, gaussian_noise
@@ -76,6 +80,7 @@ from nnx.functional.normalization import (
     rms_normalization,
     unit_normalization,
 )
+from nnx.functional.recurrent import simple_rnn
 from nnx.functional.regression_losses import (
     cosine_similarity,
     huber,
@@ -105,10 +110,12 @@ __all__ = [
     "celu",
     "concatenate",
     "cosine_similarity",
+    "ctc",
     "dense",
     "deviation_normalization",
     "dice",
     "dot",
+    "dot_product_attention",
     "dropout",
     "elu",
     "embedding",
@@ -119,6 +126,7 @@ __all__ = [
     "gaussian_noise",
     "gelu",
     "group_normalization",
+    "gru",
     "hard_shrink",
     "hard_sigmoid",
     "hard_silu",
@@ -132,6 +140,7 @@ __all__ = [
     "log_cosh",
     "log_sigmoid",
     "log_softmax",
+    "lstm",
     "mask_steps",
     "maximum",
     "mean_absolute_error",
@@ -152,6 +161,7 @@ __all__ = [
     "selu",
     "sigmoid",
     "silu",
+    "simple_rnn",
     "soft_shrink",
     "softmax",
     "softplus",

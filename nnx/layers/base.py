@@ -14,7 +14,7 @@ from nnx.layers.arguments import check_name, dtype_name
 from nnx.layers.parameter import Parameter
 from nnx.layers.program import Composition, as_masks, trace
 from nnx.layers.pullback import LayerPullback, Skippable, call_pullback
-from nnx.layers.shapes import Shape, as_shapes, check_shape, snake_case
+from nnx.layers.shapes import Shape, as_shapes, check_shape, is_shape, snake_case
 from nnx.layers.structure import leaves
 from nnx.layers.symbol import TRAINING, Node, Symbol
 from nnx.layers.weights import HasWeights
@@ -56,6 +56,9 @@ class Layer(HasWeights):
 
     check_indices: Callable[[Any], None] | None = None
     """Of a layer that takes integers: raises ValueError for host data with an index that is out of range."""
+
+    shape_options: tuple[str, ...] = ()
+    """The options of `forward` that change what it returns, and so are options of `compute_output_shape` too."""
 
     uses_mask = False
     """Whether `forward` takes `mask`: which steps of a sequence count."""
@@ -220,11 +223,12 @@ class Layer(HasWeights):
         shapes = [symbol.shape for symbol in symbols]
         shape: Any = shapes[0] if len(shapes) == 1 else shapes
         self.build_on(get_backend(), shape)
-        made = self.compute_output_shape(shape)
+        asked = {name: options[name] for name in self.shape_options if name in options}
+        made = self.compute_output_shape(shape, **asked)
         node = Node(self, tuple(symbols), options, as_shapes(made))
         if self._first_call is None or self._first_call() is None:
             self._first_call = weakref.ref(node)
-        return list(node.outputs) if isinstance(made, list) else node.outputs[0]
+        return node.outputs[0] if is_shape(made) else list(node.outputs)
 
     @property
     def output(self) -> Any:

@@ -34,9 +34,14 @@ def check_shapes(shapes: Any, what: str) -> Any:
     return check_shape(shapes, what)
 
 
+def is_shape(value: Any) -> bool:
+    """Whether a value is one shape, and not several."""
+    return all(size is None or isinstance(size, int) for size in value)
+
+
 def as_shapes(shapes: Any) -> list[Shape]:
-    """One shape, or a list of them, as a list."""
-    return list(shapes) if isinstance(shapes, list) else [shapes]
+    """One shape, or several, as a list."""
+    return [shapes] if is_shape(shapes) else list(shapes)
 
 
 def name_uniquely(layer: Any, taken: dict[str, Any], owner: str) -> None:

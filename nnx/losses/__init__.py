@@ -20,6 +20,7 @@ from nnx.losses.crossentropies import (
     CategoricalFocalCrossentropy,
     SparseCategoricalCrossentropy,
 )
+from nnx.losses.ctc import CTC
 from nnx.losses.functions import (
     BCE,
     KLD,
@@ -35,6 +36,7 @@ from nnx.losses.functions import (
     categorical_hinge,
     cosine_proximity,
     cosine_similarity,
+    ctc,
     dice,
     hinge,
     huber,
@@ -70,6 +72,7 @@ from nnx.losses.regression import (
 
 __all__ = [
     "BCE",
+    "CTC",
     "KLD",
     "MAE",
     "MAPE",
@@ -104,6 +107,7 @@ __all__ = [
     "categorical_hinge",
     "cosine_proximity",
     "cosine_similarity",
+    "ctc",
     "deserialize",
     "dice",
     "get",

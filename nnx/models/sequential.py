@@ -12,7 +12,7 @@ from nnx.layers.activated import Activated
 from nnx.layers.base import Layer, registry
 from nnx.layers.input import InputLayer
 from nnx.layers.pullback import call_pullback
-from nnx.layers.shapes import Shape, check_shape, name_uniquely
+from nnx.layers.shapes import Shape, check_shape, is_shape, name_uniquely
 from nnx.layers.symbol import Symbol
 from nnx.models.graph import Model
 from nnx.models.network import Network, Reading
@@ -68,7 +68,10 @@ class Sequential(Model):
         self._share_place(layer)
         if shape is not None:
             layer.build_on(self.placement, shape)
-            layer.compute_output_shape(shape)
+            if not is_shape(layer.compute_output_shape(shape)):
+                raise ValueError(
+                    f"{self.name}: {layer.name} returns several outputs, which a stack cannot take: use Model(...)"
+                )
         self._layers.append(layer)
         if shape is not None and not self.built:
             self._finish_build(shape)

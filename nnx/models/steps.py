@@ -87,7 +87,7 @@ class Steps(Intake):
             layer.activity_penalties, layer.activity_scale = [], scale
         try:
             outputs, masks, pullback = self.chain(xs, training=training, logits=setup.logits)
-            if masks != [None] and any(mask is not None for mask in masks):
+            if masks[0] is not None or (len(masks) > 1 and any(mask is not None for mask in masks)):
                 weights = [masked_weights(*each) for each in zip(weights, masks, outputs, strict=True)]
             parts, pullback_loss = objective.forward(ys, outputs, weights)
             loss = objective.total(parts)

@@ -176,7 +176,8 @@ cases = pytest.mark.parametrize(("name", "options"), CASES, ids=_id)
 
 
 def test_every_loss_function_has_a_row():
-    assert set(TABLE) == {name for name in functional.__all__ if hasattr(getattr(functional, name), "is_built_in")}
+    losses = {name for name in functional.__all__ if hasattr(getattr(functional, name), "is_built_in")}
+    assert set(TABLE) == losses - {"ctc"}  # of sequences: test_ctc.py
 
 
 @cases

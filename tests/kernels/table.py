@@ -41,6 +41,9 @@ class Values:
         """Positive numbers for an argument that no cotangent is asked for."""
         return self.lay_out(self._random.uniform(0.1, 1.0, size=shape).astype(self.dtype))
 
+    def mask(self, *shape: int) -> Array:
+        return self.lay_out(self._random.integers(2, size=shape).astype(bool))
+
     def binary(self, *shape: int) -> Array:
         return self._floating(self._random.integers(2, size=shape))
 
@@ -77,6 +80,7 @@ class Example:
     sizes : the numbers of rows, or of parameters, to try.
     length : how many terms the longest sum has, for the tolerance.
     without_cotangent : how many arguments come first whose cotangent is None, as that of indices.
+    several : whether the pullback takes a cotangent for each of several values, not only for the first.
     number : whether the pullback also takes a Python number, the same cotangent for every element.
     """
 
@@ -86,6 +90,7 @@ class Example:
     length: int = 1
     number: bool = False
     without_cotangent: int = 0
+    several: bool = False
 
 
 def _loss(make: Callable[[Values], tuple[Any, ...]], **options: Any) -> Example:
@@ -194,10 +199,33 @@ ROWS: dict[str, list[Example]] = {
         Example(lambda v: (v.normal(v.n, 3, 4), v.normal(3, 4), v.normal(3, 4)), {"axis": (1, 2)}, length=20),
         Example(lambda v: (v.normal(9, 31, 47), v.normal(47), v.normal(47)), sizes=(1,), length=280),
     ],
+    "gru_recurrence": [
+        Example(
+            lambda v: (v.normal(3, v.n, 12), v.normal(v.n, 4), v.normal(4, 12), v.normal(12)), length=100, several=True
+        ),
+        Example(lambda v: (v.normal(3, v.n, 6), v.normal(v.n, 2), v.normal(2, 6)), length=100, several=True),
+        Example(
+            lambda v: (v.normal(3, v.n, 6), v.normal(v.n, 2), v.normal(2, 6), v.normal(6), v.mask(3, v.n, 1)),
+            length=100,
+            several=True,
+        ),
+    ],
     "leaky_relu": [*_UNARY, Example(lambda v: (v.normal(v.n), 0.3))],
     "lion": [_update(lambda v: (v.normal(v.n), v.normal(v.n), v.normal(v.n), 0.1, 0.9, 0.99))],
     "log_sigmoid": _UNARY,
     "log_softmax": [*_UNARY[1:4], Example(lambda v: (v.normal(v.n, 5, 2),), {"axis": 1})],
+    "lstm_recurrence": [
+        Example(
+            lambda v: (v.normal(3, v.n, 16), v.normal(v.n, 4), v.normal(v.n, 4), v.normal(4, 16)),
+            length=100,
+            several=True,
+        ),
+        Example(
+            lambda v: (v.normal(3, v.n, 8), v.normal(v.n, 2), v.normal(v.n, 2), v.normal(2, 8), v.mask(3, v.n, 1)),
+            length=100,
+            several=True,
+        ),
+    ],
     "mean_squared_error": [
         _loss(lambda v: (v.normal(v.n, 1), v.normal(v.n, 1))),
         _loss(lambda v: (v.normal(v.n, 3), v.normal(v.n, 3))),
@@ -240,6 +268,9 @@ ROWS: dict[str, list[Example]] = {
     "sgd": [_update(lambda v: (v.normal(v.n), v.normal(v.n), 0.1))],
     "sigmoid": _UNARY,
     "silu": _UNARY,
+    "simple_rnn_recurrence": [
+        Example(lambda v: (v.normal(3, v.n, 4), v.normal(v.n, 4), v.normal(4, 4)), length=100, several=True),
+    ],
     "softmax": [
         Example(lambda v: (v.normal(v.n, 5),), length=5),
         Example(lambda v: (v.normal(2, v.n, 3),), length=3),

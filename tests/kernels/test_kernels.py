@@ -64,13 +64,15 @@ class Outcome:
 
     def pull(self, pullback: Any, values: Values, example: Example, out: bool) -> dict[str, tuple[Any, ...]]:
         random = np.random.default_rng(1234)  # other numbers than those of the arguments
-        host = random.normal(size=self.value.shape).astype(values.dtype)
-        given = {"an array": values.lay_out(host)} | ({"a number": 0.25} if example.number else {})
+        pulled = (self.value, *self.more) if example.several else (self.value,)
+        hosts = [random.normal(size=part.shape).astype(values.dtype) for part in pulled]
+        arrays = tuple(values.lay_out(host) for host in hosts)
+        given: dict[str, Any] = {"an array": arrays if example.several else arrays[0]}
+        given |= {"a number": 0.25} if example.number else {}
         options = {"out": (None,) * example.without_cotangent + self.outputs(values)} if out else {}
         results = {what: pullback(dy, **options) for what, dy in given.items()}
-        assert np.array_equal(to_numpy(given["an array"]), host), (
-            "the pullback modified the cotangent that it was given"
-        )
+        for array, host in zip(arrays, hosts, strict=True):
+            assert np.array_equal(to_numpy(array), host), "the pullback modified the cotangent that it was given"
         return {what: dx if isinstance(dx, tuple) else (dx,) for what, dx in results.items()}
 
     def outputs(self, values: Values) -> tuple[Any, ...]:
@@ -180,11 +182,12 @@ class TestKernels:
         with without_kernels(owner):
             expected = Outcome(GENERIC[name], Values(owner, "float32", "contiguous", 6), example)
         assert_equal_outcomes(found, expected, example)
-        value = result[0][0] if isinstance(result[0], tuple) else result[0]
-        dy = values.lay_out(np.ones(value.shape, np.float32))
+        parts = result[0] if isinstance(result[0], tuple) else (result[0],)
+        ones = tuple(values.lay_out(np.ones(part.shape, np.float32)) for part in parts)
+        dy = ones if example.several else ones[0]
         first = example.without_cotangent
         for skipped in range(first, first + len(values.arrays)):
-            out = tuple(SKIP if position == skipped else None for position in range(4))
+            out = tuple(SKIP if position == skipped else None for position in range(max(4, first + len(values.arrays))))
             cotangents = pullback(dy, out=out)
             absent = [i == skipped or i < first for i in range(first + len(values.arrays))]
             assert [dx is None for dx in cotangents] == absent

@@ -128,8 +128,9 @@ def test_arrays_that_are_not_contiguous(case: LayerCase):
     turned = np.flip(np.flip(x, axis=-1).copy(), axis=-1)
     outputs = []
     for array in (x, strided, turned, np.asfortranarray(x)):
-        if model.layers[0].random is not None:
-            model.layers[0].random.set_state(random.Generator(3).state())
+        for _, layer in model.walk():
+            if layer.random is not None:
+                layer.random.set_state(random.Generator(3).state())
         y, pullback = model.forward(array, training=True)
         dy = np.float32(random.Generator(4).normal(y.shape))
         outputs.append((y, pullback(np.asfortranarray(dy))))

@@ -1,0 +1,144 @@
+"""Attention: means of values, weighted by how well their keys fit a query."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from nnx.backends import Array, Namespace, array_namespace, backend_of
+from nnx.functional.activations import softmax
+from nnx.functional.dropout import dropout as drop
+from nnx.protocol import Pullback
+from nnx.random import Draw
+
+
+def dot_product_attention(
+    query: Array,
+    key: Array,
+    value: Array,
+    mask: Array | None = None,
+    *,
+    axes: Sequence[int] | None = None,
+    causal: bool = False,
+    window: int | None = None,
+    dropout: tuple[float, Draw] | None = None,
+) -> tuple[tuple[Array, Array], Pullback]:
+    """dropout(scores) @ value with scores = softmax(query @ key.T / sqrt(n)), for each head
+
+    query (batch, targets, heads, n), key (batch, sources, heads, n), value (batch, sources, heads, m)
+    -> (output (batch, targets, heads, m), scores (batch, heads, targets, sources))
+    pullback((doutput, dscores)), each of which may be None for zero -> (dquery, dkey, dvalue)
+
+    mask : bool, true where a target may look at a source; (batch, [heads,] targets, sources), or what can be broadcast
+        to that. The others get a large negative logit: score 0, unless a target may look at no source, when all scores
+        are equal.
+    axes : for inputs of more axes, (batch, ..., heads, n): which of those between are attended over, by default all.
+        The others belong to the batch. Scores are (batch, others..., heads, targets..., sources...), as is the mask.
+    causal : a target may only look at sources up to its own position.
+    window : a target may only look at sources less than so many positions away.
+    dropout : a rate, and the draw of a mask of the scores' size.
+
+    Vaswani et al., "Attention is all you need", 2017.
+    """
+    xp = array_namespace(query)
+    axes = tuple(range(1, len(query.shape) - 2)) if axes is None else tuple(axes)
+    fold = _Folding(xp, query, axes)
+    q, k, v = fold.queries(query), fold.sources(key), fold.sources(value)
+    allowed = fold.mask(mask, key.shape)
+    near = _nearness(q, q.shape[2], k.shape[2], causal, window)
+    if near is not None:
+        allowed = near if allowed is None else xp.logical_and(allowed, near)
+
+    scale = 1.0 / math.sqrt(q.shape[-1])
+    q = q * scale
+    logits = q @ xp.matrix_transpose(k)
+    if allowed is not None:
+        logits = xp.where(allowed, logits, -3e4 if xp.finfo(logits.dtype).bits < 32 else -1e30)
+    scores, pullback_scores = softmax(logits)
+    weights, pullback_weights = (scores, None) if dropout is None else drop(scores, *dropout)
+    found = weights @ v
+
+    def pullback(dy: Sequence[Array | None]) -> tuple[Array, Array, Array]:
+        doutput = xp.zeros_like(found) if dy[0] is None else fold.queries(dy[0])
+        dvalue = xp.matrix_transpose(weights) @ doutput
+        dscores = doutput @ xp.matrix_transpose(v)
+        if pullback_weights is not None:
+            dscores = pullback_weights(dscores)
+        if dy[1] is not None:
+            dscores = dscores + xp.reshape(dy[1], scores.shape)
+        dlogits = pullback_scores(dscores)
+        if allowed is not None:
+            dlogits = xp.where(allowed, dlogits, 0.0)
+        dkey = xp.matrix_transpose(dlogits) @ q
+        return fold.back(dlogits @ k * scale, query.shape), fold.back(dkey, key.shape), fold.back(dvalue, value.shape)
+
+    output = fold.back(found, (*query.shape[:-1], value.shape[-1]))
+    return (output, xp.reshape(scores, fold.scores_shape(key.shape))), pullback
+
+
+def _nearness(like: Array, targets: int, sources: int, causal: bool, window: int | None) -> Array | None:
+    """Which sources are near enough to which targets, (targets, sources)."""
+    if not causal and window is None:
+        return None
+    xp, device = array_namespace(like), backend_of(like).device_of(like)
+    target = xp.arange(targets, dtype=xp.int64, device=device)[:, None]
+    source = xp.arange(sources, dtype=xp.int64, device=device)[None, :]
+    if window is None:
+        return source <= target
+    beyond = target if causal else target + (window - 1)
+    return xp.logical_and(source <= beyond, source > target - window)
+
+
+class _Folding:
+    """Between (batch, ..., heads, n) and (batch * others, heads, positions, n), the form that is computed with."""
+
+    def __init__(self, xp: Namespace, query: Array, axes: tuple[int, ...]) -> None:
+        rank = len(query.shape)
+        self._xp, self._axes, self._shape = xp, axes, tuple(query.shape)
+        self._others = tuple(axis for axis in range(1, rank - 2) if axis not in axes)
+        self._order = (0, *self._others, rank - 2, *axes, rank - 1)
+        self._groups = math.prod(self._sizes(self._shape, (0, *self._others)))
+
+    @staticmethod
+    def _sizes(shape: Sequence[int], axes: Sequence[int]) -> tuple[int, ...]:
+        return tuple(shape[axis] for axis in axes)
+
+    def sources(self, x: Array) -> Array:
+        moved = self._xp.permute_dims(x, self._order)
+        positions = math.prod(self._sizes(x.shape, self._axes))
+        return self._xp.reshape(moved, (self._groups, x.shape[-2], positions, x.shape[-1]))
+
+    queries = sources
+
+    def back(self, y: Array, shape: Sequence[int]) -> Array:
+        """The inverse, to an array of that shape."""
+        moved = self._xp.reshape(y, self._sizes(shape, self._order))
+        inverse = tuple(self._order.index(axis) for axis in range(len(self._order)))
+        return self._xp.permute_dims(moved, inverse)
+
+    def scores_shape(self, key_shape: Sequence[int]) -> tuple[int, ...]:
+        """(batch, others..., heads, targets..., sources...)"""
+        positions = (*self._sizes(self._shape, self._axes), *self._sizes(key_shape, self._axes))
+        return (*self._sizes(self._shape, (0, *self._others)), self._shape[-2], *positions)
+
+    def mask(self, mask: Array | None, key_shape: Sequence[int]) -> Array | None:
+        """A mask whose missing axes are those before the targets, broadcastable to the folded scores."""
+        if mask is None:
+            return None
+        full = self.scores_shape(key_shape)
+        before = len(mask.shape) - 2 * len(self._axes)
+        missing = len(full) - len(mask.shape)
+        if before < 0 or missing < 0:
+            raise ValueError(
+                f"the mask of attention scores of shape {full} cannot have the shape {tuple(mask.shape)}; expected is "
+                f"(batch, targets, sources), or (batch, heads, targets, sources)"
+            )
+        mask = self._xp.reshape(mask, (*mask.shape[:before], *[1] * missing, *mask.shape[before:]))
+        if len(full) == 4:
+            return mask
+        heads = len(self._others) + 1
+        mask = self._xp.broadcast_to(mask, (*full[:heads], mask.shape[heads], *full[heads + 1 :]))
+        split = heads + 1 + len(self._axes)
+        return self._xp.reshape(
+            mask, (self._groups, mask.shape[heads], math.prod(full[heads + 1 : split]), math.prod(full[split:]))
+        )

@@ -1,0 +1,260 @@
+"""Attention with several heads."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from nnx import constraints, functional, initializers, regularizers
+from nnx import random as nnx_random
+from nnx.backends import Array, array_namespace
+from nnx.functional import Pullback
+from nnx.functional.attention import dot_product_attention
+from nnx.layers.arguments import number
+from nnx.layers.base import Layer, registry
+from nnx.layers.projection import Projection
+from nnx.layers.pullback import Skippable
+from nnx.layers.shapes import Shape
+
+
+@registry.register()
+class MultiHeadAttention(Layer):
+    """Each position of a query looks at all positions of a value, through several heads at once.
+
+    num_heads : the number of heads.
+    key_dim : size of the queries and keys of a head.
+    value_dim : size of the values of a head; by default key_dim.
+    dropout : in training, the share of the attention scores that is set to zero.
+    use_bias : whether the projections have biases.
+    output_shape : size, or sizes, of the output's features; by default those of the query.
+    attention_axes : for inputs (batch, ..., features), the axes that are attended over; by default all between. The
+        others are treated as the batch is.
+    sliding_window : a position looks only at those less than so many away.
+    flash_attention : accepted for Keras's sake; makes no difference here.
+    kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer, activity_regularizer, kernel_constraint,
+        bias_constraint : for all projections; see `nnx.initializers`, `nnx.regularizers`, `nnx.constraints`.
+    use_gate : multiply what the heads found by the sigmoid of a further projection of the query, arXiv:2505.06708.
+    seed : for a random stream of this layer's own.
+
+    Called with a query (batch, targets, n), a value (batch, sources, m) and, if it is not the value, a key (batch,
+    sources, k). Options of the call: attention_mask (batch, targets, sources), true where a target may look at a
+    source; use_causal_mask, with which a target sees nothing after its own position; both besides the masks of the
+    inputs. return_attention_scores for (output, scores (batch, heads, targets, sources)), as they are before dropout.
+
+    Kernels of query, key and value (features, heads, size of a head), of the output (heads, value_dim, features).
+    Vaswani et al., "Attention is all you need", 2017.
+
+    >>> import numpy as np
+    >>> x = np.ones((2, 5, 8))
+    >>> MultiHeadAttention(num_heads=2, key_dim=3)(x, x).shape
+    (2, 5, 8)
+    """
+
+    uses_mask = True
+
+    def __init__(
+        self,
+        num_heads: int,
+        key_dim: int,
+        value_dim: int | None = None,
+        dropout: float = 0.0,
+        use_bias: bool = True,
+        output_shape: int | Sequence[int] | None = None,
+        attention_axes: int | Sequence[int] | None = None,
+        sliding_window: int | None = None,
+        flash_attention: bool | None = None,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
+        use_gate: bool = False,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
+        self.num_heads = self._positive("num_heads", num_heads)
+        self.key_dim = self._positive("key_dim", key_dim)
+        self.value_dim = self.key_dim if value_dim is None else self._positive("value_dim", value_dim)
+        self.dropout = number(self.name, "dropout", dropout, least=0.0, most=1.0)
+        self.use_bias = use_bias
+        sizes = (output_shape,) if isinstance(output_shape, int) else output_shape
+        self.output_shape = None if not sizes else tuple(self._positive("output_shape", size) for size in sizes)
+        self.attention_axes = (attention_axes,) if isinstance(attention_axes, int) else attention_axes
+        self.sliding_window = None if sliding_window is None else self._positive("sliding_window", sliding_window)
+        self.flash_attention = flash_attention
+        self.kernel_initializer = initializers.resolve(kernel_initializer)
+        self.bias_initializer = initializers.resolve(bias_initializer)
+        self.kernel_regularizer = regularizers.resolve(kernel_regularizer)
+        self.bias_regularizer = regularizers.resolve(bias_regularizer)
+        self.kernel_constraint = constraints.resolve(kernel_constraint)
+        self.bias_constraint = constraints.resolve(bias_constraint)
+        self.use_gate = use_gate
+        self.seed = seed
+
+    def _positive(self, argument: str, value: Any) -> int:
+        if isinstance(value, bool) or not hasattr(value, "__index__") or value.__index__() < 1:
+            raise ValueError(f"{self.name}: {argument} must be a positive integer, got {value!r}")
+        return value.__index__()  # type: ignore[no-any-return]
+
+    # Parameters
+
+    def build(self, input_shape: Any) -> None:
+        query, value, key = self._shapes(input_shape)
+        for what, shape in (("query", query), ("value", value), ("key", key)):
+            if shape[-1] is None:
+                raise ValueError(f"{self.name}: the features of the {what} must be known, got shape {shape}")
+        self.query = self._projection("query", (query[-1],), (self.num_heads, self.key_dim))
+        # A bias of the keys adds one number to all logits of a target, which softmax does not see.
+        self.key = self._projection("key", (key[-1],), (self.num_heads, self.key_dim), bias_counts=False)
+        if self.use_gate:
+            self.gate = self._projection("gate", (query[-1],), (self.num_heads, self.value_dim))
+        self.value = self._projection("value", (value[-1],), (self.num_heads, self.value_dim))
+        of_heads = (self.num_heads, self.value_dim)
+        self.joined = self._projection("attention_output", of_heads, self.output_shape or (query[-1],))
+        if self.random is None and self.dropout:
+            self.random = nnx_random.default().split() if self.seed is None else nnx_random.Generator(self.seed)
+        super().build(input_shape)
+
+    def _projection(self, name: str, of_input: Any, of_output: Any, bias_counts: bool = True) -> Projection:
+        kernel = self.add_weight(
+            (*of_input, *of_output),
+            self.kernel_initializer,
+            name=f"{name}/kernel",
+            regularizer=self.kernel_regularizer,
+            constraint=self.kernel_constraint,
+        )
+        bias = None
+        if self.use_bias:
+            bias = self.add_weight(
+                of_output,
+                self.bias_initializer,
+                name=f"{name}/bias",
+                regularizer=self.bias_regularizer,
+                constraint=self.bias_constraint,
+            )
+        return Projection(kernel, bias, len(of_input), bias_counts)
+
+    # Computation
+
+    shape_options = ("return_attention_scores",)
+
+    def arrange(self, inputs: tuple[Any, ...], options: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """`value` and `key` as further inputs."""
+        options = dict(options)
+        more = [options.pop(name, None) for name in ("value", "key")]
+        return (*inputs, *(given for given in more if given is not None)), options
+
+    def forward(
+        self,
+        query: Array,
+        value: Array,
+        key: Array | None = None,
+        *,
+        training: bool = False,
+        mask: Any = None,
+        attention_mask: Any = None,
+        return_attention_scores: bool = False,
+        use_causal_mask: bool = False,
+    ) -> tuple[Any, Pullback]:
+        q, pullback_query = self.query(query)
+        k, pullback_key = self.key(value if key is None else key)
+        v, pullback_value = self.value(value)
+        dropout = None
+        if training and self.dropout and self.random is not None:
+            size = self._score_count(tuple(query.shape), tuple(value.shape))
+            dropout = (self.dropout, self.random.draw(size))
+        (heads, scores), pullback_heads = dot_product_attention(
+            *(q, k, v, self._mask(mask, attention_mask)),
+            axes=self._axes(len(query.shape)),
+            causal=use_causal_mask,
+            window=self.sliding_window,
+            dropout=dropout,
+        )
+        gated, pullback_gate = self._gated(query, heads)
+        y, pullback_output = self.joined(gated)
+
+        def pull_back(dy: Any, inputs: bool = True) -> Any:
+            dy, dscores = dy if return_attention_scores else (dy, None)
+            dheads, dquery_of_gate = pullback_gate(pullback_output(dy), inputs)
+            dq, dk, dv = pullback_heads((dheads, dscores))
+            dquery, dkey, dvalue = pullback_query(dq, inputs), pullback_key(dk, inputs), pullback_value(dv, inputs)
+            if not inputs:
+                return None
+            dquery = dquery if dquery_of_gate is None else dquery + dquery_of_gate
+            return (dquery, dvalue + dkey) if key is None else (dquery, dvalue, dkey)
+
+        return ((y, scores) if return_attention_scores else y), Skippable(pull_back)
+
+    def _gated(self, query: Array, heads: Array) -> tuple[Array, Pullback]:
+        """What the heads found, through the gate; the pullback returns its cotangent and that of the query."""
+        if not self.use_gate:
+            return heads, lambda dy, inputs: (dy, None)
+        logits, pullback_logits = self.gate(query)
+        gate, pullback_gate = functional.sigmoid(logits)
+        return heads * gate, lambda dy, inputs: (dy * gate, pullback_logits(pullback_gate(dy * heads), inputs))
+
+    def _mask(self, masks: Any, attention_mask: Any) -> Array | None:
+        """Which targets may look at which sources: what the masks of the inputs and the caller's say together."""
+        query, value, key = (*(masks or ()), None, None, None)[:3]
+        rules = []
+        if query is not None:
+            rules.append(self.placement.asarray(query, "bool")[..., None])
+        rules += [self.placement.asarray(mask, "bool")[..., None, :] for mask in (value, key) if mask is not None]
+        if attention_mask is not None:
+            rules.append(self.placement.asarray(attention_mask, "bool"))
+        combined = None
+        for rule in rules:
+            combined = rule if combined is None else array_namespace(rule).logical_and(combined, rule)
+        return combined
+
+    def _axes(self, rank: int) -> tuple[int, ...]:
+        """The axes attended over, of inputs of that rank."""
+        if self.attention_axes is None:
+            return tuple(range(1, rank - 1))
+        axes = tuple(axis if axis >= 0 else axis + rank for axis in self.attention_axes)
+        if any(not 1 <= axis < rank - 1 for axis in axes):
+            raise ValueError(
+                f"{self.name}: attention_axes must be axes between the batch and the features of an input of {rank} "
+                f"axes, got {self.attention_axes}"
+            )
+        return axes
+
+    def _score_count(self, query: tuple[int, ...], value: tuple[int, ...]) -> int:
+        return self.num_heads * math.prod(query[:-1]) * math.prod(value[axis] for axis in self._axes(len(query)))
+
+    # Shapes and masks
+
+    def _shapes(self, input_shape: Any) -> tuple[Shape, Shape, Shape]:
+        """Of query, value and key; ValueError if they do not go together."""
+        nested = len(input_shape) > 0 and isinstance(input_shape[0], list | tuple)
+        if not nested or not 2 <= len(input_shape) <= 3:
+            raise ValueError(
+                f"{self.name}: expected the shapes of a query, a value and perhaps a key, got {input_shape}: call it "
+                f"as layer(query, value), for self-attention as layer(x, x)"
+            )
+        query, value = tuple(input_shape[0]), tuple(input_shape[1])
+        key = tuple(input_shape[2]) if len(input_shape) == 3 else value
+        if len(query) < 3 or len(query) != len(value) or value[:-1] != key[:-1]:
+            raise ValueError(
+                f"{self.name}: expected a query (batch, targets, features), a value and a key (batch, sources, "
+                f"features), got shapes {query}, {value} and {key}"
+            )
+        self._axes(len(query))
+        return query, value, key
+
+    def compute_output_shape(self, input_shape: Any, return_attention_scores: bool = False) -> Any:
+        query, value, _ = self._shapes(input_shape)
+        y = (*query[:-1], *(self.output_shape or query[-1:]))
+        if not return_attention_scores:
+            return y
+        axes = self._axes(len(query))
+        others = [size for axis, size in enumerate(query[:-1]) if axis not in axes]
+        return y, (*others, self.num_heads, *(shape[axis] for shape in (query, value) for axis in axes))
+
+    def compute_mask(self, x: Any, mask: Any) -> Any:
+        """The query's."""
+        return mask[0] if isinstance(mask, list | tuple) else mask

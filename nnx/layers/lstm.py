@@ -1,0 +1,69 @@
+"""The long short-term memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from nnx.backends import Array
+from nnx.functional import Pullback
+from nnx.functional.lstm import lstm
+from nnx.layers.base import registry
+from nnx.layers.recurrent import Recurrent, read_activation
+from nnx.random import Generator
+
+
+@registry.register()
+class LSTM(Recurrent):
+    """Long short-term memory (Hochreiter and Schmidhuber, 1997): a state h and a cell c, guarded by gates i, f and o.
+
+    recurrent_activation : of the gates.
+    unit_forget_bias : whether the bias of the forget gate starts at 1.
+    The other arguments are those of every recurrent layer, see `Recurrent`; there are two states, h and c.
+
+    Kernel (n, 4 units), recurrent kernel (units, 4 units), bias (4 units,), in the order i, f, c, o.
+
+    >>> import numpy as np
+    >>> LSTM(4, return_sequences=True)(np.ones((2, 3, 5))).shape
+    (2, 3, 4)
+    """
+
+    gates = 4
+    state_count = 2
+
+    def __init__(
+        self,
+        units: int,
+        activation: Any = "tanh",
+        recurrent_activation: Any = "sigmoid",
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        recurrent_initializer: Any = "orthogonal",
+        bias_initializer: Any = "zeros",
+        unit_forget_bias: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            units, activation, use_bias, kernel_initializer, recurrent_initializer, bias_initializer, **kwargs
+        )
+        self.recurrent_activation, self._recurrent_activate = read_activation(recurrent_activation)
+        self.unit_forget_bias = unit_forget_bias
+
+    def initial_bias(self) -> Any:
+        return self._biased_to_remember if self.unit_forget_bias else self.bias_initializer
+
+    def _biased_to_remember(self, shape: Any, dtype: str, generator: Generator | None = None) -> np.ndarray:
+        """Jozefowicz et al., "An empirical exploration of recurrent network architectures", 2015."""
+        i, rest = (self.bias_initializer((size * self.units,), dtype, generator) for size in (1, 2))
+        return np.concatenate([i, np.ones(self.units, dtype), rest])
+
+    def recur(self, x: Array, states: Sequence[Array | None], **options: Any) -> tuple[Any, Pullback]:
+        bias = self.bias.value if self.use_bias else None
+        return lstm(
+            *(x, *states, self.kernel.value, self.recurrent_kernel.value, bias),
+            activation=self._activate,
+            recurrent_activation=self._recurrent_activate,
+            **options,
+        )

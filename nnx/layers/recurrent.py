@@ -1,0 +1,299 @@
+"""What the recurrent layers share: options, parameters, initial states, what becomes output, and remembered states."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from nnx import activations, constraints, initializers, regularizers
+from nnx import random as nnx_random
+from nnx.backends import Array, Placement, array_namespace
+from nnx.functional import Pullback
+from nnx.layers.activated import Activated
+from nnx.layers.arguments import number
+from nnx.layers.base import Layer, registry
+from nnx.layers.pullback import Skippable
+from nnx.layers.shapes import Shape
+from nnx.layers.structure import leaves
+from nnx.protocol import Differentiable
+
+
+class Recurrent(Layer):
+    """A layer that goes through a sequence step by step. A subclass says how many gates and states it has.
+
+    units : size of the state, and of the output.
+    activation : of the new state; a name or a function, see `nnx.activations`.
+    use_bias : whether a bias is added.
+    kernel_initializer, recurrent_initializer, bias_initializer : see `nnx.initializers`. "Recurrent" is what multiplies
+        the state, "kernel" what multiplies the input.
+    kernel_regularizer, recurrent_regularizer, bias_regularizer, activity_regularizer : see `nnx.regularizers`.
+    kernel_constraint, recurrent_constraint, bias_constraint : see `nnx.constraints`.
+    dropout, recurrent_dropout : in training, the share of the inputs and of the state that is set to zero. A mask holds
+        for a whole sequence.
+    seed : for a random stream of this layer's own; by default it is split from the default stream when built.
+    return_sequences : whether the output of every step is returned, or that of the last one.
+    return_state : whether the last states are returned too: (output, *states).
+    go_backwards : start at the last step; with return_sequences the outputs come in that order.
+    stateful : remember the states: row i of a batch goes on where row i of the batch before stopped, until
+        `reset_states()`. No gradient flows from a batch to the one before.
+    zero_output_for_mask : with return_sequences, steps that a mask leaves out have the output 0, not the last one.
+    unroll : accepted for Keras's sake; makes no difference here.
+
+    Input (batch, time, n). Called with `initial_state=[...]`, or with the states as further inputs, arrays (batch,
+    units), it starts there; then its pullback returns cotangents of these too. mask : (batch, time), bool.
+    """
+
+    uses_mask = True
+    gates: ClassVar[int]
+    state_count: ClassVar[int] = 1
+
+    def __init__(
+        self,
+        units: int,
+        activation: Any = "tanh",
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        recurrent_initializer: Any = "orthogonal",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        recurrent_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        recurrent_constraint: Any = None,
+        bias_constraint: Any = None,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        seed: int | None = None,
+        return_sequences: bool = False,
+        return_state: bool = False,
+        go_backwards: bool = False,
+        stateful: bool = False,
+        unroll: bool = False,
+        zero_output_for_mask: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        for way_to_compute in ("implementation", "use_cudnn"):  # of Keras; here there is one way
+            kwargs.pop(way_to_compute, None)
+        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
+        if isinstance(units, bool) or not hasattr(units, "__index__") or units.__index__() < 1:
+            raise ValueError(f"{self.name}: units must be a positive integer, got {units!r}")
+        self.units = units.__index__()
+        self.activation, self._activate = read_activation(activation)
+        self.use_bias = use_bias
+        self.kernel_initializer = initializers.resolve(kernel_initializer)
+        self.recurrent_initializer = initializers.resolve(recurrent_initializer)
+        self.bias_initializer = initializers.resolve(bias_initializer)
+        self.kernel_regularizer = regularizers.resolve(kernel_regularizer)
+        self.recurrent_regularizer = regularizers.resolve(recurrent_regularizer)
+        self.bias_regularizer = regularizers.resolve(bias_regularizer)
+        self.kernel_constraint = constraints.resolve(kernel_constraint)
+        self.recurrent_constraint = constraints.resolve(recurrent_constraint)
+        self.bias_constraint = constraints.resolve(bias_constraint)
+        self.dropout = number(self.name, "dropout", dropout, least=0.0, most=1.0)
+        self.recurrent_dropout = number(self.name, "recurrent_dropout", recurrent_dropout, least=0.0, most=1.0)
+        self.seed = seed
+        self.return_sequences = return_sequences
+        self.return_state = return_state
+        self.go_backwards = go_backwards
+        self.stateful = stateful
+        self.unroll = unroll
+        self.zero_output_for_mask = zero_output_for_mask
+        self.states: list[Array] | None = None
+
+    # Parameters
+
+    def build(self, input_shape: Any) -> None:
+        features = self._check_input(sequence_shape(input_shape))[-1]
+        if features is None:
+            raise ValueError(
+                f"{self.name}: expected an input (batch, time, features) of known features, got shape {input_shape}"
+            )
+        size = self.gates * self.units
+        self.kernel = self.add_weight(
+            (features, size),
+            self.kernel_initializer,
+            name="kernel",
+            regularizer=self.kernel_regularizer,
+            constraint=self.kernel_constraint,
+        )
+        self.recurrent_kernel = self.add_weight(
+            (self.units, size),
+            self.recurrent_initializer,
+            name="recurrent_kernel",
+            regularizer=self.recurrent_regularizer,
+            constraint=self.recurrent_constraint,
+        )
+        if self.use_bias:
+            self.bias = self.add_weight(
+                self.bias_shape(),
+                self.initial_bias(),
+                name="bias",
+                regularizer=self.bias_regularizer,
+                constraint=self.bias_constraint,
+            )
+        if self.random is None and (self.dropout or self.recurrent_dropout):
+            self.random = nnx_random.default().split() if self.seed is None else nnx_random.Generator(self.seed)
+        super().build(input_shape)
+
+    def bias_shape(self) -> tuple[int, ...]:
+        return (self.gates * self.units,)
+
+    def initial_bias(self) -> Any:
+        """The initializer of the whole bias."""
+        return self.bias_initializer
+
+    def move(self, placement: Placement) -> None:
+        super().move(placement)
+        if self.states is not None:
+            self.states = [placement.asarray(state, self.dtype or placement.dtype) for state in self.states]
+
+    # Computation
+
+    def recur(self, x: Array, states: Sequence[Array | None], **options: Any) -> tuple[Any, Pullback]:
+        """Call the layer's function: ((sequence, *states), pullback), whose arguments are inputs, then parameters."""
+        raise NotImplementedError
+
+    def arrange(self, inputs: tuple[Any, ...], options: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """`initial_state` as further inputs."""
+        options = dict(options)
+        states = options.pop("initial_state", None)
+        return (inputs if states is None else (*inputs, *leaves(states))), options
+
+    def forward(
+        self, x: Array, *states: Array, training: bool = False, mask: Any = None, initial_state: Any = None
+    ) -> tuple[Any, Pullback]:
+        self._check_input(tuple(x.shape))
+        given = states or initial_state
+        first = self._first_states(x, given)
+        mask = self._read_mask(x, mask)
+        (sequence, *last), pullback = self.recur(
+            x, first, mask=mask, go_backwards=self.go_backwards, **(self._draw_dropout(x) if training else {})
+        )
+        if self.stateful:
+            copy = array_namespace(x).asarray
+            self.states = [copy(state, copy=True) for state in last]  # not a view that keeps all steps alive
+        parameters = [self.kernel, self.recurrent_kernel, *([self.bias] if self.use_bias else [])]
+        routed = self.route(pullback, None, *[None] * self.state_count, *parameters, direct=True)
+        shown = self._shown(mask)
+        y = last[0] if not self.return_sequences else self._show(sequence, shown)
+
+        def pull_back(dy: Any, inputs: bool = True) -> Any:
+            dx, *dstates = routed(self._cotangents(dy, shown), inputs)
+            return (dx, *dstates) if given is not None else dx
+
+        return ((y, *last) if self.return_state else y), Skippable(pull_back)
+
+    def _cotangents(self, dy: Any, shown: Array | None) -> tuple[Array | None, ...]:
+        """Of the function's values (sequence, *states), from that of the layer's."""
+        dy, *dstates = dy if self.return_state else (dy, *[None] * self.state_count)
+        if self.return_sequences:
+            return self._show(dy, shown), *dstates
+        both = dy is not None and dstates[0] is not None
+        return None, dy + dstates[0] if both else dstates[0] if dy is None else dy, *dstates[1:]
+
+    def _shown(self, mask: Array | None) -> Array | None:
+        """Where the sequence is not set to zero, (batch, time, 1); None for everywhere."""
+        if mask is None or not self.zero_output_for_mask:
+            return None
+        return (array_namespace(mask).flip(mask, axis=1) if self.go_backwards else mask)[:, :, None]
+
+    @staticmethod
+    def _show(sequence: Array | None, shown: Array | None) -> Array | None:
+        return sequence if shown is None or sequence is None else array_namespace(sequence).where(shown, sequence, 0.0)
+
+    def _first_states(self, x: Array, given: Any) -> list[Array | None]:
+        if given is None:
+            if self.states is None:
+                return [None] * self.state_count
+            if self.states[0].shape[0] != x.shape[0]:
+                raise ValueError(
+                    f"{self.name} is stateful and remembers {self.states[0].shape[0]} sequences, but got a batch of "
+                    f"{x.shape[0]}: call reset_states() first, or give batches of one size"
+                )
+            return list(self.states)
+        given = list(given) if isinstance(given, list | tuple) else [given]
+        first = [self.placement.asarray(state, self.dtype or self.placement.dtype) for state in given]
+        expected = (x.shape[0], self.units)
+        if len(first) != self.state_count or any(tuple(state.shape) != expected for state in first):
+            shapes = ", ".join(str(tuple(state.shape)) for state in first)
+            raise ValueError(
+                f"{self.name}: expected {self.state_count} initial states of shape {expected}, got {shapes}"
+            )
+        return first
+
+    def _read_mask(self, x: Array, mask: Any) -> Array | None:
+        """The mask of the sequence, also out of a list of the masks of all inputs."""
+        mask = mask[0] if isinstance(mask, list | tuple) else mask
+        if mask is None:
+            return None
+        mask = self.placement.asarray(mask, "bool")
+        if tuple(mask.shape) != tuple(x.shape[:2]):
+            raise ValueError(
+                f"{self.name}: expected a mask (batch, time) = {tuple(x.shape[:2])}, got shape {tuple(mask.shape)}"
+            )
+        return mask
+
+    def _draw_dropout(self, x: Array) -> dict[str, Any]:
+        """Rates and random words for the functions; as many masks as they need."""
+        options: dict[str, Any] = {}
+        parts = self.gates if self.recurrent_dropout else 1
+        for name, rate, size in (
+            ("dropout", self.dropout, parts * x.shape[2]),
+            ("recurrent_dropout", self.recurrent_dropout, self.gates * self.units),
+        ):
+            if rate and self.random is not None:
+                options[name] = (rate, self.random.draw(x.shape[0] * size))
+        return options
+
+    # States
+
+    def reset_states(self, states: Any = None) -> None:
+        """Forget the states of a stateful layer, or replace them by arrays (batch, units)."""
+        if states is None:
+            self.states = None
+            return
+        given = list(states) if isinstance(states, list | tuple) else [states]
+        self.states = [self.placement.asarray(state, self.dtype or self.placement.dtype) for state in given]
+
+    reset_state = reset_states
+
+    # Shapes and masks
+
+    def _check_input(self, shape: Shape) -> Shape:
+        expected = self.kernel.shape[0] if self.built else None
+        if len(shape) != 3 or (expected is not None and shape[-1] not in (expected, None)):
+            raise ValueError(
+                f"{self.name}: expected an input of shape (batch, time, {expected or 'features'}), got {shape}"
+            )
+        if shape[1] == 0:
+            raise ValueError(f"{self.name}: expected at least one time step, got an input of shape {shape}")
+        return shape
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        batch, time, _ = self._check_input(sequence_shape(input_shape))
+        y = (batch, time, self.units) if self.return_sequences else (batch, self.units)
+        return (y, *[(batch, self.units)] * self.state_count) if self.return_state else y
+
+    def compute_mask(self, x: Any, mask: Any) -> Any:
+        """With return_sequences the input's mask, in the order of the outputs; states have none."""
+        mask = mask[0] if isinstance(mask, list | tuple) else mask
+        if not self.return_sequences:
+            mask = None
+        elif mask is not None and self.go_backwards:
+            mask = array_namespace(mask).flip(mask, axis=1)
+        return (mask, *[None] * self.state_count) if self.return_state else mask
+
+
+def sequence_shape(input_shape: Any) -> Shape:
+    """The shape of the sequence, also out of a list of the shapes of the sequence and of states."""
+    nested = len(input_shape) > 0 and isinstance(input_shape[0], list | tuple)
+    return tuple(input_shape[0] if nested else input_shape)
+
+
+def read_activation(activation: Any) -> tuple[Any, Differentiable]:
+    """What a user gave as an activation, as it is kept for the configuration, and its function."""
+    if isinstance(activation, dict):
+        activation = registry.build(activation)
+    pure = isinstance(activation, Activated) and type(activation).preactivation is Activated.preactivation
+    return activation, activation.activate if pure else activations.resolve(activation)

@@ -1,0 +1,265 @@
+"""Layers around layers: both directions of a sequence, and one layer for every time step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Self
+
+from nnx.backends import Array, array_namespace
+from nnx.functional import Pullback
+from nnx.layers.base import Layer, registry
+from nnx.layers.pullback import Skippable, call_pullback
+from nnx.layers.recurrent import Recurrent, sequence_shape
+from nnx.layers.shapes import Shape
+from nnx.registry import constructor_arguments
+
+MERGE_MODES = ("concat", "sum", "mul", "ave", None)
+
+
+@registry.register()
+class Bidirectional(Layer):
+    """A recurrent layer forwards, and another one backwards over the same sequence.
+
+    layer : the layer forwards, such as LSTM(10); a new one is made from its configuration.
+    merge_mode : what becomes of the two outputs: "concat", "sum", "mul", "ave" (their mean), or None for a tuple.
+    backward_layer : the layer backwards, with go_backwards=True; by default one like `layer`.
+
+    Weights are those of the forward layer, then those of the backward layer. Steps that a mask leaves out have the
+    output 0 in sequences. With return_state, or with `initial_state=[...]` when called, the states of the forward layer
+    come first.
+
+    >>> import numpy as np
+    >>> from nnx.layers.lstm import LSTM
+    >>> Bidirectional(LSTM(4, return_sequences=True))(np.ones((2, 3, 5))).shape
+    (2, 3, 8)
+    """
+
+    uses_mask = True
+
+    def __init__(
+        self,
+        layer: Any,
+        merge_mode: str | None = "concat",
+        backward_layer: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        for argument, given in (("layer", layer), ("backward_layer", backward_layer)):
+            if not isinstance(given, Recurrent) and not (argument == "backward_layer" and given is None):
+                raise TypeError(f"{self.name}: {argument} must be a recurrent layer such as LSTM(10), got {given!r}")
+        if merge_mode not in MERGE_MODES:
+            raise ValueError(f"{self.name}: merge_mode must be one of {MERGE_MODES}, got {merge_mode!r}")
+        self.merge_mode = merge_mode
+        self.layer = self.forward_layer = _copied(layer, "forward_")
+        if backward_layer is None:
+            backward_layer = _copied(layer, "backward_", go_backwards=True)
+        self.backward_layer: Recurrent = backward_layer
+        self._check_directions()
+        for one in self.sublayers():
+            one.zero_output_for_mask = one.return_sequences
+        if self.batch_input_shape is None:
+            self.batch_input_shape = layer.batch_input_shape
+        self.return_sequences: bool = layer.return_sequences
+        self.return_state: bool = layer.return_state
+        self.stateful: bool = layer.stateful
+
+    def _check_directions(self) -> None:
+        one, other = self.sublayers()
+        if one.go_backwards == other.go_backwards:
+            raise ValueError(
+                f"{self.name}: one layer must have go_backwards=False and the other go_backwards=True, got "
+                f"{one.go_backwards} for both"
+            )
+        for option in ("return_sequences", "return_state", "stateful"):
+            if getattr(one, option) != getattr(other, option):
+                raise ValueError(f"{self.name}: both layers must have the same {option}; they differ")
+        if one.name == other.name:
+            other.name = f"backward_{other.name}"
+
+    def sublayers(self) -> Sequence[Recurrent]:
+        return (self.forward_layer, self.backward_layer)
+
+    def build(self, input_shape: Any) -> None:
+        shape = sequence_shape(input_shape)
+        for layer in self.sublayers():
+            layer.dtype = layer.dtype or self.dtype
+            layer.build_on(self.placement, shape)
+        super().build(input_shape)
+
+    def forward(
+        self, x: Array, *states: Array, training: bool = False, mask: Any = None, initial_state: Any = None
+    ) -> tuple[Any, Pullback]:
+        given = states or initial_state
+        halves = (None, None) if given is None else (given[: len(given) // 2], given[len(given) // 2 :])
+        runs = [
+            layer.run(x, training=training, mask=mask, initial_state=half)
+            for layer, half in zip(self.sublayers(), halves, strict=True)
+        ]
+        outputs = [y if self.return_state else (y,) for y, _ in runs]
+        merged, pullback_merge = self._merge(*(y for y, *_ in outputs))
+        last = [state for _, *of_one in outputs for state in of_one]
+
+        def pull_back(dy: Any, inputs: bool = True) -> Any:
+            dmerged, *dlast = self._parted(dy, len(last))
+            cotangents = []
+            for (_, pullback), doutput, start in zip(runs, pullback_merge(dmerged), (0, len(last) // 2), strict=True):
+                dlayer = (doutput, *dlast[start : start + len(last) // 2]) if self.return_state else doutput
+                cotangent = call_pullback(pullback, dlayer, inputs)
+                cotangents.append(cotangent if given is not None else (cotangent,))
+            dx = cotangents[0][0] + cotangents[1][0] if inputs else None
+            return dx if given is None else (dx, *cotangents[0][1:], *cotangents[1][1:])
+
+        if not last:
+            return merged, Skippable(pull_back)
+        return (*(merged if self.merge_mode is None else (merged,)), *last), Skippable(pull_back)
+
+    def _parted(self, dy: Any, states: int) -> tuple[Any, ...]:
+        """The cotangent of the merged output, and those of the states."""
+        if not states:
+            return (dy,)
+        return (dy[:2], *dy[2:]) if self.merge_mode is None else dy
+
+    def _merge(self, forwards: Array, backwards: Array) -> tuple[Any, Pullback]:
+        """The two outputs as one; the pullback returns the cotangents of both, None where there is none."""
+
+        def turn(y: Array | None) -> Array | None:
+            return array_namespace(y).flip(y, axis=1) if self.return_sequences and y is not None else y
+
+        y, pullback = merge(forwards, turn(backwards), self.merge_mode)
+
+        def pull_back(dy: Any) -> tuple[Array | None, Array | None]:
+            dforwards, dbackwards = (None, None) if dy is None else pullback(dy)
+            return dforwards, turn(dbackwards)
+
+        return y, pull_back
+
+    def reset_states(self) -> None:
+        """Forget the states of both layers, if they are stateful."""
+        for layer in self.sublayers():
+            layer.reset_states()
+
+    reset_state = reset_states
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        outputs = [layer.compute_output_shape(input_shape) for layer in self.sublayers()]
+        if not self.return_state:
+            outputs = [(shape,) for shape in outputs]
+        (one, *states), (other, *other_states) = outputs
+        if self.merge_mode is None:
+            return (one, other, *states, *other_states)
+        if self.merge_mode != "concat" and one != other:
+            raise ValueError(f"{self.name}: merge_mode {self.merge_mode!r} needs outputs of one shape: {one}, {other}")
+        merged = (*one[:-1], one[-1] + other[-1]) if self.merge_mode == "concat" else one
+        return (merged, *states, *other_states) if self.return_state else merged
+
+    def compute_mask(self, x: Any, mask: Any) -> Any:
+        mask = mask[0] if isinstance(mask, list | tuple) else mask
+        masks = (mask if self.return_sequences else None,) * (2 if self.merge_mode is None else 1)
+        states = (None,) * (sum(layer.state_count for layer in self.sublayers()) if self.return_state else 0)
+        return (*masks, *states) if len(masks) + len(states) > 1 else masks[0]
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        return cls(**_with_layers(config, "layer", "backward_layer"))
+
+
+@registry.register()
+class TimeDistributed(Layer):
+    """Apply one layer to each time step: x[:, 0], x[:, 1], ...
+
+    layer : takes the samples of a step; input (batch, time, ...), output (batch, time, ...).
+
+    All steps are computed at once, as a batch of batch * time samples. A layer with averages of the batch, such as
+    BatchNormalization, gets one step after another.
+
+    >>> import numpy as np
+    >>> from nnx.layers import Dense
+    >>> TimeDistributed(Dense(4))(np.ones((2, 3, 5))).shape
+    (2, 3, 4)
+    """
+
+    uses_mask = True
+
+    def __init__(self, layer: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if not isinstance(layer, Layer):
+            raise TypeError(f"{self.name}: layer must be a layer such as Dense(10), got {layer!r}")
+        self.layer = layer
+        self.takes_integers = layer.takes_integers
+
+    def sublayers(self) -> Sequence[Layer]:
+        return (self.layer,)
+
+    def build(self, input_shape: Shape) -> None:
+        self.layer.dtype = self.layer.dtype or self.dtype
+        self.layer.build_on(self.placement, self._of_a_step(input_shape))
+        super().build(input_shape)
+
+    def forward(self, x: Array, *, training: bool = False, mask: Any = None) -> tuple[Array, Pullback]:
+        masked = mask is not None and len(mask.shape) > 2 and getattr(self.layer, "uses_mask", False)
+        if any(not parameter.trainable for parameter in self.layer.weights):
+            return self._step_by_step(x, mask if masked else None, training)
+        xp = array_namespace(x)
+        batch, time = x.shape[:2]
+        options = {"mask": xp.reshape(mask, (batch * time, *mask.shape[2:]))} if masked else {}
+        y, pullback = self.layer.run(xp.reshape(x, (batch * time, *x.shape[2:])), training=training, **options)
+
+        def pull_back(dy: Array, inputs: bool = True) -> Array | None:
+            dx = call_pullback(pullback, xp.reshape(dy, y.shape), inputs)
+            return xp.reshape(dx, x.shape) if inputs else None
+
+        return xp.reshape(y, (batch, time, *y.shape[1:])), Skippable(pull_back)
+
+    def _step_by_step(self, x: Array, mask: Any, training: bool) -> tuple[Array, Pullback]:
+        xp = array_namespace(x)
+        steps = range(x.shape[1])
+        options = [{} if mask is None else {"mask": mask[:, t, ...]} for t in steps]
+        runs = [self.layer.run(x[:, t, ...], training=training, **options[t]) for t in steps]
+
+        def pull_back(dy: Array, inputs: bool = True) -> Array | None:
+            dxs = [call_pullback(pullback, dy[:, t, ...], inputs) for t, (_, pullback) in enumerate(runs)]
+            return xp.stack(dxs, axis=1) if inputs else None
+
+        return xp.stack([y for y, _ in runs], axis=1), Skippable(pull_back)
+
+    def _of_a_step(self, input_shape: Shape) -> Shape:
+        if len(input_shape) < 3 and not (len(input_shape) == 2 and self.takes_integers):
+            raise ValueError(f"{self.name}: expected an input of shape (batch, time, ...), got {input_shape}")
+        return (input_shape[0], *input_shape[2:])
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        of_step = self.layer.compute_output_shape(self._of_a_step(input_shape))
+        if any(size is not None and not isinstance(size, int) for size in of_step):
+            raise ValueError(f"{self.name}: layer must have one output, {self.layer.name} has {len(of_step)}")
+        return (input_shape[0], input_shape[1], *of_step[1:])
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        return cls(**_with_layers(config, "layer"))
+
+
+def merge(one: Array, other: Array | None, mode: str | None) -> tuple[Any, Pullback]:
+    """Two outputs as one, in one of the MERGE_MODES; the pullback returns a tuple of two cotangents."""
+    xp = array_namespace(one)
+    if mode is None:
+        return (one, other), lambda dy: dy
+    if mode == "concat":
+        size = one.shape[-1]
+        return xp.concat([one, other], axis=-1), lambda dy: (dy[..., :size], dy[..., size:])
+    if mode == "mul":
+        return one * other, lambda dy: (dy * other, dy * one)
+    if mode == "ave":
+        return (one + other) * 0.5, lambda dy: (dy * 0.5,) * 2
+    return one + other, lambda dy: (dy, dy)
+
+
+def _copied(layer: Recurrent, prefix: str, **changes: Any) -> Recurrent:
+    """A new layer with the same arguments and other weights."""
+    arguments = {name: getattr(layer, name) for name in constructor_arguments(type(layer))}  # type: ignore[arg-type]
+    return type(layer)(**{**arguments, "name": f"{prefix}{layer.name.removeprefix(prefix)}", **changes})
+
+
+def _with_layers(config: dict[str, Any], *arguments: str) -> dict[str, Any]:
+    """The configuration, with layers in place of theirs."""
+    layers = {name: registry.build(config[name]) for name in arguments if isinstance(config.get(name), dict)}
+    return {**config, **layers}

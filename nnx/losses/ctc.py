@@ -1,0 +1,61 @@
+"""The loss of connectionist temporal classification as a class. The formula is in `nnx.functional`."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nnx.functional.ctc import ctc
+from nnx.losses.base import LossFunctionWrapper, Reduction, registry
+from nnx.losses.targets import Shape
+
+
+@registry.register()
+class CTC(LossFunctionWrapper):
+    """-log(probability of all paths that read as the labels), for labels whose places in the input are not known.
+
+    y_true : labels (batch, length) from 1 to classes - 1, padded with 0 behind; 0 is the blank.
+    y_pred : logits (batch, time, classes), not normalised by softmax.
+
+    Graves et al., "Connectionist temporal classification", 2006.
+
+    >>> import numpy as np
+    >>> CTC()(np.asarray([[1, 2]]), np.zeros((1, 2, 3)))
+    np.float64(2.1972245773362196)
+    """
+
+    integer_targets = True
+
+    def __init__(self, reduction: Reduction = "sum_over_batch_size", name: str | None = "ctc") -> None:
+        super().__init__(ctc, reduction, name)
+
+    def check_targets(self, y_true: np.ndarray, output_shape: Shape) -> None:
+        if y_true.ndim != 2 or len(output_shape) != 3:
+            raise ValueError(
+                f"loss {self.name!r} expects labels (batch, length) and outputs (batch, time, classes), got labels of "
+                f"shape {(None, *y_true.shape[1:])} and outputs of shape {output_shape}"
+            )
+        time, classes = output_shape[1:]
+        wrong = (y_true < 0) | (y_true != np.floor(y_true)) | (False if classes is None else y_true >= classes)
+        if wrong.any():
+            raise ValueError(
+                f"loss {self.name!r} got the label {y_true[wrong][0]}; labels are whole numbers from 1 to "
+                f"{'classes' if classes is None else classes} - 1, with 0 for the blank and behind the last one"
+            )
+        self._check_lengths(y_true, time)
+
+    def _check_lengths(self, y_true: np.ndarray, time: int | None) -> None:
+        length = (y_true != 0).sum(axis=1)
+        gaps = (y_true[:, :-1] == 0) & (y_true[:, 1:] != 0)
+        if gaps.any():
+            row = np.argmax(gaps.any(axis=1))
+            raise ValueError(
+                f"loss {self.name!r} got 0, the blank, before a label in row {row}: {y_true[row]}; zeros may only "
+                f"stand behind the last label"
+            )
+        needed = length + ((y_true[:, :-1] == y_true[:, 1:]) & (y_true[:, 1:] != 0)).sum(axis=1)
+        if time is not None and (needed > time).any():
+            row = np.argmax(needed > time)
+            raise ValueError(
+                f"loss {self.name!r}: the labels of row {row} need {needed[row]} time steps, one each and one more "
+                f"between equal ones, but the outputs have {time}"
+            )
