@@ -114,9 +114,10 @@ def _check(ours, theirs, y_true, y_pred, sample_weight=None):
 
 
 def test_every_loss_class_of_both_has_a_row():
-    missing = {"CTC", "Circle", "CategoricalGeneralizedCrossEntropy", "Loss"}  # not in nnx yet
+    missing = {"Circle", "CategoricalGeneralizedCrossEntropy", "Loss"}  # not in nnx
+    missing |= {"CTC"}  # compared in tests/losses/test_ctc.py and test_keras_recurrent.py
     assert set(LOSSES) == {name for name in dir(keras.losses) if name[0].isupper()} - missing
-    assert set(LOSSES) == set(losses.registry.objects) - {"LossFunctionWrapper"}
+    assert set(LOSSES) == set(losses.registry.objects) - {"LossFunctionWrapper", "CTC"}
 
 
 def test_every_metric_of_both_has_a_row():
@@ -161,7 +162,7 @@ def test_losses_of_sequences(name, kinds, options):
 
 @pytest.mark.parametrize("name", [name for name in losses.__all__ if hasattr(keras.losses, name) and name.islower()])
 def test_loss_functions(name):
-    if name in ("get", "serialize", "deserialize"):
+    if name in ("get", "serialize", "deserialize", "ctc"):
         return
     cls = type(losses.resolve(name)).__name__
     for kinds, options in LOSSES[cls]:
