@@ -36,6 +36,7 @@ OPTIONAL = {
     "torch",
     "array_api_strict",
     "array_api_compat.cupy",
+    "array_api_compat.numpy",  # imports all of NumPy: half of the time of `import nnx`
     "array_api_compat.torch",
     "matplotlib",
     "pooch",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import array_api_compat.numpy as xp
 import numpy as np
 
 from nnx.backends.base import Array, Backend, Namespace, register_backend
@@ -14,6 +13,8 @@ class NumpyBackend(Backend):
     install = "pip install numpy"
 
     def load(self) -> Namespace:
+        import array_api_compat.numpy as xp  # here, since it imports all of NumPy: half of the time of `import nnx`
+
         return xp
 
     def device_of(self, array: Array) -> str:

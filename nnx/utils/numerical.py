@@ -5,7 +5,6 @@ from __future__ import annotations
 import operator
 from typing import Any
 
-import array_api_compat.numpy as numpy_namespace
 import array_api_extra as xpx
 import numpy as np
 
@@ -31,7 +30,7 @@ def to_categorical(x: Any, num_classes: int | None = None) -> Array:
     if labels.ndim > 1 and labels.shape[-1] == 1:
         labels = labels[..., 0]
     classes = _class_count(labels, num_classes)
-    categorical: np.ndarray = xpx.one_hot(labels, classes, dtype=np.dtype(np.float32), xp=numpy_namespace)
+    categorical: np.ndarray = xpx.one_hot(labels, classes, dtype=np.dtype(np.float32), xp=array_namespace(labels))
     return backend_of(x).put_beside(x, categorical) if is_array(x) else categorical
 
 
