@@ -47,10 +47,13 @@ from nnx.kernels import numpy as _dense  # noqa: F401, NumPy's kernels register 
 from nnx.kernels import (  # noqa: F401
     numpy_activations,
     numpy_batch_normalization,
+    numpy_convolution,
+    numpy_depthwise,
     numpy_embedding,
     numpy_gru,
     numpy_losses,
     numpy_normalization,
+    numpy_pooling,
     numpy_recurrent,
     numpy_updates,
 )

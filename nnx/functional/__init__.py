@@ -56,6 +56,7 @@ from nnx.functional.classification_losses import (
     squared_hinge,
     tversky,
 )
+from nnx.functional.convolution import conv, conv_transpose, depthwise_conv, separable_conv
 from nnx.functional.crossentropies import (
     binary_crossentropy,
     binary_focal_crossentropy,
@@ -80,6 +81,7 @@ from nnx.functional.normalization import (
     rms_normalization,
     unit_normalization,
 )
+from nnx.functional.pooling import average_pool, global_average_pool, global_max_pool, max_pool
 from nnx.functional.recurrent import simple_rnn
 from nnx.functional.regression_losses import (
     cosine_similarity,
@@ -91,6 +93,7 @@ from nnx.functional.regression_losses import (
     mean_squared_logarithmic_error,
     poisson,
 )
+from nnx.functional.resizing import crop, upsample, zero_pad
 from nnx.functional.shaping import flatten, reshape
 from nnx.protocol import SKIP, Pullback, values_only
 
@@ -100,6 +103,7 @@ __all__ = [
     "add",
     "alpha_dropout",
     "average",
+    "average_pool",
     "batch_normalization",
     "batch_normalization_inference",
     "binary_crossentropy",
@@ -109,9 +113,13 @@ __all__ = [
     "categorical_hinge",
     "celu",
     "concatenate",
+    "conv",
+    "conv_transpose",
     "cosine_similarity",
+    "crop",
     "ctc",
     "dense",
+    "depthwise_conv",
     "deviation_normalization",
     "dice",
     "dot",
@@ -125,6 +133,8 @@ __all__ = [
     "gaussian_dropout",
     "gaussian_noise",
     "gelu",
+    "global_average_pool",
+    "global_max_pool",
     "group_normalization",
     "gru",
     "hard_shrink",
@@ -142,6 +152,7 @@ __all__ = [
     "log_softmax",
     "lstm",
     "mask_steps",
+    "max_pool",
     "maximum",
     "mean_absolute_error",
     "mean_absolute_percentage_error",
@@ -159,6 +170,7 @@ __all__ = [
     "reshape",
     "rms_normalization",
     "selu",
+    "separable_conv",
     "sigmoid",
     "silu",
     "simple_rnn",
@@ -179,5 +191,7 @@ __all__ = [
     "threshold",
     "tversky",
     "unit_normalization",
+    "upsample",
     "values_only",
+    "zero_pad",
 ]

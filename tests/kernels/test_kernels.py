@@ -19,7 +19,10 @@ from nnx.backends.base import Backend, Kernel, find_backend
 from nnx.kernels import GENERIC, accelerated, kernel
 from nnx.protocol import SKIP
 from nnx.testing import assert_close
-from tests.kernels.table import LAYOUTS, ROWS, Example, Values
+from tests.kernels import table, table_convolution
+from tests.kernels.table import LAYOUTS, Example, Values
+
+ROWS = table.ROWS | table_convolution.ROWS
 
 for module in pkgutil.iter_modules(nnx.kernels.__path__):
     if find_backend(module.name.partition("_")[0]).problem() is None:

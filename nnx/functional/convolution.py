@@ -1,0 +1,234 @@
+"""Convolutions, in the sense of the field: cross-correlations with a learned kernel.
+
+Sequences (batch, steps, channels) and images (batch, rows, columns, channels); the kernel has as many spatial axes.
+Common arguments, each a number or one for each spatial axis:
+
+strides : how far apart windows are.
+padding : "valid", windows lie inside the input; "same", ceil(size / stride) windows, with zeros around the input, the
+    larger half right and below; "causal", for sequences: as many, and no output depends on later steps.
+dilation : how far apart the taps of a window are; not above 1 together with strides.
+data_format : "channels_last", or "channels_first" where channels come before the spatial axes.
+
+All raise a ValueError for shapes that do not go together and for windows that do not fit into the input.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from nnx.backends import Array, array_namespace
+from nnx.functional.correlation import correlate, correlate_kernel, correlate_transposed, sum_of_positions
+from nnx.functional.depthwise import correlate_depthwise
+from nnx.functional.layout import CHANNELS_LAST, for_each_axis, from_images, sizes_of, to_images
+from nnx.protocol import SKIP, Pullback
+from nnx.windows import Windows, along_transposed_axis, images_of, windows_of
+
+Sizes = int | Sequence[int]
+
+
+def conv(
+    x: Array,
+    kernel: Array,
+    bias: Array | None = None,
+    strides: Sizes = 1,
+    padding: str = "valid",
+    dilation: Sizes = 1,
+    groups: int = 1,
+    data_format: str = CHANNELS_LAST,
+) -> tuple[Array, Pullback]:
+    """Convolution over one or two axes.
+
+    x (batch, *sizes, c), kernel (*window, c / groups, f), bias (f,) or None  ->  y (batch, *new sizes, f)
+    groups : channels and filters are split into so many groups; a filter sees the channels of its own group.
+    pullback(dy) -> (dx, dkernel, dbias), or (dx, dkernel) without a bias
+    """
+    axes, images = len(x.shape), to_images(x, data_format, "conv")
+    filters = _kernel_of_images(kernel, axes, "conv")
+    _check_channels("conv", x, images.shape[3], kernel, filters.shape[2] * groups, filters.shape[3] % groups == 0)
+    windows = _windows("conv", images, filters, axes, strides, padding, dilation)
+    y = correlate(images, filters, bias, windows, groups)
+
+    def pullback(dy: Array, out: Sequence[Any] = (None, None, None)) -> tuple[Array | None, ...]:
+        dy = to_images(dy, data_format, "conv")
+        dx = dkernel = None
+        if out[0] is not SKIP:
+            dx = from_images(correlate_transposed(dy, filters, windows, groups), axes, data_format)
+        if out[1] is not SKIP:
+            dkernel = _of_kernel(images, dy, windows, groups, axes, out[1])
+        if bias is None:
+            return dx, dkernel
+        return dx, dkernel, None if out[2] is SKIP else sum_of_positions(dy, out[2])
+
+    return from_images(y, axes, data_format), pullback
+
+
+def conv_transpose(
+    x: Array,
+    kernel: Array,
+    bias: Array | None = None,
+    strides: Sizes = 1,
+    padding: str = "valid",
+    output_padding: Sizes | None = None,
+    dilation: Sizes = 1,
+    data_format: str = CHANNELS_LAST,
+) -> tuple[Array, Pullback]:
+    """Transposed convolution: the adjoint of `conv` with the same kernel, and a bias.
+
+    x (batch, *sizes, c), kernel (*window, f, c), bias (f,) or None  ->  y (batch, *new sizes, f)
+    output_padding : what to add to the smallest new size, below the stride. By default new sizes are size * stride for
+        padding "same", and size * stride + max(0, extent of the window - stride) for "valid".
+    pullback(dy) -> (dx, dkernel, dbias), or (dx, dkernel) without a bias
+    """
+    axes, images = len(x.shape), to_images(x, data_format, "conv_transpose")
+    filters = _kernel_of_images(kernel, axes, "conv_transpose")
+    _check_channels("conv_transpose", x, images.shape[3], kernel, filters.shape[3])
+    windows = transposed_windows(sizes_of(images, axes), kernel.shape[:-2], strides, padding, output_padding, dilation)
+    y = correlate_transposed(images, filters, windows)
+    if bias is not None:
+        y = y + bias
+
+    def pullback(dy: Array, out: Sequence[Any] = (None, None, None)) -> tuple[Array | None, ...]:
+        dy = to_images(dy, data_format, "conv_transpose")
+        dx = dkernel = None
+        if out[0] is not SKIP:
+            dx = from_images(correlate(dy, filters, None, windows), axes, data_format)
+        if out[1] is not SKIP:
+            dkernel = _of_kernel(dy, images, windows, 1, axes, out[1])
+        if bias is None:
+            return dx, dkernel
+        return dx, dkernel, None if out[2] is SKIP else sum_of_positions(dy, out[2])
+
+    return from_images(y, axes, data_format), pullback
+
+
+def depthwise_conv(
+    x: Array,
+    kernel: Array,
+    bias: Array | None = None,
+    strides: Sizes = 1,
+    padding: str = "valid",
+    dilation: Sizes = 1,
+    data_format: str = CHANNELS_LAST,
+) -> tuple[Array, Pullback]:
+    """Convolution of every channel with its own filters.
+
+    x (batch, *sizes, c), kernel (*window, c, m), bias (c * m,) or None  ->  y (batch, *new sizes, c * m), in which
+    channel i gives the features i * m to i * m + m - 1
+    pullback(dy) -> (dx, dkernel, dbias), or (dx, dkernel) without a bias
+    """
+    axes, images = len(x.shape), to_images(x, data_format, "depthwise_conv")
+    filters = _kernel_of_images(kernel, axes, "depthwise_conv")
+    _check_channels("depthwise_conv", x, images.shape[3], kernel, filters.shape[2])
+    windows = _windows("depthwise_conv", images, filters, axes, strides, padding, dilation, exclusive=False)
+    y, pullback_images = correlate_depthwise(images, filters, bias, windows)
+
+    def pullback(dy: Array, out: Sequence[Any] = (None, None, None)) -> tuple[Array | None, ...]:
+        place = out[1] if out[1] is None or out[1] is SKIP else _kernel_of_images(out[1], axes, "out")
+        dx, dkernel, *dbias = pullback_images(to_images(dy, data_format, "depthwise_conv"), (out[0], place, *out[2:]))
+        dx = None if dx is None else from_images(dx, axes, data_format)
+        return dx, _to_kernel(dkernel, place, out[1], axes), *dbias
+
+    return from_images(y, axes, data_format), pullback
+
+
+def separable_conv(
+    x: Array,
+    depthwise_kernel: Array,
+    pointwise_kernel: Array,
+    bias: Array | None = None,
+    strides: Sizes = 1,
+    padding: str = "valid",
+    dilation: Sizes = 1,
+    data_format: str = CHANNELS_LAST,
+) -> tuple[Array, Pullback]:
+    """Every channel with its own filters, and a convolution with windows of one element that mixes the results.
+
+    x (batch, *sizes, c), depthwise_kernel (*window, c, m), pointwise_kernel (*ones, c * m, f), bias (f,) or None
+    ->  y (batch, *new sizes, f)
+    pullback(dy) -> (dx, ddepthwise_kernel, dpointwise_kernel, dbias), or without dbias if there is no bias
+    """
+    between, pull_depthwise = depthwise_conv(
+        x, depthwise_kernel, None, strides, padding, dilation, data_format=data_format
+    )
+    y, pull_pointwise = conv(between, pointwise_kernel, bias, data_format=data_format)
+
+    def pullback(dy: Array, out: Sequence[Any] = (None, None, None, None)) -> tuple[Array | None, ...]:
+        below = not (out[0] is SKIP and out[1] is SKIP)
+        dbetween, *of_pointwise = pull_pointwise(dy, (None if below else SKIP, *out[2:]))
+        dx, ddepthwise_kernel = pull_depthwise(dbetween, out[:2]) if below else (None, None)
+        return dx, ddepthwise_kernel, *of_pointwise
+
+    return y, pullback
+
+
+def transposed_windows(
+    sizes: Sequence[int],
+    window: Sequence[int],
+    strides: Sizes,
+    padding: str,
+    output_padding: Sizes | None = None,
+    dilation: Sizes = 1,
+) -> Windows:
+    """The windows of a transposed convolution, whose numbers are the sizes of its input."""
+    axes = len(sizes) + 2
+    _check_steps("conv_transpose", strides, dilation, padding, ("valid", "same"))
+    more = (None,) * len(sizes) if output_padding is None else for_each_axis(output_padding, axes)
+    values = zip(sizes, window, for_each_axis(strides, axes), more, for_each_axis(dilation, axes), strict=True)
+    return images_of([along_transposed_axis(n, k, s, padding, extra, step) for n, k, s, extra, step in values])
+
+
+def _windows(
+    name: str,
+    images: Array,
+    filters: Array,
+    axes: int,
+    strides: Sizes,
+    padding: str,
+    dilation: Sizes,
+    exclusive: bool = True,
+) -> Windows:
+    known = ("valid", "same", "causal") if axes == 3 else ("valid", "same")
+    _check_steps(name, strides, dilation if exclusive else 1, padding, known)
+    steps = for_each_axis(strides, axes), padding, for_each_axis(dilation, axes)
+    return windows_of(name, sizes_of(images, axes), tuple(filters.shape[: axes - 2]), *steps)
+
+
+def _check_steps(name: str, strides: Sizes, dilation: Sizes, padding: str, known: Sequence[str]) -> None:
+    if padding not in known:
+        raise ValueError(f"{name}: padding must be one of {', '.join(map(repr, known))} here, got {padding!r}")
+    largest = [value if isinstance(value, int) else max(value) for value in (strides, dilation)]
+    if min(largest) > 1:
+        raise ValueError(f"{name}: strides {strides} and dilation {dilation} cannot both be above 1")
+
+
+def _check_channels(name: str, x: Array, channels: int, kernel: Array, expected: int, divisible: bool = True) -> None:
+    if channels != expected or not divisible:
+        raise ValueError(
+            f"{name}: a kernel of shape {tuple(kernel.shape)} goes with {expected} channels"
+            f"{'' if divisible else ', and its filters cannot be split into the groups'}; x has {channels} channels, "
+            f"shape {tuple(x.shape)}"
+        )
+
+
+def _kernel_of_images(kernel: Array, axes: int, name: str) -> Array:
+    """A kernel as one of images, by a view."""
+    if len(kernel.shape) != axes:
+        raise ValueError(
+            f"{name}: a kernel has one axis for each spatial axis of x and two for channels and filters: {axes}; got "
+            f"shape {tuple(kernel.shape)}"
+        )
+    return array_namespace(kernel).expand_dims(kernel, axis=1) if axes == 3 else kernel
+
+
+def _of_kernel(images: Array, y: Array, windows: Windows, groups: int, axes: int, out: Any) -> Array:
+    """The cotangent of a kernel, in `out` if it could be written there."""
+    place = None if out is None else _kernel_of_images(out, axes, "out")
+    return _to_kernel(correlate_kernel(images, y, windows, groups, place), place, out, axes)
+
+
+def _to_kernel(found: Array | None, place: Any, out: Any, axes: int) -> Array | None:
+    """The inverse of `_kernel_of_images`, which knows the array that it came from."""
+    if found is None or found is place:
+        return None if found is None else out
+    return array_namespace(found).squeeze(found, axis=1) if axes == 3 else found

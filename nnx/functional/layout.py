@@ -1,0 +1,57 @@
+"""How sequences and images lie in memory, and numbers given for one axis or for all.
+
+Inside, everything is an image (batch, rows, columns, channels), and a sequence is an image with one column: the
+windows of a long sequence can then be taken a few rows at a time, as those of a large image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from nnx.backends import Array, array_namespace
+
+CHANNELS_LAST, CHANNELS_FIRST = "channels_last", "channels_first"
+
+
+def spatial_axes(shape: Sequence[int | None], data_format: str, name: str) -> tuple[int, ...]:
+    """The axes between those of batch and channels, of a shape of three or four sizes.
+
+    ValueError, which starts with the name, for another number of axes or another data format.
+    """
+    if data_format not in (CHANNELS_LAST, CHANNELS_FIRST):
+        raise ValueError(f"{name}: data_format must be {CHANNELS_LAST!r} or {CHANNELS_FIRST!r}, got {data_format!r}")
+    axes = len(shape)
+    if axes not in (3, 4):
+        raise ValueError(
+            f"{name}: expected (batch, steps, channels) or (batch, rows, columns, channels), got shape {tuple(shape)}"
+        )
+    return tuple(range(2, axes)) if data_format == CHANNELS_FIRST else tuple(range(1, axes - 1))
+
+
+def to_images(x: Array, data_format: str, name: str) -> Array:
+    """x (batch, steps, c) or (batch, rows, columns, c), or c behind the batch axis  ->  (batch, rows, columns, c)"""
+    xp = array_namespace(x)
+    spatial = spatial_axes(x.shape, data_format, name)
+    if data_format == CHANNELS_FIRST:
+        x = xp.permute_dims(x, (0, *spatial, 1))
+    return xp.expand_dims(x, axis=2) if len(spatial) == 1 else x
+
+
+def from_images(y: Array, axes: int, data_format: str) -> Array:
+    """The inverse of `to_images`, for an array with that many axes."""
+    xp = array_namespace(y)
+    if axes == 3:
+        y = xp.squeeze(y, axis=2)
+    if data_format == CHANNELS_FIRST:
+        y = xp.permute_dims(y, (0, 2, 1) if axes == 3 else (0, 3, 1, 2))
+    return y
+
+
+def sizes_of(images: Array, axes: int) -> tuple[int, ...]:
+    """The sizes of the axes along which windows lie, of what was an array with that many axes."""
+    return tuple(images.shape[1 : axes - 1])
+
+
+def for_each_axis(value: int | Sequence[int], axes: int) -> tuple[int, ...]:
+    """One number for each axis along which windows lie, of an array with that many axes."""
+    return (value,) * (axes - 2) if isinstance(value, int) else tuple(value)

@@ -1,0 +1,141 @@
+"""Pooling: one number for all elements of a window, or of a whole image or sequence.
+
+Inputs are (batch, steps, channels) or (batch, rows, columns, channels), with channels behind the batch axis for
+data_format "channels_first".
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from nnx.backends import Array, array_namespace
+from nnx.functional.layout import CHANNELS_LAST, for_each_axis, from_images, sizes_of, spatial_axes, to_images
+from nnx.functional.unfolding import fold, table, tiles, unfold
+from nnx.kernels import accelerated
+from nnx.protocol import Pullback
+from nnx.windows import Windows, shares_of_windows, taps_of_windows, windows_of
+
+Sizes = int | Sequence[int]
+
+
+def max_pool(
+    x: Array, size: Sizes, strides: Sizes | None = None, padding: str = "valid", data_format: str = CHANNELS_LAST
+) -> tuple[Array, Pullback]:
+    """The largest element of each window, for each channel. The gradient goes to the first of several largest.
+
+    size : of the windows, a number or one for each spatial axis.
+    strides : how far apart the windows are; by default their size.
+    padding : "valid", windows lie inside the input; "same", ceil(size / stride) windows that reach over its border.
+
+    ValueError for windows that do not fit into the input.
+    """
+    axes, images = len(x.shape), to_images(x, data_format, "max_pool")
+    y, pullback = largest_of_windows(images, _windows("max_pool", images, axes, size, strides, padding))
+    return from_images(y, axes, data_format), lambda dy: from_images(
+        pullback(to_images(dy, data_format, "max_pool")), axes, data_format
+    )
+
+
+def average_pool(
+    x: Array, size: Sizes, strides: Sizes | None = None, padding: str = "valid", data_format: str = CHANNELS_LAST
+) -> tuple[Array, Pullback]:
+    """The mean of each window, for each channel, without what lies outside the input. Arguments as in `max_pool`."""
+    axes, images = len(x.shape), to_images(x, data_format, "average_pool")
+    y, pullback = mean_of_windows(images, _windows("average_pool", images, axes, size, strides, padding))
+    return from_images(y, axes, data_format), lambda dy: from_images(
+        pullback(to_images(dy, data_format, "average_pool")), axes, data_format
+    )
+
+
+def global_max_pool(x: Array, data_format: str = CHANNELS_LAST, keepdims: bool = False) -> tuple[Array, Pullback]:
+    """The largest element of each channel: (batch, c), or with spatial axes of size 1 if `keepdims`.
+
+    Several largest elements share the gradient.
+    """
+    xp = array_namespace(x)
+    axes = spatial_axes(x.shape, data_format, "global_max_pool")
+    largest = xp.max(x, axis=axes, keepdims=True)
+
+    def pullback(dy: Array) -> Array:
+        shares = xp.astype(x == largest, x.dtype)
+        shares = shares / xp.sum(shares, axis=axes, keepdims=True)
+        return shares * xp.reshape(dy, largest.shape)
+
+    return largest if keepdims else xp.squeeze(largest, axis=axes), pullback
+
+
+def global_average_pool(
+    x: Array, data_format: str = CHANNELS_LAST, keepdims: bool = False, mask: Array | None = None
+) -> tuple[Array, Pullback]:
+    """The mean of each channel: (batch, c), or with spatial axes of size 1 if `keepdims`.
+
+    mask : boolean (batch, steps), for sequences: steps that are False do not count. The mean of no steps is 0.
+    """
+    xp = array_namespace(x)
+    axes = spatial_axes(x.shape, data_format, "global_average_pool")
+    if mask is not None:
+        return _masked_mean(x, axes[0], keepdims, mask)
+    mean = xp.mean(x, axis=axes, keepdims=keepdims)
+    share = 1.0 / math.prod(x.shape[axis] for axis in axes)
+    kept = tuple(1 if axis in axes else size for axis, size in enumerate(x.shape))
+
+    def pullback(dy: Array) -> Array:
+        return xp.broadcast_to(xp.reshape(dy * share, kept), x.shape)
+
+    return mean, pullback
+
+
+def _masked_mean(x: Array, axis: int, keepdims: bool, mask: Array) -> tuple[Array, Pullback]:
+    xp = array_namespace(x)
+    counted = xp.expand_dims(mask, axis=3 - axis)
+    count = xp.sum(xp.astype(counted, x.dtype), axis=axis, keepdims=True)
+    share = 1.0 / xp.maximum(count, 1.0)
+    mean = xp.sum(xp.where(counted, x, 0.0), axis=axis, keepdims=True) * share
+
+    def pullback(dy: Array) -> Array:
+        dy = dy if keepdims else xp.expand_dims(dy, axis=axis)
+        return xp.where(counted, xp.broadcast_to(dy * share, x.shape), 0.0)
+
+    return mean if keepdims else xp.squeeze(mean, axis=axis), pullback
+
+
+@accelerated
+def largest_of_windows(x: Array, windows: Windows) -> tuple[Array, Pullback]:
+    """x (n, rows, columns, c)  ->  (n, *windows.counts, c), the largest element of each window"""
+    xp = array_namespace(x)
+    n, (down, across), c = x.shape[0], windows.counts, x.shape[3]
+    y = xp.max(tiles(x, windows), axis=(2, 4)) if windows.tiled else xp.max(unfold(x, windows, -math.inf), axis=2)
+
+    def pullback(dy: Array) -> Array:
+        first = xp.argmax(unfold(x, windows, -math.inf), axis=2, keepdims=True)
+        chosen = first == table(taps_of_windows, windows, x)
+        return fold(xp.where(chosen, xp.reshape(dy, (n, down * across, 1, c)), 0.0), windows)
+
+    return xp.reshape(y, (n, down, across, c)), pullback
+
+
+@accelerated
+def mean_of_windows(x: Array, windows: Windows) -> tuple[Array, Pullback]:
+    """x (n, rows, columns, c)  ->  (n, *windows.counts, c), the mean of the elements of each window inside the image"""
+    xp = array_namespace(x)
+    n, (down, across), taps, c = x.shape[0], windows.counts, windows.taps, x.shape[3]
+    share: Array | float = 1.0 / taps
+    if windows.padded:
+        share = table(shares_of_windows, windows, x, str(x.dtype).rpartition(".")[2])
+    total = xp.sum(tiles(x, windows), axis=(2, 4)) if windows.tiled else xp.sum(unfold(x, windows), axis=2)
+    y = xp.reshape(total, (n, down, across, c)) * share
+
+    def pullback(dy: Array) -> Array:
+        elements = xp.reshape(dy * share, (n, down * across, 1, c))
+        return fold(xp.broadcast_to(elements, (n, down * across, taps, c)), windows)
+
+    return y, pullback
+
+
+def _windows(name: str, images: Array, axes: int, size: Sizes, strides: Sizes | None, padding: str) -> Windows:
+    if padding not in ("valid", "same"):
+        raise ValueError(f"{name}: padding must be 'valid' or 'same', got {padding!r}")
+    window = for_each_axis(size, axes)
+    steps = window if strides is None else for_each_axis(strides, axes)
+    return windows_of(name, sizes_of(images, axes), window, steps, padding)

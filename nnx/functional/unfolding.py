@@ -1,0 +1,67 @@
+"""The elements of all windows of an image, and back: by index tables that stay on the device."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import numpy as np
+
+from nnx.backends import Array, array_namespace, backend_of
+from nnx.windows import Windows, any_element, is_there, positions_of_windows, windows_of_positions
+
+_TABLES: dict[tuple[object, ...], Array] = {}
+_LOCK = threading.Lock()
+_MOST_TABLES = 256
+
+
+def table(make: Callable[..., np.ndarray], windows: Windows, like: Array, *options: str) -> Array:
+    """What `make` computes from the windows, on the device of `like`, where it is kept for the next time."""
+    backend = backend_of(like)
+    key = (make, windows, options, backend.name, str(backend.device_of(like)))
+    found = _TABLES.get(key)
+    if found is None:
+        found = backend.put_beside(like, make(windows, *options))
+        with _LOCK:
+            if len(_TABLES) >= _MOST_TABLES:
+                del _TABLES[next(iter(_TABLES))]  # the oldest
+            _TABLES[key] = found
+    return found
+
+
+def unfold(x: Array, windows: Windows, outside: float = 0.0) -> Array:
+    """The elements of all windows, those of padding `outside`: x (n, rows, columns, c) -> (n, windows, taps, c)"""
+    xp = array_namespace(x)
+    n, height, width, c = x.shape
+    (down, across), taps = windows.counts, windows.taps
+    if windows.tiled:
+        return xp.reshape(xp.permute_dims(tiles(x, windows), (0, 1, 3, 2, 4, 5)), (n, down * across, taps, c))
+    flat = xp.reshape(x, (n, height * width, c))
+    if windows.padded:
+        border = xp.full((n, 1, c), outside, dtype=x.dtype, device=backend_of(x).device_of(x))
+        flat = xp.concat([flat, border], axis=1)
+    elements = xp.take(flat, table(positions_of_windows, windows, x), axis=1)
+    return xp.reshape(elements, (n, down * across, taps, c))
+
+
+def tiles(x: Array, windows: Windows) -> Array:
+    """Windows that lie side by side, without a copy: x (n, rows, columns, c) -> (n, down, kh, across, kw, c)"""
+    (down, across), tall, wide = windows.counts, windows.rows.window, windows.columns.window
+    covered = x[:, : down * tall, : across * wide, :]
+    return array_namespace(x).reshape(covered, (x.shape[0], down, tall, across, wide, x.shape[3]))
+
+
+def fold(elements: Array, windows: Windows) -> Array:
+    """The adjoint of `unfold`: sums up, for each position of the images, the elements of windows that lie there."""
+    xp = array_namespace(elements)
+    n, c = elements.shape[0], elements.shape[3]
+    height, width = windows.rows.size, windows.columns.size
+    places = windows_of_positions(windows)
+    most = places.shape[1]
+    flat = xp.reshape(elements, (n, windows.counts[0] * windows.counts[1] * windows.taps, c))
+    found = xp.take(flat, table(any_element, windows, elements), axis=1)
+    if (places < 0).any():
+        found = xp.where(table(is_there, windows, elements), found, 0.0)
+    if most > 1:
+        found = xp.sum(xp.reshape(found, (n, height * width, most, c)), axis=2)
+    return xp.reshape(found, (n, height, width, c))

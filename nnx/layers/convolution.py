@@ -1,0 +1,184 @@
+"""Convolutional layers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from nnx import constraints, initializers, regularizers
+from nnx.backends import Array
+from nnx.functional import Pullback
+from nnx.functional.convolution import conv
+from nnx.layers.activated import Activated
+from nnx.layers.base import registry
+from nnx.layers.parameter import Parameter
+from nnx.layers.pullback import LayerPullback
+from nnx.layers.shapes import Shape
+from nnx.layers.spatial import Spatial, integers
+from nnx.windows import windows_of
+
+Sizes = int | Sequence[int]
+
+
+class Convolution(Spatial, Activated):
+    """What convolutions have in common: windows, weights with their options, and an activation at the end."""
+
+    use_bias: bool
+    bias: Parameter | None = None
+
+    def set_windows(
+        self, kernel_size: Sizes, strides: Sizes, padding: str, dilation_rate: Sizes, data_format: str | None
+    ) -> None:
+        self.set_data_format(data_format)
+        self.kernel_size = self.for_each_axis("kernel_size", kernel_size)
+        self.strides = self.for_each_axis("strides", strides)
+        self.dilation_rate = self.for_each_axis("dilation_rate", dilation_rate)
+        self.padding = padding
+
+    def forbid_strides_with_dilation(self) -> None:
+        if max(self.strides) > 1 and max(self.dilation_rate) > 1:
+            raise ValueError(
+                f"{self.name}: strides {self.strides} and dilation_rate {self.dilation_rate} cannot both be above 1"
+            )
+
+    def set_weight(self, weight: str, initializer: Any, regularizer: Any, constraint: Any) -> None:
+        """Keep the options of a weight under the names that Keras gives them."""
+        setattr(self, f"{weight}_initializer", initializers.resolve(initializer))
+        setattr(self, f"{weight}_regularizer", regularizers.resolve(regularizer))
+        setattr(self, f"{weight}_constraint", constraints.resolve(constraint))
+
+    def make_weight(self, weight: str, shape: Sequence[int], name: str | None = None) -> Parameter:
+        """Add a weight with the options that `set_weight` keeps."""
+        return self.add_weight(
+            shape,
+            getattr(self, f"{weight}_initializer"),
+            name=name or weight,
+            regularizer=getattr(self, f"{weight}_regularizer"),
+            constraint=getattr(self, f"{weight}_constraint"),
+        )
+
+    @property
+    def bias_value(self) -> Array | None:
+        return None if self.bias is None else self.bias.value
+
+    def routed(self, pullback: Pullback, *kernels: Parameter) -> LayerPullback:
+        """The layer's pullback from that of a function of the input, these kernels and the bias, if there is one."""
+        return self.route(pullback, None, *kernels, *([] if self.bias is None else [self.bias]), direct=True)
+
+    def convolved_shape(self, input_shape: Shape, channels: int) -> Shape:
+        self.check_channels(input_shape)
+        return self.output_shape(
+            input_shape,
+            lambda sizes: (
+                (
+                    windows_of(
+                        self.name, tuple(sizes), self.kernel_size, self.strides, self.padding, self.dilation_rate
+                    )
+                ).counts
+            ),
+            channels,
+        )
+
+
+class Conv(Convolution):
+    """Conv1D and Conv2D, which differ in the number of axes."""
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: Sizes,
+        strides: Sizes = 1,
+        padding: str = "valid",
+        data_format: str | None = None,
+        dilation_rate: Sizes = 1,
+        groups: int = 1,
+        activation: Any = None,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
+        (self.filters,) = integers(self.name, "filters", filters, 1, 1)
+        (self.groups,) = integers(self.name, "groups", groups, 1, 1)
+        if self.filters % self.groups:
+            raise ValueError(f"{self.name}: filters must be a multiple of groups, got {filters} and {groups}")
+        padding = self.check_padding(padding, "valid", "same", *(["causal"] if self.rank == 1 else []))
+        self.set_windows(kernel_size, strides, padding, dilation_rate, data_format)
+        self.forbid_strides_with_dilation()
+        self.set_activation(activation)
+        self.use_bias = use_bias
+        self.set_weight("kernel", kernel_initializer, kernel_regularizer, kernel_constraint)
+        self.set_weight("bias", bias_initializer, bias_regularizer, bias_constraint)
+
+    def build(self, input_shape: Shape) -> None:
+        channels = self.channels_of(input_shape)
+        if channels % self.groups:
+            raise ValueError(f"{self.name}: the input's {channels} channels must be a multiple of groups={self.groups}")
+        self.kernel = self.make_weight("kernel", (*self.kernel_size, channels // self.groups, self.filters))
+        if self.use_bias:
+            self.bias = self.make_weight("bias", (self.filters,))
+        super().build(input_shape)
+
+    def preactivation(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
+        steps = self.strides, self.padding, self.dilation_rate
+        y, pullback = conv(x, self.kernel.value, self.bias_value, *steps, self.groups, self.data_format)
+        return y, self.routed(pullback, self.kernel)
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        return self.convolved_shape(input_shape, self.filters)
+
+
+@registry.register("Convolution1D")
+class Conv1D(Conv):
+    """Convolution along a sequence.
+
+    filters : how many features each step of the output has.
+    kernel_size : length of the windows.
+    strides : how far apart the windows are.
+    padding : "valid", windows lie inside the sequence; "same", zeros around it give ceil(steps / strides) windows;
+        "causal", as many, and no output depends on later steps.
+    data_format : "channels_last", inputs (batch, steps, channels), or "channels_first", (batch, channels, steps).
+    dilation_rate : how far apart the taps of a window are; not above 1 together with strides.
+    groups : channels and filters are split into so many groups, and a filter sees the channels of its own.
+    activation : a name, a function or None (linear); see `nnx.activations`.
+    use_bias : whether a bias is added.
+    kernel_initializer, bias_initializer : see `nnx.initializers`.
+    kernel_regularizer, bias_regularizer, activity_regularizer : see `nnx.regularizers`.
+    kernel_constraint, bias_constraint : see `nnx.constraints`.
+
+    Input (batch, steps, c), output (batch, new steps, filters), kernel (kernel_size, c / groups, filters), bias
+    (filters,). ValueError for a window that is longer than the input.
+
+    >>> import numpy as np
+    >>> Conv1D(4, 3)(np.ones((2, 10, 5))).shape
+    (2, 8, 4)
+    """
+
+    rank = 1
+
+
+@registry.register("Convolution2D")
+class Conv2D(Conv):
+    """Convolution over images.
+
+    filters : how many channels the output has.
+    kernel_size : height and width of the windows, or one number for both.
+    strides : how far apart the windows are, down and across.
+    padding : "valid", windows lie inside the image; "same", zeros around it give ceil(size / strides) windows.
+    data_format : "channels_last", inputs (batch, rows, columns, channels), or "channels_first", (batch, channels,
+        rows, columns).
+
+    The other arguments are those of `Conv1D`. Kernel (height, width, c / groups, filters), bias (filters,).
+
+    >>> import numpy as np
+    >>> Conv2D(8, 3, padding="same", activation="relu")(np.ones((2, 28, 28, 1))).shape
+    (2, 28, 28, 8)
+    """
+
+    rank = 2

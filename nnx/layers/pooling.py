@@ -1,0 +1,188 @@
+"""Pooling layers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from nnx.backends import Array
+from nnx.functional import Pullback
+from nnx.functional.pooling import average_pool, global_average_pool, global_max_pool, max_pool
+from nnx.layers.base import registry
+from nnx.layers.shapes import Shape
+from nnx.layers.spatial import Spatial
+from nnx.windows import windows_of
+
+Sizes = int | Sequence[int]
+
+
+class Pooling(Spatial):
+    """A function of windows, without parameters. `function` is `max_pool` or `average_pool`."""
+
+    function: ClassVar[Any]
+
+    def __init__(
+        self,
+        pool_size: Sizes = 2,
+        strides: Sizes | None = None,
+        padding: str = "valid",
+        data_format: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.set_data_format(data_format)
+        self.pool_size = self.for_each_axis("pool_size", pool_size)
+        self.strides = self.pool_size if strides is None else self.for_each_axis("strides", strides)
+        self.padding = self.check_padding(padding, "valid", "same")
+
+    def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
+        pair: tuple[Array, Pullback] = type(self).function(
+            x, self.pool_size, self.strides, self.padding, self.data_format
+        )
+        return pair
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        return self.output_shape(
+            input_shape,
+            lambda sizes: windows_of(self.name, tuple(sizes), self.pool_size, self.strides, self.padding).counts,
+        )
+
+
+@registry.register("MaxPool1D")
+class MaxPooling1D(Pooling):
+    """The largest value of each window of a sequence, for each channel.
+
+    pool_size : length of the windows.
+    strides : how far apart the windows are; by default pool_size.
+    padding : "valid", windows lie inside the sequence; "same", ceil(steps / strides) windows that reach over its ends.
+    data_format : "channels_last", inputs (batch, steps, channels), or "channels_first", (batch, channels, steps).
+
+    The gradient goes to the first of several largest values. ValueError for a window that is longer than the input.
+
+    >>> MaxPooling1D(2)([[[1.0], [3.0], [2.0], [0.0]]])
+    array([[[3.],
+            [2.]]], dtype=float32)
+    """
+
+    rank, function = 1, max_pool
+
+
+@registry.register("MaxPool2D")
+class MaxPooling2D(Pooling):
+    """The largest value of each window of an image, for each channel.
+
+    pool_size : height and width of the windows, or one number for both.
+    strides : how far apart the windows are, down and across; by default pool_size.
+    padding : "valid", windows lie inside the image; "same", ceil(size / strides) windows that reach over its border.
+    data_format : "channels_last", inputs (batch, rows, columns, channels), or "channels_first", (batch, channels,
+        rows, columns).
+
+    The gradient goes to the first of several largest values. ValueError for a window that is larger than the input.
+
+    >>> import numpy as np
+    >>> MaxPooling2D()(np.ones((2, 28, 28, 8))).shape
+    (2, 14, 14, 8)
+    """
+
+    rank, function = 2, max_pool
+
+
+@registry.register("AvgPool1D")
+class AveragePooling1D(Pooling):
+    """The mean of each window of a sequence, for each channel; padding does not count. Arguments as in `MaxPooling1D`.
+
+    >>> AveragePooling1D(2)([[[1.0], [3.0], [2.0], [0.0]]])
+    array([[[2.],
+            [1.]]], dtype=float32)
+    """
+
+    rank, function = 1, average_pool
+
+
+@registry.register("AvgPool2D")
+class AveragePooling2D(Pooling):
+    """The mean of each window of an image, for each channel; padding does not count. Arguments as in `MaxPooling2D`.
+
+    >>> import numpy as np
+    >>> AveragePooling2D(3, strides=2, padding="same")(np.ones((2, 28, 28, 8))).shape
+    (2, 14, 14, 8)
+    """
+
+    rank, function = 2, average_pool
+
+
+class GlobalPooling(Spatial):
+    """One number for each channel."""
+
+    def __init__(self, data_format: str | None = None, keepdims: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.set_data_format(data_format)
+        self.keepdims = keepdims
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        axes = self.check_axes(input_shape)
+        if self.keepdims:
+            return tuple(1 if axis in axes else size for axis, size in enumerate(input_shape))
+        return (input_shape[0], input_shape[self.channel_axis])
+
+
+class _GlobalMaxPooling(GlobalPooling):
+    def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
+        return global_max_pool(x, self.data_format, self.keepdims)
+
+
+class _GlobalAveragePooling(GlobalPooling):
+    uses_mask = True
+
+    def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> tuple[Array, Pullback]:
+        return global_average_pool(x, self.data_format, self.keepdims, mask if self.rank == 1 else None)
+
+
+@registry.register("GlobalMaxPool1D")
+class GlobalMaxPooling1D(_GlobalMaxPooling):
+    """The largest value of each channel of a sequence: (batch, steps, channels) -> (batch, channels).
+
+    data_format : "channels_last", or "channels_first" for inputs (batch, channels, steps).
+    keepdims : whether the axis of the steps stays, with size 1.
+    """
+
+    rank = 1
+
+
+@registry.register("GlobalMaxPool2D")
+class GlobalMaxPooling2D(_GlobalMaxPooling):
+    """The largest value of each channel of an image: (batch, rows, columns, channels) -> (batch, channels).
+
+    data_format : "channels_last", or "channels_first" for inputs (batch, channels, rows, columns).
+    keepdims : whether the axes of rows and columns stay, with size 1.
+    """
+
+    rank = 2
+
+
+@registry.register("GlobalAvgPool1D")
+class GlobalAveragePooling1D(_GlobalAveragePooling):
+    """The mean of each channel of a sequence: (batch, steps, channels) -> (batch, channels).
+
+    data_format : "channels_last", or "channels_first" for inputs (batch, channels, steps).
+    keepdims : whether the axis of the steps stays, with size 1.
+
+    With a mask (batch, steps), the mean of the steps that are True; 0 if there are none.
+
+    >>> import numpy as np
+    >>> GlobalAveragePooling1D()([[[1.0], [3.0], [8.0]]], mask=np.asarray([[True, True, False]]))
+    array([[2.]], dtype=float32)
+    """
+
+    rank = 1
+
+
+@registry.register("GlobalAvgPool2D")
+class GlobalAveragePooling2D(_GlobalAveragePooling):
+    """The mean of each channel of an image: (batch, rows, columns, channels) -> (batch, channels).
+
+    data_format : "channels_last", or "channels_first" for inputs (batch, channels, rows, columns).
+    keepdims : whether the axes of rows and columns stay, with size 1.
+    """
+
+    rank = 2

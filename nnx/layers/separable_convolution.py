@@ -1,0 +1,186 @@
+"""Convolutions of each channel with filters of its own, alone or with a mixture of the results."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nnx.backends import Array
+from nnx.functional import Pullback
+from nnx.functional.convolution import depthwise_conv, separable_conv
+from nnx.layers.base import registry
+from nnx.layers.convolution import Convolution, Sizes
+from nnx.layers.shapes import Shape
+from nnx.layers.spatial import integers
+
+
+class DepthwiseConv(Convolution):
+    """DepthwiseConv1D and DepthwiseConv2D, which differ in the number of axes."""
+
+    def __init__(
+        self,
+        kernel_size: Sizes,
+        strides: Sizes = 1,
+        padding: str = "valid",
+        depth_multiplier: int = 1,
+        data_format: str | None = None,
+        dilation_rate: Sizes = 1,
+        activation: Any = None,
+        use_bias: bool = True,
+        depthwise_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        depthwise_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        depthwise_constraint: Any = None,
+        bias_constraint: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
+        (self.depth_multiplier,) = integers(self.name, "depth_multiplier", depth_multiplier, 1, 1)
+        padding = self.check_padding(padding, "valid", "same")
+        self.set_windows(kernel_size, strides, padding, dilation_rate, data_format)
+        self.set_activation(activation)
+        self.use_bias = use_bias
+        self.set_weight("depthwise", depthwise_initializer, depthwise_regularizer, depthwise_constraint)
+        self.set_weight("bias", bias_initializer, bias_regularizer, bias_constraint)
+
+    def build(self, input_shape: Shape) -> None:
+        channels = self.channels_of(input_shape)
+        self.kernel = self.make_weight("depthwise", (*self.kernel_size, channels, self.depth_multiplier), "kernel")
+        if self.use_bias:
+            self.bias = self.make_weight("bias", (channels * self.depth_multiplier,))
+        super().build(input_shape)
+
+    def preactivation(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
+        steps = self.strides, self.padding, self.dilation_rate
+        y, pullback = depthwise_conv(x, self.kernel.value, self.bias_value, *steps, self.data_format)
+        return y, self.routed(pullback, self.kernel)
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        return self.convolved_shape(input_shape, self.channels_of(input_shape) * self.depth_multiplier)
+
+
+@registry.register()
+class DepthwiseConv1D(DepthwiseConv):
+    """Convolution of each channel of a sequence with depth_multiplier filters of its own.
+
+    kernel_size, strides, padding, data_format, dilation_rate : as in `Conv1D`, without "causal" padding.
+    depth_multiplier : how many features each channel gives.
+    depthwise_initializer, depthwise_regularizer, depthwise_constraint : of the kernel.
+
+    Input (batch, steps, c), output (batch, new steps, c * depth_multiplier), kernel (kernel_size, c, depth_multiplier),
+    bias (c * depth_multiplier,).
+
+    >>> import numpy as np
+    >>> DepthwiseConv1D(3, depth_multiplier=2)(np.ones((2, 10, 5))).shape
+    (2, 8, 10)
+    """
+
+    rank = 1
+
+
+@registry.register()
+class DepthwiseConv2D(DepthwiseConv):
+    """Convolution of each channel of an image with depth_multiplier filters of its own.
+
+    The arguments are those of `DepthwiseConv1D`, with numbers for rows and columns or one for both. Input (batch, rows,
+    columns, c), kernel (height, width, c, depth_multiplier), bias (c * depth_multiplier,).
+
+    >>> import numpy as np
+    >>> DepthwiseConv2D(3, padding="same")(np.ones((2, 7, 7, 5))).shape
+    (2, 7, 7, 5)
+    """
+
+    rank = 2
+
+
+class SeparableConv(Convolution):
+    """SeparableConv1D and SeparableConv2D, which differ in the number of axes."""
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: Sizes,
+        strides: Sizes = 1,
+        padding: str = "valid",
+        data_format: str | None = None,
+        dilation_rate: Sizes = 1,
+        depth_multiplier: int = 1,
+        activation: Any = None,
+        use_bias: bool = True,
+        depthwise_initializer: Any = "glorot_uniform",
+        pointwise_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        depthwise_regularizer: Any = None,
+        pointwise_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        depthwise_constraint: Any = None,
+        pointwise_constraint: Any = None,
+        bias_constraint: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
+        (self.filters,) = integers(self.name, "filters", filters, 1, 1)
+        (self.depth_multiplier,) = integers(self.name, "depth_multiplier", depth_multiplier, 1, 1)
+        padding = self.check_padding(padding, "valid", "same")
+        self.set_windows(kernel_size, strides, padding, dilation_rate, data_format)
+        self.set_activation(activation)
+        self.use_bias = use_bias
+        self.set_weight("depthwise", depthwise_initializer, depthwise_regularizer, depthwise_constraint)
+        self.set_weight("pointwise", pointwise_initializer, pointwise_regularizer, pointwise_constraint)
+        self.set_weight("bias", bias_initializer, bias_regularizer, bias_constraint)
+
+    def build(self, input_shape: Shape) -> None:
+        channels, multiplier, ones = self.channels_of(input_shape), self.depth_multiplier, (1,) * self.rank
+        depthwise, pointwise = (*self.kernel_size, channels, multiplier), (*ones, channels * multiplier, self.filters)
+        self.depthwise_kernel = self.make_weight("depthwise", depthwise, "depthwise_kernel")
+        self.pointwise_kernel = self.make_weight("pointwise", pointwise, "pointwise_kernel")
+        if self.use_bias:
+            self.bias = self.make_weight("bias", (self.filters,))
+        super().build(input_shape)
+
+    def preactivation(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
+        depthwise, pointwise = self.depthwise_kernel, self.pointwise_kernel
+        steps = self.strides, self.padding, self.dilation_rate
+        y, pullback = separable_conv(x, depthwise.value, pointwise.value, self.bias_value, *steps, self.data_format)
+        return y, self.routed(pullback, depthwise, pointwise)
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        return self.convolved_shape(input_shape, self.filters)
+
+
+@registry.register("SeparableConvolution1D")
+class SeparableConv1D(SeparableConv):
+    """A depthwise convolution along a sequence, then a mixture of all its features in each step.
+
+    filters : how many features each step of the output has.
+    kernel_size, strides, padding, data_format, dilation_rate : of the depthwise convolution, as in `Conv1D`, without
+        "causal" padding.
+    depth_multiplier : how many features the depthwise convolution makes of each channel.
+    depthwise_*, pointwise_*, bias_* : initializer, regularizer and constraint of each weight.
+
+    Input (batch, steps, c), output (batch, new steps, filters), depthwise_kernel (kernel_size, c, depth_multiplier),
+    pointwise_kernel (1, c * depth_multiplier, filters), bias (filters,).
+
+    >>> import numpy as np
+    >>> SeparableConv1D(4, 3)(np.ones((2, 10, 5))).shape
+    (2, 8, 4)
+    """
+
+    rank = 1
+
+
+@registry.register("SeparableConvolution2D")
+class SeparableConv2D(SeparableConv):
+    """A depthwise convolution of images, then a mixture of all channels in each pixel.
+
+    The arguments are those of `SeparableConv1D`, with numbers for rows and columns or one for both. Depthwise_kernel
+    (height, width, c, depth_multiplier), pointwise_kernel (1, 1, c * depth_multiplier, filters), bias (filters,).
+
+    >>> import numpy as np
+    >>> SeparableConv2D(4, 3, padding="same")(np.ones((2, 7, 7, 5))).shape
+    (2, 7, 7, 4)
+    """
+
+    rank = 2

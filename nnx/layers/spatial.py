@@ -1,0 +1,100 @@
+"""What layers with windows have in common: numbers for each spatial axis, the place of the channels, sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+from nnx.functional.layout import CHANNELS_FIRST, CHANNELS_LAST, spatial_axes
+from nnx.layers.base import Layer
+from nnx.layers.shapes import Shape
+
+_NAMES = {1: "steps", 2: "rows, columns"}
+
+
+class Spatial(Layer):
+    """A layer of sequences or images. `rank` is the number of its spatial axes: 1 or 2."""
+
+    rank: ClassVar[int]
+    data_format: str
+
+    def set_data_format(self, data_format: str | None) -> None:
+        if data_format not in (None, CHANNELS_LAST, CHANNELS_FIRST):
+            raise ValueError(
+                f"{self.name}: data_format must be {CHANNELS_LAST!r} or {CHANNELS_FIRST!r}, got {data_format!r}"
+            )
+        self.data_format = data_format or CHANNELS_LAST
+
+    def for_each_axis(self, argument: str, value: Any, least: int = 1) -> tuple[int, ...]:
+        """An argument as one integer for each spatial axis; ValueError for anything else."""
+        return integers(self.name, argument, value, self.rank, least)
+
+    def check_padding(self, padding: Any, *known: str) -> str:
+        chosen = padding.lower() if isinstance(padding, str) else padding
+        if chosen not in known:
+            raise ValueError(f"{self.name}: padding must be one of {', '.join(map(repr, known))}, got {padding!r}")
+        return str(chosen)
+
+    @property
+    def channel_axis(self) -> int:
+        return 1 if self.data_format == CHANNELS_FIRST else self.rank + 1
+
+    def check_axes(self, input_shape: Shape) -> tuple[int, ...]:
+        """The spatial axes of an input; ValueError for one that has another number of axes."""
+        if len(input_shape) != self.rank + 2:
+            sizes = _NAMES[self.rank]
+            order = f"channels, {sizes}" if self.data_format == CHANNELS_FIRST else f"{sizes}, channels"
+            hint = f"; Reshape or an input_shape of {self.rank + 1} sizes gives it" if len(input_shape) < 4 else ""
+            raise ValueError(f"{self.name}: expected an input of shape (batch, {order}), got {input_shape}{hint}")
+        return spatial_axes(input_shape, self.data_format, self.name)
+
+    def channels_of(self, input_shape: Shape) -> int:
+        """How many channels an input has; ValueError if that is not known."""
+        self.check_axes(input_shape)
+        channels = input_shape[self.channel_axis]
+        if not channels:
+            raise ValueError(f"{self.name}: the input's channels must be known and not 0, got shape {input_shape}")
+        return channels
+
+    def check_channels(self, input_shape: Shape) -> None:
+        """ValueError for an input with other channels than the layer was built for."""
+        self.check_axes(input_shape)
+        if self.built:
+            expected, given = (shape[self.channel_axis] for shape in (self.build_shape, input_shape))
+            if given not in (expected, None):
+                raise ValueError(
+                    f"{self.name}: expected an input with {expected} channels, got {given} (shape {input_shape})"
+                )
+
+    def compute_mask(self, x: Any, mask: Any = None) -> Any:
+        """None: the steps of the output are not those of the input."""
+        return None
+
+    def output_shape(
+        self, input_shape: Shape, resize: Callable[[Sequence[int]], Sequence[int]], channels: int | None = None
+    ) -> Shape:
+        """An input's shape with new sizes, and other channels if given.
+
+        resize : new sizes from the old ones, of which the first `rank` count. A size that is not known stays so.
+        """
+        axes, shape = self.check_axes(input_shape), list(input_shape)
+        known = [_ANY if size is None else size for size in (shape[axis] for axis in axes)]
+        for axis, size in zip(axes, resize(known)[: self.rank], strict=True):
+            shape[axis] = None if shape[axis] is None else size
+        if channels is not None:
+            shape[self.channel_axis] = channels
+        return tuple(shape)
+
+
+_ANY = 1 << 30  # stands for a size that is not known: all windows fit in
+
+
+def integers(layer: str, argument: str, value: Any, count: int, least: int) -> tuple[int, ...]:
+    """`count` integers from one or from a sequence; ValueError for others, and for those below `least`."""
+    values = tuple(value) if isinstance(value, list | tuple) else (value,) * count
+    whole = all(hasattr(number, "__index__") and not isinstance(number, bool) for number in values)
+    if len(values) != count or not whole or min(values) < least:
+        kind = "a positive integer" if least == 1 else "a non-negative integer"
+        several = f", or {count} of them" if count > 1 else ""
+        raise ValueError(f"{layer}: {argument} must be {kind}{several}, got {value!r}")
+    return tuple(number.__index__() for number in values)

@@ -1,0 +1,114 @@
+"""Transposed convolutions, which make sequences longer and images larger."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nnx.backends import Array
+from nnx.functional import Pullback
+from nnx.functional.convolution import conv_transpose, transposed_windows
+from nnx.layers.base import registry
+from nnx.layers.convolution import Convolution, Sizes
+from nnx.layers.shapes import Shape
+from nnx.layers.spatial import integers
+
+
+class ConvTranspose(Convolution):
+    """Conv1DTranspose and Conv2DTranspose, which differ in the number of axes."""
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: Sizes,
+        strides: Sizes = 1,
+        padding: str = "valid",
+        output_padding: Sizes | None = None,
+        data_format: str | None = None,
+        dilation_rate: Sizes = 1,
+        activation: Any = None,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
+        (self.filters,) = integers(self.name, "filters", filters, 1, 1)
+        padding = self.check_padding(padding, "valid", "same")
+        self.set_windows(kernel_size, strides, padding, dilation_rate, data_format)
+        self.forbid_strides_with_dilation()
+        self.output_padding = output_padding
+        if output_padding is not None:
+            self.output_padding = self.for_each_axis("output_padding", output_padding, least=0)
+            if any(more >= stride for more, stride in zip(self.output_padding, self.strides, strict=True)):
+                raise ValueError(
+                    f"{self.name}: output_padding must be below strides {self.strides}, got {self.output_padding}"
+                )
+        self.set_activation(activation)
+        self.use_bias = use_bias
+        self.set_weight("kernel", kernel_initializer, kernel_regularizer, kernel_constraint)
+        self.set_weight("bias", bias_initializer, bias_regularizer, bias_constraint)
+
+    def build(self, input_shape: Shape) -> None:
+        self.kernel = self.make_weight("kernel", (*self.kernel_size, self.filters, self.channels_of(input_shape)))
+        if self.use_bias:
+            self.bias = self.make_weight("bias", (self.filters,))
+        super().build(input_shape)
+
+    def preactivation(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
+        steps = self.strides, self.padding, self.output_padding, self.dilation_rate
+        y, pullback = conv_transpose(x, self.kernel.value, self.bias_value, *steps, self.data_format)
+        return y, self.routed(pullback, self.kernel)
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        self.check_channels(input_shape)
+        steps = self.strides, self.padding, self.output_padding, self.dilation_rate
+        return self.output_shape(
+            input_shape, lambda sizes: transposed_windows(sizes, self.kernel_size, *steps).sizes, self.filters
+        )
+
+
+@registry.register("Convolution1DTranspose", "Deconvolution1D")
+class Conv1DTranspose(ConvTranspose):
+    """Transposed convolution along a sequence: each step is spread over a window of the output.
+
+    filters : how many features each step of the output has.
+    kernel_size : length of the windows.
+    strides : how far apart the windows are.
+    padding : "valid", all that the windows reach: steps * strides + max(0, kernel_size - strides) steps; "same",
+        steps * strides.
+    output_padding : below strides; the output then has (steps - 1) * strides + output_padding steps, and kernel_size
+        more for "valid", 1 more for "same" with an odd kernel_size.
+    data_format : "channels_last", inputs (batch, steps, channels), or "channels_first", (batch, channels, steps).
+    dilation_rate : how far apart the taps of a window are; not above 1 together with strides.
+
+    The other arguments are those of `Conv1D`. Input (batch, steps, c), output (batch, new steps, filters), kernel
+    (kernel_size, filters, c), bias (filters,).
+
+    >>> import numpy as np
+    >>> Conv1DTranspose(4, 3, strides=2, padding="same")(np.ones((2, 10, 5))).shape
+    (2, 20, 4)
+    """
+
+    rank = 1
+
+
+@registry.register("Convolution2DTranspose", "Deconvolution2D")
+class Conv2DTranspose(ConvTranspose):
+    """Transposed convolution of images: each pixel is spread over a window of the output.
+
+    kernel_size, strides, output_padding, dilation_rate : for rows and columns, or one number for both.
+
+    The arguments are those of `Conv1DTranspose`. Input (batch, rows, columns, c), output (batch, new rows, new columns,
+    filters), kernel (height, width, filters, c), bias (filters,).
+
+    >>> import numpy as np
+    >>> Conv2DTranspose(4, 3, strides=2)(np.ones((2, 7, 7, 5))).shape
+    (2, 15, 15, 4)
+    """
+
+    rank = 2
