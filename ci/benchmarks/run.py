@@ -1,9 +1,11 @@
 """All benchmarks: python ci/benchmarks/run.py"""
 
+import convolution
 import overhead
+import recurrent
 import training_step
 
 if __name__ == "__main__":
-    overhead.main()
-    print()
-    training_step.main()
+    for benchmark in (overhead, training_step, convolution, recurrent):
+        benchmark.main()
+        print()

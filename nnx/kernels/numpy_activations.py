@@ -15,7 +15,7 @@ from nnx.kernels import kernel
 from nnx.protocol import Pullback
 
 _numpy = find_backend("numpy")
-_SMALL = 8192  # elements; below, sign(y) is faster than y > 0, whose product with dy has to be cast
+_SMALL = 8192  # elements; below, sign(y) is faster than y > 0, which has to be cast
 
 
 def _plain(x: Array, *options: Any, **named_options: Any) -> bool:
@@ -25,7 +25,15 @@ def _plain(x: Array, *options: Any, **named_options: Any) -> bool:
 @kernel(_numpy, accepts=_plain)
 def relu(x: Array) -> tuple[Array, Pullback]:
     y = np.maximum(x, 0.0)
-    return y, lambda dy: (np.sign(y) if y.size < _SMALL else y > 0.0) * dy
+
+    def pullback(dy: Array) -> Array:
+        if y.size < _SMALL:
+            return np.sign(y) * dy
+        dx = (y > 0.0).astype(y.dtype)
+        dx *= dy
+        return dx
+
+    return y, pullback
 
 
 @kernel(_numpy)
