@@ -233,8 +233,10 @@ READS = {
     "nnx.layers.parameter.Parameter.numpy": "the border: who asks for the host waits for it",
     "nnx.losses.arrays._is_floating": "the answer of isdtype is a Python bool",
     "nnx.losses.targets._first": "targets are checked before they travel",
+    "nnx.optimizers.half.is_half": "two dtypes are compared",
     "nnx.optimizers.arguments": "arguments of constructors",
     "nnx.optimizers.base.Optimizer.set_state": "state from a file",
+    "nnx.optimizers.half.LossScale.numbers": "when a model is saved or moved",
     "nnx.optimizers.learning_rate.Paced.learning_rate": "schedules compute with Python numbers",
     "nnx.optimizers.slots.beside": "state from a file or of another device, once",
 }

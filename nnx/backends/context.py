@@ -128,7 +128,9 @@ class backend(contextlib.ContextDecorator):  # noqa: N801, it reads as a stateme
     name : "numpy", "cupy", "torch", "array-api-strict", a registered name, or "auto": CuPy where a CUDA device
         really works, else NumPy.
     device : one of the backend's devices, such as "cuda:1"; by default its default device.
-    dtype : the floating dtype of new parameters, "float32" (default), "float64" or "float16".
+    dtype : the floating dtype of new parameters, "float32" (default), "float64" or "float16". Training in float16 is
+        that in mixed precision, with float32 copies of the parameters and a scaled loss: "mixed_float16", as Keras calls
+        it, means the same.
 
     Nests, restores the previous backend also after an exception, and is local to the thread and asyncio task.
     Raises ValueError for an unknown name and RuntimeError, with the reason, for a backend that does not work here.
@@ -200,7 +202,7 @@ def _from_environment() -> Placement:
 
 
 def _placement(name: str, device: str | None, dtype: str | None) -> Placement:
-    return Placement(usable_backend(name), device, dtype or "float32")
+    return Placement(usable_backend(name), device, (dtype or "float32").removeprefix("mixed_"))
 
 
 def placement_of(array: Array, dtype: str) -> Placement:

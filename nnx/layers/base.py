@@ -10,6 +10,7 @@ from typing import Any
 from nnx import regularizers
 from nnx.backends import Array, Placement, get_backend, is_array, placement_of
 from nnx.functional import Pullback
+from nnx.functional._normal import narrow, wide
 from nnx.layers.arguments import check_name, dtype_name
 from nnx.layers.parameter import Parameter
 from nnx.layers.program import Composition, as_masks, trace
@@ -159,12 +160,12 @@ class Layer(HasWeights):
         y, pullback = self.forward(*inputs, **options)
         if self.activity_regularizer is None:
             return y, pullback
-        penalty, pullback_penalty = self.activity_regularizer.forward(y)
+        penalty, pullback_penalty = self.activity_regularizer.forward(wide(y))
         share = 1.0 / y.shape[0]
         if self.activity_penalties is not None:
             self.activity_penalties.append(penalty * share)
         share *= self.activity_scale
-        return y, Skippable(lambda dy, inputs: call_pullback(pullback, dy + pullback_penalty(share), inputs))
+        return y, Skippable(lambda dy, inputs: call_pullback(pullback, dy + narrow(pullback_penalty(share), y), inputs))
 
     def route(self, pullback: Pullback, *targets: Parameter | None, direct: bool = False) -> LayerPullback:
         """The layer's pullback from a function's: cotangents of parameters go into their gradients.

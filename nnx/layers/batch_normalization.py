@@ -73,9 +73,13 @@ class BatchNormalization(Normalized):
     def build(self, input_shape: Shape) -> None:
         shape = sizes_along(self.name, input_shape, self.axis)
         self.add_scale_and_shift(shape, scale=self.scale, center=self.center)
-        self.moving_mean = self.add_weight(shape, self.moving_mean_initializer, name="moving_mean", trainable=False)
+        dtype = self.dtype or self.placement.dtype
+        wide = "float32" if dtype == "float16" else dtype  # small changes would vanish in float16
+        self.moving_mean = self.add_weight(
+            shape, self.moving_mean_initializer, name="moving_mean", trainable=False, dtype=wide
+        )
         self.moving_variance = self.add_weight(
-            shape, self.moving_variance_initializer, name="moving_variance", trainable=False
+            shape, self.moving_variance_initializer, name="moving_variance", trainable=False, dtype=wide
         )
         super().build(input_shape)
 

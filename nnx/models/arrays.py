@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from nnx.backends import Array, Placement, array_namespace, backend_of, is_array, to_numpy
+from nnx.functional._normal import narrow, wide
 from nnx.layers.shapes import Shape
 from nnx.layers.structure import leaves, rebuild
 
@@ -153,6 +154,17 @@ def with_class_weights(ys: list[Any], weights: list[Any], class_weight: dict[int
         raise ValueError("class_weight is for models with one output; give sample_weight for each output instead")
     of_classes = weights_of_classes(to_numpy(ys[0]), class_weight)
     return of_classes if weights[0] is None else to_numpy(weights[0]) * of_classes
+
+
+def widened(outputs: Sequence[Array], pullback: Callable[..., Any]) -> tuple[list[Array], Callable[..., Any]]:
+    """The outputs of a float16 model as float32, in which losses are computed, and the pullback to the model's own."""
+
+    def pull_back(cotangents: Sequence[Array | None], inputs: bool = True) -> Any:
+        with np.errstate(over="ignore", invalid="ignore"):  # the optimizer looks at the gradients
+            narrowed = [None if dy is None else narrow(dy, y) for dy, y in zip(cotangents, outputs, strict=True)]
+            return pullback(narrowed, inputs=inputs)
+
+    return [wide(y) for y in outputs], pull_back
 
 
 def positive(value: Any, what: str, default: Any, least: int = 1) -> Any:

@@ -38,6 +38,7 @@ class Setup:
 
     output_shapes: list[Shape]
     target_dtypes: list[str]
+    loss_dtype: str
     logits: tuple[int, ...]
     penalised: list[Layer]
     regularised: bool
@@ -143,7 +144,7 @@ class Intake(Network):
         ys = [place(y, placement, dtype, "y", name) for y, dtype in zip(ys, setup.target_dtypes, strict=True)]
         if weights[0] is not None or len(weights) > 1:
             weights = [
-                None if weight is None else place(weight, placement, placement.dtype, "sample_weight", name)
+                None if weight is None else place(weight, placement, setup.loss_dtype, "sample_weight", name)
                 for weight in weights
             ]
         return xs, ys, weights
@@ -170,12 +171,14 @@ class Intake(Network):
                 raise ValueError(f"{self.name} has {len(names)} outputs, {', '.join(names)}: give targets for all")
             goal.bind(tuple(y.shape), shape, activation)
         layers = [layer for _, layer in self.walk()]
+        loss_dtype = "float32" if self.placement.dtype == "float16" else self.placement.dtype
         self._setup = Setup(
             output_shapes=shapes,
             target_dtypes=[
-                "int64" if goal.loss is not None and goal.loss.integer_targets else self.placement.dtype
+                "int64" if goal.loss is not None and goal.loss.integer_targets else loss_dtype
                 for goal in objective.goals
             ],
+            loss_dtype=loss_dtype,
             logits=tuple(index for index, goal in enumerate(objective.goals) if goal.takes_logits),
             penalised=[layer for layer in layers if layer.activity_regularizer is not None],
             regularised=any(parameter.regularizer is not None for parameter in self.flat.parameters),

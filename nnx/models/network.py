@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from nnx.backends import Array, backend
 from nnx.functional import Pullback
+from nnx.functional._normal import wide
 from nnx.layers.base import Layer
 from nnx.layers.parameter import FlatParameters, Parameter
 from nnx.layers.pullback import Skippable
@@ -228,8 +229,8 @@ class Network(HasSummary, Layer):
         >>> penalty, pullback = model.regularization()
         >>> pullback()
         """
-        terms = [(p, *p.regularizer.forward(p.value)) for p in self.flat.parameters if p.regularizer is not None]
-        total = self.placement.zeros((), None)
+        terms = [(p, *p.regularizer.forward(wide(p.value))) for p in self.flat.parameters if p.regularizer is not None]
+        total = self.placement.zeros((), "float32" if self.placement.dtype == "float16" else None)
         for _, penalty, _ in terms:
             total = total + penalty
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from nnx.backends import Array, array_namespace, backend_of, is_array, to_numpy
 from nnx.layers.structure import leaves, rebuild
+from nnx.models.arrays import widened
 from nnx.models.intake import Intake
 from nnx.optimizers import Optimizer
 
@@ -59,7 +60,7 @@ class Steps(Intake):
     def _train_step(self, xs: list[Array], ys: list[Array], weights: list[Array | None]) -> None:
         flat, optimizer, objective = self.flat, self._optimizer(), self._compiled()
         flat.start_pass()
-        scale = optimizer.loss_scale_factor or 1.0
+        scale = optimizer.scale_loss(flat)
         loss, parts, pullback_loss, predictions, pullback = self._loss_of(xs, ys, weights, training=True, scale=scale)
         pullback(pullback_loss(scale), inputs=False)
         if (self._setup or self._set_up(ys)).regularised:
@@ -76,7 +77,7 @@ class Steps(Intake):
         self._compiled().update(loss, parts, ys, predictions, weights, xs[0].shape[0])
 
     def _loss_of(
-        self, xs: list[Array], ys: list[Array], weights: list[Array | None], training: bool, scale: float = 1.0
+        self, xs: list[Array], ys: list[Array], weights: list[Array | None], training: bool, scale: Any = 1.0
     ) -> tuple[Any, list[Array], Any, list[Any], Any]:
         """The loss, that of each output, their pullback, the predictions for metrics, and the model's pullback.
 
@@ -87,6 +88,8 @@ class Steps(Intake):
             layer.activity_penalties, layer.activity_scale = [], scale
         try:
             outputs, masks, pullback = self.chain(xs, training=training, logits=setup.logits)
+            if setup.loss_dtype != self.placement.dtype:
+                outputs, pullback = widened(outputs, pullback)
             if masks[0] is not None or (len(masks) > 1 and any(mask is not None for mask in masks)):
                 weights = [masked_weights(*each) for each in zip(weights, masks, outputs, strict=True)]
             parts, pullback_loss = objective.forward(ys, outputs, weights)

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 
-from nnx.backends import Array
+from nnx.backends import Array, array_namespace
+from nnx.functional._normal import narrow, wide
 from nnx.functional.updates import decay_weights, moving_average
 from nnx.optimizers.arguments import LearningRate, check_clipping, count, explain_unknown, fraction, optional
 from nnx.optimizers.clipping import clip_by_norm, clip_by_value, clip_each_by_norm
+from nnx.optimizers.half import FIRST_SCALE, MASTER, LossScale, is_half, step_in_float32
 from nnx.optimizers.learning_rate import Paced
 from nnx.optimizers.slots import Slots, Starts, beside
 from nnx.registry import Configurable, Registry, serialize
@@ -41,11 +43,13 @@ class Optimizer(Paced, Configurable):
         (1 - ema_momentum) * parameter, which replaces them at the end of `fit` and, if it is given, after every
         ema_overwrite_frequency updates.
     gradient_accumulation_steps : update only at every so many steps (at least 2), by the mean of their gradients.
-    loss_scale_factor : what the loss was multiplied by; gradients are divided by it.
+    loss_scale_factor : what the loss was multiplied by; gradients are divided by it. See `scale_loss`.
     decay : as in Keras before version 3, the learning rate is divided by 1 + decay * step.
 
     TypeError or ValueError name an argument that is wrong. `slots` are laid out like the model's flat buffer and follow
     the parameters, when some are frozen and when the model moves to another device.
+
+    Parameters in float16 are trained by float32 copies of them, the slot "master": see `scale_loss`.
     """
 
     def __init__(
@@ -83,7 +87,10 @@ class Optimizer(Paced, Configurable):
         self.name = name or type(self).__name__.lower()
 
         self.slots = Slots()
-        self._constrained: list[Parameter] = []
+        self.loss_scale: LossScale | None = None
+        self._first_scale = FIRST_SCALE
+        self._applied_scale: Array | float = self.loss_scale_factor or 1.0
+        self._constrained: list[tuple[Parameter, slice]] = []
         self._decay_mask: Array | None = None
         self._excluded_paths: list[str] = []
         self._excluded_names: list[str] = []
@@ -116,25 +123,46 @@ class Optimizer(Paced, Configurable):
             if not flat.parameters:
                 return
             self._bind(flat)
-        gradients = flat.grads
-        if self.loss_scale_factor is not None:
-            gradients = gradients / self.loss_scale_factor
-        if self.gradient_accumulation_steps is not None:
-            gradients = self._accumulate(gradients)
-        if gradients is not None:
-            self._update(flat, self._clip(gradients, flat))
-        if self.use_ema:
-            self._follow(flat.values)
-        for parameter in self._constrained:
-            parameter.value[...] = parameter.constraint(parameter.value)  # type: ignore[misc]
+        scale, self._applied_scale = self._applied_scale, self.loss_scale_factor or 1.0
+        if MASTER in self.slots:
+            finite = step_in_float32(flat.values, flat.grads, scale, self.slots, self._advance)
+            if self.loss_scale is not None and scale is self.loss_scale.value:
+                self.loss_scale.follow(finite)
+        else:
+            unscaled = isinstance(scale, float) and scale == 1.0
+            self._advance(flat.values, flat.grads if unscaled else flat.grads / scale)
         self._steps += 1
+
+    def scale_loss(self, flat: FlatParameters) -> Array | float:
+        """What to multiply the cotangent of the loss by before the next step, which divides the gradients by it.
+
+        That is `loss_scale_factor` if it was given. Else it is 1, or for float16 parameters a 0-d array that adapts
+        itself: it is halved by a step whose gradients are not finite, which changes nothing, and doubled after 2000
+        others in a row. `fit` and `train_on_batch` ask for it; a loop of your own has to, to make use of it.
+        """
+        if self.loss_scale_factor is None and is_half(flat.values):
+            if self.loss_scale is None:
+                self.loss_scale = LossScale(flat.values, *self._first_scale)
+            self._applied_scale = self.loss_scale.value
+        return self._applied_scale
+
+    def _advance(self, values: Array, gradients: Array) -> None:
+        """Change the parameters, or their float32 copies, by gradients of the same dtype."""
+        mean = gradients if self.gradient_accumulation_steps is None else self._accumulate(gradients)
+        if mean is not None:
+            self._update(values, self._clip(mean))
+        if self.use_ema:
+            self._follow(values)
+        for parameter, place in self._constrained:
+            piece = array_namespace(values).reshape(values[place], parameter.shape)  # a view
+            piece[...] = parameter.constraint(piece)  # type: ignore[misc]
 
     def finalize(self, flat: FlatParameters) -> None:
         """Replace the parameters by their moving averages, if there are any. `fit` calls it at its end."""
         if self.use_ema and "average" in self.slots:
             if flat is not self.slots.flat:
                 self._bind(flat)
-            flat.values[...] = self.slots["average"]
+            flat.values[...] = narrow(self.slots["average"], flat.values)
 
     def _accumulate(self, gradients: Array) -> Array | None:
         """The mean gradient at the last step of a round, else None."""
@@ -146,22 +174,22 @@ class Optimizer(Paced, Configurable):
         total[...] = 0.0
         return mean
 
-    def _clip(self, gradients: Array, flat: FlatParameters) -> Array:
+    def _clip(self, gradients: Array) -> Array:
         if self.clipnorm:
-            return clip_each_by_norm(gradients, flat.slices, self.clipnorm)
+            return clip_each_by_norm(gradients, self.slots.flat.slices, self.clipnorm)  # type: ignore[union-attr]
         if self.global_clipnorm:
             return clip_by_norm(gradients, self.global_clipnorm)
         if self.clipvalue:
             return clip_by_value(gradients, self.clipvalue)
         return gradients
 
-    def _update(self, flat: FlatParameters, gradients: Array) -> None:
+    def _update(self, values: Array, gradients: Array) -> None:
         rate = self.learning_rate
         if self.decay:
             rate /= 1.0 + self.decay * self._steps
         if self.weight_decay:
-            decay_weights(flat.values, self._decay_mask, rate * self.weight_decay)
-        self.update(flat.values, gradients, rate)
+            decay_weights(values, self._decay_mask, rate * self.weight_decay)
+        self.update(values, gradients, rate)
 
     def _follow(self, values: Array) -> None:
         """Move the average towards the parameters; as in Keras at every step, whether it updated them or not."""
@@ -194,22 +222,30 @@ class Optimizer(Paced, Configurable):
 
     def _bind(self, flat: FlatParameters) -> None:
         """Get ready for the parameters of a buffer that was not trained in the last step."""
-        if not self.slots.bind(flat, self._starts()):
+        if not self.slots.bind(flat, self._starts(flat)):
             self._steps = 0
             warnings.warn(
                 f"the optimizer {self.name} now trains other parameters than before and starts afresh; give each model "
                 f"an optimizer of its own",
                 stacklevel=4,
             )
-        self._constrained = [parameter for parameter in flat.parameters if parameter.constraint is not None]
+        self._constrained = [
+            (parameter, slice(*place))
+            for parameter, place in zip(flat.parameters, flat.slices, strict=True)
+            if parameter.constraint is not None
+        ]
+        if self.loss_scale is not None:
+            self.loss_scale = LossScale(flat.values, *self.loss_scale.numbers())
         self._decay_mask = None
         if not all(map(self._decays, flat.parameters)):
             shares = [1.0 if self._decays(parameter) else 0.0 for parameter in flat.parameters]
             mask = np.repeat(shares, [stop - start for start, stop in flat.slices])
-            self._decay_mask = beside(flat.values, mask.astype(np.float32))
+            self._decay_mask = beside(wide(flat.values), mask.astype(np.float32))
 
-    def _starts(self) -> Starts:
+    def _starts(self, flat: FlatParameters) -> Starts:
         starts: dict[str, float | None] = {**self.slot_starts()}
+        if is_half(flat.values):
+            starts[MASTER] = None
         if self.gradient_accumulation_steps is not None:
             starts["gradient_accumulator"] = 0.0
         if self.use_ema:
@@ -235,6 +271,7 @@ class Optimizer(Paced, Configurable):
             "learning_rate": rate if isinstance(rate, float) else None,
             "excluded_paths": self._excluded_paths,
             "excluded_names": self._excluded_names,
+            "loss_scale": None if self.loss_scale is None else self.loss_scale.numbers(),
         }
 
     def set_state(self, state: Mapping[str, Any]) -> None:
@@ -245,6 +282,8 @@ class Optimizer(Paced, Configurable):
         if rate is not None and isinstance(self._learning_rate, float):
             self.learning_rate = rate
         self._steps, self._excluded_paths, self._excluded_names = int(steps), list(paths), list(names)
+        value, good_steps = state["loss_scale"] or FIRST_SCALE
+        self.loss_scale, self._first_scale = None, (float(value), float(good_steps))
 
     def state_arrays(self, flat: FlatParameters) -> dict[str, Array]:
         """The slots as views with the shapes of the parameters, under "slot/path of the parameter".
@@ -261,7 +300,7 @@ class Optimizer(Paced, Configurable):
         ValueError, and no change, if the names or shapes are not those of this optimizer's slots.
         """
         if arrays:
-            self.slots.check(flat, self._starts(), arrays, self.name)
+            self.slots.check(flat, self._starts(flat), arrays, self.name)
         self.slots.reset()
         if arrays:
             self._bind(flat)

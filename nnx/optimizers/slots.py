@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nnx.backends import Array, array_namespace, backend_of, to_numpy
+from nnx.functional._normal import wide
 
 if TYPE_CHECKING:
     from nnx.layers.parameter import FlatParameters, Parameter
@@ -23,7 +24,8 @@ class Slots(dict[str, Array]):
     """Arrays by name, laid out like the flat buffer `flat`: one element for every element of its parameters.
 
     They follow their parameters: `bind` lays them out again for another buffer, on its device. The pieces of a
-    parameter that is not in that buffer, because it was frozen, are kept until it is back.
+    parameter that is not in that buffer, because it was frozen, are kept until it is back. For float16 parameters they
+    are float32.
     """
 
     def __init__(self) -> None:
@@ -37,14 +39,14 @@ class Slots(dict[str, Array]):
         related = not self or any(parameter in known for parameter in flat.parameters)
         if not related:
             known = {}
-        xp = array_namespace(flat.values)
+        xp, values = array_namespace(flat.values), wide(flat.values)
         self.clear()
         for name, start in starts.items():
-            self[name] = xp.asarray(flat.values, copy=True) if start is None else xp.full_like(flat.values, start)
+            self[name] = xp.asarray(values, copy=True) if start is None else xp.full_like(values, start)
         self.flat = flat
         for parameter, pieces in self._pieces().items():
             for name, piece in known.pop(parameter, {}).items():
-                pieces[name][...] = beside(flat.values, piece)
+                pieces[name][...] = beside(values, piece)
         self._parked = {
             parameter: {name: array_namespace(piece).asarray(piece, copy=True) for name, piece in pieces.items()}
             for parameter, pieces in known.items()

@@ -204,7 +204,7 @@ def test_dtype_is_kept(case: LayerCase, dtype: str, how: str):
         layer = type(case.make()).from_config({**config, "dtype": dtype} if how == "argument" else config)
     with nnx.backend("numpy", dtype="float32" if how == "argument" else dtype) as placement:
         layer.build_on(placement, (None, *case.input_shape[1:]))
-    assert {parameter.dtype for parameter in layer.weights} <= {dtype}
+    assert {parameter.dtype for parameter in layer.trainable_weights} <= {dtype}
     y, pullback = layer.forward(case.input().astype(dtype), training=True)
     assert y.dtype == dtype
     assert pullback(y).dtype == dtype

@@ -155,7 +155,8 @@ def test_other_dtypes(path: Path, dtype: str):
         model.fit(X, X[:, :2], verbose=0)
         model.save(path)
         copy = nnx.models.load_model(path)
-    assert {array.dtype.name for array in load_file(path).values()} == {dtype}
+    dtypes = {name.startswith("optimizer."): array.dtype.name for name, array in load_file(path).items()}
+    assert dtypes == {False: dtype, True: "float32" if dtype == "float16" else dtype}
     assert_close(copy.flat.values, model.flat.values, 0.0, 0.0, like=model.flat.values)
 
 
