@@ -129,8 +129,8 @@ class backend(contextlib.ContextDecorator):  # noqa: N801, it reads as a stateme
         really works, else NumPy.
     device : one of the backend's devices, such as "cuda:1"; by default its default device.
     dtype : the floating dtype of new parameters, "float32" (default), "float64" or "float16". Training in float16 is
-        that in mixed precision, with float32 copies of the parameters and a scaled loss: "mixed_float16", as Keras calls
-        it, means the same.
+        in mixed precision, with float32 copies of the parameters and a scaled loss; "mixed_float16", as Keras calls it,
+        means the same.
 
     Nests, restores the previous backend also after an exception, and is local to the thread and asyncio task.
     Raises ValueError for an unknown name and RuntimeError, with the reason, for a backend that does not work here.

@@ -44,7 +44,7 @@ def test_updates_too_small_for_float16_add_up(half_backend):
     x, y = np.ones((4, 5), np.float32), np.zeros((4, 1), np.float32)
     for _ in range(100):
         model.train_on_batch(x, y)
-    # the gradient is 2 * 5 * w, so w = (1 - 5 * 2e-5)^100; a single step is less than half a unit of float16's last place
+    # the gradient is 2 * 5 * w; one step, 1e-4 of w, is less than half a unit of the last place of float16
     expected = (1.0 - 5 * 2e-5) ** 100
     assert_close(slot(model, "master"), np.full(5, expected), rtol=1e-3)
     assert model.layers[0].kernel.dtype == "float16"
