@@ -53,6 +53,17 @@ class Callback:
         """Called once before training, evaluation or prediction."""
         self.model = model
 
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint has to keep of the callback, so that a training goes on as if it had not stopped.
+
+        Returns plain data that fits into JSON, and NumPy arrays or lists of them. Settings, which the script gives
+        again, are no part of it. Default: nothing.
+        """
+        return {}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state` returned. Called after `on_train_begin`, which begins anew."""
+
     def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
         """At the beginning of `fit`."""
 
