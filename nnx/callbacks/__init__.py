@@ -1,10 +1,34 @@
 """Objects that watch training, evaluation and prediction, and may act on them."""
 
 from nnx.callbacks.base import Callback
+from nnx.callbacks.csv_logger import CSVLogger
+from nnx.callbacks.early_stopping import EarlyStopping
 from nnx.callbacks.history import History
 from nnx.callbacks.lambda_callback import LambdaCallback
+from nnx.callbacks.learning_rate import LearningRateScheduler
 from nnx.callbacks.list import CallbackList
 from nnx.callbacks.logs import LazyLogs
+from nnx.callbacks.model_checkpoint import ModelCheckpoint
+from nnx.callbacks.monitor import MonitorCallback
 from nnx.callbacks.progress import ProgbarLogger, verbosity
+from nnx.callbacks.reduce_lr import ReduceLROnPlateau
+from nnx.callbacks.tensorboard import TensorBoard
+from nnx.callbacks.terminate_on_nan import TerminateOnNaN
 
-__all__ = ["Callback", "CallbackList", "History", "LambdaCallback", "LazyLogs", "ProgbarLogger", "verbosity"]
+__all__ = [
+    "CSVLogger",
+    "Callback",
+    "CallbackList",
+    "EarlyStopping",
+    "History",
+    "LambdaCallback",
+    "LazyLogs",
+    "LearningRateScheduler",
+    "ModelCheckpoint",
+    "MonitorCallback",
+    "ProgbarLogger",
+    "ReduceLROnPlateau",
+    "TensorBoard",
+    "TerminateOnNaN",
+    "verbosity",
+]

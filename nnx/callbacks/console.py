@@ -57,6 +57,13 @@ def write_line(text: str, stream: Any) -> None:
             raise
 
 
+def say(text: str) -> None:
+    """Write a line to standard output, if there is one: what a callback has done, for instance."""
+    stream = standard_output()
+    if stream is not None:
+        write_line(text, stream)
+
+
 class RewrittenLine(tqdm):  # type: ignore[misc]
     """The line of a terminal or notebook that shows a text, then another in its place.
 

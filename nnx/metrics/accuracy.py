@@ -107,6 +107,8 @@ def _labelled(metric: str, y_true: Any, y_pred: Any) -> tuple[Namespace, Array, 
 class Accuracy(MeanMetricWrapper):
     """How often y_pred equals y_true."""
 
+    direction = "max"
+
     def __init__(self, name: str | None = "accuracy") -> None:
         super().__init__(accuracy, name)
 
@@ -114,6 +116,8 @@ class Accuracy(MeanMetricWrapper):
 @registry.register()
 class BinaryAccuracy(MeanMetricWrapper):
     """How often y_true is 1 where y_pred > threshold, and 0 elsewhere."""
+
+    direction = "max"
 
     def __init__(self, name: str | None = "binary_accuracy", threshold: float = 0.5) -> None:
         super().__init__(binary_accuracy, name, threshold=threshold)
@@ -123,6 +127,8 @@ class BinaryAccuracy(MeanMetricWrapper):
 class CategoricalAccuracy(MeanMetricWrapper):
     """How often the class of one-hot targets has the largest prediction."""
 
+    direction = "max"
+
     def __init__(self, name: str | None = "categorical_accuracy") -> None:
         super().__init__(categorical_accuracy, name)
 
@@ -130,6 +136,8 @@ class CategoricalAccuracy(MeanMetricWrapper):
 @registry.register()
 class SparseCategoricalAccuracy(MeanMetricWrapper):
     """How often the class of integer labels has the largest prediction."""
+
+    direction = "max"
 
     def __init__(self, name: str | None = "sparse_categorical_accuracy") -> None:
         super().__init__(sparse_categorical_accuracy, name)
@@ -139,6 +147,8 @@ class SparseCategoricalAccuracy(MeanMetricWrapper):
 class TopKCategoricalAccuracy(MeanMetricWrapper):
     """How often the class of one-hot targets is among the k largest predictions."""
 
+    direction = "max"
+
     def __init__(self, k: int = 5, name: str | None = "top_k_categorical_accuracy") -> None:
         super().__init__(top_k_categorical_accuracy, name, k=_positive(k))
 
@@ -146,6 +156,8 @@ class TopKCategoricalAccuracy(MeanMetricWrapper):
 @registry.register()
 class SparseTopKCategoricalAccuracy(MeanMetricWrapper):
     """How often the class of integer labels is among the k largest predictions."""
+
+    direction = "max"
 
     def __init__(self, k: int = 5, name: str | None = "sparse_top_k_categorical_accuracy") -> None:
         super().__init__(sparse_top_k_categorical_accuracy, name, k=_positive(k))

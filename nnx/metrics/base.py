@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from nnx.backends import Array, Namespace, array_namespace, asarray, get_backend
 from nnx.losses.arrays import beside
@@ -20,7 +20,10 @@ class Metric(Configurable):
     """A running value. A subclass defines `update_state`, `result` and `reset_state`.
 
     name : its key in the history; by default the name of the class in snake case.
+    direction : "max" if more is better, "min" if less is, None where nobody can tell. Of the class, or of the object.
     """
+
+    direction: Literal["max", "min"] | None = None
 
     def __init__(self, name: str | None = None) -> None:
         self.name = name or re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(self).__name__).lower()
@@ -152,6 +155,8 @@ class MeanMetricWrapper(MeanOfSamples):
     def __init__(self, fn: Callable[..., Any], name: str | None = None, **options: Any) -> None:
         super().__init__(name or getattr(fn, "__name__", None))
         self.fn = fn
+        if hasattr(fn, "differentiable"):  # a loss
+            self.direction = "min"
         self._options = options
         for option, value in options.items():
             setattr(self, option, value)

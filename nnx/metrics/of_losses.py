@@ -27,6 +27,8 @@ class MeanSquaredError(MeanMetricWrapper):
 class RootMeanSquaredError(MeanOfSamples):
     """The square root of the mean of (y_pred - y_true)**2 over all samples."""
 
+    direction = "min"
+
     def __init__(self, name: str | None = "root_mean_squared_error") -> None:
         super().__init__(name)
 
@@ -95,6 +97,8 @@ def _cosine(y_true: Any, y_pred: Any, axis: int = -1) -> Array:
 @registry.register("cosine", "cosine_proximity")
 class CosineSimilarity(MeanMetricWrapper):
     """The mean cosine of the angle between y_true and y_pred: 1 is best. (The loss of this name has the other sign.)"""
+
+    direction = "max"
 
     def __init__(self, name: str | None = "cosine_similarity", axis: int = -1) -> None:
         super().__init__(_cosine, name, axis=axis)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from nnx.optimizers.arguments import LearningRate, learning_rate_argument
@@ -44,6 +45,11 @@ class Paced:
                 f"number; set another schedule, or make the optimizer with a number"
             )
         self._learning_rate, self._rate_takes_step = rate, takes_step
+
+    @property
+    def schedule(self) -> Callable[..., float] | None:
+        """What the learning rate follows: a schedule or a function; None if it is a number."""
+        return None if isinstance(self._learning_rate, float) else self._learning_rate
 
     @property
     def lr(self) -> float:

@@ -69,6 +69,6 @@ def refuse_overwriting(filepath: str | os.PathLike[str], overwrite: bool) -> Non
     suffix = os.path.splitext(filepath)[1]
     if suffix in (".h5", ".hdf5", ".keras"):
         warnings.warn(
-            f"nnx writes safetensors files; {filepath} will be one in spite of its name. Call it .safetensors",
+            f"nnx writes safetensors files, also under a name that ends in {suffix}; call it .safetensors",
             stacklevel=4,
         )

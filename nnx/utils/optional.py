@@ -6,8 +6,8 @@ import importlib
 from typing import Any
 
 
-def optional_import(module: str, purpose: str) -> Any:
-    """Import a module that comes with the extra `examples`; ImportError that says how to install it.
+def optional_import(module: str, purpose: str, extra: str = "examples") -> Any:
+    """Import a module that comes with an extra of nnx; ImportError that says how to install it.
 
     purpose : what it is needed for; the error message begins with it.
     """
@@ -17,5 +17,5 @@ def optional_import(module: str, purpose: str) -> Any:
         package = module.partition(".")[0]
         raise ImportError(
             f"{purpose} needs {package}, which cannot be imported ({error}); "
-            f"install it with: pip install 'nnx[examples]'"
+            f"install it with: pip install 'nnx[{extra}]'"
         ) from error

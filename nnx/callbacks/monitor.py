@@ -1,0 +1,69 @@
+"""What callbacks share that watch one value: which value, which way is better, and by how much."""
+
+from __future__ import annotations
+
+import difflib
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+from nnx.callbacks.base import Callback
+
+MODES = ("auto", "min", "max")
+
+
+class MonitorCallback(Callback):
+    """A callback that watches one value of the logs, and acts on whether it improves.
+
+    monitor : the name of the value, as in the history.
+    mode : "min" if less is better, "max" if more is; "auto" knows it of losses and of the metrics of the model.
+    min_delta : by how much a value has to be better; its sign does not matter.
+    best : the value to be better than; None while there is none.
+    """
+
+    def __init__(self, monitor: str, mode: str = "auto", min_delta: float = 0.0, best: float | None = None) -> None:
+        if mode not in MODES:
+            warnings.warn(f"{type(self).__name__} mode {mode!r} is unknown, fallback to auto mode.", stacklevel=3)
+            mode = "auto"
+        self.monitor = monitor
+        self.mode = mode
+        self.min_delta = abs(min_delta)
+        self.best = best
+
+    @property
+    def direction(self) -> str:
+        """ "min" or "max". ValueError where "auto" cannot tell."""
+        if self.mode != "auto":
+            return self.mode
+        name = self.monitor.removeprefix("val_")
+        if name == "loss" or name.endswith("_loss"):  # of the model, or of one of its outputs
+            return "min"
+        objective = getattr(self.model, "objective", None)
+        metric = dict(objective.metrics).get(name) if objective is not None else None
+        if metric is None or metric.direction is None:
+            raise ValueError(
+                f"{type(self).__name__} received monitor={self.monitor!r}, and nothing says whether more or less of it "
+                f"is better. Pass mode='max' to go by the highest value, or mode='min' to go by the lowest."
+            )
+        return str(metric.direction)
+
+    def improves(self, value: float, best: float | None) -> bool:
+        """Whether a value is better than another by more than min_delta. Any is better than None; NaN is not better."""
+        less = self.direction == "min"
+        if best is None:
+            return True
+        return value + self.min_delta < best if less else value - self.min_delta > best
+
+    def watched(self, logs: Mapping[str, Any], complaint: str) -> Any:
+        """The value that is watched; None if it is not in the logs, with a warning that says what is."""
+        value = logs.get(self.monitor)
+        if value is None:
+            warnings.warn(f"{complaint} Available metrics are: {','.join(logs)}{self._hint(logs)}", stacklevel=3)
+        return value
+
+    def _hint(self, logs: Mapping[str, Any]) -> str:
+        validated = any(name.startswith("val_") for name in logs)
+        if self.monitor.startswith("val_") and not validated:
+            return "; there is no validation in this epoch: give fit validation_data or validation_split"
+        near = difflib.get_close_matches(self.monitor, logs, n=1, cutoff=0.5)
+        return f"; did you mean {near[0]!r}?" if near else ""
