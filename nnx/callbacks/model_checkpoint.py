@@ -83,36 +83,35 @@ class ModelCheckpoint(MonitorCallback):
         if self._waited >= self._every:
             self._waited = 0
             path = self._path(epoch, batch, logs)
-            reason = self._reason(epoch, path, logs)
-            if reason is not None:
-                self._save(path, epoch, reason)
+            if self._is_to_be_saved(epoch, path, logs):
+                self._save(path, epoch)
 
-    def _reason(self, epoch: int, path: str, logs: Mapping[str, float]) -> str | None:
-        """What to say when saving to a path; None if there is no reason to."""
-        saving = f"saving model to {path}"
+    def _is_to_be_saved(self, epoch: int, path: str, logs: Mapping[str, float]) -> bool:
         if not self.save_best_only:
-            return saving
+            self._say(epoch, f"saving model to {path}")
+            return True
         current = self.watched(logs, f"Can save best model only with {self.monitor} available.")
         if current is None:
-            return saving
+            return True
         before = "None" if self.best is None else f"{self.best:.5f}"
         if not self.improves(current, self.best):
-            if self.verbose:
-                say(f"Epoch {epoch + 1}: {self.monitor} did not improve from {before}")
-            return None
+            self._say(epoch, f"{self.monitor} did not improve from {before}")
+            return False
+        self._say(epoch, f"{self.monitor} improved from {before} to {current:.5f}, saving model to {path}")
         self.best = current
-        return f"{self.monitor} improved from {before} to {current:.5f}, {saving}"
+        return True
 
-    def _save(self, path: str, epoch: int, reason: str) -> None:
-        if self.verbose:
-            say(f"Epoch {epoch + 1}: {reason}")
+    def _save(self, path: str, epoch: int) -> None:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         if self.save_weights_only:
             self.model.save_weights(path, overwrite=True)
         else:
             self.model.save(path, overwrite=True)
+        self._say(epoch, f"finished saving model to {path}")
+
+    def _say(self, epoch: int, text: str) -> None:
         if self.verbose:
-            say(f"Epoch {epoch + 1}: finished saving model to {path}")
+            say(f"Epoch {epoch + 1}: {text}")
 
     def _path(self, epoch: int, batch: int | None, logs: Mapping[str, float]) -> str:
         fields = {"epoch": epoch + 1, **({} if batch is None else {"batch": batch + 1}), **logs}
