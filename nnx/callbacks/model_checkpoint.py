@@ -124,10 +124,10 @@ class ModelCheckpoint(MonitorCallback):
             ) from None
 
     def state(self) -> dict[str, Any]:
-        return {"best": self.best, "waited": self._waited}
+        return {"best": self.best, "waited": self._waited, "epoch": self._epoch}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        self.best, self._waited = state["best"], state["waited"]
+        self.best, self._waited, self._epoch = state["best"], state["waited"], state["epoch"]
 
 
 def _template(filepath: str | os.PathLike[str]) -> str:

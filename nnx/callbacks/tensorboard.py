@@ -172,7 +172,8 @@ class TensorBoard(Callback):
         return {"trained_batches": self._trained_batches}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        self._trained_batches = state["trained_batches"]
+        self._trained_batches = self._trained_before = state["trained_batches"]
+        self._epoch_started = time.perf_counter()  # an epoch that goes on is timed from here
 
 
 def _tensorboard() -> Any:

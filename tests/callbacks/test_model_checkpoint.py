@@ -71,6 +71,18 @@ def test_every_so_many_batches_over_epochs(tmp_path: Path):
     assert [name[:3] for name in names(tmp_path)] == ["1-2", "2-1", "2-3", "3-2"]
 
 
+def test_going_on_within_an_epoch(tmp_path: Path):
+    """Its beginning is not told again, and the name still has the number of the epoch."""
+    first, second = (ModelCheckpoint(tmp_path / "{epoch}-{batch}", save_freq=2) for _ in range(2))
+    first.on_epoch_begin(6)
+    first.on_train_batch_end(0, {})
+    second.set_model(make())
+    second.on_train_begin()
+    second.set_state(first.state())
+    second.on_train_batch_end(1, {})
+    assert names(tmp_path) == ["7-2"]
+
+
 def test_period_of_old_scripts(tmp_path: Path):
     with pytest.warns(DeprecationWarning, match=r"write save_freq=2 \* batches of an epoch"):
         checkpoint = ModelCheckpoint(tmp_path / "{epoch}", period=2)
