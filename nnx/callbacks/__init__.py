@@ -9,7 +9,6 @@ from nnx.callbacks.learning_rate import LearningRateScheduler
 from nnx.callbacks.list import CallbackList
 from nnx.callbacks.logs import LazyLogs
 from nnx.callbacks.model_checkpoint import ModelCheckpoint
-from nnx.callbacks.monitor import MonitorCallback
 from nnx.callbacks.progress import ProgbarLogger, verbosity
 from nnx.callbacks.reduce_lr import ReduceLROnPlateau
 from nnx.callbacks.tensorboard import TensorBoard
@@ -25,7 +24,6 @@ __all__ = [
     "LazyLogs",
     "LearningRateScheduler",
     "ModelCheckpoint",
-    "MonitorCallback",
     "ProgbarLogger",
     "ReduceLROnPlateau",
     "TensorBoard",

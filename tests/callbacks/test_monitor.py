@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import nnx
-from nnx.callbacks import EarlyStopping, ModelCheckpoint, MonitorCallback, ReduceLROnPlateau
+from nnx.callbacks import EarlyStopping, ModelCheckpoint, ReduceLROnPlateau
+from nnx.callbacks.monitor import MonitorCallback
 from nnx.layers import Dense
 from nnx.random import Generator
 
