@@ -153,8 +153,14 @@ def windows_of(
     padding: str,
     dilation: tuple[int, ...] | None = None,
 ) -> Windows:
-    """The windows of inputs of those sizes. ValueError, which starts with the name, for windows that do not fit in."""
+    """The windows of inputs of those sizes.
+
+    ValueError, which starts with the name, for numbers that are no windows, and for windows that do not fit in.
+    """
     steps = dilation or (1,) * len(sizes)
+    for what, numbers in (("sizes of windows", window), ("strides", strides), ("dilation", steps)):
+        if len(numbers) != len(sizes) or min(numbers) < 1:
+            raise ValueError(f"{name}: {what} must be positive, one for each of {len(sizes)} axes, got {numbers}")
     axes = [along_axis(n, k, s, padding, d) for n, k, s, d in zip(sizes, window, strides, steps, strict=True)]
     if any(axis.count < 1 for axis in axes):
         extents = tuple(axis.extent for axis in axes)

@@ -93,8 +93,9 @@ from nnx.functional.regression_losses import (
     mean_squared_logarithmic_error,
     poisson,
 )
-from nnx.functional.resizing import crop, upsample, zero_pad
+from nnx.functional.resizing import crop, zero_pad
 from nnx.functional.shaping import flatten, reshape
+from nnx.functional.upsampling import upsample
 from nnx.protocol import SKIP, Pullback, values_only
 
 __all__ = [

@@ -16,7 +16,7 @@ CHANNELS_LAST, CHANNELS_FIRST = "channels_last", "channels_first"
 def spatial_axes(shape: Sequence[int | None], data_format: str, name: str) -> tuple[int, ...]:
     """The axes between those of batch and channels, of a shape of three or four sizes.
 
-    ValueError, which starts with the name, for another number of axes or another data format.
+    ValueError, which starts with the name, for another number of axes, another data format, or an axis of size 0.
     """
     if data_format not in (CHANNELS_LAST, CHANNELS_FIRST):
         raise ValueError(f"{name}: data_format must be {CHANNELS_LAST!r} or {CHANNELS_FIRST!r}, got {data_format!r}")
@@ -25,7 +25,10 @@ def spatial_axes(shape: Sequence[int | None], data_format: str, name: str) -> tu
         raise ValueError(
             f"{name}: expected (batch, steps, channels) or (batch, rows, columns, channels), got shape {tuple(shape)}"
         )
-    return tuple(range(2, axes)) if data_format == CHANNELS_FIRST else tuple(range(1, axes - 1))
+    spatial = tuple(range(2, axes)) if data_format == CHANNELS_FIRST else tuple(range(1, axes - 1))
+    if any(shape[axis] == 0 for axis in spatial):
+        raise ValueError(f"{name}: there is nothing in samples of shape {tuple(shape[1:])}")
+    return spatial
 
 
 def to_images(x: Array, data_format: str, name: str) -> Array:

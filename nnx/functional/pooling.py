@@ -42,10 +42,17 @@ def average_pool(
 ) -> tuple[Array, Pullback]:
     """The mean of each window, for each channel, without what lies outside the input. Arguments as in `max_pool`."""
     axes, images = len(x.shape), to_images(x, data_format, "average_pool")
-    y, pullback = mean_of_windows(images, _windows("average_pool", images, axes, size, strides, padding))
-    return from_images(y, axes, data_format), lambda dy: from_images(
-        pullback(to_images(dy, data_format, "average_pool")), axes, data_format
-    )
+    windows = _windows("average_pool", images, axes, size, strides, padding)
+    share: Array | float = 1.0 / windows.taps
+    if windows.padded:
+        share = table(shares_of_windows, windows, x, str(x.dtype).rpartition(".")[2])
+    y, pullback = sum_of_windows(images, windows)
+    y *= share
+
+    def pull_back(dy: Array) -> Array:
+        return from_images(pullback(to_images(dy, data_format, "average_pool") * share), axes, data_format)
+
+    return from_images(y, axes, data_format), pull_back
 
 
 def global_max_pool(x: Array, data_format: str = CHANNELS_LAST, keepdims: bool = False) -> tuple[Array, Pullback]:
@@ -75,15 +82,17 @@ def global_average_pool(
     xp = array_namespace(x)
     axes = spatial_axes(x.shape, data_format, "global_average_pool")
     if mask is not None:
+        if len(axes) > 1:
+            raise ValueError(f"global_average_pool: a mask is for sequences (batch, steps, c), got shape {x.shape}")
         return _masked_mean(x, axes[0], keepdims, mask)
-    mean = xp.mean(x, axis=axes, keepdims=keepdims)
-    share = 1.0 / math.prod(x.shape[axis] for axis in axes)
-    kept = tuple(1 if axis in axes else size for axis, size in enumerate(x.shape))
+    shape = tuple(x.shape)
+    share = 1.0 / math.prod(shape[axis] for axis in axes)
+    kept = tuple(1 if axis in axes else size for axis, size in enumerate(shape))
 
     def pullback(dy: Array) -> Array:
-        return xp.broadcast_to(xp.reshape(dy * share, kept), x.shape)
+        return xp.broadcast_to(xp.reshape(dy * share, kept), shape)
 
-    return mean, pullback
+    return xp.mean(x, axis=axes, keepdims=keepdims), pullback
 
 
 def _masked_mean(x: Array, axis: int, keepdims: bool, mask: Array) -> tuple[Array, Pullback]:
@@ -116,21 +125,17 @@ def largest_of_windows(x: Array, windows: Windows) -> tuple[Array, Pullback]:
 
 
 @accelerated
-def mean_of_windows(x: Array, windows: Windows) -> tuple[Array, Pullback]:
-    """x (n, rows, columns, c)  ->  (n, *windows.counts, c), the mean of the elements of each window inside the image"""
+def sum_of_windows(x: Array, windows: Windows) -> tuple[Array, Pullback]:
+    """x (n, rows, columns, c)  ->  (n, *windows.counts, c), the sum of the elements of each window inside the image"""
     xp = array_namespace(x)
     n, (down, across), taps, c = x.shape[0], windows.counts, windows.taps, x.shape[3]
-    share: Array | float = 1.0 / taps
-    if windows.padded:
-        share = table(shares_of_windows, windows, x, str(x.dtype).rpartition(".")[2])
-    total = xp.sum(tiles(x, windows), axis=(2, 4)) if windows.tiled else xp.sum(unfold(x, windows), axis=2)
-    y = xp.reshape(total, (n, down, across, c)) * share
+    y = xp.sum(tiles(x, windows), axis=(2, 4)) if windows.tiled else xp.sum(unfold(x, windows), axis=2)
 
     def pullback(dy: Array) -> Array:
-        elements = xp.reshape(dy * share, (n, down * across, 1, c))
+        elements = xp.reshape(dy, (n, down * across, 1, c))
         return fold(xp.broadcast_to(elements, (n, down * across, taps, c)), windows)
 
-    return y, pullback
+    return xp.reshape(y, (n, down, across, c)), pullback
 
 
 def _windows(name: str, images: Array, axes: int, size: Sizes, strides: Sizes | None, padding: str) -> Windows:

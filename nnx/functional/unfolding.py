@@ -1,9 +1,9 @@
-"""The elements of all windows of an image, and back: by index tables that stay on the device."""
+"""The elements of all windows of an image, and back; and tables, computed from sizes, that stay on the device."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 
 import numpy as np
 
@@ -15,13 +15,13 @@ _LOCK = threading.Lock()
 _MOST_TABLES = 256
 
 
-def table(make: Callable[..., np.ndarray], windows: Windows, like: Array, *options: str) -> Array:
-    """What `make` computes from the windows, on the device of `like`, where it is kept for the next time."""
+def table(make: Callable[..., np.ndarray], sizes: Hashable, like: Array, *options: str) -> Array:
+    """What `make` computes from windows or other sizes, on the device of `like`, where it is kept for the next time."""
     backend = backend_of(like)
-    key = (make, windows, options, backend.name, str(backend.device_of(like)))
+    key = (make, sizes, options, backend.name, str(backend.device_of(like)))
     found = _TABLES.get(key)
     if found is None:
-        found = backend.put_beside(like, make(windows, *options))
+        found = backend.put_beside(like, make(sizes, *options))
         with _LOCK:
             if len(_TABLES) >= _MOST_TABLES:
                 del _TABLES[next(iter(_TABLES))]  # the oldest

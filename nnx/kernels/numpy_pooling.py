@@ -1,11 +1,13 @@
-"""Pooling for NumPy: first along the columns, then along the rows, some images at a time.
+"""Pooling for NumPy: along one axis, then along the other, some images at a time.
 
 Only few elementwise operations on long runs are needed for each tap of an axis, none on windows. Measured on float32
-(64, 24, 24, 64) with 2 x 2 windows: maximum over two axes of a reshaped array 3.8 ms, this 0.6 ms; its pullback 2.8 ms.
+(64, 24, 24, 64) with 2 x 2 windows, forward and backward on one thread: the maximum takes a quarter of the time of the
+generic form and 0.4 times that of PyTorch, the mean 0.8 times and a quarter.
 """
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Iterator
 from typing import Any
@@ -16,7 +18,7 @@ from nnx.backends.base import Array, find_backend
 from nnx.kernels import kernel
 from nnx.kernels.numpy_scratch import scratch
 from nnx.protocol import Pullback
-from nnx.windows import Axis, Windows, shares_of_windows
+from nnx.windows import Axis, Windows
 
 _numpy = find_backend("numpy")
 _BLOCK = 1 << 21  # bytes of the images of one block
@@ -36,10 +38,11 @@ def _at(axis: int, positions: slice) -> tuple[slice, ...]:
     return (slice(None),) * axis + (positions,)
 
 
-def _taps(axis: Axis, along: int) -> list[tuple[tuple[slice, ...], tuple[slice, ...]]]:
+@functools.lru_cache(maxsize=256)
+def _taps(axis: Axis, along: int) -> tuple[tuple[tuple[slice, ...], tuple[slice, ...]], ...]:
     """For each tap, an index of the windows and one of the positions where it lies in them."""
     reaches = map(axis.inside, range(axis.window))
-    return [(_at(along, windows), _at(along, positions)) for windows, positions in reaches]
+    return tuple((_at(along, windows), _at(along, positions)) for windows, positions in reaches)
 
 
 def _reduce(function: Any, nothing: float, x: np.ndarray, axis: Axis, along: int, out: np.ndarray) -> np.ndarray:
@@ -60,6 +63,17 @@ def _reduce(function: Any, nothing: float, x: np.ndarray, axis: Axis, along: int
     return out
 
 
+def _reduce_windows(function: Any, nothing: float, x: np.ndarray, windows: Windows) -> np.ndarray:
+    """A function of two elements, over the elements of each window: along the rows first, whose runs are long."""
+    y = np.empty((len(x), *windows.counts, x.shape[3]), x.dtype)
+    for block in image_blocks(x):
+        images = x[block]
+        between = scratch("between", (len(images), windows.rows.count, *x.shape[2:]), x.dtype)
+        _reduce(function, nothing, images, windows.rows, _ROWS, between)
+        _reduce(function, nothing, between, windows.columns, _COLUMNS, y[block])
+    return y
+
+
 def _between(x: np.ndarray, windows: Windows) -> np.ndarray:
     """An array for what is left when the columns of windows are reduced and their rows are not."""
     return scratch("between", (*x.shape[:2], windows.columns.count, x.shape[3]), x.dtype)
@@ -67,17 +81,13 @@ def _between(x: np.ndarray, windows: Windows) -> np.ndarray:
 
 @kernel(_numpy)
 def largest_of_windows(x: Array, windows: Windows) -> tuple[Array, Pullback]:
-    y = np.empty((len(x), *windows.counts, x.shape[3]), x.dtype)
-    low = -np.inf
-    for block in image_blocks(x):
-        largest = _reduce(np.maximum, low, x[block], windows.columns, _COLUMNS, _between(x[block], windows))
-        _reduce(np.maximum, low, largest, windows.rows, _ROWS, y[block])
+    y = _reduce_windows(np.maximum, -np.inf, x, windows)
 
     def pullback(dy: Array) -> Array:
         dx = np.empty(x.shape, x.dtype)
         for block in image_blocks(x):
             images = x[block]
-            largest = _reduce(np.maximum, low, images, windows.columns, _COLUMNS, _between(images, windows))
+            largest = _reduce(np.maximum, -np.inf, images, windows.columns, _COLUMNS, _between(images, windows))
             dlargest = scratch("dlargest", largest.shape, x.dtype)
             _to_largest(dy[block], y[block], largest, windows.rows, _ROWS, dlargest)
             _to_largest(dlargest, largest, images, windows.columns, _COLUMNS, dx[block])
@@ -89,8 +99,8 @@ def largest_of_windows(x: Array, windows: Windows) -> tuple[Array, Pullback]:
 def _to_largest(dy: np.ndarray, y: np.ndarray, x: np.ndarray, axis: Axis, along: int, dx: np.ndarray) -> None:
     """Send the cotangent of the maximum y of each window to the first element of x that is equal to it."""
     taps = _taps(axis, along)
+    _clear(dx, axis, along)
     if not axis.tiled:
-        dx[...] = 0.0
         rest = dy.copy()  # what no tap has taken yet
         for windows, positions in taps:
             left, reached = rest[windows], dx[positions]
@@ -98,8 +108,6 @@ def _to_largest(dy: np.ndarray, y: np.ndarray, x: np.ndarray, axis: Axis, along:
             left -= taken
             reached += taken
         return
-    if axis.count * axis.window < axis.size:
-        dx[_at(along, slice(axis.count * axis.window, None))] = 0.0
     rest = dy
     for (_, positions), (_, after) in itertools.pairwise(taps):
         left = np.multiply(rest, x[positions] != y, out=dx[after])  # of all taps to come, until one of them takes it
@@ -110,29 +118,32 @@ def _to_largest(dy: np.ndarray, y: np.ndarray, x: np.ndarray, axis: Axis, along:
 
 
 @kernel(_numpy)
-def mean_of_windows(x: Array, windows: Windows) -> tuple[Array, Pullback]:
-    y = np.empty((len(x), *windows.counts, x.shape[3]), x.dtype)
-    share = shares_of_windows(windows, x.dtype.name) if windows.padded else 1.0 / windows.taps
-    for block in image_blocks(x):
-        part = y[block]
-        sums = _reduce(np.add, 0.0, x[block], windows.columns, _COLUMNS, _between(x[block], windows))
-        _reduce(np.add, 0.0, sums, windows.rows, _ROWS, part)
-        part *= share
+def sum_of_windows(x: Array, windows: Windows) -> tuple[Array, Pullback]:
+    shape = x.shape
 
     def pullback(dy: Array) -> Array:
-        dx = np.zeros(x.shape, x.dtype)
-        for block in image_blocks(x):
-            sums = _between(x[block], windows)
-            sums[...] = 0.0
-            _to_all(dy[block] * share, windows.rows, _ROWS, sums)
-            _to_all(sums, windows.columns, _COLUMNS, dx[block])
+        dx = np.empty(shape, dy.dtype)
+        for block in image_blocks(dx):
+            images = dx[block]
+            sums = _between(images, windows)
+            _to_all(dy[block], windows.rows, _ROWS, sums)
+            _to_all(sums, windows.columns, _COLUMNS, images)
         return dx
 
-    return y, pullback
+    return _reduce_windows(np.add, 0.0, x, windows), pullback
 
 
 def _to_all(dy: np.ndarray, axis: Axis, along: int, dx: np.ndarray) -> None:
-    """Add the cotangent of each window's sum to all its elements."""
+    """Send the cotangent of each window's sum to all its elements."""
+    _clear(dx, axis, along)
     for windows, positions in _taps(axis, along):
-        reached = dx[positions]
-        reached += dy[windows]
+        if axis.tiled:
+            np.copyto(dx[positions], dy)
+        else:
+            reached = dx[positions]
+            reached += dy[windows]
+
+
+def _clear(dx: np.ndarray, axis: Axis, along: int) -> None:
+    """Zeros where no window is, if windows lie side by side; zeros everywhere if they may overlap."""
+    dx[_at(along, slice(axis.count * axis.window if axis.tiled else 0, None))] = 0.0

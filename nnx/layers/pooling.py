@@ -131,13 +131,6 @@ class _GlobalMaxPooling(GlobalPooling):
         return global_max_pool(x, self.data_format, self.keepdims)
 
 
-class _GlobalAveragePooling(GlobalPooling):
-    uses_mask = True
-
-    def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> tuple[Array, Pullback]:
-        return global_average_pool(x, self.data_format, self.keepdims, mask if self.rank == 1 else None)
-
-
 @registry.register("GlobalMaxPool1D")
 class GlobalMaxPooling1D(_GlobalMaxPooling):
     """The largest value of each channel of a sequence: (batch, steps, channels) -> (batch, channels).
@@ -161,7 +154,7 @@ class GlobalMaxPooling2D(_GlobalMaxPooling):
 
 
 @registry.register("GlobalAvgPool1D")
-class GlobalAveragePooling1D(_GlobalAveragePooling):
+class GlobalAveragePooling1D(GlobalPooling):
     """The mean of each channel of a sequence: (batch, steps, channels) -> (batch, channels).
 
     data_format : "channels_last", or "channels_first" for inputs (batch, channels, steps).
@@ -175,10 +168,22 @@ class GlobalAveragePooling1D(_GlobalAveragePooling):
     """
 
     rank = 1
+    uses_mask = True
+
+    def forward(self, x: Array, *, training: bool = False, mask: Any = None) -> tuple[Array, Pullback]:
+        if mask is not None:
+            mask = self.placement.asarray(mask, "bool")
+            (axis,) = self.check_axes(x.shape)
+            if tuple(mask.shape) != (x.shape[0], x.shape[axis]):
+                raise ValueError(
+                    f"{self.name}: expected a mask (batch, steps) = {(x.shape[0], x.shape[axis])}, got shape "
+                    f"{tuple(mask.shape)}"
+                )
+        return global_average_pool(x, self.data_format, self.keepdims, mask)
 
 
 @registry.register("GlobalAvgPool2D")
-class GlobalAveragePooling2D(_GlobalAveragePooling):
+class GlobalAveragePooling2D(GlobalPooling):
     """The mean of each channel of an image: (batch, rows, columns, channels) -> (batch, channels).
 
     data_format : "channels_last", or "channels_first" for inputs (batch, channels, rows, columns).
@@ -186,3 +191,6 @@ class GlobalAveragePooling2D(_GlobalAveragePooling):
     """
 
     rank = 2
+
+    def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
+        return global_average_pool(x, self.data_format, self.keepdims)

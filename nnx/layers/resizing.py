@@ -7,10 +7,11 @@ from typing import Any
 
 from nnx.backends import Array
 from nnx.functional import Pullback
-from nnx.functional.resizing import crop, upsample, zero_pad
+from nnx.functional.resizing import crop, zero_pad
+from nnx.functional.upsampling import INTERPOLATIONS, upsample
 from nnx.layers.base import registry
 from nnx.layers.shapes import Shape
-from nnx.layers.spatial import Spatial, integers
+from nnx.layers.spatial import Spatial, choice, integers
 
 
 class _Bordered(Spatial):
@@ -20,10 +21,10 @@ class _Bordered(Spatial):
         """What `argument` means: one number for all sides, one or (before, after) for each axis; or (before, after)."""
         if self.rank == 1:
             return integers(self.name, argument, value, 2, 0)
-        if not isinstance(value, list | tuple) or len(value) != 2:
-            value = (value,) * 2
+        sides = tuple(value) if hasattr(value, "__iter__") else (value,) * 2
         try:
-            return tuple(integers(self.name, argument, side, 2, 0) for side in value)
+            rows, columns = (integers(self.name, argument, side, 2, 0) for side in sides)
+            return rows, columns
         except ValueError:
             raise ValueError(
                 f"{self.name}: {argument} must be a non-negative integer, one for each of rows and columns, or ((top, "
@@ -187,7 +188,8 @@ class UpSampling2D(UpSampling):
     size : how many times as many, (rows, columns) or one number for both.
     data_format : "channels_last", inputs (batch, rows, columns, channels), or "channels_first", (batch, channels,
         rows, columns).
-    interpolation : "nearest" repeats pixels; "bilinear" interpolates between their centres.
+    interpolation : "nearest" repeats pixels; "bilinear", "bicubic", "lanczos3" and "lanczos5" interpolate between their
+        centres, see `nnx.functional.upsample`.
 
     >>> import numpy as np
     >>> UpSampling2D((2, 3), interpolation="bilinear")(np.ones((2, 7, 7, 3))).shape
@@ -206,6 +208,4 @@ class UpSampling2D(UpSampling):
         super().__init__(**kwargs)
         self.size = self.for_each_axis("size", size)
         self.set_data_format(data_format)
-        if interpolation not in ("nearest", "bilinear"):
-            raise ValueError(f"{self.name}: interpolation must be 'nearest' or 'bilinear', got {interpolation!r}")
-        self.interpolation = interpolation
+        self.interpolation = choice(self.name, "interpolation", interpolation, INTERPOLATIONS)

@@ -102,6 +102,7 @@ POOLS = [
     over((7, 8), (2, 2), (3, 3)),
     over((9, 1), (4, 1), (4, 1)),
     over((4, 3), (1, 1), (1, 1)),
+    over((3, 4), (5, 5), (5, 5), "same"),
 ]
 
 USUAL = (0, 1, 6)
@@ -130,7 +131,7 @@ ROWS: dict[str, list[Example]] = {
         *(Example(lambda v, windows=windows: (finite(v, v.n, *windows.sizes, 3), windows)) for windows in POOLS),
         Example(lambda v: (finite(v, v.n, 20, 20, 64), over((20, 20), (2, 2), (2, 2))), sizes=(24,)),
     ],
-    "mean_of_windows": [
+    "sum_of_windows": [
         *(
             Example(lambda v, windows=windows: (v.normal(v.n, *windows.sizes, 3), windows), length=9)
             for windows in POOLS
