@@ -110,7 +110,8 @@ class TestBatchNormalization:
     def test_float16(self):
         layer = BatchNormalization(dtype="float16", momentum=0.5)
         y = layer(np.float16(10.0 * numbers(50, 2)), training=True)
-        assert y.dtype == layer.moving_mean.value.dtype == layer.moving_variance.value.dtype == np.float16
+        assert y.dtype == np.float16
+        assert layer.moving_mean.dtype == layer.moving_variance.dtype == "float32"  # small changes would vanish
         assert_close(layer.moving_variance.value, 0.5 + 50.0 * numbers(50, 2).var(0), rtol=5e-3)
 
     def test_training_in_a_model(self):
