@@ -109,7 +109,9 @@ def _has_a_word_for_each(x: Array, rate: float, draw: Draw, noise_shape: Sequenc
 def dropout(
     x: Array, rate: float, draw: Draw, noise_shape: Sequence[int | None] | None = None
 ) -> tuple[Array, Pullback]:
-    options = (*_arguments(draw), round(rate * 2.0**32), 1.0 / (1.0 - rate) if rate < 1.0 else 0.0)
+    if rate == 1.0:
+        return CUPY.xp.zeros_like(x), CUPY.xp.zeros_like
+    options = (*_arguments(draw), round(rate * 2.0**32), 1.0 / (1.0 - rate))
 
     def drop(values: Array) -> Array:
         y = CUPY.xp.empty(values.shape, dtype=values.dtype, device=values.device)
