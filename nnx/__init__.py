@@ -43,8 +43,11 @@ from nnx.backends import (
     set_backend,
     to_numpy,
 )
-from nnx.kernels import numpy as _dense  # noqa: F401, NumPy's kernels register themselves
+from nnx.kernels import cupy as _dense_on_cuda  # noqa: F401, kernels register themselves
 from nnx.kernels import (  # noqa: F401
+    cupy_activations,
+    cupy_random,
+    cupy_updates,
     numpy_activations,
     numpy_batch_normalization,
     numpy_convolution,
@@ -57,6 +60,7 @@ from nnx.kernels import (  # noqa: F401
     numpy_recurrent,
     numpy_updates,
 )
+from nnx.kernels import numpy as _dense  # noqa: F401
 from nnx.layers import Input
 from nnx.models import Model, Sequential
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import inspect
-import pkgutil
 from collections.abc import Iterator
 from typing import Any
 
@@ -24,11 +22,7 @@ from tests.kernels.table import LAYOUTS, Example, Values
 
 ROWS = table.ROWS | table_convolution.ROWS
 
-for module in pkgutil.iter_modules(nnx.kernels.__path__):
-    if find_backend(module.name.partition("_")[0]).problem() is None:
-        importlib.import_module(f"nnx.kernels.{module.name}")
-
-KERNELS = [(backend, name) for backend in base._LOADED.values() for name in backend.kernels]
+KERNELS = [(b, name) for b in base._LOADED.values() if b.problem() is None for name in b.kernels]
 EXAMPLES = [
     pytest.param(backend, name, example, id=f"{backend.name}-{name}-{position}")
     for backend, name in KERNELS

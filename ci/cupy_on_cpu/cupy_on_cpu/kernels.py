@@ -1,0 +1,223 @@
+"""Compile CUDA source for the host, and launch it as CuPy launches kernels."""
+
+import ctypes
+import functools
+import itertools
+import mmap
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+from . import toolchain
+from .counters import record_launch
+from .device import COMPUTE_CAPABILITY
+
+INCLUDE_DIRECTORY = Path(__file__).parent / "include"
+
+_MAX_THREADS = 1024
+_MAX_SHARED_MEMORY = 166912  # with opt-in; the emulation header reserves as much
+_STACK_SIZE = 128 << 10  # as the emulation header assumes
+_COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
+_BOUNDS = r"(?:__launch_bounds__\s*\([^)]*\)\s*)?"
+_KERNEL = re.compile(rf"__global__\s+{_BOUNDS}void\s+{_BOUNDS}(\w+)\s*\(")
+_EXTERN_C = re.compile(r'extern\s+"C"\s*(\{|(?=[^;{]*?__global__))')
+_EXTERN_SHARED = re.compile(
+    r"extern\s+__shared__\s+(?:(?:__align__|alignas)\s*\(\d+\)\s*)?([\w:\s]+?)\s*(\w+)\s*\[\s*\]\s*;"
+)
+#: What only works where the threads of a block run as fibers, at some cost.
+_BARRIERS = re.compile(r"__sync|__shfl|__ballot|__any_sync|__all_sync|__reduce_\w+_sync")
+_EXPRESSION_PREFIX = "cupy_on_cpu_expression_"
+
+_NOT_FOUND, _INVALID_VALUE = 500, 1
+_handles = itertools.count(1)
+_modules: dict[int, ctypes.PyDLL] = {}
+_functions: dict[int, SimpleNamespace] = {}
+
+
+def driver_functions() -> dict[str, Callable]:
+    """Return the replacements in cupy_backends.cuda.api.driver, by name."""
+    from cupy_backends.cuda.api import driver, runtime
+
+    def constant(value: object) -> Callable:
+        return lambda *ignored: value
+
+    def fail(status: int, message: str) -> None:
+        # Not by the constructor, which asks the absent driver for the message.
+        error = driver.CUDADriverError.__new__(driver.CUDADriverError, message)
+        error.status = status
+        raise error
+
+    def module_load_data(image: bytes) -> int:
+        handle = next(_handles)
+        # PyDLL keeps the GIL: the emulation's thread indices are global.
+        _modules[handle] = ctypes.PyDLL(os.fsdecode(image))
+        return handle
+
+    def module_get_function(module: int, name: str) -> int:
+        try:
+            entry = getattr(_modules[module], f"cupy_on_cpu_launch_{name}")
+        except AttributeError:
+            fail(_NOT_FOUND, f'CUDA_ERROR_NOT_FOUND: no extern "C" kernel {name!r}')
+        entry.argtypes = [ctypes.c_void_p] + [ctypes.c_uint] * 7 + [ctypes.c_void_p, ctypes.c_int]
+        handle = next(_handles)
+        _functions[handle] = SimpleNamespace(name=name, entry=entry)
+        return handle
+
+    def module_get_global(module: int, name: str) -> int:
+        try:
+            return ctypes.addressof(ctypes.c_char.in_dll(_modules[module], name))
+        except ValueError:
+            fail(_NOT_FOUND, f"CUDA_ERROR_NOT_FOUND: no global variable {name!r}")
+
+    def launch(function, gx, gy, gz, bx, by, bz, shared, stream, arguments, extra=0) -> None:
+        kernel = _functions[function]
+        if not (
+            0 < bx * by * bz <= _MAX_THREADS
+            and gx > 0
+            and 0 < gy < 65536
+            and 0 < gz < 65536
+            and bz <= 64
+            and shared <= _MAX_SHARED_MEMORY
+        ):
+            fail(
+                _INVALID_VALUE,
+                f"CUDA_ERROR_INVALID_VALUE: {kernel.name} launched with grid"
+                f" {(gx, gy, gz)}, block {(bx, by, bz)} and {shared} bytes of shared memory",
+            )
+        record_launch(kernel.name)
+        stacks, reverse = _stacks(), _reverse_order()
+        if kernel.entry(arguments, gx, gy, gz, bx, by, bz, shared, stacks, reverse):
+            raise RuntimeError(
+                f"{kernel.name}: the threads of a block wait at different barriers"
+                " (on a GPU this hangs or is undefined)"
+            )
+
+    return {
+        "get_build_version": constant(runtime._getCUDAMajorVersion() * 1000),
+        "ctxGetCurrent": constant(1),
+        "ctxSetCurrent": constant(None),
+        "ctxGetDevice": constant(0),
+        "streamGetCtx": constant(1),
+        "moduleLoadData": module_load_data,
+        "moduleUnload": lambda module: _modules.pop(module, None) and None,
+        "moduleGetFunction": module_get_function,
+        "moduleGetGlobal": module_get_global,
+        "launchKernel": launch,
+        "launchCooperativeKernel": launch,
+        "funcGetAttribute": lambda attribute, function: _MAX_THREADS if attribute == 0 else 0,
+        "funcSetAttribute": constant(None),
+        "occupancyMaxActiveBlocksPerMultiprocessor": constant(2),
+        "occupancyMaxPotentialBlockSize": constant((108, 512)),
+    }
+
+
+@functools.cache
+def _stacks() -> int:
+    """Return memory for the stacks of one block's threads, used when touched."""
+    memory = mmap.mmap(-1, _MAX_THREADS * _STACK_SIZE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    _stacks.keep = memory
+    return ctypes.addressof(ctypes.c_char.from_buffer(memory))
+
+
+@functools.cache
+def _reverse_order() -> bool:
+    """Tell whether blocks and threads run last to first, which can expose races."""
+    return os.environ.get("CUPY_ON_CPU_ORDER", "forward") == "reverse"
+
+
+def install_compiler() -> None:
+    """Let CuPy compile its kernels with the host compiler."""
+    from cupy.cuda import compiler
+
+    compiler._compile_module_with_cache = _compile_module
+
+
+def _compile_module(
+    source: str,
+    options: tuple[str, ...] = (),
+    *,
+    name_expressions: list[str] | None = None,
+    **ignored,
+) -> object:
+    """Stand in for cupy.cuda.compiler._compile_module_with_cache."""
+    from cupy.cuda import compiler, function
+
+    names = dict.fromkeys(find_kernels(source))
+    entries = {name: name for name in names}
+    mapping = None
+    if name_expressions:
+        mapping = {e: f"{_EXPRESSION_PREFIX}{i}" for i, e in enumerate(name_expressions)}
+        entries |= {entry: f"({expression})" for expression, entry in mapping.items()}
+    host_source = translate(source) + "".join(
+        f"\nCUPY_ON_CPU_ENTRY({entry}, {expression})" for entry, expression in entries.items()
+    )
+    host_options = _host_options(options)
+    stem = next(iter(names), "module")[:40]
+    try:
+        header = _prelude(bool(_BARRIERS.search(source)))
+        library = toolchain.build_library(stem, host_source + "\n", host_options, header)
+    except toolchain.CompilationError as error:
+        raise compiler.CompileException(str(error), source, f"{stem}.cu", options, "cupy_on_cpu (g++)") from None
+    module = function.Module()
+    module.load(os.fsencode(library))
+    module._set_mapping(mapping)
+    return module
+
+
+def find_kernels(source: str) -> list[str]:
+    """Return the names of the kernels with C linkage; only those have plain names."""
+    text = _COMMENT.sub(" ", source)
+    names = []
+    for match in _EXTERN_C.finditer(text):
+        if match[1]:
+            names += _KERNEL.findall(text[match.end() : _closing_brace(text, match.end())])
+        elif kernel := _KERNEL.search(text, match.end()):
+            names.append(kernel[1])
+    return names
+
+
+def _closing_brace(text: str, start: int) -> int:
+    depth = 1
+    for match in re.finditer(r"[{}]", text[start:]):
+        depth += 1 if match[0] == "{" else -1
+        if depth == 0:
+            return start + match.start()
+    return len(text)
+
+
+def translate(source: str) -> str:
+    """Rewrite what no header can: dynamic shared memory."""
+    return _EXTERN_SHARED.sub(r"static \1* \2 = reinterpret_cast<\1*>(cupy_on_cpu::dynamic_shared);", source)
+
+
+def _host_options(options: tuple[str, ...]) -> tuple[str, ...]:
+    """Translate NVRTC's options; those about GPU code generation have no meaning."""
+    kept = []
+    for option in options:
+        if option.startswith(("--std=", "--define-macro=", "--include-path=")):
+            option = option.replace("--std", "-std").replace("--define-macro=", "-D")
+            option = option.replace("--include-path=", "-I")
+        if option.startswith(("-D", "-I", "-std=", "-U")):
+            kept.append(option)
+    # First: this header folder stands in for CUDA's.
+    return (f"-I{INCLUDE_DIRECTORY}", *kept)
+
+
+@functools.cache
+def _prelude(fibers: bool) -> Path:
+    """Return the precompiled header that every kernel starts with."""
+    from cupy import __version__
+    from cupy._core import core
+
+    files = sorted(path for path in INCLUDE_DIRECTORY.rglob("*") if path.is_file())
+    version = toolchain.digest(__version__, *(path.read_text() for path in files))
+    headers = ("complex.cuh", "carray.cuh", "atomics.cuh", "math_constants.h")
+    text = (
+        f"#define CUPY_ON_CPU_FIBERS {int(fibers)}\n"
+        f"#define CUPY_ON_CPU_ARCH {COMPUTE_CAPABILITY[0]}{COMPUTE_CAPABILITY[1]}0\n"
+        "#include <cuda_emulation.h>\n"
+    ) + "".join(f"#include <cupy/{name}>\n" for name in headers)
+    options = _host_options(core.assemble_cupy_compiler_options(()))
+    return toolchain.build_header("prelude", text, options, version)

@@ -1,0 +1,84 @@
+"""CUDA kernels as nnx writes them: compiled by CuPy when they are first used, for the dtypes that they are given.
+
+`T` is the dtype of the arrays, and `W` what is computed in: float for float16, else T. Numbers come as double.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from typing import Any
+
+from nnx.backends.base import Array, find_backend
+
+CUPY = find_backend("cupy")
+
+ALL: dict[str, Elementwise | Raw] = {}
+"""Every kernel by name, for those who want to compile them all."""
+
+_WIDE = """
+template <class T> struct nnx_wide { typedef T type; };
+template <> struct nnx_wide<float16> { typedef float type; };
+"""
+
+
+class Elementwise:
+    """The same computation for each element of arrays, which may be strided and are broadcast.
+
+    name : of the kernel. inputs, outputs : their types and names, as CuPy writes them; an output may also be read.
+    operation : CUDA C++ with the names of inputs and outputs as variables.
+    preamble : what stands before the kernel.
+    """
+
+    def __init__(self, name: str, inputs: str, outputs: str, operation: str, preamble: str = "") -> None:
+        self.name, self.inputs, self.outputs = name, inputs, outputs
+        typed = "T " in inputs + outputs
+        self.operation = f"typedef nnx_wide<T>::type W;\n{operation}" if typed else operation
+        self.preamble = _WIDE + preamble
+        ALL[name] = self
+
+    @functools.cached_property
+    def kernel(self) -> Any:
+        """CuPy's object."""
+        cupy = importlib.import_module("cupy")
+        return cupy.ElementwiseKernel(
+            self.inputs, self.outputs, self.operation, f"nnx_{self.name}", preamble=self.preamble
+        )
+
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        """Inputs, then outputs that are there already; those that are not are made. options : such as `size`."""
+        return self.kernel(*arguments, **options)
+
+
+class Raw:
+    """A kernel that says itself what each thread does, for contiguous arrays; one for each dtype.
+
+    name : of the kernel, and of the function `nnx_name` in the code.
+    code : CUDA C++ with T, W and `nnx_name`; the preamble defines the first two.
+    """
+
+    def __init__(self, name: str, code: str) -> None:
+        self.name, self.code = name, code
+        ALL[name] = self
+
+    @functools.cache  # noqa: B019, kernels live as long as their module
+    def kernel(self, dtype: str) -> Any:
+        """CuPy's object for arrays of that dtype."""
+        cupy = importlib.import_module("cupy")
+        return cupy.RawKernel(self.source(dtype), f"nnx_{self.name}")
+
+    def source(self, dtype: str) -> str:
+        storage = {"float16": "float16", "float32": "float", "float64": "double"}[dtype]
+        header = "#include <cupy/carray.cuh>\n" if dtype == "float16" else ""
+        wide = "double" if dtype == "float64" else "float"
+        return f"{header}typedef {storage} T;\ntypedef {wide} W;\n{self.code}"
+
+    def __call__(self, dtype: Any, grid: tuple[int, ...], block: tuple[int, ...], *arguments: Any) -> None:
+        """Launch it. Arrays have to be contiguous, and numbers of the types that the code names."""
+        self.kernel(str(dtype))(grid, block, arguments)
+
+
+def is_floating(*arrays: Array | None) -> bool:
+    """Whether arrays have one floating dtype that kernels are made for."""
+    given = [array for array in arrays if array is not None]
+    return given[0].dtype.kind == "f" and all(array.dtype == given[0].dtype for array in given)
