@@ -88,8 +88,8 @@ class Precision(_AtThresholds):
     top_k : only the k largest predictions of a sample count, all of them if there are no thresholds.
     class_id : look at this class alone, for labels and predictions (n, ..., classes).
 
-    >>> float(Precision()([0, 1, 1, 1], [0.6, 0.3, 0.7, 0.9]))
-    0.6666666865348816
+    >>> round(float(Precision()([0, 1, 1, 1], [0.6, 0.3, 0.7, 0.9])), 4)
+    0.6667
     """
 
     def __init__(
@@ -112,8 +112,8 @@ class Recall(_AtThresholds):
 
     Arguments as for `Precision`.
 
-    >>> float(Recall()([0, 1, 1, 1], [0.6, 0.3, 0.7, 0.9]))
-    0.6666666865348816
+    >>> round(float(Recall()([0, 1, 1, 1], [0.6, 0.3, 0.7, 0.9])), 4)
+    0.6667
     """
 
     def __init__(
