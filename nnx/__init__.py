@@ -51,6 +51,7 @@ from nnx.kernels import (  # noqa: F401
     numpy_activations,
     numpy_batch_normalization,
     numpy_convolution,
+    numpy_counting,
     numpy_depthwise,
     numpy_embedding,
     numpy_gru,

@@ -233,6 +233,7 @@ READS = {
     "nnx.layers.parameter.Parameter.numpy": "the border: who asks for the host waits for it",
     "nnx.losses.arrays._is_floating": "the answer of isdtype is a Python bool",
     "nnx.losses.targets._first": "targets are checked before they travel",
+    "nnx.metrics.auc.AUC.points": "the border: who asks for the curve on the host waits for it",
     "nnx.optimizers.half.is_half": "two dtypes are compared",
     "nnx.optimizers.arguments": "arguments of constructors",
     "nnx.optimizers.base.Optimizer.set_state": "state from a file",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from nnx.utils.shown import as_number
+
 WIDTH = 20
 DONE, LEFT = "━", "─"
 ASCII_DONE, ASCII_LEFT = "=", "."
@@ -47,9 +49,13 @@ def brief_line(seen: int, target: int | None, elapsed: float, step_seconds: floa
 
 
 def format_logs(logs: Mapping[str, float]) -> str:
-    """The metrics, those of validation behind those of training, each group by name; then the learning rate."""
+    """The metrics, those of validation behind those of training, each group by name; then the learning rate.
+
+    Of several values it is the mean, of tables nothing.
+    """
     names = sorted(logs, key=lambda name: (name == "learning_rate", name.startswith("val_"), name))
-    return "".join(f" - {name}: {format_value(logs[name])}" for name in names)
+    numbers = ((name, as_number(logs[name])) for name in names)
+    return "".join(f" - {name}: {format_value(number)}" for name, number in numbers if number is not None)
 
 
 def format_value(value: object) -> str:

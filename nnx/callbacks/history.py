@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import html
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from nnx.callbacks.bar import format_value
 from nnx.callbacks.base import Callback
 from nnx.plotting import learning_curves
+from nnx.utils.shown import as_number
 
 
 class History(Callback):
     """What `fit` returns: the results of every epoch.
 
     history : for each name, such as "loss" and "val_loss", the list of its values; a name that an epoch did not
-        report, with `validation_freq=2` for instance, has none for it.
+        report, with `validation_freq=2` for instance, has none for it. The values are floats, or NumPy arrays for
+        metrics that have several.
     epoch : the numbers of the epochs, from 0.
     params : of the training: "epochs", "steps", "verbose".
 
@@ -25,7 +27,7 @@ class History(Callback):
     """
 
     def __init__(self) -> None:
-        self.history: dict[str, list[float]] = {}
+        self.history: dict[str, list[Any]] = {}
         self.epoch: list[int] = []
         self._model: weakref.ref[Any] | None = None
 
@@ -58,15 +60,22 @@ class History(Callback):
         """
         return learning_curves(self, path)
 
+    def _numbers(self) -> Iterator[tuple[str, list[float]]]:
+        """What can be shown as one number for each epoch."""
+        for name, values in self.history.items():
+            numbers = [number for number in map(as_number, values) if number is not None]
+            if numbers:
+                yield name, numbers
+
     def __repr__(self) -> str:
         epochs = f"{len(self.epoch)} epoch{'s' * (len(self.epoch) != 1)}"
-        curves = (f"{name} {format_value(v[0])} -> {format_value(v[-1])}" for name, v in self.history.items())
+        curves = (f"{name} {format_value(v[0])} -> {format_value(v[-1])}" for name, v in self._numbers())
         return f"<History: {', '.join([epochs, *curves])}>"
 
     def _repr_html_(self) -> str:
         head = "".join(f"<th>{title}</th>" for title in ("", "first", "last", "lowest", "highest"))
         rows = ""
-        for name, values in self.history.items():
+        for name, values in self._numbers():
             cells = (format_value(value) for value in (values[0], values[-1], min(values), max(values)))
             rows += f"<tr><th>{html.escape(name)}</th>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
         title = f"<b>History</b> of {len(self.epoch)} epoch{'s' * (len(self.epoch) != 1)}"

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Mapping
 class LazyLogs(Mapping[str, float]):
     """A read-only mapping from names to Python floats that are fetched together, once, when the first one is read.
 
+    A metric that has several values, such as F1Score, has a NumPy array of them.
+
     read : returns the dictionary of floats; fetching them may wait for the device.
 
     >>> logs = LazyLogs(lambda: {"loss": 0.5})

@@ -163,6 +163,31 @@ def lion(w: Array, g: Array, m: Array, rate: float, beta_1: float, beta_2: float
 
 
 @accelerated
+def ftrl(
+    w: Array,
+    g: Array,
+    n: Array,
+    z: Array,
+    rate: float,
+    power: float,
+    l1: float,
+    l2: float,
+    shrinkage: float,
+) -> None:
+    """FTRL-proximal (McMahan et al., 2013).
+
+    n' = n + g**2;  z += g + 2 * shrinkage * w - (n'**p - n**p) / rate * w, where p is -power;  n <- n'
+    w <- (clip(z, -l1, l1) - z) / (n**p / rate + 2 * l2)
+    """
+    xp = array_namespace(w)
+    before = n**-power
+    n += g * g
+    after = n**-power
+    z += g + (2.0 * shrinkage) * w - (after - before) / rate * w
+    w[...] = (xp.minimum(xp.maximum(z, -l1), l1) - z) / (after / rate + 2.0 * l2)
+
+
+@accelerated
 def decay_weights(w: Array, mask: Array | None, rate: float) -> None:
     """Weight decay apart from the gradient (Loshchilov and Hutter, 2017): w -= rate * w, or rate * mask * w"""
     w -= rate * w if mask is None else rate * mask * w

@@ -57,13 +57,17 @@ from nnx.metrics.accuracy import (
     sparse_top_k_categorical_accuracy,
     top_k_categorical_accuracy,
 )
-from nnx.metrics.base import (
-    Mean,
-    MeanMetricWrapper,
-    Metric,
-    Sum,
-    registry,
+from nnx.metrics.auc import AUC
+from nnx.metrics.base import Mean, MeanMetricWrapper, Metric, Sum, registry
+from nnx.metrics.confusion import ConfusionMatrix
+from nnx.metrics.correlation import (
+    ConcordanceCorrelation,
+    PearsonCorrelation,
+    concordance_correlation,
+    pearson_correlation,
 )
+from nnx.metrics.f_score import F1Score, FBetaScore
+from nnx.metrics.iou import BinaryIoU, IoU, MeanIoU, OneHotIoU, OneHotMeanIoU
 from nnx.metrics.lookup import (
     depends_on_shapes,
     deserialize,
@@ -93,8 +97,24 @@ from nnx.metrics.of_losses import (
     SquaredHinge,
     Tversky,
 )
+from nnx.metrics.operating_points import (
+    PrecisionAtRecall,
+    RecallAtPrecision,
+    SensitivityAtSpecificity,
+    SpecificityAtSensitivity,
+)
+from nnx.metrics.precision_recall import (
+    FalseNegatives,
+    FalsePositives,
+    Precision,
+    Recall,
+    TrueNegatives,
+    TruePositives,
+)
+from nnx.metrics.regression import MeanRelativeError, R2Score
 
 __all__ = [
+    "AUC",
     "BCE",
     "KLD",
     "MAE",
@@ -105,31 +125,53 @@ __all__ = [
     "BinaryAccuracy",
     "BinaryCrossentropy",
     "BinaryFocalCrossentropy",
+    "BinaryIoU",
     "CategoricalAccuracy",
     "CategoricalCrossentropy",
     "CategoricalFocalCrossentropy",
     "CategoricalHinge",
+    "ConcordanceCorrelation",
+    "ConfusionMatrix",
     "CosineSimilarity",
     "Dice",
+    "F1Score",
+    "FBetaScore",
+    "FalseNegatives",
+    "FalsePositives",
     "Hinge",
     "Huber",
+    "IoU",
     "KLDivergence",
     "LogCoshError",
     "Mean",
     "MeanAbsoluteError",
     "MeanAbsolutePercentageError",
+    "MeanIoU",
     "MeanMetricWrapper",
+    "MeanRelativeError",
     "MeanSquaredError",
     "MeanSquaredLogarithmicError",
     "Metric",
+    "OneHotIoU",
+    "OneHotMeanIoU",
+    "PearsonCorrelation",
     "Poisson",
+    "Precision",
+    "PrecisionAtRecall",
+    "R2Score",
+    "Recall",
+    "RecallAtPrecision",
     "RootMeanSquaredError",
+    "SensitivityAtSpecificity",
     "SparseCategoricalAccuracy",
     "SparseCategoricalCrossentropy",
     "SparseTopKCategoricalAccuracy",
+    "SpecificityAtSensitivity",
     "SquaredHinge",
     "Sum",
     "TopKCategoricalAccuracy",
+    "TrueNegatives",
+    "TruePositives",
     "Tversky",
     "accuracy",
     "bce",
@@ -140,6 +182,7 @@ __all__ = [
     "categorical_crossentropy",
     "categorical_focal_crossentropy",
     "categorical_hinge",
+    "concordance_correlation",
     "depends_on_shapes",
     "deserialize",
     "dice",
@@ -159,6 +202,7 @@ __all__ = [
     "mean_squared_logarithmic_error",
     "mse",
     "msle",
+    "pearson_correlation",
     "poisson",
     "registry",
     "resolve",

@@ -8,23 +8,24 @@ from __future__ import annotations
 
 from typing import Any
 
-from nnx.backends import Array, Namespace, array_namespace, backend_of
-from nnx.functional._losses import match_ranks, require_same_backend
-from nnx.losses.arrays import as_arrays
+import numpy as np
+
+from nnx.backends import Array, Namespace, backend_of
 from nnx.metrics.base import MeanMetricWrapper, functions, registry
+from nnx.metrics.targets import Shape, alike, labelled, require_alike, require_labels
 
 
 @functions.register()
 def accuracy(y_true: Any, y_pred: Any) -> Array:
     """Whether y_true equals y_pred, element by element. (n, ...), (n, ...) -> (n, ...)"""
-    xp, y_true, y_pred = _alike("accuracy", y_true, y_pred)
+    xp, y_true, y_pred = alike("accuracy", y_true, y_pred)
     return xp.astype(y_true == y_pred, y_pred.dtype)
 
 
 @functions.register()
 def binary_accuracy(y_true: Any, y_pred: Any, threshold: float = 0.5) -> Array:
     """Whether y_true is 1 where y_pred > threshold, and 0 elsewhere. (n, ...), (n, ...) -> (n, ...)"""
-    xp, y_true, y_pred = _alike("binary_accuracy", y_true, y_pred)
+    xp, y_true, y_pred = alike("binary_accuracy", y_true, y_pred)
     right = (xp.astype(y_pred > threshold, y_pred.dtype) == y_true) & (y_pred == y_pred)
     return xp.astype(right, y_pred.dtype)
 
@@ -32,28 +33,28 @@ def binary_accuracy(y_true: Any, y_pred: Any, threshold: float = 0.5) -> Array:
 @functions.register()
 def categorical_accuracy(y_true: Any, y_pred: Any) -> Array:
     """Whether the largest of y_true and of y_pred are at the same place. One-hot (..., c), (..., c) -> (...)"""
-    xp, y_true, y_pred = _alike("categorical_accuracy", y_true, y_pred)
+    xp, y_true, y_pred = alike("categorical_accuracy", y_true, y_pred)
     return _is_best(xp, xp.argmax(y_true, axis=-1), y_pred)
 
 
 @functions.register()
 def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> Array:
     """Whether the largest of y_pred is at the place of the label. Labels (...) or (..., 1), (..., c) -> (...)"""
-    xp, labels, y_pred = _labelled("sparse_categorical_accuracy", y_true, y_pred)
+    xp, labels, y_pred = labelled("sparse_categorical_accuracy", y_true, y_pred)
     return _is_best(xp, labels, y_pred)
 
 
 @functions.register()
 def top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> Array:
     """Whether the class of y_true is among the k largest of y_pred. One-hot (..., c), (..., c) -> (...)"""
-    xp, y_true, y_pred = _alike("top_k_categorical_accuracy", y_true, y_pred)
+    xp, y_true, y_pred = alike("top_k_categorical_accuracy", y_true, y_pred)
     return _is_among(xp, xp.argmax(y_true, axis=-1), y_pred, k)
 
 
 @functions.register()
 def sparse_top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> Array:
     """Whether the label is among the k largest of y_pred. Labels (...) or (..., 1), (..., c) -> (...)"""
-    xp, labels, y_pred = _labelled("sparse_top_k_categorical_accuracy", y_true, y_pred)
+    xp, labels, y_pred = labelled("sparse_top_k_categorical_accuracy", y_true, y_pred)
     return _is_among(xp, labels, y_pred, k)
 
 
@@ -72,39 +73,22 @@ def _is_among(xp: Namespace, labels: Array, y_pred: Array, k: int) -> Array:
     return xp.astype(not_above > classes - min(k, classes), y_pred.dtype)
 
 
-def _alike(metric: str, y_true: Any, y_pred: Any) -> tuple[Namespace, Array, Array]:
-    """Targets and predictions of one shape and dtype."""
-    y_true, y_pred = as_arrays(y_true, y_pred)
-    if type(y_true) is not type(y_pred):
-        require_same_backend(y_true, y_pred)
-    y_true, y_pred = match_ranks(y_true, y_pred)
-    if y_true.shape != y_pred.shape:
-        hint = f"; for class labels there is 'sparse_{metric}'" if "categorical" in metric else ""
-        raise ValueError(
-            f"metric {metric!r} expects targets of the shape of the predictions, {tuple(y_pred.shape)}; the targets "
-            f"given have the shape {tuple(y_true.shape)}{hint}"
-        )
-    xp = array_namespace(y_pred)
-    return xp, xp.astype(y_true, y_pred.dtype, copy=False), y_pred
+class _OfSameShape(MeanMetricWrapper):
+    """An accuracy whose targets have the shape of the predictions."""
+
+    def check_targets(self, y_true: np.ndarray, output_shape: Shape) -> None:
+        require_alike(self.fn.__name__, y_true.shape, output_shape)
 
 
-def _labelled(metric: str, y_true: Any, y_pred: Any) -> tuple[Namespace, Array, Array]:
-    """Class labels as integers of the shape (...), and predictions (..., c)."""
-    y_true, y_pred = as_arrays(y_true, y_pred)
-    if type(y_true) is not type(y_pred):
-        require_same_backend(y_true, y_pred)
-    shape = y_pred.shape[:-1]
-    if y_true.shape not in (shape, (*shape, 1)):
-        raise ValueError(
-            f"metric {metric!r} expects class labels of shape {tuple(shape)} for predictions of shape "
-            f"{tuple(y_pred.shape)}; the targets given have the shape {tuple(y_true.shape)}"
-        )
-    xp = array_namespace(y_pred)
-    return xp, xp.reshape(xp.astype(y_true, xp.int64, copy=False), shape), y_pred
+class _OfLabels(MeanMetricWrapper):
+    """An accuracy whose targets are numbers of classes."""
+
+    def check_targets(self, y_true: np.ndarray, output_shape: Shape) -> None:
+        require_labels(self.fn.__name__, y_true.shape, output_shape)
 
 
 @registry.register()
-class Accuracy(MeanMetricWrapper):
+class Accuracy(_OfSameShape):
     """How often y_pred equals y_true."""
 
     direction = "max"
@@ -114,7 +98,7 @@ class Accuracy(MeanMetricWrapper):
 
 
 @registry.register()
-class BinaryAccuracy(MeanMetricWrapper):
+class BinaryAccuracy(_OfSameShape):
     """How often y_true is 1 where y_pred > threshold, and 0 elsewhere."""
 
     direction = "max"
@@ -124,7 +108,7 @@ class BinaryAccuracy(MeanMetricWrapper):
 
 
 @registry.register()
-class CategoricalAccuracy(MeanMetricWrapper):
+class CategoricalAccuracy(_OfSameShape):
     """How often the class of one-hot targets has the largest prediction."""
 
     direction = "max"
@@ -134,7 +118,7 @@ class CategoricalAccuracy(MeanMetricWrapper):
 
 
 @registry.register()
-class SparseCategoricalAccuracy(MeanMetricWrapper):
+class SparseCategoricalAccuracy(_OfLabels):
     """How often the class of integer labels has the largest prediction."""
 
     direction = "max"
@@ -144,7 +128,7 @@ class SparseCategoricalAccuracy(MeanMetricWrapper):
 
 
 @registry.register()
-class TopKCategoricalAccuracy(MeanMetricWrapper):
+class TopKCategoricalAccuracy(_OfSameShape):
     """How often the class of one-hot targets is among the k largest predictions."""
 
     direction = "max"
@@ -154,7 +138,7 @@ class TopKCategoricalAccuracy(MeanMetricWrapper):
 
 
 @registry.register()
-class SparseTopKCategoricalAccuracy(MeanMetricWrapper):
+class SparseTopKCategoricalAccuracy(_OfLabels):
     """How often the class of integer labels is among the k largest predictions."""
 
     direction = "max"

@@ -7,6 +7,8 @@ import re
 from collections.abc import Callable
 from typing import Any, Literal, Self
 
+import numpy as np
+
 from nnx.backends import Array, Namespace, array_namespace, asarray, get_backend
 from nnx.losses.arrays import beside
 from nnx.losses.base import fit_weights
@@ -33,12 +35,18 @@ class Metric(Configurable):
         raise NotImplementedError(f"{type(self).__name__} has to define update_state")
 
     def result(self) -> Array:
-        """The value over all batches since the last reset, a 0-d array on the device. Does not wait for the device."""
+        """The value over all batches since the last reset, an array on the device, mostly 0-d. Does not wait for it."""
         raise NotImplementedError(f"{type(self).__name__} has to define result")
 
     def reset_state(self) -> None:
         """Forget all batches."""
         raise NotImplementedError(f"{type(self).__name__} has to define reset_state")
+
+    def check_targets(self, y_true: np.ndarray, output_shape: tuple[int | None, ...]) -> None:
+        """Raise ValueError for targets, on the host, that cannot be meant for this metric and that shape of outputs.
+
+        A model asks before it learns from them.
+        """
 
     def __call__(self, *args: Any, **kwargs: Any) -> Array:
         """Take a batch in, and return the value so far."""

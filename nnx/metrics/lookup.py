@@ -63,7 +63,7 @@ def resolve(
     if isinstance(identifier, Mapping):
         identifier = registry.build(identifier)
     if inspect.isclass(identifier):
-        identifier = identifier()
+        identifier = _made(identifier)
     if isinstance(identifier, Metric):
         return identifier
     if callable(identifier):
@@ -72,6 +72,18 @@ def resolve(
         f"a metric must be a name such as 'accuracy', a function or an object of nnx.metrics, got "
         f"{type(identifier).__name__}: {identifier!r}"
     )
+
+
+def _made(cls: type[Any]) -> Any:
+    """An object of a class; ValueError if it needs arguments."""
+    parameters = inspect.signature(cls).parameters.values()
+    needed = [
+        p.name for p in parameters if p.default is p.empty and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
+    ]
+    if needed:
+        example = f"{cls.__name__}({', '.join(f'{name}=...' for name in needed)})"
+        raise ValueError(f"metric {cls.__name__} needs {' and '.join(needed)}: give an object, metrics.{example}")
+    return cls()
 
 
 def _by_name(name: str, loss: Loss | None, target_shape: Shape | None, output_shape: Shape | None) -> Metric:

@@ -8,8 +8,8 @@ from nnx import losses
 from nnx.backends import Array, array_namespace
 from nnx.functional.classification_losses import Axes
 from nnx.losses.base import fit_weights
-from nnx.metrics.accuracy import _alike
 from nnx.metrics.base import MeanMetricWrapper, MeanOfSamples, functions, registry
+from nnx.metrics.targets import alike
 
 for _function in {id(f): f for f in vars(losses).values() if hasattr(f, "differentiable")}.values():
     functions.register()(_function)
@@ -33,7 +33,7 @@ class RootMeanSquaredError(MeanOfSamples):
         super().__init__(name)
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        _, y_true, y_pred = _alike("root_mean_squared_error", y_true, y_pred)
+        _, y_true, y_pred = alike("root_mean_squared_error", y_true, y_pred)
         error = y_pred - y_true
         self.accumulate(error * error, sample_weight)
 

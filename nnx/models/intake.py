@@ -150,11 +150,14 @@ class Intake(Network):
         return xs, ys, weights
 
     def _check_targets(self, ys: list[Any]) -> None:
-        """Let the losses look at targets that are on the host."""
+        """Let the losses and the metrics look at targets that are on the host."""
         shapes = self._setup.output_shapes if self._setup else []
         for goal, y, shape in zip(self._compiled().goals, ys, shapes, strict=True):
-            if goal.loss is not None and (not is_array(y) or backend_of(y).name == "numpy"):
-                goal.loss.check_targets(y, shape)
+            if not is_array(y) or backend_of(y).name == "numpy":
+                if goal.loss is not None:
+                    goal.loss.check_targets(y, shape)
+                for metric, _ in goal.metrics:
+                    metric.check_targets(y, shape)
 
     def _set_up(self, ys: Sequence[Any]) -> Setup:
         """What the first batch decides, and `compile` or a new layer takes back."""

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
+
+import numpy as np
 
 from nnx import losses, metrics
 from nnx.backends import Array, array_namespace, to_numpy
@@ -156,28 +160,44 @@ class Objective:
             for metric, _ in goal.metrics:
                 metric.reset_state()
 
-    def read(self) -> dict[str, float]:
-        """The running values on the host, in one transfer."""
+    def read(self) -> dict[str, Any]:
+        """The running values on the host: numbers, and NumPy arrays for metrics that have several values."""
         if not self._count:
             return {}
         if len(self.goals) == 1 and not self.goals[0].metrics:
             return {"loss": float(to_numpy(self._total / self._count))}
         parts = [part / self._count for part in self._parts] if len(self.goals) > 1 else []
         results = [self._total / self._count, *parts, *(metric.result() for _, metric in self.metrics)]
-        return dict(zip(self.names, read_scalars(results), strict=True))
+        return dict(zip(self.names, read_values(results), strict=True))
 
 
-def read_scalars(scalars: Sequence[Any]) -> list[float]:
-    """Numbers and 0-d arrays of one device as Python numbers, in one transfer."""
-    arrays = [scalar for scalar in scalars if not isinstance(scalar, float)]
-    if len(arrays) < 2:
-        return [float(to_numpy(scalar)) for scalar in scalars]
+def read_values(values: Sequence[Any]) -> list[Any]:
+    """Numbers and arrays of one device on the host: 0-d arrays as floats, others as NumPy arrays.
+
+    In one transfer for each dtype that there is: counts are integers, and as float32 they might lose digits.
+    """
+    found = list(values)
+    waiting = [place for place, value in enumerate(values) if not isinstance(value, float)]
+    while waiting:
+        dtype = values[waiting[0]].dtype
+        group = [place for place in waiting if values[place].dtype == dtype]
+        waiting = [place for place in waiting if place not in group]
+        for place, host in zip(group, _on_host([values[place] for place in group]), strict=True):
+            found[place] = host if host.shape else float(host)
+    return found
+
+
+def _on_host(arrays: list[Array]) -> list[np.ndarray]:
+    """Arrays of one device and dtype as NumPy arrays, in one transfer."""
+    if len(arrays) == 1:
+        return [to_numpy(arrays[0])]
     xp = array_namespace(arrays[0])
-    wide = arrays[0].dtype
-    for array in arrays[1:]:
-        wide = xp.result_type(wide, array.dtype)
-    together = iter(to_numpy(xp.stack([xp.astype(array, wide, copy=False) for array in arrays])))
-    return [scalar if isinstance(scalar, float) else float(next(together)) for scalar in scalars]
+    if not any(array.shape for array in arrays):
+        return list(to_numpy(xp.stack(arrays)))
+    sizes = [math.prod(array.shape) for array in arrays]
+    flat = to_numpy(xp.concat([xp.reshape(array, (-1,)) for array in arrays]))
+    ends = itertools.accumulate(sizes)
+    return [flat[end - size : end].reshape(array.shape) for array, size, end in zip(arrays, sizes, ends, strict=True)]
 
 
 def _distribute(value: Any, outputs: list[str], what: str) -> list[Any]:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-import numpy as np
-
 from nnx.backends import Array, array_namespace
-from nnx.functional._normal import narrow, wide
-from nnx.functional.updates import decay_weights, moving_average
+from nnx.functional._normal import narrow
+from nnx.functional.updates import moving_average
 from nnx.optimizers.arguments import LearningRate, check_clipping, count, explain_unknown, fraction, optional
 from nnx.optimizers.clipping import clip_by_norm, clip_by_value, clip_each_by_norm
 from nnx.optimizers.half import FIRST_SCALE, MASTER, LossScale, is_half, step_in_float32
 from nnx.optimizers.learning_rate import Paced
-from nnx.optimizers.slots import Slots, Starts, beside
+from nnx.optimizers.slots import Slots, Starts
+from nnx.optimizers.weight_decay import Decaying
 from nnx.registry import Configurable, Registry, serialize
 from nnx.schedules import schedules
 
@@ -31,7 +29,7 @@ class _Trained(Protocol):
     def flat(self) -> FlatParameters: ...
 
 
-class Optimizer(Paced, Configurable):
+class Optimizer(Paced, Decaying, Configurable):
     """The base of all optimisers. One subclasses it with `update` and, where it remembers arrays, `slot_starts`.
 
     learning_rate : a number, a schedule, or a function of the step or of nothing; `lr` is its old name.
@@ -91,9 +89,6 @@ class Optimizer(Paced, Configurable):
         self._first_scale = FIRST_SCALE
         self._applied_scale: Array | float = self.loss_scale_factor or 1.0
         self._constrained: list[tuple[Parameter, slice]] = []
-        self._decay_mask: Array | None = None
-        self._excluded_paths: list[str] = []
-        self._excluded_names: list[str] = []
 
     # What a kind of optimiser defines
 
@@ -187,8 +182,7 @@ class Optimizer(Paced, Configurable):
         rate = self.learning_rate
         if self.decay:
             rate /= 1.0 + self.decay * self._steps
-        if self.weight_decay:
-            decay_weights(values, self._decay_mask, rate * self.weight_decay)
+        self._shrink(values, rate)
         self.update(values, gradients, rate)
 
     def _follow(self, values: Array) -> None:
@@ -202,23 +196,6 @@ class Optimizer(Paced, Configurable):
             values[...] = average
 
     # Layout
-
-    def exclude_from_weight_decay(
-        self, var_list: Sequence[Parameter] | None = None, var_names: Sequence[str] | None = None
-    ) -> None:
-        """Spare parameters from weight decay. Call it before the first step.
-
-        var_list : parameters.
-        var_names : regular expressions; parameters are spared in whose name one is found, such as "bias".
-        """
-        if self.slots.flat is not None:
-            raise ValueError("exclude_from_weight_decay must be called before the optimizer's first step")
-        self._excluded_paths = [parameter.path for parameter in var_list or ()]
-        self._excluded_names = list(var_names or ())
-
-    def _decays(self, parameter: Parameter) -> bool:
-        named = any(re.search(name, parameter.name) for name in self._excluded_names)
-        return not named and parameter.path not in self._excluded_paths
 
     def _bind(self, flat: FlatParameters) -> None:
         """Get ready for the parameters of a buffer that was not trained in the last step."""
@@ -236,11 +213,7 @@ class Optimizer(Paced, Configurable):
         ]
         if self.loss_scale is not None:
             self.loss_scale = LossScale(flat.values, *self.loss_scale.numbers())
-        self._decay_mask = None
-        if not all(map(self._decays, flat.parameters)):
-            shares = [1.0 if self._decays(parameter) else 0.0 for parameter in flat.parameters]
-            mask = np.repeat(shares, [stop - start for start, stop in flat.slices])
-            self._decay_mask = beside(wide(flat.values), mask.astype(np.float32))
+        self._bind_decay(flat)
 
     def _starts(self, flat: FlatParameters) -> Starts:
         starts: dict[str, float | None] = {**self.slot_starts()}
@@ -269,8 +242,8 @@ class Optimizer(Paced, Configurable):
         return {
             "steps": self._steps,
             "learning_rate": rate if isinstance(rate, float) else None,
-            "excluded_paths": self._excluded_paths,
-            "excluded_names": self._excluded_names,
+            "excluded_paths": list(self._excluded_paths),
+            "excluded_names": list(self._excluded_names),
             "loss_scale": None if self.loss_scale is None else self.loss_scale.numbers(),
         }
 

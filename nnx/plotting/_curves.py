@@ -11,6 +11,7 @@ import numpy as np
 from nnx.backends import to_numpy
 from nnx.plotting._figure import FAINT, GRID, INK, LETTER, SMALL, PathLike, finished, new_axes, new_figure
 from nnx.utils.optional import optional_import
+from nnx.utils.shown import as_number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -50,11 +51,11 @@ def _curves(history: Any) -> tuple[dict[str, np.ndarray], np.ndarray]:
     record = history if isinstance(history, Mapping) else getattr(history, "history", None)
     if not isinstance(record, Mapping):
         raise TypeError(f"history must be what fit returns, or a dictionary of lists, got {type(history).__name__}")
-    curves = {
-        str(name): np.array([math.nan if value is None else float(to_numpy(value)) for value in values])
-        for name, values in record.items()
-    }
-    curves = {name: values for name, values in curves.items() if values.size}
+    curves = {}
+    for name, values in record.items():
+        heights = [math.nan if value is None else as_number(to_numpy(value)) for value in values]
+        if heights and None not in heights:  # a table of numbers has no curve
+            curves[str(name)] = np.array(heights, dtype=np.float64)
     if not curves:
         raise ValueError("history is empty: there is nothing to draw before fit has completed an epoch")
     epochs = np.arange(1, 1 + max(map(len, curves.values())))

@@ -7,6 +7,8 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from nnx import optimizers
 from nnx.backends import backend, get_backend, to_numpy
 from nnx.layers.base import registry
@@ -49,7 +51,7 @@ def save_model(model: Any, filepath: str | os.PathLike[str], overwrite: bool = T
                 "optimizer": serialize(model.optimizer),
                 "optimizer_state": model.optimizer.state(),
                 "trained": [parameter.path for parameter in model.flat.parameters],
-                "history": None if model.history is None else model.history.history,
+                "history": None if model.history is None else serialize(model.history.history),
                 "epoch": None if model.history is None else model.history.epoch,
             }
         )
@@ -104,10 +106,19 @@ def _restore_training(model: Any, training: dict[str, Any], arrays: Mapping[str,
     model.optimizer.set_state(state)
     model.optimizer.load_state_arrays(model.flat, slots)
     if history is not None:
-        for numbers in (epochs, *history.values()):
-            if not isinstance(numbers, list) or not all(isinstance(number, int | float) for number in numbers):
-                raise TypeError(f"a history is made of lists of numbers, not of {numbers!r}")
-        model.restore_history(history, epochs)
+        if not isinstance(epochs, list) or not all(isinstance(epoch, int) for epoch in epochs):
+            raise TypeError(f"the epochs of a history are whole numbers, not {epochs!r}")
+        model.restore_history({name: _recorded(values) for name, values in history.items()}, epochs)
+
+
+def _recorded(values: Any) -> list[Any]:
+    """The values of a name in a history: numbers, and lists of numbers, which become arrays."""
+    found = [np.asarray(value) if isinstance(value, list) else value for value in values]
+    if not isinstance(values, list) or not all(
+        np.size(value) and np.asarray(value).dtype.kind in "biuf" for value in found
+    ):
+        raise TypeError(f"a history is made of lists of numbers, not of {values!r}")
+    return found
 
 
 def _generators(model: Any) -> dict[str, Generator]:

@@ -145,6 +145,16 @@ OPTIMIZERS: dict[str, list[Callable[[], optimizers.Optimizer]]] = {
     "Adamax": [lambda: optimizers.Adamax(0.01)],
     "Nadam": [lambda: optimizers.Nadam(0.01)],
     "Lion": [lambda: optimizers.Lion(0.001, weight_decay=0.01)],
+    "Adafactor": [lambda: optimizers.Adafactor(0.1)],
+    "Ftrl": [
+        lambda: optimizers.Ftrl(0.1),
+        lambda: optimizers.Ftrl(0.1, -0.7, l1_regularization_strength=0.01, l2_regularization_strength=0.1, beta=0.1),
+    ],
+    "Lamb": [lambda: optimizers.Lamb(0.01)],
+    "Muon": [
+        lambda: optimizers.Muon(0.01),
+        lambda: optimizers.Muon(0.01, exclude_layers=["dense_1"], adam_weight_decay=0.1, rms_rate=None),
+    ],
 }
 """For each optimiser, some configurations."""
 

@@ -14,7 +14,9 @@ import nnx
 from nnx import activations, random
 from nnx.backends import Placement
 from nnx.backends.base import find_backend, usable_backend
+from nnx.metrics import Metric
 from nnx.testing import cases
+from nnx.testing.cases_metrics import metric_cases, metric_data
 from nnx.testing.layer_tables import ALL_LAYERS
 
 Check = tuple[str, Callable[[Placement], list[np.ndarray]], float]
@@ -77,6 +79,8 @@ def _checks() -> Iterator[Check]:
         yield f"activation {activation}", _Activation(activation), ONE_OPERATION
     for loss in cases.LOSSES:
         yield f"loss {loss}", _LossOf(loss), ONE_OPERATION
+    for title, kind, metric in metric_cases():
+        yield f"metric {title}", _ResultOf(metric, kind), ONE_OPERATION
     for title, make in cases.optimizer_cases():
         yield f"optimiser {title}, 10 steps", _Training(make, epochs=2), MANY_STEPS
     yield "training with dropout, 3 epochs", _Training(lambda: nnx.optimizers.Adam(0.01), epochs=3), MANY_STEPS
@@ -148,6 +152,19 @@ class _LossOf:
         loss, targets, outputs = cases.loss_case(self._name)
         value, pullback = loss.forward(place.asarray(targets), place.asarray(outputs))
         return [nnx.to_numpy(value), nnx.to_numpy(pullback())]
+
+
+class _ResultOf:
+    """The results of a metric after one batch, and after another one with weights."""
+
+    def __init__(self, make: Callable[[], Metric], kind: str) -> None:
+        self._make = make
+        self._kind = kind
+
+    def __call__(self, place: Placement) -> list[np.ndarray]:
+        metric = self._make()
+        y_true, y_pred, weight = (place.asarray(array) for array in metric_data(self._kind))
+        return [nnx.to_numpy(metric(y_true, y_pred)), nnx.to_numpy(metric(y_true, y_pred, weight))]
 
 
 class _Training:

@@ -37,6 +37,7 @@ ROWS: dict[str, list[tuple[Any, ...]]] = {
     "adamax": [(ARRAY, ARRAY, ARRAY, 0.1, 0.9, 0.999, 1e-7)],
     "nadam": [(ARRAY, ARRAY, ARRAY, 0.1, 0.2, 1.5, 0.9, 0.999, 1e-7)],
     "lion": [(ARRAY, ARRAY, 0.1, 0.9, 0.99)],
+    "ftrl": [(ARRAY, ARRAY, ARRAY, 0.1, -0.5, 0.1, 0.2, 0.3), (ARRAY, ARRAY, ARRAY, 0.1, -0.8, 0.0, 0.0, 0.0)],
     "decay_weights": [(None, 0.01), (ARRAY, 0.01)],
     "moving_average": [(ARRAY, 0.9)],
 }

@@ -145,6 +145,13 @@ ROWS: dict[str, list[Example]] = {
             length=280,
         ),
     ],
+    "bin_sums": [
+        Example(lambda v: (v.labels(v.n, classes=5), 5)),
+        Example(lambda v: (v.labels(v.n, classes=5, dtype="int32"), 3)),  # those from 3 on are left out
+        Example(lambda v: (v.labels(v.n, classes=5), 4, v.constant(v.n)), length=6),
+        Example(lambda v: (v.labels(9_000, classes=400), 400), sizes=(1,)),
+        Example(lambda v: (v.labels(9_000, classes=400), 400, v.constant(9_000)), sizes=(1,), length=9_000),
+    ],
     "binary_crossentropy": [
         _loss(lambda v: (v.binary(v.n, 1), v.normal(v.n, 1)), from_logits=True),
         _loss(lambda v: (v.binary(v.n, 3), v.normal(v.n, 3)), from_logits=True),

@@ -123,6 +123,27 @@ def lion(s: State, t: int, w: float, g: float, lr: float = 0.001, beta_1: float 
     return w - lr * ((c > 0) - (c < 0))
 
 
+def ftrl(
+    s: State,
+    t: int,
+    w: float,
+    g: float,
+    lr: float = 0.001,
+    learning_rate_power: float = -0.5,
+    initial_accumulator_value: float = 0.1,
+    l1_regularization_strength: float = 0.0,
+    l2_regularization_strength: float = 0.0,
+    l2_shrinkage_regularization_strength: float = 0.0,
+    beta: float = 0.0,
+) -> float:
+    l1, p, n = l1_regularization_strength, -learning_rate_power, initial_accumulator_value + s["n"]
+    s["n"] += g**2
+    after = initial_accumulator_value + s["n"]
+    s["z"] += g + 2 * l2_shrinkage_regularization_strength * w - (after**p - n**p) / lr * w
+    curvature = after**p / lr + 2 * (l2_regularization_strength + beta / (2 * lr))
+    return 0.0 if abs(s["z"]) <= l1 else -(s["z"] - math.copysign(l1, s["z"])) / curvature
+
+
 ROWS: dict[str, tuple[Callable[..., float], list[dict[str, Any]]]] = {
     "SGD": (sgd, [{}, {"momentum": 0.9}, {"momentum": 0.8, "nesterov": True, "lr": 0.1}]),
     "RMSprop": (
@@ -136,6 +157,15 @@ ROWS: dict[str, tuple[Callable[..., float], list[dict[str, Any]]]] = {
     "Adamax": (adamax, [{}, {"beta_1": 0.5, "beta_2": 0.6, "epsilon": 0.1}]),
     "Nadam": (nadam, [{}, {"beta_1": 0.5, "beta_2": 0.6, "epsilon": 0.1}]),
     "Lion": (lion, [{}, {"beta_1": 0.2, "beta_2": 0.3}]),
+    "Ftrl": (
+        ftrl,
+        [
+            {"lr": 0.1},
+            {"lr": 0.1, "learning_rate_power": -0.7, "initial_accumulator_value": 0.5, "beta": 0.2},
+            {"lr": 0.1, "l1_regularization_strength": 1.0, "l2_regularization_strength": 0.1},
+            {"lr": 0.1, "l2_shrinkage_regularization_strength": 0.1},
+        ],
+    ),
 }
 CASES = [
     pytest.param(name, options, id=f"{name}-{i}") for name, row in ROWS.items() for i, options in enumerate(row[1])
@@ -166,7 +196,8 @@ def train(flat, name: str, options: dict[str, Any]) -> tuple[np.ndarray, np.ndar
 
 
 def test_every_optimizer_has_a_row():
-    assert set(ROWS) == set(nnx.optimizers.optimizers.objects)
+    of_whole_parameters = {"Adafactor", "Lamb", "Muon"}  # tests/optimizers/test_shaped.py
+    assert set(ROWS) == set(nnx.optimizers.optimizers.objects) - of_whole_parameters
 
 
 @pytest.mark.parametrize(("name", "options"), CASES)

@@ -53,6 +53,29 @@ OWN: dict[str, list[dict[str, Any]]] = {
     "Adamax": [{"beta_1": 0.5, "beta_2": 0.7, "epsilon": 0.1}],
     "Nadam": [{"beta_1": 0.5, "beta_2": 0.7, "epsilon": 0.1}],
     "Lion": [{"beta_1": 0.3, "beta_2": 0.6}],
+    "Adafactor": [
+        {"learning_rate": 0.5, "beta_2_decay": -0.5, "clip_threshold": 0.5},
+        {"learning_rate": 0.5, "relative_step": False, "epsilon_1": 1e-3, "epsilon_2": 2.0},
+    ],
+    "Ftrl": [
+        {"learning_rate": 0.1, "learning_rate_power": -0.8, "initial_accumulator_value": 0.5},
+        {"learning_rate": 0.1, "l1_regularization_strength": 0.5, "l2_regularization_strength": 0.2},
+        {"learning_rate": 0.1, "l2_shrinkage_regularization_strength": 0.1, "beta": 0.3},
+    ],
+    "Lamb": [{"learning_rate": 0.1, "beta_1": 0.5, "beta_2": 0.7, "epsilon": 0.1}],
+    "Muon": [
+        {"learning_rate": 0.1, "momentum": 0.5, "nesterov": False, "ns_steps": 3},
+        {"learning_rate": 0.1, "rms_rate": None, "adam_weight_decay": 0.3, "adam_lr_ratio": 0.5},
+        {"learning_rate": 0.1, "weight_decay": None, "exclude_layers": ["^other"], "adam_beta_1": 0.5},
+        {
+            "learning_rate": 0.1,
+            "weight_decay": 0.1,
+            "adam_weight_decay": None,
+            "muon_a": 2.0,
+            "muon_b": -1.5,
+            "muon_c": 0.5,
+        },
+    ],
 }
 CASES = [
     pytest.param(name, options, id=f"{name}-{i}")

@@ -1,0 +1,27 @@
+"""Histograms of whole numbers: what metrics count with."""
+
+from __future__ import annotations
+
+from nnx.backends import Array, array_namespace, backend_of
+from nnx.functional.embedding import sums_by_one_hot, sums_by_sorting
+from nnx.kernels import accelerated
+
+_MOST_ONE_HOT = 1 << 21  # comparisons of keys with bins; up to there they cost less than sorting pairs
+
+
+@accelerated
+def bin_sums(keys: Array, count: int, weights: Array | None = None) -> Array:
+    """How many keys there are of each number from 0 to count - 1, or what their weights add up to.
+
+    keys : integers (n,), none negative; those from `count` on are left out.
+    weights : (n,), floating.
+
+    Returns (count,): without weights int64, exact; with weights in their dtype.
+    """
+    xp = array_namespace(keys)
+    if weights is not None:
+        sums = sums_by_one_hot if count * keys.shape[0] <= _MOST_ONE_HOT else sums_by_sorting
+        return sums(keys, weights[:, None], count)[:, 0]
+    every = xp.arange(count + 1, dtype=keys.dtype, device=backend_of(keys).device_of(keys))
+    bounds = xp.searchsorted(xp.sort(keys, stable=False), every)
+    return bounds[1:] - bounds[:-1]

@@ -1,0 +1,86 @@
+"""Correlation of targets and predictions, along an axis."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from nnx.backends import Array, Namespace
+from nnx.functional._losses import EPSILON
+from nnx.metrics.base import MeanMetricWrapper, functions, registry
+from nnx.metrics.targets import Shape, alike, require_alike, shape_text
+from nnx.metrics.thresholds import ratio
+
+Axis = int | tuple[int, ...]
+
+
+@functions.register()
+def pearson_correlation(y_true: Any, y_pred: Any, axis: Axis = -1) -> Array:
+    """Pearson's coefficient of correlation along an axis, from -1 to 1; 0 where either is constant.
+
+    (n, m), (n, m) -> (n,)
+    """
+    xp, y_true, y_pred = alike("pearson_correlation", y_true, y_pred)
+    _check_axis("pearson_correlation", y_pred.shape, axis)
+    true, predicted = (_centred(xp, y, axis) for y in (y_true, y_pred))
+    spread = xp.sqrt(xp.mean(true * true, axis=axis)) * xp.sqrt(xp.mean(predicted * predicted, axis=axis))
+    return ratio(xp.mean(true * predicted, axis=axis), spread)
+
+
+@functions.register()
+def concordance_correlation(y_true: Any, y_pred: Any, axis: Axis = -1) -> Array:
+    """Lin's coefficient of concordance along an axis, from -1 to 1: how near the pairs are to the line y_pred = y_true.
+
+    2 * cov(y, p) / (var(y) + var(p) + (mean(y) - mean(p))**2)   (Lin, 1989).  (n, m), (n, m) -> (n,)
+    """
+    xp, y_true, y_pred = alike("concordance_correlation", y_true, y_pred)
+    _check_axis("concordance_correlation", y_pred.shape, axis)
+    true, predicted = (_centred(xp, y, axis) for y in (y_true, y_pred))
+    between = xp.mean(y_true - y_pred, axis=axis)
+    spread = xp.mean(true * true, axis=axis) + xp.mean(predicted * predicted, axis=axis) + between * between
+    return 2.0 * xp.mean(true * predicted, axis=axis) / (spread + EPSILON)
+
+
+def _centred(xp: Namespace, y: Array, axis: Axis) -> Array:
+    return y - xp.mean(y, axis=axis, keepdims=True)
+
+
+def _check_axis(metric: str, shape: Shape, axis: Axis) -> None:
+    """ValueError where there is one number along the axis, and so nothing to correlate."""
+    axes = (axis,) if isinstance(axis, int) else axis
+    if any(not -len(shape) <= each < len(shape) for each in axes):
+        raise ValueError(f"metric {metric!r}: predictions of shape {shape_text(shape)} have no axis {axis}")
+    if all(shape[each] == 1 for each in axes):
+        raise ValueError(
+            f"metric {metric!r} correlates along axis {axis}, where predictions of shape {shape_text(shape)} have one "
+            "number; use axis=0 to correlate over the samples of a batch"
+        )
+
+
+class _Correlation(MeanMetricWrapper):
+    axis: Axis
+
+    def check_targets(self, y_true: np.ndarray, output_shape: Shape) -> None:
+        require_alike(self.name, y_true.shape, output_shape)
+        _check_axis(self.name, output_shape, self.axis)
+
+
+@registry.register()
+class PearsonCorrelation(_Correlation):
+    """The mean of Pearson's coefficient of correlation of each sample.
+
+    axis : along which targets and predictions are correlated: their last; 0 for the samples of a batch, and the mean
+        over batches.
+    """
+
+    def __init__(self, name: str | None = "pearson_correlation", axis: Axis = -1) -> None:
+        super().__init__(pearson_correlation, name, axis=axis if isinstance(axis, int) else tuple(axis))
+
+
+@registry.register()
+class ConcordanceCorrelation(_Correlation):
+    """The mean of Lin's coefficient of concordance of each sample. axis : as for `PearsonCorrelation`."""
+
+    def __init__(self, name: str | None = "concordance_correlation", axis: Axis = -1) -> None:
+        super().__init__(concordance_correlation, name, axis=axis if isinstance(axis, int) else tuple(axis))

@@ -1,0 +1,112 @@
+"""F-scores: the harmonic mean of precision and recall."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+
+from nnx.backends import Array, array_namespace, get_backend
+from nnx.functional._losses import EPSILON
+from nnx.functional._normal import wide
+from nnx.losses.base import fit_weights
+from nnx.metrics.base import Metric, registry
+from nnx.metrics.tally import Tally
+from nnx.metrics.targets import Shape, alike, require_alike, shape_text
+
+_AVERAGES = (None, "micro", "macro", "weighted")
+
+
+@registry.register()
+class FBetaScore(Metric):
+    """The F-score (1 + beta**2) * precision * recall / (beta**2 * precision + recall) of each class, or their average.
+
+    Labels are one-hot rows, or several labels a row; predictions (n, classes).
+
+    average : None for one value for each class, (classes,); "micro" for that of all classes together; "macro" for the
+        mean over classes; "weighted" for the mean weighted by how many labels each class has.
+    beta : how many times more recall counts than precision.
+    threshold : predictions above it are positive; None for the largest one of each row.
+    """
+
+    def __init__(
+        self,
+        average: str | None = None,
+        beta: float = 1.0,
+        threshold: float | None = None,
+        name: str | None = "fbeta_score",
+    ) -> None:
+        super().__init__(name)
+        if average not in _AVERAGES:
+            raise ValueError(f"average must be one of {', '.join(map(repr, _AVERAGES))}; got {average!r}")
+        if not beta > 0.0:
+            raise ValueError(f"beta must be positive, got {beta}")
+        if threshold is not None and not 0.0 < threshold <= 1.0:
+            raise ValueError(f"threshold must be above 0 and at most 1, or None for the largest; got {threshold}")
+        self.average, self.beta, self.threshold = average, float(beta), threshold
+        self.reset_state()
+
+    def reset_state(self) -> None:
+        self._tally = Tally()
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        xp, y_true, y_pred = alike(self.name, y_true, y_pred)
+        self._check_shape(y_pred.shape)
+        y_true, y_pred = wide(y_true), wide(y_pred)
+        if self.threshold is None:  # a row of zeros has no largest
+            positive = (y_pred >= xp.max(y_pred, axis=-1, keepdims=True)) & (xp.abs(y_pred) > 1e-9)
+        else:
+            positive = y_pred > self.threshold
+        positive = xp.astype(positive, y_pred.dtype)
+        counts = xp.stack([positive * y_true, positive, y_true])
+        if sample_weight is not None:
+            counts = counts * fit_weights(sample_weight, y_pred)
+        self._tally.add(xp.sum(counts, axis=1))
+
+    def result(self) -> Array:
+        counts = self._tally.value()
+        if counts is None:
+            return get_backend().zeros(())
+        xp = array_namespace(counts)
+        if self.average == "micro":
+            counts = xp.sum(counts, axis=1)
+        right, predicted, labels = counts[0, ...], counts[1, ...], counts[2, ...]
+        precision, recall = right / (predicted + EPSILON), right / (labels + EPSILON)
+        square = self.beta**2
+        scores = precision * recall / (square * precision + recall + EPSILON) * (1.0 + square)
+        if self.average == "weighted":
+            return xp.sum(scores * (labels / (xp.sum(labels) + EPSILON)))
+        return scores if self.average is None else xp.mean(scores)
+
+    def check_targets(self, y_true: np.ndarray, output_shape: Shape) -> None:
+        require_alike(self.name, y_true.shape, output_shape)
+        self._check_shape(output_shape)
+        if output_shape[-1] == 1 and self.threshold is None:
+            warnings.warn(
+                f"metric {self.name!r} takes the largest prediction of each row as positive, and rows of one "
+                "prediction have no other; for the output of a sigmoid use threshold=0.5",
+                UserWarning,
+                stacklevel=2,
+            )
+
+    def _check_shape(self, output_shape: Shape) -> None:
+        if len(output_shape) != 2:
+            raise ValueError(
+                f"metric {self.name!r} expects predictions (n, classes), got the shape {shape_text(output_shape)}"
+            )
+
+
+@registry.register()
+class F1Score(FBetaScore):
+    """The F-score with beta=1: 2 * precision * recall / (precision + recall). Arguments as for `FBetaScore`.
+
+    >>> score = F1Score(average="macro", threshold=0.5)
+    >>> round(float(score([[1, 0], [1, 1], [0, 1]], [[0.9, 0.1], [0.2, 0.8], [0.1, 0.7]])), 4)
+    0.8333
+    """
+
+    def __init__(
+        self, average: str | None = None, threshold: float | None = None, name: str | None = "f1_score"
+    ) -> None:
+        super().__init__(average, 1.0, threshold, name)

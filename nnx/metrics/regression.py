@@ -1,0 +1,129 @@
+"""How well numbers are predicted, beyond the losses: the coefficient of determination and relative errors."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+
+from nnx.backends import Array, array_namespace, get_backend
+from nnx.functional._normal import wide
+from nnx.losses.arrays import beside
+from nnx.losses.base import fit_weights
+from nnx.metrics.base import MeanOfSamples, Metric, registry
+from nnx.metrics.tally import Tally
+from nnx.metrics.targets import Shape, alike, require_alike, shape_text
+from nnx.metrics.thresholds import ratio
+
+_AGGREGATIONS = (None, "uniform_average", "variance_weighted_average")
+
+
+@registry.register()
+class R2Score(Metric):
+    """The coefficient of determination of each output, 1 - sum((y - p)**2) / sum((y - mean(y))**2), or their mean.
+
+    Targets and predictions (n, outputs), or (n,). A constant target has the score 0, or 1 if it is predicted exactly,
+    as in scikit-learn.
+
+    class_aggregation : None for one value for each output, "uniform_average" for their mean,
+        "variance_weighted_average" for the mean weighted by the variances of the targets.
+    num_regressors : p of the adjusted score, 1 - (1 - R2) * (n - 1) / (n - p - 1), where as in Keras n counts every
+        number of the targets; 0 for the plain score.
+    """
+
+    def __init__(
+        self,
+        class_aggregation: str | None = "uniform_average",
+        num_regressors: int = 0,
+        name: str | None = "r2_score",
+    ) -> None:
+        super().__init__(name)
+        if class_aggregation not in _AGGREGATIONS:
+            known = ", ".join(map(repr, _AGGREGATIONS))
+            raise ValueError(f"class_aggregation must be one of {known}; got {class_aggregation!r}")
+        if num_regressors < 0:
+            raise ValueError(f"num_regressors must not be negative, got {num_regressors}")
+        self.class_aggregation, self.num_regressors = class_aggregation, num_regressors
+        self.reset_state()
+
+    def reset_state(self) -> None:
+        self._tally = Tally()
+        self._origin: Array | None = None  # the first target: sums of squares around it keep their digits
+        self._size = 0
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        xp, y_true, y_pred = alike(self.name, y_true, y_pred)
+        self._check_shape(y_pred.shape)
+        y_true, y_pred = (wide(y if len(y.shape) == 2 else y[:, None]) for y in (y_true, y_pred))
+        if not y_true.shape[0]:
+            return
+        if self._origin is None:
+            self._origin = y_true[:1, :]
+        offset, error = y_true - self._origin, y_true - y_pred
+        weight = xp.ones_like(y_true) if sample_weight is None else fit_weights(sample_weight, y_true)
+        terms = xp.stack([offset * weight, offset * offset * weight, error * error * weight, offset * 0.0 + weight])
+        self._tally.add(xp.sum(terms, axis=1))
+        self._size += y_true.shape[0] * y_true.shape[1]
+
+    def result(self) -> Array:
+        sums = self._tally.value()
+        if sums is None:
+            return get_backend().zeros(())
+        xp = array_namespace(sums)
+        offset, squares, residual, count = sums[0, :], sums[1, :], sums[2, :], sums[3, :]
+        total = xp.maximum(squares - ratio(offset * offset, count), 0.0)
+        constant = xp.astype((residual == 0.0) & (count > 0.0), total.dtype)
+        scores = xp.where(total > 0.0, 1.0 - ratio(residual, total), constant)
+        if self.class_aggregation == "uniform_average":
+            scores = xp.mean(scores)
+        elif self.class_aggregation == "variance_weighted_average":
+            scores = ratio(xp.sum(total * scores), xp.sum(total))
+        return self._adjusted(scores)
+
+    def check_targets(self, y_true: np.ndarray, output_shape: Shape) -> None:
+        require_alike(self.name, y_true.shape, output_shape)
+        self._check_shape(output_shape)
+
+    def _adjusted(self, scores: Array) -> Array:
+        n, p = self._size, self.num_regressors
+        if p == 0:
+            return scores
+        if p >= n - 1:
+            warnings.warn(
+                f"the adjusted R2 of {p} regressors needs more than {p + 1} numbers, got {n}: this is the plain R2",
+                UserWarning,
+                stacklevel=3,
+            )
+            return scores
+        return 1.0 - (1.0 - scores) * ((n - 1.0) / (n - p - 1.0))
+
+    def _check_shape(self, output_shape: Shape) -> None:
+        if len(output_shape) not in (1, 2):
+            raise ValueError(
+                f"metric {self.name!r} expects predictions (n, outputs) or (n,), got {shape_text(output_shape)}"
+            )
+
+
+@registry.register()
+class MeanRelativeError(MeanOfSamples):
+    """The mean of |y_pred - y_true| / normalizer, 0 where the normalizer is 0.
+
+    normalizer : numbers of the shape of the predictions, or one that broadcasts to it.
+
+    >>> float(MeanRelativeError([1, 3, 2, 3])([1, 3, 2, 3], [2, 4, 6, 8]))
+    1.25
+    """
+
+    def __init__(self, normalizer: Any, name: str | None = None) -> None:
+        super().__init__(name)
+        self.normalizer = normalizer
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        xp, y_true, y_pred = alike(self.name, y_true, y_pred)
+        normalizer = beside(y_pred, np.asarray(self.normalizer, dtype=np.float64))
+        error = xp.abs(y_pred - y_true)
+        self.accumulate(ratio(error, xp.broadcast_to(normalizer, error.shape)), sample_weight)
+
+    def check_targets(self, y_true: np.ndarray, output_shape: Shape) -> None:
+        require_alike(self.name, y_true.shape, output_shape)

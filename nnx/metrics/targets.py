@@ -1,0 +1,84 @@
+"""What metrics are given: targets and predictions that fit together, or an error that says what to give instead."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nnx.backends import Array, Namespace, array_namespace
+from nnx.functional._losses import match_ranks, require_same_backend
+from nnx.losses.arrays import as_arrays
+
+Shape = tuple[int | None, ...]
+
+
+def alike(metric: str, y_true: Any, y_pred: Any) -> tuple[Namespace, Array, Array]:
+    """Targets and predictions of one shape and dtype; the predictions are floating."""
+    y_true, y_pred = as_arrays(y_true, y_pred)
+    if type(y_true) is not type(y_pred):
+        require_same_backend(y_true, y_pred)
+    if y_true.shape != y_pred.shape:
+        require_alike(metric, y_true.shape, y_pred.shape)
+        y_true, y_pred = match_ranks(y_true, y_pred)
+    xp = array_namespace(y_pred)
+    return xp, xp.astype(y_true, y_pred.dtype, copy=False), y_pred
+
+
+def labelled(metric: str, y_true: Any, y_pred: Any) -> tuple[Namespace, Array, Array]:
+    """Class labels as integers of the shape (...), and predictions (..., c)."""
+    y_true, y_pred = as_arrays(y_true, y_pred)
+    if type(y_true) is not type(y_pred):
+        require_same_backend(y_true, y_pred)
+    require_labels(metric, y_true.shape, y_pred.shape)
+    xp = array_namespace(y_pred)
+    return xp, xp.reshape(xp.astype(y_true, xp.int64, copy=False), y_pred.shape[:-1]), y_pred
+
+
+def require_alike(metric: str, target_shape: Shape, output_shape: Shape) -> None:
+    """ValueError unless targets have the shape of the predictions, but for a last axis of length 1."""
+    if fits(target_shape, output_shape) or _fits_but_for_last(target_shape, output_shape):
+        return
+    classes, hint = output_shape[-1:], ""
+    if are_labels(target_shape, output_shape):
+        known = ("categorical_accuracy", "top_k_categorical_accuracy")
+        hint = (
+            f"; for class labels there is 'sparse_{metric}'"
+            if metric in known
+            else f"; for class labels use y = nnx.utils.to_categorical(y, num_classes={classes[0]})"
+        )
+    raise ValueError(
+        f"metric {metric!r} expects targets of the shape of the predictions, {shape_text(output_shape)}; the targets "
+        f"given have the shape {shape_text(target_shape)}{hint}"
+    )
+
+
+def require_labels(metric: str, target_shape: Shape, output_shape: Shape) -> None:
+    """ValueError unless targets have the shape of the predictions without their last axis, or with length 1 there."""
+    if are_labels(target_shape, output_shape):
+        return
+    raise ValueError(
+        f"metric {metric!r} expects class labels of shape {shape_text(output_shape[:-1])} for predictions of shape "
+        f"{shape_text(output_shape)}; the targets given have the shape {shape_text(target_shape)}"
+    )
+
+
+def are_labels(target_shape: Shape, output_shape: Shape) -> bool:
+    """Whether targets can be one class for each row of predictions."""
+    return fits(target_shape, output_shape[:-1]) or fits(target_shape, (*output_shape[:-1], 1))
+
+
+def fits(shape: Shape, expected: Shape) -> bool:
+    """Whether a shape is the expected one; sizes may be None for "any"."""
+    return len(shape) == len(expected) and all(
+        size is None or wanted is None or size == wanted for size, wanted in zip(shape, expected, strict=True)
+    )
+
+
+def shape_text(shape: Shape) -> str:
+    """A shape with its free sizes left open, as in (any, 10)."""
+    sizes = ["any" if size is None else str(size) for size in shape]
+    return f"({', '.join(sizes)}{',' if len(sizes) == 1 else ''})"
+
+
+def _fits_but_for_last(shape: Shape, expected: Shape) -> bool:
+    longer, shorter = (shape, expected) if len(shape) > len(expected) else (expected, shape)
+    return longer[-1:] == (1,) and fits(longer[:-1], shorter)

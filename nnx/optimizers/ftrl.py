@@ -1,0 +1,58 @@
+"""Follow the regularised leader."""
+
+from __future__ import annotations
+
+from typing import Unpack
+
+from nnx.backends import Array
+from nnx.functional import updates
+from nnx.optimizers.arguments import CommonArguments, LearningRate
+from nnx.optimizers.base import Optimizer, optimizers
+from nnx.schedules import number
+
+
+@optimizers.register()
+class Ftrl(Optimizer):
+    """FTRL-proximal, for sparse linear models; see `nnx.functional.updates.ftrl`. A learning rate of 0 changes nothing.
+
+    learning_rate_power : how the rate falls with the sum of the squared gradients; 0 keeps it.
+    initial_accumulator_value : where that sum starts.
+    l1_regularization_strength, l2_regularization_strength : penalties that the parameters are the minimum under.
+    l2_shrinkage_regularization_strength : an L2 penalty by the gradient.
+    beta : of the paper; adds beta / (2 * learning_rate) to the L2 penalty.
+    Further arguments are those of `Optimizer`.
+    """
+
+    def __init__(
+        self,
+        learning_rate: LearningRate = 0.001,
+        learning_rate_power: float = -0.5,
+        initial_accumulator_value: float = 0.1,
+        l1_regularization_strength: float = 0.0,
+        l2_regularization_strength: float = 0.0,
+        l2_shrinkage_regularization_strength: float = 0.0,
+        beta: float = 0.0,
+        **common: Unpack[CommonArguments],
+    ) -> None:
+        super().__init__(learning_rate, **common)
+        if not learning_rate_power <= 0.0:
+            raise ValueError(f"learning_rate_power must not be positive, got {learning_rate_power!r}")
+        self.learning_rate_power = float(learning_rate_power)
+        self.initial_accumulator_value = float(number("initial_accumulator_value", initial_accumulator_value))
+        self.l1_regularization_strength = float(number("l1_regularization_strength", l1_regularization_strength))
+        self.l2_regularization_strength = float(number("l2_regularization_strength", l2_regularization_strength))
+        self.l2_shrinkage_regularization_strength = float(
+            number("l2_shrinkage_regularization_strength", l2_shrinkage_regularization_strength)
+        )
+        self.beta = float(number("beta", beta))
+
+    def slot_starts(self) -> dict[str, float]:
+        return {"accumulator": self.initial_accumulator_value, "linear": 0.0}
+
+    def update(self, w: Array, g: Array, learning_rate: float) -> None:
+        if learning_rate == 0.0:
+            return
+        l2 = self.l2_regularization_strength + self.beta / (2.0 * learning_rate)
+        penalties = self.l1_regularization_strength, l2, self.l2_shrinkage_regularization_strength
+        n, z = self.slots["accumulator"], self.slots["linear"]
+        updates.ftrl(w, g, n, z, learning_rate, self.learning_rate_power, *penalties)

@@ -1,0 +1,49 @@
+"""LAMB."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Unpack
+
+from nnx.backends import Array
+from nnx.functional.shaped_updates import lamb
+from nnx.optimizers.arguments import CommonArguments, LearningRate, epsilon_argument, fraction
+from nnx.optimizers.base import optimizers
+from nnx.optimizers.shaped import ShapedOptimizer
+
+if TYPE_CHECKING:
+    from nnx.layers.parameter import Parameter
+
+
+@optimizers.register()
+class Lamb(ShapedOptimizer):
+    """Steps of Adam as long as each parameter, for large batches; see `nnx.functional.shaped_updates.lamb`.
+
+    beta_1, beta_2 : the decay of the averages of the gradient and of its square, from [0, 1).
+    epsilon : added to the root.
+    Further arguments are those of `Optimizer`.
+    """
+
+    def __init__(
+        self,
+        learning_rate: LearningRate = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float | None = 1e-7,
+        **common: Unpack[CommonArguments],
+    ) -> None:
+        super().__init__(learning_rate, **common)
+        self.beta_1 = fraction("beta_1", beta_1)
+        self.beta_2 = fraction("beta_2", beta_2)
+        self.epsilon = epsilon_argument(epsilon)
+
+    def slot_starts(self) -> dict[str, float]:
+        return {"momentum": 0.0, "velocity": 0.0}
+
+    def update_parameter(
+        self, parameter: Parameter, w: Array, g: Array, slots: Mapping[str, Array], learning_rate: float
+    ) -> None:
+        beta_1, beta_2, t = self.beta_1, self.beta_2, self.iterations + 1
+        corrections = 1.0 / (1.0 - beta_1**t), 1.0 / (1.0 - beta_2**t)
+        m, v = slots["momentum"], slots["velocity"]
+        lamb(w, g, m, v, learning_rate, beta_1, beta_2, *corrections, self.epsilon)

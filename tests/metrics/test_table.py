@@ -1,0 +1,133 @@
+"""The table of metrics is complete; every row gives the same on every backend, and comes back from a file."""
+
+import json
+
+import numpy as np
+import pytest
+
+import nnx
+from nnx import metrics
+from nnx.testing import assert_close, no_synchronization
+from nnx.testing.cases_metrics import METRICS, metric_cases, metric_data
+
+CASES = {title: (kind, make) for title, kind, make in metric_cases()}
+
+
+def test_every_public_metric_has_a_row():
+    known = {name for name in metrics.__all__ if isinstance(getattr(metrics, name), type)}
+    assert set(METRICS) == known - {"Mean", "MeanMetricWrapper", "Metric", "Sum"}
+    for name, rows in METRICS.items():
+        assert all(type(make()).__name__ == name for _, make in rows)
+
+
+# class: its name in results, other names for it in `compile`, arguments without which there is none
+NAMES = {
+    "AUC": ("auc", "auc", ""),
+    "BinaryIoU": ("binary_io_u", "binary_iou", ""),
+    "ConcordanceCorrelation": ("concordance_correlation", "", ""),
+    "ConfusionMatrix": ("confusion_matrix", "", ""),
+    "F1Score": ("f1_score", "F1score", ""),
+    "FBetaScore": ("fbeta_score", "f_beta_score", ""),
+    "FalseNegatives": ("false_negatives", "", ""),
+    "FalsePositives": ("false_positives", "", ""),
+    "IoU": ("io_u", "iou", "num_classes and target_class_ids"),
+    "MeanIoU": ("mean_io_u", "mean_iou", "num_classes"),
+    "MeanRelativeError": ("mean_relative_error", "", "normalizer"),
+    "OneHotIoU": ("one_hot_io_u", "one_hot_iou", "num_classes and target_class_ids"),
+    "OneHotMeanIoU": ("one_hot_mean_io_u", "one_hot_mean_iou", "num_classes"),
+    "PearsonCorrelation": ("pearson_correlation", "", ""),
+    "Precision": ("precision", "", ""),
+    "PrecisionAtRecall": ("precision_at_recall", "", "recall"),
+    "R2Score": ("r2_score", "", ""),
+    "Recall": ("recall", "", ""),
+    "RecallAtPrecision": ("recall_at_precision", "", "precision"),
+    "SensitivityAtSpecificity": ("sensitivity_at_specificity", "", "specificity"),
+    "SpecificityAtSensitivity": ("specificity_at_sensitivity", "", "sensitivity"),
+    "TrueNegatives": ("true_negatives", "", ""),
+    "TruePositives": ("true_positives", "", ""),
+}
+
+
+@pytest.mark.parametrize("cls", NAMES)
+def test_names(cls):
+    own, others, needed = NAMES[cls]
+    assert METRICS[cls][0][1]().name == own
+    for name in (cls, own, *others.split()):
+        if needed:
+            with pytest.raises(ValueError, match=f"metric {cls} needs {needed}: give an object, metrics.{cls}"):
+                metrics.resolve(name)
+        else:
+            metric = metrics.resolve(name)
+            assert (type(metric), metric.name) == (getattr(metrics, cls), name)
+
+
+def run(make, kind, asarray, weighted):
+    """The result over batches of different sizes, after a reset."""
+    metric, (y_true, y_pred, weight) = make(), metric_data(kind)
+    arrays = [[asarray(part) for part in np.split(array, [10])] for array in (y_true, y_pred, weight)]
+    with no_synchronization():
+        metric.update_state(arrays[0][0], arrays[1][0])
+        metric.reset_state()
+        for target, prediction, weights in zip(*arrays, strict=True):
+            metric.update_state(target, prediction, weights if weighted else None)
+        return metric.result()
+
+
+@pytest.mark.parametrize("weighted", [False, True], ids=["", "weighted"])
+@pytest.mark.parametrize("title", CASES)
+def test_the_same_on_every_backend(backend, title, weighted):
+    kind, make = CASES[title]
+    found = run(make, kind, backend.asarray, weighted)
+    with nnx.backend("numpy", dtype="float64"):
+        expected = run(make, kind, np.asarray, weighted)
+    whole = np.asarray(expected).dtype.kind == "i"
+    assert_close(found, np.asarray(expected), length=200, like=None if whole else backend.zeros(()))
+    assert not whole or np.array_equal(nnx.to_numpy(found), expected)
+
+
+@pytest.mark.parametrize("title", CASES)
+def test_weights_of_one_change_nothing(title):
+    kind, make = CASES[title]
+    y_true, y_pred, _ = metric_data(kind)
+    assert_close(make()(y_true, y_pred, np.ones(24)), np.asarray(make()(y_true, y_pred), np.float64), length=200)
+
+
+@pytest.mark.parametrize("title", [title for title in CASES if title != "R2Score 1"])  # it counts samples, as in Keras
+def test_weights_count_like_copies(title):
+    kind, make = CASES[title]
+    y_true, y_pred, _ = metric_data(kind)
+    times = np.arange(24) % 3
+    copies = [np.repeat(array, times, axis=0) for array in (y_true, y_pred)]
+    assert_close(make()(y_true, y_pred, times), np.asarray(make()(*copies), np.float64), length=400)
+
+
+@pytest.mark.parametrize("title", CASES)
+def test_before_any_batch(backend, title):
+    result = nnx.to_numpy(CASES[title][1]().result())
+    assert np.all(result == 0.0) or title == "AUC 3"  # without any positive the gain of precision is 1 by definition
+
+
+@pytest.mark.parametrize("title", CASES)
+def test_configurations(title):
+    _, make = CASES[title]
+    metric = make()
+    config = json.loads(json.dumps(metrics.serialize(metric)))
+    again = metrics.deserialize(config)
+    assert type(again) is type(metric)
+    assert again.get_config() == metric.get_config()
+    assert config["config"]["name"] == metric.name
+
+
+@pytest.mark.parametrize("title", [title for title, (kind, _) in CASES.items() if kind != "classes"])
+def test_in_a_compiled_model_that_was_saved(title, tmp_path):
+    kind, make = CASES[title]
+    y_true, y_pred, _ = metric_data(kind)
+    model = nnx.Sequential([nnx.Input(y_pred.shape[1:]), nnx.layers.Activation("linear")])
+    loss = "sparse_categorical_crossentropy" if kind == "labels" else "mse"
+    model.compile("sgd", loss, metrics=[make()])
+    results = model.evaluate(y_pred, y_true, batch_size=10, verbose=0)
+    expected = make()(y_true, y_pred.astype(np.float32))
+    assert_close(np.asarray(results[1]), np.asarray(expected, np.float64), rtol=1e-5, atol=1e-6)
+    model.save(tmp_path / "model.safetensors")
+    again = nnx.models.load_model(tmp_path / "model.safetensors").evaluate(y_pred, y_true, batch_size=10, verbose=0)
+    assert np.array_equal(again[1], results[1])
