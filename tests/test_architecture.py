@@ -33,6 +33,7 @@ FLOORS = [
 # What may be imported where it is needed, inside a function, because an installation may lack it.
 OPTIONAL = {
     "cupy",
+    "cupyx",
     "torch",
     "array_api_strict",
     "array_api_compat.cupy",

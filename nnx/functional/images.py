@@ -104,16 +104,17 @@ def _along(place: Array, size: int, interpolation: str, fill_mode: str) -> tuple
     """Along one axis, the indices that a place between pixels is read from, in range, and their weights: (k, ...)."""
     xp = array_namespace(place)
     if interpolation == "nearest":
-        index = xp.where(place < 0.0, xp.ceil(place - 0.5), xp.floor(place + 0.5))[None, ...]
-        weight = xp.ones_like(index)
+        whole = xp.where(place < 0.0, xp.ceil(place - 0.5), xp.floor(place + 0.5))[None, ...]
+        weight = xp.ones_like(whole)
     else:
-        below = xp.floor(place)
-        index = xp.stack([below, below + 1.0])
-        weight = xp.stack([below + 1.0 - place, place - below])
+        two = xp.arange(2, dtype=place.dtype, device=backend_of(place).device_of(place))
+        whole = xp.floor(place)[None, ...] + xp.reshape(two, (2, 1, 1, 1))
+        weight = 1.0 - xp.abs(place - whole)
+    index = xp.astype(whole, xp.int64)
+    inside = _INTO_RANGE[fill_mode](index, size)
     if fill_mode == "constant":
-        inside = xp.logical_and(index >= 0.0, index <= size - 1.0)
-        weight = xp.where(inside, weight, 0.0)
-    return _INTO_RANGE[fill_mode](xp.astype(index, xp.int64), size), weight
+        weight = xp.where(inside == index, weight, 0.0)
+    return inside, weight
 
 
 def _nearest(index: Array, size: int) -> Array:

@@ -58,6 +58,9 @@ class Layer(HasWeights):
     check_indices: Callable[[Any], None] | None = None
     """Of a layer that takes integers: raises ValueError for host data with an index that is out of range."""
 
+    learns = True
+    """Whether parameters that it has may be trained. Before the first layer that learns nobody needs a cotangent."""
+
     shape_options: tuple[str, ...] = ()
     """The options of `forward` that change what it returns, and so are options of `compute_output_shape` too."""
 

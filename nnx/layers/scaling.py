@@ -92,6 +92,8 @@ class Normalization(_WithConstants):
            [ 3.,  0.]], dtype=float32)
     """
 
+    learns = False
+
     def __init__(
         self,
         axis: int | Sequence[int] | None = -1,

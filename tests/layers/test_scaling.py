@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import nnx
-from nnx.layers import Dense, Input, Normalization, Rescaling
+from nnx.layers import Dense, Input, Lambda, Normalization, Rescaling
 from nnx.layers.moments import _BLOCK, Moments
 from nnx.random import Generator
 from nnx.testing import assert_close, no_synchronization
@@ -160,6 +160,24 @@ def test_an_adapted_layer_in_a_model(tmp_path: Path):
     loaded = nnx.models.load_model(tmp_path / "model.safetensors")
     assert_close(loaded.predict(DATA[:, 0], verbose=0), model.predict(DATA[:, 0], verbose=0), 0.0, 0.0)
     assert loaded.layers[0].get_weights()[2] == 50
+
+
+@pytest.mark.parametrize("graph", [False, True])
+def test_nothing_goes_back_to_an_adapted_layer(graph: bool):
+    """Its weights are not trained, so the layers after it save the cotangents of their inputs."""
+    layer = Normalization()
+    layer.adapt(DATA[:, 0])
+    asked = []
+    watcher = Lambda(lambda x: (x, lambda dy: asked.append(dy) or dy))
+    if graph:
+        x = Input((3,))
+        model = nnx.Model(x, Dense(1)(watcher(layer(x))))
+    else:
+        model = nnx.Sequential([Input((3,)), layer, watcher, Dense(1)])
+    model.compile("sgd", "mse")
+    model.train_on_batch(DATA[:, 0], DATA[:, 0, :1])
+    assert not asked
+    assert model.layers[-1].kernel.grad.any()
 
 
 @pytest.mark.parametrize("make", [lambda: Rescaling([1.0, 2.0, 3.0]), lambda: Normalization(mean=1.0, variance=4.0)])
