@@ -26,8 +26,9 @@ class check_finite:  # noqa: N801, it reads as a statement
 
     Called as a function it holds from then on; in a `with` statement, for the block. Data raise ValueError; what is
     computed raises NotFiniteError, which names the layer, what of it is not finite (its output, a parameter, a
-    gradient) or the loss, and in `fit` and `evaluate` the batch. Every layer then waits for the device; while it is
-    off, it costs nothing.
+    gradient) or the loss, and in `fit` and `evaluate` the batch. Gradients of a float16 model are an error only when
+    its optimizer cannot make the scale of the loss any smaller. Every layer then waits for the device; while it is
+    off, a step looks at one variable.
 
     >>> with check_finite():
     ...     pass  # model.fit(x, y) here raises for NaN in x, y or the sample weights, and in the model, and says where
@@ -97,22 +98,23 @@ def watched(method: Callable[P, R]) -> Callable[P, R]:
     def checked(*args: P.args, **kwargs: P.kwargs) -> R:
         if not is_checking():
             return method(*args, **kwargs)
-        with watch(args[0], _check):
+        with watch(args[0], functools.partial(_check, args[0])):
             return method(*args, **kwargs)
 
     return checked
 
 
-def _check(work: Work, compute: Callable[[], Any]) -> Any:
+def _check(model: Any, work: Work, compute: Callable[[], Any]) -> Any:
     """The observer: look at what comes out, and where that is not finite, at what went in."""
-    if work.phase == "update":
+    backwards = not _is_scaled_down(model)
+    if work.phase == "update" and backwards:
         _check_buffer(work.inputs[0], "grads", "gradient of ")
     result = compute()
     if work.phase == "forward":
         parameters = [(f"parameter {p.name}", p.value) for p in work.owner.own_weights]
         outputs = [("output", y) for y in leaves(result[0])]
         _require(work, outputs, causes=[*(("input", x) for x in work.inputs), *parameters])
-    elif work.phase == "backward":
+    elif work.phase == "backward" and backwards:
         gradients = [(f"gradient of {p.name}", p.grad) for p in work.owner.own_weights if _is_fresh(p)]
         inputs = [("gradient of the input", dx) for dx in leaves(result)]
         _require(work, [*gradients, *inputs], causes=[("gradient of the output", dy) for dy in work.inputs])
@@ -120,13 +122,19 @@ def _check(work: Work, compute: Callable[[], Any]) -> Any:
         outputs = work.owner.outputs
         names = [f"loss of {output}" if len(outputs) > 1 else "loss" for output in outputs]
         _require(work, zip(names, result[0], strict=True))
-    elif work.phase == "loss backward":
+    elif work.phase == "loss backward" and backwards:
         _require(work, [("gradient of the loss", dy) for dy in result])
     elif work.phase == "metrics":
         _require(work, [("loss with its penalties", work.inputs[0])])
-    else:
+    elif work.phase == "update":
         _check_buffer(work.inputs[0], "values", "parameter ")
     return result
+
+
+def _is_scaled_down(model: Any) -> bool:
+    """Whether an optimizer answers to float16 gradients that are not finite by a smaller scale of the loss."""
+    scale = None if model.optimizer is None else model.optimizer.loss_scale
+    return scale is not None and scale.numbers()[0] > 1.0
 
 
 def _is_fresh(parameter: Any) -> bool:

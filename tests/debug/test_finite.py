@@ -166,6 +166,21 @@ def test_the_logits_that_a_fused_loss_takes():
     assert (error.layer, error.what) == ("digits", "parameter bias")
 
 
+def test_float16_gradients_are_the_optimizer_s_until_it_cannot_help():
+    def model_of_halves(*layers: Any) -> nnx.Sequential:
+        with nnx.backend("numpy", dtype="float16"):
+            return model_of(*layers, optimizer=nnx.optimizers.SGD(1e-3))
+
+    with check_finite():
+        model = model_of_halves(Dense(3), Dense(2))
+        model.fit(X, 1e4 * Y, epochs=3, verbose=0)  # times 2**15, that overflows
+        assert model.optimizer.loss_scale.numbers()[0] < 2.0**15
+    model = model_of_halves(Dense(3), spoiled(backwards=True), Dense(2))
+    error = found(lambda: model.fit(X, Y, epochs=50, verbose=0))
+    assert (error.layer, error.what, error.batch) == ("spoiled", "gradient of the input", 1)
+    assert 10 < error.epoch < 20
+
+
 def test_a_loop_of_ones_own(backend):
     model = nnx.Sequential([Input((4,)), Dense(3), spoiled(backwards=True), Flatten()])
     x = backend.asarray(X)
