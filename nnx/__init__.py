@@ -43,6 +43,7 @@ from nnx.backends import (
     set_backend,
     to_numpy,
 )
+from nnx.debug import profile
 from nnx.kernels import cupy as _dense_on_cuda  # noqa: F401, kernels register themselves
 from nnx.kernels import (  # noqa: F401
     cupy_activations,
@@ -90,6 +91,7 @@ __all__ = [
     "models",
     "optimizers",
     "plotting",
+    "profile",
     "random",
     "register_backend",
     "regularizers",

@@ -33,6 +33,7 @@ FLOORS = [
 # What may be imported where it is needed, inside a function, because an installation may lack it.
 OPTIONAL = {
     "cupy",
+    "cupyx",
     "torch",
     "array_api_strict",
     "array_api_compat.cupy",
@@ -225,7 +226,9 @@ class HostReads(ast.NodeVisitor):
 READS = {
     "nnx.layers.arguments": "arguments of constructors",
     "nnx.layers.base.Layer": "whether it is training is a Python bool",
+    "nnx.layers.moments.blocks_of": "`adapt` goes through a data set once, before training",
     "nnx.layers.operators.operate": "a number that the user wrote",
+    "nnx.layers.scaling._numbers": "arguments of constructors",
     "nnx.layers.weights.HasWeights.get_weights": "the border: who asks for the host waits for it",
     "nnx.layers.weights.HasWeights.move": "from one device to another, when the user says so",
     "nnx.layers.weights.HasWeights.set_weights": "weights from outside are checked on the host, once",

@@ -6,6 +6,7 @@ from and to the host. Computing code never asks for a backend; it takes its name
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import difflib
 import functools
@@ -16,6 +17,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+
+from nnx.backends.memory import resident_bytes
 
 Array = Any  # an array of any library that follows the Python Array API standard
 Namespace = Any  # that library's module of functions
@@ -100,6 +103,17 @@ class Backend:
     def free_bytes(self, device: str | None) -> float:
         """How much memory a device has left; infinite where data on the host are already in place."""
         return math.inf
+
+    def held_bytes(self, device: str | None) -> int | None:
+        """How much memory this process holds on a device; None where that is not known."""
+        return resident_bytes()
+
+    def synchronize(self, device: str | None) -> None:
+        """Wait until a device has done what it was given. Where all is done at once, there is nothing to wait for."""
+
+    def range(self, name: str) -> contextlib.AbstractContextManager[Any]:
+        """A block that the profiler of the backend's maker, if there is one, shows under that name."""
+        return contextlib.nullcontext()
 
     def from_host(self, array: np.ndarray, *, device: str | None = None) -> Array:
         """Copy or wrap a host array as an array of this library, with the same dtype."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from typing import Any
 
@@ -53,6 +54,24 @@ class CupyBackend(Backend):
         with self.device(device):
             pool = cupy.get_default_memory_pool()
             return float(cupy.cuda.runtime.memGetInfo()[0] + pool.free_bytes())
+
+    def held_bytes(self, device: str | None) -> int | None:
+        import cupy
+
+        with self.device(device):
+            return int(cupy.get_default_memory_pool().total_bytes())
+
+    def synchronize(self, device: str | None) -> None:
+        import cupy
+
+        with self.device(device):
+            cupy.cuda.get_current_stream().synchronize()
+
+    def range(self, name: str) -> contextlib.AbstractContextManager[Any]:
+        from cupyx.profiler import time_range
+
+        marked: contextlib.AbstractContextManager[Any] = time_range(name)
+        return marked
 
     def from_host(self, array: np.ndarray, *, device: str | None = None) -> Array:
         import cupy

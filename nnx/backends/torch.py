@@ -30,6 +30,13 @@ class TorchBackend(Backend):
         super().device(name)
         return torch.device(name or "cpu")
 
+    def synchronize(self, device: str | None) -> None:
+        import torch
+
+        place = self.device(device)
+        if place.type == "cuda":
+            torch.cuda.synchronize(place)
+
     def from_host(self, array: np.ndarray, *, device: str | None = None) -> Array:
         return _copy(array, self.device(device))
 

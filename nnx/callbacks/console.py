@@ -64,6 +64,19 @@ def say(text: str) -> None:
         write_line(text, stream)
 
 
+def format_bytes(size: float) -> str:
+    """A number of bytes in the unit that suits it.
+
+    >>> format_bytes(5376)
+    '5.25 KB'
+    """
+    for unit in ("B", "KB", "MB", "GB", "TB"):
+        if size < 1024:
+            return f"{size:.2f} {unit}"
+        size /= 1024
+    return f"{size:.2f} PB"
+
+
 class RewrittenLine(tqdm):  # type: ignore[misc]
     """The line of a terminal or notebook that shows a text, then another in its place.
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from nnx.callbacks.bar import DONE, LEFT, brief_line, finished_line, running_line
 from nnx.callbacks.base import Callback
-from nnx.callbacks.console import RewrittenLine, can_encode, is_interactive, standard_output, write_line
+from nnx.callbacks.console import RewrittenLine, can_encode, format_bytes, is_interactive, standard_output, write_line
 
 INTERVAL = 0.1  # seconds between two drawings, and so between two looks at numbers on the device
 
@@ -32,7 +32,8 @@ class ProgbarLogger(Callback):
 
     On a terminal and in a notebook a bar that is redrawn at most ten times a second, and only then are the metrics
     read; in a log file or pipe one line for each epoch. How much is shown is decided by `verbose` of `fit`,
-    `evaluate` and `predict`.
+    `evaluate` and `predict`. While the bar grows, the line has the time left, and at its end the memory that the
+    process holds on the device of the model, or in RAM; the line that stays has the time taken, as in Keras.
 
     stream : where to write; by default what `sys.stdout` is when an epoch begins.
     clock : a function that returns seconds.
@@ -118,7 +119,7 @@ class ProgbarLogger(Callback):
     def _draw(self, logs: Mapping[str, float]) -> None:
         self._shown = logs
         target = self._target if self._target is None else max(self._target, self._seen)
-        text = running_line(self._seen, target, *self._times(), logs, ascii_only=self._ascii_only)
+        text = running_line(self._seen, target, *self._times(), logs, ascii_only=self._ascii_only) + self._memory()
         if self._line is None:
             self._line = RewrittenLine(text, self._output)
         else:
@@ -144,6 +145,13 @@ class ProgbarLogger(Callback):
         if self._line is not None:
             self._line.finish(text)
             self._line = None
+
+    def _memory(self) -> str:
+        """What the process holds, where the model is; only while a line is running: what stays looks as in Keras."""
+        if self.model is None or not self.model.built:
+            return ""
+        held = self.model.placement.backend.held_bytes(self.model.placement.device)
+        return "" if held is None else f" - {format_bytes(held)}"
 
     def _times(self) -> tuple[float, float]:
         """Seconds since the beginning, and seconds for a step: the first, which warms up, counts only if alone."""

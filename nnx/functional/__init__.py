@@ -69,6 +69,7 @@ from nnx.functional.dropout import dropout
 from nnx.functional.embedding import embedding
 from nnx.functional.erf import erfc
 from nnx.functional.gru import gru
+from nnx.functional.images import affine_transform
 from nnx.functional.inner_product import dot
 from nnx.functional.lstm import lstm
 from nnx.functional.masking import mask_steps
@@ -94,6 +95,7 @@ from nnx.functional.regression_losses import (
     poisson,
 )
 from nnx.functional.resizing import crop, zero_pad
+from nnx.functional.scaling import rescale, standardize
 from nnx.functional.shaping import flatten, reshape
 from nnx.functional.upsampling import upsample
 from nnx.protocol import SKIP, Pullback, values_only
@@ -102,6 +104,7 @@ __all__ = [
     "SKIP",
     "Pullback",
     "add",
+    "affine_transform",
     "alpha_dropout",
     "average",
     "average_pool",
@@ -168,6 +171,7 @@ __all__ = [
     "relu",
     "relu6",
     "repeat_vector",
+    "rescale",
     "reshape",
     "rms_normalization",
     "selu",
@@ -185,6 +189,7 @@ __all__ = [
     "sparsemax",
     "squared_hinge",
     "squareplus",
+    "standardize",
     "step",
     "subtract",
     "tanh",

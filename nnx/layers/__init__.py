@@ -2,6 +2,7 @@
 
 from nnx.layers.activated import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
 from nnx.layers.attention import MultiHeadAttention
+from nnx.layers.augmentation import RandomFlip
 from nnx.layers.axes import Permute, RepeatVector
 from nnx.layers.base import Layer, registry
 from nnx.layers.batch_normalization import BatchNormalization
@@ -47,6 +48,7 @@ from nnx.layers.pooling import (
     MaxPooling2D,
 )
 from nnx.layers.pullback import LayerPullback
+from nnx.layers.random_maps import RandomRotation, RandomTranslation, RandomZoom
 from nnx.layers.regularization import ActivityRegularization
 from nnx.layers.resizing import (
     Cropping1D,
@@ -56,6 +58,7 @@ from nnx.layers.resizing import (
     ZeroPadding1D,
     ZeroPadding2D,
 )
+from nnx.layers.scaling import Normalization, Rescaling
 from nnx.layers.separable_convolution import DepthwiseConv1D, DepthwiseConv2D, SeparableConv1D, SeparableConv2D
 from nnx.layers.shaping import Flatten, Reshape
 from nnx.layers.simple_rnn import SimpleRNN
@@ -132,13 +135,19 @@ __all__ = [
     "Minimum",
     "MultiHeadAttention",
     "Multiply",
+    "Normalization",
     "Operation",
     "PReLU",
     "Parameter",
     "Permute",
     "RMSNormalization",
+    "RandomFlip",
+    "RandomRotation",
+    "RandomTranslation",
+    "RandomZoom",
     "ReLU",
     "RepeatVector",
+    "Rescaling",
     "Reshape",
     "SeparableConv1D",
     "SeparableConv2D",

@@ -58,6 +58,9 @@ class Layer(HasWeights):
     check_indices: Callable[[Any], None] | None = None
     """Of a layer that takes integers: raises ValueError for host data with an index that is out of range."""
 
+    learns = True
+    """Whether parameters that it has may be trained. Before the first layer that learns nobody needs a cotangent."""
+
     shape_options: tuple[str, ...] = ()
     """The options of `forward` that change what it returns, and so are options of `compute_output_shape` too."""
 
@@ -152,7 +155,7 @@ class Layer(HasWeights):
                 f"{type(self).__name__} defines neither forward(self, x, *, training=False), which returns "
                 f"(y, pullback), nor call(self, x), which composes layers"
             )
-        y, _, pullback = self._composition.run(inputs, training=bool(options.get("training")))
+        y, _, pullback = self._composition.run(inputs, training=options.get("training", False))
         return y, pullback
 
     def run(self, *inputs: Any, **options: Any) -> tuple[Any, Pullback]:
@@ -192,7 +195,8 @@ class Layer(HasWeights):
         """The layer's value for arrays; or for symbols, as `Input` makes them, that of a graph.
 
         Several inputs are several arguments or one list. Builds the layer on the first call, beside its input; lists of
-        numbers are converted.
+        numbers are converted. Without `training` layers do what they do at inference, except for those that augment
+        images: as in Keras, these do that unless it is False.
         """
         inputs, options = self.arrange(inputs, options)
         if any(isinstance(leaf, Symbol) for leaf in leaves(inputs)):
@@ -205,7 +209,8 @@ class Layer(HasWeights):
             place = placement_of(arrays[0], self.dtype or get_backend().dtype)
             shapes = [(None, *x.shape[1:]) for x in arrays]
             self.build_on(place, shapes[0] if len(shapes) == 1 else shapes)
-        return self.run(*self.admit(*arrays), training=bool(training), **options)[0]
+        training = None if training is None else bool(training)
+        return self.run(*self.admit(*arrays), training=training, **options)[0]
 
     def arrange(self, inputs: tuple[Any, ...], options: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Bring arrays that were given by keyword into the positions in which `forward` expects them."""

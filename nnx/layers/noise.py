@@ -7,40 +7,18 @@ from collections.abc import Sequence
 from typing import Any
 
 from nnx import functional
-from nnx import random as nnx_random
 from nnx.backends import Array
 from nnx.functional import Pullback, noise
 from nnx.layers.arguments import number
-from nnx.layers.base import Layer, registry
+from nnx.layers.base import registry
 from nnx.layers.shapes import Shape
+from nnx.layers.stochastic import Stochastic
 
 _BELOW_ONE = math.nextafter(1.0, 0.0)
 
 
-class _Noise(Layer):
-    """A layer that draws random numbers in training and does nothing at inference.
-
-    seed : for a random stream of this layer's own; by default it is split from the default stream when built.
-    """
-
-    def __init__(self, *, seed: int | None = None, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.seed = seed
-
-    def build(self, input_shape: Shape) -> None:
-        if self.random is None:
-            self.random = nnx_random.default().split() if self.seed is None else nnx_random.Generator(self.seed)
-        super().build(input_shape)
-
-    def draw(self, size: int) -> nnx_random.Draw:
-        """The next words of the layer's stream."""
-        if self.random is None:
-            raise ValueError(f"{self.name} draws random numbers only after it is built")
-        return self.random.draw(size)
-
-
 @registry.register()
-class GaussianNoise(_Noise):
+class GaussianNoise(Stochastic):
     """In training, add normal noise of mean 0.
 
     stddev : the standard deviation of the noise; not negative.
@@ -58,7 +36,7 @@ class GaussianNoise(_Noise):
 
 
 @registry.register()
-class GaussianDropout(_Noise):
+class GaussianDropout(Stochastic):
     """In training, multiply by normal noise of mean 1 and standard deviation sqrt(rate / (1 - rate)).
 
     rate : from 0 to less than 1; the noise is as strong as that of Dropout of the same rate.
@@ -76,7 +54,7 @@ class GaussianDropout(_Noise):
 
 
 @registry.register()
-class AlphaDropout(_Noise):
+class AlphaDropout(Stochastic):
     """In training, dropout that keeps the mean 0 and the variance 1 of what comes out of SELU.
 
     rate : from 0 to less than 1: the probability that a value becomes the one that SELU saturates at.
@@ -102,7 +80,7 @@ class AlphaDropout(_Noise):
         return noise.alpha_dropout(x, self.rate, self.draw(math.prod(shape)), shape)
 
 
-class _SpatialDropout(_Noise):
+class _SpatialDropout(Stochastic):
     """Dropout of whole feature maps: all positions of a feature of a sample share one decision."""
 
     positions: int

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class Step:
     """One call of a layer: which slots it reads and writes.
 
-    trains : whether the layer has parameters. useful : whether a cotangent of its inputs reaches a parameter.
+    trains : whether the layer has parameters to train. useful : whether a cotangent of its inputs reaches a parameter.
     """
 
     node: Node
@@ -54,7 +54,7 @@ class Program:
             reads = tuple(self._slot(symbol) for symbol in node.inputs)
             writes = tuple(self._slot(symbol) for symbol in node.outputs)
             below = any(slot in useful for slot in reads)
-            trains = bool(node.layer.weights)
+            trains = node.layer.learns and bool(node.layer.weights)
             if trains or below:
                 useful.update(writes)
             self.steps.append(Step(node, reads, writes, trains, below))

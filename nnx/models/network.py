@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any, Self
 
+from nnx import debug
 from nnx.backends import Array, backend
 from nnx.functional import Pullback
 from nnx.functional._normal import wide
@@ -206,6 +207,7 @@ class Network(HasSummary, Layer):
     def makes_mask(self) -> bool:  # type: ignore[override]
         return any(layer.makes_mask for layer in self.sublayers())
 
+    @debug.watched
     def forward(self, *inputs: Any, training: bool = False, **options: Any) -> tuple[Any, Pullback]:
         """The output and its pullback, for a training loop of one's own.
 

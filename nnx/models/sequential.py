@@ -210,8 +210,9 @@ class Sequential(Model):
 
     @functools.cached_property
     def _first_with_weights(self) -> int:
-        """The index of the first layer with parameters: before it nobody needs a cotangent."""
-        return next((index for index, layer in enumerate(self._layers) if layer.weights), len(self._layers))
+        """The index of the first layer with parameters to train: before it nobody needs a cotangent."""
+        learning = (index for index, layer in enumerate(self._layers) if layer.learns and layer.weights)
+        return next(learning, len(self._layers))
 
     def _forget(self) -> None:
         """Take back what was derived from the layers."""

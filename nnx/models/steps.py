@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from nnx import debug
 from nnx.backends import Array, array_namespace, backend_of, is_array, to_numpy
 from nnx.layers.structure import leaves, rebuild
 from nnx.models.arrays import widened
@@ -52,11 +53,12 @@ class Steps(Intake):
 
     def predict_on_batch(self, x: Any) -> Any:
         """The output for one batch, on the host for host data, else on the device of x."""
-        outputs, _, _ = self.chain(self._place_inputs(x), training=False)
+        outputs = self._predict_step(self._place_inputs(x))
         return rebuild(self.output_structure, [to_numpy(y) for y in outputs] if is_host(x) else outputs)
 
     # Steps: nothing in here waits for the device
 
+    @debug.watched
     def _train_step(self, xs: list[Array], ys: list[Array], weights: list[Array | None]) -> None:
         flat, optimizer, objective = self.flat, self._optimizer(), self._compiled()
         flat.start_pass()
@@ -70,11 +72,17 @@ class Steps(Intake):
         optimizer.step(self)
         objective.update(loss, parts, ys, predictions, weights, xs[0].shape[0])
 
+    @debug.watched
     def _test_step(self, xs: list[Array], ys: list[Array], weights: list[Array | None]) -> None:
         loss, parts, _, predictions, _ = self._loss_of(xs, ys, weights, training=False)
         if (self._setup or self._set_up(ys)).regularised:
             loss = loss + self.regularization()[0]
         self._compiled().update(loss, parts, ys, predictions, weights, xs[0].shape[0])
+
+    @debug.watched
+    def _predict_step(self, xs: list[Array]) -> list[Array]:
+        outputs, _, _ = self.chain(xs, training=False)
+        return outputs
 
     def _loss_of(
         self, xs: list[Array], ys: list[Array], weights: list[Array | None], training: bool, scale: Any = 1.0

@@ -10,7 +10,7 @@ import textwrap
 from collections.abc import Sequence
 from typing import Any
 
-from nnx.callbacks.console import can_encode, encodable
+from nnx.callbacks.console import can_encode, encodable, format_bytes
 
 _MARGINS = 3  # of a cell: a space on either side and the line
 _NARROWEST = 4  # characters of text in a cell
@@ -152,19 +152,6 @@ def format_shape(shape: tuple[Any, ...] | None) -> str:
     if shape and all(isinstance(part, tuple) for part in shape):
         return f"[{', '.join(map(format_shape, shape))}]"
     return f"({', '.join(map(str, shape))})"
-
-
-def format_bytes(size: float) -> str:
-    """A number of bytes in the unit that suits it.
-
-    >>> format_bytes(5376)
-    '5.25 KB'
-    """
-    for unit in ("B", "KB", "MB", "GB", "TB"):
-        if size < 1024:
-            return f"{size:.2f} {unit}"
-        size /= 1024
-    return f"{size:.2f} PB"
 
 
 def _columns(connected_to: bool, show_trainable: bool) -> list[_Column]:

@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from nnx import optimizers, saving
+from nnx import debug, optimizers, saving
 from nnx import random as nnx_random
 from nnx.backends import Array, array_namespace, to_numpy
 from nnx.callbacks import CallbackList, History, LazyLogs, ProgbarLogger, verbosity
@@ -187,7 +187,7 @@ class Trainer(LegacyMethods, Steps):
         with listeners.running("predict"):
             for step, (xs, _, _) in enumerate(batches):
                 listeners.on_predict_batch_begin(step)
-                outputs.append(self.chain(xs, training=False)[0])
+                outputs.append(self._predict_step(xs))
                 listeners.on_predict_batch_end(step)
         if not outputs:
             raise ValueError("predict got no data: expected at least one batch")
@@ -232,13 +232,18 @@ class Trainer(LegacyMethods, Steps):
         objective.reset()
         listeners.on_epoch_begin(epoch)
         watched = listeners.listens("on_train_batch_end")
-        for step, batch in enumerate(batches):
-            listeners.on_train_batch_begin(step)
-            self._train_step(*batch)
-            if watched:
-                listeners.on_train_batch_end(step, LazyLogs(objective.read))
-            if self.stop_training:
-                break
+        step = 0
+        try:
+            for step, batch in enumerate(batches):
+                listeners.on_train_batch_begin(step)
+                self._train_step(*batch)
+                if watched:
+                    listeners.on_train_batch_end(step, LazyLogs(objective.read))
+                if self.stop_training:
+                    break
+        except debug.NotFiniteError as error:
+            error.batch, error.epoch = step + 1, epoch + 1
+            raise
         logs = objective.read()
         return {name: logs[name] for name in sorted(logs)}
 
@@ -247,13 +252,18 @@ class Trainer(LegacyMethods, Steps):
         objective.reset()
         batches.restart()  # every validation is of the same samples
         watched = listeners.listens("on_test_batch_end")
-        with listeners.running("test") as final_logs:
-            for step, batch in enumerate(batches):
-                listeners.on_test_batch_begin(step)
-                self._test_step(*batch)
-                if watched:
-                    listeners.on_test_batch_end(step, LazyLogs(objective.read))
-            final_logs.update(objective.read())
+        step = 0
+        try:
+            with listeners.running("test") as final_logs:
+                for step, batch in enumerate(batches):
+                    listeners.on_test_batch_begin(step)
+                    self._test_step(*batch)
+                    if watched:
+                        listeners.on_test_batch_end(step, LazyLogs(objective.read))
+                final_logs.update(objective.read())
+        except debug.NotFiniteError as error:
+            error.batch = step + 1
+            raise
         if not final_logs:
             raise ValueError("evaluate got no data: expected at least one batch")
         return final_logs

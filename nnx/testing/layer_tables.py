@@ -9,6 +9,7 @@ from nnx.testing import (
     cases_merging,
     cases_noise,
     cases_normalization,
+    cases_preprocessing,
     cases_recurrent,
 )
 from nnx.testing.cases import LayerCase
@@ -22,6 +23,7 @@ ALL_LAYERS: dict[str, list[LayerCase]] = {
         cases_merging,
         cases_noise,
         cases_normalization,
+        cases_preprocessing,
         cases_recurrent,
     )
     for name, rows in table.LAYERS.items()

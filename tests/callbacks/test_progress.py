@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
+import nnx
 from nnx.callbacks import CallbackList, LambdaCallback, LazyLogs, ProgbarLogger, verbosity
 
 FULL = "━" * 20
@@ -319,3 +321,46 @@ def test_verbosity_refuses_other_values(wrong: Any) -> None:
         verbosity(wrong)
     with pytest.raises(ValueError, match="verbose must be"):
         CallbackList(ProgbarLogger(), None, {"verbose": wrong})
+
+
+class Model:
+    """A model whose device holds so many bytes, or does not say it."""
+
+    built = True
+
+    def __init__(self, held: int | None) -> None:
+        self.placement = self.backend = self
+        self.device = None
+        self.held_bytes = lambda device: held
+
+
+@pytest.mark.parametrize(("held", "shown"), [(3 << 20, " - 3.00 MB"), (None, "")])
+def test_memory_is_shown_while_the_bar_grows_and_not_in_the_line_that_stays(
+    clock: Any, pseudo_terminal: Callable[..., Any], held: int | None, shown: str
+) -> None:
+    terminal = pseudo_terminal(120)
+    training = Training(clock, terminal.stream)
+    training.callbacks.find(ProgbarLogger).set_model(Model(held))
+    training.fit(seconds=0.25)
+    drawn = [line.rstrip() for line in terminal.written().replace("\n", "\r").split("\r") if line.strip()]
+    assert [line.partition("loss: 0.5000")[2] for line in drawn] == [shown] * 4 + [""]
+
+
+@pytest.mark.parametrize("verbose", [1, 2])
+def test_a_log_file_has_no_memory(clock: Any, verbose: int) -> None:
+    stream = io.StringIO()
+    training = Training(clock, stream, verbose=verbose)
+    training.callbacks.find(ProgbarLogger).set_model(Model(3 << 20))
+    training.fit()
+    assert "MB" not in stream.getvalue()
+
+
+def test_memory_of_a_real_training(fake_terminal: Any) -> None:
+    model = nnx.Sequential([nnx.layers.Dense(1, input_dim=2)])
+    model.compile("sgd", "mse")
+    model.fit([[1.0, 2.0]], [[1.0]], callbacks=[ProgbarLogger(stream=fake_terminal)])
+    first, last = fake_terminal.getvalue().strip().split("\r")[0], fake_terminal.getvalue().split("\r")[-1]
+    known = model.placement.backend.held_bytes(None) is not None
+    assert bool(re.search(r" - \d+\.\d\d [MG]B\s*$", first)) == known
+    assert last.startswith("1/1")
+    assert "B" not in last

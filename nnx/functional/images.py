@@ -1,0 +1,162 @@
+"""Pictures: mirrored, and sampled where an affine map of their pixels points to."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from nnx.backends import Array, array_namespace, backend_of
+from nnx.functional._normal import narrow, wide
+from nnx.functional.embedding import embedding
+from nnx.functional.layout import CHANNELS_FIRST, CHANNELS_LAST
+from nnx.kernels import accelerated
+from nnx.protocol import Pullback
+
+INTERPOLATIONS = ("bilinear", "nearest")
+
+
+def flip(x: Array, chosen: Array, axis: int) -> tuple[Array, Pullback]:
+    """x (batch, ...), with the samples that are chosen reversed along an axis.
+
+    chosen : bool (batch,).
+    """
+    xp = array_namespace(x)
+    which = xp.reshape(chosen, (-1, *(1,) * (len(x.shape) - 1)))
+
+    def flipped(array: Array) -> Array:
+        return xp.where(which, xp.flip(array, axis=axis), array)
+
+    return flipped(x), flipped
+
+
+@accelerated
+def affine_transform(
+    x: Array,
+    transform: Array,
+    interpolation: str = "bilinear",
+    fill_mode: str = "constant",
+    fill_value: float = 0.0,
+    data_format: str = CHANNELS_LAST,
+) -> tuple[Array, Pullback]:
+    """Each pixel of the result is read where its image's affine map points to.
+
+    x : images (batch, height, width, channels), or (batch, channels, height, width) if `data_format` is
+        "channels_first"; the result has the same shape.
+    transform (batch, 6) : a0, a1, a2, b0, b1, b2. The pixel in column u and row v of the result is read from column
+        a0 u + a1 v + a2 and row b0 u + b1 v + b2: the map leads from the result to the image. It is a constant.
+    interpolation : between the four pixels around that place, "bilinear"; or the "nearest" one.
+    fill_mode : what lies outside the image a b c d: k k | a b c d | k k ("constant", k is `fill_value`),
+        a a | a b c d | d d ("nearest"), b a | a b c d | d c ("reflect"), c d | a b c d | a b ("wrap").
+
+    As `keras.ops.image.affine_transform`, whose maps have two numbers more.
+    pullback(dy) -> dx: each pixel collects dy from where it was read, by the weight that it was read with.
+    """
+    xp = array_namespace(x)
+    if interpolation not in INTERPOLATIONS or fill_mode not in FILL_MODES:
+        raise ValueError(
+            f"affine_transform: interpolation must be one of {', '.join(INTERPOLATIONS)}, fill_mode one of "
+            f"{', '.join(FILL_MODES)}, got {interpolation!r} and {fill_mode!r}"
+        )
+    if data_format == CHANNELS_FIRST:
+        last = xp.permute_dims(x, (0, 2, 3, 1))
+        y, pullback_last = affine_transform(last, transform, interpolation, fill_mode, fill_value)
+        return xp.permute_dims(y, (0, 3, 1, 2)), lambda dy: xp.permute_dims(
+            pullback_last(xp.permute_dims(dy, (0, 2, 3, 1))), (0, 3, 1, 2)
+        )
+    batch, height, width, channels = x.shape
+    pixels = xp.reshape(wide(x), (batch * height * width, channels))
+    places, weights = _readings(pixels, transform, x.shape, interpolation, fill_mode)
+    read, pullback_read = embedding(places, pixels)
+    y = xp.sum(read * weights, axis=0)
+    if fill_mode == "constant" and fill_value != 0.0:
+        y = y + fill_value * (1.0 - xp.sum(weights, axis=0))
+
+    def pullback(dy: Array) -> Array:
+        _, dpixels = pullback_read(xp.reshape(wide(dy), (1, *pixels.shape)) * weights)
+        return narrow(xp.reshape(dpixels, x.shape), x)
+
+    return narrow(xp.reshape(y, x.shape), x), pullback
+
+
+def _readings(
+    pixels: Array, transform: Array, shape: tuple[int, ...], interpolation: str, fill_mode: str
+) -> tuple[Array, Array]:
+    """Which pixels of the batch are read for each pixel of the result, and their weights.
+
+    Returns integers (k, pixels) that count through the batch, and weights (k, pixels, 1); k is 4 or 1.
+    """
+    xp, device = array_namespace(pixels), backend_of(pixels).device_of(pixels)
+    batch, height, width, _ = shape
+    rows = xp.reshape(xp.arange(height, dtype=pixels.dtype, device=device), (1, height, 1))
+    columns = xp.arange(width, dtype=pixels.dtype, device=device)
+    maps = xp.reshape(xp.astype(transform, pixels.dtype, copy=False), (batch, 6, 1, 1))
+    a0, a1, a2, b0, b1, b2 = (maps[:, index, ...] for index in range(6))
+    to_columns, column_weights = _along(a0 * columns + a1 * rows + a2, width, interpolation, fill_mode)
+    to_rows, row_weights = _along(b0 * columns + b1 * rows + b2, height, interpolation, fill_mode)
+    first = xp.reshape(xp.arange(batch, dtype=to_rows.dtype, device=device) * (height * width), (batch, 1, 1))
+    places = (first + to_rows * width)[:, None, ...] + to_columns[None, ...]
+    weights = row_weights[:, None, ...] * column_weights[None, ...]
+    number = math.prod(places.shape[:2])
+    return xp.reshape(places, (number, -1)), xp.reshape(weights, (number, -1, 1))
+
+
+def _along(place: Array, size: int, interpolation: str, fill_mode: str) -> tuple[Array, Array]:
+    """Along one axis, the indices that a place between pixels is read from, in range, and their weights: (k, ...)."""
+    xp = array_namespace(place)
+    if interpolation == "nearest":
+        whole = xp.where(place < 0.0, xp.ceil(place - 0.5), xp.floor(place + 0.5))[None, ...]
+        weight = xp.ones_like(whole)
+    else:
+        two = xp.arange(2, dtype=place.dtype, device=backend_of(place).device_of(place))
+        whole = xp.floor(place)[None, ...] + xp.reshape(two, (2, 1, 1, 1))
+        weight = 1.0 - xp.abs(place - whole)
+    index = xp.astype(whole, xp.int64)
+    inside = _INTO_RANGE[fill_mode](index, size)
+    if fill_mode == "constant":
+        weight = xp.where(inside == index, weight, 0.0)
+    return inside, weight
+
+
+def _nearest(index: Array, size: int) -> Array:
+    xp = array_namespace(index)
+    return xp.minimum(xp.maximum(index, 0), size - 1)
+
+
+def _reflected(index: Array, size: int) -> Array:
+    index = index % (2 * size)
+    return array_namespace(index).where(index < size, index, 2 * size - 1 - index)
+
+
+_INTO_RANGE: dict[str, Callable[[Array, int], Array]] = {
+    "constant": _nearest,  # any will do: what is outside has the weight 0
+    "nearest": _nearest,
+    "reflect": _reflected,
+    "wrap": lambda index, size: index % size,
+}
+FILL_MODES = tuple(_INTO_RANGE)
+
+
+def translations(right: Array, down: Array) -> Array:
+    """The maps (batch, 6) that move pictures by so many pixels, each (batch,)."""
+    xp = array_namespace(right)
+    one, zero = xp.ones_like(right), xp.zeros_like(right)
+    return xp.stack([one, zero, -right, zero, one, -down], axis=1)
+
+
+def rotations(angle: Array, height: int, width: int) -> Array:
+    """The maps (batch, 6) that turn pictures about their middle, counter-clockwise, by angles (batch,) in radians."""
+    xp = array_namespace(angle)
+    sine, cosine = xp.sin(angle), xp.cos(angle)
+    u, v = 0.5 * (width - 1), 0.5 * (height - 1)
+    return xp.stack([cosine, -sine, u - u * cosine + v * sine, sine, cosine, v - u * sine - v * cosine], axis=1)
+
+
+def zooms(horizontal: Array, vertical: Array, height: int, width: int) -> Array:
+    """The maps (batch, 6) that show so many times the width and height of pictures, about their middle.
+
+    horizontal, vertical : (batch,); more than 1 makes what is seen smaller.
+    """
+    xp = array_namespace(horizontal)
+    zero = xp.zeros_like(horizontal)
+    u, v = 0.5 * (width - 1), 0.5 * (height - 1)
+    return xp.stack([horizontal, zero, u * (1.0 - horizontal), zero, vertical, v * (1.0 - vertical)], axis=1)

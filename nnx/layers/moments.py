@@ -1,0 +1,72 @@
+"""The mean and the variance of data that come in parts."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from nnx.backends import is_array, to_numpy
+
+_BLOCK = 1 << 20  # elements that are looked at at a time
+
+
+class Moments:
+    """Mean and variance along some axes, in one pass over parts of the data, in float64 on the host.
+
+    kept : the axes that keep their sizes, counted from the front.
+    count, mean, variance : of all parts so far: how many numbers each mean is of, the means, the biased variances.
+
+    Parts are merged by the formula of Chan, Golub and LeVeque ("Updating formulae and a pairwise algorithm for
+    computing sample variances", 1979), which does not lose the digits that a sum of squares loses.
+    """
+
+    def __init__(self, kept: Sequence[int]) -> None:
+        self.count = 0
+        self.mean = np.zeros(())
+        self._deviations = np.zeros(())  # sums of squares of the distances from the mean
+        self._kept = tuple(kept)
+
+    def add(self, part: np.ndarray) -> None:
+        others = tuple(axis for axis in range(part.ndim) if axis not in self._kept)
+        count = math.prod(part.shape[axis] for axis in others)
+        if not count:
+            return
+        mean = part.mean(axis=others, dtype=np.float64, keepdims=True)
+        deviations = np.square(part - mean).sum(axis=others)
+        shift = mean.reshape(deviations.shape) - self.mean
+        total = self.count + count
+        self.mean = self.mean + shift * (count / total)
+        self._deviations = self._deviations + deviations + np.square(shift) * (self.count * (count / total))
+        self.count = total
+
+    @property
+    def variance(self) -> np.ndarray:
+        return np.asarray(self._deviations / max(self.count, 1))
+
+
+def batches_of(data: Any, owner: str) -> Iterator[Any]:
+    """The arrays that data are made of: themselves, or the inputs of an iterable of batches x, (x, y) or (x, y, w)."""
+    if hasattr(data, "shape"):
+        yield data
+        return
+    if isinstance(data, list | tuple) and data and not hasattr(data[0], "shape") and not isinstance(data[0], tuple):
+        yield np.asarray(data)
+        return
+    if not hasattr(data, "__iter__") and not hasattr(data, "__getitem__"):
+        raise TypeError(f"{owner} expects an array or an iterable of batches, got {type(data).__name__}")
+    for item in data if hasattr(data, "__iter__") else (data[index] for index in range(len(data))):
+        batch = item[0] if isinstance(item, tuple | list) and item and hasattr(item[0], "shape") else item
+        if not hasattr(batch, "shape"):
+            raise TypeError(f"{owner} expects batches that are arrays, or (x, y) of arrays, got {type(item).__name__}")
+        yield batch
+
+
+def blocks_of(array: Any) -> Iterator[np.ndarray]:
+    """Successive rows of an array, a memory map or the like, on the host, about a million numbers at a time."""
+    rows = max(_BLOCK // max(math.prod(array.shape[1:]), 1), 1)
+    for start, stop in itertools.pairwise([*range(0, array.shape[0], rows), array.shape[0]]):
+        yield to_numpy(array[start:stop, ...] if is_array(array) else array[start:stop])
