@@ -44,25 +44,7 @@ from nnx.backends import (
     to_numpy,
 )
 from nnx.debug import profile
-from nnx.kernels import cupy as _dense_on_cuda  # noqa: F401, kernels register themselves
-from nnx.kernels import (  # noqa: F401
-    cupy_activations,
-    cupy_random,
-    cupy_updates,
-    numpy_activations,
-    numpy_batch_normalization,
-    numpy_convolution,
-    numpy_counting,
-    numpy_depthwise,
-    numpy_embedding,
-    numpy_gru,
-    numpy_losses,
-    numpy_normalization,
-    numpy_pooling,
-    numpy_recurrent,
-    numpy_updates,
-)
-from nnx.kernels import numpy as _dense  # noqa: F401
+from nnx.kernels import registered as _kernels  # noqa: F401, kernels register themselves
 from nnx.layers import Input
 from nnx.models import Model, Sequential
 

@@ -41,6 +41,8 @@ class AUC(ThresholdMetric):
     0.75
     """
 
+    direction = "max"
+
     def __init__(
         self,
         num_thresholds: int = 200,

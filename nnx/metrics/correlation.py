@@ -59,6 +59,8 @@ def _check_axis(metric: str, shape: Shape, axis: Axis) -> None:
 
 
 class _Correlation(MeanMetricWrapper):
+    direction = "max"
+
     axis: Axis
 
     def check_targets(self, y_true: np.ndarray, output_shape: Shape) -> None:

@@ -30,6 +30,8 @@ class FBetaScore(Metric):
     threshold : predictions above it are positive; None for the largest one of each row.
     """
 
+    direction = "max"
+
     def __init__(
         self,
         average: str | None = None,

@@ -33,6 +33,8 @@ class IoU(ClassCounts):
     0.3333
     """
 
+    direction = "max"
+
     def __init__(
         self,
         num_classes: int,

@@ -10,6 +10,8 @@ from nnx.metrics.thresholds import ThresholdMetric, ratio
 class _Best(ThresholdMetric):
     """The largest of one rate where another is at least `bound`; 0 if it is nowhere."""
 
+    direction = "max"
+
     def __init__(self, bounded: str, bound: float, num_thresholds: int, class_id: int | None, name: str | None) -> None:
         if not 0.0 <= bound <= 1.0:
             raise ValueError(f"{bounded} must be from 0 to 1, got {bound}")

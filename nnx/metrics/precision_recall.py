@@ -92,6 +92,8 @@ class Precision(_AtThresholds):
     0.6667
     """
 
+    direction = "max"
+
     def __init__(
         self,
         thresholds: Thresholds = None,
@@ -115,6 +117,8 @@ class Recall(_AtThresholds):
     >>> round(float(Recall()([0, 1, 1, 1], [0.6, 0.3, 0.7, 0.9])), 4)
     0.6667
     """
+
+    direction = "max"
 
     def __init__(
         self,

@@ -32,6 +32,8 @@ class R2Score(Metric):
         number of the targets; 0 for the plain score.
     """
 
+    direction = "max"
+
     def __init__(
         self,
         class_aggregation: str | None = "uniform_average",

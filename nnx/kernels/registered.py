@@ -1,0 +1,41 @@
+"""All kernels: importing this registers them. Their libraries are imported when a kernel is first used."""
+
+from nnx.kernels import (
+    cupy,
+    cupy_activations,
+    cupy_random,
+    cupy_updates,
+    numpy,
+    numpy_activations,
+    numpy_batch_normalization,
+    numpy_convolution,
+    numpy_counting,
+    numpy_depthwise,
+    numpy_embedding,
+    numpy_gru,
+    numpy_losses,
+    numpy_normalization,
+    numpy_pooling,
+    numpy_recurrent,
+    numpy_updates,
+)
+
+__all__ = [
+    "cupy",
+    "cupy_activations",
+    "cupy_random",
+    "cupy_updates",
+    "numpy",
+    "numpy_activations",
+    "numpy_batch_normalization",
+    "numpy_convolution",
+    "numpy_counting",
+    "numpy_depthwise",
+    "numpy_embedding",
+    "numpy_gru",
+    "numpy_losses",
+    "numpy_normalization",
+    "numpy_pooling",
+    "numpy_recurrent",
+    "numpy_updates",
+]
