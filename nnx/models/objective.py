@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from nnx import losses, metrics
@@ -155,6 +155,21 @@ class Objective:
         for goal in self.goals:
             for metric, _ in goal.metrics:
                 metric.reset_state()
+
+    def state(self) -> dict[str, Any]:
+        """The running values, for a checkpoint: numbers, and arrays on the device."""
+        return {
+            "total": self._total,
+            "count": self._count,
+            "parts": list(self._parts),
+            "metrics": [metric.state() for _, metric in self.metrics],
+        }
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state` returned, with arrays in the place of the model."""
+        for (_, metric), running in zip(self.metrics, state["metrics"], strict=True):
+            metric.set_state(running)
+        self._total, self._count, self._parts = state["total"], state["count"], list(state["parts"])
 
     def read(self) -> dict[str, float]:
         """The running values on the host, in one transfer."""

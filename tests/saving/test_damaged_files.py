@@ -45,6 +45,14 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 
 @pytest.fixture
+def unchecked(saved: bytes, path: Path) -> bytes:
+    """The same file without its checksum, as another program may write it."""
+    arrays, metadata = read(saved, path)
+    save_file(arrays, path, metadata)
+    return path.read_bytes()
+
+
+@pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "model.safetensors"
 
@@ -126,13 +134,13 @@ def test_a_truncated_file(saved: bytes, path: Path):
     assert load_or_refuse(path)
 
 
-def test_random_mutations(saved: bytes, path: Path):
+def test_random_mutations(unchecked: bytes, path: Path):
     """Each changed file loads or is refused with a ValueError."""
     generator = Generator(4)
-    header = int.from_bytes(saved[:8], "little") + 8
+    header = int.from_bytes(unchecked[:8], "little") + 8
     refused = 0
     for round_number in range(300):
-        data = bytearray(saved)
+        data = bytearray(unchecked)
         limit = len(data) if round_number % 5 == 0 else header  # most of them in the description
         for _ in range(1 + round_number % 3):
             position, value, action = (int(word) for word in generator.integers(3))
@@ -150,13 +158,31 @@ def test_random_mutations(saved: bytes, path: Path):
     assert 100 < refused < 300  # both happen
 
 
+def test_bits_that_changed_are_noticed(saved: bytes, path: Path):
+    """In the parameters, where nothing else would tell, and in the description."""
+    for position in [*range(10, len(saved), len(saved) // 200), len(saved) - 1]:
+        data = bytearray(saved)
+        data[position] ^= 1 << position % 8
+        path.write_bytes(data)
+        if load_or_refuse(path):
+            assert b'"checksum"' not in data  # the bit was in its name
+    path.write_bytes(saved[:-1] + bytes([saved[-1] ^ 1]))
+    for load in (nnx.models.load_model, make().load_weights):
+        with pytest.raises(
+            ValueError, match=r"it is damaged, what is in it is not what was written \(wrong checksum\)"
+        ):
+            load(path)
+
+
 # A damaged description
 
 
 def read(data: bytes, path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """The arrays and the texts of a file, without its checksum."""
     path.write_bytes(data)
     with safe_open(path, framework="numpy") as file:
-        return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata())  # noqa: SIM118
+        texts = {key: text for key, text in file.metadata().items() if key != "checksum"}
+        return {name: file.get_tensor(name) for name in file.keys()}, texts  # noqa: SIM118
 
 
 def places(value: Any, route: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
@@ -257,7 +283,7 @@ def test_the_model_is_left_alone_when_weights_do_not_fit(path: Path):
 
 
 @pytest.mark.parametrize("error", [OSError("the disk is full"), KeyboardInterrupt(), MemoryError()])
-@pytest.mark.parametrize("moment", ["save_file", "_flush", "os.replace"])
+@pytest.mark.parametrize("moment", ["save", "_flush", "os.replace"])
 def test_an_interrupted_save_leaves_the_old_file(
     path: Path, monkeypatch: pytest.MonkeyPatch, moment: str, error: BaseException
 ):
