@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, Self
 
-from nnx.backends import Array, Namespace, array_namespace, asarray, get_backend
+from nnx.backends import Array, Namespace, array_namespace, asarray, get_backend, is_array
 from nnx.losses.arrays import beside
 from nnx.losses.base import fit_weights
 from nnx.registry import Configurable, Registry, serialize
@@ -61,10 +61,13 @@ class Metric(Configurable):
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Go on from what `state` returned, with arrays on the device that the next batches are on."""
         for name in self.running:
+            value = state[name]
             if hasattr(getattr(self, name), "set_state"):
-                getattr(self, name).set_state(state[name])
+                getattr(self, name).set_state(value)
+            elif value is None or isinstance(value, int | float | str) or is_array(value):
+                setattr(self, name, value)
             else:
-                setattr(self, name, state[name])
+                raise TypeError(f"metric {self.name!r} cannot have {value!r} as its {name}")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Array:
         """Take a batch in, and return the value so far."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from nnx import losses, metrics
-from nnx.backends import Array, array_namespace, to_numpy
+from nnx.backends import Array, array_namespace, is_array, to_numpy
 from nnx.losses import Loss
 from nnx.metrics import Metric
 
@@ -167,9 +167,12 @@ class Objective:
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Go on from what `state` returned, with arrays in the place of the model."""
+        for value in (state["total"], state["count"], *state["parts"]):
+            if not (isinstance(value, int | float) or (is_array(value) and value.shape == ())):
+                raise TypeError(f"a running loss cannot be {value!r}")
         for (_, metric), running in zip(self.metrics, state["metrics"], strict=True):
             metric.set_state(running)
-        self._total, self._count, self._parts = state["total"], state["count"], list(state["parts"])
+        self._total, self._count, self._parts = state["total"], int(state["count"]), list(state["parts"])
 
     def read(self) -> dict[str, float]:
         """The running values on the host, in one transfer."""

@@ -16,6 +16,7 @@ from safetensors.numpy import save
 
 _CHECKSUM = "checksum"
 _PARTIAL = ".partial"
+_LONGEST_HEADER = 100_000_000  # of a safetensors file, in bytes
 _FOREIGN = {
     b"\x89HDF\r\n\x1a\n": "an HDF5 file, as older versions of Keras write them",
     b"PK\x03\x04": "a zip archive, such as Keras's .keras or PyTorch's .pt files",
@@ -75,6 +76,8 @@ def read_file(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict
         with path.open("rb") as raw:
             start = raw.read(8)
         kind = next((text for magic, text in _FOREIGN.items() if start.startswith(magic)), None)
+        if start.startswith(b"\x80") and int.from_bytes(start, "little") < _LONGEST_HEADER:
+            kind = None  # it begins with the length of a header, as a safetensors file does
         reason = f"it is {kind}" if kind else f"it is empty, truncated or not a safetensors file ({error})"
         raise ValueError(f"cannot read {path}: {reason}") from error
     checksum = metadata.pop(_CHECKSUM, None)  # files of other programs have none

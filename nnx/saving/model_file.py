@@ -12,6 +12,7 @@ import numpy as np
 from nnx import optimizers
 from nnx.backends import backend, get_backend, to_numpy
 from nnx.layers.base import registry
+from nnx.layers.weights import room_for_weights
 from nnx.random import Generator
 from nnx.registry import custom_objects as custom_objects_scope
 from nnx.registry import serialize
@@ -20,6 +21,7 @@ from nnx.saving.weights import assign_weights, refuse_overwriting, weight_arrays
 
 FORMAT = "nnx-model-1"
 _OF_OPTIMIZER = "optimizer."
+_SPARE_NUMBERS = 1 << 16  # that a model may have more than its file, to be told in which weights it differs
 
 DAMAGE = (json.JSONDecodeError, LookupError, ArithmeticError, TypeError, AttributeError, RecursionError, MemoryError)
 """What reading a description that is not what `save_model` wrote can end in."""
@@ -96,7 +98,8 @@ def load_model(
     with custom_objects_scope(custom_objects):
         try:
             here = get_backend()
-            with backend(here.name, device=here.device, dtype=metadata["dtype"]):
+            room = _SPARE_NUMBERS + sum(array.size for array in arrays.values())
+            with backend(here.name, device=here.device, dtype=metadata["dtype"]), room_for_weights(room):
                 model = registry.build(json.loads(metadata["model"]))
             assign_weights(model, arrays, str(filepath))
             for path, state in json.loads(metadata["random"]).items():

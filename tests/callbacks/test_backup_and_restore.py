@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +25,7 @@ from nnx.testing import assert_close
 
 X = np.float32(Generator(1).normal((23, 4)))
 LABELS = np.arange(23) % 3
+ROOT = Path(__file__).parents[2]
 SEQUENCES = np.float32(Generator(2).normal((20, 3, 2)))
 
 
@@ -316,6 +320,15 @@ def test_anonymous_functions(tmp_path: Path):
     model, _ = run_with_kills(script, tmp_path, iter([4]), save_freq=1)
     for ours, theirs in zip(model.get_weights(), expected, strict=True):
         assert_close(ours, theirs, 0.0, 0.0)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="SIGKILL is of POSIX systems")
+def test_processes_that_are_killed():
+    """A part of what ci/kill_and_resume.py does by default: a real process, at moments that chance chooses."""
+    command = [sys.executable, str(ROOT / "ci" / "kill_and_resume.py"), "--kills", "4", "--units", "30"]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "the models at the end are equal, bit for bit" in result.stdout
 
 
 # One backend after another

@@ -7,6 +7,10 @@ import gzip
 import json
 import os
 import pickle
+import re
+import subprocess
+import sys
+import tracemalloc
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator
@@ -75,6 +79,40 @@ def load_or_refuse(path: Path) -> bool:
     return True
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the limits of processes are those of Linux")
+def test_a_selection_of_the_fuzzing():
+    """A part of what ci/fuzz_files.py does by default, in processes with little memory and an alarm."""
+    command = [
+        sys.executable,
+        str(Path(__file__).parents[2] / "ci" / "fuzz_files.py"),
+        "--inputs",
+        "300",
+        "--seed",
+        "7",
+    ]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert re.search(r"^all +300 +2\d\d .* 0$", result.stdout, re.MULTILINE), result.stdout
+
+
+def test_a_description_of_a_model_that_is_too_large(saved: bytes, path: Path):
+    arrays, metadata = read(saved, path)
+    description = json.loads(metadata["model"])
+    tracemalloc.start()
+    try:
+        for units, words in (
+            (10**9, "dense asks for a kernel of shape .*, larger than all there is for it"),
+            (10, "not fit"),
+        ):
+            description["config"]["layers"][0]["config"]["units"] = units
+            save_file(arrays, path, {**metadata, "model": json.dumps(description)})
+            with pytest.raises(ValueError, match=words):
+                nnx.models.load_model(path)
+        assert tracemalloc.get_traced_memory()[1] < 10 << 20
+    finally:
+        tracemalloc.stop()
+
+
 # Foreign files
 
 
@@ -132,6 +170,13 @@ def test_a_truncated_file(saved: bytes, path: Path):
     assert not load_or_refuse(path)
     path.write_bytes(saved)
     assert load_or_refuse(path)
+
+
+def test_the_length_of_a_header_is_no_pickle(path: Path):
+    """Both may begin with the byte 80."""
+    path.write_bytes(bytes([0x80, 4]) + bytes(6) + b"{" * 500)
+    with pytest.raises(ValueError, match="it is empty, truncated or not a safetensors file"):
+        nnx.models.load_model(path)
 
 
 def test_random_mutations(unchecked: bytes, path: Path):
