@@ -77,8 +77,9 @@ class Running:
 
     def __init__(self, folder: Path, units: int) -> None:
         command = [sys.executable, __file__, "--train", str(folder), "--units", str(units)]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE)
         self.backup = folder / "backup"
+        self.left = set(self.partial())  # by those that were killed before
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE)
 
     def wait_for_steps(self, count: int) -> None:
         assert self.process.stdout is not None
@@ -89,8 +90,11 @@ class Running:
         while self.process.poll() is None and not self.writes():
             time.sleep(0.0002)
 
+    def partial(self) -> list[Path]:
+        return list(self.backup.glob(".*.partial"))
+
     def writes(self) -> bool:
-        return any(self.backup.glob(".*.partial"))
+        return not self.left.issuperset(self.partial())
 
     def kill(self) -> bool:
         """Whether it was still alive."""
@@ -108,9 +112,9 @@ def checkpoint(folder: Path) -> str:
     return f"checkpoint of epoch {run['epoch']}, batch {run['batches']['done']}"
 
 
-def kill_once(running: Running, kind: str, chance: random.Random, most_steps: int) -> bool:
+def kill_once(running: Running, kind: str, chance: random.Random, most_seconds: float, most_steps: int) -> bool:
     if kind == "time":
-        time.sleep(chance.uniform(0.0, 0.7))
+        time.sleep(chance.uniform(0.0, most_seconds))
     else:
         running.wait_for_steps(chance.randint(1, most_steps))
         if kind == "write":
@@ -126,12 +130,15 @@ def main(kills: int, seed: int, units: int) -> bool:
         alone, folder = Path(name) / "alone", Path(name) / "killed"
         for each in (alone, folder):
             each.mkdir()
-        assert Running(alone, units).process.wait() == 0
+        running, started = Running(alone, units), time.perf_counter()
+        running.wait_for_steps(1)
+        most_seconds = 1.5 * (time.perf_counter() - started)
+        assert running.process.wait() == 0
         done = in_writes = 0
         while done < kills:
             kind = ("write", "steps", "time")[done % 3]
             running = Running(folder, units)
-            if not kill_once(running, kind, chance, most_steps):
+            if not kill_once(running, kind, chance, most_seconds, most_steps):
                 break  # it was faster
             done += 1
             in_writes += running.writes()

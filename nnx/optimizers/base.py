@@ -301,7 +301,7 @@ class Optimizer(Paced, Configurable):
         """
         if arrays:
             self.slots.check(flat, self._starts(flat), arrays, self.name)
-        self.slots.reset()
+        self.slots.reset(flat)
         if arrays:
             self._bind(flat)
             self.slots.fill(arrays)

@@ -6,13 +6,14 @@ import glob
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
+from safetensors.numpy import save_file
 
 _CHECKSUM = "checksum"
 _PARTIAL = ".partial"
@@ -31,7 +32,7 @@ def write_file(
     metadata: Mapping[str, str],
     previous: Path | None = None,
 ) -> None:
-    """Write arrays and text under their names, to a temporary file beside it that then takes its place.
+    """Write arrays and text under their names, to a temporary file that then takes the place of the file.
 
     previous : what the file that was there until now is called from now on; by default it is gone.
 
@@ -44,19 +45,18 @@ def write_file(
     if not path.parent.is_dir():
         raise FileNotFoundError(f"cannot write {path}: there is no folder {path.parent}")
     arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
-    content = save(arrays, {**metadata, _CHECKSUM: _checksum(arrays, metadata)})
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=_PARTIAL)
+    # in a folder of its own, where everything is removed that a killed process leaves, safetensors' files as well
+    folder = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=_PARTIAL))
     try:
-        with open(handle, "wb") as file:
-            file.write(content)
-        os.chmod(temporary, 0o666 & ~_umask())  # mkstemp makes private files
+        temporary = folder / path.name
+        save_file(arrays, temporary, {**metadata, _CHECKSUM: _checksum(arrays, metadata)})
+        os.chmod(temporary, 0o666 & ~_umask())
         _flush(temporary)
         if previous is not None and path.exists():
             os.replace(path, previous)
         os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
     _flush_folder(path.parent)
 
 
@@ -95,9 +95,9 @@ def make_folder(path: Path) -> None:
 
 
 def remove_leftovers(path: Path) -> None:
-    """Remove the temporary files that processes left that were killed while they wrote this file."""
+    """Remove the temporary folders that processes left that were killed while they wrote this file."""
     for leftover in path.parent.glob(f".{glob.escape(path.name)}.*{_PARTIAL}"):
-        leftover.unlink(missing_ok=True)
+        shutil.rmtree(leftover, ignore_errors=True)
 
 
 def _checksum(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> str:

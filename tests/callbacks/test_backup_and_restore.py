@@ -80,6 +80,13 @@ class Waning(Callback):
         logs["mean"] = float(np.mean(self.seen["losses"]))
 
 
+class Jitter(Callback):
+    """Changes the learning rate by chance, from the stream that is everybody's."""
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.model.optimizer.learning_rate *= float(nnx.random.default().uniform((), 0.8, 1.2))
+
+
 @dataclasses.dataclass
 class Script:
     """What somebody runs: a model, data, and how to train.
@@ -177,6 +184,7 @@ SCRIPTS = {
         },
     ),
     "a callback with state": Script(simple, callbacks=lambda: [Waning()]),
+    "a callback that draws": Script(simple, callbacks=lambda: [Jitter()]),
     "stateful": Script(
         recurrent,
         data=lambda: (SEQUENCES, SEQUENCES[:, 0, :1]),
@@ -304,6 +312,23 @@ def test_data_that_do_not_fit_on_the_device(tmp_path: Path, monkeypatch: pytest.
         with pytest.raises(Killed):
             script.run(BackupAndRestore(tmp_path, save_freq=1), Kill(5))
     assert everything(script.run(BackupAndRestore(tmp_path))) == expected
+
+
+def test_layers_that_are_frozen_in_between(tmp_path: Path):
+    """What the optimiser remembers of them is still there when they are trained again."""
+
+    class Stages(Script):
+        def train(self, model: Any, callbacks: list[Any], options: dict[str, Any]) -> None:
+            model.fit(X, LABELS, **{**options, "epochs": 1})
+            for trainable in (False, True):
+                model.layers[0].trainable = trainable
+                model.compile(model.optimizer, self.loss, metrics=["acc"])
+                model.fit(X, LABELS, **options, callbacks=[] if trainable else callbacks)
+
+    script = Stages(simple, optimizer=lambda: nnx.optimizers.SGD(0.1, momentum=0.9))
+    expected = everything(script.run())
+    model, _ = run_with_kills(script, tmp_path, iter([4]), save_freq=1)
+    assert everything(model) == expected
 
 
 def test_anonymous_functions(tmp_path: Path):

@@ -84,7 +84,7 @@ class Computer:
 
     def __init__(self, folder: Path, calls: int, patch: pytest.MonkeyPatch) -> None:
         self.folder, self.calls = folder, calls
-        self.flushed: dict[str, bytes] = {}
+        self.flushed: dict[int, bytes] = {}
         self.disks: list[dict[str, bytes]] = [{}]
         self.complete = False  # whether there was a checkpoint that was flushed
         for owner, name in [
@@ -94,28 +94,26 @@ class Computer:
             patch.setattr(owner, name, self.watched(name, getattr(owner, name)))
 
     def watched(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*arguments: Any) -> None:
+        def call(*arguments: Any, **options: Any) -> None:
             self.calls -= 1
             if self.calls < 0:
                 raise Stop
-            function(*arguments)
+            function(*arguments, **options)
             paths = [Path(argument) for argument in arguments if isinstance(argument, str | Path)]
             if name == "_flush" and paths[0] == self.folder:
                 self.disks = self.disks[-1:]
                 self.complete = self.complete or LATEST in self.disks[0]
-            elif name == "_flush" and paths[0].parent == self.folder:
-                self.flushed[paths[0].name] = paths[0].read_bytes()
-            elif name == "replace":
-                self.flushed[paths[1].name] = self.flushed.pop(paths[0].name)
+            elif name == "_flush":
+                self.flushed[paths[0].stat().st_ino] = paths[0].read_bytes()
             elif name == "unlink" and not any(self.folder.glob(".*")):
                 self.complete = False  # training is complete, and no checkpoint is needed any more
-            self.disks.append({path.name: self.content(path) for path in self.folder.iterdir()})
+            self.disks.append({path.name: self.content(path) for path in self.folder.iterdir() if path.is_file()})
 
         return call
 
     def content(self, path: Path) -> bytes:
         content = path.read_bytes()
-        return self.flushed.get(path.name, content[: len(content) // 2])
+        return content if self.flushed.get(path.stat().st_ino) == content else content[: len(content) // 2]
 
 
 @pytest.mark.parametrize("double", [False, True])
@@ -163,7 +161,10 @@ def readable(path: Path) -> bool:
 def test_what_killed_processes_left_is_removed(tmp_path: Path):
     left = [tmp_path / f".{LATEST}.{name}.partial" for name in ("abc", "[x]")]
     others = [tmp_path / name for name in ("mine", ".mine.partial", ".other.safetensors.abc.partial")]
-    for path in [*left, *others]:
+    for path in left:
+        path.mkdir()
+        (path / LATEST).write_bytes(b"half of")
+    for path in others:
         path.write_bytes(b"half of")
     interrupted(tmp_path)
     assert not any(path.exists() for path in left)

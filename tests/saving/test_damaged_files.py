@@ -328,7 +328,7 @@ def test_the_model_is_left_alone_when_weights_do_not_fit(path: Path):
 
 
 @pytest.mark.parametrize("error", [OSError("the disk is full"), KeyboardInterrupt(), MemoryError()])
-@pytest.mark.parametrize("moment", ["save", "_flush", "os.replace"])
+@pytest.mark.parametrize("moment", ["save_file", "_flush", "os.replace"])
 def test_an_interrupted_save_leaves_the_old_file(
     path: Path, monkeypatch: pytest.MonkeyPatch, moment: str, error: BaseException
 ):
