@@ -43,6 +43,12 @@ def everything(model: nnx.Sequential) -> Any:
     return {name: array.tobytes() for name, array in arrays.items()}, texts, nnx.random.default().state()
 
 
+def learnt(model: nnx.Sequential) -> Any:
+    """The same without the history, which a training that does not begin leaves empty where there was none."""
+    arrays, texts, stream = everything(model)
+    return arrays, texts["random"], model.optimizer.state(), stream
+
+
 class Stop(BaseException):
     """The process is gone."""
 
@@ -265,7 +271,7 @@ def test_wrong_types_in_the_description(part: str, tmp_path: Path):
     del metadata["checksum"]
     description = json.loads(metadata[part])
     model, backup = layers(), BackupAndRestore(tmp_path, delete_checkpoint=False)
-    before = everything(model)
+    before = learnt(model)
     tried, messages = 0, []
     for route in places(description):
         for wrong in (None, -1, 10**400, "x", ["x"], {"x": 1}):
@@ -275,7 +281,7 @@ def test_wrong_types_in_the_description(part: str, tmp_path: Path):
                 fit(model, None, stopping(0), backup, data=data, batch_size=10)
             except ValueError as error:
                 messages.append(str(error))
-                assert everything(model) == before
+                assert learnt(model) == before
                 continue
             except Stop:
                 pass
@@ -344,14 +350,14 @@ def test_another_training_is_refused(what: str, tmp_path: Path):
         fit(make(), tmp_path, Counting(), stopping(4))
     content = (tmp_path / LATEST).read_bytes()
     model = make_other()
-    before = everything(model)
+    before = learnt(model)
     callbacks = options.get("callbacks", [Counting()])
     with pytest.raises(
         ValueError, match=rf"cannot go on from .*{LATEST}: .*{words}.* Delete .* to train from the beginning"
     ):
         fit(model, tmp_path, *callbacks, **{key: value for key, value in options.items() if key != "callbacks"})
-    assert everything(model) == before
-    assert model.history is None
+    assert learnt(model) == before
+    assert model.history.epoch == []
     assert (tmp_path / LATEST).read_bytes() == content
 
 
