@@ -1,5 +1,6 @@
 """Objects that watch training, evaluation and prediction, and may act on them."""
 
+from nnx.callbacks.backup_and_restore import BackupAndRestore
 from nnx.callbacks.base import Callback
 from nnx.callbacks.csv_logger import CSVLogger
 from nnx.callbacks.early_stopping import EarlyStopping
@@ -15,6 +16,7 @@ from nnx.callbacks.tensorboard import TensorBoard
 from nnx.callbacks.terminate_on_nan import TerminateOnNaN
 
 __all__ = [
+    "BackupAndRestore",
     "CSVLogger",
     "Callback",
     "CallbackList",

@@ -44,6 +44,7 @@ class Callback:
     # of the class, so that a subclass need not call `super().__init__()`
     model: Any = None
     params: Mapping[str, Any] | None = None
+    runs_last = False  # wherever it is in the list: for a checkpoint of what all others have done
 
     def set_params(self, params: Mapping[str, Any]) -> None:
         """Called once before training, evaluation or prediction, after `set_model`."""

@@ -44,6 +44,12 @@ class History(Callback):
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "_model": None}  # a copy or a pickle is of the numbers, without the model
 
+    def state(self) -> dict[str, Any]:
+        return {"history": self.history, "epoch": self.epoch}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        self.history, self.epoch = state["history"], state["epoch"]
+
     def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
         if self.model is not None:
             self.model.history = self

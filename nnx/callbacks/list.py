@@ -25,8 +25,8 @@ class CallbackList:
     defaults : classes of callbacks that are made and added at the end, unless one of that kind is in `callbacks`.
 
     Every hook, such as `on_train_batch_end(batch, logs)`, is an attribute that calls the callbacks that override it,
-    in their order. Which those are is found out once: a hook that nobody overrides does nothing, and `listens(hook)`
-    says so. Raises TypeError for what is not a callback.
+    in their order, with those at the end that say `runs_last`. Which those are is found out once: a hook that nobody
+    overrides does nothing, and `listens(hook)` says so. Raises TypeError for what is not a callback.
     """
 
     on_train_begin: Hook
@@ -54,6 +54,7 @@ class CallbackList:
     ) -> None:
         self.callbacks = list(_flatten(callbacks))
         self.callbacks += [kind() for kind in defaults if self.find(kind) is None]
+        self.callbacks.sort(key=_runs_last)
         self.model = model
         self.params = dict(params or {})
         for callback in self.callbacks:
@@ -66,6 +67,7 @@ class CallbackList:
         for each in added:
             self._introduce(each)
         self.callbacks += added
+        self.callbacks.sort(key=_runs_last)
         self._connect()
 
     def find(self, kind: type[Callback]) -> Any:
@@ -119,6 +121,10 @@ class CallbackList:
         names = (hook, *([_OLDER_NAMES[hook]] if hook in _OLDER_NAMES else []))
         owned = [next((name for name in names if overrides(callback, name)), None) for callback in self.callbacks]
         return [getattr(callback, name) for callback, name in zip(self.callbacks, owned, strict=True) if name]
+
+
+def _runs_last(callback: Callback) -> bool:
+    return callback.runs_last
 
 
 def _nothing(*args: object, **kwargs: object) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -13,6 +16,18 @@ from nnx.constraints import resolve as resolve_constraint
 from nnx.initializers import resolve as resolve_initializer
 from nnx.layers.parameter import Parameter
 from nnx.registry import Configurable
+
+_room: contextvars.ContextVar[int | None] = contextvars.ContextVar("nnx_room_for_weights", default=None)
+
+
+@contextlib.contextmanager
+def room_for_weights(numbers: int) -> Iterator[None]:
+    """Inside the block all new weights together may have so many numbers: a file may describe a model of any size."""
+    token = _room.set(numbers)
+    try:
+        yield
+    finally:
+        _room.reset(token)
 
 
 class HasWeights(Configurable):
@@ -41,6 +56,13 @@ class HasWeights(Configurable):
         """Make a parameter of this layer. Its first value is drawn on the host, so it is the same on every backend."""
         if any(parameter.name == name for parameter in self.own_weights):
             raise ValueError(f"{self.name} already has a weight {name!r}; names must be unique in a layer")
+        room = _room.get()
+        if room is not None:
+            _room.set(room - math.prod(shape))
+            if math.prod(shape) > room:
+                raise ValueError(
+                    f"{self.name} asks for a {name} of shape {tuple(shape)}, larger than all there is for it"
+                )
         placement = self.placement
         kind = dtype or self.dtype or placement.dtype
         initial = resolve_initializer(initializer)(tuple(shape), kind)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, Self
 
 import numpy as np
 
-from nnx.backends import Array, Namespace, array_namespace, asarray, get_backend
+from nnx.backends import Array, Namespace, array_namespace, asarray, get_backend, is_array
 from nnx.losses.arrays import beside
 from nnx.losses.base import fit_weights
 from nnx.registry import Configurable, Registry, serialize
@@ -23,9 +23,11 @@ class Metric(Configurable):
 
     name : its key in the history; by default the name of the class in snake case.
     direction : "max" if more is better, "min" if less is, None where nobody can tell. Of the class, or of the object.
+    running : the attributes that `reset_state` sets: arrays, numbers, or objects with `state` and `set_state`.
     """
 
     direction: Literal["max", "min"] | None = None
+    running: tuple[str, ...] = ()
 
     def __init__(self, name: str | None = None) -> None:
         self.name = name or re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(self).__name__).lower()
@@ -48,6 +50,33 @@ class Metric(Configurable):
         A model asks before it learns from them.
         """
 
+    def state(self) -> dict[str, Any]:
+        """The running values, for a checkpoint in the middle of an epoch.
+
+        TypeError for a class that has a `reset_state` of its own and does not say what is `running`.
+        """
+        resetting, saying = (
+            next(c for c in type(self).__mro__ if name in vars(c)) for name in ("reset_state", "running")
+        )
+        if resetting is not saying and issubclass(resetting, saying):
+            raise TypeError(
+                f"metric {self.name!r} cannot be saved in the middle of an epoch: {resetting.__name__} has to say "
+                f"which attributes its reset_state sets, as in running = ('total', 'count')"
+            )
+        values = {name: getattr(self, name) for name in self.running}
+        return {name: value.state() if hasattr(value, "state") else value for name, value in values.items()}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state` returned, with arrays on the device that the next batches are on."""
+        for name in self.running:
+            value = state[name]
+            if hasattr(getattr(self, name), "set_state"):
+                getattr(self, name).set_state(value)
+            elif value is None or isinstance(value, int | float | str) or is_array(value):
+                setattr(self, name, value)
+            else:
+                raise TypeError(f"metric {self.name!r} cannot have {value!r} as its {name}")
+
     def __call__(self, *args: Any, **kwargs: Any) -> Array:
         """Take a batch in, and return the value so far."""
         self.update_state(*args, **kwargs)
@@ -56,6 +85,8 @@ class Metric(Configurable):
 
 class Total(Metric):
     """What sums and means share: a total on the device."""
+
+    running: tuple[str, ...] = ("total",)
 
     def __init__(self, name: str | None = None) -> None:
         super().__init__(name)
@@ -102,6 +133,8 @@ class Sum(Total):
 
 class MeanOfSamples(Total):
     """What means share: beside the total, how much weight it stands for."""
+
+    running = ("total", "count")
 
     def reset_state(self) -> None:
         super().reset_state()

@@ -19,23 +19,39 @@ class ArrayBatches:
 
     columns : lists of inputs, targets and weights; an entry may be None.
     generator : shuffles the samples anew for every epoch; None keeps their order.
+    order : the state of the generator from which the order of the samples was drawn last; None without a generator.
     """
+
+    once = False
 
     def __init__(self, columns: Batch, batch_size: int, generator: Generator | None) -> None:
         self.columns = columns
         self.rows: int = columns[0][0].shape[0]
         self.batch_size = batch_size
         self.steps: int | None = len(self)
+        self.order: dict[str, str] | None = None
         self._generator = generator
+        self._again: Generator | None = None
+
+    @property
+    def form(self) -> dict[str, Any]:
+        """What makes the batches the same ones as those of other arrays."""
+        return {"samples": self.rows, "batch_size": self.batch_size, "shuffle": self._generator is not None}
+
+    def repeat(self, order: dict[str, str] | None) -> None:
+        """Give the samples in an earlier order the next time."""
+        self._again = None if order is None else Generator.from_state(order)
 
     def __iter__(self) -> Iterator[Batch]:
-        if self._generator is None:
+        generator, self._again = self._again or self._generator, None
+        if generator is None:
             for start, stop in self._ranges():
                 yield self._pick(lambda a, start=start, stop=stop: a[start:stop, ...])  # type: ignore[misc]
             return
         first = self.columns[0][0]
+        self.order = generator.state()
         # one transfer an epoch: the batches' indices are slices of an array on the device
-        order = backend_of(first).put_beside(first, self._generator.permutation(self.rows))
+        order = backend_of(first).put_beside(first, generator.permutation(self.rows))
         take = array_namespace(first).take
         for start, stop in self._ranges():
             rows = order[start:stop]
@@ -61,12 +77,26 @@ class IterableBatches:
     """Batches from an iterable, or from a sequence of batches with `__getitem__` and `__len__`.
 
     convert : checks a batch and brings it into place.
+    once : whether the source gives each batch only once, as generators do.
     """
 
     def __init__(self, source: Iterable[Any], convert: Callable[..., Batch]) -> None:
         self._source = source
         self._convert = convert
         self.steps: int | None = len(source) if isinstance(source, Sized) else None
+        self.once = isinstance(source, Iterator)
+
+    @property
+    def order(self) -> dict[str, str] | None:
+        return self._source.order if isinstance(self._source, ArrayBatches) else None
+
+    @property
+    def form(self) -> dict[str, Any]:
+        return self._source.form if isinstance(self._source, ArrayBatches) else {"batches": self.steps}
+
+    def repeat(self, order: dict[str, str] | None) -> None:
+        if isinstance(self._source, ArrayBatches):
+            self._source.repeat(order)
 
     def __iter__(self) -> Iterator[Batch]:
         for item in self._items():
@@ -89,44 +119,82 @@ class Epochs:
 
     With `steps`, the next epoch goes on where the last one stopped, and a source that ends is started again, unless
     each sample is wanted once. A generator cannot be started again: then `exhausted` is set, with a warning.
+
+    done : how many batches of the epoch that is under way were given; 0 between epochs.
     """
 
     def __init__(self, source: ArrayBatches | IterableBatches, steps: int | None, once: bool = False) -> None:
         self.steps = steps or source.steps
         self.exhausted = False
+        self.done = 0
         self._source = source
         self._limit = steps
         self._once = once
         self._current: Iterator[Batch] | None = None
+        self._taken = 0  # batches of this pass over the source, or of all if it gives each only once
 
     def __iter__(self) -> Iterator[Batch]:
-        if self._limit is None:
-            done = 0
-            for batch in self._source:
-                done += 1
-                yield batch
-            if done == 0:
-                self._end(0)
-            else:
-                self.steps = done
-            return
-        for done in range(self._limit):
+        while self.done != self._limit:
             following = self._next()
             if following is None:
-                self._end(done)
-                return
+                if self._limit is None and self.done:
+                    self.steps = self.done
+                else:
+                    self._end(self.done)
+                break
+            self.done += 1
             yield following
+        self.done = 0
 
     def restart(self) -> None:
         """Begin the next epoch with the first batch, where the source can give it again."""
+        self.done = 0
         self._current = None
 
+    def state(self) -> dict[str, Any]:
+        """Where in the epoch and in the data this is; fits into JSON."""
+        under_way = self._current is not None or self._source.once
+        return {
+            "done": self.done,
+            "taken": self._taken if under_way else 0,
+            "order": self._source.order if under_way else None,
+            "form": self._form,
+        }
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go on from where `state` was called: batches that were taken are taken again, and dropped.
+
+        ValueError for other data, if that was in the middle of them.
+        """
+        done, taken, form, here = state["done"], state["taken"], state["form"], self._form
+        if not all(type(count) is int and count >= 0 for count in (done, taken)):
+            raise TypeError(f"a position in the data cannot be {done!r} and {taken!r}")
+        if taken and form != here:
+            differing = [name for name in here if here[name] != form.get(name)] or ["their form"]
+            listing = ", ".join(f"{name} {form.get(name)}, now {here.get(name)}" for name in differing)
+            raise ValueError(f"it was written in the middle of other data: then they had {listing}")
+        self._source.repeat(state["order"])
+        for _ in range(taken):
+            if self._next() is None:
+                break
+        if self._taken != taken:
+            raise ValueError(f"it was written after {taken} batches of data that now are fewer")
+        self.done = done
+
+    @property
+    def _form(self) -> dict[str, Any]:
+        """What the data have in common with others in which a position means the same."""
+        return {**self._source.form, "steps_per_epoch": self._limit}
+
     def _next(self) -> Batch | None:
-        for _ in range(1 if self._once else 2):
+        wraps = self._limit is not None and not self._once
+        for _ in range(2 if wraps else 1):
             if self._current is None:
                 self._current = iter(self._source)
+                self._taken = self._taken if self._source.once else 0
             following = next(self._current, None)
             if following is not None:
+                self._taken += 1
                 return following
             self._current = None
         return None

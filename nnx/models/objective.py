@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from nnx import losses, metrics
-from nnx.backends import Array, array_namespace, to_numpy
+from nnx.backends import Array, array_namespace, is_array, to_numpy
 from nnx.losses import Loss
 from nnx.metrics import Metric
 
@@ -159,6 +159,24 @@ class Objective:
         for goal in self.goals:
             for metric, _ in goal.metrics:
                 metric.reset_state()
+
+    def state(self) -> dict[str, Any]:
+        """The running values, for a checkpoint: numbers, and arrays on the device."""
+        return {
+            "total": self._total,
+            "count": self._count,
+            "parts": list(self._parts),
+            "metrics": [metric.state() for _, metric in self.metrics],
+        }
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state` returned, with arrays in the place of the model."""
+        for value in (state["total"], state["count"], *state["parts"]):
+            if not (isinstance(value, int | float) or (is_array(value) and value.shape == ())):
+                raise TypeError(f"a running loss cannot be {value!r}")
+        for (_, metric), running in zip(self.metrics, state["metrics"], strict=True):
+            metric.set_state(running)
+        self._total, self._count, self._parts = state["total"], int(state["count"]), list(state["parts"])
 
     def read(self) -> dict[str, Any]:
         """The running values on the host: numbers, and NumPy arrays for metrics that have several values."""

@@ -18,6 +18,7 @@ from nnx.models.arrays import positive
 from nnx.models.data import Epochs
 from nnx.models.legacy import LegacyMethods
 from nnx.models.objective import Objective
+from nnx.models.run import TrainingRun
 from nnx.models.steps import Steps, as_returned, is_host
 from nnx.models.summary import SummaryTotals
 
@@ -27,6 +28,7 @@ class Trainer(LegacyMethods, Steps):
 
     optimizer, history, stop_training : as Keras names them.
     random : the stream that shuffles come from; split from the default stream at `compile`.
+    training_run : what `fit` is doing, for callbacks; None at other times.
     """
 
     def __init__(self, **kwargs: Any) -> None:
@@ -34,6 +36,10 @@ class Trainer(LegacyMethods, Steps):
         self.history: History | None = None
         self.stop_training = False
         self.compile_arguments: dict[str, Any] | None = None
+        self.training_run: TrainingRun | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "training_run": None}  # a copy made by a callback is not in training
 
     def compile(
         self,
@@ -132,22 +138,24 @@ class Trainer(LegacyMethods, Steps):
             {"verbose": verbose, "epochs": epochs, "steps": batches.steps},
             defaults=(History, *((ProgbarLogger,) if verbosity(verbose) else ())),
         )
-        self.history = listeners.find(History)
-        self.stop_training = False
-        with listeners.running("train") as final_logs, self._finishing():
-            for epoch in range(initial_epoch, epochs):
-                logs = self._train_epoch(epoch, batches, listeners)
+        run = TrainingRun(self, listeners, batches, validation, initial_epoch)
+        with run.under_way(), listeners.running("train") as final_logs, self._finishing():
+            run.begun = True
+            final_logs.update(run.logs)
+            while run.epoch < epochs and not run.is_over:
+                logs = self._train_epoch(run)
                 if not logs:  # not a single batch was left
                     break
-                if validation is not None and _is_due(epoch, validation_freq):
+                if validation is not None and _is_due(run.epoch, validation_freq):
                     results = self._evaluate(validation, listeners)
                     logs.update({f"val_{name}": results[name] for name in sorted(results)})
-                listeners.on_epoch_end(epoch, logs)
+                run.end_epoch(logs)
+                listeners.on_epoch_end(run.epoch - 1, logs)
                 final_logs.clear()
                 final_logs.update(logs)
-                if self.stop_training or batches.exhausted:
-                    break
-        return self.history
+                run.is_over = self.stop_training or batches.exhausted
+            run.complete = True
+        return self.history  # type: ignore[return-value]
 
     def evaluate(
         self,
@@ -227,14 +235,15 @@ class Trainer(LegacyMethods, Steps):
 
     # Epochs
 
-    def _train_epoch(self, epoch: int, batches: Epochs, listeners: CallbackList) -> dict[str, float]:
-        objective = self._compiled()
-        objective.reset()
-        listeners.on_epoch_begin(epoch)
+    def _train_epoch(self, run: TrainingRun) -> dict[str, float]:
+        objective, listeners, batches = self._compiled(), run.listeners, run.batches
+        if not run.in_epoch:  # else it was begun before training was interrupted
+            objective.reset()
+            listeners.on_epoch_begin(run.epoch)
         watched = listeners.listens("on_train_batch_end")
-        step = 0
         try:
-            for step, batch in enumerate(batches):
+            for batch in batches:
+                step = batches.done - 1
                 listeners.on_train_batch_begin(step)
                 self._train_step(*batch)
                 if watched:
@@ -242,7 +251,7 @@ class Trainer(LegacyMethods, Steps):
                 if self.stop_training:
                     break
         except debug.NotFiniteError as error:
-            error.batch, error.epoch = step + 1, epoch + 1
+            error.batch, error.epoch = batches.done, run.epoch + 1
             raise
         logs = objective.read()
         return {name: logs[name] for name in sorted(logs)}

@@ -274,7 +274,7 @@ class Optimizer(Paced, Decaying, Configurable):
         """
         if arrays:
             self.slots.check(flat, self._starts(flat), arrays, self.name)
-        self.slots.reset()
+        self.slots.reset(flat)
         if arrays:
             self._bind(flat)
             self.slots.fill(arrays)

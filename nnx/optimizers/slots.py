@@ -53,10 +53,12 @@ class Slots(dict[str, Array]):
         }
         return related
 
-    def reset(self) -> None:
-        """Forget everything."""
+    def reset(self, flat: FlatParameters) -> None:
+        """Forget the pieces of a buffer's parameters; those of others, which are frozen now, are kept."""
+        known = {**self._parked, **self._pieces()}
+        self._parked = {parameter: known[parameter] for parameter in known.keys() - set(flat.parameters)}
         self.clear()
-        self._parked, self.flat = {}, None
+        self.flat = None
 
     def views(self) -> dict[str, Array]:
         """The pieces in the shapes of their parameters, under "slot/path of the parameter"."""

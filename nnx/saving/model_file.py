@@ -12,6 +12,7 @@ import numpy as np
 from nnx import optimizers
 from nnx.backends import backend, get_backend, to_numpy
 from nnx.layers.base import registry
+from nnx.layers.weights import room_for_weights
 from nnx.random import Generator
 from nnx.registry import custom_objects as custom_objects_scope
 from nnx.registry import serialize
@@ -19,8 +20,10 @@ from nnx.saving.files import read_file, write_file
 from nnx.saving.weights import assign_weights, refuse_overwriting, weight_arrays
 
 FORMAT = "nnx-model-1"
+_OF_OPTIMIZER = "optimizer."
+_SPARE_NUMBERS = 1 << 16  # that a model may have more than its file, to be told in which weights it differs
 
-_DAMAGE = (json.JSONDecodeError, LookupError, ArithmeticError, TypeError, AttributeError, RecursionError, MemoryError)
+DAMAGE = (json.JSONDecodeError, LookupError, ArithmeticError, TypeError, AttributeError, RecursionError, MemoryError)
 """What reading a description that is not what `save_model` wrote can end in."""
 
 
@@ -35,27 +38,47 @@ def save_model(model: Any, filepath: str | os.PathLike[str], overwrite: bool = T
     """
     model.require_built("parameters to save")
     refuse_overwriting(filepath, overwrite)
+    write_file(filepath, *contents(model, describe(model)))
+
+
+def describe(model: Any) -> dict[str, Any]:
+    """The architecture, the arguments of `compile` and the optimiser as plain data that fit into JSON.
+
+    TypeError where an anonymous function is a part of them.
+    """
+    described = {"model": serialize(model)}
+    if model.objective is not None:
+        described |= {"compile": serialize(model.compile_arguments), "optimizer": serialize(model.optimizer)}
+    text = json.dumps(described)
+    return json.loads(text)  # type: ignore[no-any-return]
+
+
+def contents(model: Any, description: Mapping[str, Any]) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """What a model's file has, arrays and texts under their names.
+
+    description : what `describe` returned; where it is empty, the file is good for a model that is there already.
+    """
+    description = dict(description)
     arrays = weight_arrays(model)
     metadata = {
         "format": FORMAT,
         "dtype": model.placement.dtype,
-        "model": json.dumps({"class_name": type(model).__name__, "config": model.get_config()}),
-        "random": json.dumps({path: generator.state() for path, generator in _generators(model).items()}),
+        "random": json.dumps({path: generator.state() for path, generator in generators(model).items()}),
     }
+    if "model" in description:
+        metadata["model"] = json.dumps(description.pop("model"))
     if model.objective is not None:
         state = model.optimizer.state_arrays(model.flat)
-        arrays |= {f"optimizer.{name}": to_numpy(array) for name, array in state.items()}
-        metadata["training"] = json.dumps(
-            {
-                "compile": serialize(model.compile_arguments),
-                "optimizer": serialize(model.optimizer),
-                "optimizer_state": model.optimizer.state(),
-                "trained": [parameter.path for parameter in model.flat.parameters],
-                "history": None if model.history is None else serialize(model.history.history),
-                "epoch": None if model.history is None else model.history.epoch,
-            }
-        )
-    write_file(filepath, arrays, metadata)
+        arrays |= {f"{_OF_OPTIMIZER}{name}": to_numpy(array) for name, array in state.items()}
+        training = {
+            **description,
+            "optimizer_state": model.optimizer.state(),
+            "trained": [parameter.path for parameter in model.flat.parameters],
+            "history": None if model.history is None else serialize(model.history.history),
+            "epoch": None if model.history is None else model.history.epoch,
+        }
+        metadata["training"] = json.dumps(training, default=_number)
+    return arrays, metadata
 
 
 def load_model(
@@ -69,20 +92,21 @@ def load_model(
     FileNotFoundError, or ValueError that says what is wrong with the file.
     """
     arrays, metadata = read_file(filepath)
-    if metadata.get("format") != FORMAT:
+    if metadata.get("format") != FORMAT or "model" not in metadata:
         hint = "it has only weights: build the model and call load_weights" if arrays else "it is empty"
         raise ValueError(f"{filepath} is not a model saved by nnx: {hint}")
     with custom_objects_scope(custom_objects):
         try:
             here = get_backend()
-            with backend(here.name, device=here.device, dtype=metadata["dtype"]):
+            room = _SPARE_NUMBERS + sum(array.size for array in arrays.values())
+            with backend(here.name, device=here.device, dtype=metadata["dtype"]), room_for_weights(room):
                 model = registry.build(json.loads(metadata["model"]))
             assign_weights(model, arrays, str(filepath))
             for path, state in json.loads(metadata["random"]).items():
                 _set_generator(model, path, Generator.from_state(state))
             if compile and "training" in metadata:
                 _restore_training(model, json.loads(metadata["training"]), arrays)
-        except _DAMAGE as error:
+        except DAMAGE as error:
             raise ValueError(
                 f"cannot load {filepath}: its description of the model is damaged ({type(error).__name__}: {error})"
             ) from error
@@ -98,13 +122,8 @@ def _restore_training(model: Any, training: dict[str, Any], arrays: Mapping[str,
     model.compile(optimizer=optimizers.resolve(training["optimizer"]), **training["compile"])
     model.random = generator or model.random
     model.restore_trained(training["trained"])
-    prefix = "optimizer."
-    slots = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
-    state, history, epochs = training["optimizer_state"], training["history"], training["epoch"]
-    if not isinstance(state["steps"], int) or not 0 <= state["steps"] < 1 << 63:
-        raise TypeError(f"the optimizer cannot have made {state['steps']!r} steps")
-    model.optimizer.set_state(state)
-    model.optimizer.load_state_arrays(model.flat, slots)
+    restore_optimizer(model, training["optimizer_state"], arrays)
+    history, epochs = training["history"], training["epoch"]
     if history is not None:
         if not isinstance(epochs, list) or not all(isinstance(epoch, int) for epoch in epochs):
             raise TypeError(f"the epochs of a history are whole numbers, not {epochs!r}")
@@ -121,8 +140,24 @@ def _recorded(values: Any) -> list[Any]:
     return found
 
 
-def _generators(model: Any) -> dict[str, Generator]:
+def restore_optimizer(model: Any, state: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
+    """Let a model's optimiser go on from its state and the slots in a file."""
+    if not isinstance(state["steps"], int) or not 0 <= state["steps"] < 1 << 63:
+        raise TypeError(f"the optimizer cannot have made {state['steps']!r} steps")
+    slots = {name.removeprefix(_OF_OPTIMIZER): a for name, a in arrays.items() if name.startswith(_OF_OPTIMIZER)}
+    model.optimizer.set_state(state)
+    model.optimizer.load_state_arrays(model.flat, slots)
+
+
+def generators(model: Any) -> dict[str, Generator]:
     return {path: layer.random for path, layer in model.named_layers().items() if layer.random is not None}
+
+
+def _number(value: Any) -> Any:
+    """What a callback may have put into the history, numbers and arrays of NumPy, for JSON."""
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    raise TypeError(f"the history has {value!r} of type {type(value).__name__}, which cannot be saved")
 
 
 def _set_generator(model: Any, path: str, generator: Generator) -> None:

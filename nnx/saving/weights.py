@@ -12,6 +12,9 @@ import numpy as np
 from nnx.backends import to_numpy
 from nnx.saving.files import read_file, write_file
 
+OF_TRAINING = ("optimizer.", "run.")
+"""What the names of arrays begin with that are no parameters."""
+
 
 def weight_arrays(model: Any) -> dict[str, np.ndarray]:
     """Every parameter of a model on the host, by its path."""
@@ -42,7 +45,7 @@ def assign_weights(model: Any, arrays: Mapping[str, np.ndarray], source: str, sk
     named = model.named_weights()
     problems = {path: _problem(path, parameter.shape, arrays) for path, parameter in named.items()}
     found = {path: text for path, text in problems.items() if text}
-    extra = [name for name in arrays if name not in named and not name.startswith("optimizer.")]
+    extra = [name for name in arrays if name not in named and not name.startswith(OF_TRAINING)]
     if found or extra:
         listing = [*found.values(), *(f"{name} is in the file, the model has no such parameter" for name in extra)]
         message = f"{source} does not fit {model.name}: " + "; ".join(listing[:8])

@@ -7,6 +7,10 @@ import gzip
 import json
 import os
 import pickle
+import re
+import subprocess
+import sys
+import tracemalloc
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator
@@ -45,6 +49,14 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 
 @pytest.fixture
+def unchecked(saved: bytes, path: Path) -> bytes:
+    """The same file without its checksum, as another program may write it."""
+    arrays, metadata = read(saved, path)
+    save_file(arrays, path, metadata)
+    return path.read_bytes()
+
+
+@pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "model.safetensors"
 
@@ -65,6 +77,40 @@ def load_or_refuse(path: Path) -> bool:
         except ValueError:
             return False
     return True
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the limits of processes are those of Linux")
+def test_a_selection_of_the_fuzzing():
+    """A part of what ci/fuzz_files.py does by default, in processes with little memory and an alarm."""
+    command = [
+        sys.executable,
+        str(Path(__file__).parents[2] / "ci" / "fuzz_files.py"),
+        "--inputs",
+        "300",
+        "--seed",
+        "7",
+    ]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert re.search(r"^all +300 +2\d\d .* 0$", result.stdout, re.MULTILINE), result.stdout
+
+
+def test_a_description_of_a_model_that_is_too_large(saved: bytes, path: Path):
+    arrays, metadata = read(saved, path)
+    description = json.loads(metadata["model"])
+    tracemalloc.start()
+    try:
+        for units, words in (
+            (10**9, "dense asks for a kernel of shape .*, larger than all there is for it"),
+            (10, "not fit"),
+        ):
+            description["config"]["layers"][0]["config"]["units"] = units
+            save_file(arrays, path, {**metadata, "model": json.dumps(description)})
+            with pytest.raises(ValueError, match=words):
+                nnx.models.load_model(path)
+        assert tracemalloc.get_traced_memory()[1] < 10 << 20
+    finally:
+        tracemalloc.stop()
 
 
 # Foreign files
@@ -126,13 +172,20 @@ def test_a_truncated_file(saved: bytes, path: Path):
     assert load_or_refuse(path)
 
 
-def test_random_mutations(saved: bytes, path: Path):
+def test_the_length_of_a_header_is_no_pickle(path: Path):
+    """Both may begin with the byte 80."""
+    path.write_bytes(bytes([0x80, 4]) + bytes(6) + b"{" * 500)
+    with pytest.raises(ValueError, match="it is empty, truncated or not a safetensors file"):
+        nnx.models.load_model(path)
+
+
+def test_random_mutations(unchecked: bytes, path: Path):
     """Each changed file loads or is refused with a ValueError."""
     generator = Generator(4)
-    header = int.from_bytes(saved[:8], "little") + 8
+    header = int.from_bytes(unchecked[:8], "little") + 8
     refused = 0
     for round_number in range(300):
-        data = bytearray(saved)
+        data = bytearray(unchecked)
         limit = len(data) if round_number % 5 == 0 else header  # most of them in the description
         for _ in range(1 + round_number % 3):
             position, value, action = (int(word) for word in generator.integers(3))
@@ -150,13 +203,31 @@ def test_random_mutations(saved: bytes, path: Path):
     assert 100 < refused < 300  # both happen
 
 
+def test_bits_that_changed_are_noticed(saved: bytes, path: Path):
+    """In the parameters, where nothing else would tell, and in the description."""
+    for position in [*range(10, len(saved), len(saved) // 200), len(saved) - 1]:
+        data = bytearray(saved)
+        data[position] ^= 1 << position % 8
+        path.write_bytes(data)
+        if load_or_refuse(path):
+            assert b'"checksum"' not in data  # the bit was in its name
+    path.write_bytes(saved[:-1] + bytes([saved[-1] ^ 1]))
+    for load in (nnx.models.load_model, make().load_weights):
+        with pytest.raises(
+            ValueError, match=r"it is damaged, what is in it is not what was written \(wrong checksum\)"
+        ):
+            load(path)
+
+
 # A damaged description
 
 
 def read(data: bytes, path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """The arrays and the texts of a file, without its checksum."""
     path.write_bytes(data)
     with safe_open(path, framework="numpy") as file:
-        return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata())  # noqa: SIM118
+        texts = {key: text for key, text in file.metadata().items() if key != "checksum"}
+        return {name: file.get_tensor(name) for name in file.keys()}, texts  # noqa: SIM118
 
 
 def places(value: Any, route: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
