@@ -19,6 +19,8 @@ from nnx.metrics.targets import Shape, are_labels, fits, shape_text
 class ClassCounts(Metric):
     """What comes from counts of pairs of a true and a predicted class."""
 
+    running = ("_tally",)
+
     def __init__(self, name: str | None = None) -> None:
         super().__init__(name)
         self.reset_state()

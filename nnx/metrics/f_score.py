@@ -32,6 +32,8 @@ class FBetaScore(Metric):
 
     direction = "max"
 
+    running = ("_tally",)
+
     def __init__(
         self,
         average: str | None = None,

@@ -34,6 +34,8 @@ class R2Score(Metric):
 
     direction = "max"
 
+    running = ("_tally", "_origin", "_size")
+
     def __init__(
         self,
         class_aggregation: str | None = "uniform_average",

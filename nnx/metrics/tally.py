@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from nnx.backends import Array, array_namespace
+from collections.abc import Mapping
+
+from nnx.backends import Array, array_namespace, is_array
 
 
 class Tally:
@@ -25,6 +27,17 @@ class Tally:
             share = total - self._total
             self._lost = self._lost + ((self._total - (total - share)) + (amount - share))
             self._total = total
+
+    def state(self) -> dict[str, Array | float | None]:
+        """What a checkpoint keeps."""
+        return {"whole": self._whole, "total": self._total, "lost": self._lost}
+
+    def set_state(self, state: Mapping[str, Array | float | None]) -> None:
+        """Go on from what `state` returned, with arrays on the device that the next batches are on."""
+        for name, value in state.items():
+            if not (is_array(value) or value is None or isinstance(value, int | float)):
+                raise TypeError(f"a running sum cannot be {value!r}")
+        self._whole, self._total, self._lost = state["whole"], state["total"], state["lost"]
 
     def value(self) -> Array | None:
         """The sum so far: integers, if there were no others; None before anything was added."""

@@ -33,6 +33,8 @@ class ThresholdMetric(Metric):
     label_weights : a weight for each index of the last axis.
     """
 
+    running = ("_tally",)
+
     def __init__(
         self,
         name: str | None,

@@ -9,6 +9,7 @@ from typing import Any
 from nnx.backends import is_array
 from nnx.callbacks import CallbackList, History, ProgbarLogger
 from nnx.callbacks.base import overrides
+from nnx.debug import NotFiniteError
 from nnx.layers.structure import leaves, rebuild
 from nnx.models.data import Epochs
 
@@ -46,6 +47,15 @@ class TrainingRun:
             model.training_run = None
             if not self.begun and before is not None:
                 model.history = before
+
+    @contextlib.contextmanager
+    def errors_naming_the_batch(self) -> Iterator[None]:
+        """The time in which NaN and infinity belong to the batch that training is at."""
+        try:
+            yield
+        except NotFiniteError as error:
+            error.batch, error.epoch = self.batches.done, self.epoch + 1
+            raise
 
     @property
     def in_epoch(self) -> bool:

@@ -241,7 +241,7 @@ class Trainer(LegacyMethods, Steps):
             objective.reset()
             listeners.on_epoch_begin(run.epoch)
         watched = listeners.listens("on_train_batch_end")
-        try:
+        with run.errors_naming_the_batch():
             for batch in batches:
                 step = batches.done - 1
                 listeners.on_train_batch_begin(step)
@@ -250,9 +250,6 @@ class Trainer(LegacyMethods, Steps):
                     listeners.on_train_batch_end(step, LazyLogs(objective.read))
                 if self.stop_training:
                     break
-        except debug.NotFiniteError as error:
-            error.batch, error.epoch = batches.done, run.epoch + 1
-            raise
         logs = objective.read()
         return {name: logs[name] for name in sorted(logs)}
 
