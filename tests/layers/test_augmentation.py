@@ -170,7 +170,7 @@ def test_training_with_augmentation_is_the_same_on_every_backend(backend):
         (lambda: RandomFlip("diagonal"), "mode must be one of horizontal, vertical, horizontal_and_vertical, got"),
         (
             lambda: RandomFlip(data_format="last"),
-            "data_format must be 'channels_last' or 'channels_first', got 'last'",
+            "data_format must be one of 'channels_last', 'channels_first', got 'last'",
         ),
         (lambda: RandomTranslation(1.5, 0.1), "height_factor must be a number from -1 to 1, got 1.5"),
         (lambda: RandomTranslation(0.1, (0.1,)), "width_factor must be a number or a pair of numbers, got"),
