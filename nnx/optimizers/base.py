@@ -136,8 +136,9 @@ class Optimizer(Paced, Decaying, Configurable):
         others in a row. `fit` and `train_on_batch` ask for it; a loop of your own has to, to make use of it.
         """
         if self.loss_scale_factor is None and is_half(flat.values):
-            if self.loss_scale is None:
-                self.loss_scale = LossScale(flat.values, *self._first_scale)
+            if self.loss_scale is None or flat is not self.slots.flat:
+                numbers = self._first_scale if self.loss_scale is None else self.loss_scale.numbers()
+                self.loss_scale = LossScale(flat.values, *numbers)
             self._applied_scale = self.loss_scale.value
         return self._applied_scale
 
@@ -211,8 +212,6 @@ class Optimizer(Paced, Decaying, Configurable):
             for parameter, place in zip(flat.parameters, flat.slices, strict=True)
             if parameter.constraint is not None
         ]
-        if self.loss_scale is not None:
-            self.loss_scale = LossScale(flat.values, *self.loss_scale.numbers())
         self._bind_decay(flat)
 
     def _starts(self, flat: FlatParameters) -> Starts:

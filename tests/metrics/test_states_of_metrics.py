@@ -2,58 +2,41 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
 import pytest
 
 from nnx import metrics
 from nnx.backends import Placement, array_namespace, is_array
 from nnx.metrics import MeanMetricWrapper, Metric
-from nnx.metrics.base import registry
-from nnx.random import Generator
 from nnx.testing import assert_close
+from nnx.testing.cases_metrics import metric_cases, metric_data
 
-ARGUMENTS: dict[str, tuple[Any, ...]] = {"MeanMetricWrapper": (metrics.mean_squared_error,)}
-"""For metrics that cannot be made without arguments."""
-
-SCORES = Generator(1).uniform((4, 6, 5), 0.05, 0.95)
-SHARES = SCORES / SCORES.sum(axis=-1, keepdims=True)
-LABELS = Generator(2).integers(24).astype(np.int64).reshape(4, 6) % 5
-ONE_HOT = np.eye(5)[LABELS]
-WEIGHTS = Generator(3).uniform((4, 6), 0.5, 2.0)
-
-
-def make(name: str) -> Metric:
-    metric: Metric = registry.objects[name](*ARGUMENTS.get(name, ()))
-    return metric
-
-
-def feed(metric: Metric, place: Placement, batches: range, weighted: bool) -> None:
-    for i in batches:
-        weight = place.asarray(WEIGHTS[i]) if weighted else None
-        if isinstance(metric, metrics.Sum | metrics.Mean):
-            metric.update_state(place.asarray(SCORES[i, :, 0]), weight)
-            continue
-        targets = place.asarray(LABELS[i] if "sparse" in metric.name else ONE_HOT[i])
-        metric.update_state(targets, place.asarray(SHARES[i]), weight)
-
-
+CASES = {title: (kind, make) for title, kind, make in metric_cases()}
+OF_VALUES = {"Mean": metrics.Mean, "Sum": metrics.Sum}
 ONE_VALUE_A_BATCH = ("Dice", "Tversky")  # and so no weights of samples
-CASES = [(name, weighted) for name in sorted(registry.objects) for weighted in (False, True)]
+BATCHES = 4
 
 
-@pytest.mark.parametrize(
-    ("name", "weighted"), [case for case in CASES if case[0] not in ONE_VALUE_A_BATCH or not case[1]]
-)
-def test_goes_on(backend: Placement, name: str, weighted: bool):
-    whole, first, second = (make(name) for _ in range(3))
-    feed(whole, backend, range(4), weighted)
-    feed(first, backend, range(2), weighted)
+def feed(metric: Metric, place: Placement, kind: str, batches: range, weighted: bool) -> None:
+    for i in batches:
+        y_true, y_pred, weight = metric_data(kind, seed=i)
+        arrays = [place.asarray(y_true), place.asarray(y_pred)]
+        metric.update_state(
+            *arrays[isinstance(metric, metrics.Mean | metrics.Sum) :], place.asarray(weight) if weighted else None
+        )
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("title", [*CASES, *OF_VALUES])
+def test_goes_on(backend: Placement, title: str, weighted: bool):
+    kind, make = CASES.get(title) or ("numbers", OF_VALUES[title])
+    whole, first, second = make(), make(), make()
+    weighted = weighted and title not in ONE_VALUE_A_BATCH
+    feed(whole, backend, kind, range(BATCHES), weighted)
+    feed(first, backend, kind, range(2), weighted)
     state = first.state()
     assert state
     second.set_state(state)
-    feed(second, backend, range(2, 4), weighted)
+    feed(second, backend, kind, range(2, BATCHES), weighted)
     assert_close(second.result(), whole.result(), 0.0, 0.0)
     first.reset_state()
     assert is_array(second.result())

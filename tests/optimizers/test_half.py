@@ -88,6 +88,14 @@ def test_a_step_that_overflows_changes_nothing_and_halves_the_scale(half_backend
     assert not np.array_equal(slot(model, "master"), slots["master"])
 
 
+def test_the_first_step_may_overflow_too(half_backend):
+    model = make(Adam(0.01))
+    before = model.get_weights()
+    model.train_on_batch(X, Y + 1e4)
+    assert model.optimizer.loss_scale.numbers() == (2.0**14, 0.0)
+    assert all(np.array_equal(mine, theirs) for mine, theirs in zip(model.get_weights(), before, strict=True))
+
+
 def test_the_scale_grows_after_many_good_steps_and_stays_at_least_one(half_backend, monkeypatch):
     monkeypatch.setattr(half, "_STEPS_TO_GROW", 3)
     scale = half.LossScale(half_backend.asarray([1.0]), 4.0, 0.0)
