@@ -34,7 +34,7 @@ class Tally:
 
     def set_state(self, state: Mapping[str, Array | float | None]) -> None:
         """Go on from what `state` returned, with arrays on the device that the next batches are on."""
-        for name, value in state.items():
+        for value in state.values():
             if not (is_array(value) or value is None or isinstance(value, int | float)):
                 raise TypeError(f"a running sum cannot be {value!r}")
         self._whole, self._total, self._lost = state["whole"], state["total"], state["lost"]

@@ -2,62 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
 from nnx import metrics
-from nnx.backends import Placement, array_namespace, is_array
+from nnx.backends import Placement
 from nnx.metrics import MeanMetricWrapper, Metric
-from nnx.metrics.base import registry
-from nnx.random import Generator
 from nnx.testing import assert_close
+from nnx.testing.cases_metrics import metric_cases, metric_data
 
-ARGUMENTS: dict[str, tuple[Any, ...]] = {"MeanMetricWrapper": (metrics.mean_squared_error,)}
-"""For metrics that cannot be made without arguments."""
-
-SCORES = Generator(1).uniform((4, 6, 5), 0.05, 0.95)
-SHARES = SCORES / SCORES.sum(axis=-1, keepdims=True)
-LABELS = Generator(2).integers(24).astype(np.int64).reshape(4, 6) % 5
-ONE_HOT = np.eye(5)[LABELS]
-WEIGHTS = Generator(3).uniform((4, 6), 0.5, 2.0)
+CASES: dict[str, tuple[str, Callable[[], Metric]]] = {title: (kind, make) for title, kind, make in metric_cases()}
+CASES["MeanMetricWrapper"] = ("numbers", lambda: MeanMetricWrapper(metrics.mean_squared_error))
 
 
-def make(name: str) -> Metric:
-    metric: Metric = registry.objects[name](*ARGUMENTS.get(name, ()))
-    return metric
+@pytest.mark.parametrize("weighted", [False, True], ids=["", "weighted"])
+@pytest.mark.parametrize("title", CASES)
+def test_goes_on(backend: Placement, title: str, weighted: bool):
+    kind, make = CASES[title]
+    parts = [[backend.asarray(part) for part in np.split(array, [7, 12])] for array in metric_data(kind)]
+    batches = [(y, z, weight if weighted else None) for y, z, weight in zip(*parts, strict=True)]
+    whole = make()
+    for batch in batches:
+        whole.update_state(*batch)
+    for count in range(len(batches) + 1):
+        first, second = make(), make()
+        for batch in batches[:count]:
+            first.update_state(*batch)
+        second.set_state(first.state())
+        first.reset_state()
+        for batch in batches[count:]:
+            second.update_state(*batch)
+        assert_close(second.result(), whole.result(), 0.0, 0.0)
 
 
-def feed(metric: Metric, place: Placement, batches: range, weighted: bool) -> None:
-    for i in batches:
-        weight = place.asarray(WEIGHTS[i]) if weighted else None
-        if isinstance(metric, metrics.Sum | metrics.Mean):
-            metric.update_state(place.asarray(SCORES[i, :, 0]), weight)
-            continue
-        targets = place.asarray(LABELS[i] if "sparse" in metric.name else ONE_HOT[i])
-        metric.update_state(targets, place.asarray(SHARES[i]), weight)
-
-
-ONE_VALUE_A_BATCH = ("Dice", "Tversky")  # and so no weights of samples
-CASES = [(name, weighted) for name in sorted(registry.objects) for weighted in (False, True)]
-
-
-@pytest.mark.parametrize(
-    ("name", "weighted"), [case for case in CASES if case[0] not in ONE_VALUE_A_BATCH or not case[1]]
-)
-def test_goes_on(backend: Placement, name: str, weighted: bool):
-    whole, first, second = (make(name) for _ in range(3))
-    feed(whole, backend, range(4), weighted)
-    feed(first, backend, range(2), weighted)
-    state = first.state()
-    assert state
-    second.set_state(state)
-    feed(second, backend, range(2, 4), weighted)
-    assert_close(second.result(), whole.result(), 0.0, 0.0)
-    first.reset_state()
-    assert is_array(second.result())
-    assert array_namespace(second.result()) is backend.xp
+@pytest.mark.parametrize("make", [metrics.Sum, metrics.Mean])
+@pytest.mark.parametrize("weight", [None, 0.5, [1.0, 2.0]])
+def test_sums_and_means_go_on(make: Callable[[], Metric], weight: Any):
+    whole, first, second = make(), make(), make()
+    whole([1.0, 2.0], weight)
+    first([1.0, 2.0], weight)
+    second.set_state(first.state())
+    assert second([4.0, 7.0], weight) == whole([4.0, 7.0], weight)
 
 
 class Last(Metric):
