@@ -257,10 +257,50 @@ def graph() -> Any:
     return model
 
 
-MODELS: dict[str, tuple[Callable[[], Any], np.ndarray]] = {
-    "dense": (dense, X),
-    "recurrent": (recurrent, SEQUENCES),
-    "graph": (graph, SEQUENCES),
+def images() -> Any:
+    nnx.random.set_seed(1)
+    model = nnx.Sequential(
+        [
+            layers.Rescaling(0.5, input_shape=(2, 2, 1)),
+            layers.RandomFlip(),
+            layers.ZeroPadding2D(1),
+            layers.Conv2D(3, 2, padding="same", activation="relu"),
+            layers.SeparableConv2D(2, 2, use_bias=False),
+            layers.UpSampling2D(2, interpolation="bilinear"),
+            layers.MaxPooling2D(2),
+            layers.Conv2DTranspose(2, 2, strides=2),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(3, "softmax"),
+        ]
+    )
+    counts = [nnx.metrics.ConfusionMatrix(3), nnx.metrics.MeanIoU(3, sparse_y_pred=False)]
+    model.compile(nnx.optimizers.Lion(0.01), "sparse_categorical_crossentropy", metrics=counts)
+    return model
+
+
+def words() -> Any:
+    nnx.random.set_seed(1)
+    model = nnx.Sequential(
+        [
+            layers.Embedding(7, 3, mask_zero=True, input_length=4),
+            layers.Reshape((3, 4)),
+            layers.Permute((2, 1)),
+            layers.Flatten(),
+            layers.Dense(1, "sigmoid"),
+        ]
+    )
+    metrics = [nnx.metrics.AUC(20), nnx.metrics.PrecisionAtRecall(0.5, num_thresholds=9), "precision"]
+    optimizer = nnx.optimizers.RMSprop(0.01, momentum=0.5, weight_decay=0.1, gradient_accumulation_steps=3)
+    model.compile(optimizer, "binary_crossentropy", metrics=metrics)
+    return model
+
+
+MODELS: dict[str, tuple[Callable[[], Any], np.ndarray, np.ndarray]] = {
+    "dense": (dense, X, LABELS),
+    "recurrent": (recurrent, SEQUENCES, LABELS),
+    "graph": (graph, SEQUENCES, LABELS),
+    "images": (images, X.reshape(12, 2, 2, 1), LABELS),
+    "words": (words, np.int64(np.abs(X) * 2), np.float32(LABELS == 1)),
 }
 
 
@@ -280,7 +320,7 @@ def train(name: str, model: Any, folder: Path, *, steps: int) -> None:
     """Some steps of an epoch of four batches, with a checkpoint after each."""
     with contextlib.suppress(Stop):
         backup = BackupAndRestore(folder, save_freq=1, delete_checkpoint=False)
-        model.fit(MODELS[name][1], LABELS, batch_size=3, verbose=0, callbacks=[stop_at(steps), backup])
+        model.fit(*MODELS[name][1:], batch_size=3, verbose=0, callbacks=[stop_at(steps), backup])
 
 
 def everything(model: Any) -> Any:
@@ -315,7 +355,7 @@ class Models(Target):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self.models = []
-        for name, (make, _) in MODELS.items():
+        for name, (make, *_) in MODELS.items():
             model = make()
             train(name, model, folder / name, steps=2)
             self.write(name, model)

@@ -11,7 +11,7 @@ from nnx.backends import Array, array_namespace, to_numpy
 from nnx.functional.activations import sigmoid
 from nnx.losses.arrays import as_arrays, beside
 from nnx.metrics.base import registry
-from nnx.metrics.targets import Shape, shape_text
+from nnx.metrics.targets import Shape, require_count, shape_text
 from nnx.metrics.thresholds import ThresholdMetric, ratio
 
 _CURVES = ("ROC", "PR", "PRGAIN")
@@ -61,8 +61,7 @@ class AUC(ThresholdMetric):
         self.label_weights = None if label_weights is None else [float(weight) for weight in label_weights]
         if num_labels is not None and not multi_label:
             raise ValueError("num_labels goes with multi_label=True")
-        if num_thresholds < 2:
-            raise ValueError(f"num_thresholds must be at least 2, got {num_thresholds}")
+        require_count("num_thresholds", num_thresholds, 2)
         if thresholds is None:
             steps = num_thresholds - 1
             inner = [step / steps for step in range(1, steps)]

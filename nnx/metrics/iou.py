@@ -12,7 +12,7 @@ from nnx.functional._losses import require_same_backend
 from nnx.losses.arrays import as_arrays
 from nnx.metrics.base import registry
 from nnx.metrics.confusion import ClassCounts
-from nnx.metrics.targets import Shape, are_labels, require_alike, shape_text
+from nnx.metrics.targets import Shape, are_labels, require_alike, require_count, shape_text
 from nnx.metrics.thresholds import ratio
 
 
@@ -112,6 +112,7 @@ class MeanIoU(IoU):
         sparse_y_pred: bool = True,
         axis: int = -1,
     ) -> None:
+        require_count("num_classes", num_classes, 1)
         super().__init__(num_classes, range(num_classes), name, ignore_class, sparse_y_true, sparse_y_pred, axis)
 
 
@@ -161,6 +162,7 @@ class OneHotMeanIoU(IoU):
         sparse_y_pred: bool = False,
         axis: int = -1,
     ) -> None:
+        require_count("num_classes", num_classes, 1)
         super().__init__(num_classes, range(num_classes), name, ignore_class, False, sparse_y_pred, axis)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from nnx.backends import Array, array_namespace
 from nnx.metrics.base import registry
+from nnx.metrics.targets import require_count
 from nnx.metrics.thresholds import ThresholdMetric, ratio
 
 
@@ -15,8 +16,7 @@ class _Best(ThresholdMetric):
     def __init__(self, bounded: str, bound: float, num_thresholds: int, class_id: int | None, name: str | None) -> None:
         if not 0.0 <= bound <= 1.0:
             raise ValueError(f"{bounded} must be from 0 to 1, got {bound}")
-        if num_thresholds < 1:
-            raise ValueError(f"num_thresholds must be at least 1, got {num_thresholds}")
+        require_count("num_thresholds", num_thresholds, 1)
         self.num_thresholds = num_thresholds
         self._bound = bound
         steps = num_thresholds - 1

@@ -9,6 +9,15 @@ from nnx.functional._losses import match_ranks, require_same_backend
 from nnx.losses.arrays import as_arrays
 
 Shape = tuple[int | None, ...]
+_MOST = 100_000
+
+
+def require_count(what: str, value: int, least: int) -> None:
+    """ValueError unless so many can be counted apart: at least some, and not more than a file should ask for."""
+    if value < least:
+        raise ValueError(f"{what} must be at least {least}, got {value}")
+    if value > _MOST:
+        raise ValueError(f"{what} must be at most {_MOST}, got {value}")
 
 
 def alike(metric: str, y_true: Any, y_pred: Any) -> tuple[Namespace, Array, Array]:

@@ -33,7 +33,7 @@ class ThresholdMetric(Metric):
     label_weights : a weight for each index of the last axis.
     """
 
-    running = ("_tally",)
+    running = ("_tally", "_dtype")
 
     def __init__(
         self,
@@ -59,13 +59,13 @@ class ThresholdMetric(Metric):
 
     def reset_state(self) -> None:
         self._tally = Tally()
-        self._dtype: Any = None
+        self._dtype: str | None = None  # of the predictions
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         xp, y_true, y_pred = alike(self.name, y_true, y_pred)
         self._check_shape(y_pred.shape)
         y_pred = wide(y_pred)
-        self._dtype = y_pred.dtype
+        self._dtype = str(y_pred.dtype).rpartition(".")[2]
         weights = self._weights(xp, y_pred, sample_weight)
         if self.top_k is not None:
             y_pred = xp.where(among_largest(xp, y_pred, self.top_k), y_pred, -float("inf"))
@@ -118,7 +118,8 @@ class ThresholdMetric(Metric):
     def _floating(self, *counts: Array) -> tuple[Array, ...]:
         """Counts as floating numbers, at least float32."""
         xp = array_namespace(counts[0])
-        return tuple(xp.astype(count, self._dtype or count.dtype, copy=False) for count in counts)
+        dtype = counts[0].dtype if self._dtype is None else getattr(xp, self._dtype)
+        return tuple(xp.astype(count, dtype, copy=False) for count in counts)
 
     def _alone(self, values: Array) -> Array:
         """One value as a 0-d array where there is one threshold."""

@@ -19,7 +19,6 @@ class ArrayBatches:
 
     columns : lists of inputs, targets and weights; an entry may be None.
     generator : shuffles the samples anew for every epoch; None keeps their order.
-    order : the state of the generator from which the order of the samples was drawn last; None without a generator.
     """
 
     once = False
@@ -29,29 +28,26 @@ class ArrayBatches:
         self.rows: int = columns[0][0].shape[0]
         self.batch_size = batch_size
         self.steps: int | None = len(self)
-        self.order: dict[str, str] | None = None
         self._generator = generator
-        self._again: Generator | None = None
+
+    @property
+    def streams(self) -> list[Generator]:
+        """What is drawn from when a pass begins."""
+        return [] if self._generator is None else [self._generator]
 
     @property
     def form(self) -> dict[str, Any]:
         """What makes the batches the same ones as those of other arrays."""
         return {"samples": self.rows, "batch_size": self.batch_size, "shuffle": self._generator is not None}
 
-    def repeat(self, order: dict[str, str] | None) -> None:
-        """Give the samples in an earlier order the next time."""
-        self._again = None if order is None else Generator.from_state(order)
-
     def __iter__(self) -> Iterator[Batch]:
-        generator, self._again = self._again or self._generator, None
-        if generator is None:
+        if self._generator is None:
             for start, stop in self._ranges():
                 yield self._pick(lambda a, start=start, stop=stop: a[start:stop, ...])  # type: ignore[misc]
             return
         first = self.columns[0][0]
-        self.order = generator.state()
         # one transfer an epoch: the batches' indices are slices of an array on the device
-        order = backend_of(first).put_beside(first, generator.permutation(self.rows))
+        order = backend_of(first).put_beside(first, self._generator.permutation(self.rows))
         take = array_namespace(first).take
         for start, stop in self._ranges():
             rows = order[start:stop]
@@ -87,16 +83,15 @@ class IterableBatches:
         self.once = isinstance(source, Iterator)
 
     @property
-    def order(self) -> dict[str, str] | None:
-        return self._source.order if isinstance(self._source, ArrayBatches) else None
+    def streams(self) -> list[Generator]:
+        if isinstance(self._source, ArrayBatches):
+            return self._source.streams
+        own = getattr(self._source, "random", None)  # of what shuffles by itself
+        return [own] if isinstance(own, Generator) else []
 
     @property
     def form(self) -> dict[str, Any]:
         return self._source.form if isinstance(self._source, ArrayBatches) else {"batches": self.steps}
-
-    def repeat(self, order: dict[str, str] | None) -> None:
-        if isinstance(self._source, ArrayBatches):
-            self._source.repeat(order)
 
     def __iter__(self) -> Iterator[Batch]:
         for item in self._items():
@@ -132,6 +127,7 @@ class Epochs:
         self._once = once
         self._current: Iterator[Batch] | None = None
         self._taken = 0  # batches of this pass over the source, or of all if it gives each only once
+        self._streams: list[dict[str, str]] = []  # where those of the source were when that began
 
     def __iter__(self) -> Iterator[Batch]:
         while self.done != self._limit:
@@ -153,11 +149,12 @@ class Epochs:
 
     def state(self) -> dict[str, Any]:
         """Where in the epoch and in the data this is; fits into JSON."""
-        under_way = self._current is not None or self._source.once
+        begins_anew = self._current is None or (self._once and self.done == 0)
+        taken = 0 if begins_anew and not self._source.once else self._taken
         return {
             "done": self.done,
-            "taken": self._taken if under_way else 0,
-            "order": self._source.order if under_way else None,
+            "taken": taken,
+            "streams": self._streams if taken else self._states(),
             "form": self._form,
         }
 
@@ -173,13 +170,17 @@ class Epochs:
             differing = [name for name in here if here[name] != form.get(name)] or ["their form"]
             listing = ", ".join(f"{name} {form.get(name)}, now {here.get(name)}" for name in differing)
             raise ValueError(f"it was written in the middle of other data: then they had {listing}")
-        self._source.repeat(state["order"])
+        for stream, begun in zip(self._source.streams, state["streams"], strict=False):  # other data may have others
+            stream.set_state(begun)
         for _ in range(taken):
             if self._next() is None:
                 break
         if self._taken != taken:
             raise ValueError(f"it was written after {taken} batches of data that now are fewer")
         self.done = done
+
+    def _states(self) -> list[dict[str, str]]:
+        return [stream.state() for stream in self._source.streams]
 
     @property
     def _form(self) -> dict[str, Any]:
@@ -190,8 +191,9 @@ class Epochs:
         wraps = self._limit is not None and not self._once
         for _ in range(2 if wraps else 1):
             if self._current is None:
+                if not (self._taken and self._source.once):
+                    self._taken, self._streams = 0, self._states()
                 self._current = iter(self._source)
-                self._taken = self._taken if self._source.once else 0
             following = next(self._current, None)
             if following is not None:
                 self._taken += 1

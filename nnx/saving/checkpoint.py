@@ -56,9 +56,9 @@ def restore_checkpoint(model: Any, arrays: Mapping[str, np.ndarray], metadata: M
         training = json.loads(metadata["training"])
         run = unpack(json.loads(metadata["run"]), arrays)
         _require_same(model, metadata, training)
-        model.training_run.set_state(run)
         before = _State.of(model)
         try:
+            model.training_run.set_state(run)
             _State(arrays, training["optimizer_state"], json.loads(metadata["random"]), run["states"]).give_to(model)
             random.default().set_state(run["random"])
         except BaseException:

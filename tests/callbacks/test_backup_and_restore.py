@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import json
 import os
 import subprocess
 import sys
@@ -16,7 +17,17 @@ import pytest
 
 import nnx
 from nnx.backends import Placement
-from nnx.callbacks import BackupAndRestore, Callback, History, LambdaCallback
+from nnx.callbacks import (
+    BackupAndRestore,
+    Callback,
+    CSVLogger,
+    EarlyStopping,
+    History,
+    LambdaCallback,
+    LearningRateScheduler,
+    ModelCheckpoint,
+    ReduceLROnPlateau,
+)
 from nnx.layers import LSTM, BatchNormalization, Dense, Dropout, GaussianNoise, Input
 from nnx.random import Generator
 from nnx.saving import files
@@ -150,6 +161,17 @@ def batches() -> Iterator[tuple[np.ndarray, np.ndarray]]:
         yield X[start : start + 5], LABELS[start : start + 5]
 
 
+class Loader:
+    """Gives batches in an order of its own, anew for each pass."""
+
+    def __init__(self) -> None:
+        self.random = Generator(3)
+
+    def __iter__(self) -> Iterator[Any]:
+        order = self.random.permutation(23)
+        return iter([(X[order[i : i + 5]], LABELS[order[i : i + 5]]) for i in range(0, 23, 5)])
+
+
 class Sequence:
     """Batches by their number."""
 
@@ -195,6 +217,13 @@ SCRIPTS = {
     "steps across the ends of the data": Script(noisy, options={"steps_per_epoch": 4}),
     "a list of batches": Script(noisy, data=lambda: (list(batches()),)),
     "a sequence of batches": Script(noisy, data=lambda: (Sequence(),), validation=lambda: Sequence()),
+    "loaders with random streams": Script(noisy, data=lambda: (Loader(),), validation=Loader),
+    "loaders and steps": Script(
+        noisy,
+        data=lambda: (Loader(),),
+        validation=Loader,
+        options={"steps_per_epoch": 4, "validation_steps": 2},
+    ),
     "generators": Script(
         noisy,
         data=lambda: (itertools.chain(batches(), batches(), batches()),),
@@ -283,6 +312,52 @@ def test_hooks_go_on_where_they_were(tmp_path: Path):
     assert first[:-1] + second[1:] == whole  # without that end, and this beginning
     assert first[-1] == ("end", {"acc": whole[-1][1]["acc"], "loss": whole[-1][1]["loss"]} | dict(first[-1][1]))
     assert second[1][0] == 2  # the third batch of the second epoch, which does not begin again
+
+
+def test_all_kinds_of_callbacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """They decide the same, and what they write to files is the same."""
+    monkeypatch.chdir(tmp_path)
+    script = Script(
+        noisy,
+        validation=lambda: (X[:9], LABELS[:9]),
+        options={"epochs": 9},
+        callbacks=lambda: [
+            EarlyStopping("val_acc", patience=3, restore_best_weights=True),
+            ReduceLROnPlateau("loss", factor=0.5, patience=1, min_delta=0.1),
+            LearningRateScheduler(lambda epoch, rate: rate * 0.97),
+            ModelCheckpoint("best.safetensors", "val_loss", save_best_only=True),
+            ModelCheckpoint("{epoch}-{batch}.safetensors", save_freq=4, save_weights_only=True),
+            CSVLogger("log.csv"),
+        ],
+    )
+
+    def written() -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for path in sorted(tmp_path.glob("*.*")):
+            arrays = files.read_file(path)[0] if path.suffix == ".safetensors" else {}
+            found[path.name] = {k: a.tobytes() for k, a in arrays.items()} or path.read_text()
+            path.unlink()
+        return found
+
+    whole = script.run()
+    expected, expected_files = everything(whole), written()
+    assert 3 < len(whole.history.epoch) < 9
+    assert len(expected_files) > 4
+    for save_freq, kill in ((1, 1), (1, 7), (2, 9), (3, 13), (4, 18), ("epoch", 6), ("epoch", 17)):
+        model, starts = run_with_kills(script, tmp_path / "backup", iter([kill]), save_freq=save_freq)
+        assert starts == 2
+        assert everything(model) == expected
+        assert written() == expected_files
+
+
+def test_mixed_precision(tmp_path: Path):
+    script = Script(simple)
+    with nnx.backend("numpy", dtype="float16"):
+        expected = everything(script.run())
+        for kill in (3, 8):
+            model, _ = run_with_kills(script, tmp_path, iter([kill]), save_freq=1)
+            assert everything(model) == expected
+    assert json.loads(expected[1]["training"])["optimizer_state"]["loss_scale"] is not None
 
 
 def test_two_outputs(tmp_path: Path):

@@ -2,45 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
 import pytest
 
 from nnx import metrics
-from nnx.backends import Placement, array_namespace, is_array
+from nnx.backends import Placement
 from nnx.metrics import MeanMetricWrapper, Metric
 from nnx.testing import assert_close
 from nnx.testing.cases_metrics import metric_cases, metric_data
 
-CASES = {title: (kind, make) for title, kind, make in metric_cases()}
-OF_VALUES = {"Mean": metrics.Mean, "Sum": metrics.Sum}
-ONE_VALUE_A_BATCH = ("Dice", "Tversky")  # and so no weights of samples
-BATCHES = 4
+CASES: dict[str, tuple[str, Callable[[], Metric]]] = {title: (kind, make) for title, kind, make in metric_cases()}
+CASES["MeanMetricWrapper"] = ("numbers", lambda: MeanMetricWrapper(metrics.mean_squared_error))
 
 
-def feed(metric: Metric, place: Placement, kind: str, batches: range, weighted: bool) -> None:
-    for i in batches:
-        y_true, y_pred, weight = metric_data(kind, seed=i)
-        arrays = [place.asarray(y_true), place.asarray(y_pred)]
-        metric.update_state(
-            *arrays[isinstance(metric, metrics.Mean | metrics.Sum) :], place.asarray(weight) if weighted else None
-        )
-
-
-@pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("title", [*CASES, *OF_VALUES])
+@pytest.mark.parametrize("weighted", [False, True], ids=["", "weighted"])
+@pytest.mark.parametrize("title", CASES)
 def test_goes_on(backend: Placement, title: str, weighted: bool):
-    kind, make = CASES.get(title) or ("numbers", OF_VALUES[title])
+    kind, make = CASES[title]
+    parts = [[backend.asarray(part) for part in np.split(array, [7, 12])] for array in metric_data(kind)]
+    batches = [(y, z, weight if weighted else None) for y, z, weight in zip(*parts, strict=True)]
+    whole = make()
+    for batch in batches:
+        whole.update_state(*batch)
+    for count in range(len(batches) + 1):
+        first, second = make(), make()
+        for batch in batches[:count]:
+            first.update_state(*batch)
+        second.set_state(first.state())
+        first.reset_state()
+        for batch in batches[count:]:
+            second.update_state(*batch)
+        assert_close(second.result(), whole.result(), 0.0, 0.0)
+
+
+@pytest.mark.parametrize("make", [metrics.Sum, metrics.Mean])
+@pytest.mark.parametrize("weight", [None, 0.5, [1.0, 2.0]])
+def test_sums_and_means_go_on(make: Callable[[], Metric], weight: Any):
     whole, first, second = make(), make(), make()
-    weighted = weighted and title not in ONE_VALUE_A_BATCH
-    feed(whole, backend, kind, range(BATCHES), weighted)
-    feed(first, backend, kind, range(2), weighted)
-    state = first.state()
-    assert state
-    second.set_state(state)
-    feed(second, backend, kind, range(2, BATCHES), weighted)
-    assert_close(second.result(), whole.result(), 0.0, 0.0)
-    first.reset_state()
-    assert is_array(second.result())
-    assert array_namespace(second.result()) is backend.xp
+    whole([1.0, 2.0], weight)
+    first([1.0, 2.0], weight)
+    second.set_state(first.state())
+    assert second([4.0, 7.0], weight) == whole([4.0, 7.0], weight)
 
 
 class Last(Metric):
