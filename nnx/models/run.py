@@ -39,12 +39,12 @@ class TrainingRun:
     @contextlib.contextmanager
     def under_way(self) -> Iterator[None]:
         """The time in which callbacks can ask where training is. If it does not begin, an earlier history is kept."""
-        model, before = self.model, self.model.history
+        model, outer, before = self.model, self.model.training_run, self.model.history
         model.training_run, model.history, model.stop_training = self, self.listeners.find(History), False
         try:
             yield
         finally:
-            model.training_run = None
+            model.training_run = outer
             if not self.begun and before is not None:
                 model.history = before
 

@@ -15,7 +15,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-_CHECKSUM = "checksum"
+_CHECKSUM = "nnx-checksum"
 _PARTIAL = ".partial"
 _LONGEST_HEADER = 100_000_000  # of a safetensors file, in bytes
 _FOREIGN = {

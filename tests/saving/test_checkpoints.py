@@ -198,7 +198,7 @@ def damages(content: bytes) -> Iterator[bytes]:
     for position in range(0, len(content), max(1, len(content) // 40)):
         changed = bytearray(content)
         changed[position] ^= 1 << position % 8
-        if b'"checksum"' in changed:  # without its name there is none
+        if b'"nnx-checksum"' in changed:  # without its name there is none
             yield bytes(changed)
 
 
@@ -270,7 +270,7 @@ def test_wrong_types_in_the_description(part: str, tmp_path: Path):
     path = tmp_path / LATEST
     with safe_open(path, framework="numpy") as file:
         arrays, metadata = {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata())  # noqa: SIM118
-    del metadata["checksum"]
+    del metadata["nnx-checksum"]
     description = json.loads(metadata[part])
     model, backup = layers(), BackupAndRestore(tmp_path, delete_checkpoint=False)
     before = learnt(model)

@@ -210,7 +210,7 @@ def test_bits_that_changed_are_noticed(saved: bytes, path: Path):
         data[position] ^= 1 << position % 8
         path.write_bytes(data)
         if load_or_refuse(path):
-            assert b'"checksum"' not in data  # the bit was in its name
+            assert b'"nnx-checksum"' not in data  # the bit was in its name
     path.write_bytes(saved[:-1] + bytes([saved[-1] ^ 1]))
     for load in (nnx.models.load_model, make().load_weights):
         with pytest.raises(
@@ -226,7 +226,7 @@ def read(data: bytes, path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]
     """The arrays and the texts of a file, without its checksum."""
     path.write_bytes(data)
     with safe_open(path, framework="numpy") as file:
-        texts = {key: text for key, text in file.metadata().items() if key != "checksum"}
+        texts = {key: text for key, text in file.metadata().items() if key != "nnx-checksum"}
         return {name: file.get_tensor(name) for name in file.keys()}, texts  # noqa: SIM118
 
 
