@@ -27,6 +27,7 @@ EXAMPLES = [
     pytest.param(backend, name, example, id=f"{backend.name}-{name}-{position}")
     for backend, name in KERNELS
     for position, example in enumerate(ROWS.get(name, ()))
+    if example.only in (None, backend.name)
 ]
 
 
