@@ -21,10 +21,17 @@ LAYOUTS = ("contiguous", "transposed", "strided")
 
 
 class Values:
-    """Arguments for one call: arrays of a backend, of a dtype, in a layout, with `n` of whatever may vary."""
+    """Arguments for one call: arrays of a backend, of a dtype, in a layout, with `n` of whatever may vary.
 
-    def __init__(self, backend: Backend, dtype: str, layout: str, n: int, poisoned: int | None = None) -> None:
+    poisoned : which of the arrays begins with NaN and infinities.
+    as_half : whether all numbers are such as float16 has, also in other dtypes.
+    """
+
+    def __init__(
+        self, backend: Backend, dtype: str, layout: str, n: int, poisoned: int | None = None, as_half: bool = False
+    ) -> None:
         self.backend, self.dtype, self.layout, self.n, self.poisoned = backend, dtype, layout, n, poisoned
+        self.as_half = as_half
         self.arrays: list[Array] = []  # the floating ones, in the order in which they were made
         self._random = np.random.default_rng(n)
 
@@ -39,7 +46,7 @@ class Values:
 
     def constant(self, *shape: int) -> Array:
         """Positive numbers for an argument that no cotangent is asked for."""
-        return self.lay_out(self._random.uniform(0.1, 1.0, size=shape).astype(self.dtype))
+        return self.lay_out(self.rounded(self._random.uniform(0.1, 1.0, size=shape)))
 
     def mask(self, *shape: int) -> Array:
         return self.lay_out(self._random.integers(2, size=shape).astype(bool))
@@ -55,12 +62,15 @@ class Values:
         return self.lay_out(self._random.integers(classes, size=shape).astype(dtype))
 
     def _floating(self, values: np.ndarray) -> Array:
-        values = values.astype(self.dtype)
+        values = self.rounded(values)
         if self.poisoned == len(self.arrays):
             values.reshape(-1)[:3] = [np.nan, np.inf, -np.inf][: values.size]
         array = self.lay_out(values)
         self.arrays.append(array)
         return array
+
+    def rounded(self, values: np.ndarray) -> np.ndarray:
+        return values.astype("float16" if self.as_half else self.dtype).astype(self.dtype)
 
     def lay_out(self, values: np.ndarray) -> Array:
         """The same values, otherwise arranged in memory."""
@@ -297,6 +307,7 @@ ROWS: dict[str, list[Example]] = {
         Example(lambda v: (v.normal(v.n, 4, scale=200.0),), length=4),
         Example(lambda v: (v.normal(v.n, 5, 2),), {"axis": 1}, length=5),
         Example(lambda v: (v.normal(3, 1),), sizes=(1,)),
+        Example(lambda v: (v.normal(3, 700),), sizes=(1,), length=700),
     ],
     "softplus": _UNARY,
     "sparse_categorical_crossentropy": [
