@@ -6,6 +6,7 @@ import functools
 from typing import Any
 
 from nnx.backends import Array, Namespace, array_namespace, backend_of
+from nnx.kernels import accelerated
 from nnx.protocol import Differentiable, Pullback
 
 EPSILON = 1e-7  # Keras's backend.epsilon(): how far probabilities stay from 0 and 1
@@ -73,6 +74,12 @@ def over_axis(dvalues: Array | float, axis: int = -1) -> Array | float:
     if isinstance(dvalues, int | float):
         return dvalues
     return dvalues[..., None] if axis == -1 else array_namespace(dvalues).expand_dims(dvalues, axis=axis)
+
+
+@accelerated
+def scaled_sum(values: Array, scale: float) -> Array:
+    """scale times the sum of all values, a 0-d array"""
+    return array_namespace(values).sum(values) * scale
 
 
 def clip(xp: Namespace, x: Array, low: float, high: float) -> Array:

@@ -69,7 +69,7 @@ class Raw:
 
     def source(self, dtype: str) -> str:
         storage = {"float16": "float16", "float32": "float", "float64": "double"}[dtype]
-        header = "#include <cupy/carray.cuh>\n" if dtype == "float16" else ""
+        header = "#include <cupy/float16.cuh>\n" if dtype == "float16" else ""
         wide = "double" if dtype == "float64" else "float"
         return f"{header}typedef {storage} T;\ntypedef {wide} W;\n{self.code}"
 

@@ -3,7 +3,11 @@
 from nnx.kernels import (
     cupy,
     cupy_activations,
+    cupy_batch_normalization,
+    cupy_losses,
+    cupy_normalization,
     cupy_random,
+    cupy_softmax,
     cupy_updates,
     numpy,
     numpy_activations,
@@ -23,7 +27,11 @@ from nnx.kernels import (
 __all__ = [
     "cupy",
     "cupy_activations",
+    "cupy_batch_normalization",
+    "cupy_losses",
+    "cupy_normalization",
     "cupy_random",
+    "cupy_softmax",
     "cupy_updates",
     "numpy",
     "numpy_activations",

@@ -10,6 +10,7 @@ from typing import Any, Literal, Self
 import numpy as np
 
 from nnx.backends import Array, Namespace, array_namespace, is_array
+from nnx.functional._losses import scaled_sum
 from nnx.losses.arrays import as_arrays, beside
 from nnx.losses.targets import require_same_shape
 from nnx.protocol import Pullback
@@ -105,16 +106,15 @@ class Loss(Configurable):
         weighted = values if weight is None else values * weight
         if self.reduction in (None, "none"):
             return weighted, 1.0
-        total = xp.sum(weighted)
         if self.reduction == "sum":
-            return total, 1.0
+            return scaled_sum(weighted, 1.0), 1.0
         if weight is not None and self.reduction == "mean_with_sample_weight":
             mass = xp.sum(weight)
             empty = mass == 0.0
             scale = xp.where(empty, 0.0, 1.0 / xp.where(empty, 1.0, mass))
-            return total * scale, scale
-        size = math.prod(weighted.shape) or 1
-        return total / size, 1.0 / size
+            return xp.sum(weighted) * scale, scale
+        share = 1.0 / (math.prod(weighted.shape) or 1)
+        return scaled_sum(weighted, share), share
 
     def _spread(self, xp: Namespace, dvalues: Array | float, values: Array) -> Array | float:
         """Cotangents in the shape of the values, which is all that a loss of one's own has to handle."""

@@ -21,10 +21,17 @@ LAYOUTS = ("contiguous", "transposed", "strided")
 
 
 class Values:
-    """Arguments for one call: arrays of a backend, of a dtype, in a layout, with `n` of whatever may vary."""
+    """Arguments for one call: arrays of a backend, of a dtype, in a layout, with `n` of whatever may vary.
 
-    def __init__(self, backend: Backend, dtype: str, layout: str, n: int, poisoned: int | None = None) -> None:
+    poisoned : which of the arrays begins with NaN and infinities.
+    as_half : whether all numbers are such as float16 has, also in other dtypes.
+    """
+
+    def __init__(
+        self, backend: Backend, dtype: str, layout: str, n: int, poisoned: int | None = None, as_half: bool = False
+    ) -> None:
         self.backend, self.dtype, self.layout, self.n, self.poisoned = backend, dtype, layout, n, poisoned
+        self.as_half = as_half
         self.arrays: list[Array] = []  # the floating ones, in the order in which they were made
         self._random = np.random.default_rng(n)
 
@@ -39,7 +46,7 @@ class Values:
 
     def constant(self, *shape: int) -> Array:
         """Positive numbers for an argument that no cotangent is asked for."""
-        return self.lay_out(self._random.uniform(0.1, 1.0, size=shape).astype(self.dtype))
+        return self.lay_out(self.rounded(self._random.uniform(0.1, 1.0, size=shape)))
 
     def mask(self, *shape: int) -> Array:
         return self.lay_out(self._random.integers(2, size=shape).astype(bool))
@@ -55,12 +62,15 @@ class Values:
         return self.lay_out(self._random.integers(classes, size=shape).astype(dtype))
 
     def _floating(self, values: np.ndarray) -> Array:
-        values = values.astype(self.dtype)
+        values = self.rounded(values)
         if self.poisoned == len(self.arrays):
             values.reshape(-1)[:3] = [np.nan, np.inf, -np.inf][: values.size]
         array = self.lay_out(values)
         self.arrays.append(array)
         return array
+
+    def rounded(self, values: np.ndarray) -> np.ndarray:
+        return values.astype("float16" if self.as_half else self.dtype).astype(self.dtype)
 
     def lay_out(self, values: np.ndarray) -> Array:
         """The same values, otherwise arranged in memory."""
@@ -82,6 +92,7 @@ class Example:
     without_cotangent : how many arguments come first whose cotangent is None, as that of indices.
     several : whether the pullback takes a cotangent for each of several values, not only for the first.
     number : whether the pullback also takes a Python number, the same cotangent for every element.
+    only : the name of the backend whose kernel takes this; others leave it to the generic form. None for all.
     """
 
     make: Callable[[Values], tuple[Any, ...]]
@@ -91,6 +102,11 @@ class Example:
     number: bool = False
     without_cotangent: int = 0
     several: bool = False
+    only: str | None = None
+
+
+def _cupy(example: Example) -> Example:
+    return dataclasses.replace(example, only="cupy")
 
 
 def _loss(make: Callable[[Values], tuple[Any, ...]], **options: Any) -> Example:
@@ -157,12 +173,15 @@ ROWS: dict[str, list[Example]] = {
         _loss(lambda v: (v.binary(v.n, 3), v.normal(v.n, 3)), from_logits=True),
         _loss(lambda v: (v.positive(v.n, 3), v.normal(v.n, 3)), from_logits=True, label_smoothing=0.1),
         _loss(lambda v: (v.binary(v.n, 2), v.normal(v.n, 2, scale=300.0)), from_logits=True, axis=1),
+        _cupy(_loss(lambda v: (v.binary(v.n, 2, 40), v.normal(v.n, 2, 40)), from_logits=True)),
     ],
     "categorical_crossentropy": [
         _loss(lambda v: (v.one_hot(v.n, 4), v.normal(v.n, 4)), from_logits=True),
         _loss(lambda v: (v.distribution(v.n, 4), v.normal(v.n, 4)), from_logits=True, label_smoothing=0.1),
         _loss(lambda v: (v.positive(v.n, 4), v.normal(v.n, 4)), from_logits=True),
         _loss(lambda v: (v.one_hot(v.n, 8), v.normal(v.n, 8, scale=300.0)), from_logits=True, axis=1),
+        _cupy(_loss(lambda v: (v.distribution(v.n, 2, 70), v.normal(v.n, 2, 70)), from_logits=True)),
+        _cupy(_loss(lambda v: (v.one_hot(v.n, 700), v.normal(v.n, 700)), from_logits=True, label_smoothing=0.1)),
     ],
     "decay_weights": [
         _update(lambda v: (v.normal(v.n), None, 0.01)),
@@ -271,6 +290,10 @@ ROWS: dict[str, list[Example]] = {
         Example(lambda v: (v.normal(v.n, 3, 4), v.normal(3, 4)), {"axis": (-2, -1)}, length=20),
         Example(lambda v: (v.normal(9, 31, 47), v.normal(47)), sizes=(1,), length=280),
     ],
+    "scaled_sum": [
+        Example(lambda v: (v.normal(v.n), 0.25), sizes=(0, 1, 6, 600), length=600),
+        Example(lambda v: (v.normal(v.n, 3), 1.0), length=18),
+    ],
     "selu": _UNARY,
     "sgd": [_update(lambda v: (v.normal(v.n), v.normal(v.n), 0.1))],
     "sigmoid": _UNARY,
@@ -284,12 +307,16 @@ ROWS: dict[str, list[Example]] = {
         Example(lambda v: (v.normal(v.n, 4, scale=200.0),), length=4),
         Example(lambda v: (v.normal(v.n, 5, 2),), {"axis": 1}, length=5),
         Example(lambda v: (v.normal(3, 1),), sizes=(1,)),
+        Example(lambda v: (v.normal(3, 700),), sizes=(1,), length=700),
     ],
     "softplus": _UNARY,
     "sparse_categorical_crossentropy": [
         _loss(lambda v: (v.labels(v.n, classes=4), v.normal(v.n, 4)), from_logits=True),
         _loss(lambda v: (v.labels(v.n, 1, classes=4, dtype="int32"), v.normal(v.n, 4)), from_logits=True),
         _loss(lambda v: (v.labels(v.n, classes=8), v.normal(v.n, 8, scale=300.0)), from_logits=True, axis=1),
+        _cupy(_loss(lambda v: (v.labels(v.n, 2, classes=4), v.normal(v.n, 2, 4)), from_logits=True)),
+        _cupy(_loss(lambda v: (v.labels(v.n, classes=4), v.normal(v.n, 4)), from_logits=True, ignore_class=1)),
+        _cupy(_loss(lambda v: (v.labels(v.n, classes=3, dtype="uint8"), v.normal(v.n, 700)), from_logits=True)),
     ],
     "tanh": _UNARY,
     "uniform": [Example(lambda v: (v.normal(v.n, 3), Draw(7, 2**64, 3 * v.n)))],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,7 @@ EXAMPLES = [
     pytest.param(backend, name, example, id=f"{backend.name}-{name}-{position}")
     for backend, name in KERNELS
     for position, example in enumerate(ROWS.get(name, ()))
+    if example.only in (None, backend.name)
 ]
 
 
@@ -62,7 +63,7 @@ class Outcome:
     def pull(self, pullback: Any, values: Values, example: Example, out: bool) -> dict[str, tuple[Any, ...]]:
         random = np.random.default_rng(1234)  # other numbers than those of the arguments
         pulled = (self.value, *self.more) if example.several else (self.value,)
-        hosts = [random.normal(size=part.shape).astype(values.dtype) for part in pulled]
+        hosts = [values.rounded(random.normal(size=part.shape)) for part in pulled]
         arrays = tuple(values.lay_out(host) for host in hosts)
         given: dict[str, Any] = {"an array": arrays if example.several else arrays[0]}
         given |= {"a number": 0.25} if example.number else {}
@@ -89,7 +90,9 @@ def assert_same(found: Any, expected: Any, example: Example) -> None:
         assert_close(found, expected, length=example.length, like=expected)
 
 
-def assert_equal_outcomes(found: Outcome, expected: Outcome, example: Example) -> None:
+def assert_equal_outcomes(
+    found: Outcome, expected: Outcome, example: Example, assert_same: Callable[..., None] = assert_same
+) -> None:
     assert found.in_place == expected.in_place
     if found.in_place:
         for position, (mine, theirs) in enumerate(zip(found.after, expected.after, strict=True)):
@@ -161,6 +164,24 @@ class TestKernels:
         for n in example.sizes:
             with described(f"size {n}"):
                 compare(owner, name, example, dtype, layout, n)
+
+    def test_float16_is_computed_in_float32(self, owner: Backend, name: str, example: Example) -> None:
+        accelerator = owner.kernels[name]
+        half, double = ((owner, dtype, "contiguous", 6, None, True) for dtype in ("float16", "float64"))
+        accepts = accelerator.accepts
+        if owner.name != "cupy" or (accepts and not accepts(*example.make(Values(*half)), **example.options)):
+            return  # NumPy's kernels compute in the dtype of their arguments
+
+        def assert_near(mine: Any, theirs: Any, example: Example) -> None:
+            assert (mine is None) == (theirs is None)
+            if mine is not None:  # what the pullback needs of the value is stored in float16 too
+                largest = float(np.max(np.abs(to_numpy(theirs)), initial=1.0))
+                assert_close(mine, theirs, rtol=2.0**-8, atol=2.0**-8 * largest)
+
+        found = Outcome(accelerator.function, Values(*half), example)
+        with without_kernels(owner):
+            expected = Outcome(GENERIC[name], Values(*double), example)
+        assert_equal_outcomes(found, expected, example, assert_near)
 
     def test_with_nan_and_infinity(self, owner: Backend, name: str, example: Example) -> None:
         clean = Values(owner, "float32", "contiguous", 6)

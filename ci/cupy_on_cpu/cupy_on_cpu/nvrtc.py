@@ -42,22 +42,25 @@ def compile_kernel(
     """
     import cupy
 
-    options: tuple[str, ...] = ()
-    names = None
+    source = kernel_source(kernel, *dtypes, ndim=ndim, contiguous=contiguous)
+    options = kernel.kwargs.get("options", ()) if isinstance(kernel, cupy.ElementwiseKernel) else kernel.options
+    names = getattr(kernel, "name_expressions", None)
+    return {architecture: compile_source(source, architecture, tuple(options), names) for architecture in architectures}
+
+
+def kernel_source(kernel: object, *dtypes: object, ndim: int = 1, contiguous: bool = True) -> str:
+    """Return the CUDA source that CuPy would compile for such arguments; see compile_kernel."""
+    import cupy
+
     if isinstance(kernel, cupy.ElementwiseKernel):
-        source = _HEADERS + _elementwise_source(kernel, dtypes, ndim, contiguous)
-        options = tuple(kernel.kwargs.get("options", ()))
-    elif isinstance(kernel, cupy.ReductionKernel):
-        source = _HEADERS + _reduction_source(kernel, dtypes, ndim, contiguous)
-        options = tuple(kernel.options)
-    elif isinstance(kernel, (cupy.RawKernel, cupy.RawModule)):
+        return _HEADERS + _elementwise_source(kernel, dtypes, ndim, contiguous)
+    if isinstance(kernel, cupy.ReductionKernel):
+        return _HEADERS + _reduction_source(kernel, dtypes, ndim, contiguous)
+    if isinstance(kernel, (cupy.RawKernel, cupy.RawModule)):
         if dtypes:
             raise TypeError("raw kernels fix their types: give no dtypes")
-        source, options = kernel.code, tuple(kernel.options)
-        names = getattr(kernel, "name_expressions", None)
-    else:
-        raise TypeError(f"cannot compile a {type(kernel).__name__}")
-    return {architecture: compile_source(source, architecture, options, names) for architecture in architectures}
+        return kernel.code
+    raise TypeError(f"cannot compile a {type(kernel).__name__}")
 
 
 def compile_source(

@@ -1,0 +1,177 @@
+"""What training asks of a GPU, counted where CuPy runs on the CPU: launches, copies, allocations; and the same numbers.
+
+Matrix products are counted apart from launches.
+"""
+
+from __future__ import annotations
+
+import io
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import nnx
+from nnx.backends import Array, to_numpy
+from nnx.callbacks import ProgbarLogger
+from nnx.layers import (
+    BatchNormalization,
+    Conv2D,
+    Dense,
+    Dropout,
+    Flatten,
+    Input,
+    Layer,
+    LayerNormalization,
+    MaxPooling2D,
+    MultiHeadAttention,
+)
+from nnx.protocol import Pullback
+from nnx.testing import assert_close
+
+HOW = "run `PYTHONPATH=ci/cupy_on_cpu python -m pytest -p cupy_on_cpu.plugin`"
+cupy_on_cpu = pytest.importorskip("cupy_on_cpu", reason=f"CuPy on the CPU is not on the path: {HOW}")
+if not cupy_on_cpu.is_active():
+    pytest.skip(f"CuPy does not run on the CPU: {HOW}", allow_module_level=True)
+
+
+def perceptron() -> nnx.Model:
+    return nnx.Sequential([Dense(512, "relu", input_dim=784), Dense(512, "relu"), Dense(10, "softmax")])
+
+
+def lenet() -> nnx.Model:
+    return nnx.Sequential(
+        [
+            Conv2D(6, 5, padding="same", activation="relu", input_shape=(28, 28, 1)),
+            MaxPooling2D(2),
+            Conv2D(16, 5, activation="relu"),
+            MaxPooling2D(2),
+            Flatten(),
+            Dense(120, "relu"),
+            Dense(84, "relu"),
+            Dense(10, "softmax"),
+        ]
+    )
+
+
+def transformer() -> nnx.Model:
+    x = tokens = Input(shape=(16, 64))
+    for _ in range(2):
+        x = LayerNormalization()(x + MultiHeadAttention(num_heads=4, key_dim=16)(x, x))
+        x = LayerNormalization()(x + Dense(64)(Dense(128, "relu")(x)))
+    return nnx.Model(tokens, Dense(10, "softmax")(Flatten()(x)))
+
+
+def small_perceptron() -> nnx.Model:
+    return nnx.Sequential([Dense(8, "relu", input_dim=4), Dense(3, "softmax")])
+
+
+def small_convolution() -> nnx.Model:
+    return nnx.Sequential(
+        [
+            Conv2D(8, 3, activation="relu", input_shape=(10, 10, 2)),
+            BatchNormalization(),
+            MaxPooling2D(2),
+            Dropout(0.25),
+            Flatten(),
+            Dense(32, "relu"),
+            Dropout(0.5),
+            Dense(4, "softmax"),
+        ]
+    )
+
+
+class Recorder(Layer):
+    """Hands its input on, and keeps a copy of it on the host."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.seen: list[np.ndarray] = []
+
+    def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
+        self.seen.append(to_numpy(x).copy())
+        return x, lambda dy: dy
+
+
+def compiled(make: Callable[[], nnx.Model], backend: str, **options: Any) -> nnx.Model:
+    nnx.random.set_seed(5)
+    with nnx.backend(backend):
+        model = make()
+    model.compile("adam", "sparse_categorical_crossentropy", **options)
+    return model
+
+
+class TestStep:
+    @pytest.mark.parametrize("make", [perceptron, lenet, transformer])
+    def test_counts(self, make: Callable[[], nnx.Model]) -> None:
+        model = compiled(make, "cupy")
+        x = np.random.default_rng(0).normal(size=(16, *model.input_shape[1:])).astype(np.float32)
+        with nnx.backend("cupy") as place:
+            batch = model._prepare(place.asarray(x), place.asarray(np.arange(16) % 10))
+        for _ in range(2):  # builds, compiles, and fills the pool of memory
+            model._train_step(*batch)
+        with cupy_on_cpu.count() as counts:
+            model._train_step(*batch)
+        most = {perceptron: 24, lenet: 70, transformer: 120}[make]
+        assert counts.launches <= most, sorted(counts.kernel_names)
+        assert (counts.device_to_host, counts.host_to_device) == (0, 0)
+        assert (counts.synchronizations, counts.allocations) == (0, 0)
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+class TestFit:
+    @pytest.mark.parametrize("stream", [io.StringIO, Terminal], ids=["pipe", "terminal"])
+    def test_the_host_reads_only_what_the_progress_bar_shows(self, stream: type[io.StringIO]) -> None:
+        model = compiled(small_perceptron, "cupy", metrics=["accuracy"])
+        x, y = np.random.default_rng(0).normal(size=(400, 4)).astype(np.float32), np.arange(400) % 3
+        model.fit(x, y, batch_size=4, verbose=0)
+        seconds = itertools.count()
+        output = stream()
+        bar = ProgbarLogger(stream=output, clock=lambda: next(seconds) * 2e-3)  # the hundred batches take 0.2 s
+        with cupy_on_cpu.count() as counts:
+            model.fit(x, y, batch_size=4, verbose=1, callbacks=[bar])
+        assert "100/100" in output.getvalue()
+        assert counts.device_to_host <= 5
+        assert counts.synchronizations <= counts.device_to_host
+        assert counts.allocations == 0
+
+
+class TestSameNumbers:
+    """The same seed on NumPy and on CuPy."""
+
+    def test_training_curves(self) -> None:
+        random = np.random.default_rng(0)
+        y = random.integers(4, size=96)
+        x = random.normal(size=(96, 10, 10, 2)) + np.eye(4)[y].repeat(50, axis=1).reshape(96, 10, 10, 2)
+        curves = []
+        for backend in ("numpy", "cupy"):
+            model = compiled(small_convolution, backend, metrics=["accuracy"])
+            curves.append(model.fit(x, y, batch_size=16, epochs=3, validation_split=0.25, verbose=0).history)
+        assert curves[0].keys() == curves[1].keys() == {"loss", "accuracy", "val_loss", "val_accuracy"}
+        assert curves[0]["loss"][2] < 0.8 * curves[0]["loss"][0]  # something was learnt
+        for name, values in curves[0].items():
+            assert_close(curves[1][name], values, rtol=0.0, atol=2e-3)
+
+    def test_random_numbers_are_equal_bit_for_bit(self) -> None:
+        x = np.arange(1.0, 65.0, dtype=np.float32).reshape(16, 4)
+        weights, batches = [], []
+        for backend in ("numpy", "cupy"):
+            before, behind = Recorder(), Recorder()
+            model = compiled(
+                lambda: nnx.Sequential([Input((4,)), before, Dropout(0.4), behind, Dense(3, "softmax")]),  # noqa: B023
+                backend,
+            )
+            weights.append(model.get_weights())
+            model.fit(x, np.arange(16) % 3, batch_size=5, epochs=2, verbose=0)
+            batches.append([*before.seen, *behind.seen])
+        assert len(batches[0]) == len(batches[1]) == 2 * 2 * 4
+        assert not np.array_equal(batches[0][0], x[:5])  # shuffled
+        assert np.any(batches[0][-1] == 0.0)  # dropped
+        for mine, theirs in zip(weights[1] + batches[1], weights[0] + batches[0], strict=True):
+            assert np.array_equal(mine, theirs)
