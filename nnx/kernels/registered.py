@@ -3,6 +3,9 @@
 from nnx.kernels import (
     cupy,
     cupy_activations,
+    cupy_convolution,
+    cupy_depthwise,
+    cupy_pooling,
     cupy_random,
     cupy_updates,
     numpy,
@@ -23,6 +26,9 @@ from nnx.kernels import (
 __all__ = [
     "cupy",
     "cupy_activations",
+    "cupy_convolution",
+    "cupy_depthwise",
+    "cupy_pooling",
     "cupy_random",
     "cupy_updates",
     "numpy",
