@@ -13,7 +13,7 @@ from nnx.backends.base import Array
 from nnx.kernels.cupy_code import is_floating
 from nnx.windows import Windows
 
-GEOMETRY = "int32 h, int32 kh, int32 sh, int32 dh, int32 bh, int32 oh, int32 w, int32 kw, int32 sw, int32 dw, int32 bw, int32 ow"
+GEOMETRY = ", ".join(f"int32 {name}{axis}" for axis in "hw" for name in ("", "k", "s", "d", "b", "o"))
 """The parameters that `geometry` gives: of rows h, kh, sh, dh, bh, oh, which are size, window, stride, dilation, before
 and count; of columns the same with w."""
 
