@@ -44,6 +44,7 @@ from nnx.backends import (
     to_numpy,
 )
 from nnx.debug import profile
+from nnx.kernels import is_deterministic, set_deterministic
 from nnx.kernels import registered as _kernels  # noqa: F401, kernels register themselves
 from nnx.layers import Input
 from nnx.models import Model, Sequential
@@ -67,6 +68,7 @@ __all__ = [
     "functional",
     "get_backend",
     "initializers",
+    "is_deterministic",
     "layers",
     "losses",
     "metrics",
@@ -80,6 +82,7 @@ __all__ = [
     "saving",
     "schedules",
     "set_backend",
+    "set_deterministic",
     "to_numpy",
     "utils",
 ]

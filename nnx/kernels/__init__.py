@@ -13,11 +13,39 @@ from typing import Any, ParamSpec, TypeVar
 
 from nnx.backends.base import Backend, Kernel, backend_of
 
+__all__ = ["GENERIC", "accelerated", "is_deterministic", "kernel", "set_deterministic"]
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
 GENERIC: dict[str, Callable[..., Any]] = {}
 """The generic form of every accelerated function, by name."""
+
+_deterministic = False
+
+
+def set_deterministic(deterministic: bool = True) -> None:
+    """Whether equal inputs must give bitwise equal results, run after run on the same device. Holds for all threads.
+
+    Off by default: on CUDA the gradient of an embedding is then added up by all threads at once, in an order that
+    changes, and with it the last digits. On, kernels of that kind are left aside for the generic form: the indices are
+    sorted, or a small table's gradient is a product with a one-hot matrix. That costs about twenty launches instead of
+    two for each embedding, and memory for two more copies of its output. All else is deterministic in any case.
+
+    >>> set_deterministic()
+    >>> is_deterministic()
+    True
+    >>> set_deterministic(False)
+    """
+    global _deterministic
+    if not isinstance(deterministic, bool):
+        raise TypeError(f"set_deterministic expects True or False, got {deterministic!r}")
+    _deterministic = deterministic
+
+
+def is_deterministic() -> bool:
+    """Whether results have to be bitwise equal from run to run; see `set_deterministic`."""
+    return _deterministic
 
 
 def accelerated(generic: Callable[P, R]) -> Callable[P, R]:
@@ -34,7 +62,9 @@ def accelerated(generic: Callable[P, R]) -> Callable[P, R]:
     def function(*args: P.args, **kwargs: P.kwargs) -> R:
         first = args[0] if args else next(iter(kwargs.values()))
         kernel = backend_of(first).kernels.get(name)
-        if kernel is not None and (kernel.accepts is None or kernel.accepts(*args, **kwargs)):
+        if kernel is None or (_deterministic and not kernel.deterministic):
+            return generic(*args, **kwargs)
+        if kernel.accepts is None or kernel.accepts(*args, **kwargs):
             return kernel.function(*args, **kwargs)  # type: ignore[no-any-return]
         return generic(*args, **kwargs)
 
@@ -48,7 +78,7 @@ def kernel(
 
     accepts : called with the same arguments; False (a dtype or a layout that the kernel is not made for) selects the
         generic form. None accepts everything.
-    deterministic : whether equal arguments always give bitwise equal results.
+    deterministic : whether equal arguments always give bitwise equal results; `set_deterministic` asks for it.
     """
 
     def register(function: Callable[P, R]) -> Callable[P, R]:

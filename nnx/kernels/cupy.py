@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import math
 from typing import Any
 
 from nnx.backends.base import Array
@@ -22,8 +23,10 @@ def product(a: Array, b: Array, out: Any = None) -> Array:
 
 def column_sums(matrix: Array, out: Any = None) -> Array:
     """The sums of the columns of a matrix, by a GEMM: CuPy's `sum` of the first axis misses the fast path of CUB."""
-    row = None if out is None else out.reshape(1, -1)
-    return product(ones(matrix.shape[0], matrix.dtype.name, matrix.device.id), matrix, row).reshape(-1)
+    rows = matrix.shape[0]
+    line = None if out is None else out.reshape(1, -1)
+    power = 1 << max(0, rows - 1).bit_length()  # few lengths, so that rows of ones are few
+    return product(ones(power, matrix.dtype.name, matrix.device.id)[:, :rows], matrix, line).reshape(-1)
 
 
 @functools.lru_cache(maxsize=64)
@@ -41,13 +44,14 @@ def _is_plain(x: Array, kernel: Array, bias: Array | None = None) -> bool:
 @kernel(CUPY, accepts=_is_plain)
 def dense(x: Array, kernel: Array, bias: Array | None = None) -> tuple[Array, Pullback]:
     n, m = kernel.shape
-    flat_x = x.reshape(-1, n)
+    rows = math.prod(x.shape[:-1])
+    flat_x = x.reshape(rows, n)
     y = product(flat_x, kernel)
     if bias is not None:
         y += bias
 
     def pullback(dy: Array, out: tuple[Any, ...] = (None, None, None)) -> tuple[Array | None, ...]:
-        flat_dy = dy.reshape(-1, m)
+        flat_dy = dy.reshape(rows, m)
         dx = None if out[0] is SKIP else product(flat_dy, kernel.T).reshape(x.shape)
         dkernel = None if out[1] is SKIP else product(flat_x.T, flat_dy, out[1])
         if bias is None:

@@ -10,7 +10,7 @@ from nnx.kernels import kernel
 from nnx.kernels.cupy_code import CUPY, Elementwise, is_floating
 from nnx.protocol import Pullback
 
-_FUNCTIONS = """
+FUNCTIONS = """
 template <class W> __device__ W logistic(W x) {
     W e = exp(x < 0 ? x : -x);  // never above 1, so that no digit is lost
     return (x < 0 ? e : (W)1) / ((W)1 + e);
@@ -26,9 +26,9 @@ def _function(name: str, value: str, pullback: str, option: str = "", default: f
     pullback : that for dx, in dy, x, y and the option.
     """
     number = f", float64 {option}" if option else ""
-    forward = Elementwise(name, f"T x{number}", "T y", _body("W x_ = x;", "y", value), _FUNCTIONS)
+    forward = Elementwise(name, f"T x{number}", "T y", _body("W x_ = x;", "y", value), FUNCTIONS)
     body = _body("W dy_ = dy, x_ = x, y_ = y;", "dx", pullback)
-    backward = Elementwise(f"{name}_pullback", f"T dy, T x, T y{number}", "T dx", body, _FUNCTIONS)
+    backward = Elementwise(f"{name}_pullback", f"T dy, T x, T y{number}", "T dx", body, FUNCTIONS)
 
     def activation(x: Array, option_value: float = default) -> tuple[Array, Pullback]:
         options = [option_value] if option else []

@@ -17,7 +17,7 @@ from nnx.kernels.cupy_code import CUPY, Elementwise, is_floating
 from nnx.protocol import Pullback
 from nnx.random import Draw
 
-_PHILOX = """
+PHILOX = """
 __device__ void nnx_philox(unsigned long long* c, unsigned long long k0, unsigned long long k1) {
     const unsigned long long m0 = 0xD2E7470EE14C6C93ull, m1 = 0xCA5A826395121157ull;
     for (int round = 0; round < 10; ++round) {
@@ -34,11 +34,11 @@ __device__ void nnx_words(unsigned int* words, unsigned long long offset, unsign
     for (int j = 0; j < 4; ++j) { words[2 * j] = (unsigned int)c[j]; words[2 * j + 1] = (unsigned int)(c[j] >> 32); }
 }
 """
-_DRAW = "uint64 c0, uint64 c1, uint64 c2, uint64 c3, uint64 k0, uint64 k1"
+DRAW = "uint64 c0, uint64 c1, uint64 c2, uint64 c3, uint64 k0, uint64 k1"
 _WORDS = "unsigned int words[8]; nnx_words(words, i, c0, c1, c2, c3, k0, k1);"
 
 
-def _each(statement: str) -> str:
+def each_word(statement: str) -> str:
     """A statement for every element `e` that a thread makes, of `n`, with its word."""
     return f"""
     {_WORDS}
@@ -51,45 +51,46 @@ def _each(statement: str) -> str:
 
 _BELOW = Elementwise(
     "words_below",
-    f"{_DRAW}, int64 n, uint64 threshold",
+    f"{DRAW}, int64 n, uint64 threshold",
     "raw bool y",
-    _each("y[e] = word < threshold;"),
-    _PHILOX,
+    each_word("y[e] = word < threshold;"),
+    PHILOX,
 )
 _UNIFORM = Elementwise(
     "uniform",
-    f"{_DRAW}, int64 n",
+    f"{DRAW}, int64 n",
     "raw T y",
-    _each("y[e] = (W)(word >> 8) * (W)5.9604644775390625e-8;"),
-    _PHILOX,
+    each_word("y[e] = (W)(word >> 8) * (W)5.9604644775390625e-8;"),
+    PHILOX,
 )
-_DROPOUT = Elementwise(
+DROPOUT = Elementwise(
     "dropout",
-    f"{_DRAW}, int64 n, uint64 threshold, float64 scale, raw T x",
+    f"{DRAW}, int64 n, uint64 threshold, float64 scale, raw T x",
     "raw T y",
-    _each("y[e] = word < threshold ? (W)x[e] * (W)0 : (W)x[e] * (W)scale;"),
-    _PHILOX,
+    each_word("y[e] = word < threshold ? (W)x[e] * (W)0 : (W)x[e] * (W)scale;"),
+    PHILOX,
 )
 
 _WORD = (1 << 64) - 1
 
 
-def _arguments(draw: Draw) -> tuple[Any, ...]:
+def words_of(draw: Draw) -> tuple[Any, ...]:
     """The counter and the key of a draw as 64-bit words, low ones first, and how many 32-bit words are wanted."""
     counter = [np.uint64(draw.counter >> 64 * j & _WORD) for j in range(4)]
     key = [np.uint64(draw.key >> 64 * j & _WORD) for j in range(2)]
     return (*counter, *key, draw.size)
 
 
-def _threads(draw: Draw) -> int:
-    return -(-draw.size // 8)
+def blocks(words: int) -> int:
+    """How many threads make so many words."""
+    return -(-words // 8)
 
 
 @kernel(CUPY)
 def words_below(like: Array, draw: Draw, threshold: int) -> Array:
     y = CUPY.xp.empty(like.shape, dtype=bool, device=like.device)
     if draw.size:
-        _BELOW(*_arguments(draw), threshold, y, size=_threads(draw))
+        _BELOW(*words_of(draw), threshold, y, size=blocks(draw.size))
     return y
 
 
@@ -97,26 +98,26 @@ def words_below(like: Array, draw: Draw, threshold: int) -> Array:
 def uniform(like: Array, draw: Draw) -> Array:
     y = CUPY.xp.empty(like.shape, dtype=like.dtype, device=like.device)
     if draw.size:
-        _UNIFORM(*_arguments(draw), y, size=_threads(draw))
+        _UNIFORM(*words_of(draw), y, size=blocks(draw.size))
     return y
 
 
-def _has_a_word_for_each(x: Array, rate: float, draw: Draw, noise_shape: Sequence[int | None] | None = None) -> bool:
+def has_a_word_for_each(x: Array, rate: float, draw: Draw, noise_shape: Sequence[int | None] | None = None) -> bool:
     return is_floating(x) and noise_shape is None and 0.0 <= rate <= 1.0 and draw.size == x.size
 
 
-@kernel(CUPY, accepts=_has_a_word_for_each)
+@kernel(CUPY, accepts=has_a_word_for_each)
 def dropout(
     x: Array, rate: float, draw: Draw, noise_shape: Sequence[int | None] | None = None
 ) -> tuple[Array, Pullback]:
     if rate == 1.0:
         return CUPY.xp.zeros_like(x), CUPY.xp.zeros_like
-    options = (*_arguments(draw), round(rate * 2.0**32), 1.0 / (1.0 - rate))
+    options = (*words_of(draw), round(rate * 2.0**32), 1.0 / (1.0 - rate))
 
     def drop(values: Array) -> Array:
         y = CUPY.xp.empty(values.shape, dtype=values.dtype, device=values.device)
         if draw.size:
-            _DROPOUT(*options, values, y, size=_threads(draw))
+            DROPOUT(*options, values, y, size=blocks(draw.size))
         return y
 
     return drop(x), drop

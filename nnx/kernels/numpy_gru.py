@@ -12,32 +12,17 @@ from nnx.kernels import kernel
 from nnx.kernels.numpy_recurrent import (
     from_first,
     hold,
-    is_usual,
     kernel_cotangent,
-    of_one_dtype,
     own,
     release,
     split,
     wanted,
 )
+from nnx.kernels.recurrent import is_plain_gru
 from nnx.protocol import SKIP, Pullback
 
 
-def _plain_gru(
-    z: Array,
-    h: Array,
-    recurrent_kernel: Array,
-    bias: Any = None,
-    mask: Any = None,
-    factor: Any = None,
-    activation: Any = None,
-    recurrent_activation: Any = None,
-) -> bool:
-    usual = is_usual(activation, "tanh") and is_usual(recurrent_activation, "sigmoid")
-    return factor is None and usual and of_one_dtype(z, h, recurrent_kernel, z if bias is None else bias)
-
-
-@kernel(find_backend("numpy"), accepts=_plain_gru)
+@kernel(find_backend("numpy"), accepts=is_plain_gru)
 def gru_recurrence(
     z: Array,
     h: Array,

@@ -12,42 +12,14 @@ from typing import Any
 import numpy as np
 
 from nnx.backends.base import Array, find_backend
-from nnx.kernels import GENERIC, kernel
+from nnx.kernels import kernel
+from nnx.kernels.recurrent import is_plain_lstm, is_plain_rnn
 from nnx.protocol import SKIP, Pullback
 
 _numpy = find_backend("numpy")
 
 
-def _plain_rnn(
-    z: Array, h: Array, recurrent_kernel: Array, mask: Any = None, factor: Any = None, activation: Any = None
-) -> bool:
-    return factor is None and is_usual(activation, "tanh") and of_one_dtype(z, h, recurrent_kernel)
-
-
-def _plain_lstm(
-    z: Array,
-    h: Array,
-    c: Array,
-    recurrent_kernel: Array,
-    mask: Any = None,
-    factor: Any = None,
-    activation: Any = None,
-    recurrent_activation: Any = None,
-) -> bool:
-    usual = is_usual(activation, "tanh") and is_usual(recurrent_activation, "sigmoid")
-    return factor is None and usual and of_one_dtype(z, h, c, recurrent_kernel)
-
-
-def is_usual(activation: Any, name: str) -> bool:
-    """Whether an activation is that of nnx (the default, if it was not given)."""
-    return activation is None or getattr(activation, "__wrapped__", None) is GENERIC[name]
-
-
-def of_one_dtype(first: Array, *others: Array) -> bool:
-    return all(other.dtype == first.dtype for other in others)
-
-
-@kernel(_numpy, accepts=_plain_rnn)
+@kernel(_numpy, accepts=is_plain_rnn)
 def simple_rnn_recurrence(
     z: Array, h: Array, recurrent_kernel: Array, mask: Any = None, factor: Any = None, activation: Any = None
 ) -> tuple[tuple[Array, Array], Pullback]:
@@ -80,7 +52,7 @@ def simple_rnn_recurrence(
     return (states[1:], states[-1]), pullback
 
 
-@kernel(_numpy, accepts=_plain_lstm)
+@kernel(_numpy, accepts=is_plain_lstm)
 def lstm_recurrence(
     z: Array,
     h: Array,

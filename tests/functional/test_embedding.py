@@ -113,6 +113,19 @@ def test_float16_sums_have_the_digits_of_float32():
     assert_close(dw, [[3000.0], [0.0]], rtol=1e-3)
 
 
+@pytest.mark.parametrize("rows", [30, 900])
+def test_sums_repeat_bit_for_bit_for_those_who_ask(backend, rows):
+    x, dy = indices((60, 50), rows), Generator(7).normal((60, 50, 12))
+    weights, placed = backend.asarray(table(rows, 12)), backend.asarray(dy)
+    nnx.set_deterministic()
+    try:
+        first, second = (nnx.to_numpy(embedding(backend.asarray(x), weights)[1](placed)[1]) for _ in "12")
+    finally:
+        nnx.set_deterministic(False)
+    assert first.tobytes() == second.tobytes()
+    assert_close(first, sums(x, dy, rows), rtol=1e-5, atol=2e-5)
+
+
 @pytest.mark.parametrize("wrong", [-1, 5])
 def test_numpy_finds_what_is_out_of_range(wrong):
     with pytest.raises(ValueError, match="indices must be from 0 to 4, got some from"):

@@ -117,6 +117,17 @@ def _update(make: Callable[[Values], tuple[Any, ...]]) -> Example:
     return Example(make, sizes=(0, 1, 6, 65_536, 70_001))  # NumPy's kernels work in blocks of 65,536
 
 
+def _noise(make: Callable[[Values, Array, Draw], tuple[Any, ...]]) -> list[Example]:
+    """Normal noise on even and odd numbers of elements, one block of random words and several."""
+    shapes: list[Callable[[int], tuple[int, ...]]] = [lambda n: (n, 3), lambda n: (2, n, 5), lambda n: (n, 7, 11)]
+    return [
+        Example(
+            lambda v, shape=shape: make(v, v.normal(*shape(v.n)), Draw(7, 2**64, -(-math.prod(shape(v.n)) // 2) * 2))
+        )
+        for shape in shapes
+    ]
+
+
 _UNARY = [
     Example(lambda v: (v.normal(v.n),)),
     Example(lambda v: (v.normal(v.n, 5),)),
@@ -128,6 +139,9 @@ _UNARY = [
 
 ROWS: dict[str, list[Example]] = {
     "adadelta": [_update(lambda v: (v.normal(v.n), v.normal(v.n), v.positive(v.n), v.positive(v.n), 0.5, 0.95, 1e-7))],
+    "alpha_dropout": [
+        Example(lambda v, rate=rate: (v.normal(v.n, 3), rate, Draw(1, 2, 3 * v.n))) for rate in (0.0, 0.4)
+    ],
     "adagrad": [_update(lambda v: (v.normal(v.n), v.normal(v.n), v.positive(v.n), 0.5, 1e-7))],
     "adam": [
         _update(lambda v: (v.normal(v.n), v.normal(v.n), v.normal(v.n), v.positive(v.n), None, 0.1, 0.9, 0.99, 1e-7)),
@@ -209,6 +223,8 @@ ROWS: dict[str, list[Example]] = {
     "erfc": _UNARY,
     "elu": [*_UNARY, Example(lambda v: (v.normal(v.n), 0.3))],
     "gelu": [*_UNARY, Example(lambda v: (v.normal(v.n),), {"approximate": True})],
+    "gaussian_dropout": [*_noise(lambda v, x, draw: (x, 0.2, draw))],
+    "gaussian_noise": [*_noise(lambda v, x, draw: (x, 0.3, draw))],
     "group_normalization": [
         Example(lambda v: (v.normal(v.n, 6), v.normal(6), v.normal(6), 2), length=8),
         Example(lambda v: (v.normal(v.n, 6), None, v.normal(6), 3), length=8),
@@ -271,7 +287,12 @@ ROWS: dict[str, list[Example]] = {
             )
         )
     ],
-    "prelu": [Example(lambda v: (v.normal(v.n, 3), v.normal(3)), length=6)],
+    "prelu": [
+        Example(lambda v: (v.normal(v.n, 3), v.normal(3)), length=6),
+        Example(lambda v: (v.normal(v.n, 2, 3), v.normal(1, 3)), length=12),
+        Example(lambda v: (v.normal(v.n, 2, 3), v.normal(2, 1)), length=18),
+        Example(lambda v: (v.normal(v.n, 1, 3), v.normal(1, 1)), length=18),
+    ],
     "relu": _UNARY,
     "rmsprop": [
         _update(lambda v: (v.normal(v.n), v.normal(v.n), v.positive(v.n), None, None, 0.1, 0.9, 0.0, 1e-7)),

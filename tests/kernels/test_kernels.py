@@ -223,6 +223,12 @@ class TestKernels:
 
 class TestSeam:
     @pytest.fixture
+    def deterministic(self) -> Iterator[None]:
+        nnx.set_deterministic()
+        yield
+        nnx.set_deterministic(False)
+
+    @pytest.fixture
     def double(self, monkeypatch: pytest.MonkeyPatch) -> Any:
         monkeypatch.setattr(nnx.kernels, "GENERIC", {})
 
@@ -264,6 +270,26 @@ class TestSeam:
         assert not numpy_backend.kernels["double"].deterministic
         assert double(np.ones(1)) == "generic 2.0"
         assert double(np.ones(1), factor=3.0) == "kernel"
+
+    def test_who_asks_for_deterministic_results_gets_no_other_kernel(
+        self, double: Any, numpy_backend: Backend, deterministic: None
+    ) -> None:
+        def own(x: Any, factor: float = 2.0) -> str:
+            return "kernel"
+
+        own.__name__ = "double"
+        kernel(numpy_backend, deterministic=False)(own)
+        assert double(np.ones(1)) == "generic 2.0"
+        kernel(numpy_backend, deterministic=True)(own)
+        assert double(np.ones(1)) == "kernel"
+        nnx.set_deterministic(False)
+        kernel(numpy_backend, deterministic=False)(own)
+        assert double(np.ones(1)) == "kernel"
+
+    def test_whether_results_are_deterministic_is_true_or_false(self) -> None:
+        with pytest.raises(TypeError, match="set_deterministic expects True or False, got 1"):
+            nnx.set_deterministic(1)  # type: ignore[arg-type]
+        assert not nnx.is_deterministic()
 
     def test_what_is_no_array_is_refused(self, double: Any) -> None:
         with pytest.raises(TypeError, match="expected an array, got list"):
