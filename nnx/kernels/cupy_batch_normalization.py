@@ -21,7 +21,11 @@ _FORWARD = {
         "normalize_features" + "_scaled" * scaled + "_shifted" * shifted,
         "T x, S mean, S variance, float64 epsilon" + ", T gamma" * scaled + ", T beta" * shifted,
         "T y",
-        "y = ((W)x - mean) * (rsqrt(variance + (S)epsilon)" + " * (W)gamma" * scaled + ")" + " + (W)beta" * shifted + ";",
+        "y = ((W)x - mean) * (rsqrt(variance + (S)epsilon)"
+        + " * (W)gamma" * scaled
+        + ")"
+        + " + (W)beta" * shifted
+        + ";",
     )
     for scaled in (False, True)
     for shifted in (False, True)
@@ -135,7 +139,8 @@ def batch_normalization_inference(
         if all(place is SKIP for place in places):
             return dx, *deliver((None, None), places, gamma, beta)
         matrix = features.matrix(x)
-        by = Statistics(mean, variance, epsilon, *matrix.shape, 1)
+        rows, columns = matrix.shape
+        by = Statistics(mean, variance, epsilon, rows, columns, 1)
         return dx, *deliver(products_and_sums(matrix, features.matrix(dy), by, places), places, gamma, beta)
 
     return y, pullback
