@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from nnx.backends import Array, array_namespace, backend
 from nnx.functional import Pullback
+from nnx.layers.flags import MASK, TRAINING
+from nnx.layers.names import name_layers
 from nnx.layers.parameter import Parameter
 from nnx.layers.pullback import Skippable, call_pullback
-from nnx.layers.shapes import Shape, as_shapes, name_uniquely
+from nnx.layers.shapes import Shape, as_shapes
 from nnx.layers.structure import leaves, rebuild
-from nnx.layers.symbol import TRAINING, Node, Symbol
+from nnx.layers.symbol import Node, Symbol
 
 if TYPE_CHECKING:
     from nnx.layers.base import Layer
@@ -23,12 +25,14 @@ if TYPE_CHECKING:
 class Step:
     """One call of a layer: which slots it reads and writes.
 
-    trains : whether the layer has parameters to train. useful : whether a cotangent of its inputs reaches a parameter.
+    options : the slots of options that are symbols. trains : whether the layer has parameters to train.
+    useful : whether a cotangent of its inputs reaches a parameter.
     """
 
     node: Node
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
+    options: dict[str, int]
     trains: bool
     useful: bool
 
@@ -53,11 +57,12 @@ class Program:
                     useful.add(self._slots[symbol.key])
             reads = tuple(self._slot(symbol) for symbol in node.inputs)
             writes = tuple(self._slot(symbol) for symbol in node.outputs)
+            options = {name: self._slot(symbol) for name, symbol in node.symbolic_options.items()}
             below = any(slot in useful for slot in reads)
             trains = node.layer.learns and bool(node.layer.weights)
             if trains or below:
                 useful.update(writes)
-            self.steps.append(Step(node, reads, writes, trains, below))
+            self.steps.append(Step(node, reads, writes, options, trains, below))
         self.outputs = [self._slot(symbol) for symbol in outputs]
 
     def _slot(self, symbol: Symbol) -> int:
@@ -71,7 +76,7 @@ class Program:
     def last_step(self, output: int) -> Step | None:
         """The step that makes an output, if nothing else reads it."""
         slot = self.outputs[output]
-        if self.outputs.count(slot) > 1 or any(slot in step.inputs for step in self.steps):
+        if self.outputs.count(slot) > 1 or any(slot in (*step.inputs, *step.options.values()) for step in self.steps):
             return None
         return next((step for step in self.steps if step.outputs == (slot,)), None)
 
@@ -110,9 +115,13 @@ class Program:
         layer: Any = step.node.layer
         pullback: Pullback
         options = {"training": training, **step.node.options}
+        for name, slot in step.options.items():
+            options[name] = values[slot]
         arrays = [values[slot] for slot in step.inputs]
         found = [mask_of.get(slot) for slot in step.inputs] if mask_of else []
         made: Any = None
+        if "mask" in options:
+            found = [options.pop("mask")]
         if step.outputs[0] in bare:
             y, pullback = layer.preactivation(*arrays, training=options["training"])
             made = found[0] if found else None
@@ -120,8 +129,7 @@ class Program:
             y, made, pullback = layer.run_masked(arrays, found[0] if len(found) == 1 else found or None, **options)
         else:
             y, pullback = layer.run(*arrays, **options)
-        parts = [y] if len(step.outputs) == 1 else leaves(y)
-        for slot, part in zip(step.outputs, parts, strict=True):
+        for slot, part in zip(step.outputs, leaves(y), strict=True):
             values[slot] = part
         for slot, mask in zip(step.outputs, as_masks(made), strict=False):
             if mask is not None:
@@ -175,19 +183,26 @@ def _in_order(inputs: Sequence[Symbol], outputs: Sequence[Symbol], owner: str) -
             done[node] = None
             continue
         if not node.inputs:
+            if inputs and not inputs[0].node:
+                raise ValueError(
+                    f"{owner}: call() uses {node.layer.name!r}, a symbolic value that is not among its arguments"
+                )
+            given_names = [symbol.node.layer.name for symbol in inputs if symbol.node]
+            another = ": it is another one of that name" if node.layer.name in given_names else ""
             raise ValueError(
                 f"{owner}: its outputs depend on the input {node.layer.name!r}, which is not among its inputs "
-                f"({', '.join(s.node.layer.name for s in inputs if s.node)})"
+                f"({', '.join(given_names)}){another}"
             )
         stack.append((symbol, True))
-        stack.extend((below, False) for below in reversed(node.inputs))
+        stack.extend((below, False) for below in reversed((*node.inputs, *node.symbolic_options.values())))
     return list(done)
 
 
 class Composition:
     """A program as what a layer or model computes: structures of arrays in and out.
 
-    inputs, outputs : symbols, or nested lists, tuples and dicts of them.
+    inputs, outputs : symbols, or nested lists, tuples and dicts of them. A list of one output is, when it runs, that
+        output, as in Keras.
     """
 
     def __init__(self, inputs: Any, outputs: Any, owner: str) -> None:
@@ -203,7 +218,13 @@ class Composition:
             dxs = pullback(leaves(dy), inputs=inputs)
             return None if not inputs else dxs[0] if len(dxs) == 1 else tuple(dxs)
 
-        return rebuild(self.outputs, outputs), made[0], Skippable(pull_back)
+        return rebuild(self.output_structure, outputs), made[0], Skippable(pull_back)
+
+    @property
+    def output_structure(self) -> Any:
+        """The structure of what `run` returns."""
+        alone = isinstance(self.outputs, list | tuple) and len(self.outputs) == 1
+        return self.outputs[0] if alone else self.outputs
 
     def output_shapes(self, shapes: list[Shape], owner: str) -> Any:
         """The shape of the output, or a list of those of several, for shapes of inputs that fit."""
@@ -213,36 +234,46 @@ class Composition:
         for symbol, shape in zip(symbols, shapes, strict=True):
             pairs = list(zip(symbol.shape, shape, strict=False))
             if len(shape) != len(symbol.shape) or any(e != g for e, g in pairs if e is not None and g is not None):
-                raise ValueError(f"{owner}: expected an input of shape {symbol.shape}, got {tuple(shape)}")
+                hint = "; for sizes that vary, build it with None" if len(shape) == len(symbol.shape) else ""
+                raise ValueError(f"{owner}: expected an input of shape {symbol.shape}, got {tuple(shape)}{hint}")
         batch = shapes[0][0]
         made = [(batch if s.shape[0] is None else s.shape[0], *s.shape[1:]) for s in leaves(self.outputs)]
-        return made[0] if isinstance(self.outputs, Symbol) else made
+        return made if len(made) > 1 or isinstance(self.outputs, dict) else made[0]
 
 
 def trace(layer: Any, input_shape: Any) -> Composition:
     """Call a layer's `call` once on symbols of these shapes, and keep the graph that it describes."""
     symbols = [Symbol(shape) for shape in as_shapes(input_shape)]
     parameters = inspect.signature(layer.call).parameters
-    options = {name: value for name, value in (("training", TRAINING), ("mask", None)) if name in parameters}
-    positions = [p for n, p in parameters.items() if n not in options and p.kind is not p.KEYWORD_ONLY]
-    spread = len(symbols) == 1 or len(positions) >= len(symbols) or any(p.kind is p.VAR_POSITIONAL for p in positions)
-    structure: Any = symbols[0] if len(symbols) == 1 else symbols
-    if layer.input_keys is not None:
-        structure, spread = dict(zip(layer.input_keys, symbols, strict=True)), False
+    flags = {name: flag for name, flag in (("training", TRAINING), ("mask", MASK)) if name in parameters}
+    arguments = _arguments(layer.input_structure, symbols, [p for n, p in parameters.items() if n not in flags])
     place = layer.placement
     with backend(place.name, device=place.device, dtype=layer.dtype or place.dtype):
-        outputs = layer.call(*symbols, **options) if spread else layer.call(structure, **options)
+        outputs = layer.call(*arguments, **flags)
     for leaf in leaves(outputs):
         if not isinstance(leaf, Symbol):
             raise TypeError(
                 f"{layer.name}: call() has to return what layers and operators made of its inputs, got "
                 f"{type(leaf).__name__}; for anything else define forward(self, x, *, training=False) -> (y, pullback)"
             )
-    composition = Composition(structure, outputs, layer.name)
-    taken: dict[str, Any] = {}
-    for inner in composition.program.layers:
-        name_uniquely(inner, taken, layer.name)
+    composition = Composition(arguments[0] if len(arguments) == 1 else arguments, outputs, layer.name)
+    name_layers(composition.program.layers, layer.name)
     return composition
+
+
+def _arguments(structure: Any, symbols: list[Symbol], parameters: list[inspect.Parameter]) -> list[Any]:
+    """The symbols as arguments of a `call`: nested as in the layer's first call; a list for one argument, or for many.
+
+    structure : of the arguments, as `IsCalled.input_structure`; None where only shapes are known.
+    """
+    arguments: list[Any] = [symbols if len(symbols) > 1 else symbols[0]]
+    if structure is not None and len(leaves(structure)) == len(symbols):
+        arguments = list(rebuild(structure, symbols))
+    required = [p for p in parameters if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD]
+    several = len(required) > 1 or any(p.kind is p.VAR_POSITIONAL for p in parameters)
+    return (
+        list(arguments[0]) if several and len(arguments) == 1 and isinstance(arguments[0], list | tuple) else arguments
+    )
 
 
 def as_masks(mask: Any) -> Sequence[Any]:
