@@ -44,21 +44,24 @@ class IsCalled(HasWeights):
         the first call, beside its input; lists of numbers are converted. Without `training` layers do what they do at
         inference, except for those that augment images: as in Keras, these do that unless it is False.
         """
-        inputs, options = self.arrange(inputs, options)
-        if not leaves(inputs):
-            raise TypeError(f"{self.name} was called without an input")
         if options:
+            inputs, options = self.arrange(inputs, options)
             self._check_options(options)
-        if any(isinstance(leaf, Symbol) for leaf in leaves(inputs)):
+        parts = leaves(inputs)
+        if any(isinstance(part, Symbol) for part in parts):
             return self._describe(inputs, training, options)
-        home = self.placement if self.built else get_backend()
-        inputs = tuple(_read(x, home) for x in inputs)
-        if not all(x.shape for x in leaves(inputs)):
-            raise ValueError(f"{self.name}: expected an array whose first axis is the batch, got a single number")
+        if not is_value(inputs):
+            if not parts:
+                raise TypeError(f"{self.name} was called without an input")
+            home = self.placement if self.built else get_backend()
+            inputs = tuple(_read(x, home) for x in inputs)
+            parts = leaves(inputs)
+            if not all(x.shape for x in parts):
+                raise ValueError(f"{self.name}: expected an array whose first axis is the batch, got a single number")
         if not self.built:
-            place = placement_of(leaves(inputs)[0], self.dtype or get_backend().dtype)
-            self.build_for_first_call(place, inputs, [(None, *x.shape[1:]) for x in leaves(inputs)])
-        arrays = self.admit(*self.in_order(inputs))
+            place = placement_of(parts[0], self.dtype or get_backend().dtype)
+            self.build_for_first_call(place, inputs, [(None, *x.shape[1:]) for x in parts])
+        arrays = self.admit(*(parts if self._composition is None else self.in_order(inputs)))
         mask = options.pop("mask", None)
         training = None if training is None else bool(training)
         if mask is None:
@@ -72,8 +75,6 @@ class IsCalled(HasWeights):
 
     def arrange(self, inputs: tuple[Any, ...], options: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Bring inputs that were given by keyword into the positions in which `forward` or `call` expects them."""
-        if not options:
-            return inputs, options
         options = dict(options)
         for name in _signature(type(self))[0][len(inputs) :]:  # type: ignore[arg-type]
             if not is_value(options.get(name)):

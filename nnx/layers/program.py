@@ -11,6 +11,7 @@ from nnx.backends import Array, array_namespace, backend
 from nnx.functional import Pullback
 from nnx.layers.flags import MASK, TRAINING
 from nnx.layers.names import name_layers
+from nnx.layers.order import layer_order
 from nnx.layers.parameter import Parameter
 from nnx.layers.pullback import Skippable, call_pullback
 from nnx.layers.shapes import Shape, as_shapes
@@ -18,7 +19,7 @@ from nnx.layers.structure import leaves, rebuild
 from nnx.layers.symbol import Node, Symbol
 
 if TYPE_CHECKING:
-    from nnx.layers.base import Layer
+    pass
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -40,11 +41,16 @@ class Step:
 class Program:
     """A graph from symbols to symbols, put in order once and then run on arrays.
 
+    layers : each once, in Keras' order; see `nnx.layers.order`.
+
     ValueError if an output depends on an input that is not given.
     """
 
     def __init__(self, inputs: Sequence[Symbol], outputs: Sequence[Symbol], owner: str) -> None:
         self.nodes = _in_order(inputs, outputs, owner)
+        called = {node.layer for node in self.nodes}
+        self.listed = layer_order(inputs, outputs, self.nodes)  # with the layers of the inputs
+        self.layers = [layer for layer in self.listed if layer in called]
         self._slots: dict[Any, int] = {}
         self._parameters: list[tuple[int, Parameter]] = []
         useful: set[int] = set()  # slots behind which there is a parameter
@@ -69,9 +75,16 @@ class Program:
         return self._slots.setdefault(symbol.key, len(self._slots))
 
     @property
-    def layers(self) -> list[Layer]:
-        """The layers, each once, in the order of their first call."""
-        return list(dict.fromkeys(node.layer for node in self.nodes))
+    def is_chain(self) -> bool:
+        """Whether each call takes what the one before it has made, and only that."""
+        if len(self.inputs) != 1 or len(self.layers) != len(self.nodes):
+            return False
+        before: tuple[int, ...] = tuple(self.inputs)
+        for step in self.steps:
+            if len(step.inputs) != 1 or step.options or step.inputs[0] not in before:
+                return False
+            before = step.outputs
+        return True
 
     def last_step(self, output: int) -> Step | None:
         """The step that makes an output, if nothing else reads it."""
@@ -194,7 +207,7 @@ def _in_order(inputs: Sequence[Symbol], outputs: Sequence[Symbol], owner: str) -
                 f"({', '.join(given_names)}){another}"
             )
         stack.append((symbol, True))
-        stack.extend((below, False) for below in reversed((*node.inputs, *node.symbolic_options.values())))
+        stack.extend((below, False) for below in reversed(node.reads))
     return list(done)
 
 

@@ -42,6 +42,11 @@ class Node:
         return {name: value for name, value in self.options.items() if isinstance(value, Symbol)}
 
     @property
+    def reads(self) -> tuple[Symbol, ...]:
+        """All that the call depends on."""
+        return (*self.inputs, *self.symbolic_options.values())
+
+    @property
     def outputs(self) -> tuple[Symbol, ...]:
         """A symbol for each output. Made anew: a node that kept them would be in a cycle with them."""
         return tuple(Symbol(shape, self, index) for index, shape in enumerate(self.shapes))

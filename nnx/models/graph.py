@@ -19,6 +19,7 @@ from nnx.layers.shapes import check_shapes
 from nnx.layers.structure import leaves, leaves_like
 from nnx.layers.symbol import Node, Symbol
 from nnx.models.graph_config import graph_config, graph_from_config
+from nnx.models.looks import summary_row
 from nnx.models.network import Network, Reading
 from nnx.models.summary import SummaryRow
 from nnx.models.training import Trainer
@@ -61,7 +62,7 @@ class Model(Trainer):
         self, inputs: Any = None, outputs: Any = None, name: str | None = None, trainable: bool = True, **kwargs: Any
     ) -> None:
         super().__init__(name=name, trainable=trainable, **kwargs)
-        self._input_layers: list[InputLayer] = []
+        self.input_layers: list[InputLayer] = []
         if inputs is not None or outputs is not None:
             self._connect(inputs, outputs)
 
@@ -76,8 +77,10 @@ class Model(Trainer):
         if hasattr(self, "call"):
             raise TypeError(f"{self.name} has inputs and outputs and a call() too: give it either of them")
         self._composition = Composition(inputs, outputs, self.name)
+        if type(self) is Model:
+            self.shown_as = "Functional"
         for symbol in leaves(inputs):
-            self._input_layers.append(_input_layer_of(symbol))
+            self.input_layers.append(_input_layer_of(symbol))
         name_layers(self.layers, self.name)
         placed = [layer for layer in self._composition.program.layers if layer.weights]
         self._placement = placed[0].placement if placed else get_backend()
@@ -110,8 +113,11 @@ class Model(Trainer):
 
     @property
     def layers(self) -> list[Layer]:
-        """The layers, inputs first, in the order of their first call."""
-        return [*self._input_layers, *self.sublayers()]
+        """The layers, those of the inputs too, in Keras' order: see `nnx.layers.order`."""
+        if self._composition is None:
+            return list(self.sublayers()) or [layer for layer in leaves(vars(self)) if isinstance(layer, Layer)]
+        listed = self._composition.program.listed
+        return [*(layer for layer in self.input_layers if layer not in listed), *listed]
 
     @property
     def inputs(self) -> list[Symbol]:
@@ -148,7 +154,8 @@ class Model(Trainer):
     def input_names(self) -> list[str] | None:
         if self._composition is None:
             return None
-        layers = [name for name, layer in names_apart(self.layers) if layer in self._input_layers]
+        names = {layer: name for name, layer in names_apart(self.layers)}
+        layers = [names[layer] for layer in self.input_layers]
         return _keys(self._composition.inputs) or layers or [f"input_{i}" for i in range(len(self.inputs))]
 
     @property
@@ -165,7 +172,7 @@ class Model(Trainer):
     @property
     def input_readings(self) -> list[Reading]:
         readings = []
-        for symbol, layer in itertools.zip_longest(self.inputs, self._input_layers):
+        for symbol, layer in itertools.zip_longest(self.inputs, self.input_layers):
             nodes = self._graph().program.nodes
             readers = [node.layer for node in nodes if symbol.key in {read.key for read in node.inputs}]
             integers = tuple(reader for reader in readers if reader.takes_integers)
@@ -200,7 +207,7 @@ class Model(Trainer):
 
     def get_config(self) -> dict[str, Any]:
         """The graph; of a subclass with a constructor of its own, the arguments of that."""
-        if self._input_layers and type(self).__init__ is Model.__init__:
+        if self.input_layers and type(self).__init__ is Model.__init__:
             return graph_config(self._graph(), self)
         return constructor_config(self, without=("inputs", "outputs"))
 
@@ -216,27 +223,26 @@ class Model(Trainer):
     def _summary_rows(self, expand_nested: bool) -> list[SummaryRow]:
         if self._composition is None:
             return super()._summary_rows(expand_nested)
-        rows = [
-            SummaryRow(layer.name, "InputLayer", symbol.shape, 0, True)
-            for layer, symbol in zip(self._input_layers, self.inputs, strict=False)
-        ]
-        names = {s.key: layer.name for s, layer in zip(self.inputs, self._input_layers, strict=False)}
-        program = self._composition.program
-        for layer in program.layers:
-            calls = [node for node in program.nodes if node.layer is layer]
-            sources = [names.get(s.key, s.node.layer.name) for call in calls for s in call.inputs if s.node]
-            shape = calls[0].outputs[0].shape
-            connected = ", ".join(sources)
-            rows.append(
-                SummaryRow(layer.name, type(layer).__name__, shape, layer.count_params(), layer.trainable, connected)
-            )
+        names = {layer: name for name, layer in names_apart(self.layers)}
+        calls: dict[Layer, list[Node]] = {layer: [] for layer in self.layers}
+        sources = {s.key: f"{names[layer]}[0][0]" for s, layer in zip(self.inputs, self.input_layers, strict=False)}
+        for node in self._composition.program.nodes:
+            for symbol in node.outputs:  # as Keras writes it: which call of the layer, and which of its outputs
+                sources[symbol.key] = f"{names[node.layer]}[{len(calls[node.layer])}][{symbol.index}]"
+            calls[node.layer].append(node)
+        rows = []
+        for layer, nodes in calls.items():
+            shapes = tuple(nodes[0].shapes) if nodes else (layer.batch_input_shape,)
+            row = summary_row(layer, names[layer], shapes if len(shapes) > 1 else shapes[0])
+            connected = [sources[symbol.key] for node in nodes for symbol in node.reads if symbol.key in sources]
+            rows.append(dataclasses.replace(row, connected_to=", ".join(connected)))
             if expand_nested and isinstance(layer, Trainer):
                 rows += [dataclasses.replace(row, depth=row.depth + 1) for row in layer._summary_rows(True)]
         return rows
 
     @property
     def is_graph(self) -> bool:
-        return self._composition is not None
+        return self._composition is not None and not self._composition.program.is_chain
 
 
 def _keys(structure: Any) -> list[str] | None:

@@ -40,13 +40,12 @@ def graph_config(graph: Composition, model: Any) -> dict[str, Any]:
         calls.append({"layer": layers.index(node.layer), **_call_config(node, ids)})
         for symbol in node.outputs:
             ids[symbol.key] = len(ids)
-    named = names_apart(model.layers)
-    inputs = len(named) - len(layers)
+    names = {layer: name for name, layer in names_apart(model.layers)}
     return {
         "name": model.name,
         "trainable": model.trainable,
-        "input_layers": [{**layer.get_config(), "name": name} for name, layer in named[:inputs]],
-        "layers": layer_configs(named[inputs:]),
+        "input_layers": [{**layer.get_config(), "name": names[layer]} for layer in model.input_layers],
+        "layers": layer_configs([(names[layer], layer) for layer in layers]),
         "calls": calls,
         "inputs": rebuild(graph.inputs, [ids[symbol.key] for symbol in leaves(graph.inputs)]),
         "outputs": rebuild(graph.outputs, [ids[symbol.key] for symbol in leaves(graph.outputs)]),

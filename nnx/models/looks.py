@@ -12,6 +12,16 @@ from nnx.layers.shapes import Shape
 from nnx.models.summary import SummaryRow, SummaryTotals, format_summary, summary_html
 
 
+def kind_of(layer: Any) -> str:
+    """What a layer is called beside its name: its class, or for an operator and for a graph what Keras says."""
+    return getattr(layer, "shown_as", None) or type(layer).__name__
+
+
+def summary_row(layer: Any, name: str, shape: tuple[Any, ...] | None, depth: int = 0) -> SummaryRow:
+    parameters = layer.count_params() if layer.built else 0
+    return SummaryRow(name, kind_of(layer), shape, parameters, layer.trainable, depth=depth)
+
+
 class HasSummary:
     """The part of a model that describes it."""
 
@@ -67,10 +77,7 @@ class HasSummary:
         def add(model: HasSummary, shape: Shape | None, depth: int) -> None:
             for layer in model.layers:
                 shape = layer.compute_output_shape(shape) if shape is not None and layer.built else None
-                parameters = layer.count_params() if layer.built else 0
-                rows.append(
-                    SummaryRow(layer.name, type(layer).__name__, shape, parameters, layer.trainable, depth=depth)
-                )
+                rows.append(summary_row(layer, layer.name, shape, depth))
                 if expand_nested and isinstance(layer, HasSummary):
                     add(layer, layer.build_shape, depth + 1)
 

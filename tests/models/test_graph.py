@@ -186,7 +186,7 @@ class TestParts:
         text = capsys.readouterr().out
         assert "Connected to" in text
         row = next(line for line in text.splitlines() if "shared (Dense)" in line)
-        assert "a, adapt" in row
+        assert "a[0][0], adapt[0][0]" in row
 
     @pytest.mark.parametrize("through", ["config", "json", "file"])
     def test_comes_back_from(self, through, tmp_path):

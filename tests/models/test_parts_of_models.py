@@ -124,14 +124,8 @@ def test_models_that_are_joined_keep_their_names(tmp_path: Any):
     loaded = nnx.models.load_model(tmp_path / "both.safetensors")
     assert list(loaded.named_weights()) == list(both.named_weights())
     assert_close(loaded.predict([X, X], verbose=0), both.predict([X, X], verbose=0), 0.0, 0.0)
-    names = [path.split("/")[0] for path in both.named_weights()]
-    assert [both.get_layer(name).weights[0].shape for name in dict.fromkeys(names)] == [
-        (3, 4),
-        (4, 2),
-        (3, 4),
-        (4, 2),
-        (2, 1),
-    ]
+    for path, parameter in both.named_weights().items():
+        assert parameter in both.get_layer(path.split("/")[0]).weights
 
 
 def test_a_name_of_the_users_goes_before_automatic_ones():
