@@ -73,6 +73,11 @@ class IsCalled(HasWeights):
         self.input_structure = rebuild(inputs, range(len(shapes)))
         self.build_on(placement, shapes[0] if len(shapes) == 1 else shapes)
 
+    @property
+    def composition(self) -> Composition | None:
+        """The graph of a layer that is made of others, as a model is, once it is built."""
+        return self._composition
+
     def arrange(self, inputs: tuple[Any, ...], options: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Bring inputs that were given by keyword into the positions in which `forward` or `call` expects them."""
         options = dict(options)

@@ -47,3 +47,8 @@ def names_apart(layers: Iterable[Any]) -> list[tuple[str, Any]]:
     for layer in layers:
         taken[numbered(layer.name, taken)] = layer
     return list(taken.items())
+
+
+def kind_of(layer: Any) -> str:
+    """What a layer is called beside its name: its class, or for an operator and for a graph what Keras says."""
+    return getattr(layer, "shown_as", None) or type(layer).__name__

@@ -35,3 +35,16 @@ def is_shape(value: Any) -> bool:
 def as_shapes(shapes: Any) -> list[Shape]:
     """One shape, or several, as a list."""
     return [shapes] if is_shape(shapes) else list(shapes)
+
+
+def format_shape(shape: tuple[Any, ...] | None) -> str:
+    """A shape, or several, as a summary and a drawing show them.
+
+    >>> format_shape((None, 64)), format_shape(((None, 4), (None, 8))), format_shape(None)
+    ('(None, 64)', '[(None, 4), (None, 8)]', '?')
+    """
+    if shape is None:
+        return "?"
+    if shape and all(isinstance(part, tuple) for part in shape):
+        return f"[{', '.join(map(format_shape, shape))}]"
+    return f"({', '.join(map(str, shape))})"

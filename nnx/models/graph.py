@@ -141,7 +141,7 @@ class Model(Trainer):
 
     def _graph(self) -> Composition:
         self.require_built("graph")
-        return self._composition  # type: ignore[return-value]
+        return self.composition  # type: ignore[return-value]
 
     def in_order(self, inputs: tuple[Any, ...]) -> list[Any]:
         composition = self._composition

@@ -7,14 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 from nnx.layers.base import Layer
+from nnx.layers.names import kind_of
 from nnx.layers.parameter import Parameter
 from nnx.layers.shapes import Shape
 from nnx.models.summary import SummaryRow, SummaryTotals, format_summary, summary_html
-
-
-def kind_of(layer: Any) -> str:
-    """What a layer is called beside its name: its class, or for an operator and for a graph what Keras says."""
-    return getattr(layer, "shown_as", None) or type(layer).__name__
 
 
 def summary_row(layer: Any, name: str, shape: tuple[Any, ...] | None, depth: int = 0) -> SummaryRow:

@@ -155,9 +155,9 @@ class Sequential(Model):
     def _calls(self) -> list[Node]:
         return [symbol.node for symbol in self._symbols if symbol.node]
 
-    def _graph(self) -> Composition:
-        self.require_built("graph")
-        return Composition(self._symbols[0], self._symbols[-1], self.name)
+    @property
+    def composition(self) -> Composition | None:
+        return Composition(self._symbols[0], self._symbols[-1], self.name) if self.built else None
 
     def _is_composed(self) -> bool:
         return False
