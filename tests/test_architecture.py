@@ -225,9 +225,8 @@ class HostReads(ast.NodeVisitor):
 # Functions (or whole modules) that read values on the host, and why no training step waits for them.
 READS = {
     "nnx.layers.arguments": "arguments of constructors",
-    "nnx.layers.base.Layer": "whether it is training is a Python bool",
     "nnx.layers.moments.blocks_of": "`adapt` goes through a data set once, before training",
-    "nnx.layers.calls.IsCalled": "the same, and lists of numbers on their way in",
+    "nnx.layers.calls.IsCalled": "whether it is training is a Python bool, and lists of numbers on their way in",
     "nnx.layers.operators.operate": "a number that the user wrote",
     "nnx.layers.scaling._numbers": "arguments of constructors",
     "nnx.layers.weights.HasWeights.get_weights": "the border: who asks for the host waits for it",

@@ -161,16 +161,10 @@ class Intake(Network):
                 for metric, _ in goal.metrics:
                     metric.check_targets(y, shape)
 
-    def _objective_of(self, names: list[str]) -> Objective:
-        objective = self._compiled()
-        if objective.outputs != names:
-            objective.assign(names)
-        return objective
-
     def _set_up(self, ys: Sequence[Any]) -> Setup:
         """What the first batch decides, and `compile` or a new layer takes back."""
         names = self.output_names or [self.name]
-        objective = self._objective_of(names)
+        objective = self._compiled().of(names)
         if all(goal.loss is None for goal in objective.goals):
             raise ValueError(f"{self.name} was compiled without a loss: write compile(optimizer, loss='mse')")
         shapes = [(None, *shape[1:]) for shape in as_shapes(self.output_shape)]
@@ -207,7 +201,7 @@ class Intake(Network):
     def _host_targets(self, y: Any, sample_weight: Any, names: list[str]) -> tuple[list[Any], list[Any]]:
         template = self.output_structure if self.built else None
         if isinstance(y, dict) and self.built:
-            y = {**dict.fromkeys(self._objective_of(names).without_targets), **y}
+            y = {**dict.fromkeys(self._compiled().of(names).without_targets), **y}
         return (
             as_list(y, names, "y", template),
             as_list(sample_weight, names, "sample_weight", template, same_for_all=True),

@@ -92,6 +92,12 @@ class Objective:
         self.goals = [Goal(*column) for column in zip(*columns, strict=True)]
         self._parts = [0.0] * len(outputs)
 
+    def of(self, outputs: list[str]) -> Objective:
+        """Itself, with its goals assigned to these outputs."""
+        if self.outputs != outputs:
+            self.assign(outputs)
+        return self
+
     @property
     def without_targets(self) -> list[str]:
         """The outputs that have neither a loss nor metrics."""

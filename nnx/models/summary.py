@@ -142,8 +142,6 @@ def summary_html(name: str, rows: Sequence[SummaryRow], totals: SummaryTotals) -
     )
 
 
-
-
 def _columns(connected_to: bool, show_trainable: bool) -> list[_Column]:
     columns = [_Column("Layer (type)"), _Column("Output Shape"), _Column("Param #", ">")]
     return columns + [_Column("Connected to")] * connected_to + [_Column("Trainable", "^")] * show_trainable

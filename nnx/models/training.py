@@ -60,12 +60,7 @@ class Trainer(LegacyMethods, Steps):
 
         Raises ValueError, with the names that come nearest, for an unknown one.
         """
-        for method in ("train_step", "test_step", "predict_step", "compute_loss"):
-            if hasattr(self, method):
-                raise TypeError(
-                    f"{self.name}: nnx does not call {method}(), whose values would have no gradients here: "
-                    f"write the loop with model.forward, whose pullback gives them"
-                )
+        self.refuse_own_steps()
         optimizer = optimizers.resolve(optimizer)
         names = None if self.output_names is None else list(self.output_names)
         objective = Objective(loss, metrics, weighted_metrics, loss_weights, names)
