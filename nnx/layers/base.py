@@ -13,9 +13,10 @@ from nnx.functional._normal import narrow, wide
 from nnx.layers.arguments import check_name, dtype_name
 from nnx.layers.building import undone_if_it_fails
 from nnx.layers.calls import IsCalled
+from nnx.layers.composition import trace
 from nnx.layers.names import snake_case
 from nnx.layers.parameter import Parameter
-from nnx.layers.program import as_masks, trace
+from nnx.layers.program import as_masks
 from nnx.layers.pullback import LayerPullback, Skippable, call_pullback
 from nnx.layers.shapes import Shape, as_shapes, check_shape
 from nnx.random import Generator
@@ -148,6 +149,7 @@ class Layer(IsCalled):
                 f"one can count: derive from Layer or Model and compose the other layer, as in self.inner(x)"
             )
         self._composition = trace(self, input_shape)
+        vars(self).setdefault("makes_mask", any(layer.makes_mask for layer in self.sublayers()))  # a model looks itself
         if not self._trainable:
             self.trainable = False
 

@@ -18,7 +18,7 @@ from nnx.layers.weights import HasWeights
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from nnx.layers.program import Composition
+    from nnx.layers.composition import Composition
 
 
 class IsCalled(HasWeights):

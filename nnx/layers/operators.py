@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import types
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any, NoReturn
 
 from nnx.backends import Array
@@ -93,7 +93,8 @@ def operate(operator: str, *operands: Any) -> Symbol:
         constant.refuse()
     if isinstance(constant, bool) or not isinstance(constant, Real) or (operator == "power" and constant_first):
         _refuse(operator, constant_first, constant)
-    return _call(Operation(operator, float(constant), constant_first), symbols)
+    number = constant.__index__() if isinstance(constant, Integral) else float(constant)
+    return _call(Operation(operator, number, constant_first), symbols)  # an integer leaves indices integers
 
 
 def _refuse(operator: str, constant_first: bool, constant: Any) -> NoReturn:

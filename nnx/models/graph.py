@@ -12,9 +12,9 @@ from nnx.functional import Pullback
 from nnx.layers.activated import Activated
 from nnx.layers.base import Layer, registry
 from nnx.layers.building import undone_if_it_fails
+from nnx.layers.composition import Composition
 from nnx.layers.input import InputLayer
 from nnx.layers.names import name_layers, names_apart, numbered
-from nnx.layers.program import Composition
 from nnx.layers.shapes import check_shapes
 from nnx.layers.structure import leaves, leaves_like
 from nnx.layers.symbol import Node, Symbol
@@ -172,10 +172,9 @@ class Model(Trainer):
     @property
     def input_readings(self) -> list[Reading]:
         readings = []
-        for symbol, layer in itertools.zip_longest(self.inputs, self.input_layers):
-            nodes = self._graph().program.nodes
-            readers = [node.layer for node in nodes if symbol.key in {read.key for read in node.inputs}]
-            integers = tuple(reader for reader in readers if reader.takes_integers)
+        program = self._graph().program
+        for index, layer in itertools.zip_longest(range(len(self.inputs)), self.input_layers):
+            integers = tuple(reader for reader in program.readers(index) if reader.takes_integers)
             readings.append(Reading(layer.dtype if layer else None, integers))
         return readings
 

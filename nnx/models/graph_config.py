@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from nnx.layers.base import Layer, registry
+from nnx.layers.composition import Composition
 from nnx.layers.input import Input
 from nnx.layers.names import names_apart
-from nnx.layers.program import Composition
 from nnx.layers.structure import leaves, rebuild
 from nnx.layers.symbol import Node, Symbol
 

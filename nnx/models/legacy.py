@@ -13,6 +13,7 @@ class LegacyMethods:
 
     fit: Any
     evaluate: Any
+    name: str
     predict: Any
     output_shape: Any
 

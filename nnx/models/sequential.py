@@ -11,10 +11,10 @@ from nnx.functional import Pullback
 from nnx.layers.activated import Activated
 from nnx.layers.base import Layer, registry
 from nnx.layers.building import undone_if_it_fails
+from nnx.layers.composition import Composition
 from nnx.layers.input import InputLayer
 from nnx.layers.names import name_layers, names_apart
 from nnx.layers.parameter import Parameter
-from nnx.layers.program import Composition
 from nnx.layers.pullback import call_pullback
 from nnx.layers.shapes import Shape, check_shape
 from nnx.layers.structure import leaves
@@ -199,12 +199,12 @@ class Sequential(Model):
 
     @property
     def input_readings(self) -> list[Reading]:
-        dtype = self._input.dtype if self._input else None
         first = self._layers[0]
-        if isinstance(first, Network):
-            inner = first.input_readings[0]
-            return [Reading(dtype or inner.dtype, inner.integers)]
-        return [Reading(dtype, (first,) if first.takes_integers else ())]
+        dtype = self._input.dtype if self._input else None
+        if dtype is None and isinstance(first, Network):
+            dtype = first.input_readings[0].dtype
+        readers = [first] if first.composition is None else first.composition.program.readers(0)
+        return [Reading(dtype, tuple(reader for reader in readers if reader.takes_integers))]
 
     @property
     def fusible_activations(self) -> list[str | None]:

@@ -230,6 +230,38 @@ def test_masks_travel_through_a_call(handed: bool):
     assert (layer(embedded, training=True) != layer(embedded)).any()
 
 
+class Words(Layer):
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.embedding = Embedding(5, 3, mask_zero=True)
+
+    def call(self, x: Any) -> Any:
+        return 2.0 * self.embedding(x)
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_a_mask_that_is_made_in_a_call_leaves_it(wrapped: bool):
+    words, inner = np.array([[1, 2, 0], [3, 0, 0]]), Words()
+    first = written(lambda self, x: inner(x)) if wrapped else inner
+    model = nnx.Sequential([first, LSTM(2)])
+    predicted = model.predict(words, verbose=0)
+    embedded = 2.0 * inner.embedding(words)
+    assert_close(predicted, model.layers[1](embedded, mask=words != 0), length=4)
+    with pytest.raises(ValueError, match="embedding: indices must be integers from 0 to 4, got 5 at"):
+        model.predict(words + 2, verbose=0)
+
+
+def test_integers_stay_integers(backend: Placement):
+    x = Input((3,), dtype="int32")
+    embedding = Embedding(10, 2)
+    model = nnx.Model(x, [embedding(2 * x + 1), embedding(x[:, :2] - 1)])
+    words = np.array([[1, 2, 4], [3, 1, 2]])
+    first, second = model.predict(words, verbose=0)
+    (vectors,) = embedding.get_weights()
+    assert_close(first, vectors[words * 2 + 1], 0.0, 0.0)
+    assert_close(second, vectors[words[:, :2] - 1], 0.0, 0.0)
+
+
 def test_a_layer_that_takes_no_mask_may_be_given_one():
     x = np.float32(Generator(3).normal((2, 3, 4)))
     layer = Dense(2)
