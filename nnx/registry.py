@@ -7,7 +7,7 @@ import contextvars
 import difflib
 import functools
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Generic, Self, TypeVar
 
 T = TypeVar("T")
@@ -93,8 +93,7 @@ class Configurable:
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments, as plain data that fits into JSON."""
-        cls: type = type(self)
-        return {name: serialize(getattr(self, name)) for name in constructor_arguments(cls)}
+        return constructor_config(self)
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
@@ -114,6 +113,19 @@ def constructor_arguments(cls: type[Any]) -> tuple[str, ...]:
         if not any(p.kind is p.VAR_KEYWORD for p in parameters):
             break
     return tuple(dict.fromkeys(names))
+
+
+def constructor_config(thing: Any, without: Sequence[str] = ()) -> dict[str, Any]:
+    """The arguments of an object's constructor, kept as attributes; TypeError that names one that is not kept."""
+    cls: type = type(thing)
+    names = [name for name in constructor_arguments(cls) if name not in without]
+    for name in names:
+        if not hasattr(thing, name):
+            raise TypeError(
+                f"{cls.__name__} has no attribute {name!r}, so its configuration is not known: keep the argument of "
+                f"the constructor, as in self.{name} = {name}, or write get_config()"
+            )
+    return {name: serialize(getattr(thing, name)) for name in names}
 
 
 def serialize(value: Any) -> Any:

@@ -225,12 +225,13 @@ class HostReads(ast.NodeVisitor):
 # Functions (or whole modules) that read values on the host, and why no training step waits for them.
 READS = {
     "nnx.layers.arguments": "arguments of constructors",
-    "nnx.layers.base.Layer": "whether it is training is a Python bool",
     "nnx.layers.moments.blocks_of": "`adapt` goes through a data set once, before training",
+    "nnx.layers.calls.IsCalled": "whether it is training is a Python bool, and lists of numbers on their way in",
     "nnx.layers.operators.operate": "a number that the user wrote",
     "nnx.layers.scaling._numbers": "arguments of constructors",
     "nnx.layers.weights.HasWeights.get_weights": "the border: who asks for the host waits for it",
     "nnx.layers.weights.HasWeights.move": "from one device to another, when the user says so",
+    "nnx.layers.weights.HasWeights.trainable": "a Python bool, set by the user",
     "nnx.layers.weights.HasWeights.set_weights": "weights from outside are checked on the host, once",
     "nnx.layers.parameter.dtype_bytes": "a number in the name of a dtype",
     "nnx.layers.parameter.Parameter.numpy": "the border: who asks for the host waits for it",

@@ -36,6 +36,11 @@ def power(a: Array, exponent: float) -> tuple[Array, Pullback]:
     return a**exponent, lambda dy: (dy * exponent * a ** (exponent - 1.0), None)
 
 
+def negative(a: Array) -> tuple[Array, Pullback]:
+    """-a"""
+    return -a, lambda dy: -dy
+
+
 def matmul(a: Array, b: Array) -> tuple[Array, Pullback]:
     """a @ b for matrices, or stacks of matrices, of at least two axes; stacks broadcast"""
     xp = array_namespace(a)

@@ -142,12 +142,6 @@ class MultiHeadAttention(Layer):
 
     shape_options = ("return_attention_scores",)
 
-    def arrange(self, inputs: tuple[Any, ...], options: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """`value` and `key` as further inputs."""
-        options = dict(options)
-        more = [options.pop(name, None) for name in ("value", "key")]
-        return (*inputs, *(given for given in more if given is not None)), options
-
     def forward(
         self,
         query: Array,

@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 import difflib
-import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from nnx import regularizers
-from nnx.backends import Array, Placement, get_backend, is_array, placement_of
+from nnx.backends import Array, Placement
 from nnx.functional import Pullback
 from nnx.functional._normal import narrow, wide
 from nnx.layers.arguments import check_name, dtype_name
+from nnx.layers.building import undone_if_it_fails
+from nnx.layers.calls import IsCalled
+from nnx.layers.composition import trace
+from nnx.layers.names import snake_case
 from nnx.layers.parameter import Parameter
-from nnx.layers.program import Composition, as_masks, trace
+from nnx.layers.program import as_masks
 from nnx.layers.pullback import LayerPullback, Skippable, call_pullback
-from nnx.layers.shapes import Shape, as_shapes, check_shape, is_shape, snake_case
-from nnx.layers.structure import leaves
-from nnx.layers.symbol import TRAINING, Node, Symbol
-from nnx.layers.weights import HasWeights
+from nnx.layers.shapes import Shape, as_shapes, check_shape
 from nnx.random import Generator
 from nnx.registry import Registry, constructor_arguments
 
 registry: Registry[Any] = Registry("layer")
 
 
-class Layer(HasWeights):
+class Layer(IsCalled):
     """A function of arrays with parameters.
 
     To write one, declare parameters in `build` and return the value with its pullback from `forward`. Constructor
@@ -82,20 +82,18 @@ class Layer(HasWeights):
     ) -> None:
         super().__init__()
         self.named_by_user = name is not None
+        self.is_named = False  # by a model, for good
         check_name(name or "")
         self.name = name or snake_case(type(self).__name__)
-        self.trainable = trainable
+        self._trainable = trainable
         self.dtype = dtype_name(self.name, dtype)
         self.activity_regularizer = regularizers.resolve(activity_regularizer)
         self.batch_input_shape = self._read_input_shape(batch_input_shape, legacy)
         self.built = False
         self.build_shape: Any = None
-        self.input_keys: list[str] | None = None  # of a dict of inputs
         self.random: Generator | None = None  # of a layer that draws random numbers; set when it is built
         self.activity_penalties: list[Array] | None = None  # a list while somebody collects them
         self.activity_scale = 1.0  # the cotangent of the loss that the penalties are a part of
-        self._first_call: weakref.ref[Node] | None = None
-        self._composition: Composition | None = None  # of a layer that is written as `call`
 
     def _read_input_shape(self, batch_input_shape: Any, legacy: dict[str, Any]) -> Shape | None:
         input_shape = legacy.pop("input_shape", None)
@@ -123,21 +121,40 @@ class Layer(HasWeights):
         """Make the parameters for inputs of that shape. A subclass that needs some overrides this and calls it last."""
         self.built = True
         self.build_shape = input_shape
+        if not self._trainable:
+            self.trainable = False  # of the layers inside too
 
     def build_on(self, placement: Placement, input_shape: Any) -> None:
         """Build the layer, if it is not built yet, with its parameters in that place. Nothing is left if that fails."""
         if self.built:
             return
-        self._placement = placement
-        try:
+        with undone_if_it_fails(self):
+            self._placement = placement
             self.build(input_shape)
-            if hasattr(self, "call") and self._composition is None:
-                self._composition = trace(self, input_shape)
-        except BaseException:
-            self.built, self._placement = False, None
-            self.own_weights.clear()
-            raise
+            self._trace(input_shape)
         self.built, self.build_shape = True, input_shape
+
+    def forget_build(self, weights: list[Parameter]) -> None:
+        """Be as before the layer was built. weights : those that it had before."""
+        self.built, self.build_shape, self._placement, self._composition = False, None, None, None
+        self.own_weights[:] = weights
+
+    def _trace(self, input_shape: Any) -> None:
+        """Make the graph of a layer that is written as `call`."""
+        if not hasattr(self, "call") or self._composition is not None:
+            return
+        if not self._is_composed():
+            raise TypeError(
+                f"{type(self).__name__} has a call() of its own beside the forward() that it has or inherits, and only "
+                f"one can count: derive from Layer or Model and compose the other layer, as in self.inner(x)"
+            )
+        self._composition = trace(self, input_shape)
+        vars(self).setdefault("makes_mask", any(layer.makes_mask for layer in self.sublayers()))  # a model looks itself
+        if not self._trainable:
+            self.trainable = False
+
+    def _is_composed(self) -> bool:
+        return type(self).forward is Layer.forward
 
     def sublayers(self) -> Sequence[Layer]:
         """The layers that this one is made of."""
@@ -191,83 +208,6 @@ class Layer(HasWeights):
         """The output's mask from that of the input: a bool array (batch, time), False where a step does not count."""
         return mask
 
-    def __call__(self, *inputs: Any, training: Any = None, **options: Any) -> Any:
-        """The layer's value for arrays; or for symbols, as `Input` makes them, that of a graph.
-
-        Several inputs are several arguments or one list. Builds the layer on the first call, beside its input; lists of
-        numbers are converted. Without `training` layers do what they do at inference, except for those that augment
-        images: as in Keras, these do that unless it is False.
-        """
-        inputs, options = self.arrange(inputs, options)
-        if any(isinstance(leaf, Symbol) for leaf in leaves(inputs)):
-            return self._describe(leaves(inputs), training, options)
-        home = self.placement if self.built else get_backend()
-        arrays = _arrays(inputs, home)
-        if not all(x.shape for x in arrays):
-            raise ValueError(f"{self.name}: expected an array whose first axis is the batch, got a single number")
-        if not self.built:
-            place = placement_of(arrays[0], self.dtype or get_backend().dtype)
-            shapes = [(None, *x.shape[1:]) for x in arrays]
-            self.build_on(place, shapes[0] if len(shapes) == 1 else shapes)
-        training = None if training is None else bool(training)
-        return self.run(*self.admit(*arrays), training=training, **options)[0]
-
-    def arrange(self, inputs: tuple[Any, ...], options: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Bring arrays that were given by keyword into the positions in which `forward` expects them."""
-        return inputs, options
-
-    def _describe(self, symbols: list[Any], training: Any, options: dict[str, Any]) -> Any:
-        """A call on symbols: a new node of a graph. Returns its symbol, or a list of symbols."""
-        for symbol in symbols:
-            if not isinstance(symbol, Symbol):
-                raise TypeError(
-                    f"{self.name} was called on symbolic values and on {type(symbol).__name__} at once: arrays go "
-                    f"into a graph through Input() or a layer's parameters"
-                )
-        if training is not None and training is not TRAINING:
-            options = {**options, "training": bool(training)}
-        shapes = [symbol.shape for symbol in symbols]
-        shape: Any = shapes[0] if len(shapes) == 1 else shapes
-        self.build_on(get_backend(), shape)
-        asked = {name: options[name] for name in self.shape_options if name in options}
-        made = self.compute_output_shape(shape, **asked)
-        node = Node(self, tuple(symbols), options, as_shapes(made))
-        if self._first_call is None or self._first_call() is None:
-            self._first_call = weakref.ref(node)
-        return node.outputs[0] if is_shape(made) else list(node.outputs)
-
-    @property
-    def output(self) -> Any:
-        """What the layer's first call in a graph returned: the symbol, or a list of symbols."""
-        outputs = self._call_in_graph().outputs
-        return outputs[0] if len(outputs) == 1 else list(outputs)
-
-    @property
-    def input(self) -> Any:
-        """What the layer was called on, the first time in a graph: the symbol, or a list of symbols."""
-        inputs = self._call_in_graph().inputs
-        return inputs[0] if len(inputs) == 1 else list(inputs)
-
-    def _call_in_graph(self) -> Node:
-        node = self._first_call() if self._first_call else None
-        if node is None:
-            raise AttributeError(f"{self.name} has no symbolic input and output: it is not part of a graph of layers")
-        return node
-
-    def admit(self, *inputs: Array) -> list[Array]:
-        """Inputs in the layer's dtype; ValueError for those on another device or of a shape that it cannot take."""
-        for x in inputs:
-            if not self.placement.holds(x):
-                raise ValueError(
-                    f"{self.name} is on {self.placement}, its input is not: bring the input there with nnx.asarray, or "
-                    f"move the model with model.to(...)"
-                )
-        shapes = [tuple(x.shape) for x in inputs]
-        self.compute_output_shape(shapes[0] if len(shapes) == 1 else shapes)
-        if self.takes_integers:
-            return list(inputs)
-        return [self.placement.asarray(x, self.dtype or self.placement.dtype) for x in inputs]
-
     def compute_output_shape(self, input_shape: Any) -> Any:
         """The output's shape for an input's, without computing; ValueError if the layer cannot take such an input.
 
@@ -278,16 +218,5 @@ class Layer(HasWeights):
         return self._composition.output_shapes(as_shapes(input_shape), self.name)
 
     def get_config(self) -> dict[str, Any]:
-        config = super().get_config()
-        if config["activity_regularizer"] is None:
-            del config["activity_regularizer"]
-        return {key: value for key, value in config.items() if key != "batch_input_shape" or value is not None}
-
-
-def _arrays(inputs: tuple[Any, ...], home: Placement) -> list[Array]:
-    """The inputs as a flat list of arrays: a list of arrays is several inputs, a list of numbers is one."""
-    found: list[Array] = []
-    for x in inputs:
-        several = isinstance(x, list | tuple | dict) and all(is_array(leaf) and leaf.shape for leaf in leaves(x))
-        found += leaves(x) if several else [x if is_array(x) else home.asarray(x)]
-    return found
+        optional = ("activity_regularizer", "batch_input_shape")
+        return {key: value for key, value in super().get_config().items() if key not in optional or value is not None}

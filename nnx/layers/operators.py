@@ -3,35 +3,54 @@
 from __future__ import annotations
 
 import types
-from typing import Any
+from numbers import Integral, Real
+from typing import Any, NoReturn
 
 from nnx.backends import Array
 from nnx.functional import Pullback, arithmetic
 from nnx.layers.base import Layer, registry
+from nnx.layers.flags import Flag
+from nnx.layers.names import snake_case
+from nnx.layers.operand import Operand
 from nnx.layers.parameter import Parameter
 from nnx.layers.shapes import Shape
-from nnx.layers.symbol import Symbol
+from nnx.layers.symbol import ADVICE, Symbol
+
+KINDS = {
+    "add": "Add",
+    "subtract": "Subtract",
+    "multiply": "Multiply",
+    "divide": "TrueDivide",
+    "matmul": "Matmul",
+    "power": "Power",
+    "negative": "Negative",
+    "getitem": "GetItem",
+}
+"""The operators, and what a summary calls them."""
 
 
 @registry.register()
 class Operation(Layer):
-    """What `a + b`, `2.0 * a`, `a @ b`, `a ** 2` and `a[:, 0]` make of symbolic values.
+    """What `a + b`, `2.0 * a`, `a @ b`, `a ** 2`, `-a` and `a[:, 0]` make of symbolic values.
 
-    operator : "add", "subtract", "multiply", "divide", "matmul", "power" or "getitem".
+    operator : "add", "subtract", "multiply", "divide", "matmul", "power", "negative" or "getitem".
     constant : the operand that is a number, if one is; the key of "getitem".
     constant_first : whether the number is the left operand.
     """
 
     def __init__(self, operator: str, constant: Any = None, constant_first: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        self.shown_as = KINDS[operator]
         if not self.named_by_user:
-            self.name = operator
+            self.name = snake_case(self.shown_as)
         self.operator = operator
         self.constant = constant
         self.constant_first = constant_first
         self._key = _read_key(constant) if operator == "getitem" else ()
+        if Ellipsis not in self._key:
+            self._key = (*self._key, Ellipsis)  # the standard wants an index for every axis
 
-    def forward(self, *inputs: Array, **options: Any) -> tuple[Array, Pullback]:
+    def forward(self, *inputs: Array, training: bool = False) -> tuple[Array, Pullback]:
         if self.operator == "getitem":
             return arithmetic.getitem(inputs[0], self._key)
         function = getattr(arithmetic, self.operator)
@@ -45,33 +64,52 @@ class Operation(Layer):
     def compute_output_shape(self, input_shape: Any) -> Shape:
         if self.operator == "getitem":
             return _shape_of_item(input_shape, self._key, self.name)
-        if self.constant is not None:
+        if self.constant is not None or self.operator == "negative":
             return input_shape  # type: ignore[no-any-return]
         first, second = input_shape
         if self.operator == "matmul":
             if len(first) < 2 or len(second) < 2 or first[-1] != second[-2]:
                 raise ValueError(f"{self.name}: cannot multiply matrices of shapes {first} and {second}")
             return (*broadcast_shapes(first[:-2], second[:-2], self.name), first[-2], second[-1])
+        lower, higher = sorted((first, second), key=len)
+        if lower and lower[0] is None and len(lower) < len(higher):  # the batch axis, against another one
+            raise ValueError(
+                f"{self.name}: the shapes {first} and {second} have their batch axes in different places: give the "
+                f"lower one new axes after the batch, as in x[:, None]"
+            )
         return broadcast_shapes(first, second, self.name)
 
 
-def operate(operator: str, a: Any, b: Any) -> Symbol:
-    """The symbol of an operator's result; at least one operand is a symbol, the other may be a number or parameter."""
+def operate(operator: str, *operands: Any) -> Symbol:
+    """The symbol of an operator's result. One operand is a symbol or a parameter, the other one too, or a number."""
+    symbols = [_symbol(operand) for operand in operands if isinstance(operand, Parameter | Symbol)]
     if operator == "getitem":
-        return _call(Operation(operator, constant=_write_key(b)), a)
-    if isinstance(a, Parameter | Symbol) and isinstance(b, Parameter | Symbol):
-        return _call(Operation(operator), _symbol(a), _symbol(b))
-    constant_first = not isinstance(a, Symbol)
-    constant = a if constant_first else b
-    if isinstance(constant, bool) or not isinstance(constant, int | float) or (operator == "power" and constant_first):
-        raise TypeError(
-            f"{operator} of a symbolic value takes a number, a parameter of a layer or another symbolic value, got "
-            f"{type(constant).__name__}; an array of constants goes into a layer with its own forward"
-        )
-    return _call(Operation(operator, float(constant), constant_first), b if constant_first else a)
+        return _call(Operation(operator, constant=_write_key(operands[1])), symbols)
+    if len(symbols) == len(operands) and operator != "power":
+        return _call(Operation(operator), symbols)
+    constant_first = not isinstance(operands[0], Parameter | Symbol)
+    constant = operands[0] if constant_first else operands[1]
+    if isinstance(constant, Flag):
+        constant.refuse()
+    if isinstance(constant, bool) or not isinstance(constant, Real) or (operator == "power" and constant_first):
+        _refuse(operator, constant_first, constant)
+    number = constant.__index__() if isinstance(constant, Integral) else float(constant)
+    return _call(Operation(operator, number, constant_first), symbols)  # an integer leaves indices integers
 
 
-def _call(operation: Operation, *symbols: Symbol) -> Symbol:
+def _refuse(operator: str, constant_first: bool, constant: Any) -> NoReturn:
+    given = type(constant).__name__
+    if operator == "power":
+        given = f"the power of a {given}" if constant_first else f"a {given} as the exponent"
+        raise TypeError(f"power of a symbolic value takes an exponent that is a number, got {given}: {ADVICE}")
+    raise TypeError(
+        f"{operator} of a symbolic value takes a number, a parameter of a layer (itself, not its .value) or another "
+        f"symbolic value, got {given}. An array of constants goes into a layer with its own forward(self, x, *, "
+        f"training=False), which returns (y, pullback); in a forward, parameters are used by their .value"
+    )
+
+
+def _call(operation: Operation, symbols: list[Symbol]) -> Symbol:
     return operation(*symbols)  # type: ignore[no-any-return]
 
 
@@ -79,7 +117,7 @@ def _symbol(value: Parameter | Symbol) -> Symbol:
     return value if isinstance(value, Symbol) else Symbol(value.shape, parameter=value)
 
 
-Symbol.operate = staticmethod(operate)
+Operand.operate = staticmethod(operate)
 
 
 def broadcast_shapes(first: Shape, second: Shape, name: str) -> Shape:
@@ -102,14 +140,20 @@ def _write_key(key: Any) -> list[Any]:
     written: list[Any] = []
     for part in parts:
         if isinstance(part, slice):
-            written.append([part.start, part.stop, part.step])
+            written.append([_integer(bound) for bound in (part.start, part.stop, part.step)])
         elif part is Ellipsis or part is None:
             written.append("..." if part is Ellipsis else "new")
-        elif hasattr(part, "__index__") and not isinstance(part, bool):
-            written.append(part.__index__())
         else:
-            raise TypeError(f"a symbolic value is indexed by integers, slices, None and ..., got {part!r}")
+            written.append(_integer(part))
     return written
+
+
+def _integer(part: Any) -> int | None:
+    if part is None:
+        return None
+    if isinstance(part, bool) or not hasattr(part, "__index__"):
+        raise TypeError(f"a symbolic value is indexed by integers, slices, None and ..., got {part!r}: {ADVICE}")
+    return part.__index__()  # type: ignore[no-any-return]
 
 
 def _read_key(written: list[Any]) -> tuple[int | slice | types.EllipsisType | None, ...]:
@@ -125,8 +169,6 @@ def _shape_of_item(shape: Shape, key: tuple[Any, ...], name: str) -> Shape:
     used = sum(part is not None and part is not Ellipsis for part in key)
     if used > len(shape):
         raise ValueError(f"{name}: {used} indices for a value of shape {shape}")
-    if Ellipsis not in key:
-        key = (*key, Ellipsis)
     place = key.index(Ellipsis)
     missing = len(shape) - used
     full = (*key[:place], *[slice(None)] * missing, *key[place + 1 :])

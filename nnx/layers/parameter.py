@@ -7,14 +7,17 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from nnx.backends import Array, Placement, array_namespace, to_numpy
+from nnx.layers.operand import Operand
 
 if TYPE_CHECKING:
     from nnx.constraints import Constraint
     from nnx.regularizers import Regularizer
 
 
-class Parameter:
+class Parameter(Operand):
     """An array that belongs to a layer: trained by gradients, or a state that forward passes update.
+
+    In a `call`, which is traced, it stands in expressions as it is: `x @ self.kernel`; in a `forward` its `value` does.
 
     name : the name in its layer, such as "kernel".
     path : the name in its model, such as "dense_1/kernel"; set when the model is built.

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
-from nnx.backends import Array, array_namespace, backend
+from nnx.backends import Array, array_namespace
 from nnx.functional import Pullback
+from nnx.layers.order import layer_order
 from nnx.layers.parameter import Parameter
-from nnx.layers.pullback import Skippable, call_pullback
-from nnx.layers.shapes import Shape, as_shapes, name_uniquely
-from nnx.layers.structure import leaves, rebuild
-from nnx.layers.symbol import TRAINING, Node, Symbol
+from nnx.layers.pullback import call_pullback
+from nnx.layers.structure import leaves
+from nnx.layers.symbol import Node, Symbol
 
 if TYPE_CHECKING:
     from nnx.layers.base import Layer
@@ -23,12 +22,14 @@ if TYPE_CHECKING:
 class Step:
     """One call of a layer: which slots it reads and writes.
 
-    trains : whether the layer has parameters to train. useful : whether a cotangent of its inputs reaches a parameter.
+    options : the slots of options that are symbols. trains : whether the layer has parameters to train.
+    useful : whether a cotangent of its inputs reaches a parameter.
     """
 
     node: Node
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
+    options: dict[str, int]
     trains: bool
     useful: bool
 
@@ -36,11 +37,16 @@ class Step:
 class Program:
     """A graph from symbols to symbols, put in order once and then run on arrays.
 
+    layers : each once, in Keras' order; see `nnx.layers.order`.
+
     ValueError if an output depends on an input that is not given.
     """
 
     def __init__(self, inputs: Sequence[Symbol], outputs: Sequence[Symbol], owner: str) -> None:
         self.nodes = _in_order(inputs, outputs, owner)
+        called = {node.layer for node in self.nodes}
+        self.listed = layer_order(inputs, outputs, self.nodes)  # with the layers of the inputs
+        self.layers = [layer for layer in self.listed if layer in called]
         self._slots: dict[Any, int] = {}
         self._parameters: list[tuple[int, Parameter]] = []
         useful: set[int] = set()  # slots behind which there is a parameter
@@ -53,25 +59,43 @@ class Program:
                     useful.add(self._slots[symbol.key])
             reads = tuple(self._slot(symbol) for symbol in node.inputs)
             writes = tuple(self._slot(symbol) for symbol in node.outputs)
+            options = {name: self._slot(symbol) for name, symbol in node.symbolic_options.items()}
             below = any(slot in useful for slot in reads)
             trains = node.layer.learns and bool(node.layer.weights)
             if trains or below:
                 useful.update(writes)
-            self.steps.append(Step(node, reads, writes, trains, below))
+            self.steps.append(Step(node, reads, writes, options, trains, below))
         self.outputs = [self._slot(symbol) for symbol in outputs]
 
     def _slot(self, symbol: Symbol) -> int:
         return self._slots.setdefault(symbol.key, len(self._slots))
 
     @property
-    def layers(self) -> list[Layer]:
-        """The layers, each once, in the order of their first call."""
-        return list(dict.fromkeys(node.layer for node in self.nodes))
+    def is_chain(self) -> bool:
+        """Whether each call takes what the one before it has made, and only that."""
+        if len(self.inputs) != 1 or len(self.layers) != len(self.nodes):
+            return False
+        before: tuple[int, ...] = tuple(self.inputs)
+        for step in self.steps:
+            if len(step.inputs) != 1 or step.options or step.inputs[0] not in before:
+                return False
+            before = step.outputs
+        return True
+
+    def readers(self, index: int) -> list[Layer]:
+        """The layers that read an input, those inside layers that are made of others."""
+        found: list[Layer] = []
+        for step in self.steps:
+            for position, slot in enumerate(step.inputs):
+                if slot == self.inputs[index]:
+                    inside = step.node.layer.composition
+                    found += [step.node.layer] if inside is None else inside.program.readers(position)
+        return found
 
     def last_step(self, output: int) -> Step | None:
         """The step that makes an output, if nothing else reads it."""
         slot = self.outputs[output]
-        if self.outputs.count(slot) > 1 or any(slot in step.inputs for step in self.steps):
+        if self.outputs.count(slot) > 1 or any(slot in (*step.inputs, *step.options.values()) for step in self.steps):
             return None
         return next((step for step in self.steps if step.outputs == (slot,)), None)
 
@@ -110,9 +134,13 @@ class Program:
         layer: Any = step.node.layer
         pullback: Pullback
         options = {"training": training, **step.node.options}
+        for name, slot in step.options.items():
+            options[name] = values[slot]
         arrays = [values[slot] for slot in step.inputs]
         found = [mask_of.get(slot) for slot in step.inputs] if mask_of else []
         made: Any = None
+        if "mask" in options:
+            found = [options.pop("mask")]
         if step.outputs[0] in bare:
             y, pullback = layer.preactivation(*arrays, training=options["training"])
             made = found[0] if found else None
@@ -120,8 +148,7 @@ class Program:
             y, made, pullback = layer.run_masked(arrays, found[0] if len(found) == 1 else found or None, **options)
         else:
             y, pullback = layer.run(*arrays, **options)
-        parts = [y] if len(step.outputs) == 1 else leaves(y)
-        for slot, part in zip(step.outputs, parts, strict=True):
+        for slot, part in zip(step.outputs, leaves(y), strict=True):
             values[slot] = part
         for slot, mask in zip(step.outputs, as_masks(made), strict=False):
             if mask is not None:
@@ -175,74 +202,19 @@ def _in_order(inputs: Sequence[Symbol], outputs: Sequence[Symbol], owner: str) -
             done[node] = None
             continue
         if not node.inputs:
+            if inputs and not inputs[0].node:
+                raise ValueError(
+                    f"{owner}: call() uses {node.layer.name!r}, a symbolic value that is not among its arguments"
+                )
+            given_names = [symbol.node.layer.name for symbol in inputs if symbol.node]
+            another = ": it is another one of that name" if node.layer.name in given_names else ""
             raise ValueError(
                 f"{owner}: its outputs depend on the input {node.layer.name!r}, which is not among its inputs "
-                f"({', '.join(s.node.layer.name for s in inputs if s.node)})"
+                f"({', '.join(given_names)}){another}"
             )
         stack.append((symbol, True))
-        stack.extend((below, False) for below in reversed(node.inputs))
+        stack.extend((below, False) for below in reversed(node.reads))
     return list(done)
-
-
-class Composition:
-    """A program as what a layer or model computes: structures of arrays in and out.
-
-    inputs, outputs : symbols, or nested lists, tuples and dicts of them.
-    """
-
-    def __init__(self, inputs: Any, outputs: Any, owner: str) -> None:
-        self.inputs = inputs
-        self.outputs = outputs
-        self.program = Program(leaves(inputs), leaves(outputs), owner)
-
-    def run(self, inputs: Any, *, training: bool, masks: Sequence[Any] = ()) -> tuple[Any, Any, Pullback]:
-        """The outputs in their structure, the first one's mask, and the pullback of cotangents in that structure."""
-        outputs, made, pullback = self.program.run(leaves(inputs), training=training, masks=masks)
-
-        def pull_back(dy: Any, inputs: bool) -> Any:
-            dxs = pullback(leaves(dy), inputs=inputs)
-            return None if not inputs else dxs[0] if len(dxs) == 1 else tuple(dxs)
-
-        return rebuild(self.outputs, outputs), made[0], Skippable(pull_back)
-
-    def output_shapes(self, shapes: list[Shape], owner: str) -> Any:
-        """The shape of the output, or a list of those of several, for shapes of inputs that fit."""
-        symbols = leaves(self.inputs)
-        if len(shapes) != len(symbols):
-            raise ValueError(f"{owner}: expected {len(symbols)} inputs, got {len(shapes)}")
-        for symbol, shape in zip(symbols, shapes, strict=True):
-            pairs = list(zip(symbol.shape, shape, strict=False))
-            if len(shape) != len(symbol.shape) or any(e != g for e, g in pairs if e is not None and g is not None):
-                raise ValueError(f"{owner}: expected an input of shape {symbol.shape}, got {tuple(shape)}")
-        batch = shapes[0][0]
-        made = [(batch if s.shape[0] is None else s.shape[0], *s.shape[1:]) for s in leaves(self.outputs)]
-        return made[0] if isinstance(self.outputs, Symbol) else made
-
-
-def trace(layer: Any, input_shape: Any) -> Composition:
-    """Call a layer's `call` once on symbols of these shapes, and keep the graph that it describes."""
-    symbols = [Symbol(shape) for shape in as_shapes(input_shape)]
-    parameters = inspect.signature(layer.call).parameters
-    options = {name: value for name, value in (("training", TRAINING), ("mask", None)) if name in parameters}
-    positions = [p for n, p in parameters.items() if n not in options and p.kind is not p.KEYWORD_ONLY]
-    spread = len(symbols) == 1 or len(positions) >= len(symbols) or any(p.kind is p.VAR_POSITIONAL for p in positions)
-    structure: Any = symbols[0] if len(symbols) == 1 else symbols
-    if layer.input_keys is not None:
-        structure, spread = dict(zip(layer.input_keys, symbols, strict=True)), False
-    place = layer.placement
-    with backend(place.name, device=place.device, dtype=layer.dtype or place.dtype):
-        outputs = layer.call(*symbols, **options) if spread else layer.call(structure, **options)
-    for leaf in leaves(outputs):
-        if not isinstance(leaf, Symbol):
-            raise TypeError(
-                f"{layer.name}: call() has to return what layers and operators made of its inputs, got "
-                f"{type(leaf).__name__}; for anything else define forward(self, x, *, training=False) -> (y, pullback)"
-            )
-    composition = Composition(structure, outputs, layer.name)
-    taken: dict[str, Any] = {}
-    for inner in composition.program.layers:
-        name_uniquely(inner, taken, layer.name)
-    return composition
 
 
 def as_masks(mask: Any) -> Sequence[Any]:

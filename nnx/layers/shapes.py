@@ -1,19 +1,12 @@
-"""Shapes as users write them, and names as Keras makes them."""
+"""Shapes as users write them."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
 Shape = tuple[int | None, ...]
 """The shape of a batch; None stands for a size that is not known, as that of the batch axis."""
-
-
-def snake_case(name: str) -> str:
-    """ "LeakyReLU" -> "leaky_re_lu", as Keras names layers."""
-    spaced = re.sub(r"(.)([A-Z][a-z0-9]+)", r"\1_\2", name)
-    return re.sub(r"([a-z])([A-Z])", r"\1_\2", spaced).lower()
 
 
 def check_shape(shape: Sequence[int | None], what: str) -> Shape:
@@ -44,13 +37,14 @@ def as_shapes(shapes: Any) -> list[Shape]:
     return [shapes] if is_shape(shapes) else list(shapes)
 
 
-def name_uniquely(layer: Any, taken: dict[str, Any], owner: str) -> None:
-    """Give a layer a name that no other one in `taken` has, by a number; ValueError if the user has named both."""
-    if taken.get(layer.name, layer) is not layer:
-        if layer.named_by_user:
-            raise ValueError(f"{owner}: a layer named {layer.name!r} is already there; names must be unique")
-        base, number = layer.name, 1
-        while f"{base}_{number}" in taken:
-            number += 1
-        layer.name = f"{base}_{number}"
-    taken[layer.name] = layer
+def format_shape(shape: tuple[Any, ...] | None) -> str:
+    """A shape, or several, as a summary and a drawing show them.
+
+    >>> format_shape((None, 64)), format_shape(((None, 4), (None, 8))), format_shape(None)
+    ('(None, 64)', '[(None, 4), (None, 8)]', '?')
+    """
+    if shape is None:
+        return "?"
+    if shape and all(isinstance(part, tuple) for part in shape):
+        return f"[{', '.join(map(format_shape, shape))}]"
+    return f"({', '.join(map(str, shape))})"

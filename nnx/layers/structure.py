@@ -19,6 +19,36 @@ def leaves(structure: Any) -> list[Any]:
     return [structure]
 
 
+def leaves_like(template: Any, value: Any, what: str) -> list[Any]:
+    """The leaves of a value in the order of a template: of dicts by their keys, of lists and tuples by position.
+
+    A list or tuple of all leaves in that order will do, too. What stands in the place of a leaf is a leaf. ValueError
+    says where the two do not go together; what : the value's name in it.
+
+    >>> leaves_like({"a": 0, "b": [1, 2]}, {"b": ["y", "z"], "a": "x"}, "input")
+    ['x', 'y', 'z']
+    """
+    if not isinstance(template, dict | list | tuple):
+        return [value]
+    if isinstance(template, dict) and isinstance(value, dict):
+        if set(value) != set(template):
+            raise ValueError(f"{what} is a dict of {sorted(map(str, value))}, expected {sorted(map(str, template))}")
+        items = [(part, value[key], f"{what}[{key!r}]") for key, part in template.items()]
+    elif isinstance(value, list | tuple) and len(value) == len(template):
+        parts = template.values() if isinstance(template, dict) else template
+        items = [(part, item, f"{what}[{i}]") for i, (part, item) in enumerate(zip(parts, value, strict=True))]
+    else:
+        count = len(leaves(template))
+        if count == 1 and not isinstance(value, dict | list | tuple):
+            return [value]
+        if isinstance(value, list | tuple) and len(value) == count:
+            return list(value)
+        form = f"dict of {sorted(map(str, template))}" if isinstance(template, dict) else f"list of {len(template)}"
+        given = f"{type(value).__name__}{f' of {len(value)}' if isinstance(value, dict | list | tuple) else ''}"
+        raise ValueError(f"{what} must be a {form}, got {given}")
+    return [leaf for part, item, where in items for leaf in leaves_like(part, item, where)]
+
+
 def rebuild(template: Any, values: Sequence[Any]) -> Any:
     """A structure like the template with other leaves.
 

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
 
+from nnx.backends import is_array
+from nnx.layers.operand import Operand
 from nnx.layers.parameter import Parameter
 from nnx.layers.shapes import Shape
 
 if TYPE_CHECKING:
     from nnx.layers.base import Layer
 
-_ADVICE = (
-    "a symbolic value stands for an array that is not there yet. Compose layers, the functions of nnx.layers (add, "
-    "concatenate, ...) and the operators + - * / ** @; for anything else write a layer with forward(self, x, *, "
-    "training=False) that returns (y, pullback), or nnx.layers.Lambda with a pullback"
+ADVICE = (
+    "a symbolic value stands for an array that is not there yet. Compose layers (Dense(8), Activation('relu'), ...), "
+    "the functions of nnx.layers (add, concatenate, ...) and the operators + - * / ** @; for anything else write a "
+    "layer with forward(self, x, *, training=False) that returns (y, pullback), or nnx.layers.Lambda with a pullback"
 )
 
 
 class Node:
-    """One call of a layer: on which symbols, with which options, and the shapes of what comes out of it."""
+    """One call of a layer: on which symbols, with which options, and the shapes of what comes out of it.
+
+    options : may be symbols too, such as an attention mask; to these no cotangent flows.
+    """
 
     __slots__ = ("__weakref__", "inputs", "layer", "options", "shapes")
 
@@ -32,12 +37,22 @@ class Node:
         self.shapes = shapes
 
     @property
+    def symbolic_options(self) -> dict[str, Symbol]:
+        """The options that are symbols."""
+        return {name: value for name, value in self.options.items() if isinstance(value, Symbol)}
+
+    @property
+    def reads(self) -> tuple[Symbol, ...]:
+        """All that the call depends on."""
+        return (*self.inputs, *self.symbolic_options.values())
+
+    @property
     def outputs(self) -> tuple[Symbol, ...]:
         """A symbol for each output. Made anew: a node that kept them would be in a cycle with them."""
         return tuple(Symbol(shape, self, index) for index, shape in enumerate(self.shapes))
 
 
-class Symbol:
+class Symbol(Operand):
     """The place of an array in a graph.
 
     shape : with the batch axis; None for sizes that are not known.
@@ -50,9 +65,6 @@ class Symbol:
 
     __slots__ = ("index", "node", "parameter", "shape")
 
-    operate: ClassVar[Callable[..., Symbol]]
-    """Makes the symbol of an operator's result; set by `nnx.layers.operators`."""
-
     def __init__(
         self, shape: Shape, node: Node | None = None, index: int = 0, parameter: Parameter | None = None
     ) -> None:
@@ -64,7 +76,7 @@ class Symbol:
     @property
     def key(self) -> Any:
         """Equal for symbols of the same value."""
-        return self if self.node is None else (self.node, self.index)
+        return self.parameter or self if self.node is None else (self.node, self.index)
 
     def __repr__(self) -> str:
         source = self.node.layer.name if self.node else self.parameter.path if self.parameter else "the caller"
@@ -74,53 +86,16 @@ class Symbol:
     def ndim(self) -> int:
         return len(self.shape)
 
-    # Arithmetic
-
-    def __add__(self, other: Any) -> Symbol:
-        return Symbol.operate("add", self, other)
-
-    def __radd__(self, other: Any) -> Symbol:
-        return Symbol.operate("add", other, self)
-
-    def __sub__(self, other: Any) -> Symbol:
-        return Symbol.operate("subtract", self, other)
-
-    def __rsub__(self, other: Any) -> Symbol:
-        return Symbol.operate("subtract", other, self)
-
-    def __mul__(self, other: Any) -> Symbol:
-        return Symbol.operate("multiply", self, other)
-
-    def __rmul__(self, other: Any) -> Symbol:
-        return Symbol.operate("multiply", other, self)
-
-    def __truediv__(self, other: Any) -> Symbol:
-        return Symbol.operate("divide", self, other)
-
-    def __rtruediv__(self, other: Any) -> Symbol:
-        return Symbol.operate("divide", other, self)
-
-    def __matmul__(self, other: Any) -> Symbol:
-        return Symbol.operate("matmul", self, other)
-
-    def __rmatmul__(self, other: Any) -> Symbol:
-        return Symbol.operate("matmul", other, self)
-
-    def __pow__(self, exponent: Any) -> Symbol:
-        return Symbol.operate("power", self, exponent)
-
-    def __neg__(self) -> Symbol:
-        return Symbol.operate("multiply", self, -1.0)
-
     # What needs values
 
-    __array_priority__ = 1000  # NumPy's arrays leave operators with a symbol to the symbol
-
     def _refuse(self, what: str) -> NoReturn:
-        raise TypeError(f"{what} of {self!r}: {_ADVICE}")
+        raise TypeError(f"{what} of {self!r}: {ADVICE}")
 
-    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> NoReturn:
-        self._refuse(f"numpy.{ufunc.__name__}")
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Symbol:
+        known = ufunc.__name__ in ("add", "subtract", "multiply", "divide", "matmul", "power")
+        if not known or method != "__call__" or kwargs:
+            self._refuse(f"numpy.{ufunc.__name__}")
+        return Operand.operate(ufunc.__name__, *inputs)  # a number of NumPy's on the left of an operator
 
     def __array_function__(self, function: Any, *arguments: Any) -> NoReturn:
         self._refuse(f"numpy.{function.__name__}")
@@ -137,30 +112,41 @@ class Symbol:
     def __float__(self) -> NoReturn:
         self._refuse("the value")
 
-    def __int__(self) -> NoReturn:
-        self._refuse("the value")
+    __int__ = __float__
 
     def __iter__(self) -> Iterator[Any]:
         self._refuse("the elements")
 
+    def __contains__(self, value: Any) -> bool:
+        self._refuse("the elements")
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self._refuse("assignment to elements")
+
     def __len__(self) -> int:
         self._refuse("the length")
 
-    def __getitem__(self, key: Any) -> Symbol:
-        return Symbol.operate("getitem", self, key)
+    def __abs__(self) -> NoReturn:
+        self._refuse("the absolute value")
 
+    def __lt__(self, other: Any) -> bool:
+        self._refuse("a comparison")
 
-class _TrainingFlag:
-    """What `call(self, x, training)` is traced with: to be handed on to layers, which learn it when they run."""
+    __le__ = __gt__ = __ge__ = __lt__
 
-    def __bool__(self) -> NoReturn:
-        raise TypeError(
-            "call() branches on `training`, but it is traced once for training and inference: hand `training` on to "
-            "the layers that need it, or write forward(self, x, *, training=False), which returns (y, pullback)"
-        )
+    def __floordiv__(self, other: Any) -> NoReturn:
+        self._refuse("the operator // or %")
 
-    def __repr__(self) -> str:
-        return "training"
+    __rfloordiv__ = __mod__ = __rmod__ = __divmod__ = __rdivmod__ = __floordiv__
 
+    def __eq__(self, other: object) -> bool:
+        if other is not self and (isinstance(other, Symbol | int | float) or is_array(other)):
+            self._refuse("a comparison")
+        return other is self
 
-TRAINING = _TrainingFlag()
+    __hash__ = object.__hash__
+
+    def __getattr__(self, name: str) -> NoReturn:
+        if name.startswith("_") or name in Symbol.__slots__:
+            raise AttributeError(name)
+        raise AttributeError(f"{self!r} has no {name!r}: {ADVICE}")

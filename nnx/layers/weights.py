@@ -14,6 +14,7 @@ from nnx import regularizers
 from nnx.backends import Placement, get_backend, to_numpy
 from nnx.constraints import resolve as resolve_constraint
 from nnx.initializers import resolve as resolve_initializer
+from nnx.layers.names import names_apart, numbered
 from nnx.layers.parameter import Parameter
 from nnx.registry import Configurable
 
@@ -34,26 +35,30 @@ class HasWeights(Configurable):
     """What owns parameters, and holds others that own some."""
 
     name: str
-    trainable: bool
     dtype: str | None
     built: bool
 
     def __init__(self) -> None:
         self.own_weights: list[Parameter] = []  # without those of inner layers
+        self._trainable = True
         self._placement: Placement | None = None
 
     def add_weight(
         self,
-        shape: Sequence[int],
+        shape: Sequence[int] = (),
         initializer: Any = "glorot_uniform",
         *,
-        name: str,
+        name: str | None = None,
         trainable: bool = True,
         regularizer: Any = None,
         constraint: Any = None,
         dtype: str | None = None,
     ) -> Parameter:
-        """Make a parameter of this layer. Its first value is drawn on the host, so it is the same on every backend."""
+        """Make a parameter of this layer. Its first value is drawn on the host, so it is the same on every backend.
+
+        name : unique in the layer; "variable", "variable_1", ... by default.
+        """
+        name = name or numbered("variable", [parameter.name for parameter in self.own_weights])
         if any(parameter.name == name for parameter in self.own_weights):
             raise ValueError(f"{self.name} already has a weight {name!r}; names must be unique in a layer")
         room = _room.get()
@@ -87,12 +92,27 @@ class HasWeights(Configurable):
         """What this one is made of."""
         return ()
 
-    def walk(self, prefix: str = "") -> Iterator[tuple[str, Any]]:
-        """This layer and those inside it, each with its path."""
-        path = f"{prefix}{self.name}"
+    def named_sublayers(self) -> list[tuple[str, Any]]:
+        """The same, each with a name that no other has: a layer that another model has named may share it with one."""
+        return names_apart(self.sublayers())
+
+    def walk(self, path: str | None = None) -> Iterator[tuple[str, Any]]:
+        """This layer and those inside it, each with its path, such as "encoder/dense_1"."""
+        path = self.name if path is None else path
         yield path, self
+        for name, layer in self.named_sublayers():
+            yield from layer.walk(f"{path}/{name}" if path else name)
+
+    @property
+    def trainable(self) -> bool:
+        """Whether its trainable parameters are trained. Setting it sets that of all layers inside, as in Keras."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self._trainable = bool(value)
         for layer in self.sublayers():
-            yield from layer.walk(f"{path}/")
+            layer.trainable = value
 
     @property
     def weights(self) -> list[Parameter]:

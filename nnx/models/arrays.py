@@ -11,7 +11,7 @@ import numpy as np
 from nnx.backends import Array, Placement, array_namespace, backend_of, is_array, to_numpy
 from nnx.functional._normal import narrow, wide
 from nnx.layers.shapes import Shape
-from nnx.layers.structure import leaves, rebuild
+from nnx.layers.structure import leaves, leaves_like, rebuild
 
 
 def as_host_or_array(value: Any, what: str) -> Any:
@@ -30,6 +30,15 @@ def as_host_or_array(value: Any, what: str) -> Any:
             f"{type(value).__name__} of dtype {host.dtype}"
         )
     return host
+
+
+def host_structure(value: Any, what: str) -> Any:
+    """Data for a model whose inputs are not known yet: a dict, or a list of arrays, is several inputs."""
+    if isinstance(value, dict):
+        return {key: host_structure(part, f"{what}[{key!r}]") for key, part in value.items()}
+    if isinstance(value, list | tuple) and value and all(is_array(leaf) for leaf in leaves(value)):
+        return [host_structure(part, f"{what}[{i}]") for i, part in enumerate(value)]
+    return as_host_or_array(value, what)
 
 
 def place(value: Any, placement: Placement, dtype: str | None, what: str, model_name: str) -> Array:
@@ -69,12 +78,15 @@ def check_rows(
     return count_rows(named)
 
 
-def as_list(value: Any, names: Sequence[str], what: str, same_for_all: bool = False) -> list[Any]:
+def as_list(value: Any, names: Sequence[str], what: str, template: Any = None, same_for_all: bool = False) -> list[Any]:
     """One array for each name, from an array, a list in their order, or a dict.
 
+    template : how inputs or outputs are nested in each other, if they are.
     same_for_all : whether one array, or None, stands for all of them.
     """
     count = len(names)
+    if _is_nested(template) and isinstance(value, dict | list | tuple):
+        value = leaves_like(template, value, what)
     if count == 1 and isinstance(value, np.ndarray):
         return [as_host_or_array(value, what)]
     if value is None:
@@ -82,7 +94,8 @@ def as_list(value: Any, names: Sequence[str], what: str, same_for_all: bool = Fa
     if isinstance(value, dict):
         if set(value) != set(names):
             raise ValueError(f"{what} is a dict of {sorted(map(str, value))}, expected the names {sorted(names)}")
-        return [as_host_or_array(value[name], f"{what}[{name!r}]") for name in names]
+        items = [(value[name], f"{what}[{name!r}]") for name in names]
+        return [None if item is None else as_host_or_array(item, where) for item, where in items]
     if count == 1:
         if isinstance(value, list | tuple) and len(value) == 1 and is_array(value[0]) and value[0].ndim > 1:
             value = value[0]
@@ -93,6 +106,11 @@ def as_list(value: Any, names: Sequence[str], what: str, same_for_all: bool = Fa
         return [value] * count
     given = f"{type(value).__name__}{f' of {len(value)}' if hasattr(value, '__len__') else ''}"
     raise ValueError(f"{what} must be a list or dict of {count} arrays, for {', '.join(names)}; got {given}")
+
+
+def _is_nested(template: Any) -> bool:
+    parts = template.values() if isinstance(template, dict) else template if isinstance(template, list | tuple) else ()
+    return any(isinstance(part, dict | list | tuple) for part in parts)
 
 
 def with_last_axis(x: Any, expected: Shape) -> Any:

@@ -11,14 +11,19 @@ from nnx.backends import Array, get_backend
 from nnx.functional import Pullback
 from nnx.layers.activated import Activated
 from nnx.layers.base import Layer, registry
-from nnx.layers.input import Input, InputLayer
-from nnx.layers.program import Composition, trace
-from nnx.layers.shapes import check_shapes, name_uniquely
-from nnx.layers.structure import leaves, rebuild
-from nnx.layers.symbol import Symbol
+from nnx.layers.building import undone_if_it_fails
+from nnx.layers.composition import Composition
+from nnx.layers.input import InputLayer
+from nnx.layers.names import name_layers, names_apart, numbered
+from nnx.layers.shapes import check_shapes
+from nnx.layers.structure import leaves, leaves_like
+from nnx.layers.symbol import Node, Symbol
+from nnx.models.graph_config import graph_config, graph_from_config
+from nnx.models.looks import summary_row
 from nnx.models.network import Network, Reading
 from nnx.models.summary import SummaryRow
 from nnx.models.training import Trainer
+from nnx.registry import constructor_config
 
 
 @registry.register("Functional")
@@ -57,7 +62,7 @@ class Model(Trainer):
         self, inputs: Any = None, outputs: Any = None, name: str | None = None, trainable: bool = True, **kwargs: Any
     ) -> None:
         super().__init__(name=name, trainable=trainable, **kwargs)
-        self._input_layers: list[InputLayer] = []
+        self.input_layers: list[InputLayer] = []
         if inputs is not None or outputs is not None:
             self._connect(inputs, outputs)
 
@@ -69,12 +74,14 @@ class Model(Trainer):
                     raise TypeError(
                         f"{self.name}: {what} must be what Input() and layers called on it return, got {leaf!r}{hint}"
                     )
+        if hasattr(self, "call"):
+            raise TypeError(f"{self.name} has inputs and outputs and a call() too: give it either of them")
         self._composition = Composition(inputs, outputs, self.name)
+        if type(self) is Model:
+            self.shown_as = "Functional"
         for symbol in leaves(inputs):
-            self._input_layers.append(_input_layer_of(symbol))
-        taken: dict[str, Layer] = {}
-        for layer in [*self._input_layers, *self._composition.program.layers]:
-            name_uniquely(layer, taken, self.name)
+            self.input_layers.append(_input_layer_of(symbol))
+        name_layers(self.layers, self.name)
         placed = [layer for layer in self._composition.program.layers if layer.weights]
         self._placement = placed[0].placement if placed else get_backend()
         shapes = [symbol.shape for symbol in leaves(inputs)]
@@ -82,19 +89,35 @@ class Model(Trainer):
 
     def build(self, input_shape: Any = None) -> None:
         """Trace the `call` of a subclass for inputs of that shape, batch axis included, or of these shapes."""
-        if hasattr(self, "call") and self._composition is None:
-            self._composition = trace(self, check_shapes(input_shape, f"input_shape of {self.name}"))
-        super().build(input_shape)
+        with undone_if_it_fails(self):
+            if self._composition is None:
+                input_shape = check_shapes(input_shape, f"input_shape of {self.name}")
+            self._trace(input_shape)
+            super().build(input_shape)
 
     # The graph
+
+    def _calls(self) -> list[Node]:
+        """All calls of layers in the graph, those of the inputs first."""
+        if self._composition is None:
+            return []
+        return [*(symbol.node for symbol in self.inputs if symbol.node), *self._composition.program.nodes]
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        for node in self._calls():
+            node.layer.remember_call(node)
 
     def sublayers(self) -> Sequence[Layer]:
         return super().sublayers() if self._composition is None else self._composition.program.layers
 
     @property
     def layers(self) -> list[Layer]:
-        """The layers, inputs first, in the order of their first call."""
-        return [*self._input_layers, *self.sublayers()]
+        """The layers, those of the inputs too, in Keras' order: see `nnx.layers.order`."""
+        if self._composition is None:
+            return list(self.sublayers()) or [layer for layer in leaves(vars(self)) if isinstance(layer, Layer)]
+        listed = self._composition.program.listed
+        return [*(layer for layer in self.input_layers if layer not in listed), *listed]
 
     @property
     def inputs(self) -> list[Symbol]:
@@ -118,44 +141,46 @@ class Model(Trainer):
 
     def _graph(self) -> Composition:
         self.require_built("graph")
-        return self._composition  # type: ignore[return-value]
+        return self.composition  # type: ignore[return-value]
+
+    def in_order(self, inputs: tuple[Any, ...]) -> list[Any]:
+        composition = self._composition
+        if composition is None or not isinstance(inputs[0], dict) or isinstance(composition.inputs, dict):
+            return super().in_order(inputs)
+        named = dict(zip(self.input_names or (), self.inputs, strict=True))
+        return leaves_like(named, inputs[0], f"the input of {self.name}")
 
     @property
     def input_names(self) -> list[str] | None:
         if self._composition is None:
             return None
-        structure = self._composition.inputs
-        if isinstance(structure, dict):
-            return list(structure)
-        return [layer.name for layer in self._input_layers] or [f"input_{i}" for i in range(len(leaves(structure)))]
+        names = {layer: name for name, layer in names_apart(self.layers)}
+        layers = [names[layer] for layer in self.input_layers]
+        return _keys(self._composition.inputs) or layers or [f"input_{i}" for i in range(len(self.inputs))]
 
     @property
     def output_names(self) -> list[str] | None:
         if self._composition is None:
             return None
-        if isinstance(self._composition.outputs, dict):
-            return list(self._composition.outputs)
-        taken: dict[str, int] = {}
-        names = []
+        names = {layer: name for name, layer in names_apart(self.layers)}
+        taken: list[str] = []
         for symbol in self.outputs:
-            name = symbol.node.layer.name if symbol.node else "output"
-            taken[name] = taken.get(name, -1) + 1
-            names.append(f"{name}_{taken[name]}" if taken[name] else name)
-        return names
+            name = names.get(symbol.node.layer, symbol.node.layer.name) if symbol.node else "output"
+            taken.append(numbered(name, taken))
+        return _keys(self._composition.outputs) or taken
 
     @property
     def input_readings(self) -> list[Reading]:
         readings = []
-        for symbol, layer in itertools.zip_longest(self.inputs, self._input_layers):
-            nodes = self._graph().program.nodes
-            readers = [node.layer for node in nodes if symbol.key in [read.key for read in node.inputs]]
-            integers = tuple(reader for reader in readers if reader.takes_integers)
+        program = self._graph().program
+        for index, layer in itertools.zip_longest(range(len(self.inputs)), self.input_layers):
+            integers = tuple(reader for reader in program.readers(index) if reader.takes_integers)
             readings.append(Reading(layer.dtype if layer else None, integers))
         return readings
 
     @property
     def output_structure(self) -> Any:
-        return self._graph().outputs
+        return self._graph().output_structure
 
     # Computation
 
@@ -180,41 +205,16 @@ class Model(Trainer):
     # Configuration
 
     def get_config(self) -> dict[str, Any]:
-        if type(self) is not Model:
-            return super().get_config()
-        graph = self._graph()
-        layers = graph.program.layers
-        ids: dict[Any, int] = {symbol.key: index for index, symbol in enumerate(self.inputs)}
-        calls = []
-        for node in graph.program.nodes:
-            if any(symbol.key not in ids for symbol in node.inputs):
-                raise TypeError(f"{self.name}: a parameter used outside of its layer cannot be in a configuration")
-            reads = [ids[symbol.key] for symbol in node.inputs]
-            calls.append({"layer": layers.index(node.layer), "inputs": reads, "options": node.options})
-            for symbol in node.outputs:
-                ids[symbol.key] = len(ids)
-        return {
-            "name": self.name,
-            "trainable": self.trainable,
-            "input_layers": [layer.get_config() for layer in self._input_layers],
-            "layers": [{"class_name": type(layer).__name__, "config": layer.get_config()} for layer in layers],
-            "calls": calls,
-            "inputs": rebuild(graph.inputs, [ids[symbol.key] for symbol in self.inputs]),
-            "outputs": rebuild(graph.outputs, [ids[symbol.key] for symbol in self.outputs]),
-        }
+        """The graph; of a subclass with a constructor of its own, the arguments of that."""
+        if self.input_layers and type(self).__init__ is Model.__init__:
+            return graph_config(self._graph(), self)
+        return constructor_config(self, without=("inputs", "outputs"))
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
-        if cls is not Model:
-            return super().from_config(config)
-        layers = [registry.build(layer) for layer in config["layers"]]
-        symbols: list[Symbol] = [Input(**layer) for layer in config["input_layers"]]
-        for call in config["calls"]:
-            made = layers[call["layer"]](*[symbols[index] for index in call["inputs"]], **call["options"])
-            symbols += leaves(made)
-        inputs, outputs = (
-            rebuild(config[key], [symbols[index] for index in leaves(config[key])]) for key in ("inputs", "outputs")
-        )
+        if "calls" not in config:
+            return cls(**config)
+        inputs, outputs = graph_from_config(config)
         return cls(inputs, outputs, name=config["name"], trainable=config["trainable"])
 
     # Looks
@@ -222,27 +222,32 @@ class Model(Trainer):
     def _summary_rows(self, expand_nested: bool) -> list[SummaryRow]:
         if self._composition is None:
             return super()._summary_rows(expand_nested)
-        rows = [
-            SummaryRow(layer.name, "InputLayer", symbol.shape, 0, True)
-            for layer, symbol in zip(self._input_layers, self.inputs, strict=False)
-        ]
-        names = {s.key: layer.name for s, layer in zip(self.inputs, self._input_layers, strict=False)}
-        program = self._composition.program
-        for layer in program.layers:
-            calls = [node for node in program.nodes if node.layer is layer]
-            sources = [names.get(s.key, s.node.layer.name) for call in calls for s in call.inputs if s.node]
-            shape = calls[0].outputs[0].shape
-            connected = ", ".join(sources)
-            rows.append(
-                SummaryRow(layer.name, type(layer).__name__, shape, layer.count_params(), layer.trainable, connected)
-            )
+        names = {layer: name for name, layer in names_apart(self.layers)}
+        calls: dict[Layer, list[Node]] = {layer: [] for layer in self.layers}
+        sources = {s.key: f"{names[layer]}[0][0]" for s, layer in zip(self.inputs, self.input_layers, strict=False)}
+        for node in self._composition.program.nodes:
+            for symbol in node.outputs:  # as Keras writes it: which call of the layer, and which of its outputs
+                sources[symbol.key] = f"{names[node.layer]}[{len(calls[node.layer])}][{symbol.index}]"
+            calls[node.layer].append(node)
+        rows = []
+        for layer, nodes in calls.items():
+            shapes = tuple(nodes[0].shapes) if nodes else (layer.batch_input_shape,)
+            row = summary_row(layer, names[layer], shapes if len(shapes) > 1 else shapes[0])
+            connected = [sources[symbol.key] for node in nodes for symbol in node.reads if symbol.key in sources]
+            rows.append(dataclasses.replace(row, connected_to=", ".join(connected)))
             if expand_nested and isinstance(layer, Trainer):
                 rows += [dataclasses.replace(row, depth=row.depth + 1) for row in layer._summary_rows(True)]
         return rows
 
     @property
     def is_graph(self) -> bool:
-        return self._composition is not None
+        return self._composition is not None and not self._composition.program.is_chain
+
+
+def _keys(structure: Any) -> list[str] | None:
+    """The keys of a dict of symbols, which name them."""
+    flat = isinstance(structure, dict) and all(isinstance(part, Symbol) for part in structure.values())
+    return list(structure) if flat else None
 
 
 def _input_layer_of(symbol: Symbol) -> InputLayer:

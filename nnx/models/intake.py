@@ -15,9 +15,9 @@ from nnx.layers.base import Layer
 from nnx.layers.shapes import Shape, as_shapes
 from nnx.layers.structure import leaves
 from nnx.models.arrays import (
-    as_host_or_array,
     as_list,
     check_rows,
+    host_structure,
     is_iterable_of_batches,
     place,
     positive,
@@ -110,8 +110,7 @@ class Intake(Network):
         if not self.built:
             self._build_for(x, xs)
         names = self._ports.output_names
-        ys = as_list(y, names, "y")
-        weights = as_list(sample_weight, names, "sample_weight", same_for_all=True)
+        ys, weights = self._host_targets(y, sample_weight, names)
         batch = self._prepare_lists(xs, ys, weights, class_weight)
         untouched = len(xs) == len(ys) == 1 and batch[0][0] is x and batch[1][0] is y
         self._plain = self._form(x, y) if untouched and not self._ports.readings[0].integers else None
@@ -141,7 +140,10 @@ class Intake(Network):
             weights = [with_class_weights(ys, weights, class_weight)]
         self._check_targets(ys)
         placement, name = self.placement, self.name
-        ys = [place(y, placement, dtype, "y", name) for y, dtype in zip(ys, setup.target_dtypes, strict=True)]
+        ys = [
+            None if y is None else place(y, placement, dtype, "y", name)
+            for y, dtype in zip(ys, setup.target_dtypes, strict=True)
+        ]
         if weights[0] is not None or len(weights) > 1:
             weights = [
                 None if weight is None else place(weight, placement, setup.loss_dtype, "sample_weight", name)
@@ -161,18 +163,17 @@ class Intake(Network):
 
     def _set_up(self, ys: Sequence[Any]) -> Setup:
         """What the first batch decides, and `compile` or a new layer takes back."""
-        objective = self._compiled()
         names = self.output_names or [self.name]
-        if objective.outputs != names:
-            objective.assign(names)
+        objective = self._compiled().of(names)
         if all(goal.loss is None for goal in objective.goals):
             raise ValueError(f"{self.name} was compiled without a loss: write compile(optimizer, loss='mse')")
         shapes = [(None, *shape[1:]) for shape in as_shapes(self.output_shape)]
         fusible = self.fusible_activations
         for goal, y, shape, activation in zip(objective.goals, ys, shapes, fusible, strict=True):
-            if y is None:
+            if y is not None:
+                goal.bind(tuple(y.shape), shape, activation)
+            elif goal.needs_targets:
                 raise ValueError(f"{self.name} has {len(names)} outputs, {', '.join(names)}: give targets for all")
-            goal.bind(tuple(y.shape), shape, activation)
         layers = [layer for _, layer in self.walk()]
         loss_dtype = "float32" if self.placement.dtype == "float16" else self.placement.dtype
         self._setup = Setup(
@@ -193,15 +194,22 @@ class Intake(Network):
         if x is None:
             raise ValueError("x is missing: expected an array, a list, or an iterable of batches")
         names = self._ports.input_names if self.built else self.input_names
-        if names is None:  # a model that is not built yet: as many inputs as there are arrays
-            several = isinstance(x, dict) or (isinstance(x, list | tuple) and bool(x) and all(is_array(a) for a in x))
-            return [as_host_or_array(leaf, "x") for leaf in leaves(x)] if several else [as_host_or_array(x, "x")]
-        return as_list(x, names, "x")
+        if names is None:
+            return leaves(host_structure(x, "x"))
+        return as_list(x, names, "x", self._composition.inputs if self._composition else None)
+
+    def _host_targets(self, y: Any, sample_weight: Any, names: list[str]) -> tuple[list[Any], list[Any]]:
+        template = self.output_structure if self.built else None
+        if isinstance(y, dict) and self.built:
+            y = {**dict.fromkeys(self._compiled().of(names).without_targets), **y}
+        return (
+            as_list(y, names, "y", template),
+            as_list(sample_weight, names, "sample_weight", template, same_for_all=True),
+        )
 
     def _build_for(self, x: Any, xs: list[Any]) -> None:
-        shapes = [(None, *array.shape[1:]) for array in xs]
-        self.input_keys = list(x) if isinstance(x, dict) else None
-        self.build_on(self.placement, shapes[0] if len(shapes) == 1 else shapes)
+        given = host_structure(x, "x") if self.input_names is None else xs[0]
+        self.build_for_first_call(self.placement, (given,), [(None, *a.shape[1:]) for a in xs])
 
     def _place(self, xs: list[Any]) -> list[Array]:
         """Inputs in the model's place, with the shapes it expects."""
@@ -242,7 +250,7 @@ class Intake(Network):
         if not self.built:
             self._build_for(x, xs)
         names = self.output_names or ["y"]
-        ys, weights = as_list(y, names, "y"), as_list(sample_weight, names, "sample_weight", same_for_all=True)
+        ys, weights = self._host_targets(y, sample_weight, names)
         check_rows(self.input_names or ["x"], xs, names, ys, weights)
         on_host = ArrayBatches((xs, ys, weights), batch_size, generator)
         return IterableBatches(on_host, lambda xs, ys, ws: self._prepare_lists(xs, ys, ws, class_weight))
@@ -281,7 +289,7 @@ class Intake(Network):
         if y is None or is_iterable_of_batches(x):
             raise ValueError("validation_split needs arrays x and y; for an iterable of batches give validation_data")
         xs, names = self._host_inputs(x), self.output_names or ["y"]
-        ys, weights = as_list(y, names, "y"), as_list(sample_weight, names, "sample_weight", same_for_all=True)
+        ys, weights = self._host_targets(y, sample_weight, names)
         rows = check_rows(self.input_names or ["x"], xs, names, ys, weights)
         columns = [column if len(column) > 1 else column[0] for column in (xs, ys, weights)]
         training, validation = split_validation(columns, rows, fraction)

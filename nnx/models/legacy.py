@@ -13,6 +13,7 @@ class LegacyMethods:
 
     fit: Any
     evaluate: Any
+    name: str
     predict: Any
     output_shape: Any
 
@@ -45,6 +46,15 @@ class LegacyMethods:
         """`predict` gives probabilities where the model ends in softmax or sigmoid."""
         _warn("predict_proba(x)", "predict(x)")
         return self.predict(x, batch_size=batch_size, verbose=verbose)
+
+    def refuse_own_steps(self) -> None:
+        """TypeError for methods with which Keras lets a subclass train: without gradients they could not."""
+        for method in ("train_step", "test_step", "predict_step", "compute_loss"):
+            if hasattr(self, method):
+                raise TypeError(
+                    f"{self.name}: nnx does not call {method}(), whose values would have no gradients here: "
+                    f"write the loop with model.forward, whose pullback gives them"
+                )
 
 
 def _warn(old: str, today: str) -> None:

@@ -7,9 +7,15 @@ from collections.abc import Callable
 from typing import Any
 
 from nnx.layers.base import Layer
+from nnx.layers.names import kind_of
 from nnx.layers.parameter import Parameter
 from nnx.layers.shapes import Shape
 from nnx.models.summary import SummaryRow, SummaryTotals, format_summary, summary_html
+
+
+def summary_row(layer: Any, name: str, shape: tuple[Any, ...] | None, depth: int = 0) -> SummaryRow:
+    parameters = layer.count_params() if layer.built else 0
+    return SummaryRow(name, kind_of(layer), shape, parameters, layer.trainable, depth=depth)
 
 
 class HasSummary:
@@ -67,10 +73,7 @@ class HasSummary:
         def add(model: HasSummary, shape: Shape | None, depth: int) -> None:
             for layer in model.layers:
                 shape = layer.compute_output_shape(shape) if shape is not None and layer.built else None
-                parameters = layer.count_params() if layer.built else 0
-                rows.append(
-                    SummaryRow(layer.name, type(layer).__name__, shape, parameters, layer.trainable, depth=depth)
-                )
+                rows.append(summary_row(layer, layer.name, shape, depth))
                 if expand_nested and isinstance(layer, HasSummary):
                     add(layer, layer.build_shape, depth + 1)
 

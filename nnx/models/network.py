@@ -12,6 +12,8 @@ from nnx.backends import Array, backend
 from nnx.functional import Pullback
 from nnx.functional._normal import wide
 from nnx.layers.base import Layer
+from nnx.layers.calls import is_value
+from nnx.layers.names import names_apart
 from nnx.layers.parameter import FlatParameters, Parameter
 from nnx.layers.pullback import Skippable
 from nnx.layers.shapes import Shape, as_shapes
@@ -68,17 +70,18 @@ class Network(HasSummary, Layer):
             if not -len(self.layers) <= index < len(self.layers):
                 raise ValueError(f"{self.name} has {len(self.layers)} layers, there is none at index {index}")
             return self.layers[index]
-        for layer in self.layers:
-            if layer.name == name:
-                return layer
-        raise ValueError(f"{self.name} has no layer {name!r}; it has {', '.join(layer.name for layer in self.layers)}")
+        layers = dict(names_apart(self.layers))
+        if name not in layers:
+            raise ValueError(f"{self.name} has no layer {name!r}; it has {', '.join(layers)}")
+        return layers[name]  # type: ignore[no-any-return]
+
+    def named_sublayers(self) -> list[tuple[str, Layer]]:
+        inside = self.sublayers()
+        return [(name, layer) for name, layer in names_apart(self.layers) if layer in inside]
 
     def named_layers(self) -> dict[str, Layer]:
         """This model under "", and every layer inside it under its path, such as "encoder/dense_1"."""
-        found: dict[str, Layer] = {"": self}
-        for layer in self.sublayers():
-            found.update(layer.walk())
-        return found
+        return dict(self.walk(""))
 
     def named_weights(self) -> dict[str, Parameter]:
         """Every parameter under its path, such as "dense_1/kernel"; one that is shared under its first."""
@@ -102,7 +105,7 @@ class Network(HasSummary, Layer):
         return flat
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_flat": None}  # a copy gathers its own parameters
+        return {**super().__getstate__(), "_flat": None}  # a copy gathers its own parameters
 
     def _decide_what_is_trained(self) -> list[Parameter]:
         self.require_built("flat")
@@ -135,6 +138,9 @@ class Network(HasSummary, Layer):
         return self
 
     # Computation
+
+    def _is_composed(self) -> bool:
+        return type(self).forward is Network.forward
 
     chain: Callable[..., tuple[list[Array], list[Any], Pullback]]
     """chain(arrays, *, training, logits=(), masks=()): the layers one after another, on lists of arrays.
@@ -208,16 +214,16 @@ class Network(HasSummary, Layer):
         return any(layer.makes_mask for layer in self.sublayers())
 
     @debug.watched
-    def forward(self, *inputs: Any, training: bool = False, **options: Any) -> tuple[Any, Pullback]:
-        """The output and its pullback, for a training loop of one's own.
+    def forward(self, *inputs: Any, training: bool = False, mask: Any = None) -> tuple[Any, Pullback]:
+        """The output and its pullback, for a training loop of one's own. Several inputs as when it is called.
 
         `pullback(dy)` returns the cotangent of the input and adds the gradients of the parameters to what has been
         gathered since the last `optimizer.step(model)`.
         """
-        inputs = tuple(self.admit(*inputs))
+        inputs = tuple(self.admit(*(self.in_order(inputs) if is_value(inputs) else inputs)))
         self._trained = None  # a layer may have been frozen since the last call
         _ = self.flat  # the gradients need a place before the pullback is called
-        return self.propagate(*inputs, training=training)
+        return self.propagate(*inputs, training=training, mask=mask)
 
     def run(self, *inputs: Any, **options: Any) -> tuple[Any, Pullback]:
         return self.propagate(*inputs, **options)

@@ -37,6 +37,10 @@ class Goal:
         self.takes_logits = False
         self._training_loss: Loss | None = self.loss
 
+    @property
+    def needs_targets(self) -> bool:
+        return self.loss is not None or bool(self._identifiers)
+
     def bind(self, target_shape: tuple[Any, ...], output_shape: tuple[Any, ...], fusible: str | None) -> None:
         """Decide what depends on shapes ("accuracy" means three things) and on the output's last activation."""
         loss = self.loss
@@ -88,6 +92,17 @@ class Objective:
         self.goals = [Goal(*column) for column in zip(*columns, strict=True)]
         self._parts = [0.0] * len(outputs)
 
+    def of(self, outputs: list[str]) -> Objective:
+        """Itself, with its goals assigned to these outputs."""
+        if self.outputs != outputs:
+            self.assign(outputs)
+        return self
+
+    @property
+    def without_targets(self) -> list[str]:
+        """The outputs that have neither a loss nor metrics."""
+        return [name for name, goal in zip(self.outputs, self.goals, strict=True) if not goal.needs_targets]
+
     @property
     def takes_logits(self) -> bool:
         """Whether a loss takes the logits of an output in place of its last activation."""
@@ -109,8 +124,14 @@ class Objective:
 
     @property
     def names(self) -> list[str]:
-        losses_of_outputs = [f"{output}_loss" for output in self.outputs] if len(self.goals) > 1 else []
-        return ["loss", *losses_of_outputs, *(name for name, _ in self.metrics)]
+        of_outputs = [f"{self.outputs[index]}_loss" for index in self._counted]
+        return ["loss", *of_outputs, *(name for name, _ in self.metrics)]
+
+    @property
+    def _counted(self) -> list[int]:
+        """The outputs whose losses are watched apart: those that have one, if several have."""
+        found = [index for index, goal in enumerate(self.goals) if goal.loss is not None]
+        return found if len(found) > 1 else []
 
     def forward(
         self, ys: Sequence[Array], outputs: Sequence[Array], sample_weights: Sequence[Array | None]
@@ -184,7 +205,7 @@ class Objective:
             return {}
         if len(self.goals) == 1 and not self.goals[0].metrics:
             return {"loss": float(to_numpy(self._total / self._count))}
-        parts = [part / self._count for part in self._parts] if len(self.goals) > 1 else []
+        parts = [self._parts[index] / self._count for index in self._counted]
         results = [self._total / self._count, *parts, *(metric.result() for _, metric in self.metrics)]
         return dict(zip(self.names, read_values(results), strict=True))
 

@@ -10,12 +10,19 @@ from nnx.backends import Array
 from nnx.functional import Pullback
 from nnx.layers.activated import Activated
 from nnx.layers.base import Layer, registry
+from nnx.layers.building import undone_if_it_fails
+from nnx.layers.composition import Composition
 from nnx.layers.input import InputLayer
+from nnx.layers.names import name_layers, names_apart
+from nnx.layers.parameter import Parameter
 from nnx.layers.pullback import call_pullback
-from nnx.layers.shapes import Shape, check_shape, is_shape, name_uniquely
-from nnx.layers.symbol import Symbol
+from nnx.layers.shapes import Shape, check_shape
+from nnx.layers.structure import leaves
+from nnx.layers.symbol import Node, Symbol
 from nnx.models.graph import Model
+from nnx.models.graph_config import build_layers, layer_configs
 from nnx.models.network import Network, Reading
+from nnx.registry import constructor_config
 
 
 @registry.register()
@@ -41,6 +48,7 @@ class Sequential(Model):
         super().__init__(name=name, trainable=trainable)
         self._layers: list[Layer] = []
         self._input: InputLayer | None = None
+        self._symbols: list[Symbol] = []  # the input, and what each layer makes of the one before
         if isinstance(layers, Layer):
             raise TypeError("Sequential expects a list of layers, got one layer; write Sequential([layer])")
         for layer in layers or ():
@@ -63,16 +71,14 @@ class Sequential(Model):
             return
         if layer in self._layers:
             raise ValueError(f"{self.name}: layer {layer.name!r} is already in the stack")
-        name_uniquely(layer, {other.name: other for other in self._layers}, self.name)
+        name_layers([*self._layers, layer], self.name)
         shape = self._next_input_shape(layer)
         self._share_place(layer)
-        if shape is not None:
-            layer.build_on(self.placement, shape)
-            if not is_shape(layer.compute_output_shape(shape)):
-                raise ValueError(
-                    f"{self.name}: {layer.name} returns several outputs, which a stack cannot take: use Model(...)"
-                )
+        symbols = [] if shape is None else self._describe_layers([layer], shape)
         self._layers.append(layer)
+        self._symbols += symbols
+        if not self.trainable:
+            layer.trainable = False
         if shape is not None and not self.built:
             self._finish_build(shape)
         self._forget()
@@ -82,8 +88,10 @@ class Sequential(Model):
         if not self._layers:
             raise ValueError(f"{self.name} has no layer to pop")
         layer = self._layers.pop()
+        if self.built:
+            self._symbols.pop()
         if not self._layers:
-            self.built = False
+            self.built, self._symbols = False, []
         self._forget()
         return layer
 
@@ -123,11 +131,36 @@ class Sequential(Model):
         shape: Shape = check_shape(input_shape, f"input_shape of {self.name}")
         if not self._layers:
             raise ValueError(f"{self.name} has no layers: add some before it is built")
-        first = shape
-        for layer in self._layers:
-            layer.build_on(self.placement, shape)
-            shape = layer.compute_output_shape(shape)
-        self._finish_build(first)
+        with undone_if_it_fails(self):
+            self._symbols = self._describe_layers(self._layers, shape)
+            self._finish_build(shape)
+
+    def _describe_layers(self, layers: Sequence[Layer], shape: Shape) -> list[Symbol]:
+        """Build layers in a row, and call them on the last symbol. Returns their symbols, an input first if need be."""
+        made = self._symbols[-1:] or [(self._input or InputLayer(batch_input_shape=(None, *shape[1:]))).symbol()]
+        for layer in layers:
+            layer.build_on(self.placement, made[-1].shape)
+            (symbol, *others) = leaves(layer(made[-1]))
+            if others:
+                raise ValueError(
+                    f"{self.name}: {layer.name} returns several outputs, which a stack cannot take: use Model(...)"
+                )
+            made.append(symbol)
+        return made[1:] if self._symbols else made
+
+    def forget_build(self, weights: list[Parameter]) -> None:
+        super().forget_build(weights)
+        self._symbols = []
+
+    def _calls(self) -> list[Node]:
+        return [symbol.node for symbol in self._symbols if symbol.node]
+
+    @property
+    def composition(self) -> Composition | None:
+        return Composition(self._symbols[0], self._symbols[-1], self.name) if self.built else None
+
+    def _is_composed(self) -> bool:
+        return False
 
     def _finish_build(self, input_shape: Shape) -> None:
         super().build((None, *input_shape[1:]) if self._input is None else input_shape)
@@ -166,12 +199,12 @@ class Sequential(Model):
 
     @property
     def input_readings(self) -> list[Reading]:
-        dtype = self._input.dtype if self._input else None
         first = self._layers[0]
-        if isinstance(first, Network):
-            inner = first.input_readings[0]
-            return [Reading(dtype or inner.dtype, inner.integers)]
-        return [Reading(dtype, (first,) if first.takes_integers else ())]
+        dtype = self._input.dtype if self._input else None
+        if dtype is None and isinstance(first, Network):
+            dtype = first.input_readings[0].dtype
+        readers = [first] if first.composition is None else first.composition.program.readers(0)
+        return [Reading(dtype, tuple(reader for reader in readers if reader.takes_integers))]
 
     @property
     def fusible_activations(self) -> list[str | None]:
@@ -222,20 +255,21 @@ class Sequential(Model):
             self.named_weights()  # parameters learn their paths
 
     def get_config(self) -> dict[str, Any]:
+        """The layers; of a subclass with a constructor of its own, the arguments of that."""
+        if type(self).__init__ is not Sequential.__init__:
+            return constructor_config(self, without=("layers",))
         return {
             "name": self.name,
             "trainable": self.trainable,
-            "layers": [
-                {"class_name": type(layer).__name__, "config": layer.get_config()}
-                for layer in ([self._input] if self._input else []) + self._layers
-            ],
+            "layers": layer_configs(names_apart([*([self._input] if self._input else []), *self._layers])),
             "build_input_shape": list(self.build_shape) if self.built else None,
         }
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
-        layers = [registry.build(layer) for layer in config["layers"]]
-        model = cls(layers, trainable=config.get("trainable", True), name=config.get("name"))
+        if "layers" not in config:
+            return cls(**config)
+        model = cls(build_layers(config["layers"]), trainable=config.get("trainable", True), name=config.get("name"))
         if config.get("build_input_shape") and not model.built:
             model.build(tuple(config["build_input_shape"]))
         return model

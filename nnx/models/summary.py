@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from nnx.callbacks.console import can_encode, encodable, format_bytes
+from nnx.layers.shapes import format_shape
 
 _MARGINS = 3  # of a cell: a space on either side and the line
 _NARROWEST = 4  # characters of text in a cell
@@ -139,19 +140,6 @@ def summary_html(name: str, rows: Sequence[SummaryRow], totals: SummaryTotals) -
         f"<div><b>Model: {html.escape(name)}</b><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
         f"<small>{sums}</small></div>"
     )
-
-
-def format_shape(shape: tuple[Any, ...] | None) -> str:
-    """A shape as it stands in the table.
-
-    >>> format_shape((None, 64)), format_shape(((None, 4), (None, 8))), format_shape(None)
-    ('(None, 64)', '[(None, 4), (None, 8)]', '?')
-    """
-    if shape is None:
-        return "?"
-    if shape and all(isinstance(part, tuple) for part in shape):
-        return f"[{', '.join(map(format_shape, shape))}]"
-    return f"({', '.join(map(str, shape))})"
 
 
 def _columns(connected_to: bool, show_trainable: bool) -> list[_Column]:

@@ -60,6 +60,7 @@ class Trainer(LegacyMethods, Steps):
 
         Raises ValueError, with the names that come nearest, for an unknown one.
         """
+        self.refuse_own_steps()
         optimizer = optimizers.resolve(optimizer)
         names = None if self.output_names is None else list(self.output_names)
         objective = Objective(loss, metrics, weighted_metrics, loss_weights, names)

@@ -1,4 +1,4 @@
-"""Pictures: learning curves, images of samples and weights, confusion matrices.
+"""Pictures: learning curves, images of samples and weights, confusion matrices, the graphs of models.
 
 Every function returns a matplotlib Figure, writes it to a file when it is given a path, and needs no display: nothing
 here touches pyplot. matplotlib is optional: `pip install 'nnx[examples]'`.
@@ -7,5 +7,6 @@ here touches pyplot. matplotlib is optional: `pip install 'nnx[examples]'`.
 from nnx.plotting._confusion import confusion_matrix
 from nnx.plotting._curves import learning_curves
 from nnx.plotting._images import images
+from nnx.plotting._model import plot_model
 
-__all__ = ["confusion_matrix", "images", "learning_curves"]
+__all__ = ["confusion_matrix", "images", "learning_curves", "plot_model"]

@@ -55,8 +55,8 @@ def frame(axes: Axes) -> None:
     axes.spines[:].set(color=GRID, linewidth=0.8, visible=True)
 
 
-def finished(figure: Figure, path: PathLike | None) -> Figure:
-    """Write the figure to the path, if there is one."""
+def finished(figure: Figure, path: PathLike | None, dpi: float = DPI, format: str | None = None) -> Figure:
+    """Write the figure to the path, if there is one. format : by default what its suffix says."""
     if path is not None:
-        figure.savefig(path, dpi=DPI, facecolor="white")
+        figure.savefig(path, dpi=dpi, facecolor="white", format=format)
     return figure

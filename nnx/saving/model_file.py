@@ -67,6 +67,7 @@ def contents(model: Any, description: Mapping[str, Any]) -> tuple[dict[str, np.n
     }
     if "model" in description:
         metadata["model"] = json.dumps(description.pop("model"))
+        metadata["build"] = json.dumps({"input_shape": model.build_shape, "input_structure": model.input_structure})
     if model.objective is not None:
         state = model.optimizer.state_arrays(model.flat)
         arrays |= {f"{_OF_OPTIMIZER}{name}": to_numpy(array) for name, array in state.items()}
@@ -101,6 +102,10 @@ def load_model(
             room = _SPARE_NUMBERS + sum(array.size for array in arrays.values())
             with backend(here.name, device=here.device, dtype=metadata["dtype"]), room_for_weights(room):
                 model = registry.build(json.loads(metadata["model"]))
+                if not model.built:  # a subclass, which is known by the arguments of its constructor
+                    build = json.loads(metadata["build"])
+                    model.input_structure = build["input_structure"]
+                    model.build(build["input_shape"])
             assign_weights(model, arrays, str(filepath))
             for path, state in json.loads(metadata["random"]).items():
                 _set_generator(model, path, Generator.from_state(state))

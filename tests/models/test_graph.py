@@ -186,7 +186,7 @@ class TestParts:
         text = capsys.readouterr().out
         assert "Connected to" in text
         row = next(line for line in text.splitlines() if "shared (Dense)" in line)
-        assert "a, adapt" in row
+        assert "a[0][0], adapt[0][0]" in row
 
     @pytest.mark.parametrize("through", ["config", "json", "file"])
     def test_comes_back_from(self, through, tmp_path):
@@ -292,7 +292,7 @@ class TestCall:
             (lambda self, x: sum(x), "the elements"),
             (lambda self, x: x * np.ones(4), "a layer with its own forward|numpy"),
             (lambda self, x: 3.0, r"call\(\) has to return"),
-            (lambda self, x, training: x if training else -x, "branches on `training`"),
+            (lambda self, x, training: x if training else -x, "looks at `training`"),
             (lambda self, x: x[x], "indexed by integers"),
             (lambda self, x: x @ Input((7, 3)), "cannot multiply|depend on the input"),
             (lambda self, x: float(x), "the value"),
