@@ -86,6 +86,16 @@ class TestGradients:
         assert value.shape[1:] == y.shape[1:]
         check_gradients(model.forward, array, placement=backend_float64)
 
+    @pytest.mark.parametrize("take", [lambda x: x[:, 0], lambda x: x[:, 1:, -1], lambda x: x[:, None], lambda x: x[:]])
+    def test_of_pieces_with_fewer_indices_than_axes(self, take, backend_float64):
+        x = Input((3, 4))
+        model = nnx.Model(x, take(x))
+        array = np.random.default_rng(3).normal(size=(5, 3, 4))
+        value = nnx.to_numpy(model.forward(backend_float64.asarray(array, "float64"))[0])
+        assert_close(value, take(array), rtol=1e-12)
+        assert value.shape[1:] == take(x).shape[1:]
+        check_gradients(model.forward, array, placement=backend_float64)
+
     def test_an_input_that_an_output_does_not_use_gets_zeros(self):
         a, b = Input((2,)), Input((3,))
         model = nnx.Model([a, b], Dense(1)(a))
