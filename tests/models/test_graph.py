@@ -297,7 +297,7 @@ class TestCall:
         ("call", "words"),
         [
             (lambda self, x: np.exp(x), r"numpy\.exp.*symbolic value.*forward"),
-            (lambda self, x: nnx.functional.relu(x)[0], "array functions.*symbolic value"),
+            (lambda self, x: nnx.functional.relu(x)[0], r"array functions.*symbolic value.*Activation\('relu'\)"),
             (lambda self, x: x if x else -x, "the truth"),
             (lambda self, x: sum(x), "the elements"),
             (lambda self, x: x * np.ones(4), "a layer with its own forward|numpy"),
@@ -321,6 +321,8 @@ class TestMistakes:
         y = Dense(2)(x)
         with pytest.raises(TypeError, match="call the layer on its input"):
             nnx.Model(x, Dense(2))
+        with pytest.raises(TypeError, match=r"got an array of shape \(2, 4\)$"):
+            nnx.Model(np.ones((2, 4)), y)
         with pytest.raises(ValueError, match=r"depend on the input 'input_layer'.*not among its inputs"):
             nnx.Model(Input((3,), name="other"), y)
         with pytest.raises(ValueError, match="expected an input of shape"):
