@@ -136,6 +136,37 @@ CASES = [
         ("autoencoder.png",),
     ),
     Case(
+        "lenet5.py",
+        ("--epochs", 2, "--data", "IDX"),
+        (
+            r"max_pooling2d_1 \(MaxPooling2D\) +│ \(None, 5, 5, 16\) ",
+            r"Total params: 61,706 ",
+            r"Epoch 2/2\n1/1 .* - val_accuracy: ",
+            r"test error on [\w-]+.*: \d+\.\d\d% \(\d+ of 40 digits misread\)\n",
+        ),
+        ("misread.png",),
+    ),
+    Case(
+        "small_cnn.py",
+        ("--epochs", 2, "--data", "IDX"),
+        (
+            r"global_average_pooling2d ",
+            r"Epoch 2/2\n.*1/1 .* - val_accuracy: .* - val_loss: ",
+            r"test accuracy on [\w-]+.*: \d+\.\d\d%\n",
+        ),
+        ("learning_curves.png",),
+    ),
+    Case(
+        "residual_digits.py",
+        ("--epochs", 1),
+        (
+            r"add_2 \(Operation\) +│ \(None, 2, 2, 64\) ",
+            r"45/45 .* - val_accuracy: ",
+            r"test accuracy on [\w-]+.*: \d\d\.\d% \(\d+ of 360 digits misread\)\n",
+        ),
+        ("confusion_matrix.png",),
+    ),
+    Case(
         "reference/two_layer_network.py",
         ("--epochs", 20),
         (r"iteration    0: sum of squared errors", r"after 20 iterations", r"\[1 1 1\] -> 0\.\d{3}   \(expected 0\)"),
