@@ -56,7 +56,6 @@ def getitem(x: Array, key: Any) -> tuple[Array, Pullback]:
     xp = array_namespace(x)
 
     parts = key if isinstance(key, tuple) else (key,)
-    parts = parts if Ellipsis in parts else (*parts, Ellipsis)  # the standard wants every axis named
     without_new = tuple(part for part in parts if part is not None)  # the standard knows None only for reading
 
     def pullback(dy: Array) -> Array:
@@ -64,7 +63,7 @@ def getitem(x: Array, key: Any) -> tuple[Array, Pullback]:
         dx[without_new] = xp.reshape(dy, x[without_new].shape)
         return dx
 
-    return x[parts], pullback
+    return x[key], pullback
 
 
 def sum_to(dy: Array, like: Any) -> Array | None:
