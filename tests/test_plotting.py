@@ -158,7 +158,17 @@ def test_images_stand_in_a_grid_on_one_scale(tmp_path):
 
 @pytest.mark.parametrize(
     ("count", "columns", "rows"),
-    [(1, None, 1), (5, None, 1), (10, None, 2), (12, None, 3), (20, None, 4), (13, None, 2), (6, 2, 3), (3, 9, 1)],
+    [
+        (1, None, 1),
+        (5, None, 1),
+        (10, None, 2),
+        (12, None, 3),
+        (20, None, 4),
+        (13, None, 2),
+        (6, 2, 3),
+        (3, 9, 1),
+        (150, None, 12),
+    ],
 )
 def test_columns(count, columns, rows):
     figure = plotting.images(np.ones((count, 2, 2)), columns=columns)

@@ -91,7 +91,7 @@ class CallbackList:
         try:
             for callback in self.callbacks:
                 if overrides(callback, f"on_{mode}_begin"):
-                    getattr(callback, f"on_{mode}_begin")()
+                    getattr(callback, f"on_{mode}_begin")({})
                 begun.append(callback)
             yield logs
         except BaseException as error:

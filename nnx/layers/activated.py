@@ -32,11 +32,16 @@ class Activated(Layer):
         pure = isinstance(activation, Activated) and type(activation).preactivation is Activated.preactivation
         self.activate = activation.activate if pure else activations.resolve(activation)
 
-    _FUSIBLE: ClassVar[dict[Any, str]] = {functional.softmax: "softmax", functional.sigmoid: "sigmoid"}
+    _FUSIBLE: ClassVar[dict[Any, str]] = {
+        functional.softmax: "softmax",
+        functional.sigmoid: "sigmoid",
+        functional.linear: "linear",
+    }
 
     @property
     def fusible_activation(self) -> str | None:
-        """The name of the activation if a loss can take its logits instead: "softmax" or "sigmoid"."""
+        """The name of the activation if a loss can take its logits instead, or if it has none: "softmax", "sigmoid",
+        "linear"."""
         return None if self.activity_regularizer else self._FUSIBLE.get(self.activate)
 
     def preactivation(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:

@@ -90,5 +90,9 @@ class Lambda(Layer):
     def _pull_back(self, dy: Array, x: Array, y: Array) -> Any:
         return self.pullback(dy, x, y)
 
+    def compute_mask(self, x: Array, mask: Array | None = None) -> Array | None:
+        """The input's; None where the output has another shape."""
+        return mask if self.output_shape is None else None
+
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape if self.output_shape is None else (input_shape[0], *self.output_shape)

@@ -30,6 +30,8 @@ class InputLayer(Layer):
         name: str | None = None,
         **kwargs: Any,
     ) -> None:
+        if isinstance(shape, int) and isinstance(dtype, int):
+            raise TypeError(f"Input takes the shape as one tuple: write Input(({shape}, {batch_size}, {dtype}))")
         if isinstance(shape, int):
             shape = (shape,)
         if shape is not None:

@@ -13,6 +13,7 @@ from nnx.layers.flags import Flag
 from nnx.layers.names import snake_case
 from nnx.layers.operand import Operand
 from nnx.layers.parameter import Parameter
+from nnx.layers.program import as_masks
 from nnx.layers.shapes import Shape
 from nnx.layers.symbol import ADVICE, Symbol
 
@@ -60,6 +61,17 @@ class Operation(Layer):
         pair = (self.constant, inputs[0]) if self.constant_first else (inputs[0], self.constant)
         y, pullback = function(*pair)
         return y, lambda dy: pullback(dy)[1 if self.constant_first else 0]
+
+    def compute_mask(self, x: Any, mask: Any) -> Any:
+        """The first operand's that has one, of a matrix product the left one's; of x[key] that of the steps it leaves.
+
+        None where the key takes time away, as in x[:, -1].
+        """
+        if self.operator == "getitem":
+            key = _key_of_axes(self._key, len(x.shape))[: len(mask.shape)]
+            return mask[key] if all(isinstance(part, slice) for part in key) else None
+        masks = as_masks(mask)
+        return masks[0] if self.operator == "matmul" else next((one for one in masks if one is not None), None)
 
     def compute_output_shape(self, input_shape: Any) -> Shape:
         if self.operator == "getitem":
@@ -166,15 +178,12 @@ def _read_key(written: list[Any]) -> tuple[int | slice | types.EllipsisType | No
 
 def _shape_of_item(shape: Shape, key: tuple[Any, ...], name: str) -> Shape:
     """The shape of x[key], by the rules of Python's slices."""
-    used = sum(part is not None and part is not Ellipsis for part in key)
+    used = _count_axes(key)
     if used > len(shape):
         raise ValueError(f"{name}: {used} indices for a value of shape {shape}")
-    place = key.index(Ellipsis)
-    missing = len(shape) - used
-    full = (*key[:place], *[slice(None)] * missing, *key[place + 1 :])
     sizes: list[int | None] = []
     axis = 0
-    for part in full:
+    for part in _key_of_axes(key, len(shape)):
         if part is None:
             sizes.append(1)
             continue
@@ -186,3 +195,13 @@ def _shape_of_item(shape: Shape, key: tuple[Any, ...], name: str) -> Shape:
             raise ValueError(f"{name}: index {part} is out of range for axis {axis} of a value of shape {shape}")
         axis += 1
     return tuple(sizes)
+
+
+def _count_axes(key: tuple[Any, ...]) -> int:
+    return sum(part is not None and part is not Ellipsis for part in key)
+
+
+def _key_of_axes(key: tuple[Any, ...], rank: int) -> tuple[Any, ...]:
+    """The key with a part for every axis, in place of "..."."""
+    place = key.index(Ellipsis)
+    return (*key[:place], *[slice(None)] * (rank - _count_axes(key)), *key[place + 1 :])

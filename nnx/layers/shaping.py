@@ -24,6 +24,10 @@ class Flatten(Layer):
     def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
         return functional.flatten(x)
 
+    def compute_mask(self, x: Array, mask: Array | None = None) -> Array | None:
+        """None: there are no steps any more."""
+        return None
+
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         sizes = input_shape[1:]
         return (input_shape[0], None if None in sizes else math.prod(sizes))  # type: ignore[arg-type]
@@ -45,6 +49,10 @@ class Reshape(Layer):
 
     def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
         return functional.reshape(x, self.compute_output_shape(tuple(x.shape)))  # type: ignore[arg-type]
+
+    def compute_mask(self, x: Array, mask: Array | None = None) -> Array | None:
+        """None: the axis of time may be another one, or none."""
+        return None
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         sizes = input_shape[1:]

@@ -6,7 +6,7 @@ import contextlib
 import contextvars
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -42,6 +42,15 @@ class HasWeights(Configurable):
         self.own_weights: list[Parameter] = []  # without those of inner layers
         self._trainable = True
         self._placement: Placement | None = None
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """Called for what is not there: of an object whose constructor was not called, that is everything."""
+            if "own_weights" not in vars(self):
+                kind = type(self).__name__
+                raise AttributeError(f"{kind} has no {name!r}: {kind}.__init__ must begin with super().__init__()")
+            return object.__getattribute__(self, name)  # raises, also from inside a property
 
     def add_weight(
         self,

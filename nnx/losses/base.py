@@ -84,6 +84,9 @@ class Loss(Configurable):
         """The activation, "softmax" or "sigmoid", that `with_logits()` already contains; None if there is none."""
         return None
 
+    def check_activation(self, activation: str | None) -> None:
+        """Warn if the loss is not meant for a model that ends in this activation."""
+
     def with_logits(self) -> Loss:
         """The same loss as a function of what goes into the activation that it `fuses_with`: one stable formula."""
         raise ValueError(f"loss {self.name!r} has no form for logits")

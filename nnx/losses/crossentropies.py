@@ -36,6 +36,20 @@ class _Crossentropy(LossFunctionWrapper):
         other_axis = self._activation == "softmax" and self.axis != -1
         return None if self.from_logits or other_axis else self._activation
 
+    def check_activation(self, activation: str | None) -> None:
+        if self.from_logits and activation in ("softmax", "sigmoid"):
+            warnings.warn(
+                f"loss {self.name!r} has from_logits=True, but the model ends in {activation}, so that it gives "
+                f"probabilities: leave out one of the two",
+                stacklevel=2,
+            )
+        elif not self.from_logits and activation == "linear":
+            warnings.warn(
+                f"loss {self.name!r} expects probabilities, but the model ends without an activation: end it in "
+                f"{self._activation!r}, or give the loss from_logits=True",
+                stacklevel=2,
+            )
+
     def with_logits(self) -> Loss:
         return type(self).from_config({**self.get_config(), "from_logits": True})
 

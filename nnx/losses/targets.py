@@ -70,9 +70,12 @@ def require_labels(
                 f"loss {loss!r} expects class labels of shape {_text(expected)}, but got one number for each class, "
                 f"shape {_text(output_shape)}; use loss='categorical_crossentropy', or y = np.argmax(y, axis={axis})"
             )
+        several = len(shape) == 1 or (len(shape) == 2 and shape[1] == 1)
+        hint = "; for one label a sample, end the steps or pixels before the last layer: Flatten(), pooling, [:, -1]"
         raise ValueError(
             f"loss {loss!r} expects class labels of shape {_text(expected)}, for outputs of shape "
             f"{_text(output_shape)}; got targets of shape {_text((None, *shape[1:]))}"
+            f"{hint if several and len(output_shape) > 2 else ''}"
         )
     if y_true.dtype.kind not in "biu":
         broken = y_true != np.floor(y_true)

@@ -115,7 +115,12 @@ def _is_nested(template: Any) -> bool:
 
 def with_last_axis(x: Any, expected: Shape) -> Any:
     """As Keras: a vector of single features gets the axis that is missing."""
-    if len(x.shape) == len(expected) - 1 and expected[-1] == 1:
+    sizes = x.shape[1:]
+    if (
+        expected[-1:] == (1,)
+        and len(sizes) == len(expected) - 2
+        and all(size is None or size == given for given, size in zip(sizes, expected[1:-1], strict=True))
+    ):
         return array_namespace(x).reshape(x, (*x.shape, 1))
     return x
 

@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Sequence
 from typing import Any, Self
 
-from nnx.backends import Array, get_backend
+from nnx.backends import Array, get_backend, is_array
 from nnx.functional import Pullback
 from nnx.layers.activated import Activated
 from nnx.layers.base import Layer, registry
@@ -71,8 +71,9 @@ class Model(Trainer):
             for leaf in leaves(structure):
                 if not isinstance(leaf, Symbol):
                     hint = "; call the layer on its input" if isinstance(leaf, Layer) else ""
+                    given = f"an array of shape {tuple(leaf.shape)}" if is_array(leaf) else repr(leaf)
                     raise TypeError(
-                        f"{self.name}: {what} must be what Input() and layers called on it return, got {leaf!r}{hint}"
+                        f"{self.name}: {what} must be what Input() and layers called on it return, got {given}{hint}"
                     )
         if hasattr(self, "call"):
             raise TypeError(f"{self.name} has inputs and outputs and a call() too: give it either of them")

@@ -16,6 +16,7 @@ class LegacyMethods:
     name: str
     predict: Any
     output_shape: Any
+    walk: Any
 
     def fit_generator(self, generator: Any, steps_per_epoch: int | None = None, epochs: int = 1, **kwargs: Any) -> Any:
         """`fit` takes generators."""
@@ -46,6 +47,13 @@ class LegacyMethods:
         """`predict` gives probabilities where the model ends in softmax or sigmoid."""
         _warn("predict_proba(x)", "predict(x)")
         return self.predict(x, batch_size=batch_size, verbose=verbose)
+
+    def reset_states(self) -> None:
+        """Recurrent layers that are stateful forget what they remember."""
+        _warn("model.reset_states()", "layer.reset_states() for each stateful layer")
+        for _, layer in self.walk():
+            if getattr(layer, "stateful", False):
+                layer.reset_states()
 
     def refuse_own_steps(self) -> None:
         """TypeError for methods with which Keras lets a subclass train: without gradients they could not."""

@@ -165,7 +165,7 @@ class Network(HasSummary, Layer):
 
     @property
     def fusible_activations(self) -> list[str | None]:
-        """For each output, the name of its last activation if a loss can take the logits instead, else None."""
+        """For each output, the name of its last activation if it is "softmax", "sigmoid" or "linear", else None."""
         return [None]
 
     @property

@@ -44,6 +44,8 @@ class Goal:
     def bind(self, target_shape: tuple[Any, ...], output_shape: tuple[Any, ...], fusible: str | None) -> None:
         """Decide what depends on shapes ("accuracy" means three things) and on the output's last activation."""
         loss = self.loss
+        if loss is not None:
+            loss.check_activation(fusible)
         self.takes_logits = loss is not None and fusible is not None and loss.fuses_with == fusible
         self._training_loss = loss.with_logits() if loss is not None and self.takes_logits else loss
         self.metrics = [

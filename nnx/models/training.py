@@ -195,9 +195,9 @@ class Trainer(LegacyMethods, Steps):
         outputs: list[list[Array]] = []
         with listeners.running("predict"):
             for step, (xs, _, _) in enumerate(batches):
-                listeners.on_predict_batch_begin(step)
+                listeners.on_predict_batch_begin(step, {})
                 outputs.append(self._predict_step(xs))
-                listeners.on_predict_batch_end(step)
+                listeners.on_predict_batch_end(step, {})
         if not outputs:
             raise ValueError("predict got no data: expected at least one batch")
         whole = [
@@ -240,12 +240,12 @@ class Trainer(LegacyMethods, Steps):
         objective, listeners, batches = self._compiled(), run.listeners, run.batches
         if not run.in_epoch:  # else it was begun before training was interrupted
             objective.reset()
-            listeners.on_epoch_begin(run.epoch)
+            listeners.on_epoch_begin(run.epoch, {})
         watched = listeners.listens("on_train_batch_end")
         with run.errors_naming_the_batch():
             for batch in batches:
                 step = batches.done - 1
-                listeners.on_train_batch_begin(step)
+                listeners.on_train_batch_begin(step, {})
                 self._train_step(*batch)
                 if watched:
                     listeners.on_train_batch_end(step, LazyLogs(objective.read))
@@ -263,7 +263,7 @@ class Trainer(LegacyMethods, Steps):
         try:
             with listeners.running("test") as final_logs:
                 for step, batch in enumerate(batches):
-                    listeners.on_test_batch_begin(step)
+                    listeners.on_test_batch_begin(step, {})
                     self._test_step(*batch)
                     if watched:
                         listeners.on_test_batch_end(step, LazyLogs(objective.read))

@@ -96,7 +96,7 @@ def _columns(count: int) -> int:
     if count <= 5:
         return count
     least = math.isqrt(count - 1) + 1
-    return min(range(least, min(2 * least, 13)), key=lambda columns: (-count % columns, columns))
+    return min(range(least, max(least + 1, min(2 * least, 13))), key=lambda columns: (-count % columns, columns))
 
 
 def _colour_bar(figure: Figure, shown: Any, height: float) -> None:

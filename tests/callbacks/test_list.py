@@ -126,7 +126,7 @@ def test_running_begins_and_ends_with_the_logs_of_the_block() -> None:
     calls.clear()
     with callbacks.running("test") as logs:
         logs["loss"] = 0.25
-    assert calls == [("a", "on_test_begin"), ("a", "on_test_end", {"loss": 0.25})]
+    assert calls == [("a", "on_test_begin", {}), ("a", "on_test_end", {"loss": 0.25})]
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError("x"), KeyboardInterrupt()])
@@ -144,8 +144,8 @@ def test_an_error_in_a_callback_ends_training_for_all_of_them(error: BaseExcepti
         train()
     assert raised.value is error
     assert calls == [
-        ("a", "on_train_begin"),
-        ("b", "on_train_begin"),
+        ("a", "on_train_begin", {}),
+        ("b", "on_train_begin", {}),
         ("a", "on_epoch_end", 0, {}),
         ("a", "on_train_end", {"loss": 1.0}),
         ("b", "on_train_end", {"loss": 1.0}),
@@ -159,7 +159,7 @@ def test_only_callbacks_that_have_begun_are_ended() -> None:
     calls.clear()
     with pytest.raises(ValueError, match="no"), callbacks.running("train"):
         pytest.fail("the block must not be entered")
-    assert calls == [("a", "on_train_begin"), ("a", "on_train_end", {})]
+    assert calls == [("a", "on_train_begin", {}), ("a", "on_train_end", {})]
 
 
 def test_an_error_at_the_end_does_not_keep_the_others_from_ending() -> None:

@@ -102,6 +102,71 @@ CASES = [
         ("spirals.png",),
     ),
     Case(
+        "character_lstm.py",
+        ("--epochs", 2, "--units", 8, "--length", 30, "--prompt", "def ", "--text", __file__),
+        (
+            r"\d+,\d{3} characters, \d\d different; guessed by frequency: \d\.\d\d bits a character\n",
+            r"epoch  1: \d\.\d\d bits a character, \d\.\d\d of unseen text\nepoch  2: ",
+            r"at temperature 0\.5 it writes\n\ndef [^\0]{30}\n$",
+        ),
+    ),
+    Case(
+        "transformer_classifier.py",
+        ("--epochs", 1, "--modules", 5),
+        (
+            r"\d+ holes in 4 modules; \d+ in 1 unseen ones: .*\bdef\b",
+            r"block_1 \(Block\) ",
+            r"val_accuracy: ",
+            r" ____ .*\n      was \w+: \w+ \d+%, \w+ \d+%, \w+ \d+%\n",
+            r"right on [\w-]+.*, of \d+ unseen holes\n  always \w+ +\d+\.\d%\n  looked up by 2 neighbours +\d+\.\d%\n",
+            r"  transformer +\d+\.\d%\n",
+        ),
+        ("confusion_matrix.png",),
+    ),
+    Case(
+        "autoencoder.py",
+        ("--epochs", 2, "--code", 3),
+        (
+            r"encoder \(Sequential\) +│ \(None, 3\) ",
+            r"Epoch 2/2\n.* - loss: 0\.\d{4} - val_loss: ",
+            r"64 pixels -> 3 numbers -> 64 pixels\n.*\n  0\.\d{4}  the mean image\n",
+            r"  0\.\d{4}  3 principal components\n",
+            r"  0\.\d{4}  autoencoder\n",
+        ),
+        ("autoencoder.png",),
+    ),
+    Case(
+        "lenet5.py",
+        ("--epochs", 2, "--data", "IDX"),
+        (
+            r"max_pooling2d_1 \(MaxPooling2D\) +│ \(None, 5, 5, 16\) ",
+            r"Total params: 61,706 ",
+            r"Epoch 2/2\n1/1 .* - val_accuracy: ",
+            r"test error on [\w-]+.*: \d+\.\d\d% \(\d+ of 40 digits misread\)\n",
+        ),
+        ("misread.png",),
+    ),
+    Case(
+        "small_cnn.py",
+        ("--epochs", 2, "--data", "IDX"),
+        (
+            r"global_average_pooling2d ",
+            r"Epoch 2/2\n.*1/1 .* - val_accuracy: .* - val_loss: ",
+            r"test accuracy on [\w-]+.*: \d+\.\d\d%\n",
+        ),
+        ("learning_curves.png",),
+    ),
+    Case(
+        "residual_digits.py",
+        ("--epochs", 1),
+        (
+            r"add_2 \(Operation\) +│ \(None, 2, 2, 64\) ",
+            r"45/45 .* - val_accuracy: ",
+            r"test accuracy on [\w-]+.*: \d\d\.\d% \(\d+ of 360 digits misread\)\n",
+        ),
+        ("confusion_matrix.png",),
+    ),
+    Case(
         "reference/two_layer_network.py",
         ("--epochs", 20),
         (r"iteration    0: sum of squared errors", r"after 20 iterations", r"\[1 1 1\] -> 0\.\d{3}   \(expected 0\)"),
@@ -253,6 +318,19 @@ def test_quickstart_reads_97_of_100_digits(run_example: Run) -> None:
     accuracy = re.search(r"test accuracy on numpy: ([\d.]+)%", printed)
     assert accuracy
     assert float(accuracy[1]) >= 97.0
+
+
+def test_autoencoder_is_better_than_principal_components(run_example: Run) -> None:
+    printed = run_example("autoencoder.py", "--backend", "numpy", "--epochs", 30)
+    mean, components, autoencoder = map(float, re.findall(r"^  (0\.\d{4})  ", printed, re.MULTILINE))
+    assert autoencoder < 0.75 * components < 0.75 * 0.5 * mean
+
+
+def test_character_lstm_reads_prose_by_default() -> None:
+    text = runpy.run_path(str(EXAMPLES / "character_lstm.py"))["manual"]()
+    assert len(text) > 100_000
+    assert set(text) <= set("\n" + "".join(map(chr, range(32, 127))))
+    assert len(re.findall(r"\bthe\b", text)) > 0.05 * len(text.split())
 
 
 def test_breast_cancer_reaches_095(run_example: Run) -> None:

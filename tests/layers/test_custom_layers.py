@@ -126,6 +126,30 @@ def test_names_of_weights_are_unique_in_a_layer():
         layer.add_weight((1,), name="scale")
 
 
+def test_a_weight_without_a_name_is_numbered():
+    layer = Dense(2)
+    layer(X)
+    assert [layer.add_weight((1,)).name for _ in range(3)] == ["variable", "variable_1", "variable_2"]
+
+
+def test_a_constructor_that_forgets_its_base_says_so():
+    class Hasty(Layer):
+        def __init__(self) -> None:
+            self.inner = Dense(2)
+
+        def call(self, x: Any) -> Any:
+            return self.inner(x)
+
+    words = r"Hasty has no '\w+': Hasty.__init__ must begin with super\(\).__init__\(\)"
+    for use in (lambda: Hasty()(X), lambda: nnx.Sequential([Hasty()])):
+        with pytest.raises(AttributeError, match=words):
+            use()
+    with pytest.raises(AttributeError, match="'Dense' object has no attribute 'unit'"):
+        Dense(2).unit  # noqa: B018
+    with pytest.raises(AttributeError, match="no symbolic input and output"):
+        Dense(2).output  # noqa: B018
+
+
 def test_a_layer_without_forward_says_what_to_write():
     with pytest.raises(TypeError, match=r"Empty defines neither forward\(self, x, .* nor call\(self, x\)"):
         type("Empty", (Layer,), {})()(X)

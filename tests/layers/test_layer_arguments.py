@@ -36,6 +36,7 @@ MISTAKES: list[tuple[str, Callable[[], Any], type[Exception], str]] = [
     ("broken units", lambda: Dense(2.5), ValueError, r"units must be a positive integer, got 2.5"),
     ("units as text", lambda: Dense("3"), ValueError, r"got '3'"),
     ("units true", lambda: Dense(True), ValueError, r"got True"),
+    ("shape in pieces", lambda: Input(28, 28, 1), TypeError, r"one tuple: write Input\(\(28, 28, 1\)\)"),
     ("misspelt argument", lambda: Dense(2, activaton="relu"), TypeError, r"no argument 'activaton'.*'activation'"),
     ("unknown argument", lambda: Dense(2, foo=1), TypeError, r"Dense has no argument 'foo'"),
     ("unknown activation", lambda: Dense(2, "rellu"), ValueError, r"unknown activation 'rellu': did you mean .*'relu'"),

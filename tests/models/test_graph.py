@@ -86,6 +86,16 @@ class TestGradients:
         assert value.shape[1:] == y.shape[1:]
         check_gradients(model.forward, array, placement=backend_float64)
 
+    @pytest.mark.parametrize("take", [lambda x: x[:, 0], lambda x: x[:, 1:, -1], lambda x: x[:, None], lambda x: x[:]])
+    def test_of_pieces_with_fewer_indices_than_axes(self, take, backend_float64):
+        x = Input((3, 4))
+        model = nnx.Model(x, take(x))
+        array = np.random.default_rng(3).normal(size=(5, 3, 4))
+        value = nnx.to_numpy(model.forward(backend_float64.asarray(array, "float64"))[0])
+        assert_close(value, take(array), rtol=1e-12)
+        assert value.shape[1:] == take(x).shape[1:]
+        check_gradients(model.forward, array, placement=backend_float64)
+
     def test_an_input_that_an_output_does_not_use_gets_zeros(self):
         a, b = Input((2,)), Input((3,))
         model = nnx.Model([a, b], Dense(1)(a))
@@ -287,7 +297,7 @@ class TestCall:
         ("call", "words"),
         [
             (lambda self, x: np.exp(x), r"numpy\.exp.*symbolic value.*forward"),
-            (lambda self, x: nnx.functional.relu(x)[0], "array functions.*symbolic value"),
+            (lambda self, x: nnx.functional.relu(x)[0], r"array functions.*symbolic value.*Activation\('relu'\)"),
             (lambda self, x: x if x else -x, "the truth"),
             (lambda self, x: sum(x), "the elements"),
             (lambda self, x: x * np.ones(4), "a layer with its own forward|numpy"),
@@ -311,6 +321,8 @@ class TestMistakes:
         y = Dense(2)(x)
         with pytest.raises(TypeError, match="call the layer on its input"):
             nnx.Model(x, Dense(2))
+        with pytest.raises(TypeError, match=r"got an array of shape \(2, 4\)$"):
+            nnx.Model(np.ones((2, 4)), y)
         with pytest.raises(ValueError, match=r"depend on the input 'input_layer'.*not among its inputs"):
             nnx.Model(Input((3,), name="other"), y)
         with pytest.raises(ValueError, match="expected an input of shape"):

@@ -4,7 +4,21 @@ import numpy as np
 import pytest
 
 import nnx
-from nnx.layers import LSTM, Bidirectional, Dense, Embedding, Input, LayerNormalization, MultiHeadAttention, add
+from nnx.functional import arithmetic
+from nnx.layers import (
+    LSTM,
+    Bidirectional,
+    Dense,
+    Embedding,
+    Flatten,
+    Input,
+    Lambda,
+    Layer,
+    LayerNormalization,
+    MultiHeadAttention,
+    Reshape,
+    add,
+)
 from nnx.testing import assert_close
 
 WORDS = np.asarray([[3, 1, 2, 0, 0], [1, 0, 0, 0, 0], [2, 2, 1, 3, 1]])
@@ -60,6 +74,57 @@ def test_masks_go_through_graphs_and_inner_models(nested):
     plain = nnx.Sequential([Input((5,), dtype="int64"), Embedding(4, 3), LSTM(4, return_sequences=True), LSTM(3)])
     plain.set_weights(sequence.get_weights())
     assert np.abs(plain.predict(WORDS, verbose=0) - sequence.predict(WORDS, verbose=0))[:2].max() > 1e-3
+
+
+def first_step(x):
+    return arithmetic.getitem(x, (slice(None), 0))
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [lambda: Flatten(), lambda: Reshape((15,)), lambda: Lambda(first_step, output_shape=(3,)), lambda: LSTM(2)],
+    ids=["Flatten", "Reshape", "Lambda", "LSTM"],
+)
+def test_masks_end_where_the_steps_end(layer):
+    model = stack(layer(), Dense(1))
+    model.compile("sgd", "mse")
+    targets = np.asarray([[0.0], [1.0], [3.0]])
+    errors = (model.predict(WORDS, verbose=0) - targets) ** 2
+    assert_close(model.evaluate(WORDS, targets, verbose=0), errors.mean(), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("cut", "counts"),
+    [
+        (lambda x: x[:, -1], None),
+        (lambda x: x[:, None], None),
+        (lambda x: x[..., 0], COUNTS),
+        (lambda x: x[:, 1:4], COUNTS[:, 1:4]),
+        (lambda x: x[1:, ::2, :2], COUNTS[1:, ::2]),
+    ],
+)
+def test_a_piece_has_the_mask_of_its_steps(cut, counts, backend):
+    operation = cut(Input((5, 3))).node.layer
+    mask = operation.compute_mask(backend.asarray(np.ones((3, 5, 3))), backend.asarray(COUNTS, dtype="bool"))
+    if counts is None:
+        assert mask is None
+    else:
+        assert np.array_equal(nnx.to_numpy(mask), counts)
+
+
+class Places(Layer):
+    def build(self, input_shape):
+        self.places = self.add_weight(input_shape[1:], "uniform", name="places")
+        super().build(input_shape)
+
+    def call(self, x):
+        return self.places + x
+
+
+def test_a_parameter_that_is_added_leaves_the_mask():
+    outputs = stack(Places(), LSTM(2, return_sequences=True)).predict(WORDS, verbose=0)
+    assert_close(outputs[1, 1:], np.repeat(outputs[1, :1], 4, axis=0), 0.0, 0.0)  # the state stays
+    assert np.abs(outputs[2, 1:] - outputs[2, :1]).min() > 1e-4
 
 
 def test_states_and_scores_are_outputs_of_their_own(backend):

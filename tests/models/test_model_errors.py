@@ -240,6 +240,36 @@ def test_training_needs_compile():
     assert model.predict(X, verbose=0).shape == (12, 1)
 
 
+def test_one_label_for_several_outputs_says_what_is_missing():
+    images = np.ones((12, 2, 4))
+    model = Model([Dense(3, "softmax", input_shape=(2, 4))])
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    with pytest.raises(ValueError, match=r"shape \(batch,\); for one label a sample, end .*: Flatten\(\), pooling"):
+        model.fit(images, LABELS, verbose=0)
+
+
+def test_one_sample_with_a_last_axis_of_one_is_taken_for_one_sample():
+    model = Model([nnx.layers.Flatten(input_shape=(3, 2, 1)), Dense(1)])
+    with pytest.raises(ValueError, match=r"got \(3, 2, 1\); for one sample, add the batch axis"):
+        model.predict(np.ones((3, 2, 1)), verbose=0)
+    assert model.predict(np.ones((5, 3, 2)), verbose=0).shape == (5, 1)
+
+
+@pytest.mark.parametrize(
+    ("activation", "loss", "words"),
+    [
+        (None, "sparse_categorical_crossentropy", "expects probabilities.*end it in 'softmax', or .*from_logits=True"),
+        (None, "binary_crossentropy", "expects probabilities.*end it in 'sigmoid', or .*from_logits=True"),
+        ("softmax", nnx.losses.SparseCategoricalCrossentropy(True), "from_logits=True, but the model ends in softmax"),
+        ("sigmoid", nnx.losses.BinaryCrossentropy(from_logits=True), "from_logits=True, but the model ends in sigmoid"),
+    ],
+)
+def test_probabilities_in_place_of_logits_are_warned_of(activation: Any, loss: Any, words: str):
+    model = make(activation, loss)
+    with pytest.warns(UserWarning, match=words):
+        model.fit(X, ONE_HOT if "binary" in model.objective.goals[0].loss.name else LABELS, verbose=0)
+
+
 def test_softmax_of_one_unit_is_warned_of():
     model = make("softmax", "categorical_crossentropy", 1)
     with pytest.warns(UserWarning, match=r"one output is always 0.*activation='sigmoid'"):

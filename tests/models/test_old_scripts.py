@@ -10,7 +10,7 @@ import pytest
 
 import nnx
 from nnx.backends import Placement
-from nnx.layers import Activation, Dense, Dropout, Flatten, LeakyReLU
+from nnx.layers import LSTM, Activation, Dense, Dropout, Flatten, LeakyReLU
 from nnx.losses import mse
 from nnx.models import Sequential, load_model
 from nnx.optimizers import SGD, Adam, RMSprop
@@ -102,6 +102,16 @@ def test_the_learning_rate_under_its_old_name():
     assert model.optimizer.lr == model.optimizer.learning_rate == 0.5
     model.optimizer.lr = 0.25
     assert model.optimizer.learning_rate == 0.25
+
+
+def test_states_of_stateful_layers():
+    model = Sequential([LSTM(3, stateful=True, batch_input_shape=(2, 4, 1)), Dense(1)])
+    x = Generator(2).normal((2, 4, 1))
+    first, second = (model.predict(x, batch_size=2, verbose=0) for _ in range(2))
+    assert not np.allclose(first, second)
+    with pytest.warns(DeprecationWarning, match=r"write layer.reset_states\(\)"):
+        model.reset_states()
+    assert np.array_equal(model.predict(x, batch_size=2, verbose=0), first)
 
 
 def test_weights_travel_as_lists_of_arrays():

@@ -72,6 +72,23 @@ class Recorder(Callback):
         self.note("predict end")
 
 
+def test_functions_of_hooks_take_logs_everywhere():
+    """As with Keras, where the hooks at a beginning get empty logs."""
+    seen = []
+    names = ["train", "epoch", "train_batch", "test", "test_batch", "predict", "predict_batch"]
+    hooks = {f"on_{name}_{end}": f"{name} {end}" for name in names for end in ("begin", "end")}
+    functions = {
+        hook: (lambda *where, label=label: seen.append((label, len(where), dict(where[-1]))))
+        for hook, label in hooks.items()
+    }
+    model = make()
+    model.fit(X, Y, validation_data=(X, Y), verbose=0, callbacks=LambdaCallback(**functions))
+    model.predict(X, verbose=0, callbacks=LambdaCallback(**functions))
+    assert {label for label, _, _ in seen} == set(hooks.values())
+    assert all(count == (2 if "batch" in label or "epoch" in label else 1) for label, count, _ in seen)
+    assert all(logs == {} for label, _, logs in seen if "begin" in label or "predict" in label)
+
+
 # History
 
 
