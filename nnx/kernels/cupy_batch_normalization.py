@@ -16,16 +16,18 @@ from nnx.kernels.cupy_columns import Statistics, deliver, moments, places_of, pr
 from nnx.kernels.cupy_rows import has_rows
 from nnx.protocol import SKIP, Pullback
 
+
+def _factor(scaled: bool) -> str:
+    """What each centred element of a feature is multiplied by."""
+    return "(rsqrt(variance + (S)epsilon)" + " * (W)gamma" * scaled + ")"
+
+
 _FORWARD = {
     (scaled, shifted): Elementwise(
         "normalize_features" + "_scaled" * scaled + "_shifted" * shifted,
         "T x, S mean, S variance, float64 epsilon" + ", T gamma" * scaled + ", T beta" * shifted,
         "T y",
-        "y = ((W)x - mean) * (rsqrt(variance + (S)epsilon)"
-        + " * (W)gamma" * scaled
-        + ")"
-        + " + (W)beta" * shifted
-        + ";",
+        f"y = ((W)x - mean) * {_factor(scaled)}" + " + (W)beta" * shifted + ";",
     )
     for scaled in (False, True)
     for shifted in (False, True)
@@ -35,11 +37,10 @@ _BACKWARD = {
         "normalize_features_pullback" + "_scaled" * scaled,
         "T dy, T x, S mean, S variance, S product, S total, float64 epsilon, float64 share" + ", T gamma" * scaled,
         "T dx",
-        """
-        W inverse = rsqrt(variance + (S)epsilon), normal = ((W)x - mean) * inverse;
-        dx = ((W)dy - total * (W)share - normal * (product * (W)share)) * (inverse"""
-        + " * (W)gamma" * scaled
-        + ");",
+        f"""
+        W normal = ((W)x - mean) * rsqrt(variance + (S)epsilon);
+        dx = ((W)dy - total * (W)share - normal * (product * (W)share)) * {_factor(scaled)};
+        """,
     )
     for scaled in (False, True)
 }
@@ -48,7 +49,7 @@ _BACKWARD_OF_CONSTANTS = {
         "scale_features" + "_scaled" * scaled,
         "T dy, S variance, float64 epsilon" + ", T gamma" * scaled,
         "T dx",
-        "dx = (W)dy * (rsqrt(variance + (S)epsilon)" + " * (W)gamma" * scaled + ");",
+        f"dx = (W)dy * {_factor(scaled)};",
     )
     for scaled in (False, True)
 }

@@ -62,20 +62,21 @@ class Raw:
         ALL[name] = self
 
     @functools.cache  # noqa: B019, kernels live as long as their module
-    def kernel(self, dtype: str) -> Any:
+    def kernel(self, dtype: Any) -> Any:
         """CuPy's object for arrays of that dtype."""
         cupy = importlib.import_module("cupy")
         return cupy.RawKernel(self.source(dtype), f"nnx_{self.name}")
 
-    def source(self, dtype: str) -> str:
-        storage = {"float16": "float16", "float32": "float", "float64": "double"}[dtype]
-        header = "#include <cupy/float16.cuh>\n" if dtype == "float16" else ""
-        wide = "double" if dtype == "float64" else "float"
+    def source(self, dtype: Any) -> str:
+        name = str(dtype)
+        storage = {"float16": "float16", "float32": "float", "float64": "double"}[name]
+        header = "#include <cupy/float16.cuh>\n" if name == "float16" else ""
+        wide = "double" if name == "float64" else "float"
         return f"{header}typedef {storage} T;\ntypedef {wide} W;\n{self.code}"
 
     def __call__(self, dtype: Any, grid: tuple[int, ...], block: tuple[int, ...], *arguments: Any) -> None:
         """Launch it. Arrays have to be contiguous, and numbers of the types that the code names."""
-        self.kernel(str(dtype))(grid, block, arguments)
+        self.kernel(dtype)(grid, block, arguments)
 
 
 def is_floating(*arrays: Array | None) -> bool:

@@ -166,17 +166,19 @@ def products_and_sums(x: Array, dy: Array, by: Statistics, places: Sequence[Any]
 def deliver(sums: Sequence[Any], places: Sequence[Any], *parameters: Array | None) -> list[Array | None]:
     """The cotangents of the parameters that there are, from their sums: in an array, in their own, or nowhere."""
     return [
-        None if place is SKIP else _put(each.reshape(parameter.shape).astype(parameter.dtype, copy=False), place)
+        None if place is SKIP else _put(each, place, parameter)
         for each, place, parameter in zip(sums, places, parameters, strict=True)
         if parameter is not None
     ]
 
 
-def _put(cotangent: Array, place: Any) -> Array:
+def _put(sums: Array, place: Any, parameter: Array) -> Array:
+    if sums is place:
+        return sums
+    sums = sums.reshape(parameter.shape)
     if place is None:
-        return cotangent
-    if cotangent.data.ptr != place.data.ptr:
-        place[...] = cotangent
+        return sums.astype(parameter.dtype, copy=False)
+    place[...] = sums
     return place
 
 

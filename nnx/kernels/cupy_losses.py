@@ -56,7 +56,7 @@ _BINARY = _loss(
     "binary_crossentropy",
     "double keep, double shift, const T* y_true",
     f"""{_ROW} {_TARGET}
-    auto decay = [&](int i) {{ return exp(-abs((W)y_pred[i])); }};  // at most 1
+    auto decay = [&](int i) {{ return exp(-fabs((W)y_pred[i])); }};  // at most 1
     auto entropy = [&](int i) {{
         const W z = y_pred[i];
         return (z > 0 || z != z ? z : (W)0) - z * target(i) + log1p(decay(i));

@@ -103,7 +103,8 @@ def uniform(like: Array, draw: Draw) -> Array:
 
 
 def has_a_word_for_each(x: Array, rate: float, draw: Draw, noise_shape: Sequence[int | None] | None = None) -> bool:
-    return is_floating(x) and noise_shape is None and 0.0 <= rate <= 1.0 and draw.size == x.size
+    whole = noise_shape is None or tuple(noise_shape) == x.shape
+    return is_floating(x) and whole and 0.0 <= rate <= 1.0 and draw.size == x.size
 
 
 @kernel(CUPY, accepts=has_a_word_for_each)

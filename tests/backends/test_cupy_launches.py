@@ -103,21 +103,34 @@ def compiled(make: Callable[[], nnx.Model], backend: str, **options: Any) -> nnx
     return model
 
 
+def count_step(make: Callable[[], nnx.Model]) -> Any:
+    """What one training step asks of the device, after two that build, compile, and fill the pool of memory."""
+    model = compiled(make, "cupy")
+    x = np.random.default_rng(0).normal(size=(16, *model.input_shape[1:])).astype(np.float32)
+    with nnx.backend("cupy") as place:
+        batch = model._prepare(place.asarray(x), place.asarray(np.arange(16) % 4))
+    for _ in range(2):
+        model._train_step(*batch)
+    with cupy_on_cpu.count() as counts:
+        model._train_step(*batch)
+    return counts
+
+
 class TestStep:
-    @pytest.mark.parametrize("make", [perceptron, lenet, transformer])
-    def test_counts(self, make: Callable[[], nnx.Model]) -> None:
-        model = compiled(make, "cupy")
-        x = np.random.default_rng(0).normal(size=(16, *model.input_shape[1:])).astype(np.float32)
-        with nnx.backend("cupy") as place:
-            batch = model._prepare(place.asarray(x), place.asarray(np.arange(16) % 10))
-        for _ in range(2):  # builds, compiles, and fills the pool of memory
-            model._train_step(*batch)
-        with cupy_on_cpu.count() as counts:
-            model._train_step(*batch)
-        most = {perceptron: 24, lenet: 70, transformer: 120}[make]
+    @pytest.mark.parametrize(
+        ("make", "most"), [(perceptron, 24), (lenet, 70), (transformer, 120), (small_convolution, 40)]
+    )
+    def test_counts(self, make: Callable[[], nnx.Model], most: int) -> None:
+        counts = count_step(make)
         assert counts.launches <= most, sorted(counts.kernel_names)
         assert (counts.device_to_host, counts.host_to_device) == (0, 0)
         assert (counts.synchronizations, counts.allocations) == (0, 0)
+
+    def test_layers_reach_the_kernels(self) -> None:
+        names = [*count_step(small_convolution).kernel_names, *count_step(transformer).kernel_names]
+        kernels = ("dropout", "moments", "normalization", "products_and_sums", "softmax", "scaled_sum", "adam")
+        assert {f"nnx_{kernel}" for kernel in kernels} <= set(names)
+        assert names.count("nnx_dropout") == 4  # two layers, forward and backward
 
 
 class Terminal(io.StringIO):

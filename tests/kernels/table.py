@@ -212,6 +212,7 @@ ROWS: dict[str, list[Example]] = {
         Example(lambda v: (v.normal(v.n, 3), 0.4, Draw(1, 2, 3 * v.n))),
         Example(lambda v: (v.normal(v.n, 3), 0.0, Draw(1, 2, 3 * v.n))),
         Example(lambda v: (v.normal(v.n, 3), 1.0, Draw(1, 2, 3 * v.n))),
+        Example(lambda v: (v.normal(v.n, 3), 0.4, Draw(1, 2, 3 * v.n), (v.n, 3))),
     ],
     "embedding": [
         Example(lambda v: (v.labels(v.n, 3, classes=4), v.normal(4, 5)), length=18, without_cotangent=1),

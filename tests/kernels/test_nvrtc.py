@@ -1,4 +1,4 @@
-"""Every CUDA kernel compiles with NVIDIA's compiler, for each dtype, for GPUs from Turing to Hopper; without one."""
+"""Every CUDA kernel compiles with NVIDIA's compiler, for each dtype and for Turing to Hopper. No GPU is needed."""
 
 from __future__ import annotations
 
