@@ -12,11 +12,12 @@
 True
 """
 
+from typing import TYPE_CHECKING
+
 from nnx import (
     activations,
     callbacks,
     constraints,
-    datasets,
     debug,
     functional,
     initializers,
@@ -48,6 +49,10 @@ from nnx.kernels import is_deterministic, set_deterministic
 from nnx.kernels import registered as _kernels  # noqa: F401, kernels register themselves
 from nnx.layers import Input
 from nnx.models import Model, Sequential
+from nnx.on_demand import on_demand
+
+if TYPE_CHECKING:
+    from nnx import datasets
 
 __version__ = "0.1.0"
 
@@ -86,3 +91,5 @@ __all__ = [
     "to_numpy",
     "utils",
 ]
+
+__getattr__ = on_demand(__name__, {"datasets": "nnx.datasets"})

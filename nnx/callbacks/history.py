@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from nnx import plotting
 from nnx.callbacks.bar import format_value
 from nnx.callbacks.base import Callback
-from nnx.plotting import learning_curves
 from nnx.utils.shown import as_number
 
 
@@ -64,7 +64,7 @@ class History(Callback):
 
         Returns what `nnx.plotting.learning_curves` returns.
         """
-        return learning_curves(self, path)
+        return plotting.learning_curves(self, path)
 
     def _numbers(self) -> Iterator[tuple[str, list[float]]]:
         """What can be shown as one number for each epoch."""
