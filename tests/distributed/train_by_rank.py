@@ -1,21 +1,30 @@
 """A script that trains small models, started by test_mpi.py as one process and as several.
 
-    python train_by_rank.py FOLDER NAME...
+    python train_by_rank.py FOLDER NAME:BACKEND...
 
-Each rank writes what came out of each training to FOLDER/<name>-<number of ranks>-<rank>.npz.
+Each rank writes what came out of each training to FOLDER/<name>-<backend>-<number of ranks>-<rank>.npz.
 """
 
 import contextlib
 import io
-import os
 import sys
 from pathlib import Path
 
 import numpy as np
 
 import nnx
-from nnx.layers import BatchNormalization, Conv2D, Dense, Dropout, Embedding, Flatten, GlobalAveragePooling2D, LSTM
-from nnx.layers import ActivityRegularization, Input, Masking, TimeDistributed
+from nnx.layers import (
+    LSTM,
+    ActivityRegularization,
+    BatchNormalization,
+    Conv2D,
+    Dense,
+    Dropout,
+    GlobalAveragePooling2D,
+    Input,
+    Masking,
+    TimeDistributed,
+)
 
 FOLDER = Path(sys.argv[1])
 
@@ -27,13 +36,19 @@ def data(*shape, classes=3):
     return x, np.minimum(y, classes - 1)
 
 
-def dense(adam=True):
+class Terminal(io.StringIO):
+    """Standard output on which the progress bar is redrawn."""
+
+    def isatty(self):
+        return True
+
+
+def dense():
     """41 samples in batches of 16, so the last one has 9; weights, clipping, a penalty, metrics, validation."""
     x, y = data(41, 5)
     model = nnx.Sequential([Input(shape=(5,)), Dense(16, "tanh", kernel_regularizer="l2"), Dense(3, "softmax")])
-    optimizer = nnx.optimizers.Adam(0.01, global_clipnorm=0.3) if adam else nnx.optimizers.SGD(0.1, momentum=0.9)
     model.compile(
-        optimizer,
+        nnx.optimizers.Adam(0.01, global_clipnorm=0.3),
         "sparse_categorical_crossentropy",
         metrics=["accuracy"],
         weighted_metrics=[nnx.metrics.SparseCategoricalCrossentropy(name="weighted")],
@@ -60,7 +75,7 @@ def convolution():
         ]
     )
     loss = nnx.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile("adam", loss, metrics=["accuracy", nnx.metrics.MeanSquaredError()][:1])
+    model.compile("adam", loss, metrics=["accuracy"])
     history = model.fit(x, y, batch_size=16, epochs=4, verbose=0)
     return model, history.history, model.evaluate(x, y, verbose=0)
 
@@ -73,10 +88,16 @@ def masked():
         x[row, length:] = 0.0
     y = x.sum(axis=-1, keepdims=True)
     model = nnx.Sequential(
-        [Input(shape=(6, 3)), Masking(), BatchNormalization(), LSTM(5, return_sequences=True), TimeDistributed(Dense(1))]
+        [
+            Input(shape=(6, 3)),
+            Masking(),
+            BatchNormalization(),
+            LSTM(5, return_sequences=True),
+            TimeDistributed(Dense(1)),
+        ]
     )
-    model.compile(nnx.optimizers.SGD(0.5), nnx.losses.MeanSquaredError(reduction="mean_with_sample_weight"))
-    stopping = nnx.callbacks.EarlyStopping("loss", min_delta=0.02, patience=1, restore_best_weights=True)
+    model.compile(nnx.optimizers.SGD(0.1), nnx.losses.MeanSquaredError(reduction="mean_with_sample_weight"))
+    stopping = nnx.callbacks.EarlyStopping("loss", min_delta=0.1, patience=1, restore_best_weights=True)
     history = model.fit(x, y, batch_size=8, epochs=30, verbose=0, callbacks=[stopping, nnx.callbacks.TerminateOnNaN()])
     return model, history.history, [stopping.stopped_epoch, model.evaluate(x, y, verbose=0)]
 
@@ -99,7 +120,7 @@ def metrics():
     """Metrics whose running values are sums of their own, and one that shifts its origin; numbers in iterables."""
     x, y = data(26, 4, classes=2)
     model = nnx.Sequential([Input(shape=(4,)), Dense(8, "tanh"), Dense(1, "sigmoid")])
-    names = ["AUC", "Precision", "Recall", "F1Score", "R2Score", "BinaryAccuracy"]
+    names = ["AUC", "Precision", "Recall", "R2Score", "BinaryAccuracy", "MeanSquaredError"]
     model.compile("adam", "binary_crossentropy", metrics=[getattr(nnx.metrics, name)() for name in names])
     y = y[:, None].astype("float32")
     batches = [(x[start : start + 8], y[start : start + 8]) for start in range(0, 26, 8)]
@@ -133,7 +154,8 @@ def files():
         ]
         if batches:
             callbacks.insert(0, Interrupt(batches))
-        return model, model.fit(x, y, batch_size=8, epochs=3, verbose=2, callbacks=callbacks)
+        verbose = 1 if nnx.distributed.rank() == 0 else 0  # as many scripts have it
+        return model, model.fit(x, y, batch_size=8, epochs=3, verbose=verbose, callbacks=callbacks)
 
     class Interrupt(nnx.callbacks.Callback):
         def __init__(self, batches):
@@ -147,7 +169,7 @@ def files():
     if nnx.distributed.rank() == 0:
         written.mkdir()
     nnx.distributed.barrier()
-    with contextlib.redirect_stdout(io.StringIO()) as printed:
+    with contextlib.redirect_stdout(Terminal()) as printed:
         with contextlib.suppress(InterruptedError):
             train(batches=9)
         model, history = train(batches=0)
@@ -155,21 +177,29 @@ def files():
         model.save(written / "model.safetensors")
     nnx.distributed.barrier()
     loaded = nnx.models.load_model(written / "best-3.safetensors")
-    found = {path.name: path.stat().st_size for path in sorted(written.iterdir())}
+    files, lines = list(written.iterdir()), len((written / "log.csv").read_text().splitlines())
     same = all(np.array_equal(a, b) for a, b in zip(loaded.get_weights(), model.get_weights(), strict=True))
-    return model, history.history, [same, len(printed.getvalue()) > 0, len(found), "log.csv" in found]
+    text = printed.getvalue()
+    seen = [text.count("Epoch 3: finished saving model"), "/6 ━" in text and "\r" in text, "Total params" in text]
+    return model, history.history, [same, len(files), lines, *seen]
 
 
 def main():
     nnx.distributed.initialize()
     rank, size = nnx.distributed.rank(), nnx.distributed.size()
-    for name in sys.argv[2:]:
+    for argument in sys.argv[2:]:
+        name, backend = argument.split(":")
         nnx.random.set_seed(2)
-        with nnx.backend(os.environ.get("NNX_BACKEND", "numpy")):
+        with nnx.backend(backend):
             model, history, results = globals()[name]()
         weights = {f"weight {path}": nnx.to_numpy(p.value) for path, p in model.named_weights().items()}
         columns = {f"history {key}": np.asarray(values) for key, values in history.items()}
-        np.savez(FOLDER / f"{name}-{size}-{rank}.npz", results=np.asarray(results, dtype=float), **columns, **weights)
+        np.savez(
+            FOLDER / f"{name}-{backend}-{size}-{rank}.npz",
+            results=np.asarray(results, dtype=float),
+            **columns,
+            **weights,
+        )
 
 
 if __name__ == "__main__":
