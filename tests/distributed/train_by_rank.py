@@ -80,6 +80,24 @@ def convolution():
     return model, history.history, model.evaluate(x, y, verbose=0)
 
 
+def long():
+    """Hundreds of steps, in float64, so that rounding has not grown to what an error would be."""
+    x, y = data(70, 6, 6, 2)
+    with nnx.backend("numpy", dtype="float64"):
+        model = nnx.Sequential(
+            [
+                Input(shape=(6, 6, 2)),
+                Conv2D(4, 3, activation="relu"),
+                BatchNormalization(),
+                GlobalAveragePooling2D(),
+                Dense(8, "relu", kernel_regularizer="l1"),
+                Dense(3, "softmax"),
+            ]
+        )
+    model.compile(nnx.optimizers.Adam(0.01, clipnorm=1.0), "sparse_categorical_crossentropy")
+    return model, model.fit(x, y, batch_size=16, epochs=60, verbose=0).history, []
+
+
 def masked():
     """Masks of time steps in the loss and in batch normalisation, weights by their sum, and stopping early."""
     numbers = np.random.default_rng(3)
