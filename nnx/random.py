@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from nnx import ranks
 from nnx.backends import Array, array_namespace, backend_of
 from nnx.kernels import accelerated
 
@@ -54,14 +55,18 @@ class Generator:
     def __reduce__(self) -> tuple[Any, ...]:  # copies start where this generator is; its lock cannot be copied
         return Generator.from_state, (self.state(),)
 
-    def draw(self, size: int) -> Draw:
-        """Reserve the next `size` 32-bit words of the stream, without computing them. Threads get different ones."""
+    def draw(self, size: int, *, by_rows: bool = False) -> Draw:
+        """Reserve the next `size` 32-bit words of the stream, without computing them. Threads get different ones.
+
+        by_rows : whether the rows of a batch get words of their own; then so do the ranks that train on it together.
+        """
         if size < 0:
             raise ValueError(f"the size of a draw must not be negative, got {size}")
+        start, stop = ranks.words_of_rows(size) if by_rows else (0, size)
         with self._lock:
             counter = self._counter
-            self._counter = (counter + -(-size // _WORDS_PER_BLOCK)) % _COUNTERS
-        return Draw(self._key, counter, size)
+            self._counter = (counter + -(-stop // _WORDS_PER_BLOCK)) % _COUNTERS
+        return Draw(self._key, (counter + start // _WORDS_PER_BLOCK) % _COUNTERS, size)
 
     def split(self) -> Generator:
         """A new generator whose stream is independent of this one; this one moves on by one block."""

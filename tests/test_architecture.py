@@ -21,11 +21,11 @@ MOST_LINES = 300
 # A module imports only from its own floor and from lower ones.
 FLOORS = [
     {"backends", "registry", "on_demand"},
-    {"random", "kernels", "protocol", "windows"},
+    {"ranks", "random", "kernels", "protocol", "windows"},
     {"functional", "activations", "initializers", "regularizers", "constraints"},
     {"layers"},
     {"losses", "metrics", "schedules", "optimizers"},
-    {"callbacks", "models", "saving", "datasets", "utils", "plotting", "debug"},
+    {"callbacks", "models", "saving", "datasets", "utils", "plotting", "debug", "distributed"},
     {"__init__"},
     {"testing", "__main__"},
 ]
@@ -44,6 +44,7 @@ OPTIONAL = {
     "sklearn",
     "IPython",
     "tensorboardX",
+    "mpi4py",
 }
 
 # Computing code: nothing here may make the host wait for a device.
@@ -238,6 +239,7 @@ READS = {
     "nnx.losses.arrays._is_floating": "the answer of isdtype is a Python bool",
     "nnx.losses.targets._first": "targets are checked before they travel",
     "nnx.metrics.auc.AUC.points": "the border: who asks for the curve on the host waits for it",
+    "nnx.metrics.base.on_host": "several ranks read their logs together, once in a while",
     "nnx.optimizers.half.is_half": "two dtypes are compared",
     "nnx.optimizers.arguments": "arguments of constructors",
     "nnx.optimizers.base.Optimizer.set_state": "state from a file",

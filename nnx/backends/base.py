@@ -127,9 +127,29 @@ class Backend:
         """Copy or view an array of this library as a NumPy array. Waits for the device."""
         return np.asarray(array)
 
+    def all_reduce(self, array: Array, communicator: Any) -> None:
+        """Replace a contiguous array by its sum over the ranks of an MPI communicator. By default on the host."""
+        total = np.array(self.to_host(array))
+        all_reduce_on_host(total, communicator)
+        array[...] = self.put_beside(array, total)
+
+    def use_device(self, number: int) -> None:
+        """Take one of the devices, modulo how many there are, as the default of this process."""
+
     def gather_rows(self, array: Array, rows: np.ndarray) -> Array:
         """`array[rows]` along the first axis, for host indices that are known to be in range."""
         return self.xp.take(array, self.put_beside(array, rows), axis=0)
+
+
+def all_reduce_on_host(array: np.ndarray, communicator: Any) -> None:
+    """Replace an array by its sum over the ranks of an MPI communicator. float16, which MPI lacks, goes as float32."""
+    from mpi4py import MPI
+
+    wide = array.astype(np.float32) if array.dtype == np.float16 else array
+    communicator.Allreduce(MPI.IN_PLACE, wide, op=MPI.SUM)
+    if wide is not array:
+        with np.errstate(over="ignore"):
+            array[...] = wide
 
 
 _BUILT_IN = {

@@ -8,13 +8,19 @@ from typing import Any
 
 import numpy as np
 
-from nnx.backends.base import Array, Backend, Namespace, register_backend
+from nnx.backends.base import Array, Backend, Namespace, all_reduce_on_host, register_backend
+from nnx.backends.nccl import Nccl, serves
 
 
 class CupyBackend(Backend):
     name = "cupy"
     module = "cupy"
     install = "pip install 'nnx[cupy]' (CUDA 12) or 'nnx[cupy13]' (CUDA 13)"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._own_device: Any = None  # the default one, where it is not CUDA's
+        self._nccl: Any = None  # how ranks sum: not yet known, by NCCL, or (False) on the host
 
     def load(self) -> Namespace:
         import array_api_compat.cupy as xp
@@ -46,7 +52,29 @@ class CupyBackend(Backend):
         import cupy
 
         super().device(name)
-        return cupy.cuda.Device() if name is None else cupy.cuda.Device(int(name.partition(":")[2]))
+        if name is None:
+            return cupy.cuda.Device() if self._own_device is None else self._own_device
+        return cupy.cuda.Device(int(name.partition(":")[2]))
+
+    def use_device(self, number: int) -> None:
+        import cupy
+
+        self._own_device = cupy.cuda.Device(number % cupy.cuda.runtime.getDeviceCount())
+        self._own_device.use()
+
+    def all_reduce(self, array: Array, communicator: Any) -> None:
+        import cupyx
+
+        with array.device:
+            if self._nccl is None:
+                self._nccl = Nccl(communicator) if serves(communicator) else False
+            if self._nccl:
+                self._nccl.all_reduce(array)
+                return
+            host = cupyx.empty_pinned(array.shape, array.dtype)
+            array.get(out=host)
+            all_reduce_on_host(host, communicator)
+            array.set(host)
 
     def free_bytes(self, device: str | None) -> float:
         import cupy

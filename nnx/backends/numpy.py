@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from nnx.backends.base import Array, Backend, Namespace, register_backend
+from nnx.backends.base import Array, Backend, Namespace, all_reduce_on_host, register_backend
 
 
 class NumpyBackend(Backend):
@@ -26,6 +28,9 @@ class NumpyBackend(Backend):
 
     def put_beside(self, like: Array, array: np.ndarray) -> Array:
         return array
+
+    def all_reduce(self, array: Array, communicator: Any) -> None:
+        all_reduce_on_host(array, communicator)
 
     def gather_rows(self, array: Array, rows: np.ndarray) -> Array:
         return array.take(rows, axis=0)

@@ -9,9 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
+from nnx import ranks
 from nnx.callbacks.base import Callback
 from nnx.saving.checkpoint import restore_checkpoint, save_checkpoint
 from nnx.saving.files import make_folder, read_file, remove_leftovers
+
+_Checkpoint = tuple[dict[str, np.ndarray], dict[str, str]]
 
 
 class BackupAndRestore(Callback):
@@ -62,10 +65,8 @@ class BackupAndRestore(Callback):
     def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
         self._batches = 0
         self.model.require_built("state to back up and restore")
-        make_folder(self.backup_dir)
-        remove_leftovers(self._latest)
         try:
-            found = self._read()
+            found: _Checkpoint | None = ranks.agreed(self._prepare() if ranks.is_main() else None)
             if found is not None:
                 restore_checkpoint(self.model, *found, str(self._latest))
         except ValueError as error:
@@ -83,7 +84,7 @@ class BackupAndRestore(Callback):
             self._save()
 
     def on_train_end(self, logs: Mapping[str, float] | None = None) -> None:
-        if self.delete_checkpoint and self.model.training_run.complete:
+        if ranks.is_main() and self.delete_checkpoint and self.model.training_run.complete:
             self._latest.unlink(missing_ok=True)
             self._previous.unlink(missing_ok=True)
             if not any(self.backup_dir.iterdir()):
@@ -92,7 +93,12 @@ class BackupAndRestore(Callback):
     def _save(self) -> None:
         save_checkpoint(self.model, self._latest, self._previous if self.double_checkpoint else None)
 
-    def _read(self) -> tuple[dict[str, np.ndarray], dict[str, str]] | None:
+    def _prepare(self) -> _Checkpoint | None:
+        make_folder(self.backup_dir)
+        remove_leftovers(self._latest)
+        return self._read()
+
+    def _read(self) -> _Checkpoint | None:
         """What is in the last checkpoint that is whole; it becomes the latest."""
         try:
             return read_file(self._latest)

@@ -11,9 +11,13 @@ from typing import Any
 from tqdm import tqdm
 from tqdm.utils import disp_trim
 
+from nnx import ranks
+
 
 def standard_output() -> Any:
-    """What `sys.stdout` is at this moment; None where there is none, or where it has been closed."""
+    """What `sys.stdout` is at this moment; None where there is none, where it is closed, and on ranks other than 0."""
+    if not ranks.is_main():
+        return None
     return None if sys.stdout is None or getattr(sys.stdout, "closed", False) else sys.stdout
 
 

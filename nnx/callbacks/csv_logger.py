@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
+from nnx import ranks
 from nnx.callbacks.base import Callback
 
 
@@ -35,6 +36,8 @@ class CSVLogger(Callback):
 
     def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
         self.on_train_end()
+        if not ranks.is_main():
+            return
         if self.append:
             self._columns()
         self._names = None
@@ -43,6 +46,8 @@ class CSVLogger(Callback):
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         logs = logs or {}
+        if self._file is None:  # another rank writes
+            return
         if self._names is None:
             self._names = self._begin(logs)
         self._write([epoch, *(_text(logs.get(name, "NA")) for name in self._names)])
@@ -54,7 +59,7 @@ class CSVLogger(Callback):
 
     def state(self) -> dict[str, Any]:
         """The size of the file in bytes: lines behind it are of epochs that will be trained again."""
-        begun = self._names is not None or self._kept is None
+        begun = ranks.is_main() and (self._names is not None or self._kept is None)
         return {"size": os.path.getsize(self.filename) if begun else self._kept}
 
     def set_state(self, state: Mapping[str, Any]) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from nnx import ranks
 from nnx.callbacks.console import say
 from nnx.callbacks.monitor import MonitorCallback
 
@@ -102,11 +103,13 @@ class ModelCheckpoint(MonitorCallback):
         return True
 
     def _save(self, path: str, epoch: int) -> None:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        if ranks.is_main():
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
         if self.save_weights_only:
             self.model.save_weights(path, overwrite=True)
         else:
             self.model.save(path, overwrite=True)
+        ranks.wait_for_all()
         self._say(epoch, f"finished saving model to {path}")
 
     def _say(self, epoch: int, text: str) -> None:

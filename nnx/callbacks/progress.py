@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from nnx import ranks
 from nnx.callbacks.bar import DONE, LEFT, brief_line, finished_line, running_line
 from nnx.callbacks.base import Callback
 from nnx.callbacks.console import RewrittenLine, can_encode, format_bytes, is_interactive, standard_output, write_line
@@ -47,6 +48,7 @@ class ProgbarLogger(Callback):
         self._target: int | None = None
         self._in_fit = False
         self._line: RewrittenLine | None = None
+        self._redraws = False
         self._next_drawing = 0.0
         self._begin()
 
@@ -64,7 +66,7 @@ class ProgbarLogger(Callback):
         self._leave_line()
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-        self._begin()
+        self._begin_together()
         if self._verbose and self._epochs > 1 and self._output is not None:
             write_line(f"Epoch {epoch + 1}/{self._epochs}", self._output)
 
@@ -76,7 +78,7 @@ class ProgbarLogger(Callback):
 
     def on_test_begin(self, logs: Mapping[str, float] | None = None) -> None:
         if not self._in_fit:
-            self._begin()
+            self._begin_together()
         elif self._line is not None:  # validation may take long: say that all of the epoch's batches are done
             self._draw(self._shown)
 
@@ -97,9 +99,13 @@ class ProgbarLogger(Callback):
     def on_predict_end(self, logs: Mapping[str, float] | None = None) -> None:
         self._finish(None)
 
+    def _begin_together(self) -> None:
+        self._begin()
+        self._redraws = ranks.agreed(self._redraws)  # all ranks take part when the first one looks at the numbers
+
     def _begin(self) -> None:
         self._leave_line()
-        stream = standard_output() if self.stream is None else self.stream
+        stream = standard_output() if self.stream is None or not ranks.is_main() else self.stream
         self._output = stream if self._verbose else None
         self._redraws = self._verbose == 1 and self._output is not None and is_interactive(self._output)
         self._ascii_only = not can_encode(DONE + LEFT, self._output)
@@ -113,10 +119,15 @@ class ProgbarLogger(Callback):
         now = self.clock()
         if self._first_step_ended is None and batch == 0:
             self._first_step_ended = now
-        if self._redraws and now >= self._next_drawing:
+        if not self._redraws:
+            return
+        due = now >= self._next_drawing
+        if due if logs is None else ranks.agreed(due):
             self._draw(dict(logs or {}))
 
     def _draw(self, logs: Mapping[str, float]) -> None:
+        if self._output is None:  # a rank that only took part in reading them
+            return
         self._shown = logs
         target = self._target if self._target is None else max(self._target, self._seen)
         text = running_line(self._seen, target, *self._times(), logs, ascii_only=self._ascii_only) + self._memory()

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from nnx import ranks
 from nnx.backends import to_numpy
 from nnx.callbacks.base import Callback
 from nnx.utils.optional import optional_import
@@ -123,7 +124,7 @@ class TensorBoard(Callback):
         self._write("train", "epoch_{}", training, epoch)
         self._write("validation", "epoch_{}", validation, epoch)
         self._write_graph()
-        if self.histogram_freq and epoch % self.histogram_freq == 0:
+        if self.histogram_freq and ranks.is_main() and epoch % self.histogram_freq == 0:
             self._write_histograms(epoch)
         for writer in self._writers.values():
             writer.flush()
@@ -151,11 +152,13 @@ class TensorBoard(Callback):
         self._writers = {}
 
     def _write(self, folder: str, tag: str, values: Mapping[str, float], step: int) -> None:
+        if not ranks.is_main():
+            return
         for name, value in values.items():
             self._writer(folder).add_scalar(tag.format(name), value, step)
 
     def _write_graph(self) -> None:
-        if self._graph_is_due:
+        if self._graph_is_due and ranks.is_main():
             lines: list[str] = []
             self.model.summary(print_fn=lines.append)
             self._writer("train").add_text("model", "\n".join(["```", *lines, "```"]), 0)

@@ -70,13 +70,20 @@ def _weights(counts: Array, x: Array, others: tuple[int, ...]) -> Array:
     """What each position counts for in a mean over `others`: 1 / N for those of the mask, else 0."""
     xp = array_namespace(x)
     rank = len(counts.shape)
+    counts = counts_of(counts, x)
+    repeats = math.prod(x.shape[index] for index in others if index >= rank)
+    return counts / xp.maximum(xp.sum(counts, axis=others, keepdims=True) * repeats, 1.0)
+
+
+def counts_of(counts: Array, x: Array) -> Array:
+    """A mask as numbers, 1 and 0, in a shape that broadcasts against x."""
+    xp = array_namespace(x)
+    rank = len(counts.shape)
     if tuple(counts.shape) != tuple(x.shape[:rank]):
         raise ValueError(
             f"a mask must have the sizes of the first axes of x, whose shape is {tuple(x.shape)}; got {counts.shape}"
         )
-    counts = xp.reshape(counts, (*counts.shape, *(1,) * (len(x.shape) - rank)))
-    repeats = math.prod(x.shape[index] for index in others if index >= rank)
-    return counts / xp.maximum(xp.sum(counts, axis=others, keepdims=True) * repeats, 1.0)
+    return xp.reshape(counts, (*counts.shape, *(1,) * (len(x.shape) - rank)))
 
 
 @accelerated

@@ -160,7 +160,7 @@ class MultiHeadAttention(Layer):
         dropout = None
         if training and self.dropout and self.random is not None:
             size = self._score_count(tuple(query.shape), tuple(value.shape))
-            dropout = (self.dropout, self.random.draw(size))
+            dropout = (self.dropout, self.random.draw(size, by_rows=True))
         (heads, scores), pullback_heads = dot_product_attention(
             *(q, k, v, self._mask(mask, attention_mask)),
             axes=self._axes(len(query.shape)),

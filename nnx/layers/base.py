@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from nnx import regularizers
+from nnx import ranks, regularizers
 from nnx.backends import Array, Placement
 from nnx.functional import Pullback
 from nnx.functional._normal import narrow, wide
@@ -181,7 +181,7 @@ class Layer(IsCalled):
         if self.activity_regularizer is None:
             return y, pullback
         penalty, pullback_penalty = self.activity_regularizer.forward(wide(y))
-        share = 1.0 / y.shape[0]
+        share = ranks.share() / y.shape[0]
         if self.activity_penalties is not None:
             self.activity_penalties.append(penalty * share)
         share *= self.activity_scale

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from nnx import initializers
+from nnx import initializers, ranks
 from nnx.backends import Array, array_namespace
 from nnx.functional import Pullback
 from nnx.functional.batch_normalization import batch_normalization, batch_normalization_inference
+from nnx.functional.batch_normalization_of_part import batch_normalization_of_part
 from nnx.functional.updates import moving_average
 from nnx.layers.arguments import number
 from nnx.layers.base import registry
@@ -33,7 +34,8 @@ class BatchNormalization(Normalized):
     beta_constraint, gamma_constraint : see `nnx.constraints`.
 
     The variance is the biased one, in the moving average too, as in Keras. Weights, all of shape (features,): gamma,
-    beta, moving_mean, moving_variance. Steps that a mask leaves out do not count for the mean and the variance.
+    beta, moving_mean, moving_variance. Steps that a mask leaves out do not count for the mean and the variance. Where
+    several ranks train together, these are of the whole batch.
 
     Ioffe and Szegedy, "Batch normalization", 2015.
 
@@ -89,7 +91,13 @@ class BatchNormalization(Normalized):
             mean, variance = self.moving_mean.value, self.moving_variance.value
             y, pullback = batch_normalization_inference(x, mean, variance, gamma, beta, self.axis, self.epsilon)
             return y, self.route_parameters(pullback)
-        (y, mean, variance), pullback = batch_normalization(x, gamma, beta, self.axis, self.epsilon, mask)
+        part = ranks.part()
+        if part is None:
+            (y, mean, variance), pullback = batch_normalization(x, gamma, beta, self.axis, self.epsilon, mask)
+        else:
+            (y, mean, variance), pullback = batch_normalization_of_part(
+                x, gamma, beta, self.axis, self.epsilon, mask, part
+            )
         self._remember(self.moving_mean, mean)
         self._remember(self.moving_variance, variance)
         return y, self.route_parameters(pullback)

@@ -44,7 +44,9 @@ class Dropout(Layer):
         if not training or self.rate == 0.0 or self.random is None:
             return functional.linear(x)
         shape = self._mask_shape(tuple(x.shape))
-        return functional.dropout(x, self.rate, self.random.draw(math.prod(shape)), noise_shape=shape)
+        shared = self.noise_shape is not None and self.noise_shape[0] == 1
+        draw = self.random.draw(math.prod(shape), by_rows=not shared)
+        return functional.dropout(x, self.rate, draw, noise_shape=shape)
 
     def _mask_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         if self.noise_shape is None:

@@ -77,7 +77,8 @@ class AlphaDropout(Stochastic):
         if len(wanted) != len(x.shape):
             raise ValueError(f"{self.name}: noise_shape {wanted} does not fit an input {tuple(x.shape)}")
         shape = [size if given is None else given for given, size in zip(wanted, x.shape, strict=True)]
-        return noise.alpha_dropout(x, self.rate, self.draw(math.prod(shape)), shape)
+        shared = self.noise_shape is not None and self.noise_shape[0] == 1
+        return noise.alpha_dropout(x, self.rate, self.draw(math.prod(shape), not shared), shape)
 
 
 class _SpatialDropout(Stochastic):

@@ -11,6 +11,7 @@ from nnx.layers.operand import Operand
 
 if TYPE_CHECKING:
     from nnx.constraints import Constraint
+    from nnx.ranks import Part
     from nnx.regularizers import Regularizer
 
 
@@ -157,6 +158,13 @@ class FlatParameters:
     def start_pass(self) -> None:
         """Forget the gradients: the next cotangent of each parameter replaces what is there."""
         self._backward.number += 1
+
+    def add_up(self, part: Part) -> None:
+        """Complete the gradients, and replace them by their sum over the ranks, of which each has those of its part."""
+        self.finish_pass()
+        if part.is_surplus:
+            self.grads[...] = 0.0
+        part.group.all_reduce(self.grads)
 
     def finish_pass(self) -> None:
         """Complete the gradients: zero for a parameter that no cotangent reached."""

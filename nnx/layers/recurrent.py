@@ -243,7 +243,7 @@ class Recurrent(Layer):
             ("recurrent_dropout", self.recurrent_dropout, self.gates * self.units),
         ):
             if rate and self.random is not None:
-                options[name] = (rate, self.random.draw(x.shape[0] * size))
+                options[name] = (rate, self.random.draw(x.shape[0] * size, by_rows=True))
         return options
 
     # States

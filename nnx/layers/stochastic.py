@@ -24,8 +24,8 @@ class Stochastic(Layer):
             self.random = nnx_random.default().split() if self.seed is None else nnx_random.Generator(self.seed)
         super().build(input_shape)
 
-    def draw(self, size: int) -> nnx_random.Draw:
-        """The next words of the layer's stream."""
+    def draw(self, size: int, by_rows: bool = True) -> nnx_random.Draw:
+        """The next words of the layer's stream, for the rows of a batch, or for all of them together."""
         if self.random is None:
             raise ValueError(f"{self.name} draws random numbers only after it is built")
-        return self.random.draw(size)
+        return self.random.draw(size, by_rows=by_rows)

@@ -9,6 +9,7 @@ from typing import Any, Literal, Self
 
 import numpy as np
 
+from nnx import ranks
 from nnx.backends import Array, Namespace, array_namespace, is_array
 from nnx.functional._losses import scaled_sum
 from nnx.losses.arrays import as_arrays, beside
@@ -112,11 +113,11 @@ class Loss(Configurable):
         if self.reduction == "sum":
             return scaled_sum(weighted, 1.0), 1.0
         if weight is not None and self.reduction == "mean_with_sample_weight":
-            mass = xp.sum(weight)
+            mass = ranks.total(xp.sum(weight))
             empty = mass == 0.0
             scale = xp.where(empty, 0.0, 1.0 / xp.where(empty, 1.0, mass))
             return xp.sum(weighted) * scale, scale
-        share = 1.0 / (math.prod(weighted.shape) or 1)
+        share = ranks.share() / (math.prod(weighted.shape) or 1)
         return scaled_sum(weighted, share), share
 
     def _spread(self, xp: Namespace, dvalues: Array | float, values: Array) -> Array | float:

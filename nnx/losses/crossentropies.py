@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from nnx import functional
+from nnx import functional, ranks
 from nnx.backends import Array, array_namespace
 from nnx.losses.base import Loss, LossFunctionWrapper, Reduction, fit_weights, registry
 from nnx.losses.targets import Shape, require_labels, require_one_hot_shape, require_probabilities
@@ -234,7 +234,8 @@ class SparseCategoricalCrossentropy(_Crossentropy):
         if sample_weight is not None:
             sample_weight = fit_weights(sample_weight, weight)
         if self.reduction in ("mean", "sum_over_batch_size"):
-            weight = weight / xp.maximum(xp.mean(weight), 1.0 / math.prod(shape))
+            part = ranks.share() / math.prod(shape)  # of the whole batch, for each value
+            weight = weight / xp.maximum(ranks.total(xp.sum(weight)) * part, part)
         return weight if sample_weight is None else weight * sample_weight
 
     def check_targets(self, y_true: np.ndarray, output_shape: Shape) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, Self
 
 import numpy as np
 
-from nnx.backends import Array, Namespace, array_namespace, asarray, get_backend, is_array
+from nnx.backends import Array, Namespace, array_namespace, asarray, get_backend, is_array, to_numpy
 from nnx.losses.arrays import beside
 from nnx.losses.base import fit_weights
 from nnx.registry import Configurable, Registry, serialize
@@ -60,7 +60,8 @@ class Metric(Configurable):
         )
         if resetting is not saying and issubclass(resetting, saying):
             raise TypeError(
-                f"metric {self.name!r} cannot be saved in the middle of an epoch: {resetting.__name__} has to say "
+                f"metric {self.name!r} cannot be saved in the middle of an epoch, nor be that of several ranks: "
+                f"{resetting.__name__} has to say "
                 f"which attributes its reset_state sets, as in running = ('total', 'count')"
             )
         values = {name: getattr(self, name) for name in self.running}
@@ -77,10 +78,41 @@ class Metric(Configurable):
             else:
                 raise TypeError(f"metric {self.name!r} cannot have {value!r} as its {name}")
 
+    def together(self, states: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """The running values of several ranks that took in a part of every batch each, from their states on the host.
+
+        By default the sums; a class whose running values are not sums has to override it.
+        """
+        merged: dict[str, Any] = added(states)
+        return merged
+
     def __call__(self, *args: Any, **kwargs: Any) -> Array:
         """Take a batch in, and return the value so far."""
         self.update_state(*args, **kwargs)
         return self.result()
+
+
+def on_host(state: Any) -> Any:
+    """Nested values with their arrays as NumPy arrays."""
+    if isinstance(state, Mapping):
+        return {name: on_host(value) for name, value in state.items()}
+    if isinstance(state, list | tuple):
+        return [on_host(value) for value in state]
+    return to_numpy(state) if is_array(state) else state
+
+
+def added(states: Sequence[Any]) -> Any:
+    """Equally nested numbers and NumPy arrays, each added up; what is None in one counts for nothing."""
+    found = [state for state in states if state is not None]
+    first = found[0] if found else None
+    if isinstance(first, Mapping):
+        return {name: added([state[name] for state in found]) for name in first}
+    if isinstance(first, list):
+        return [added(values) for values in zip(*found, strict=True)]
+    if first is None or isinstance(first, str):
+        return first
+    total = sum(found[1:], start=first)
+    return np.asarray(total) if any(is_array(value) for value in found) else total
 
 
 class Total(Metric):

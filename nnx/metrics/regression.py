@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -70,6 +71,14 @@ class R2Score(Metric):
         self._tally.add(xp.sum(terms, axis=1))
         self._size += y_true.shape[0] * y_true.shape[1]
 
+    def together(self, states: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """Sums around the origin of the first rank that has one."""
+        origins = [state["_origin"] for state in states if state["_origin"] is not None]
+        if not origins:
+            return super().together(states)
+        around = [_around(origins[0], state) for state in states if state["_origin"] is not None]
+        return {**super().together(around), "_origin": origins[0]}
+
     def result(self) -> Array:
         sums = self._tally.value()
         if sums is None:
@@ -107,6 +116,14 @@ class R2Score(Metric):
             raise ValueError(
                 f"metric {self.name!r} expects predictions (n, outputs) or (n,), got {shape_text(output_shape)}"
             )
+
+
+def _around(origin: np.ndarray, state: Mapping[str, Any]) -> dict[str, Any]:
+    """The state of a `R2Score` on the host with its sums of offsets and of their squares around another origin."""
+    shift = (state["_origin"] - origin)[0, :]
+    offset, squares, residual, count = state["_tally"]["total"] + state["_tally"]["lost"]
+    sums = np.stack([offset + shift * count, squares + shift * (2.0 * offset + shift * count), residual, count])
+    return {**state, "_tally": {"whole": None, "total": sums, "lost": 0.0}}
 
 
 @registry.register()

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from nnx import ranks
 from nnx.layers.base import Layer
 from nnx.layers.names import kind_of
 from nnx.layers.parameter import Parameter
@@ -47,6 +48,8 @@ class HasSummary:
         expand_nested : show the layers of inner models too.
         show_trainable : add a column that says whether a layer is trained.
         """
+        if print_fn is None and not ranks.is_main():
+            return
         text = format_summary(
             self.name,
             self._summary_rows(expand_nested),

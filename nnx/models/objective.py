@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from nnx import losses, metrics
+from nnx import losses, metrics, ranks
 from nnx.backends import Array, array_namespace, is_array, to_numpy
 from nnx.losses import Loss
 from nnx.metrics import Metric
+from nnx.metrics.base import added, on_host
 
 
 class Goal:
@@ -166,9 +167,15 @@ class Objective:
         sample_weights: Sequence[Array | None],
         rows: int,
     ) -> None:
-        """Take a batch into the running values: the whole loss, and those of the outputs."""
-        self._total = loss * rows + self._total
+        """Take a batch of so many rows into the running values: the whole loss, and those of the outputs.
+
+        Of a part of the batch: what this part adds to the losses of the whole.
+        """
+        part = ranks.part()
         self._count += rows
+        if part is not None and part.is_surplus:
+            return
+        self._total = loss * rows + self._total
         for index, goal in enumerate(self.goals):
             part = parts[index]
             if len(self.goals) > 1 and part is not None:
@@ -184,7 +191,24 @@ class Objective:
                 metric.reset_state()
 
     def state(self) -> dict[str, Any]:
-        """The running values, for a checkpoint: numbers, and arrays on the device."""
+        """The running values, for a checkpoint: numbers, and arrays on the device.
+
+        Where several ranks train together, those of all of them, on the host; every rank has to ask.
+        """
+        own = self._own_state()
+        group = ranks.group()
+        if group is None:
+            return own
+        states = group.gather(on_host(own))
+        of_metrics = zip(*(state["metrics"] for state in states), strict=True)
+        return {
+            "total": added([state["total"] for state in states]),
+            "count": self._count,  # every rank counts the rows of whole batches
+            "parts": added([state["parts"] for state in states]),
+            "metrics": [metric.together(each) for (_, metric), each in zip(self.metrics, of_metrics, strict=True)],
+        }
+
+    def _own_state(self) -> dict[str, Any]:
         return {
             "total": self._total,
             "count": self._count,
@@ -193,16 +217,35 @@ class Objective:
         }
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state` returned, with arrays in the place of the model."""
+        """Go on from what `state` returned, with arrays in the place of the model. Of several ranks, the first does."""
         for value in (state["total"], state["count"], *state["parts"]):
             if not (isinstance(value, int | float) or (is_array(value) and value.shape == ())):
                 raise TypeError(f"a running loss cannot be {value!r}")
+        self.reset()
+        self._count = int(state["count"])
+        if ranks.is_main():
+            self._take(state)
+
+    def _take(self, state: Mapping[str, Any]) -> None:
+        self._total, self._parts = state["total"], list(state["parts"])
         for (_, metric), running in zip(self.metrics, state["metrics"], strict=True):
             metric.set_state(running)
-        self._total, self._count, self._parts = state["total"], int(state["count"]), list(state["parts"])
 
     def read(self) -> dict[str, Any]:
-        """The running values on the host: numbers, and NumPy arrays for metrics that have several values."""
+        """The running values on the host: numbers, and NumPy arrays for metrics that have several values.
+
+        Where several ranks train together, those of all of them; every rank has to ask.
+        """
+        if ranks.group() is None or not self._count:
+            return self._read()
+        own = self._own_state()
+        self._take(self.state())
+        try:
+            return self._read()
+        finally:
+            self._take(own)
+
+    def _read(self) -> dict[str, Any]:
         if not self._count:
             return {}
         if len(self.goals) == 1 and not self.goals[0].metrics:

@@ -11,6 +11,7 @@ from nnx.callbacks import CallbackList, History, ProgbarLogger
 from nnx.callbacks.base import overrides
 from nnx.debug import NotFiniteError
 from nnx.layers.structure import leaves, rebuild
+from nnx.models import together
 from nnx.models.data import Epochs
 
 
@@ -49,6 +50,20 @@ class TrainingRun:
                 model.history = before
 
     @contextlib.contextmanager
+    def finishing(self) -> Iterator[None]:
+        """The time in which the model is trained; what the optimizer does at the end is done also after an error."""
+        model = self.model
+        try:
+            yield
+        except KeyboardInterrupt as interruption:
+            done = len(model.history.epoch) if model.history else 0
+            interruption.add_note(f"training stopped after {done} complete epochs; they are in model.history.history")
+            raise
+        finally:
+            if model.built:
+                model.optimizer.finalize(model.flat)
+
+    @contextlib.contextmanager
     def errors_naming_the_batch(self) -> Iterator[None]:
         """The time in which NaN and infinity belong to the batch that training is at."""
         try:
@@ -66,6 +81,11 @@ class TrainingRun:
         """An epoch is complete but for the callbacks, which may add to its results."""
         self.epoch, self.logs = self.epoch + 1, logs
         self.batches.done = 0
+
+    def decide_whether_over(self) -> None:
+        """After an epoch: stop if a callback, of any rank, wants to, or no data are left."""
+        self.model.stop_training = together.any_stops(self.model.stop_training)
+        self.is_over = self.model.stop_training or self.batches.exhausted
 
     def state(self) -> dict[str, Any]:
         """What is needed, beside the model, to go on from here: after a batch, or when all of an epoch is done."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from nnx import debug
+from nnx import debug, ranks
 from nnx.backends import Array, array_namespace, backend_of, is_array, to_numpy
 from nnx.layers.structure import leaves, rebuild
 from nnx.models.arrays import widened
@@ -61,23 +61,37 @@ class Steps(Intake):
     @debug.watched
     def _train_step(self, xs: list[Array], ys: list[Array], weights: list[Array | None]) -> None:
         flat, optimizer, objective = self.flat, self._optimizer(), self._compiled()
-        flat.start_pass()
-        scale = optimizer.scale_loss(flat)
-        loss, parts, pullback_loss, predictions, pullback = self._loss_of(xs, ys, weights, training=True, scale=scale)
-        pullback(pullback_loss(scale), inputs=False)
-        if (self._setup or self._set_up(ys)).regularised:
-            penalty, pullback_penalty = self.regularization()
-            loss = loss + penalty
-            pullback_penalty(scale)
-        optimizer.step(self)
-        objective.update(loss, parts, ys, predictions, weights, xs[0].shape[0])
+        rows = xs[0].shape[0]
+        with ranks.part_of(rows) as part:
+            if part is not None:
+                xs, ys, weights = map(part.cut, (xs, ys, weights))
+            flat.start_pass()
+            scale = optimizer.scale_loss(flat)
+            loss, parts, pullback_loss, predictions, pullback = self._loss_of(
+                xs, ys, weights, training=True, scale=scale
+            )
+            pullback(pullback_loss(scale), inputs=False)
+            if (self._setup or self._set_up(ys)).regularised:
+                penalty, pullback_penalty = self.regularization()
+                if part is not None:
+                    penalty, scale = penalty * part.share, scale * part.share
+                loss = loss + penalty
+                pullback_penalty(scale)
+            if part is not None:
+                flat.add_up(part)
+            optimizer.step(self)
+            objective.update(loss, parts, ys, predictions, weights, rows)
 
     @debug.watched
     def _test_step(self, xs: list[Array], ys: list[Array], weights: list[Array | None]) -> None:
-        loss, parts, _, predictions, _ = self._loss_of(xs, ys, weights, training=False)
-        if (self._setup or self._set_up(ys)).regularised:
-            loss = loss + self.regularization()[0]
-        self._compiled().update(loss, parts, ys, predictions, weights, xs[0].shape[0])
+        rows = xs[0].shape[0]
+        with ranks.part_of(rows) as part:
+            if part is not None:
+                xs, ys, weights = map(part.cut, (xs, ys, weights))
+            loss, parts, _, predictions, _ = self._loss_of(xs, ys, weights, training=False)
+            if (self._setup or self._set_up(ys)).regularised:
+                loss = loss + self.regularization()[0] * ranks.share()
+            self._compiled().update(loss, parts, ys, predictions, weights, rows)
 
     @debug.watched
     def _predict_step(self, xs: list[Array]) -> list[Array]:
@@ -121,7 +135,8 @@ def masked_weights(weight: Array | None, mask: Array | None, output: Array) -> A
         return weight
     xp = array_namespace(output)
     counts = xp.astype(mask, output.dtype)
-    counts = counts * (math.prod(counts.shape) / xp.maximum(xp.sum(counts), 1.0))
+    size = math.prod(counts.shape) / ranks.share()
+    counts = counts * (size / xp.maximum(ranks.total(xp.sum(counts)), 1.0))
     if weight is None:
         return counts
     return counts * (weight if len(weight.shape) == len(counts.shape) else xp.expand_dims(weight, axis=-1))

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from nnx import debug, optimizers, saving
+from nnx import debug, optimizers, ranks, saving
 from nnx import random as nnx_random
 from nnx.backends import Array, array_namespace, to_numpy
 from nnx.callbacks import CallbackList, History, LazyLogs, ProgbarLogger, verbosity
 from nnx.layers.parameter import dtype_bytes
 from nnx.layers.structure import rebuild
+from nnx.models import together
 from nnx.models.arrays import positive
 from nnx.models.data import Epochs
 from nnx.models.legacy import LegacyMethods
@@ -121,6 +121,7 @@ class Trainer(LegacyMethods, Steps):
         training is interrupted, by Ctrl-C or by an error, that has all completed epochs, and the model is usable.
         """
         self._compiled()
+        verbose = ranks.agreed(verbose)
         batch_size = positive(batch_size, "batch_size", 32)
         epochs, initial_epoch = positive(epochs, "epochs", 1), positive(initial_epoch, "initial_epoch", 0, least=0)
         if not isinstance(validation_freq, list | tuple | set):
@@ -140,7 +141,8 @@ class Trainer(LegacyMethods, Steps):
             defaults=(History, *((ProgbarLogger,) if verbosity(verbose) else ())),
         )
         run = TrainingRun(self, listeners, batches, validation, initial_epoch)
-        with run.under_way(), listeners.running("train") as final_logs, self._finishing():
+        together.begin(self, listeners, batches, epochs=(initial_epoch, epochs), batch_size=batch_size)
+        with run.under_way(), listeners.running("train") as final_logs, run.finishing():
             run.begun = True
             final_logs.update(run.logs)
             while run.epoch < epochs and not run.is_over:
@@ -154,7 +156,7 @@ class Trainer(LegacyMethods, Steps):
                 listeners.on_epoch_end(run.epoch - 1, logs)
                 final_logs.clear()
                 final_logs.update(logs)
-                run.is_over = self.stop_training or batches.exhausted
+                run.decide_whether_over()
             run.complete = True
         return self.history  # type: ignore[return-value]
 
@@ -173,7 +175,8 @@ class Trainer(LegacyMethods, Steps):
         self._compiled()
         source = self._batches(x, y, sample_weight, None, positive(batch_size, "batch_size", 32), None)
         batches = Epochs(source, positive(steps, "steps", None), once=True)
-        listeners = self._listeners(callbacks, verbose, batches.steps)
+        listeners = self._listeners(callbacks, ranks.agreed(verbose), batches.steps)
+        together.begin(self, listeners, batches)
         return as_returned(self._evaluate(batches, listeners), return_dict)
 
     def predict(
@@ -282,18 +285,6 @@ class Trainer(LegacyMethods, Steps):
             return callbacks
         parameters = {"verbose": verbose, "epochs": 1, "steps": steps}
         return CallbackList(callbacks, self, parameters, defaults=(ProgbarLogger,) if verbosity(verbose) else ())
-
-    @contextlib.contextmanager
-    def _finishing(self) -> Iterator[None]:
-        try:
-            yield
-        except KeyboardInterrupt as interruption:
-            done = len(self.history.epoch) if self.history else 0
-            interruption.add_note(f"training stopped after {done} complete epochs; they are in model.history.history")
-            raise
-        finally:
-            if self.built:
-                self._optimizer().finalize(self.flat)
 
 
 def _is_due(epoch: int, frequency: int | Sequence[int]) -> bool:

@@ -15,6 +15,8 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from nnx import ranks
+
 _CHECKSUM = "nnx-checksum"
 _PARTIAL = ".partial"
 _LONGEST_HEADER = 100_000_000  # of a safetensors file, in bytes
@@ -37,8 +39,10 @@ def write_file(
     previous : what the file that was there until now is called from now on; by default it is gone.
 
     Whenever the process is killed or the power fails, the old file or the new one is there, whole, under one of the two
-    names.
+    names. Of several ranks only the first writes.
     """
+    if not ranks.is_main():
+        return
     path = Path(path)
     if path.is_dir():
         raise IsADirectoryError(f"cannot write {path}: it is a folder; give the name of a file in it")

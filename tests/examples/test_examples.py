@@ -96,6 +96,11 @@ CASES = [
         ("learning_curve.png", "misclassified.png", "model.safetensors"),
     ),
     Case(
+        "data_parallel.py",
+        ("--epochs", 1),
+        (r"accuracy: 0\.\d+ - loss: \d\.\d+ - val_accuracy", r"1 process: \d+\.\d%, weights [0-9a-f]{12}\n$"),
+    ),
+    Case(
         "train_by_hand.py",
         ("--epochs", 20),
         (r"epoch    1: loss 0\.\d{4}", r"\d\d\.\d% of the points are on the right side"),

@@ -1,0 +1,121 @@
+"""Data-parallel training: several processes, started by mpirun, train one model together, each on a device of its own.
+
+A script calls `initialize` before anything else, and is then started as one process, or as several:
+
+    python train.py
+    mpirun -n 4 python train.py
+
+What then holds on each of the processes, the ranks, which all run the whole script:
+
+- Every rank has all of the data and makes the same batches. A batch, also one of `train_on_batch`, is that of all
+  ranks together: each computes its rows, as evenly as they go, and gradients are added up, once a step. `batch_size`
+  means what it means to one process.
+- The losses, metrics and weights are those of one process, but for rounding, and equal on all ranks. The statistics of
+  `BatchNormalization` are of the whole batch. Random numbers differ from row to row as they should; dropout masks are
+  those of one process where each sample has a multiple of eight of them. Not those of one process: a loss or a metric
+  that looks at all samples of a batch at once, such as `Dice(axis=None)`, which is taken of the rows of each rank.
+- Only rank 0 prints and writes: the progress bar, `summary`, `save`, checkpoints, logs. Callbacks run on every rank and
+  see the same numbers, so that they decide alike. A script's own output belongs under `if rank() == 0:`.
+- `fit`, `evaluate`, `train_on_batch`, `test_on_batch`, and reading the logs of a batch in a callback are done by all
+  ranks together: one that does it alone waits for ever. `predict` and `save` are done by each rank alone.
+- An error on one rank ends all of them.
+"""
+
+from __future__ import annotations
+
+import os
+import random as python_random
+import sys
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from nnx import random, ranks
+from nnx.backends import Array
+from nnx.backends.base import usable_backend
+from nnx.utils.optional import optional_import
+
+__all__ = ["all_reduce", "barrier", "initialize", "rank", "size"]
+
+_LAUNCHERS = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_RANK")
+"""What tells a process that it was started by mpirun or srun: of Open MPI, MPICH and Intel MPI, MVAPICH, and SLURM."""
+
+
+def initialize() -> None:
+    """Make this process one of those that were started together; a process that was started alone stays so.
+
+    Each gets the GPU of its number on its machine, where CuPy has one, and the random numbers of rank 0: nnx's default
+    stream and the global generators of NumPy and Python. Calling it again changes nothing.
+
+    ImportError without mpi4py; RuntimeError if mpi4py was made for another MPI than the one that started the process.
+    """
+    if ranks.group() is not None or not any(name in os.environ for name in _LAUNCHERS):
+        return
+    mpi = optional_import("mpi4py.MPI", "training in several processes, started by mpirun,", "mpi")
+    world = mpi.COMM_WORLD
+    expected = next((int(os.environ[name]) for name in _LAUNCHERS[:3] if name in os.environ), world.Get_size())
+    if world.Get_size() != expected:
+        version = mpi.Get_library_version().partition("\n")[0].rstrip("\0 ")
+        raise RuntimeError(
+            f"{expected} processes were started together, but mpi4py sees {world.Get_size()}: it uses {version}, which "
+            f"is not the MPI of the mpirun that started them. Start them with that one's mpirun, or make mpi4py anew "
+            f"with: pip install --force-reinstall --no-binary mpi4py mpi4py"
+        )
+    if expected == 1:
+        return
+    _end_all_on_errors(world)
+    usable_backend("auto").use_device(world.Split_type(mpi.COMM_TYPE_SHARED).Get_rank())
+    group = ranks.Group(world.Dup())  # whatever else the script sends cannot be taken for ours
+    ranks.join(group)
+    _share_random_numbers(group)
+
+
+def rank() -> int:
+    """The number of this process, from 0; 0 if it is alone."""
+    group = ranks.group()
+    return 0 if group is None else group.rank
+
+
+def size() -> int:
+    """The number of processes; 1 if this one is alone."""
+    group = ranks.group()
+    return 1 if group is None else group.size
+
+
+def barrier() -> None:
+    """Wait until every rank is here: before reading a file that rank 0 has written, for instance."""
+    ranks.wait_for_all()
+
+
+def all_reduce(array: Array) -> None:
+    """Replace a contiguous array of any backend by its sum over the ranks, in place; every rank has to call it.
+
+    For a training loop of one's own: between the pullback and the optimizer's step, `model.flat.finish_pass()` and
+    `all_reduce(model.flat.grads)`.
+    """
+    group = ranks.group()
+    if group is not None:
+        group.all_reduce(array)
+
+
+def _share_random_numbers(group: ranks.Group) -> None:
+    of_numpy: Any = np.random.get_state()  # noqa: NPY002, the global generator, which scripts draw from
+    own, of_numpy, of_python = group.broadcast((random.default().state(), of_numpy, python_random.getstate()))
+    random.default().set_state(own)
+    np.random.set_state(of_numpy)  # noqa: NPY002
+    python_random.setstate(of_python)
+
+
+def _end_all_on_errors(world: Any) -> None:
+    """Let an error that ends this process end the others too, which would wait for it for ever."""
+    report = sys.excepthook
+
+    def end_all(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        report(kind, error, trace)
+        print(f"rank {world.Get_rank()} of {world.Get_size()} was ended by this error, and so are all", file=sys.stderr)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        world.Abort(1)
+
+    sys.excepthook = end_all

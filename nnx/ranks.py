@@ -1,0 +1,154 @@
+"""Several processes, the ranks of a group, that train one model together, each on its rows of every batch.
+
+Nothing here knows MPI: `nnx.distributed` makes the group of those that mpirun started. Without one, a process is alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import math
+from collections.abc import Sequence
+from typing import Any, Self
+
+from nnx.backends import Array, array_namespace, backend_of
+
+
+class Group:
+    """All ranks. What a method does is done when all have called it: every rank has to, in the same order.
+
+    communicator : one of mpi4py, or an object with the methods that are used of it.
+    """
+
+    def __init__(self, communicator: Any) -> None:
+        self.communicator = communicator
+        self.rank: int = communicator.Get_rank()
+        self.size: int = communicator.Get_size()
+
+    def all_reduce(self, array: Array) -> None:
+        """Replace a contiguous array by its sum over the ranks, in place, where it is."""
+        backend_of(array).all_reduce(array, self.communicator)
+
+    def gather(self, value: Any) -> list[Any]:
+        """The values of all ranks, in their order, on every rank; plain data and NumPy arrays."""
+        found: list[Any] = self.communicator.allgather(value)
+        return found
+
+    def broadcast(self, value: Any) -> Any:
+        """The value of rank 0, on every rank; plain data and NumPy arrays."""
+        return self.communicator.bcast(value, root=0)
+
+    def barrier(self) -> None:
+        """Wait until every rank is here."""
+        self.communicator.Barrier()
+
+
+class Part:
+    """The rows of a batch that one rank computes; in a `with` block, what is computed is of these rows.
+
+    whole : the number of rows of the whole batch.
+    rows : the number of rows that are computed here.
+    is_surplus : there are fewer rows than ranks, and this one has none of its own: it computes the first row, because
+        the others wait for it in the middle of layers, and what comes out of it is dropped.
+    share : rows / whole. The mean over the batch is the sum over the ranks of share * mean over their rows.
+    """
+
+    def __init__(self, group: Group, whole: int) -> None:
+        each, more = divmod(whole, group.size)
+        rank = group.rank
+        self.group, self.whole = group, whole
+        self.start = each * rank + min(rank, more)
+        self.rows = each + (rank < more)
+        self.is_surplus = self.rows == 0
+        if self.is_surplus:
+            self.start, self.rows = 0, 1
+        self.share = self.rows / whole
+
+    def cut(self, columns: Sequence[Array | None]) -> list[Any]:
+        """The rows of this part, of arrays that have all of the batch."""
+        rows = slice(self.start, self.start + self.rows)
+        return [None if column is None else column[rows, ...] for column in columns]
+
+    def total(self, amount: Array) -> Array:
+        """The sum over the ranks of what each found in its rows."""
+        xp = array_namespace(amount)
+        whole = xp.zeros_like(amount) if self.is_surplus else xp.asarray(amount, copy=True)
+        self.group.all_reduce(whole)
+        return whole
+
+    def __enter__(self) -> Self:
+        self._token = _part.set(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _part.reset(self._token)
+
+
+_group: Group | None = None
+_part: contextvars.ContextVar[Part | None] = contextvars.ContextVar("nnx_part", default=None)
+_ALONE: contextlib.nullcontext[None] = contextlib.nullcontext()
+
+
+def group() -> Group | None:
+    """The group of this process; None if it is alone."""
+    return _group
+
+
+def join(group: Group | None) -> None:
+    """Make this process a rank of a group, or let it be alone again."""
+    global _group
+    _group = group
+
+
+def is_main() -> bool:
+    """Whether this is the process that writes and prints: rank 0, or one that is alone."""
+    return _group is None or _group.rank == 0
+
+
+def agreed(value: Any) -> Any:
+    """What rank 0 says, on every rank."""
+    return value if _group is None else _group.broadcast(value)
+
+
+def wait_for_all() -> None:
+    """Go on when every rank is here."""
+    if _group is not None:
+        _group.barrier()
+
+
+def part_of(whole: int) -> Part | contextlib.nullcontext[None]:
+    """A `with` block for this rank's part of a batch, which gives the part; for a process that is alone it gives None.
+
+    whole : the number of rows of the batch.
+    """
+    return _ALONE if _group is None else Part(_group, whole)
+
+
+def part() -> Part | None:
+    """The part of a batch that is being computed; None outside of such a block, or if it is the whole batch."""
+    return _part.get()
+
+
+def share() -> float:
+    """What a mean over the rows at hand counts for in that over the whole batch."""
+    part = _part.get()
+    return 1.0 if part is None else part.share
+
+
+def total(amount: Array) -> Array:
+    """A sum over the rows at hand, as one over the whole batch."""
+    part = _part.get()
+    return amount if part is None else part.total(amount)
+
+
+def words_of_rows(size: int) -> tuple[int, int]:
+    """Where in a random stream the words of this rank's rows begin, and where those of the batch end.
+
+    size : how many 32-bit words the rows at hand need. Every row gets whole blocks of eight, so that the ranks' numbers
+    differ and all streams move on alike; if a row needs a multiple of eight, they are those of one process.
+    """
+    part = _part.get()
+    if part is None:
+        return 0, size
+    each = math.ceil(math.ceil(size / part.rows) / 8) * 8
+    return part.start * each, part.whole * each
