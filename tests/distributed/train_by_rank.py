@@ -26,7 +26,7 @@ from nnx.layers import (
     TimeDistributed,
 )
 
-FOLDER = Path(sys.argv[1])
+FOLDER = Path(*sys.argv[1:2])  # also where this file is only imported
 
 
 def data(*shape, classes=3):
