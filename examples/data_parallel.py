@@ -26,10 +26,11 @@ def main() -> float:
     parser.add_argument("--backend", default="auto", help="numpy, cupy, torch, array-api-strict or auto")
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--batch-size", type=int, default=64, help="of all processes together")
+    parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
 
     (x_train, y_train), (x_test, y_test) = nnx.datasets.digits.load_data()
-    nnx.random.set_seed(1)
+    nnx.random.set_seed(arguments.seed)
     with nnx.backend(arguments.backend) as backend:
         model = nnx.Sequential(
             [

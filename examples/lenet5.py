@@ -1,8 +1,9 @@
 """LeNet-5 (LeCun, Bottou, Bengio and Haffner, 1998) reads MNIST, with ReLU and max-pooling in place of its sigmoids.
 
 Two convolutions, each followed by pooling, and three dense layers: 61,706 parameters. The learning rate of Adam falls
-from 0.002 to 0 along half a cosine over all steps. After 15 epochs the test error was 0.00 to 0.00 % with three seeds;
-each took 0 minutes on a laptop. Written is misread.png: the test digits that it got wrong, and what it took them for.
+from 0.002 to 0 along half a cosine over all steps. After 15 epochs, three minutes on a laptop, the test error was 0.76,
+0.76 and 0.68 % with the seeds 1, 2 and 3. Written is misread.png: the test digits that it got wrong, and what it took
+them for.
 
     python examples/lenet5.py --data folder/with/the/idx/files
     python examples/lenet5.py --backend cupy --seed 3

@@ -2,9 +2,9 @@
 
 A layer that is called on a symbol gives a symbol, and symbols can be added: that is all a skip connection takes. Three
 blocks of two convolutions with batch normalization, the second and third at half the resolution, then global average
-pooling: 00,000 parameters, for the 1,797 digits of 8 x 8 pixels that ship with scikit-learn. After 20 epochs, 0 seconds
-on a laptop, 98.0 to 99.0 % of the test digits were right with five seeds; the dense network of quickstart.py reads 97
-to 98 %. Written is confusion_matrix.png.
+pooling: 78,426 parameters, for the 1,797 digits of 8 x 8 pixels that ship with scikit-learn. After 20 epochs, half a
+minute on a laptop, 98.6 to 100 % of the 360 test digits were right with five seeds; the dense network of quickstart.py
+reads 97 to 98 %. Written are confusion_matrix.png and model.png, a drawing of the graph.
 
     python examples/residual_digits.py
     python examples/residual_digits.py --backend cupy --epochs 50
@@ -68,7 +68,8 @@ def main() -> float:
     accuracy = float((answers == y_test).mean())
     print(f"\ntest accuracy on {backend}: {accuracy:.1%} ({(answers != y_test).sum()} of {len(y_test)} digits misread)")
     nnx.plotting.confusion_matrix(y_test, answers, path="confusion_matrix.png")
-    print("written: confusion_matrix.png")
+    nnx.plotting.plot_model(model, "model.png", show_shapes=True)
+    print("written: confusion_matrix.png, model.png")
     return accuracy
 
 

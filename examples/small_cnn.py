@@ -1,9 +1,8 @@
-"""A small convolutional network of today reads MNIST: 99.2 of 100 test digits right after 4 epochs.
+"""A small convolutional network of today reads MNIST.
 
 Three blocks of convolution, batch normalization and ReLU, max-pooling and dropout between them, and global average
-pooling in place of wide dense layers: 00,000 parameters, and nothing is done to the images. The learning rate of Adam
-rises for a part of the first epoch and then falls along half a cosine. With three seeds the test accuracy was 0.00 to
-0.00 %, after 0 minutes on a laptop. Written is learning_curves.png.
+pooling in place of wide dense layers: 33,626 parameters, and nothing is done to the images. The learning rate of Adam
+rises for a tenth of the steps and then falls along half a cosine. Written is learning_curves.png.
 
     python examples/small_cnn.py --data folder/with/the/idx/files
     python examples/small_cnn.py --backend cupy --epochs 10

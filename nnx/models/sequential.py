@@ -57,6 +57,11 @@ class Sequential(Model):
     def sublayers(self) -> Sequence[Layer]:
         return self._layers
 
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers from the bottom to the top, without the input."""
+        return list(self._layers)
+
     def add(self, layer: Layer | Symbol) -> None:
         """Put a layer on top of the stack."""
         if isinstance(layer, Symbol) and layer.node is not None and isinstance(layer.node.layer, InputLayer):

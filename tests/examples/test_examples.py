@@ -165,11 +165,11 @@ CASES = [
         "residual_digits.py",
         ("--epochs", 1),
         (
-            r"add_2 \(Operation\) +│ \(None, 2, 2, 64\) ",
+            r"add_2 \(Add\) +│ \(None, 2, 2, 64\) ",
             r"45/45 .* - val_accuracy: ",
             r"test accuracy on [\w-]+.*: \d\d\.\d% \(\d+ of 360 digits misread\)\n",
         ),
-        ("confusion_matrix.png",),
+        ("confusion_matrix.png", "model.png"),
     ),
     Case(
         "reference/two_layer_network.py",

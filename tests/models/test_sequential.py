@@ -67,6 +67,15 @@ def test_ways_to_say_the_input_shape(way: str):
     assert_close(model.predict(X, verbose=0), WAYS["Input"]().predict(X, verbose=0), 0.0, 0.0)
 
 
+def test_the_input_is_not_among_the_layers():
+    model = nnx.Sequential([Input((4,))])
+    assert model.layers == []
+    model.add(Dense(3))
+    assert [layer.name for layer in model.layers] == ["dense"]
+    model.layers.clear()  # a list of one's own
+    assert len(model.layers) == 1
+
+
 @pytest.mark.parametrize("way", LATE)
 def test_building_by_the_first_data(way: str):
     model = nnx.Sequential([Dense(3), Dense(2)])
