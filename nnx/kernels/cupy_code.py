@@ -1,6 +1,7 @@
 """CUDA kernels as nnx writes them: compiled by CuPy when they are first used, for the dtypes that they are given.
 
-`T` is the dtype of the arrays, and `W` what is computed in: float for float16, else T. Numbers come as double.
+`T` is the dtype of the arrays, and `W` what is computed in: float for float16, else T. Numbers come as double. An
+Elementwise kernel, whose parameters cannot name W, calls an array of that type `S`.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from nnx.kernels.cupy_code import Raw, is_floating
 
 _WARP, _BLOCK = 32, 256  # threads
 _LONG = 512  # elements above which a row gets a whole block
-_MOST = 1 << 31  # elements that are counted with 32 bits
+_MOST = (1 << 31) - _BLOCK  # elements that an index of 32 bits can go over
 
 _CODE = """
 template <class F> __device__ W team_combine(W value, F combine) {
@@ -81,7 +81,7 @@ extern "C" __global__ void nnx_{name}({parameters}, long long rows, long long le
 
 def has_rows(x: Array, *others: Array | None) -> bool:
     """Whether arrays have one floating dtype, and the first of them elements to go over."""
-    return is_floating(x, *others) and x.ndim > 0 and 0 < x.size < _MOST
+    return is_floating(x, *others) and x.ndim > 0 and 0 < x.size <= _MOST
 
 
 def matrix_shape(x: Array) -> tuple[int, int]:
