@@ -57,7 +57,9 @@ class Outcome:
         buffer = np.full(sum(array.size for array in map(to_numpy, values.arrays)) + 1, 7.0, values.dtype)
         views, start = [], 0
         for array in map(to_numpy, values.arrays):
-            views.append(values.backend.from_host(buffer)[start : start + array.size].reshape(array.shape))
+            views.append(
+                values.backend.from_host(buffer, device=values.device)[start : start + array.size].reshape(array.shape)
+            )
             start += array.size
         return tuple(views)
 
@@ -105,13 +107,19 @@ def described(what: str) -> Iterator[None]:
         raise AssertionError(f"{what}: {error}") from None
 
 
-def compare(owner: Backend, name: str, example: Example, *place: Any) -> None:
-    """The kernel's and the generic form's outcome for equal arguments; `place` is what Values needs besides."""
+def compare(
+    owner: Backend, name: str, example: Example, *place: Any, assert_same: Callable[..., None] = assert_same
+) -> bool:
+    """Compare what the kernel and the generic form do with equal arguments; `place` is what Values needs besides.
+
+    Returns whether the kernel accepts them at all; else the generic form runs in any case.
+    """
     accelerator = owner.kernels[name]
     probe = example.make(Values(owner, *place))
     if accelerator.accepts is not None and not accelerator.accepts(*probe, **example.options):
-        return  # the generic form runs; that kernels accept their rows at all is tested apart
+        return False
     found = Outcome(accelerator.function, Values(owner, *place), example)
     with without_kernels(owner):
         expected = Outcome(GENERIC[name], Values(owner, *place), example)
-    assert_equal_outcomes(found, expected, example)
+    assert_equal_outcomes(found, expected, example, assert_same)
+    return True

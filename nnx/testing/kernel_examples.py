@@ -19,13 +19,21 @@ class Values:
 
     poisoned : which of the arrays begins with NaN and infinities.
     as_half : whether all numbers are such as float16 has, also in other dtypes.
+    device : one of the backend's devices, None for the default one.
     """
 
     def __init__(
-        self, backend: Backend, dtype: str, layout: str, n: int, poisoned: int | None = None, as_half: bool = False
+        self,
+        backend: Backend,
+        dtype: str,
+        layout: str,
+        n: int,
+        poisoned: int | None = None,
+        as_half: bool = False,
+        device: str | None = None,
     ) -> None:
         self.backend, self.dtype, self.layout, self.n, self.poisoned = backend, dtype, layout, n, poisoned
-        self.as_half = as_half
+        self.as_half, self.device = as_half, device
         self.arrays: list[Array] = []  # the floating ones, in the order in which they were made
         self._random = np.random.default_rng(n)
 
@@ -68,13 +76,15 @@ class Values:
 
     def lay_out(self, values: np.ndarray) -> Array:
         """The same values, otherwise arranged in memory."""
-        xp = self.backend.xp
         if self.layout == "transposed":
             axes = tuple(reversed(range(values.ndim)))
-            return xp.permute_dims(self.backend.from_host(np.array(values.transpose(), order="C")), axes)
+            return self.backend.xp.permute_dims(self._put(np.array(values.transpose(), order="C")), axes)
         if self.layout == "strided" and values.ndim:
-            return self.backend.from_host(np.repeat(values, 2, axis=-1))[..., ::2]
-        return self.backend.from_host(np.array(values))
+            return self._put(np.repeat(values, 2, axis=-1))[..., ::2]
+        return self._put(np.array(values))
+
+    def _put(self, values: np.ndarray) -> Array:
+        return self.backend.from_host(values, device=self.device)
 
 
 @dataclasses.dataclass(frozen=True)
