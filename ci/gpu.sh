@@ -49,7 +49,7 @@ if [ $# -gt 0 ]; then
 else
     work=$(mktemp -d)
     trap 'rm -rf "$work"' EXIT
-    environment=$work/venv
+    environment="$work/venv"
 fi
 python3 -m venv "$environment"
 # shellcheck disable=SC1091
@@ -58,7 +58,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK=1
 python -m pip install --quiet -e ".[test,$extra]"
 if ! python -c 'import cupy; (cupy.ones(3) + 1).sum()'; then
     echo "CuPy does not work yet: what it misses of CUDA comes with its extra ctk"
-    python -m pip install --quiet "$wheel[ctk]"
+    python -m pip install --quiet "${wheel}[ctk]"
 fi
 
 say "what is installed"
