@@ -25,7 +25,7 @@ def info() -> int:
 
 
 def _usable(backend: Backend) -> str:
-    return f"usable, version {backend.version()}, devices {', '.join(backend.devices())}"
+    return f"usable, version {backend.version()}, devices {', '.join(backend.devices())}; {backend.hardware(None)}"
 
 
 def main(arguments: list[str] | None = None) -> int:

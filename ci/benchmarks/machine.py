@@ -8,6 +8,8 @@ from types import ModuleType
 
 from threadpoolctl import threadpool_info
 
+from nnx.backends.processor import processor
+
 
 def describe_machine(*modules: ModuleType) -> str:
     """The processor, Python, the versions of modules, and the BLAS that NumPy uses."""
@@ -17,14 +19,6 @@ def describe_machine(*modules: ModuleType) -> str:
         for pool in threadpool_info()
     )
     return (
-        f"{_processor()}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}\n"
+        f"{processor()}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}\n"
         f"{versions}; {blas}"
     )
-
-
-def _processor() -> str:
-    try:
-        with open("/proc/cpuinfo") as lines:
-            return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from nnx.backends.memory import resident_bytes
+from nnx.backends.processor import processor
 
 Array = Any  # an array of any library that follows the Python Array API standard
 Namespace = Any  # that library's module of functions
@@ -86,6 +87,10 @@ class Backend:
     def devices(self) -> list[str]:
         """The devices that `device=` accepts, the default first."""
         return ["cpu"]
+
+    def hardware(self, device: str | None) -> str:
+        """What computes there, for people: the processor, or the card with its driver."""
+        return processor()
 
     def device(self, name: str | None) -> Any:
         """The library's device object for a name; None is the default device."""

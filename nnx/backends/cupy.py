@@ -48,6 +48,15 @@ class CupyBackend(Backend):
 
         return [f"cuda:{index}" for index in range(cupy.cuda.runtime.getDeviceCount())]
 
+    def hardware(self, device: str | None) -> str:
+        from cupy.cuda import runtime
+
+        card = runtime.getDeviceProperties(self.device(device).id)
+        driver, library = (
+            f"{v // 1000}.{v % 1000 // 10}" for v in (runtime.driverGetVersion(), runtime.runtimeGetVersion())
+        )
+        return f"{card['name'].decode()} ({card['major']}.{card['minor']}), driver for CUDA {driver}, runtime {library}"
+
     def device(self, name: str | None) -> Any:
         import cupy
 

@@ -24,6 +24,14 @@ class TorchBackend(Backend):
 
         return ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
 
+    def hardware(self, device: str | None) -> str:
+        import torch
+
+        place = self.device(device)
+        if place.type != "cuda":
+            return super().hardware(device)
+        return f"{torch.cuda.get_device_name(place)}, runtime {torch.version.cuda}"
+
     def device(self, name: str | None) -> Any:
         import torch
 

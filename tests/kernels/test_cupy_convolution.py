@@ -8,8 +8,8 @@ import pytest
 from nnx.backends.base import find_backend
 from nnx.kernels import cupy_convolution
 from nnx.testing import assert_close
+from nnx.testing.kernel_examples import Values
 from nnx.windows import Windows, windows_of
-from tests.kernels.table import Values
 
 CUPY = find_backend("cupy")
 pytestmark = pytest.mark.skipif(CUPY.problem() is not None, reason=f"cupy cannot be used: {CUPY.problem()}")

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -12,15 +11,14 @@ import pytest
 
 import nnx
 import nnx.kernels
-from nnx.backends import array_namespace, backend_of, base, is_array, to_numpy
+from nnx.backends import backend_of, base, is_array, to_numpy
 from nnx.backends.base import Backend, Kernel, find_backend
 from nnx.kernels import GENERIC, accelerated, kernel
 from nnx.protocol import SKIP
 from nnx.testing import assert_close
-from tests.kernels import table, table_convolution
-from tests.kernels.table import LAYOUTS, Example, Values
-
-ROWS = table.ROWS | table_convolution.ROWS
+from nnx.testing.kernel_comparison import Outcome, assert_equal_outcomes, compare, described, without_kernels
+from nnx.testing.kernel_examples import LAYOUTS, Example, Values
+from nnx.testing.kernel_table import ROWS
 
 KERNELS = [(b, name) for b in base._LOADED.values() if b.problem() is None for name in b.kernels]
 EXAMPLES = [
@@ -36,113 +34,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize(("owner", "name", "example"), EXAMPLES)
 
 
-@contextlib.contextmanager
-def without_kernels(backend: Backend) -> Iterator[None]:
-    """The generic form alone, also in the functions that it calls."""
-    kernels, backend.kernels = backend.kernels, {}
-    try:
-        yield
-    finally:
-        backend.kernels = kernels
-
-
-class Outcome:
-    """What a call returned, what its pullback returned, and what became of its arguments."""
-
-    def __init__(self, function: Any, values: Values, example: Example, out: bool = False) -> None:
-        self.arguments = example.make(values)
-        self.before = [array.copy() for array in map(to_numpy, values.arrays)]
-        with np.errstate(all="ignore"):
-            result = function(*self.arguments, **example.options)
-            self.in_place = result is None
-            value, pullback = result if isinstance(result, tuple) else (result, None)
-            self.value, *self.more = value if isinstance(value, tuple) else (value,)  # the pullback is of the first
-            self.cotangents = self.pull(pullback, values, example, out) if pullback else {}
-        self.after = [array.copy() for array in map(to_numpy, values.arrays)]
-
-    def pull(self, pullback: Any, values: Values, example: Example, out: bool) -> dict[str, tuple[Any, ...]]:
-        random = np.random.default_rng(1234)  # other numbers than those of the arguments
-        pulled = (self.value, *self.more) if example.several else (self.value,)
-        hosts = [values.rounded(random.normal(size=part.shape)) for part in pulled]
-        arrays = tuple(values.lay_out(host) for host in hosts)
-        given: dict[str, Any] = {"an array": arrays if example.several else arrays[0]}
-        given |= {"a number": 0.25} if example.number else {}
-        options = {"out": (None,) * example.without_cotangent + self.outputs(values)} if out else {}
-        results = {what: pullback(dy, **options) for what, dy in given.items()}
-        for array, host in zip(arrays, hosts, strict=True):
-            assert np.array_equal(to_numpy(array), host), "the pullback modified the cotangent that it was given"
-        return {what: dx if isinstance(dx, tuple) else (dx,) for what, dx in results.items()}
-
-    def outputs(self, values: Values) -> tuple[Any, ...]:
-        """Views of one flat buffer, filled with what must not stay."""
-        buffer = np.full(sum(array.size for array in map(to_numpy, values.arrays)) + 1, 7.0, values.dtype)
-        views, start = [], 0
-        for array in map(to_numpy, values.arrays):
-            views.append(values.backend.from_host(buffer)[start : start + array.size].reshape(array.shape))
-            start += array.size
-        return tuple(views)
-
-
-def assert_same(found: Any, expected: Any, example: Example) -> None:
-    if expected is None:
-        assert found is None
-    else:
-        assert_close(found, expected, length=example.length, like=expected)
-
-
-def assert_equal_outcomes(
-    found: Outcome, expected: Outcome, example: Example, assert_same: Callable[..., None] = assert_same
-) -> None:
-    assert found.in_place == expected.in_place
-    if found.in_place:
-        for position, (mine, theirs) in enumerate(zip(found.after, expected.after, strict=True)):
-            with described(f"array {position} after the call"):
-                assert_same(mine, theirs, example)
-        return
-    for mine, theirs in zip(found.after, found.before, strict=True):
-        assert np.array_equal(mine, theirs, equal_nan=True), "the kernel modified an argument"
-    for mine, theirs in zip((found.value, *found.more), (expected.value, *expected.more), strict=True):
-        with described("the value"):
-            assert_same(mine, theirs, example)
-    for what, cotangents in expected.cotangents.items():
-        for position, (mine, theirs) in enumerate(zip(found.cotangents[what], cotangents, strict=True)):
-            with described(f"the pullback of {what}, cotangent {position}"):
-                assert_same(*(where_defined(dx, expected.value) for dx in (mine, theirs)), example)
-
-
-def where_defined(cotangent: Any, value: Any) -> Any:
-    """Where an element's value is NaN, its derivative is whatever costs nothing: NaN or 0."""
-    if cotangent is None or cotangent.shape != value.shape:
-        return cotangent
-    xp = array_namespace(cotangent)
-    return xp.where(xp.isnan(value), 0.0, cotangent)
-
-
-@contextlib.contextmanager
-def described(what: str) -> Iterator[None]:
-    try:
-        yield
-    except AssertionError as error:
-        raise AssertionError(f"{what}: {error}") from None
-
-
-def compare(owner: Backend, name: str, example: Example, *place: Any) -> None:
-    """The kernel's and the generic form's outcome for equal arguments; `place` is what Values needs besides."""
-    accelerator = owner.kernels[name]
-    probe = example.make(Values(owner, *place))
-    if accelerator.accepts is not None and not accelerator.accepts(*probe, **example.options):
-        return  # the generic form runs; that kernels accept their rows at all is tested apart
-    found = Outcome(accelerator.function, Values(owner, *place), example)
-    with without_kernels(owner):
-        expected = Outcome(GENERIC[name], Values(owner, *place), example)
-    assert_equal_outcomes(found, expected, example)
-
-
 class TestTable:
     @pytest.mark.parametrize(("owner", "name"), KERNELS, ids=[f"{b.name}-{name}" for b, name in KERNELS])
     def test_every_kernel_has_a_generic_twin_and_a_row(self, owner: Backend, name: str) -> None:
         assert name in GENERIC, f"kernel {name} of {owner.name}: no function of that name is marked @accelerated"
-        assert ROWS.get(name), f"kernel {name} of {owner.name}: add a row to tests/kernels/table.py"
+        assert ROWS.get(name), f"kernel {name} of {owner.name}: add a row to nnx/testing/kernel_rows.py"
 
     def test_every_row_belongs_to_a_generic_function(self) -> None:
         assert set(ROWS) <= set(GENERIC)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from nnx.backends import Array
+from nnx.testing.kernel_examples import Example, Values
 from nnx.windows import Axis, Windows, along_transposed_axis, windows_of
-from tests.kernels.table import Example, Values
 
 
 def finite(v: Values, *shape: int) -> Array:
@@ -105,6 +105,15 @@ POOLS = [
     over((3, 4), (5, 5), (5, 5), "same"),
 ]
 
+
+def _largest(windows: Windows) -> Example:
+    return Example(lambda v: (finite(v, v.n, *windows.sizes, 3), windows))
+
+
+def _sum(windows: Windows) -> Example:
+    return Example(lambda v: (v.normal(v.n, *windows.sizes, 3), windows), length=9)
+
+
 USUAL = (0, 1, 6)
 
 ROWS: dict[str, list[Example]] = {
@@ -128,14 +137,11 @@ ROWS: dict[str, list[Example]] = {
         _depthwise(SEQUENCE, 4, 3, False),
     ],
     "largest_of_windows": [
-        *(Example(lambda v, windows=windows: (finite(v, v.n, *windows.sizes, 3), windows)) for windows in POOLS),
+        *map(_largest, POOLS),
         Example(lambda v: (finite(v, v.n, 20, 20, 64), over((20, 20), (2, 2), (2, 2))), sizes=(24,)),
     ],
     "sum_of_windows": [
-        *(
-            Example(lambda v, windows=windows: (v.normal(v.n, *windows.sizes, 3), windows), length=9)
-            for windows in POOLS
-        ),
+        *map(_sum, POOLS),
         Example(lambda v: (v.normal(v.n, 20, 20, 64), over((20, 20), (2, 2), (2, 2))), sizes=(24,), length=4),
     ],
     "sum_of_positions": [

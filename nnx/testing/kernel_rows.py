@@ -11,98 +11,9 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from nnx.backends import Array
-from nnx.backends.base import Backend
 from nnx.random import Draw
-
-LAYOUTS = ("contiguous", "transposed", "strided")
-
-
-class Values:
-    """Arguments for one call: arrays of a backend, of a dtype, in a layout, with `n` of whatever may vary.
-
-    poisoned : which of the arrays begins with NaN and infinities.
-    as_half : whether all numbers are such as float16 has, also in other dtypes.
-    """
-
-    def __init__(
-        self, backend: Backend, dtype: str, layout: str, n: int, poisoned: int | None = None, as_half: bool = False
-    ) -> None:
-        self.backend, self.dtype, self.layout, self.n, self.poisoned = backend, dtype, layout, n, poisoned
-        self.as_half = as_half
-        self.arrays: list[Array] = []  # the floating ones, in the order in which they were made
-        self._random = np.random.default_rng(n)
-
-    def normal(self, *shape: int, scale: float = 1.0) -> Array:
-        return self._floating(self._random.normal(scale=scale, size=shape))
-
-    def positive(self, *shape: int) -> Array:
-        return self._floating(self._random.uniform(0.1, 1.0, size=shape))
-
-    def one_hot(self, rows: int, classes: int) -> Array:
-        return self._floating(np.eye(classes)[self._random.integers(classes, size=rows)])
-
-    def constant(self, *shape: int) -> Array:
-        """Positive numbers for an argument that no cotangent is asked for."""
-        return self.lay_out(self.rounded(self._random.uniform(0.1, 1.0, size=shape)))
-
-    def mask(self, *shape: int) -> Array:
-        return self.lay_out(self._random.integers(2, size=shape).astype(bool))
-
-    def binary(self, *shape: int) -> Array:
-        return self._floating(self._random.integers(2, size=shape))
-
-    def distribution(self, *shape: int) -> Array:
-        values = self._random.uniform(0.1, 1.0, size=shape)
-        return self._floating(values / np.sum(values, axis=-1, keepdims=True))
-
-    def labels(self, *shape: int, classes: int, dtype: str = "int64") -> Array:
-        return self.lay_out(self._random.integers(classes, size=shape).astype(dtype))
-
-    def _floating(self, values: np.ndarray) -> Array:
-        values = self.rounded(values)
-        if self.poisoned == len(self.arrays):
-            values.reshape(-1)[:3] = [np.nan, np.inf, -np.inf][: values.size]
-        array = self.lay_out(values)
-        self.arrays.append(array)
-        return array
-
-    def rounded(self, values: np.ndarray) -> np.ndarray:
-        return values.astype("float16" if self.as_half else self.dtype).astype(self.dtype)
-
-    def lay_out(self, values: np.ndarray) -> Array:
-        """The same values, otherwise arranged in memory."""
-        xp = self.backend.xp
-        if self.layout == "transposed":
-            axes = tuple(reversed(range(values.ndim)))
-            return xp.permute_dims(self.backend.from_host(np.array(values.transpose(), order="C")), axes)
-        if self.layout == "strided" and values.ndim:
-            return self.backend.from_host(np.repeat(values, 2, axis=-1))[..., ::2]
-        return self.backend.from_host(np.array(values))
-
-
-@dataclasses.dataclass(frozen=True)
-class Example:
-    """make : from `Values` to the positional arguments; `options` are given by name.
-
-    sizes : the numbers of rows, or of parameters, to try.
-    length : how many terms the longest sum has, for the tolerance.
-    without_cotangent : how many arguments come first whose cotangent is None, as that of indices.
-    several : whether the pullback takes a cotangent for each of several values, not only for the first.
-    number : whether the pullback also takes a Python number, the same cotangent for every element.
-    only : the name of the backend whose kernel takes this; others leave it to the generic form. None for all.
-    """
-
-    make: Callable[[Values], tuple[Any, ...]]
-    options: dict[str, Any] = dataclasses.field(default_factory=dict)
-    sizes: tuple[int, ...] = (0, 1, 6)
-    length: int = 1
-    number: bool = False
-    without_cotangent: int = 0
-    several: bool = False
-    only: str | None = None
+from nnx.testing.kernel_examples import Example, Values
 
 
 def _cupy(example: Example) -> Example:
@@ -119,13 +30,19 @@ def _update(make: Callable[[Values], tuple[Any, ...]]) -> Example:
 
 def _noise(make: Callable[[Values, Array, Draw], tuple[Any, ...]]) -> list[Example]:
     """Normal noise on even and odd numbers of elements, one block of random words and several."""
-    shapes: list[Callable[[int], tuple[int, ...]]] = [lambda n: (n, 3), lambda n: (2, n, 5), lambda n: (n, 7, 11)]
-    return [
-        Example(
-            lambda v, shape=shape: make(v, v.normal(*shape(v.n)), Draw(7, 2**64, -(-math.prod(shape(v.n)) // 2) * 2))
-        )
-        for shape in shapes
-    ]
+
+    def of(shape: Callable[[int], tuple[int, ...]]) -> Example:
+        return Example(lambda v: make(v, v.normal(*shape(v.n)), Draw(7, 2**64, -(-math.prod(shape(v.n)) // 2) * 2)))
+
+    return [of(lambda n: (n, 3)), of(lambda n: (2, n, 5)), of(lambda n: (n, 7, 11))]
+
+
+def _alpha_dropout(rate: float) -> Example:
+    return Example(lambda v: (v.normal(v.n, 3), rate, Draw(1, 2, 3 * v.n)))
+
+
+def _words_below(threshold: int) -> Example:
+    return Example(lambda v: (v.normal(v.n, 3), Draw(7, 2**64, 3 * v.n), threshold))
 
 
 _UNARY = [
@@ -139,9 +56,7 @@ _UNARY = [
 
 ROWS: dict[str, list[Example]] = {
     "adadelta": [_update(lambda v: (v.normal(v.n), v.normal(v.n), v.positive(v.n), v.positive(v.n), 0.5, 0.95, 1e-7))],
-    "alpha_dropout": [
-        Example(lambda v, rate=rate: (v.normal(v.n, 3), rate, Draw(1, 2, 3 * v.n))) for rate in (0.0, 0.4)
-    ],
+    "alpha_dropout": [_alpha_dropout(0.0), _alpha_dropout(0.4)],
     "adagrad": [_update(lambda v: (v.normal(v.n), v.normal(v.n), v.positive(v.n), 0.5, 1e-7))],
     "adam": [
         _update(lambda v: (v.normal(v.n), v.normal(v.n), v.normal(v.n), v.positive(v.n), None, 0.1, 0.9, 0.99, 1e-7)),
@@ -342,10 +257,7 @@ ROWS: dict[str, list[Example]] = {
     ],
     "tanh": _UNARY,
     "uniform": [Example(lambda v: (v.normal(v.n, 3), Draw(7, 2**64, 3 * v.n)))],
-    "words_below": [
-        Example(lambda v, threshold=threshold: (v.normal(v.n, 3), Draw(7, 2**64, 3 * v.n), threshold))
-        for threshold in (0, 1, 2**31, 2**32)
-    ],
+    "words_below": [_words_below(threshold) for threshold in (0, 1, 2**31, 2**32)],
 }
 """By the name of the generic function."""
 

@@ -1,0 +1,125 @@
+"""A kernel beside its generic twin: both are called with equal arguments, and all that they do has to agree."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from nnx.backends import array_namespace, to_numpy
+from nnx.backends.base import Backend
+from nnx.kernels import GENERIC
+from nnx.testing.close import assert_close
+from nnx.testing.kernel_examples import Example, Values
+
+
+@contextlib.contextmanager
+def without_kernels(backend: Backend) -> Iterator[None]:
+    """The generic form alone, also in the functions that it calls."""
+    kernels, backend.kernels = backend.kernels, {}
+    try:
+        yield
+    finally:
+        backend.kernels = kernels
+
+
+class Outcome:
+    """What a call returned, what its pullback returned, and what became of its arguments."""
+
+    def __init__(self, function: Any, values: Values, example: Example, out: bool = False) -> None:
+        self.arguments = example.make(values)
+        self.before = [array.copy() for array in map(to_numpy, values.arrays)]
+        with np.errstate(all="ignore"):
+            result = function(*self.arguments, **example.options)
+            self.in_place = result is None
+            value, pullback = result if isinstance(result, tuple) else (result, None)
+            self.value, *self.more = value if isinstance(value, tuple) else (value,)  # the pullback is of the first
+            self.cotangents = self.pull(pullback, values, example, out) if pullback else {}
+        self.after = [array.copy() for array in map(to_numpy, values.arrays)]
+
+    def pull(self, pullback: Any, values: Values, example: Example, out: bool) -> dict[str, tuple[Any, ...]]:
+        random = np.random.default_rng(1234)  # other numbers than those of the arguments
+        pulled = (self.value, *self.more) if example.several else (self.value,)
+        hosts = [values.rounded(random.normal(size=part.shape)) for part in pulled]
+        arrays = tuple(values.lay_out(host) for host in hosts)
+        given: dict[str, Any] = {"an array": arrays if example.several else arrays[0]}
+        given |= {"a number": 0.25} if example.number else {}
+        options = {"out": (None,) * example.without_cotangent + self.outputs(values)} if out else {}
+        results = {what: pullback(dy, **options) for what, dy in given.items()}
+        for array, host in zip(arrays, hosts, strict=True):
+            assert np.array_equal(to_numpy(array), host), "the pullback modified the cotangent that it was given"
+        return {what: dx if isinstance(dx, tuple) else (dx,) for what, dx in results.items()}
+
+    def outputs(self, values: Values) -> tuple[Any, ...]:
+        """Views of one flat buffer, filled with what must not stay."""
+        buffer = np.full(sum(array.size for array in map(to_numpy, values.arrays)) + 1, 7.0, values.dtype)
+        views, start = [], 0
+        for array in map(to_numpy, values.arrays):
+            views.append(
+                values.backend.from_host(buffer, device=values.device)[start : start + array.size].reshape(array.shape)
+            )
+            start += array.size
+        return tuple(views)
+
+
+def assert_same(found: Any, expected: Any, example: Example) -> None:
+    if expected is None:
+        assert found is None
+    else:
+        assert_close(found, expected, length=example.length, like=expected)
+
+
+def assert_equal_outcomes(
+    found: Outcome, expected: Outcome, example: Example, assert_same: Callable[..., None] = assert_same
+) -> None:
+    assert found.in_place == expected.in_place
+    if found.in_place:
+        for position, (mine, theirs) in enumerate(zip(found.after, expected.after, strict=True)):
+            with described(f"array {position} after the call"):
+                assert_same(mine, theirs, example)
+        return
+    for mine, theirs in zip(found.after, found.before, strict=True):
+        assert np.array_equal(mine, theirs, equal_nan=True), "the kernel modified an argument"
+    for mine, theirs in zip((found.value, *found.more), (expected.value, *expected.more), strict=True):
+        with described("the value"):
+            assert_same(mine, theirs, example)
+    for what, cotangents in expected.cotangents.items():
+        for position, (mine, theirs) in enumerate(zip(found.cotangents[what], cotangents, strict=True)):
+            with described(f"the pullback of {what}, cotangent {position}"):
+                assert_same(*(where_defined(dx, expected.value) for dx in (mine, theirs)), example)
+
+
+def where_defined(cotangent: Any, value: Any) -> Any:
+    """Where an element's value is NaN, its derivative is whatever costs nothing: NaN or 0."""
+    if cotangent is None or cotangent.shape != value.shape:
+        return cotangent
+    xp = array_namespace(cotangent)
+    return xp.where(xp.isnan(value), 0.0, cotangent)
+
+
+@contextlib.contextmanager
+def described(what: str) -> Iterator[None]:
+    try:
+        yield
+    except AssertionError as error:
+        raise AssertionError(f"{what}: {error}") from None
+
+
+def compare(
+    owner: Backend, name: str, example: Example, *place: Any, assert_same: Callable[..., None] = assert_same
+) -> bool:
+    """Compare what the kernel and the generic form do with equal arguments; `place` is what Values needs besides.
+
+    Returns whether the kernel accepts them at all; else the generic form runs in any case.
+    """
+    accelerator = owner.kernels[name]
+    probe = example.make(Values(owner, *place))
+    if accelerator.accepts is not None and not accelerator.accepts(*probe, **example.options):
+        return False
+    found = Outcome(accelerator.function, Values(owner, *place), example)
+    with without_kernels(owner):
+        expected = Outcome(GENERIC[name], Values(owner, *place), example)
+    assert_equal_outcomes(found, expected, example, assert_same)
+    return True
