@@ -24,7 +24,7 @@ FLOORS = [
     {"random", "kernels", "protocol", "windows"},
     {"functional", "activations", "initializers", "regularizers", "constraints"},
     {"layers"},
-    {"losses", "metrics", "schedules", "optimizers"},
+    {"losses", "metrics", "schedules", "optimizers", "data"},
     {"callbacks", "models", "saving", "datasets", "utils", "plotting", "debug"},
     {"__init__"},
     {"testing", "__main__"},

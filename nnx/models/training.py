@@ -146,8 +146,11 @@ class Trainer(LegacyMethods, Steps):
             while run.epoch < epochs and not run.is_over:
                 logs = self._train_epoch(run)
                 if not logs:  # not a single batch was left
+                    if run.epoch == initial_epoch:
+                        raise ValueError("fit got no data: expected at least one batch")
                     break
                 if validation is not None and _is_due(run.epoch, validation_freq):
+                    validation.name = f"the validation after epoch {run.epoch + 1}"
                     results = self._evaluate(validation, listeners)
                     logs.update({f"val_{name}": results[name] for name in sorted(results)})
                 run.end_epoch(logs)
@@ -172,7 +175,7 @@ class Trainer(LegacyMethods, Steps):
         """The loss, or [loss, *metrics], or a dict of them by name, over a data set. Arguments as for `fit`."""
         self._compiled()
         source = self._batches(x, y, sample_weight, None, positive(batch_size, "batch_size", 32), None)
-        batches = Epochs(source, positive(steps, "steps", None), once=True)
+        batches = Epochs(source, positive(steps, "steps", None), once=True, name="evaluate")
         listeners = self._listeners(callbacks, verbose, batches.steps)
         return as_returned(self._evaluate(batches, listeners), return_dict)
 
@@ -188,9 +191,8 @@ class Trainer(LegacyMethods, Steps):
 
         x : an array, list or iterable of batches.
         """
-        batches = Epochs(
-            self._input_batches(x, positive(batch_size, "batch_size", 32)), positive(steps, "steps", None), once=True
-        )
+        source = self._input_batches(x, positive(batch_size, "batch_size", 32))
+        batches = Epochs(source, positive(steps, "steps", None), once=True, name="predict")
         listeners = self._listeners(callbacks, verbose, batches.steps)
         outputs: list[list[Array]] = []
         with listeners.running("predict"):
@@ -241,6 +243,7 @@ class Trainer(LegacyMethods, Steps):
         if not run.in_epoch:  # else it was begun before training was interrupted
             objective.reset()
             listeners.on_epoch_begin(run.epoch)
+        batches.name = f"epoch {run.epoch + 1}"
         watched = listeners.listens("on_train_batch_end")
         with run.errors_naming_the_batch():
             for batch in batches:
@@ -272,7 +275,9 @@ class Trainer(LegacyMethods, Steps):
             error.batch = step + 1
             raise
         if not final_logs:
-            raise ValueError("evaluate got no data: expected at least one batch")
+            raise ValueError(
+                f"{batches.name} got no data: expected at least one batch; a generator gives its batches only once"
+            )
         return final_logs
 
     # Helpers

@@ -1,0 +1,82 @@
+"""Arrays on disk, larger than memory perhaps, of which rows are read when they are needed."""
+
+from __future__ import annotations
+
+import mmap
+from typing import Any
+
+import numpy as np
+
+
+class Stored:
+    """Some consecutive rows of an array on disk. Making it, and slicing it, reads nothing.
+
+    source : a memory-mapped array of NumPy (`np.load(..., mmap_mode="r")`), or what looks like a data set of h5py or
+        zarr: it has `shape`, `dtype` and `chunks`, and slices of it are arrays.
+    start, stop : which rows; by default all.
+    """
+
+    def __init__(self, source: Any, start: int = 0, stop: int | None = None) -> None:
+        rows = source.shape[0] if source.shape else 0
+        self._source = source
+        self._start = start
+        self.shape: tuple[int, ...] = (
+            ((rows if stop is None else stop) - start, *source.shape[1:]) if source.shape else ()
+        )
+        self.ndim = len(self.shape)
+        self.dtype = np.dtype(source.dtype)
+        # NumPy's own slices of a plain array are faster than those of a memory map
+        self._array = np.asarray(source) if isinstance(source, np.memmap) else source
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: Any) -> Stored:
+        """`stored[start:stop]` or `stored[start:stop, ...]`: other rows, still on disk."""
+        chosen = rows[0] if isinstance(rows, tuple) else rows
+        start, stop, _ = chosen.indices(len(self))
+        return Stored(self._source, self._start + start, self._start + max(start, stop))
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.asarray(self.read(0, len(self)), dtype=dtype)
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        """Rows from the disk; of a memory map, a view of them."""
+        rows: np.ndarray = self._array[self._start + start : self._start + stop]
+        return rows
+
+    def release(self) -> None:
+        """Tell the system that pages of a memory map that were read need not stay in the memory of this process.
+
+        They can be read again at any time. A map in which changes are private (mode "c") keeps its pages.
+        """
+        advice = getattr(mmap, "MADV_DONTNEED", None)  # not on Windows, which takes pages back by itself
+        if advice is None or not isinstance(self._source, np.memmap) or self._source.mode == "c":
+            return
+        owner: Any = self._source
+        while isinstance(owner, np.ndarray):
+            owner = owner.base
+        if isinstance(owner, mmap.mmap):
+            owner.madvise(advice)
+
+
+def is_stored(value: Any) -> bool:
+    """Whether a value is an array on disk, as `Stored` takes it."""
+    if isinstance(value, np.memmap):
+        return True
+    return not isinstance(value, np.ndarray) and all(hasattr(value, name) for name in ("chunks", "shape", "dtype"))
+
+
+def with_stored(value: Any) -> Any:
+    """The same array, list, tuple or dict of arrays, in which those on disk are `Stored`."""
+    if isinstance(value, dict):
+        return {name: with_stored(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [Stored(item) if is_stored(item) else item for item in value] if any(map(is_stored, value)) else value
+    return Stored(value) if is_stored(value) else value
+
+
+def has_stored(value: Any) -> bool:
+    """Whether an array, list, tuple or dict of arrays is, or has in it, one that `with_stored` left on disk."""
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else [value]
+    return any(isinstance(item, Stored) for item in items)
