@@ -106,10 +106,13 @@ class DataLoader:
 
     def _row_batches(self, stream: Generator | None) -> Iterator[tuple[Any, ...]]:
         size = self.batch_size or 1
-        for columns in RowPools(leaves(self._columns), size, self.buffer_size).read(stream):
+        for columns, shuffling in RowPools(leaves(self._columns), size, self.buffer_size).read(stream):
             rows = columns[0].shape[0]
+            order = None if shuffling is None else shuffling.permutation(rows)
             for start in range(0, rows // size * size if self.drop_last else rows, size):
-                yield rebuild(self._columns, [column[start : start + size] for column in columns])
+                some = slice(start, start + size)
+                batch = [column[some] if order is None else column.take(order[some], axis=0) for column in columns]
+                yield rebuild(self._columns, batch)
 
     def _samples(self, stream: Generator | None) -> Iterable[Any]:
         source = self._source

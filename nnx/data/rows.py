@@ -40,22 +40,25 @@ class RowPools:
         self._block = max(1, min(self._pool, BLOCK_BYTES // row_bytes))
         self._stored = [column for column in given if isinstance(column, Stored)]
 
-    def read(self, stream: Generator | None) -> Iterator[list[Any]]:
-        """The columns of each pool, in memory. The stream shuffles the rows; None keeps their order."""
+    def read(self, stream: Generator | None) -> Iterator[tuple[list[Any], Generator | None]]:
+        """The columns of each pool, in memory, and what is to shuffle their rows; None if they are in order.
+
+        stream : shuffles; None keeps the order of the rows. A pass draws from it when it begins.
+        """
         if self._stored:
             in_blocks = None
             if stream is not None and self._pool < self.rows:
-                stream = in_blocks = stream.split()  # what is drawn later comes from here: a pass can be repeated
+                stream = in_blocks = stream.split()
             for ranges in self._ranges(in_blocks):
-                yield self._gather(ranges, stream)
+                yield [None if column is None else _gathered(column, ranges) for column in self.columns], stream
             return
         order = None if stream is None else stream.permutation(self.rows)
         for start in range(0, self.rows, self._pool):
             rows = slice(start, start + self._pool)
             if order is None:
-                yield [None if column is None else column[rows] for column in self.columns]
+                yield [None if column is None else column[rows] for column in self.columns], None
             else:
-                yield [None if column is None else column.take(order[rows], axis=0) for column in self.columns]
+                yield [None if column is None else column.take(order[rows], axis=0) for column in self.columns], None
 
     def _ranges(self, stream: Generator | None) -> Iterator[list[tuple[int, int]]]:
         """The rows of each pool, as ranges: blocks in their order or a random one. All pools but the last are full."""
@@ -75,26 +78,16 @@ class RowPools:
         if ranges:
             yield ranges
 
-    def _gather(self, ranges: list[tuple[int, int]], stream: Generator | None) -> list[Any]:
-        """The rows of some ranges, shuffled."""
-        rows = sum(stop - start for start, stop in ranges)
-        order = None if stream is None else stream.permutation(rows)
-        gathered: list[Any] = [None if column is None else _rows_of(column, ranges, rows) for column in self.columns]
-        for column in self._stored:
-            column.release()
-        if order is None:
-            return gathered
-        for index, column in enumerate(gathered):  # one after the other: the unordered rows of one column are let go
-            if column is not None:
-                gathered[index] = column.take(order, axis=0)
-        return gathered
 
-
-def _rows_of(column: Any, ranges: list[tuple[int, int]], rows: int) -> np.ndarray:
-    read = column.read if isinstance(column, Stored) else lambda start, stop: column[start:stop]
-    gathered = np.empty((rows, *column.shape[1:]), column.dtype)
+def _gathered(column: Any, ranges: list[tuple[int, int]]) -> np.ndarray:
+    """The rows of some ranges, one after the other."""
+    gathered = np.empty((sum(stop - start for start, stop in ranges), *column.shape[1:]), column.dtype)
     filled = 0
     for start, stop in ranges:
-        gathered[filled : filled + stop - start] = read(start, stop)
+        rows = gathered[filled : filled + stop - start]
+        if isinstance(column, Stored):
+            column.read_into(rows, start)
+        else:
+            rows[...] = column[start:stop]
         filled += stop - start
     return gathered

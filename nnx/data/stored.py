@@ -38,17 +38,21 @@ class Stored:
         return Stored(self._source, self._start + start, self._start + max(start, stop))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        return np.asarray(self.read(0, len(self)), dtype=dtype)
+        rows = np.empty(self.shape, self.dtype)
+        self.read_into(rows, 0)
+        return rows.astype(dtype or self.dtype, copy=False)
 
-    def read(self, start: int, stop: int) -> np.ndarray:
-        """Rows from the disk; of a memory map, a view of them."""
-        rows: np.ndarray = self._array[self._start + start : self._start + stop]
-        return rows
+    def read_into(self, rows: np.ndarray, start: int) -> None:
+        """Fill an array with the rows from `start` on."""
+        first = self._start + start
+        rows[...] = self._array[first : first + len(rows)]
+        self._release()
 
-    def release(self) -> None:
-        """Tell the system that pages of a memory map that were read need not stay in the memory of this process.
+    def _release(self) -> None:
+        """Tell the system that the pages of a memory map that were read need not stay in the memory of this process.
 
-        They can be read again at any time. A map in which changes are private (mode "c") keeps its pages.
+        It would count them as used, and keep many around each that is looked at. They can be read again at any time; a
+        map in which changes are private (mode "c") keeps its pages, for there the changes would be lost.
         """
         advice = getattr(mmap, "MADV_DONTNEED", None)  # not on Windows, which takes pages back by itself
         if advice is None or not isinstance(self._source, np.memmap) or self._source.mode == "c":

@@ -49,12 +49,14 @@ class PooledBatches:
         return {"samples": self._pools.rows, "batch_size": self.batch_size, "shuffle": self._generator is not None}
 
     def __iter__(self) -> Iterator[Batch]:
-        for columns in self._pools.read(self._generator):
+        for columns, stream in self._pools.read(self._generator):
             pool: Batch = rebuild(self._structure, columns)
             try:
                 placed = self._prepare(*pool)
             except ValueError:  # of one of the batches: those before it are good, and the error is to name it
-                for batch in ArrayBatches(pool, self.batch_size, None):
+                for batch in ArrayBatches(pool, self.batch_size, stream):
                     yield self._prepare(*batch)
                 raise
-            yield from ArrayBatches(placed, self.batch_size, None)
+            del columns, pool  # while the next pool is read, there is one in place and not two
+            yield from ArrayBatches(placed, self.batch_size, stream)
+            del placed
