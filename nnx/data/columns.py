@@ -8,14 +8,17 @@ from nnx.backends import is_array, to_numpy
 from nnx.data.stored import Stored, is_stored
 
 
-def columns_of(value: Any, what: str) -> Any:
+def columns_of(value: Any, what: str, rows: int | None = None) -> Any:
     """A dict or tuple of columns, from a dict, tuple or list of arrays; from anything else one column.
 
-    A column is a NumPy array of any dtype, or `Stored`.
+    A column is a NumPy array of any dtype, or `Stored`. A list of as many arrays as there are rows is one column, if
+    that number is known and the arrays do not have as many rows themselves.
     """
     if isinstance(value, dict):
         return {name: _column(item, f"{what}[{name!r}]") for name, item in value.items()}
     if isinstance(value, tuple | list) and value and all(is_array(item) or is_stored(item) for item in value):
+        if isinstance(value, list) and len(value) == rows and any(item.shape[:1] != (rows,) for item in value):
+            return _column(value, what)
         return tuple(_column(item, f"{what}[{index}]") for index, item in enumerate(value))
     return None if value is None else _column(value, what)
 

@@ -156,17 +156,12 @@ def _is_sequence(x: Any) -> bool:
 def _columns(x: Any, y: Any, sample_weight: Any) -> tuple[Any, ...]:
     if y is None and sample_weight is not None:
         raise ValueError("sample_weight needs targets: pass y too")
+    targets = columns_of(y, "y")
     columns = {
-        "x": columns_of(x, "x"),
-        "y": columns_of(y, "y"),
+        "x": columns_of(x, "x", None if targets is None or isinstance(targets, dict | tuple) else len(targets)),
+        "y": targets,
         "sample_weight": columns_of(sample_weight, "sample_weight"),
     }
     given = {what: column for what, column in columns.items() if column is not None}
-    named = {name: array for what, column in given.items() for name, array in named_columns(column, what).items()}
-    try:
-        count_rows(named)
-    except ValueError as error:
-        if isinstance(x, list) and len(named) > len(given):
-            error.add_note("a list of arrays means several inputs; write np.stack(x) if its entries are samples")
-        raise
+    count_rows({name: array for what, column in given.items() for name, array in named_columns(column, what).items()})
     return tuple(given.values())

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from nnx.layers.structure import leaves, rebuild
+
 
 class Stored:
     """Some consecutive rows of an array on disk. Making it, and slicing it, reads nothing.
@@ -72,15 +74,19 @@ def is_stored(value: Any) -> bool:
 
 
 def with_stored(value: Any) -> Any:
-    """The same array, list, tuple or dict of arrays, in which those on disk are `Stored`."""
-    if isinstance(value, dict):
-        return {name: with_stored(item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [Stored(item) if is_stored(item) else item for item in value] if any(map(is_stored, value)) else value
-    return Stored(value) if is_stored(value) else value
+    """The same array, or nested lists, tuples and dicts of arrays, in which those on disk are `Stored`."""
+    if _is_of_numbers(value):
+        return value
+    return rebuild(value, [Stored(leaf) if is_stored(leaf) else leaf for leaf in leaves(value)])
 
 
 def has_stored(value: Any) -> bool:
-    """Whether an array, list, tuple or dict of arrays is, or has in it, one that `with_stored` left on disk."""
-    items = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else [value]
-    return any(isinstance(item, Stored) for item in items)
+    """Whether what `with_stored` returned has an array on disk in it."""
+    return not _is_of_numbers(value) and any(isinstance(leaf, Stored) for leaf in leaves(value))
+
+
+def _is_of_numbers(value: Any) -> bool:
+    """Whether lists are an array written out, of which it would take long to look at all numbers."""
+    while isinstance(value, list | tuple) and value:
+        value = value[0]
+    return isinstance(value, int | float | str | np.generic)

@@ -43,7 +43,11 @@ def host_structure(value: Any, what: str) -> Any:
     """Data for a model whose inputs are not known yet: a dict, or a list of arrays, is several inputs."""
     if isinstance(value, dict):
         return {key: host_structure(part, f"{what}[{key!r}]") for key, part in value.items()}
-    if isinstance(value, list | tuple) and value and all(is_array(leaf) or isinstance(leaf, Stored) for leaf in leaves(value)):
+    if (
+        isinstance(value, list | tuple)
+        and value
+        and all(is_array(leaf) or isinstance(leaf, Stored) for leaf in leaves(value))
+    ):
         return [host_structure(part, f"{what}[{i}]") for i, part in enumerate(value)]
     return as_host_or_array(value, what)
 
@@ -111,8 +115,13 @@ def _is_nested(template: Any) -> bool:
     return any(isinstance(part, dict | list | tuple) for part in parts)
 
 
+def _is_in_place(value: Any) -> bool:
+    """Whether a value is an array already, in memory or on disk."""
+    return is_array(value) or isinstance(value, Stored)
+
+
 def _is_table(value: Any) -> bool:
-    return (is_array(value) or isinstance(value, Stored)) and value.ndim > 1
+    return _is_in_place(value) and value.ndim > 1
 
 
 def with_last_axis(x: Any, expected: Shape) -> Any:
@@ -127,7 +136,7 @@ def is_iterable_of_batches(x: Any) -> bool:
     if is_array(x) or hasattr(x, "__array__") or isinstance(x, str | bytes | dict) or is_sparse(x):
         return False
     if isinstance(x, list | tuple):
-        return bool(x) and isinstance(x[0], tuple) and any(is_array(part) for part in x[0])
+        return bool(x) and isinstance(x[0], tuple) and any(map(is_array, leaves(x[0])))
     return hasattr(x, "__iter__") or (hasattr(x, "__getitem__") and hasattr(x, "__len__"))
 
 
