@@ -263,8 +263,9 @@ class Recurrent(Layer):
     def _check_input(self, shape: Shape) -> Shape:
         expected = self.kernel.shape[0] if self.built else None
         if len(shape) != 3 or (expected is not None and shape[-1] not in (expected, None)):
+            hint = "; a recurrent layer gives one with return_sequences=True" if len(shape) == 2 else ""
             raise ValueError(
-                f"{self.name}: expected an input of shape (batch, time, {expected or 'features'}), got {shape}"
+                f"{self.name}: expected an input of shape (batch, time, {expected or 'features'}), got {shape}{hint}"
             )
         if shape[1] == 0:
             raise ValueError(f"{self.name}: expected at least one time step, got an input of shape {shape}")

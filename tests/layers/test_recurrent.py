@@ -442,7 +442,12 @@ MISTAKES: list[tuple[str, Callable[[], Any], type[Exception], str]] = [
         r"no argument 'return_sequence'.*'return_sequences'",
     ),
     ("activation", lambda: LSTM(2, recurrent_activation="sigmod"), ValueError, r"'sigmod': did you mean .*'sigmoid'"),
-    ("vectors", lambda: LSTM(2)(X[:, 0]), ValueError, r"^lstm: expected an input of shape \(batch, time, features\)"),
+    (
+        "vectors",
+        lambda: LSTM(2)(X[:, 0]),
+        ValueError,
+        r"^lstm: expected an input of shape \(batch, time, features\), got .*\); .* with return_sequences=True$",
+    ),
     ("no steps", lambda: GRU(2)(X[:, :0]), ValueError, r"^gru: expected at least one time step, got .*0, 4\)"),
     (
         "unknown features",
