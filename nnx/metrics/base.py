@@ -61,8 +61,8 @@ class Metric(Configurable):
         if resetting is not saying and issubclass(resetting, saying):
             raise TypeError(
                 f"metric {self.name!r} cannot be saved in the middle of an epoch, nor be that of several ranks: "
-                f"{resetting.__name__} has to say "
-                f"which attributes its reset_state sets, as in running = ('total', 'count')"
+                f"{resetting.__name__} has to say which attributes its reset_state sets, as in "
+                f"running = ('total', 'count')"
             )
         values = {name: getattr(self, name) for name in self.running}
         return {name: value.state() if hasattr(value, "state") else value for name, value in values.items()}
