@@ -24,7 +24,7 @@ FLOORS = [
     {"ranks", "random", "kernels", "protocol", "windows"},
     {"functional", "activations", "initializers", "regularizers", "constraints"},
     {"layers"},
-    {"losses", "metrics", "schedules", "optimizers"},
+    {"losses", "metrics", "schedules", "optimizers", "data"},
     {"callbacks", "models", "saving", "datasets", "utils", "plotting", "debug", "distributed"},
     {"__init__"},
     {"testing", "__main__"},

@@ -3,9 +3,10 @@
 import convolution
 import overhead
 import recurrent
+import streaming
 import training_step
 
 if __name__ == "__main__":
-    for benchmark in (overhead, training_step, convolution, recurrent):
+    for benchmark in (overhead, training_step, convolution, recurrent, streaming):
         benchmark.main()
         print()

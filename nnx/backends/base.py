@@ -105,6 +105,10 @@ class Backend:
     def device_of(self, array: Array) -> Any:
         return array.device
 
+    def is_on_host(self, array: Array) -> bool:
+        """Whether an array is in the memory of the host, where `to_host` waits for nothing and copies nothing."""
+        return False
+
     def free_bytes(self, device: str | None) -> float:
         """How much memory a device has left; infinite where data on the host are already in place."""
         return math.inf

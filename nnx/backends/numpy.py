@@ -22,6 +22,9 @@ class NumpyBackend(Backend):
     def device_of(self, array: Array) -> str:
         return "cpu"  # NumPy's scalars have no `device` before NumPy 2.1
 
+    def is_on_host(self, array: Array) -> bool:
+        return True
+
     def from_host(self, array: np.ndarray, *, device: str | None = None) -> Array:
         self.device(device)
         return array

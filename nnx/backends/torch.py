@@ -45,6 +45,9 @@ class TorchBackend(Backend):
         if place.type == "cuda":
             torch.cuda.synchronize(place)
 
+    def is_on_host(self, array: Array) -> bool:
+        return bool(array.device.type == "cpu")
+
     def from_host(self, array: np.ndarray, *, device: str | None = None) -> Array:
         return _copy(array, self.device(device))
 

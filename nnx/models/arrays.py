@@ -9,25 +9,32 @@ from typing import Any
 import numpy as np
 
 from nnx.backends import Array, Placement, array_namespace, backend_of, is_array, to_numpy
+from nnx.data.columns import count_rows, is_sparse, refuse_sparse
+from nnx.data.stored import Stored
 from nnx.functional._normal import narrow, wide
 from nnx.layers.shapes import Shape
 from nnx.layers.structure import leaves, leaves_like, rebuild
 
 
 def as_host_or_array(value: Any, what: str) -> Any:
-    """Lists, numbers, data frames and the like as NumPy arrays; arrays of any backend as they are."""
+    """Lists, numbers, data frames and the like, and arrays of any backend that are on the host, as NumPy arrays.
+
+    Arrays of a device stay as they are, and so do arrays on disk.
+    """
     if is_array(value) and not isinstance(value, np.ndarray):
-        return value
+        backend = backend_of(value)
+        return backend.to_host(value) if backend.is_on_host(value) else value
     if value is None:
         raise ValueError(f"{what} is missing: expected an array, a list, or an iterable of batches")
+    refuse_sparse(value, what)
     try:
-        host = np.asarray(value)
+        host = value if isinstance(value, Stored) else np.asarray(value)
     except ValueError:  # what NumPy says does not name the argument
         host = np.empty((), dtype=object)
     if host.dtype.kind not in "fbiu":
         raise ValueError(
             f"{what}: its rows have different lengths or are not real numbers; expected an array of numbers, got "
-            f"{type(value).__name__} of dtype {host.dtype}"
+            f"{type(value).__name__} of dtype {host.dtype}{_conversion(value, what)}"
         )
     return host
 
@@ -36,9 +43,18 @@ def host_structure(value: Any, what: str) -> Any:
     """Data for a model whose inputs are not known yet: a dict, or a list of arrays, is several inputs."""
     if isinstance(value, dict):
         return {key: host_structure(part, f"{what}[{key!r}]") for key, part in value.items()}
-    if isinstance(value, list | tuple) and value and all(is_array(leaf) for leaf in leaves(value)):
+    if (
+        isinstance(value, list | tuple)
+        and value
+        and all(is_array(leaf) or isinstance(leaf, Stored) for leaf in leaves(value))
+    ):
         return [host_structure(part, f"{what}[{i}]") for i, part in enumerate(value)]
     return as_host_or_array(value, what)
+
+
+def _conversion(value: Any, what: str) -> str:
+    """What to write for an array or a table of objects."""
+    return f"; write {what}.astype('float32') if they are numbers" if hasattr(value, "astype") else ""
 
 
 def place(value: Any, placement: Placement, dtype: str | None, what: str, model_name: str) -> Array:
@@ -52,20 +68,6 @@ def place(value: Any, placement: Placement, dtype: str | None, what: str, model_
             f"{model_name}.to({backend_of(value).name!r})"
         )
     return placement.asarray(value, dtype)
-
-
-def count_rows(named: dict[str, Any]) -> int:
-    """The common length of arrays; ValueError if they differ or are empty."""
-    lengths = {name: value.shape[0] if value.ndim else None for name, value in named.items() if value is not None}
-    for name, length in lengths.items():
-        if length is None:
-            raise ValueError(f"{name} is a single number; expected an array whose first axis counts the samples")
-        if length == 0:
-            raise ValueError(f"{name} is empty: expected at least one sample")
-    if len(set(lengths.values())) > 1:
-        listing = ", ".join(f"{name} has {length}" for name, length in lengths.items())
-        raise ValueError(f"the arrays must have the same number of samples, but {listing}")
-    return next(iter(lengths.values()))  # type: ignore[return-value]
 
 
 def check_rows(
@@ -97,13 +99,13 @@ def as_list(value: Any, names: Sequence[str], what: str, template: Any = None, s
         items = [(value[name], f"{what}[{name!r}]") for name in names]
         return [None if item is None else as_host_or_array(item, where) for item, where in items]
     if count == 1:
-        if isinstance(value, list | tuple) and len(value) == 1 and is_array(value[0]) and value[0].ndim > 1:
+        if isinstance(value, list | tuple) and len(value) == 1 and _is_table(value[0]):
             value = value[0]
         return [as_host_or_array(value, what)]
     if isinstance(value, list | tuple) and len(value) == count:
         return [None if v is None else as_host_or_array(v, f"{what}[{i}]") for i, v in enumerate(value)]
-    if same_for_all and is_array(value):
-        return [value] * count
+    if same_for_all and (is_array(value) or isinstance(value, Stored)):
+        return [as_host_or_array(value, what)] * count
     given = f"{type(value).__name__}{f' of {len(value)}' if hasattr(value, '__len__') else ''}"
     raise ValueError(f"{what} must be a list or dict of {count} arrays, for {', '.join(names)}; got {given}")
 
@@ -111,6 +113,15 @@ def as_list(value: Any, names: Sequence[str], what: str, template: Any = None, s
 def _is_nested(template: Any) -> bool:
     parts = template.values() if isinstance(template, dict) else template if isinstance(template, list | tuple) else ()
     return any(isinstance(part, dict | list | tuple) for part in parts)
+
+
+def _is_in_place(value: Any) -> bool:
+    """Whether a value is an array already, in memory or on disk."""
+    return is_array(value) or isinstance(value, Stored)
+
+
+def _is_table(value: Any) -> bool:
+    return _is_in_place(value) and value.ndim > 1
 
 
 def with_last_axis(x: Any, expected: Shape) -> Any:
@@ -127,10 +138,10 @@ def with_last_axis(x: Any, expected: Shape) -> Any:
 
 def is_iterable_of_batches(x: Any) -> bool:
     """Whether x gives batches, other than an array, a table or a list of samples."""
-    if is_array(x) or hasattr(x, "__array__") or isinstance(x, str | bytes | dict):
+    if is_array(x) or hasattr(x, "__array__") or isinstance(x, str | bytes | dict) or is_sparse(x):
         return False
     if isinstance(x, list | tuple):
-        return bool(x) and isinstance(x[0], tuple) and any(is_array(part) for part in x[0])
+        return bool(x) and isinstance(x[0], tuple) and any(map(is_array, leaves(x[0])))
     return hasattr(x, "__iter__") or (hasattr(x, "__getitem__") and hasattr(x, "__len__"))
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sized
-from typing import Any
+from typing import Any, Protocol
 
-from nnx.backends import Array, array_namespace, backend_of, is_array
+from nnx.backends import Array, array_namespace, backend_of
+from nnx.data.samples import parts_of
 from nnx.random import Generator
 
 Batch = tuple[list[Any], list[Any], list[Any]]
 """Inputs, targets and sample weights of one batch: for each input, and each output; targets and weights may be None."""
+
+_FORMS = {1: "x", 2: "(x, y)", 3: "(x, y, sample_weight)"}
 
 
 class ArrayBatches:
@@ -73,40 +77,75 @@ class IterableBatches:
     """Batches from an iterable, or from a sequence of batches with `__getitem__` and `__len__`.
 
     convert : checks a batch and brings it into place.
+    generator : shuffles the batches of a sequence that is not a list or tuple, as Keras does; None keeps their order.
     once : whether the source gives each batch only once, as generators do.
+
+    Where the source has the methods `on_epoch_begin` and `on_epoch_end` of Keras, they are called around a pass.
     """
 
-    def __init__(self, source: Iterable[Any], convert: Callable[..., Batch]) -> None:
-        self._source = source
+    def __init__(
+        self, source: Iterable[Any], convert: Callable[..., Batch], generator: Generator | None = None
+    ) -> None:
+        self._source: Any = source
         self._convert = convert
-        self.steps: int | None = len(source) if isinstance(source, Sized) else None
+        self.steps: int | None = None
+        with contextlib.suppress(TypeError):  # loaders have a length, even where it is not known
+            self.steps = len(source)  # type: ignore[arg-type]
         self.once = isinstance(source, Iterator)
+        has_order = self.steps is not None and hasattr(source, "__getitem__") and not isinstance(source, list | tuple)
+        self._generator = generator if has_order else None
 
     @property
     def streams(self) -> list[Generator]:
-        if isinstance(self._source, ArrayBatches):
-            return self._source.streams
         own = getattr(self._source, "random", None)  # of what shuffles by itself
-        return [own] if isinstance(own, Generator) else []
+        return [stream for stream in (own, self._generator) if isinstance(stream, Generator)]
 
     @property
     def form(self) -> dict[str, Any]:
-        return self._source.form if isinstance(self._source, ArrayBatches) else {"batches": self.steps}
+        return {"batches": self.steps}
 
     def __iter__(self) -> Iterator[Batch]:
+        self._tell("on_epoch_begin")
+        parts = 0
         for item in self._items():
-            batch = (item,) if is_array(item) else item
-            if not isinstance(batch, tuple | list) or not 1 <= len(batch) <= 3:
-                raise ValueError(
-                    f"an iterable of batches must give x, (x, y) or (x, y, sample_weight), got {type(item).__name__}"
-                    f"{f' of {len(item)}' if isinstance(item, Sized) else ''}"
-                )
+            batch = parts_of(item)
+            if len(batch) not in _FORMS or not hasattr(item, "__len__"):
+                raise ValueError(f"an iterable must give x, (x, y) or (x, y, sample_weight), got {_text(item)}")
+            if parts and len(batch) != parts:
+                raise ValueError(f"expected {_FORMS[parts]}, as in the first batch, got {_text(item)}")
+            parts = len(batch)
             yield self._convert(*batch)
+        self._tell("on_epoch_end")
 
     def _items(self) -> Iterator[Any]:
-        if hasattr(self._source, "__iter__"):
+        if self._generator is None and hasattr(self._source, "__iter__"):
             return iter(self._source)
-        return (self._source[index] for index in range(len(self._source)))  # type: ignore[index, arg-type]
+        order = range(self.steps or 0) if self._generator is None else self._generator.permutation(self.steps or 0)
+        return (self._source[int(index)] for index in order)
+
+    def _tell(self, hook: str) -> None:
+        getattr(self._source, hook, lambda: None)()
+
+
+class Source(Protocol):
+    """What gives the batches of one pass over a data set with each `iter`.
+
+    steps : how many there are; None where that is not known.
+    once : whether it gives each batch only once.
+    streams : what is drawn from when a pass begins.
+    form : what makes its batches the same ones as those of another.
+    """
+
+    steps: int | None
+    once: bool
+
+    @property
+    def streams(self) -> list[Generator]: ...
+
+    @property
+    def form(self) -> dict[str, Any]: ...
+
+    def __iter__(self) -> Iterator[Batch]: ...
 
 
 class Epochs:
@@ -116,11 +155,13 @@ class Epochs:
     each sample is wanted once. A generator cannot be started again: then `exhausted` is set, with a warning.
 
     done : how many batches of the epoch that is under way were given; 0 between epochs.
+    name : what that epoch is called in errors and warnings.
     """
 
-    def __init__(self, source: ArrayBatches | IterableBatches, steps: int | None, once: bool = False) -> None:
+    def __init__(self, source: Source, steps: int | None, once: bool = False, name: str = "the data") -> None:
         self.steps = steps or source.steps
         self.exhausted = False
+        self.name = name
         self.done = 0
         self._source = source
         self._limit = steps
@@ -133,10 +174,7 @@ class Epochs:
         while self.done != self._limit:
             following = self._next()
             if following is None:
-                if self._limit is None and self.done:
-                    self.steps = self.done
-                else:
-                    self._end(self.done)
+                self._end(self.done)
                 break
             self.done += 1
             yield following
@@ -194,7 +232,15 @@ class Epochs:
                 if not (self._taken and self._source.once):
                     self._taken, self._streams = 0, self._states()
                 self._current = iter(self._source)
-            following = next(self._current, None)
+            try:
+                following = next(self._current, None)
+            except Exception as error:
+                self._current = None
+                where = f"batch {self.done + 1} of {self.name}"
+                if type(error) in (ValueError, TypeError):  # most of ours; others may have more to them than a text
+                    raise type(error)(f"{where}: {error}") from error
+                error.add_note(f"in {where}, counted from 1")
+                raise
             if following is not None:
                 self._taken += 1
                 return following
@@ -202,10 +248,24 @@ class Epochs:
         return None
 
     def _end(self, done: int) -> None:
+        """The source has no more batches: that is how an epoch ends, unless more were expected."""
+        promised = self._source.steps
+        if done and self._limit is None:
+            self.steps = done
+            if promised is not None and done < promised:
+                self._warn(f"ended after {done} batches, expected {promised}, which is their len()")
+            return
         self.exhausted = True
         expected = f"{self._limit} batches for this epoch" if self._limit else "a batch"
-        warnings.warn(
-            f"the data ended after {done} batches, expected {expected}. A generator must give as many batches as all "
-            f"epochs need: steps_per_epoch * epochs",
-            stacklevel=4,
+        self._warn(
+            f"ended after {done} batches, expected {expected}. A generator must give as many batches as all epochs "
+            f"need: steps_per_epoch * epochs"
         )
+
+    def _warn(self, text: str) -> None:
+        warnings.warn(f"{self.name}: the data {text}", stacklevel=5)
+
+
+def _text(item: Any) -> str:
+    """What was given as a batch, for errors."""
+    return f"{type(item).__name__}{f' of {len(item)}' if isinstance(item, Sized) else ''}"

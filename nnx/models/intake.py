@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,22 +13,10 @@ from nnx.backends import Array, backend_of, is_array
 from nnx.layers.base import Layer
 from nnx.layers.shapes import Shape, as_shapes
 from nnx.layers.structure import leaves
-from nnx.models.arrays import (
-    as_list,
-    check_rows,
-    host_structure,
-    is_iterable_of_batches,
-    place,
-    positive,
-    split_validation,
-    three,
-    with_class_weights,
-    with_last_axis,
-)
-from nnx.models.data import ArrayBatches, Batch, Epochs, IterableBatches
+from nnx.models.arrays import as_list, check_rows, host_structure, place, with_class_weights, with_last_axis
+from nnx.models.data import Batch
 from nnx.models.network import Network, Reading
 from nnx.models.objective import Objective
-from nnx.random import Generator
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +42,7 @@ class Ports:
 
 
 class Intake(Network):
-    """The part of a model that takes data in: checks them, brings them into place and makes batches of them."""
+    """The part of a model that takes data in: checks them and brings them into place."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -234,63 +221,3 @@ class Intake(Network):
         if not self.built:
             self._build_for(x, xs)
         return self._place(xs)
-
-    # Data sets
-
-    def _batches(
-        self, x: Any, y: Any, sample_weight: Any, class_weight: Any, batch_size: int, generator: Generator | None
-    ) -> ArrayBatches | IterableBatches:
-        if y is None and is_iterable_of_batches(x):
-            if sample_weight is not None:
-                raise ValueError("sample_weight goes into the batches, as (x, y, sample_weight), when x is an iterable")
-            return IterableBatches(x, lambda *batch: self._prepare(*three(batch), class_weight))  # type: ignore[call-arg]
-        xs = self._host_inputs(x)
-        if self._has_room_for(xs):
-            return ArrayBatches(self._prepare(x, y, sample_weight, class_weight), batch_size, generator)
-        if not self.built:
-            self._build_for(x, xs)
-        names = self.output_names or ["y"]
-        ys, weights = self._host_targets(y, sample_weight, names)
-        check_rows(self.input_names or ["x"], xs, names, ys, weights)
-        on_host = ArrayBatches((xs, ys, weights), batch_size, generator)
-        return IterableBatches(on_host, lambda xs, ys, ws: self._prepare_lists(xs, ys, ws, class_weight))
-
-    def _has_room_for(self, xs: list[Any]) -> bool:
-        """Whether data can stay on the device, beside as much again for computing; else batches are brought there."""
-        placement = self.placement
-        return bool(sum(math.prod(x.shape) for x in xs) * 8 < placement.backend.free_bytes(placement.device))
-
-    def _input_batches(self, x: Any, batch_size: int) -> ArrayBatches | IterableBatches:
-        if is_iterable_of_batches(x):
-            return IterableBatches(x, lambda *batch: (self._place_inputs(batch[0]), [], []))
-        xs = self._host_inputs(x)
-        check_rows(self.input_names or ["x"], xs, [], [], [])
-        if self._has_room_for(xs):
-            return ArrayBatches((self._place_inputs(x), [], []), batch_size, None)
-        on_host = ArrayBatches((xs, [], []), batch_size, None)
-        return IterableBatches(on_host, lambda xs, *_: (self._place(xs), [], []))
-
-    def _validation_batches(self, data: Any, batch_size: int, steps: int | None) -> Epochs | None:
-        if data is None:
-            return None
-        if is_iterable_of_batches(data) and not (isinstance(data, tuple | list) and len(data) in (2, 3)):
-            source = self._batches(data, None, None, None, batch_size, None)
-        elif isinstance(data, tuple | list) and len(data) in (2, 3):
-            x, y, sample_weight = three(data)
-            source = self._batches(x, y, sample_weight, None, batch_size, None)
-        else:
-            raise ValueError(
-                "validation_data must be (x, y), (x, y, sample_weight) or an iterable of batches, got "
-                f"{type(data).__name__}{f' of {len(data)}' if hasattr(data, '__len__') else ''}"
-            )
-        return Epochs(source, positive(steps, "validation_steps", None), once=True)
-
-    def _split(self, x: Any, y: Any, sample_weight: Any, fraction: float) -> tuple[Any, Any, Any, Any]:
-        if y is None or is_iterable_of_batches(x):
-            raise ValueError("validation_split needs arrays x and y; for an iterable of batches give validation_data")
-        xs, names = self._host_inputs(x), self.output_names or ["y"]
-        ys, weights = self._host_targets(y, sample_weight, names)
-        rows = check_rows(self.input_names or ["x"], xs, names, ys, weights)
-        columns = [column if len(column) > 1 else column[0] for column in (xs, ys, weights)]
-        training, validation = split_validation(columns, rows, fraction)
-        return (*training, tuple(validation))

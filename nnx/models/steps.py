@@ -9,11 +9,11 @@ from nnx import debug, ranks
 from nnx.backends import Array, array_namespace, backend_of, is_array, to_numpy
 from nnx.layers.structure import leaves, rebuild
 from nnx.models.arrays import widened
-from nnx.models.intake import Intake
+from nnx.models.feed import Feed
 from nnx.optimizers import Optimizer
 
 
-class Steps(Intake):
+class Steps(Feed):
     """The part of a model that computes the loss of a batch, and learns from it."""
 
     optimizer: Optimizer | None

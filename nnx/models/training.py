@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from nnx import debug, optimizers, ranks, saving
+from nnx import debug, optimizers, ranks
 from nnx import random as nnx_random
 from nnx.backends import Array, array_namespace, to_numpy
 from nnx.callbacks import CallbackList, History, LazyLogs, ProgbarLogger, verbosity
@@ -16,6 +16,7 @@ from nnx.layers.structure import rebuild
 from nnx.models import together
 from nnx.models.arrays import positive
 from nnx.models.data import Epochs
+from nnx.models.files import Files
 from nnx.models.legacy import LegacyMethods
 from nnx.models.objective import Objective
 from nnx.models.run import TrainingRun
@@ -23,7 +24,7 @@ from nnx.models.steps import Steps, as_returned, is_host
 from nnx.models.summary import SummaryTotals
 
 
-class Trainer(LegacyMethods, Steps):
+class Trainer(LegacyMethods, Files, Steps):
     """A model that can be compiled and trained.
 
     optimizer, history, stop_training : as Keras names them.
@@ -104,14 +105,17 @@ class Trainer(LegacyMethods, Steps):
     ) -> History:
         """Train for some epochs.
 
-        x, y : arrays or lists of samples and targets; or x alone, an iterable of batches (x, y) or (x, y, weights).
+        x, y : samples and targets: arrays, lists, data frames; memory-mapped arrays and data sets of h5py or zarr,
+            which are read as they are needed, see `nnx.data.rows`; for several inputs or outputs, lists or dicts of
+            these. Or x alone: batches (x, y) or (x, y, weights) from a loader (of nnx or PyTorch), a sequence as
+            Keras has it, a generator or another iterable.
         batch_size : 32 by default.
         epochs, initial_epoch : train from initial_epoch up to epochs, counted from 0.
         verbose : 0 silent, 1 or "auto" a progress bar, 2 a line for each epoch.
         callbacks : a list of `nnx.callbacks.Callback`.
         validation_split : the last part of the arrays that is used for validation only, before any shuffling.
         validation_data : (x, y), (x, y, weights), or an iterable of batches.
-        shuffle : whether arrays are shuffled for every epoch.
+        shuffle : whether arrays, and the batches of a sequence, are shuffled for every epoch.
         class_weight : a factor for the loss of each class. sample_weight : one for each sample.
         steps_per_epoch, validation_steps : how many batches make an epoch, or a validation.
         validation_batch_size : by default the batch size.
@@ -119,6 +123,7 @@ class Trainer(LegacyMethods, Steps):
 
         Returns the history; its `history` has a list of values for each name. It is also kept as `model.history`: when
         training is interrupted, by Ctrl-C or by an error, that has all completed epochs, and the model is usable.
+        An error of a batch names it.
         """
         self._compiled()
         verbose = ranks.agreed(verbose)
@@ -148,8 +153,11 @@ class Trainer(LegacyMethods, Steps):
             while run.epoch < epochs and not run.is_over:
                 logs = self._train_epoch(run)
                 if not logs:  # not a single batch was left
+                    if run.epoch == initial_epoch:
+                        raise ValueError("fit got no data: expected at least one batch")
                     break
                 if validation is not None and _is_due(run.epoch, validation_freq):
+                    validation.name = f"the validation after epoch {run.epoch + 1}"
                     results = self._evaluate(validation, listeners)
                     logs.update({f"val_{name}": results[name] for name in sorted(results)})
                 run.end_epoch(logs)
@@ -174,7 +182,7 @@ class Trainer(LegacyMethods, Steps):
         """The loss, or [loss, *metrics], or a dict of them by name, over a data set. Arguments as for `fit`."""
         self._compiled()
         source = self._batches(x, y, sample_weight, None, positive(batch_size, "batch_size", 32), None)
-        batches = Epochs(source, positive(steps, "steps", None), once=True)
+        batches = Epochs(source, positive(steps, "steps", None), once=True, name="evaluate")
         listeners = self._listeners(callbacks, ranks.agreed(verbose), batches.steps)
         together.begin(self, listeners, batches)
         return as_returned(self._evaluate(batches, listeners), return_dict)
@@ -191,9 +199,8 @@ class Trainer(LegacyMethods, Steps):
 
         x : an array, list or iterable of batches.
         """
-        batches = Epochs(
-            self._input_batches(x, positive(batch_size, "batch_size", 32)), positive(steps, "steps", None), once=True
-        )
+        source = self._input_batches(x, positive(batch_size, "batch_size", 32))
+        batches = Epochs(source, positive(steps, "steps", None), once=True, name="predict")
         listeners = self._listeners(callbacks, verbose, batches.steps)
         outputs: list[list[Array]] = []
         with listeners.running("predict"):
@@ -217,20 +224,6 @@ class Trainer(LegacyMethods, Steps):
         kept = sum(math.prod(slot.shape) for slot in slots)
         return dataclasses.replace(totals, optimizer=kept, optimizer_bytes=kept * dtype_bytes(self.placement.dtype))
 
-    # Files
-
-    def save(self, filepath: Any, overwrite: bool = True) -> None:
-        """Write the whole model to one safetensors file; see `nnx.saving.save_model`."""
-        saving.save_model(self, filepath, overwrite)
-
-    def save_weights(self, filepath: Any, overwrite: bool = True) -> None:
-        """Write the parameters to a safetensors file."""
-        saving.save_weights(self, filepath, overwrite)
-
-    def load_weights(self, filepath: Any, skip_mismatch: bool = False) -> None:
-        """Read parameters from a safetensors file; see `nnx.saving.load_weights`."""
-        saving.load_weights(self, filepath, skip_mismatch)
-
     def restore_history(self, history: dict[str, list[float]], epochs: list[int]) -> None:
         """Take over the history of an earlier training."""
         self.history = History()
@@ -244,6 +237,7 @@ class Trainer(LegacyMethods, Steps):
         if not run.in_epoch:  # else it was begun before training was interrupted
             objective.reset()
             listeners.on_epoch_begin(run.epoch, {})
+        batches.name = f"epoch {run.epoch + 1}"
         watched = listeners.listens("on_train_batch_end")
         with run.errors_naming_the_batch():
             for batch in batches:
@@ -275,7 +269,9 @@ class Trainer(LegacyMethods, Steps):
             error.batch = step + 1
             raise
         if not final_logs:
-            raise ValueError("evaluate got no data: expected at least one batch")
+            raise ValueError(
+                f"{batches.name} got no data: expected at least one batch; a generator gives its batches only once"
+            )
         return final_logs
 
     # Helpers

@@ -96,7 +96,7 @@ def test_a_generator_for_validation_ends_with_what_it_has():
     assert len(history["val_loss"]) == 1
     with (
         pytest.warns(UserWarning, match="the data ended after 0 batches"),
-        pytest.raises(ValueError, match="evaluate got no data"),
+        pytest.raises(ValueError, match=r"the validation after epoch 2 got no data: .* generator"),
     ):
         make().fit(X, Y, epochs=2, validation_data=iter(batches()), verbose=0)
 

@@ -1,0 +1,167 @@
+"""Batches of whatever a user has, epoch after epoch."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from nnx import random as nnx_random
+from nnx.backends import is_array
+from nnx.data.ahead import Ahead
+from nnx.data.columns import columns_of, count_rows, named_columns, refuse_sparse
+from nnx.data.rows import RowPools
+from nnx.data.samples import grouped, parts_of, shuffled, stacked
+from nnx.data.stored import is_stored
+from nnx.layers.structure import leaves, rebuild
+from nnx.random import Generator
+
+_END: Any = object()
+
+
+class DataLoader:
+    """Batches (x,), (x, y) or (x, y, sample_weight) on the host, for a loop or for `fit`, `evaluate` and `predict`.
+
+    x, y, sample_weight : columns, with a row for each sample: arrays, lists of numbers, memory-mapped arrays and data
+        sets of h5py or zarr (rows of these are read as they are needed); a dict, tuple or list of arrays for several
+        inputs or outputs. Or x alone: samples x, (x, y) or (x, y, sample_weight), one by one, from a sequence (with
+        `__getitem__` and `__len__`), from an iterable, or from a function that returns an iterable for each epoch.
+    batch_size : 32 by default. None: the samples are batches already.
+    shuffle : a new order for every epoch.
+    buffer_size : how many samples are in memory to be shuffled. An iterable needs it; for arrays on disk it is by
+        default what fills 64 MB, see `nnx.data.rows`; other sources are shuffled as a whole.
+    map : a function of a batch, called as `map(x, y)`, that returns a batch: it reads files, say, or changes images.
+        Random numbers in it come from a generator of its own: the model draws from the default one at the same time.
+    prefetch : how many batches a thread prepares ahead; it reads and maps while the model computes. 0: no thread.
+    drop_last : leave out a last batch that is smaller.
+    seed : of `random`, the stream that the orders come from; by default it is split from the default stream.
+
+    Each `iter` begins a new epoch, and is all that draws from `random`. An error of the data or of `map` is raised with
+    a note that names the batch. Raises ValueError where columns have different numbers of rows.
+
+    >>> import numpy as np
+    >>> loader = DataLoader(np.arange(5.0), np.arange(5), batch_size=2, map=lambda x, y: (x / 4, y))
+    >>> [(x.tolist(), y.tolist()) for x, y in loader]
+    [([0.0, 0.25], [0, 1]), ([0.5, 0.75], [2, 3]), ([1.0], [4])]
+    """
+
+    def __init__(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        *,
+        batch_size: int | None = 32,
+        shuffle: bool = False,
+        buffer_size: int | None = None,
+        map: Callable[..., Any] | None = None,
+        prefetch: int = 0,
+        drop_last: bool = False,
+        seed: int | None = None,
+    ) -> None:
+        self.batch_size = None if batch_size is None else _count(batch_size, "batch_size")
+        self.shuffle = shuffle
+        self.buffer_size = None if buffer_size is None else _count(buffer_size, "buffer_size")
+        self.map = map
+        self.prefetch = _count(prefetch, "prefetch", least=0)
+        self.drop_last = drop_last
+        if map is not None and not callable(map):
+            raise TypeError(f"map must be a function of a batch, got {type(map).__name__}")
+        refuse_sparse(x, "x")
+        self._source = x
+        self._columns: tuple[Any, ...] | None = None
+        if batch_size is not None and _is_of_columns(x):
+            self._columns = _columns(x, y, sample_weight)
+        elif y is not None or sample_weight is not None:
+            raise ValueError(
+                f"x, a {type(x).__name__}, gives samples one by one, or batches (batch_size=None): y and sample_weight "
+                f"go into them, as (x, y, sample_weight)"
+            )
+        elif not (callable(x) or _is_sequence(x) or isinstance(x, Iterable)):
+            raise TypeError(f"x must be arrays, samples or batches, got {type(x).__name__}")
+        elif shuffle and buffer_size is None and not _is_sequence(x):
+            raise ValueError("an iterable is shuffled in a buffer: say with buffer_size how many samples it holds")
+        self.random = nnx_random.default().split() if seed is None else Generator(seed)
+
+    def __len__(self) -> int:
+        """How many batches an epoch has. TypeError where that is not known."""
+        samples = len(self._source) if self._columns is None else len(leaves(self._columns)[0])
+        if self.batch_size is None:
+            return samples
+        return samples // self.batch_size if self.drop_last else math.ceil(samples / self.batch_size)
+
+    def __iter__(self) -> Iterator[tuple[Any, ...]]:
+        stream = self.random.split() if self.shuffle else None
+        batches = self._mapped(iter(self._batches(stream)))
+        return Ahead(batches, self.prefetch) if self.prefetch else batches
+
+    def _batches(self, stream: Generator | None) -> Iterable[Any]:
+        if self._columns is not None:
+            return self._row_batches(stream)
+        samples = self._samples(stream)
+        if self.batch_size is None:
+            return samples
+        return (stacked(group) for group in grouped(samples, self.batch_size, self.drop_last))
+
+    def _row_batches(self, stream: Generator | None) -> Iterator[tuple[Any, ...]]:
+        size = self.batch_size or 1
+        for columns, shuffling in RowPools(leaves(self._columns), size, self.buffer_size).read(stream):
+            rows = columns[0].shape[0]
+            order = None if shuffling is None else shuffling.permutation(rows)
+            for start in range(0, rows // size * size if self.drop_last else rows, size):
+                some = slice(start, start + size)
+                batch = [column[some] if order is None else column.take(order[some], axis=0) for column in columns]
+                yield rebuild(self._columns, batch)
+
+    def _samples(self, stream: Generator | None) -> Iterable[Any]:
+        source = self._source
+        if _is_sequence(source):
+            order = range(len(source)) if stream is None else stream.permutation(len(source)).tolist()
+            return (source[index] for index in order)
+        samples = source() if callable(source) else source
+        return samples if stream is None else shuffled(samples, self.buffer_size or 1, stream)
+
+    def _mapped(self, batches: Iterator[Any]) -> Iterator[tuple[Any, ...]]:
+        for number in itertools.count(1):
+            try:
+                batch = next(batches, _END)
+                if batch is not _END:
+                    batch = parts_of(batch) if self.map is None else parts_of(self.map(*parts_of(batch)))
+            except Exception as error:
+                error.add_note(f"in batch {number} of an epoch of a DataLoader, counted from 1")
+                raise
+            if batch is _END:
+                return
+            yield batch
+
+
+def _count(value: Any, what: str, least: int = 1) -> int:
+    if isinstance(value, bool) or not hasattr(value, "__index__") or value.__index__() < least:
+        raise ValueError(f"{what} must be an integer of at least {least}, got {value!r}")
+    return int(value.__index__())
+
+
+def _is_of_columns(x: Any) -> bool:
+    """Whether x is a column, or several, rather than samples of its own."""
+    if isinstance(x, list | tuple):
+        return not x or not isinstance(x[0], tuple | dict)
+    return is_array(x) or is_stored(x) or hasattr(x, "__array__") or isinstance(x, dict)
+
+
+def _is_sequence(x: Any) -> bool:
+    return hasattr(x, "__getitem__") and hasattr(x, "__len__")
+
+
+def _columns(x: Any, y: Any, sample_weight: Any) -> tuple[Any, ...]:
+    if y is None and sample_weight is not None:
+        raise ValueError("sample_weight needs targets: pass y too")
+    targets = columns_of(y, "y")
+    columns = {
+        "x": columns_of(x, "x", None if targets is None or isinstance(targets, dict | tuple) else len(targets)),
+        "y": targets,
+        "sample_weight": columns_of(sample_weight, "sample_weight"),
+    }
+    given = {what: column for what, column in columns.items() if column is not None}
+    count_rows({name: array for what, column in given.items() for name, array in named_columns(column, what).items()})
+    return tuple(given.values())
