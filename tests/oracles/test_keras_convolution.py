@@ -151,39 +151,45 @@ def normal(*shape: int, seed: int = 0) -> np.ndarray:
     return Generator(seed).normal(shape).astype(np.float32)
 
 
-def of_keras(layer: Any, x: np.ndarray, dy: np.ndarray, **options: Any) -> tuple[np.ndarray, list[np.ndarray]]:
-    """The output, and the cotangents of the input and of the weights."""
+def of_keras(layer: Any, **options: Any) -> Any:
+    """A function (weights, x, dy) -> the output, and the cotangents of the input and of the weights."""
 
     def call(weights: Any, x: Any) -> Any:
         return layer.stateless_call(weights, [], x, **options)[0]
 
-    y, pull_back = jax.vjp(jax.jit(call), [variable.value for variable in layer.trainable_variables], x)
-    of_weights, of_x = pull_back(jax.numpy.asarray(dy))
-    return np.asarray(y), [np.asarray(array) for array in (of_x, *of_weights)]
+    compiled = jax.jit(call)
+
+    def differentiate(weights: Any, x: np.ndarray, dy: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
+        y, pull_back = jax.vjp(compiled, weights, x)
+        of_weights, of_x = pull_back(jax.numpy.asarray(dy))
+        return np.asarray(y), [np.asarray(array) for array in (of_x, *of_weights)]
+
+    return differentiate
 
 
 def assert_agrees(mine: Any, theirs: Any, shape: tuple[int, ...], **options: Any) -> None:
-    """Both layers with the same weights: shapes, outputs and gradients."""
+    """Both layers with the same weights: shapes, outputs and gradients, also after two steps of gradient descent."""
     x = normal(*shape)
     theirs.build(shape)
     mine.build_on(get_backend(), (None, *shape[1:]))
     weights = [0.5 * normal(*w.shape, seed=i) for i, w in enumerate(theirs.weights)]
     mine.set_weights(weights)
-    theirs.set_weights(weights)
     assert [parameter.name for parameter in mine.weights] == [weight.name for weight in theirs.weights]
-
-    y, pullback = mine.forward(x, training=True, **options)
-    dy = normal(*y.shape, seed=10)
-    flat = FlatParameters(mine.trainable_weights, get_backend())
-    flat.start_pass()
-    dx = pullback(dy)
-    flat.finish_pass()
-
-    expected, gradients = of_keras(theirs, x, dy, **options)
-    assert mine.compute_output_shape(shape) == tuple(theirs.compute_output_shape(shape)) == expected.shape
-    found = [y, dx, *(parameter.grad for parameter in mine.trainable_weights)]
-    for array, wanted in zip(found, [expected, *gradients], strict=True):
-        assert_close(array, wanted, rtol=RTOL, atol=RTOL * max(float(np.abs(wanted).max()), 1.0))
+    flat, differentiate = FlatParameters(mine.trainable_weights, get_backend()), of_keras(theirs, **options)
+    for _ in range(3 if weights else 1):
+        y, pullback = mine.forward(x, training=True, **options)
+        dy = normal(*y.shape, seed=10) / y.size
+        flat.start_pass()
+        dx = pullback(dy)
+        flat.finish_pass()
+        expected, gradients = differentiate(weights, x, dy)
+        assert mine.compute_output_shape(shape) == tuple(theirs.compute_output_shape(shape)) == expected.shape
+        gradients_of_mine = [parameter.grad for parameter in mine.trainable_weights]
+        found, wanted = [y, dx, *gradients_of_mine, *mine.get_weights()], [expected, *gradients, *weights]
+        for array, other in zip(found, wanted, strict=True):
+            assert_close(array, other, rtol=RTOL, atol=RTOL * float(np.abs(other).max()))
+        weights = [weight - 10.0 * gradient for weight, gradient in zip(weights, gradients[1:], strict=True)]
+        flat.values[...] -= 10.0 * flat.grads
 
 
 def _name(value: Any) -> str | None:
@@ -210,7 +216,7 @@ def test_gradient_of_equal_maxima(name):
     x = np.zeros((1, 4, 4, 1), np.float32)  # as after ReLU
     y, pullback = KINDS[name]().forward(x)
     dy = normal(*y.shape, seed=3)
-    _, (expected,) = of_keras(getattr(keras.layers, name)(), x, dy)
+    _, (expected,) = of_keras(getattr(keras.layers, name)())([], x, dy)
     assert_close(pullback(dy), expected, rtol=RTOL)
 
 
