@@ -123,7 +123,7 @@ def test_in_a_compiled_model_that_was_saved(title, tmp_path):
     kind, make = CASES[title]
     y_true, y_pred, _ = metric_data(kind)
     model = nnx.Sequential([nnx.Input(y_pred.shape[1:]), nnx.layers.Activation("linear")])
-    loss = "sparse_categorical_crossentropy" if kind == "labels" else "mse"
+    loss = nnx.losses.SparseCategoricalCrossentropy(from_logits=True) if kind == "labels" else "mse"
     model.compile("sgd", loss, metrics=[make()])
     results = model.evaluate(y_pred, y_true, batch_size=10, verbose=0)
     expected = make()(y_true, y_pred.astype(np.float32))
