@@ -121,7 +121,7 @@ class TestAsarray:
     @pytest.mark.parametrize(
         "value",
         ["1", ["1.5"], [None], [b"1"], 1j, np.datetime64("2020-01-01"), [object()], {"a": 1}],
-        ids=repr,
+        ids=["text", "texts", "nothing", "bytes", "complex", "a date", "objects", "a dict"],
     )
     def test_what_is_no_number_is_refused(self, backend: Placement, value: Any, dtype: str | None) -> None:
         with pytest.raises(TypeError, match="expected real numbers, got data of dtype"):
