@@ -22,6 +22,7 @@ from nnx.windows import Axis, Windows
 
 _numpy = find_backend("numpy")
 _BLOCK = 1 << 21  # bytes that one block reads and writes; measured: half as many are 5 % slower, more are as fast
+_MANY = 16  # channels, for which the rows of a kernel are multiplied together; see `_spread`
 
 Block = tuple[slice, slice]
 """Some images and some rows of their windows: all rows, or one image."""
@@ -160,7 +161,9 @@ def _spread(y: np.ndarray, kernel: np.ndarray, windows: Windows, phase: int, x: 
     """Add to x, in the columns that they reach, what the taps `phase`, `phase + stride`, ... of a row give.
 
     Along the columns these taps are a correlation of y with stride 1, as a GEMM of copied windows. Along the rows the
-    result of each row of the kernel is added where it belongs: long runs, which cost less than larger windows.
+    result of each row of the kernel is added where it belongs: long runs, which cost less than larger windows. With
+    many channels all rows are in one product, with few each has its own: measured, 32 channels take 0.85 times as long
+    together, 6 channels 1.2 times.
     """
     rows, columns = windows.rows, windows.columns
     filters = kernel[:, phase :: columns.stride][:, ::-1].transpose(0, 1, 3, 2)
@@ -176,19 +179,22 @@ def _spread(y: np.ndarray, kernel: np.ndarray, windows: Windows, phase: int, x: 
     along = Windows(
         Axis(rows.count, 1, 1, 1, 0, rows.count), Axis(y.shape[2], taps, 1, spacing, max(0, -start), across)
     )
-    filters = np.ascontiguousarray(filters).reshape(tall, taps * f, c)
-    for (images, block), matrix in _Columns(y, along, 2 * across * c * x.itemsize):
-        part = scratch("products", (len(matrix), c), x.dtype)
-        of_rows = part.reshape(images.stop - images.start, block.stop - block.start, across, c)
+    each = tall if c >= _MANY else 1  # rows of the kernel in one product
+    filters = filters.reshape(tall // each, each, taps * f, c).transpose(0, 2, 1, 3)
+    filters = np.ascontiguousarray(filters).reshape(tall // each, taps * f, each * c)
+    for (images, block), matrix in _Columns(y, along, (each + 1) * across * c * x.itemsize):
+        part = scratch("products", (len(matrix), each * c), x.dtype)
+        of_rows = part.reshape(images.stop - images.start, block.stop - block.start, across, each, c)
         for tap in range(tall):
+            if tap % each == 0:
+                multiply(matrix, filters[tap // each], out=part)
             inside, _ = rows.inside(tap)
             one, other = max(block.start, inside.start), min(block.stop, inside.stop)
             if one < other:
-                multiply(matrix, filters[tap], out=part)
                 begin = one * rows.stride + tap * rows.dilation - rows.before
                 end = begin + (other - one - 1) * rows.stride + 1
                 reached = x[images, begin : end : rows.stride, first :: columns.stride]
-                reached += of_rows[:, one - block.start : other - block.start]
+                reached += of_rows[:, one - block.start : other - block.start, :, tap % each]
 
 
 @kernel(_numpy, accepts=is_plain)

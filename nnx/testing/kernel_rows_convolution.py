@@ -43,6 +43,8 @@ CONVOLUTIONS: list[tuple[Windows, int, int, int]] = [
     (SEQUENCE, 4, 5, 1),
     (DILATED, 4, 5, 1),
     (TRANSPOSED, 4, 5, 1),
+    (over((5, 6), (3, 3), (1, 1), "same"), 17, 3, 1),
+    (over((7, 6), (3, 2), (2, 3), "same"), 32, 4, 2),
 ]
 LARGE = over((40, 41), (3, 3), (1, 1), "same")  # more than a block in float64: one image in several steps
 
@@ -125,6 +127,7 @@ ROWS: dict[str, list[Example]] = {
     "correlate_transposed": [
         *(_transposed(*row, USUAL) for row in CONVOLUTIONS),
         _transposed(LARGE, 8, 48, 1, (2,)),
+        _transposed(LARGE, 20, 16, 1, (2,)),
     ],
     "correlate_kernel": [
         *(_kernel(*row, USUAL) for row in CONVOLUTIONS),
