@@ -44,7 +44,7 @@ def run(project: pathlib.Path, *arguments: str) -> subprocess.CompletedProcess[s
     installed = any(point.name == "nnx" for point in importlib.metadata.entry_points(group="pytest11"))
     plugin = [] if installed else ["-p", "nnx.testing.plugin"]
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-rA", *plugin, *arguments]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTEST_ADDOPTS": ""}
     return subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True)
 
 

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 def run(code, *arguments, **environment):
     """Run Python in a process of its own."""
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    environment = {**os.environ, "PYTHONPATH": path, **environment}
+    environment = {**os.environ, "PYTHONPATH": path, "PYTEST_ADDOPTS": "", **environment}
     command = [sys.executable, *(["-c", code] if code else []), *arguments]
     return subprocess.run(command, capture_output=True, text=True, env=environment)
 
