@@ -192,7 +192,7 @@ class Epochs:
         return {
             "done": self.done,
             "taken": taken,
-            "streams": self._streams if taken else self._states(),
+            "streams": self._streams if taken else self.states(),
             "form": self._form,
         }
 
@@ -217,7 +217,8 @@ class Epochs:
             raise ValueError(f"it was written after {taken} batches of data that now are fewer")
         self.done = done
 
-    def _states(self) -> list[dict[str, str]]:
+    def states(self) -> list[dict[str, str]]:
+        """Where the streams are that the data are drawn from."""
         return [stream.state() for stream in self._source.streams]
 
     @property
@@ -230,7 +231,7 @@ class Epochs:
         for _ in range(2 if wraps else 1):
             if self._current is None:
                 if not (self._taken and self._source.once):
-                    self._taken, self._streams = 0, self._states()
+                    self._taken, self._streams = 0, self.states()
                 self._current = iter(self._source)
             try:
                 following = next(self._current, None)
