@@ -5,15 +5,17 @@ from __future__ import annotations
 import contextlib
 import math
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from typing import Any, Protocol
 
-from nnx.backends import Array, array_namespace, backend_of
+from nnx.backends import array_namespace, backend_of
 from nnx.data.samples import parts_of
 from nnx.random import Generator
 
 Batch = tuple[list[Any], list[Any], list[Any]]
 """Inputs, targets and sample weights of one batch: for each input, and each output; targets and weights may be None."""
+
+GATHERED_BYTES = 1 << 19  # rows of shuffled inputs that are picked at once, to be cut into batches: what caches hold
 
 _FORMS = {1: "x", 2: "(x, y)", 3: "(x, y, sample_weight)"}
 
@@ -46,31 +48,31 @@ class ArrayBatches:
 
     def __iter__(self) -> Iterator[Batch]:
         if self._generator is None:
-            for start, stop in self._ranges():
-                yield self._pick(lambda a, start=start, stop=stop: a[start:stop, ...])  # type: ignore[misc]
+            yield from self._cut(self.columns, self.rows)
             return
         first = self.columns[0][0]
-        # one transfer an epoch: the batches' indices are slices of an array on the device
+        # one transfer an epoch: the indices are slices of an array on the device
         order = backend_of(first).put_beside(first, self._generator.permutation(self.rows))
         take = array_namespace(first).take
-        for start, stop in self._ranges():
-            rows = order[start:stop]
-            yield self._pick(lambda a, rows=rows: take(a, rows, axis=0))  # type: ignore[misc]
+        row_bytes = 4 * math.prod(first.shape[1:]) or 4
+        together = max(1, GATHERED_BYTES // (row_bytes * self.batch_size)) * self.batch_size
+        for start in range(0, self.rows, together):
+            chosen = order[start : min(start + together, self.rows)]
+            columns = [[None if a is None else take(a, chosen, axis=0) for a in column] for column in self.columns]
+            yield from self._cut(columns, chosen.shape[0])
 
-    def _pick(self, rows_of: Callable[[Array], Array]) -> Batch:
-        xs, ys, weights = self.columns
-        return (
-            [rows_of(x) for x in xs],
-            [None if y is None else rows_of(y) for y in ys],
-            [None if weight is None else rows_of(weight) for weight in weights],
-        )
+    def _cut(self, columns: Sequence[list[Any]], rows: int) -> Iterator[Batch]:
+        xs, ys, weights = columns
+        for start in range(0, rows, self.batch_size):
+            stop = min(start + self.batch_size, rows)
+            yield (
+                [x[start:stop, ...] for x in xs],
+                [None if y is None else y[start:stop, ...] for y in ys],
+                [None if weight is None else weight[start:stop, ...] for weight in weights],
+            )
 
     def __len__(self) -> int:
         return math.ceil(self.rows / self.batch_size)
-
-    def _ranges(self) -> Iterator[tuple[int, int]]:
-        for start in range(0, self.rows, self.batch_size):
-            yield start, min(start + self.batch_size, self.rows)
 
 
 class IterableBatches:
@@ -192,7 +194,7 @@ class Epochs:
         return {
             "done": self.done,
             "taken": taken,
-            "streams": self._streams if taken else self._states(),
+            "streams": self._streams if taken else self.states(),
             "form": self._form,
         }
 
@@ -217,7 +219,8 @@ class Epochs:
             raise ValueError(f"it was written after {taken} batches of data that now are fewer")
         self.done = done
 
-    def _states(self) -> list[dict[str, str]]:
+    def states(self) -> list[dict[str, str]]:
+        """Where the streams are that the data are drawn from."""
         return [stream.state() for stream in self._source.streams]
 
     @property
@@ -230,7 +233,7 @@ class Epochs:
         for _ in range(2 if wraps else 1):
             if self._current is None:
                 if not (self._taken and self._source.once):
-                    self._taken, self._streams = 0, self._states()
+                    self._taken, self._streams = 0, self.states()
                 self._current = iter(self._source)
             try:
                 following = next(self._current, None)

@@ -74,8 +74,10 @@ class Feed(Intake):
         self, columns: Batch, prepare: Callable[..., Batch], batch_size: int, generator: Generator | None
     ) -> PooledBatches:
         """Batches of a data set on the host, in memory or on disk, that is brought into place a part at a time."""
-        room = self.placement.backend.free_bytes(self.placement.device) / 4
-        return PooledBatches(columns, prepare, batch_size, generator, min(POOL_BYTES, room))
+        room: float = POOL_BYTES
+        if not has_stored(columns):  # else the order of the rows would depend on how much room there is
+            room = min(room, self.placement.backend.free_bytes(self.placement.device) / 4)
+        return PooledBatches(columns, prepare, batch_size, generator, room)
 
     def _validation_batches(self, data: Any, batch_size: int, steps: int | None) -> Epochs | None:
         if data is None:

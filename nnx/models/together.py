@@ -28,7 +28,7 @@ def begin(model: Any, listeners: CallbackList, batches: Epochs, **others: Any) -
         "batches": batches.steps,
         "weights": [parameter.shape for parameter in model.weights],
         "optimizer steps": model.optimizer.iterations,
-        "random numbers": [stream.state() for stream in streams],
+        "random numbers": [*(stream.state() for stream in streams), *batches.states()],
         **others,
     }
     plans = group.gather(plan)

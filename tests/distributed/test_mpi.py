@@ -141,6 +141,7 @@ x = np.ones((8, 2), np.float32)
         calls = {
             "model.fit(x[rank:], x[rank:, :1], batch_size=3 + rank)": "other batches than rank 0: 2, not 3",
             "model.fit(x, x[:, :1], callbacks=[nnx.callbacks.TerminateOnNaN()] * rank)": "other callbacks",
+            "model.fit(nnx.data.DataLoader(x, x[:, :1], shuffle=True, seed=rank))": "other random numbers",
             "model.evaluate(x[7 * rank :], x[7 * rank :, :1], batch_size=4)": "other batches",
         }
         lines = [self.START]
