@@ -28,6 +28,7 @@ from nnx.callbacks import (
     ModelCheckpoint,
     ReduceLROnPlateau,
 )
+from nnx.data import DataLoader
 from nnx.layers import LSTM, BatchNormalization, Dense, Dropout, GaussianNoise, Input
 from nnx.random import Generator
 from nnx.saving import files
@@ -224,6 +225,14 @@ SCRIPTS = {
         validation=Loader,
         options={"steps_per_epoch": 4, "validation_steps": 2},
     ),
+    "a loader with a thread": Script(
+        noisy, data=lambda: (DataLoader(X, LABELS, batch_size=5, shuffle=True, prefetch=2, seed=3),)
+    ),
+    "a loader with a buffer": Script(
+        noisy,
+        data=lambda: (DataLoader(batches, batch_size=None, shuffle=True, buffer_size=3, seed=3),),
+        options={"steps_per_epoch": 4},
+    ),
     "generators": Script(
         noisy,
         data=lambda: (itertools.chain(batches(), batches(), batches()),),
@@ -380,6 +389,19 @@ def test_data_that_do_not_fit_on_the_device(tmp_path: Path, monkeypatch: pytest.
         with pytest.raises(Killed):
             script.run(BackupAndRestore(tmp_path, save_freq=1), Kill(5))
     assert everything(script.run(BackupAndRestore(tmp_path))) == expected
+
+
+def test_data_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("nnx.data.rows.BLOCK_BYTES", 2 * 24)
+    monkeypatch.setattr("nnx.models.feed.POOL_BYTES", 10 * 24)  # with labels, 10 rows of 23
+    np.save(tmp_path / "x.npy", X)
+    script = Script(noisy, data=lambda: (np.load(tmp_path / "x.npy", mmap_mode="r"), LABELS))
+    expected = everything(script.run())
+    for kill in range(1, 15, 3):
+        folder = tmp_path / str(kill)
+        with pytest.raises(Killed):
+            script.run(BackupAndRestore(folder, save_freq=1), Kill(kill))
+        assert everything(script.run(BackupAndRestore(folder, save_freq=1))) == expected
 
 
 def test_layers_that_are_frozen_in_between(tmp_path: Path):
