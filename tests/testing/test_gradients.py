@@ -82,7 +82,7 @@ class TestRight:
         check_gradients(logarithm, [1e-4, 1.0, 2.0])
 
     def test_large_arrays_with_many_kinks(self) -> None:
-        check_gradients(relu, RANDOM.normal(size=20_000))
+        check_gradients(relu, np.random.default_rng(1).normal(size=20_000))
 
     @pytest.mark.parametrize("shape", [(), (0,), (1,), (3, 0)])
     def test_small_shapes(self, shape: tuple[int, ...]) -> None:
@@ -133,7 +133,7 @@ class TestWrong:
 
             return x * x, pullback
 
-        assert "the pullback gives" in found(function, RANDOM.normal(size=5000))
+        assert "the pullback gives" in found(function, np.ones(5000))
 
     def test_zero(self) -> None:
         assert "the pullback gives 0" in found(lambda x: (x * x, lambda dy: 0.0 * dy), X)

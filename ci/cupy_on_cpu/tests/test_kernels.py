@@ -83,7 +83,7 @@ def test_two_dimensional_transpose_in_tiles():
         }""",
         "transpose",
     )
-    x = RNG.standard_normal((19, 30))
+    x = np.random.default_rng(1).standard_normal((19, 30))
     y = cupy.empty((30, 19))
     kernel((4, 3), (8, 8), (cupy.asarray(x), y, np.int32(19), np.int32(30)))
     np.testing.assert_array_equal(y.get(), x.T)
@@ -107,7 +107,7 @@ def test_atomic_add(dtype, name):
         }}""",
         "histogram",
     )
-    values = RNG.integers(0, 7, 1000).astype("i4")
+    values = np.random.default_rng(1).integers(0, 7, 1000).astype("i4")
     bins = cupy.zeros(7, dtype)
     kernel((8,), (128,), (cupy.asarray(values), bins, np.int32(1000)))
     np.testing.assert_array_equal(bins.get(), np.bincount(values, minlength=7))
@@ -187,7 +187,7 @@ def test_block_sum_with_shuffles_in_one_warp_only():
         }""",
         "block_sum",
     )
-    x = RNG.standard_normal((3, 256))
+    x = np.random.default_rng(1).standard_normal((3, 256))
     y = cupy.zeros(3)
     kernel((3,), (256,), (cupy.asarray(x), y))
     np.testing.assert_allclose(y.get(), x.sum(axis=1), rtol=1e-12)
