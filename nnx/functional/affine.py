@@ -1,4 +1,4 @@
-"""Affine maps."""
+"""Affine maps, and the activation that follows them."""
 
 from __future__ import annotations
 
@@ -6,31 +6,64 @@ import math
 from typing import Any
 
 from nnx.backends import Array, array_namespace
+from nnx.functional.activations import linear
 from nnx.kernels import accelerated
-from nnx.protocol import SKIP, Pullback
+from nnx.protocol import SKIP, Differentiable, Pullback
+
+
+def dense(
+    x: Array, kernel: Array, bias: Array | None = None, activate: Differentiable = linear
+) -> tuple[Array, Pullback]:
+    """Affine map of the last axis, and an activation of it.
+
+    x (..., n), kernel (n, m), bias (m,) or None  ->  y (..., m) = activate(x @ kernel + bias)
+    pullback(dy) -> (dx, dkernel, dbias), or (dx, dkernel) without a bias
+    """
+    z, pull_map = linear_map(x, kernel)
+    y, pull_end = bias_activation(z, bias, activate)
+
+    def pullback(dy: Array, out: tuple[Any, ...] = (None, None, None)) -> tuple[Array | None, ...]:
+        dz, *dbias = pull_end(dy, (None, *out[2:]))
+        return *pull_map(dz, out[:2]), *dbias
+
+    return y, pullback
 
 
 @accelerated
-def dense(x: Array, kernel: Array, bias: Array | None = None) -> tuple[Array, Pullback]:
-    """Affine map of the last axis.
+def linear_map(x: Array, kernel: Array) -> tuple[Array, Pullback]:
+    """Linear map of the last axis: x (..., n), kernel (n, m)  ->  a new array (..., m), x @ kernel
 
-    x (..., n), kernel (n, m), bias (m,) or None  ->  y (..., m) = x @ kernel + bias
-    pullback(dy) -> (dx, dkernel, dbias), or (dx, dkernel) without a bias
+    pullback(dy) -> (dx, dkernel)
     """
     xp = array_namespace(x)
     n, m = kernel.shape
     rows = math.prod(x.shape[:-1])
     flat_x = xp.reshape(x, (rows, n))  # one 2-D GEMM is what every library does best
-    y = flat_x @ kernel
-    if bias is not None:
-        y = y + bias
 
-    def pullback(dy: Array, out: tuple[Any, ...] = (None, None, None)) -> tuple[Array | None, ...]:
+    def pullback(dy: Array, out: tuple[Any, ...] = (None, None)) -> tuple[Array | None, ...]:
         flat_dy = xp.reshape(dy, (rows, m))
         dx = None if out[0] is SKIP else xp.reshape(flat_dy @ xp.matrix_transpose(kernel), x.shape)
-        dkernel = None if out[1] is SKIP else xp.matrix_transpose(flat_x) @ flat_dy
-        if bias is None:
-            return dx, dkernel
-        return dx, dkernel, None if out[2] is SKIP else xp.sum(flat_dy, axis=0)
+        return dx, None if out[1] is SKIP else xp.matrix_transpose(flat_x) @ flat_dy
 
-    return xp.reshape(y, (*x.shape[:-1], m)), pullback
+    return xp.reshape(flat_x @ kernel, (*x.shape[:-1], m)), pullback
+
+
+@accelerated
+def bias_activation(z: Array, bias: Array | None, activate: Differentiable) -> tuple[Array, Pullback]:
+    """How layers with a kernel end: z (..., m), bias (m,) or None  ->  y (..., m) = activate(z + bias)
+
+    z is used up: a kernel may write y over it.
+    pullback(dy) -> (dz, dbias), or (dz,) without a bias
+    """
+    if bias is None:
+        y, pull_activation = activate(z)
+        return y, lambda dy, out=(None,): (pull_activation(dy),)
+    xp = array_namespace(z)
+    matrix = math.prod(z.shape[:-1]), z.shape[-1]
+    y, pull_activation = activate(z + bias)
+
+    def pullback(dy: Array, out: tuple[Any, ...] = (None, None)) -> tuple[Array | None, ...]:
+        dz = pull_activation(dy)
+        return None if out[0] is SKIP else dz, None if out[1] is SKIP else xp.sum(xp.reshape(dz, matrix), axis=0)
+
+    return y, pullback

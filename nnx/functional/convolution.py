@@ -8,6 +8,7 @@ padding : "valid", windows lie inside the input; "same", ceil(size / stride) win
     larger half right and below; "causal", for sequences: as many, and no output depends on later steps.
 dilation : how far apart the taps of a window are; not above 1 together with strides.
 data_format : "channels_last", or "channels_first" where channels come before the spatial axes.
+activate : an activation function, which y is the value of.
 
 All raise a ValueError for shapes that do not go together and for windows that do not fit into the input.
 """
@@ -18,10 +19,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from nnx.backends import Array, array_namespace
-from nnx.functional.correlation import correlate, correlate_kernel, correlate_transposed, sum_of_positions
+from nnx.functional.activations import linear
+from nnx.functional.affine import bias_activation
+from nnx.functional.correlation import correlate, correlate_kernel, correlate_transposed
 from nnx.functional.depthwise import correlate_depthwise
 from nnx.functional.layout import CHANNELS_LAST, for_each_axis, from_images, sizes_of, to_images
-from nnx.protocol import SKIP, Pullback
+from nnx.protocol import SKIP, Differentiable, Pullback
 from nnx.windows import Windows, along_transposed_axis, images_of, windows_of
 
 Sizes = int | Sequence[int]
@@ -36,6 +39,7 @@ def conv(
     dilation: Sizes = 1,
     groups: int = 1,
     data_format: str = CHANNELS_LAST,
+    activate: Differentiable = linear,
 ) -> tuple[Array, Pullback]:
     """Convolution over one or two axes.
 
@@ -47,20 +51,18 @@ def conv(
     filters = _kernel_of_images(kernel, axes, "conv")
     _check_channels("conv", x, images.shape[3], kernel, filters.shape[2] * groups, filters.shape[3] % groups == 0)
     windows = _windows("conv", images, filters, axes, strides, padding, dilation)
-    y = correlate(images, filters, bias, windows, groups)
+    y, pull_end = _end(correlate(images, filters, windows, groups), bias, activate, axes, data_format)
 
     def pullback(dy: Array, out: Sequence[Any] = (None, None, None)) -> tuple[Array | None, ...]:
-        dy = to_images(dy, data_format, "conv")
+        dz, *dbias = pull_end(dy, out)
         dx = dkernel = None
         if out[0] is not SKIP:
-            dx = from_images(correlate_transposed(dy, filters, windows, groups), axes, data_format)
+            dx = from_images(correlate_transposed(dz, filters, windows, groups), axes, data_format)
         if out[1] is not SKIP:
-            dkernel = _of_kernel(images, dy, windows, groups, axes, out[1])
-        if bias is None:
-            return dx, dkernel
-        return dx, dkernel, None if out[2] is SKIP else sum_of_positions(dy, out[2])
+            dkernel = _of_kernel(images, dz, windows, groups, axes, out[1])
+        return dx, dkernel, *dbias
 
-    return from_images(y, axes, data_format), pullback
+    return y, pullback
 
 
 def conv_transpose(
@@ -72,6 +74,7 @@ def conv_transpose(
     output_padding: Sizes | None = None,
     dilation: Sizes = 1,
     data_format: str = CHANNELS_LAST,
+    activate: Differentiable = linear,
 ) -> tuple[Array, Pullback]:
     """Transposed convolution: the adjoint of `conv` with the same kernel, and a bias.
 
@@ -84,22 +87,18 @@ def conv_transpose(
     filters = _kernel_of_images(kernel, axes, "conv_transpose")
     _check_channels("conv_transpose", x, images.shape[3], kernel, filters.shape[3])
     windows = transposed_windows(sizes_of(images, axes), kernel.shape[:-2], strides, padding, output_padding, dilation)
-    y = correlate_transposed(images, filters, windows)
-    if bias is not None:
-        y = y + bias
+    y, pull_end = _end(correlate_transposed(images, filters, windows), bias, activate, axes, data_format)
 
     def pullback(dy: Array, out: Sequence[Any] = (None, None, None)) -> tuple[Array | None, ...]:
-        dy = to_images(dy, data_format, "conv_transpose")
+        dz, *dbias = pull_end(dy, out)
         dx = dkernel = None
         if out[0] is not SKIP:
-            dx = from_images(correlate(dy, filters, None, windows), axes, data_format)
+            dx = from_images(correlate(dz, filters, windows), axes, data_format)
         if out[1] is not SKIP:
-            dkernel = _of_kernel(dy, images, windows, 1, axes, out[1])
-        if bias is None:
-            return dx, dkernel
-        return dx, dkernel, None if out[2] is SKIP else sum_of_positions(dy, out[2])
+            dkernel = _of_kernel(dz, images, windows, 1, axes, out[1])
+        return dx, dkernel, *dbias
 
-    return from_images(y, axes, data_format), pullback
+    return y, pullback
 
 
 def depthwise_conv(
@@ -110,6 +109,7 @@ def depthwise_conv(
     padding: str = "valid",
     dilation: Sizes = 1,
     data_format: str = CHANNELS_LAST,
+    activate: Differentiable = linear,
 ) -> tuple[Array, Pullback]:
     """Convolution of every channel with its own filters.
 
@@ -121,15 +121,17 @@ def depthwise_conv(
     filters = _kernel_of_images(kernel, axes, "depthwise_conv")
     _check_channels("depthwise_conv", x, images.shape[3], kernel, filters.shape[2])
     windows = _windows("depthwise_conv", images, filters, axes, strides, padding, dilation, exclusive=False)
-    y, pullback_images = correlate_depthwise(images, filters, bias, windows)
+    z, pullback_images = correlate_depthwise(images, filters, windows)
+    y, pull_end = _end(z, bias, activate, axes, data_format)
 
     def pullback(dy: Array, out: Sequence[Any] = (None, None, None)) -> tuple[Array | None, ...]:
+        dz, *dbias = pull_end(dy, out)
         place = out[1] if out[1] is None or out[1] is SKIP else _kernel_of_images(out[1], axes, "out")
-        dx, dkernel, *dbias = pullback_images(to_images(dy, data_format, "depthwise_conv"), (out[0], place, *out[2:]))
+        dx, dkernel = pullback_images(dz, (out[0], place))
         dx = None if dx is None else from_images(dx, axes, data_format)
         return dx, _to_kernel(dkernel, place, out[1], axes), *dbias
 
-    return from_images(y, axes, data_format), pullback
+    return y, pullback
 
 
 def separable_conv(
@@ -141,6 +143,7 @@ def separable_conv(
     padding: str = "valid",
     dilation: Sizes = 1,
     data_format: str = CHANNELS_LAST,
+    activate: Differentiable = linear,
 ) -> tuple[Array, Pullback]:
     """Every channel with its own filters, and a convolution with windows of one element that mixes the results.
 
@@ -151,13 +154,37 @@ def separable_conv(
     between, pull_depthwise = depthwise_conv(
         x, depthwise_kernel, None, strides, padding, dilation, data_format=data_format
     )
-    y, pull_pointwise = conv(between, pointwise_kernel, bias, data_format=data_format)
+    y, pull_pointwise = conv(between, pointwise_kernel, bias, data_format=data_format, activate=activate)
 
     def pullback(dy: Array, out: Sequence[Any] = (None, None, None, None)) -> tuple[Array | None, ...]:
         below = not (out[0] is SKIP and out[1] is SKIP)
         dbetween, *of_pointwise = pull_pointwise(dy, (None if below else SKIP, *out[2:]))
         dx, ddepthwise_kernel = pull_depthwise(dbetween, out[:2]) if below else (None, None)
         return dx, ddepthwise_kernel, *of_pointwise
+
+    return y, pullback
+
+
+def _end(
+    images: Array, bias: Array | None, activate: Differentiable, axes: int, data_format: str
+) -> tuple[Array, Pullback]:
+    """Bias and activation of images that came out of a correlation, and may be overwritten, as the caller wants them.
+
+    pullback(dy, out) -> (dimages, dbias), or (dimages,) without a bias; `out` is that of a convolution
+    """
+    last = data_format == CHANNELS_LAST
+    if last:
+        y, pull_end = bias_activation(from_images(images, axes, data_format), bias, activate)
+    else:  # the activation belongs to the layout that the caller sees
+        z, pull_end = bias_activation(images, bias, linear)
+        y, pull_activation = activate(from_images(z, axes, data_format))
+
+    def pullback(dy: Array, out: Sequence[Any]) -> tuple[Array | None, ...]:
+        if last:
+            dz, *dbias = pull_end(dy, (None, *out[2:]))
+            return to_images(dz, data_format, "conv"), *dbias
+        dz, *dbias = pull_end(to_images(pull_activation(dy), data_format, "conv"), (None, *out[2:]))
+        return dz, *dbias
 
     return y, pullback
 

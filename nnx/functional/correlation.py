@@ -15,17 +15,15 @@ from nnx.windows import Windows
 
 
 @accelerated
-def correlate(x: Array, kernel: Array, bias: Array | None, windows: Windows, groups: int = 1) -> Array:
-    """x (n, rows, columns, c), kernel (kh, kw, c / groups, f), bias (f,) or None  ->  (n, *windows.counts, f)
+def correlate(x: Array, kernel: Array, windows: Windows, groups: int = 1) -> Array:
+    """x (n, rows, columns, c), kernel (kh, kw, c / groups, f)  ->  a new array (n, *windows.counts, f)
 
-    Output g of a position is bias + the sum of kernel * window. The channels and the f filters are split into groups,
+    Output g of a position is the sum of kernel * window. The channels and the f filters are split into groups,
     and a filter sees the channels of its own group.
     """
     xp = array_namespace(x)
     left, right = _columns(unfold(x, windows), groups), _filters(kernel, groups)
     y = _ungrouped(xp.matmul(left, right), groups)
-    if bias is not None:
-        y = y + bias
     return xp.reshape(y, (x.shape[0], *windows.counts, kernel.shape[3]))
 
 
@@ -55,13 +53,6 @@ def correlate_kernel(x: Array, y: Array, windows: Windows, groups: int = 1, out:
     if groups > 1:
         kernel = xp.permute_dims(xp.reshape(kernel, (groups, windows.taps, c // groups, f // groups)), (1, 2, 0, 3))
     return xp.reshape(kernel, (windows.rows.window, windows.columns.window, c // groups, f))
-
-
-@accelerated
-def sum_of_positions(y: Array, out: Any = None) -> Array:
-    """y (n, rows, columns, f)  ->  (f,): the adjoint of adding a bias. `out` is an array for it, or is ignored."""
-    xp = array_namespace(y)
-    return xp.sum(_rows(y, 1), axis=0)
 
 
 def _columns(elements: Array, groups: int) -> Array:

@@ -13,7 +13,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from nnx.backends.base import Backend, Kernel, backend_of
 
-__all__ = ["GENERIC", "accelerated", "is_deterministic", "kernel", "set_deterministic"]
+__all__ = ["GENERIC", "accelerated", "is_deterministic", "kernel", "name_of", "set_deterministic"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -69,6 +69,12 @@ def accelerated(generic: Callable[P, R]) -> Callable[P, R]:
         return generic(*args, **kwargs)
 
     return function
+
+
+def name_of(function: Any) -> str | None:
+    """The name of an accelerated function, for kernels that take a function and know some; None for all others."""
+    name: str | None = getattr(function, "__name__", None)
+    return name if name in GENERIC and getattr(function, "__wrapped__", None) is GENERIC[name] else None
 
 
 def kernel(

@@ -1,4 +1,4 @@
-"""CuPy's form of the affine map: GEMMs that write where their result belongs, and the bias's gradient as one more."""
+"""CuPy's form of the linear map: GEMMs that write where their result belongs. What else is computed by GEMMs."""
 
 from __future__ import annotations
 
@@ -37,25 +37,17 @@ def ones(length: int, dtype: str, device: int) -> Array:
         return cupy.ones((1, length), dtype)
 
 
-def _is_plain(x: Array, kernel: Array, bias: Array | None = None) -> bool:
-    return is_floating(x, kernel, bias) and x.ndim > 1
-
-
-@kernel(CUPY, accepts=_is_plain)
-def dense(x: Array, kernel: Array, bias: Array | None = None) -> tuple[Array, Pullback]:
+@kernel(CUPY, accepts=lambda x, kernel: is_floating(x, kernel) and x.ndim > 1)
+def linear_map(x: Array, kernel: Array) -> tuple[Array, Pullback]:
     n, m = kernel.shape
     rows = math.prod(x.shape[:-1])
     flat_x = x.reshape(rows, n)
     y = product(flat_x, kernel)
-    if bias is not None:
-        y += bias
 
-    def pullback(dy: Array, out: tuple[Any, ...] = (None, None, None)) -> tuple[Array | None, ...]:
+    def pullback(dy: Array, out: tuple[Any, ...] = (None, None)) -> tuple[Array | None, ...]:
         flat_dy = dy.reshape(rows, m)
         dx = None if out[0] is SKIP else product(flat_dy, kernel.T).reshape(x.shape)
         dkernel = None if out[1] is SKIP else product(flat_x.T, flat_dy, out[1])
-        if bias is None:
-            return dx, dkernel
-        return dx, dkernel, None if out[2] is SKIP else column_sums(flat_dy, out[2])
+        return dx, dkernel
 
     return y.reshape(*x.shape[:-1], m), pullback

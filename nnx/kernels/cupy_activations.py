@@ -1,8 +1,7 @@
-"""Activations for CuPy: one launch for the value and one for the pullback."""
+"""Activations for CuPy: one launch for the value, also of a biased argument, and one for the pullback."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from nnx.backends.base import Array
@@ -19,39 +18,74 @@ template <class W> __device__ W softened(W x) { return (x > 0 || x != x ? x : 0)
 """
 
 
-def _function(name: str, value: str, pullback: str, option: str = "", default: float = 0.0) -> Callable[..., Any]:
-    """Register an activation.
+class Activation:
+    """The kernels of an activation, from its formulas.
 
-    value : the expression for y in x, and in the option if there is one.
-    pullback : that for dx, in dy, x, y and the option.
+    value : the expression for y in x_, and in the option if there is one.
+    pullback : that for dx, in dy_, x_, y_ and the option.
+    start : statements before both, which may use x_.
+    option, default : the name of a number that the formulas use, and what it is if nobody says so.
     """
-    number = f", float64 {option}" if option else ""
-    forward = Elementwise(name, f"T x{number}", "T y", _body("W x_ = x;", "y", value), FUNCTIONS)
-    body = _body("W dy_ = dy, x_ = x, y_ = y;", "dx", pullback)
-    backward = Elementwise(f"{name}_pullback", f"T dy, T x, T y{number}", "T dx", body, FUNCTIONS)
 
-    def activation(x: Array, option_value: float = default) -> tuple[Array, Pullback]:
-        options = [option_value] if option else []
-        y = forward(x, *options)
-        return y, lambda dy: backward(dy, x, y, *options)
+    def __init__(
+        self, name: str, value: str, pullback: str, start: str = "", option: str = "", default: float = 0.0
+    ) -> None:
+        number = f", float64 {option}" if option else ""
+        self.defaults = (default,) if option else ()
+        self.reads_x, self.reads_y = "x_" in start + pullback, "y_" in pullback
+        self.forward = Elementwise(name, f"T x{number}", "T y", f"W x_ = x; {start} y = {value};", FUNCTIONS)
+        self.backward = Elementwise(
+            f"{name}_pullback",
+            f"T dy, T x, T y{number}",
+            "T dx",
+            f"W dy_ = dy, x_ = x, y_ = y; {start} dx = {pullback};",
+            FUNCTIONS,
+        )
+        self.biased = Elementwise(
+            f"biased_{name}",
+            f"T z, T bias{number}",
+            "T x, T y" if self.reads_x else "T y",
+            f"T sum = (W)z + (W)bias; {'x = sum;' if self.reads_x else ''} W x_ = sum; {start} y = {value};",
+            FUNCTIONS,
+        )
+
+    def __call__(self, x: Array, *options: float) -> tuple[Array, Pullback]:
+        options = options or self.defaults
+        return self._pulled_back(x, self.forward(x, *options), options)
+
+    def of_sum(self, z: Array, bias: Array) -> tuple[Array, Pullback]:
+        """The activation of z + bias, which lies where z was, or its argument does if the pullback reads that."""
+        y = CUPY.xp.empty_like(z) if self.reads_x else z
+        self.biased(z, bias, *self.defaults, *([z, y] if self.reads_x else [y]))
+        return self._pulled_back(z, y, self.defaults)
+
+    def _pulled_back(self, x: Array, y: Array, options: tuple[float, ...]) -> tuple[Array, Pullback]:
+        x_or_y, y_or_x = x if self.reads_x else y, y if self.reads_y else x  # what is not read is not kept
+        return y, lambda dy: self.backward(dy, x_or_y, y_or_x, *options)
+
+
+OF_SUMS: dict[str, Activation] = {}
+"""By their names, the activations that can be computed together with the addition of a bias."""
+
+
+def _function(name: str, value: str, pullback: str, option: str = "", default: float = 0.0) -> None:
+    """Register an activation."""
+    activation = OF_SUMS[name] = Activation(name, value, pullback, option=option, default=default)
+
+    def with_option(x: Array, option_value: float = default) -> tuple[Array, Pullback]:
+        return activation(x, option_value)
 
     def plain(x: Array) -> tuple[Array, Pullback]:
         return activation(x)
 
-    function = activation if option else plain
+    function = with_option if option else plain
     function.__name__ = name
-    return kernel(CUPY, accepts=lambda x, *options, **named: is_floating(x) and not named and _few(options, option))(
-        function
-    )
+    kernel(CUPY, accepts=lambda x, *options, **named: is_floating(x) and not named and _few(options, option))(function)
 
 
 def _few(options: tuple[Any, ...], option: str) -> bool:
     """Whether there are no more options than the kernel takes."""
     return len(options) <= bool(option)
-
-
-def _body(load: str, target: str, expression: str) -> str:
-    return f"{load} {target} = {expression};"
 
 
 _function("relu", "x_ > 0 || x_ != x_ ? x_ : (W)0", "dy_ * (y_ > 0 ? (W)1 : (W)0)")

@@ -1,4 +1,4 @@
-"""Activations for CuPy that need the error function, an option by name, or a parameter."""
+"""Activations for CuPy with more than one formula, an option by name, or a parameter."""
 
 from __future__ import annotations
 
@@ -7,46 +7,33 @@ import math
 from nnx.backends.base import Array
 from nnx.kernels import kernel
 from nnx.kernels.cupy import column_sums
-from nnx.kernels.cupy_activations import FUNCTIONS
+from nnx.kernels.cupy_activations import OF_SUMS, Activation
 from nnx.kernels.cupy_code import CUPY, Elementwise, is_floating
 from nnx.protocol import Pullback
 
 _ERFC = Elementwise("erfc", "T x", "T y", "y = erfc((W)x);")
 
 # Far from zero the value is x or 0, and the squares and cubes of x would overflow.
-_NEAR = "W x_ = x, near_ = x_ > (W)25 ? (W)25 : x_ < (W)-25 ? (W)-25 : x_;"
-_GELU = Elementwise("gelu", "T x", "T y", "W x_ = x; y = x_ * ((W)0.5 * erfc(x_ * (W)-0.7071067811865476));")
-_GELU_PULLBACK = Elementwise(
-    "gelu_pullback",
-    "T dy, T x",
-    "T dx",
-    _NEAR
-    + """
-    W density = exp(near_ * near_ * (W)-0.5) * (W)0.3989422804014327;
-    dx = (W)dy * ((W)0.5 * erfc(x_ * (W)-0.7071067811865476) + x_ * density);
-    """,
+_NEAR = "W near_ = x_ > (W)25 ? (W)25 : x_ < (W)-25 ? (W)-25 : x_;"
+_GELU = OF_SUMS["gelu"] = Activation(
+    "gelu",
+    "x_ * p",
+    "dy_ * (p + x_ * (exp(near_ * near_ * (W)-0.5) * (W)0.3989422804014327))",
+    start=f"{_NEAR} W p = (W)0.5 * erfc(x_ * (W)-0.7071067811865476);",
 )
 # 0.5 * (1 + tanh(u)) is logistic(2 u); the factor is sqrt(8 / pi).
-_PROBABILITY = """
-    W square = near_ * near_, scale = (W)1.5957691216057308;
-    W p = logistic<W>(near_ * (scale + scale * (W)0.044715 * square));
-"""
-_GELU_TANH = Elementwise("gelu_tanh", "T x", "T y", f"{_NEAR} {_PROBABILITY} y = x_ * p;", FUNCTIONS)
-_GELU_TANH_PULLBACK = Elementwise(
-    "gelu_tanh_pullback",
-    "T dy, T x",
-    "T dx",
-    f"{_NEAR} {_PROBABILITY}"
-    "W dy_ = dy; dx = dy_ * p + dy_ * x_ * (p - p * p) * (scale + scale * (W)0.134145 * square);",
-    FUNCTIONS,
+_GELU_TANH = Activation(
+    "gelu_tanh",
+    "x_ * p",
+    "dy_ * p + dy_ * x_ * (p - p * p) * (scale + scale * (W)0.134145 * square)",
+    start=f"{_NEAR} W square = near_ * near_, scale = (W)1.5957691216057308;"
+    "W p = logistic<W>(near_ * (scale + scale * (W)0.044715 * square));",
 )
-_MISH = Elementwise("mish", "T x", "T y", "W x_ = x; y = x_ * tanh(softened<W>(x_));", FUNCTIONS)
-_MISH_PULLBACK = Elementwise(
-    "mish_pullback",
-    "T dy, T x",
-    "T dx",
-    "W x_ = x, s = softened<W>(x_), t = tanh(s); dx = (W)dy * (t - x_ * ((W)1 - t * t) * expm1(-s));",
-    FUNCTIONS,
+_MISH = OF_SUMS["mish"] = Activation(
+    "mish",
+    "x_ * t",
+    "dy_ * (t - x_ * ((W)1 - t * t) * expm1(-s))",
+    start="W s = softened<W>(x_), t = tanh(s);",
 )
 _PRELU = Elementwise("prelu", "T x, T alpha", "T y", "W x_ = x; y = x_ >= 0 ? x_ + (W)alpha * (W)0 : (W)alpha * x_;")
 _PRELU_PULLBACK = Elementwise(
@@ -68,13 +55,12 @@ def erfc(x: Array) -> Array:
 
 @kernel(CUPY, accepts=lambda x, approximate=False: is_floating(x))
 def gelu(x: Array, approximate: bool = False) -> tuple[Array, Pullback]:
-    forward, backward = (_GELU_TANH, _GELU_TANH_PULLBACK) if approximate else (_GELU, _GELU_PULLBACK)
-    return forward(x), lambda dy: backward(dy, x)
+    return _GELU_TANH(x) if approximate else _GELU(x)
 
 
 @kernel(CUPY, accepts=is_floating)
 def mish(x: Array) -> tuple[Array, Pullback]:
-    return _MISH(x), lambda dy: _MISH_PULLBACK(dy, x)
+    return _MISH(x)
 
 
 @kernel(CUPY, accepts=is_floating)

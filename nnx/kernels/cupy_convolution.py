@@ -11,7 +11,7 @@ from typing import Any
 
 from nnx.backends.base import Array
 from nnx.kernels import kernel
-from nnx.kernels.cupy import column_sums, product
+from nnx.kernels.cupy import product
 from nnx.kernels.cupy_code import CUPY, Elementwise, is_floating
 from nnx.kernels.cupy_windows import GEOMETRY, OF_PIXEL, columns_fit, contiguous, fits, geometry, over_windows
 from nnx.windows import Windows
@@ -53,9 +53,9 @@ _FOLD = Elementwise(
 )
 
 
-def _accepts_correlate(x: Array, kernel: Array, bias: Array | None, windows: Windows, groups: int = 1) -> bool:
+def _accepts_correlate(x: Array, kernel: Array, windows: Windows, groups: int = 1) -> bool:
     f, c = kernel.shape[3], x.shape[3]
-    return is_floating(x, kernel, bias) and fits(x.shape[0], windows, max(c, f)) and columns_fit(windows, c)
+    return is_floating(x, kernel) and fits(x.shape[0], windows, max(c, f)) and columns_fit(windows, c)
 
 
 def _accepts_transposed(y: Array, kernel: Array, windows: Windows, groups: int = 1) -> bool:
@@ -69,7 +69,7 @@ def _accepts_kernel(x: Array, y: Array, windows: Windows, groups: int = 1, out: 
 
 
 @kernel(CUPY, accepts=_accepts_correlate)
-def correlate(x: Array, kernel: Array, bias: Array | None, windows: Windows, groups: int = 1) -> Array:
+def correlate(x: Array, kernel: Array, windows: Windows, groups: int = 1) -> Array:
     f = kernel.shape[3]
     y = _empty((x.shape[0], *windows.counts, f), x)
     filters = _filters(kernel, groups)
@@ -80,8 +80,6 @@ def correlate(x: Array, kernel: Array, bias: Array | None, windows: Windows, gro
         else:
             parts = _columns(x[images], windows, groups) @ filters
             rows.reshape(-1, groups, f // groups)[...] = parts.transpose(1, 0, 2)
-    if bias is not None:
-        y += bias
     return y
 
 
@@ -118,11 +116,6 @@ def correlate_kernel(x: Array, y: Array, windows: Windows, groups: int = 1, out:
         elif groups > 1:
             total.reshape(part.shape)[...] = part
     return out
-
-
-@kernel(CUPY, accepts=lambda y, out=None: is_floating(y))
-def sum_of_positions(y: Array, out: Any = None) -> Array:
-    return column_sums(y.reshape(-1, y.shape[3]), out)
 
 
 def _needs_no_columns(windows: Windows, groups: int) -> bool:

@@ -34,12 +34,6 @@ _CORRELATE = Elementwise(
     "T y",
     f"{OF_WINDOW} {_VALUE} y = sum;",
 )
-_CORRELATE_BIAS = Elementwise(
-    "correlate_depthwise_bias",
-    f"raw T x, raw T kernel, raw T bias, {GEOMETRY}, int32 c, int32 m",
-    "T y",
-    f"{OF_WINDOW} {_VALUE} y = sum + (W)bias[channel];",
-)
 _OF_IMAGES = Elementwise(
     "correlate_depthwise_images",
     f"raw T dy, raw T kernel, {GEOMETRY}, int32 c, int32 m",
@@ -80,20 +74,17 @@ _OF_KERNEL = {
 }
 
 
-def _accepts(x: Array, kernel: Array, bias: Array | None, windows: Windows) -> bool:
-    return is_floating(x, kernel, bias) and fits(x.shape[0], windows, x.shape[3] * kernel.shape[3])
+def _accepts(x: Array, kernel: Array, windows: Windows) -> bool:
+    return is_floating(x, kernel) and fits(x.shape[0], windows, x.shape[3] * kernel.shape[3])
 
 
 @kernel(CUPY, accepts=_accepts)
-def correlate_depthwise(x: Array, kernel: Array, bias: Array | None, windows: Windows) -> tuple[Array, Pullback]:
+def correlate_depthwise(x: Array, kernel: Array, windows: Windows) -> tuple[Array, Pullback]:
     c, m = kernel.shape[2:]
     x, filters, axes = contiguous(x), contiguous(kernel), geometry(windows)
     positions = x.shape[0] * windows.counts[0] * windows.counts[1]
     y = CUPY.xp.empty((x.shape[0], *windows.counts, c * m), dtype=x.dtype, device=x.device)
-    if bias is None:
-        _CORRELATE(x, filters, *axes, c * m, m, y)
-    else:
-        _CORRELATE_BIAS(x, filters, contiguous(bias), *axes, c * m, m, y)
+    _CORRELATE(x, filters, *axes, c * m, m, y)
 
     def kernel_cotangent(dy: Array, out: Any) -> Array:
         share = max(1, -(-positions * filters.size // _THREADS))
@@ -104,7 +95,7 @@ def correlate_depthwise(x: Array, kernel: Array, bias: Array | None, windows: Wi
         usable = out is not None and out.dtype == wide
         return column_sums(partial, out if usable else None).astype(x.dtype, copy=False).reshape(filters.shape)
 
-    def pullback(dy: Array, out: Any = (None, None, None)) -> tuple[Array | None, ...]:
+    def pullback(dy: Array, out: Any = (None, None)) -> tuple[Array | None, ...]:
         dy = contiguous(dy)
         dx = dkernel = None
         if out[0] is not SKIP:
@@ -112,8 +103,6 @@ def correlate_depthwise(x: Array, kernel: Array, bias: Array | None, windows: Wi
             _OF_IMAGES(dy, filters, *axes, c, m, dx)
         if out[1] is not SKIP:
             dkernel = kernel_cotangent(dy, out[1])
-        if bias is None:
-            return dx, dkernel
-        return dx, dkernel, None if out[2] is SKIP else column_sums(dy.reshape(positions, c * m), out[2])
+        return dx, dkernel
 
     return y, pullback

@@ -1,6 +1,6 @@
 """Activations for NumPy: fewer calls for small arrays, fewer temporaries for large ones.
 
-Measured on float32 against the generic forms, (4, 32) and (128, 512): relu's pullback takes 0.5 and 1 times as long,
+Measured on float32 against the generic forms, (4, 32) and (128, 512): relu's pullback takes 0.7 and 1 times as long,
 sigmoid 1 and 0.5, softmax 0.6 and 0.95. For tanh there is nothing to gain.
 """
 
@@ -15,7 +15,6 @@ from nnx.kernels import kernel
 from nnx.protocol import Pullback
 
 _numpy = find_backend("numpy")
-_SMALL = 8192  # elements; below, sign(y) is faster than y > 0, which has to be cast
 
 
 def _plain(x: Array, *options: Any, **named_options: Any) -> bool:
@@ -25,15 +24,14 @@ def _plain(x: Array, *options: Any, **named_options: Any) -> bool:
 @kernel(_numpy, accepts=_plain)
 def relu(x: Array) -> tuple[Array, Pullback]:
     y = np.maximum(x, 0.0)
+    return y, lambda dy: relu_pullback(dy, y)
 
-    def pullback(dy: Array) -> Array:
-        if y.size < _SMALL:
-            return np.sign(y) * dy
-        dx = (y > 0.0).astype(y.dtype)
-        dx *= dy
-        return dx
 
-    return y, pullback
+def relu_pullback(dy: Array, y: Array) -> Array:
+    """From the value, not the argument of relu, so that the one may lie where the other was."""
+    dx = (y > 0.0).astype(y.dtype)
+    dx *= dy
+    return dx
 
 
 @kernel(_numpy)

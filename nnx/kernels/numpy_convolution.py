@@ -15,7 +15,6 @@ import numpy as np
 
 from nnx.backends.base import Array, find_backend
 from nnx.kernels import kernel
-from nnx.kernels.numpy_columns import Columns
 from nnx.kernels.numpy_products import multiply, multiply_transposed
 from nnx.kernels.numpy_scratch import scratch
 from nnx.windows import Axis, Windows
@@ -125,19 +124,14 @@ def _split(groups: int, size: int) -> list[slice]:
 
 
 @kernel(_numpy, accepts=is_plain)
-def correlate(x: Array, kernel: Array, bias: Array | None, windows: Windows, groups: int = 1) -> Array:
+def correlate(x: Array, kernel: Array, windows: Windows, groups: int = 1) -> Array:
     tall, wide, c, f = kernel.shape
     down, across = windows.counts
     y = np.empty((len(x), down, across, f), x.dtype)
-    biases = None if bias is None else np.tile(bias, across)  # long rows are added faster than short ones
     for inputs, outputs in zip(_split(groups, x.shape[3]), _split(groups, f), strict=True):
         filters = kernel[..., outputs].reshape(tall * wide * c, -1)
         for block, columns in _Columns(x[..., inputs], windows, across * filters.shape[1] * x.itemsize):
-            part = y[block]
-            multiply(columns, filters, out=part[..., outputs].reshape(len(columns), filters.shape[1]))
-            if biases is not None and outputs.stop == f:
-                part = part.reshape(-1, biases.size)
-                part += biases
+            multiply(columns, filters, out=y[block][..., outputs].reshape(len(columns), filters.shape[1]))
     return y
 
 
@@ -217,12 +211,3 @@ def correlate_kernel(x: Array, y: Array, windows: Windows, groups: int = 1, out:
         if part is None:  # no images
             total[...] = 0.0
     return out
-
-
-@kernel(_numpy)
-def sum_of_positions(y: Array, out: Any = None) -> Array:
-    n, height, width, f = y.shape
-    if not y.size:
-        return np.zeros(f, y.dtype)
-    columns = Columns(n * height * width, f)
-    return columns.gather(columns.sums(y.reshape(columns.shape)))

@@ -31,21 +31,20 @@ def _taps(windows: Windows) -> Iterator[Tap]:
 
 
 @kernel(find_backend("numpy"), accepts=is_plain)
-def correlate_depthwise(x: Array, kernel: Array, bias: Array | None, windows: Windows) -> tuple[Array, Pullback]:
+def correlate_depthwise(x: Array, kernel: Array, windows: Windows) -> tuple[Array, Pullback]:
     c, m = kernel.shape[2:]
     down, across = windows.counts
     taps = list(_taps(windows))
-    y = np.empty((len(x), down, across, c, m), x.dtype)
+    y = np.zeros((len(x), down, across, c, m), x.dtype)
     # One row of a tap's numbers for every column, so that loops run along whole rows of an image.
     spread = np.ascontiguousarray(np.broadcast_to(kernel[:, :, None], (*kernel.shape[:2], across, c, m)))
-    y[...] = 0.0 if bias is None else bias.reshape(c, m)
     for block in image_blocks(x):
         for place, there, here in taps:
             for feature in range(m):
                 reached = y[block][there][..., feature]
                 reached += x[block][here] * spread[place][there[2], :, feature]
 
-    def pullback(dy: Array, out: Any = (None, None, None)) -> tuple[Array | None, ...]:
+    def pullback(dy: Array, out: Any = (None, None)) -> tuple[Array | None, ...]:
         dy = dy.reshape(y.shape)
         dx = None if out[0] is SKIP else np.zeros(x.shape, x.dtype)
         dkernel = None if out[1] is SKIP else np.zeros(kernel.shape, x.dtype)
@@ -58,8 +57,6 @@ def correlate_depthwise(x: Array, kernel: Array, bias: Array | None, windows: Wi
                         reached += of_y * spread[place][there[2], :, feature]
                     if dkernel is not None:
                         dkernel[*place, :, feature] += np.einsum("nhwc,nhwc->c", x[block][here], of_y)
-        if bias is None:
-            return dx, dkernel
-        return dx, dkernel, None if out[2] is SKIP else np.add.reduce(dy, axis=(0, 1, 2)).reshape(-1)
+        return dx, dkernel
 
     return y.reshape(len(x), down, across, c * m), pullback

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from nnx.backends.base import Array
-from nnx.kernels import GENERIC
+from nnx.kernels import name_of
 
 
 def is_plain_rnn(
@@ -47,7 +47,7 @@ def is_plain_gru(
 
 def _is_usual(activation: Any, name: str) -> bool:
     """Whether an activation is that of nnx (the default, if it was not given)."""
-    return activation is None or getattr(activation, "__wrapped__", None) is GENERIC[name]
+    return activation is None or name_of(activation) == name
 
 
 def _of_one_dtype(first: Array, *others: Array) -> bool:

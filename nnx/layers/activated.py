@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from nnx import activations, constraints, functional, initializers, regularizers
@@ -11,26 +11,22 @@ from nnx.backends import Array
 from nnx.functional import Pullback
 from nnx.layers.arguments import number
 from nnx.layers.base import Layer, registry
-from nnx.layers.pullback import Skippable, call_pullback
 from nnx.layers.shapes import Shape
+from nnx.protocol import Differentiable
 
 
 class Activated(Layer):
-    """A layer that ends in an activation: `forward` is `activate` after `preactivation`.
+    """A layer that ends in an activation: `forward` is `activated` with the layer's own.
 
-    Keeping the two apart lets a model hand logits to a loss that is fused with its last activation.
+    Without it, a model can hand logits to a loss that is fused with its last activation.
     """
 
-    activate: Callable[[Array], tuple[Array, Pullback]]
+    activate: Differentiable
     """The activation function; a subclass sets it in its constructor."""
 
     def set_activation(self, activation: Any) -> None:
         """Take an activation as users give it: a name, a function, None, or an activation layer without parameters."""
-        if isinstance(activation, dict):
-            activation = registry.build(activation)
-        self.activation = activation
-        pure = isinstance(activation, Activated) and type(activation).preactivation is Activated.preactivation
-        self.activate = activation.activate if pure else activations.resolve(activation)
+        self.activation, self.activate = read_activation(activation)
 
     _FUSIBLE: ClassVar[dict[Any, str]] = {
         functional.softmax: "softmax",
@@ -44,16 +40,24 @@ class Activated(Layer):
         "linear"."""
         return None if self.activity_regularizer else self._FUSIBLE.get(self.activate)
 
+    def activated(self, x: Array, activate: Differentiable) -> tuple[Array, Pullback]:
+        """What the layer computes with that activation at its end, and the pullback."""
+        return activate(x)
+
     def preactivation(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
         """The value before the activation (the logits, of a last layer), and its pullback."""
-        return functional.linear(x)
+        return self.activated(x, functional.linear)
 
     def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
-        z, pullback_z = self.preactivation(x, training=training)
-        if self.activate is functional.linear:
-            return z, pullback_z
-        y, pullback_y = self.activate(z)
-        return y, Skippable(lambda dy, inputs: call_pullback(pullback_z, pullback_y(dy), inputs))
+        return self.activated(x, self.activate)
+
+
+def read_activation(activation: Any) -> tuple[Any, Differentiable]:
+    """What a user gave as an activation, as it is kept for the configuration, and its function."""
+    if isinstance(activation, dict):
+        activation = registry.build(activation)
+    pure = isinstance(activation, Activated) and type(activation).activated is Activated.activated
+    return activation, activation.activate if pure else activations.resolve(activation)
 
 
 @registry.register()

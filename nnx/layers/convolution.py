@@ -15,6 +15,7 @@ from nnx.layers.parameter import Parameter
 from nnx.layers.pullback import LayerPullback
 from nnx.layers.shapes import Shape
 from nnx.layers.spatial import Spatial, integers
+from nnx.protocol import Differentiable
 from nnx.windows import windows_of
 
 Sizes = int | Sequence[int]
@@ -125,9 +126,9 @@ class Conv(Convolution):
             self.bias = self.make_weight("bias", (self.filters,))
         super().build(input_shape)
 
-    def preactivation(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
+    def activated(self, x: Array, activate: Differentiable) -> tuple[Array, Pullback]:
         steps = self.strides, self.padding, self.dilation_rate
-        y, pullback = conv(x, self.kernel.value, self.bias_value, *steps, self.groups, self.data_format)
+        y, pullback = conv(x, self.kernel.value, self.bias_value, *steps, self.groups, self.data_format, activate)
         return y, self.routed(pullback, self.kernel)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:

@@ -10,6 +10,7 @@ from nnx.functional import Pullback
 from nnx.layers.activated import Activated
 from nnx.layers.base import registry
 from nnx.layers.shapes import Shape
+from nnx.protocol import Differentiable
 
 
 @registry.register()
@@ -79,11 +80,11 @@ class Dense(Activated):
             )
         super().build(input_shape)
 
-    def preactivation(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
+    def activated(self, x: Array, activate: Differentiable) -> tuple[Array, Pullback]:
         if not self.use_bias:
-            y, pullback = functional.dense(x, self.kernel.value)
+            y, pullback = functional.dense(x, self.kernel.value, None, activate)
             return y, self.route(pullback, None, self.kernel, direct=True)
-        y, pullback = functional.dense(x, self.kernel.value, self.bias.value)
+        y, pullback = functional.dense(x, self.kernel.value, self.bias.value, activate)
         return y, self.route(pullback, None, self.kernel, self.bias, direct=True)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from nnx import activations, constraints, initializers, regularizers
+from nnx import constraints, initializers, regularizers
 from nnx import random as nnx_random
 from nnx.backends import Array, Placement, array_namespace
 from nnx.functional import Pullback
-from nnx.layers.activated import Activated
+from nnx.layers.activated import read_activation
 from nnx.layers.arguments import number
-from nnx.layers.base import Layer, registry
+from nnx.layers.base import Layer
 from nnx.layers.pullback import Skippable
 from nnx.layers.shapes import Shape
 from nnx.layers.structure import leaves
-from nnx.protocol import Differentiable
 
 
 class Recurrent(Layer):
@@ -290,11 +289,3 @@ def sequence_shape(input_shape: Any) -> Shape:
     """The shape of the sequence, also out of a list of the shapes of the sequence and of states."""
     nested = len(input_shape) > 0 and isinstance(input_shape[0], list | tuple)
     return tuple(input_shape[0] if nested else input_shape)
-
-
-def read_activation(activation: Any) -> tuple[Any, Differentiable]:
-    """What a user gave as an activation, as it is kept for the configuration, and its function."""
-    if isinstance(activation, dict):
-        activation = registry.build(activation)
-    pure = isinstance(activation, Activated) and type(activation).preactivation is Activated.preactivation
-    return activation, activation.activate if pure else activations.resolve(activation)

@@ -11,6 +11,7 @@ from nnx.layers.base import registry
 from nnx.layers.convolution import Convolution, Sizes
 from nnx.layers.shapes import Shape
 from nnx.layers.spatial import integers
+from nnx.protocol import Differentiable
 
 
 class DepthwiseConv(Convolution):
@@ -51,9 +52,9 @@ class DepthwiseConv(Convolution):
             self.bias = self.make_weight("bias", (channels * self.depth_multiplier,))
         super().build(input_shape)
 
-    def preactivation(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
+    def activated(self, x: Array, activate: Differentiable) -> tuple[Array, Pullback]:
         steps = self.strides, self.padding, self.dilation_rate
-        y, pullback = depthwise_conv(x, self.kernel.value, self.bias_value, *steps, self.data_format)
+        y, pullback = depthwise_conv(x, self.kernel.value, self.bias_value, *steps, self.data_format, activate)
         return y, self.routed(pullback, self.kernel)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
@@ -140,10 +141,11 @@ class SeparableConv(Convolution):
             self.bias = self.make_weight("bias", (self.filters,))
         super().build(input_shape)
 
-    def preactivation(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
+    def activated(self, x: Array, activate: Differentiable) -> tuple[Array, Pullback]:
         depthwise, pointwise = self.depthwise_kernel, self.pointwise_kernel
+        weights = depthwise.value, pointwise.value, self.bias_value
         steps = self.strides, self.padding, self.dilation_rate
-        y, pullback = separable_conv(x, depthwise.value, pointwise.value, self.bias_value, *steps, self.data_format)
+        y, pullback = separable_conv(x, *weights, *steps, self.data_format, activate)
         return y, self.routed(pullback, depthwise, pointwise)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:

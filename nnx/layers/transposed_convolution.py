@@ -11,6 +11,7 @@ from nnx.layers.base import registry
 from nnx.layers.convolution import Convolution, Sizes
 from nnx.layers.shapes import Shape
 from nnx.layers.spatial import integers
+from nnx.protocol import Differentiable
 
 
 class ConvTranspose(Convolution):
@@ -59,9 +60,9 @@ class ConvTranspose(Convolution):
             self.bias = self.make_weight("bias", (self.filters,))
         super().build(input_shape)
 
-    def preactivation(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
+    def activated(self, x: Array, activate: Differentiable) -> tuple[Array, Pullback]:
         steps = self.strides, self.padding, self.output_padding, self.dilation_rate
-        y, pullback = conv_transpose(x, self.kernel.value, self.bias_value, *steps, self.data_format)
+        y, pullback = conv_transpose(x, self.kernel.value, self.bias_value, *steps, self.data_format, activate)
         return y, self.routed(pullback, self.kernel)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:

@@ -80,7 +80,7 @@ def assert_equal_outcomes(
             with described(f"array {position} after the call"):
                 assert_same(mine, theirs, example)
         return
-    for mine, theirs in zip(found.after, found.before, strict=True):
+    for mine, theirs in list(zip(found.after, found.before, strict=True))[example.consumed :]:
         assert np.array_equal(mine, theirs, equal_nan=True), "the kernel modified an argument"
     for mine, theirs in zip((found.value, *found.more), (expected.value, *expected.more), strict=True):
         with described("the value"):

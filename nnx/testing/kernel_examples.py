@@ -96,6 +96,7 @@ class Example:
     without_cotangent : how many arguments come first whose cotangent is None, as that of indices.
     several : whether the pullback takes a cotangent for each of several values, not only for the first.
     number : whether the pullback also takes a Python number, the same cotangent for every element.
+    consumed : how many arguments come first that the kernel may overwrite.
     only : the name of the backend whose kernel takes this; others leave it to the generic form. None for all.
     """
 
@@ -106,4 +107,5 @@ class Example:
     number: bool = False
     without_cotangent: int = 0
     several: bool = False
+    consumed: int = 0
     only: str | None = None

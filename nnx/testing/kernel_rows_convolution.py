@@ -49,12 +49,11 @@ CONVOLUTIONS: list[tuple[Windows, int, int, int]] = [
 LARGE = over((40, 41), (3, 3), (1, 1), "same")  # more than a block in float64: one image in several steps
 
 
-def _correlate(windows: Windows, c: int, f: int, groups: int, bias: bool, sizes: tuple[int, ...]) -> Example:
+def _correlate(windows: Windows, c: int, f: int, groups: int, sizes: tuple[int, ...]) -> Example:
     return Example(
         lambda v: (
             v.normal(v.n, *windows.sizes, c),
             v.normal(windows.rows.window, windows.columns.window, c // groups, f),
-            v.normal(f) if bias else None,
             windows,
             groups,
         ),
@@ -84,12 +83,11 @@ def _kernel(windows: Windows, c: int, f: int, groups: int, sizes: tuple[int, ...
     )
 
 
-def _depthwise(windows: Windows, c: int, m: int, bias: bool) -> Example:
+def _depthwise(windows: Windows, c: int, m: int) -> Example:
     return Example(
         lambda v: (
             v.normal(v.n, *windows.sizes, c),
             finite(v, windows.rows.window, windows.columns.window, c, m),
-            v.normal(c * m) if bias else None,
             windows,
         ),
         length=6 * windows.counts[0] * windows.counts[1],
@@ -120,9 +118,9 @@ USUAL = (0, 1, 6)
 
 ROWS: dict[str, list[Example]] = {
     "correlate": [
-        *(_correlate(*row, bias, USUAL) for row in CONVOLUTIONS for bias in (True, False)),
-        _correlate(LARGE, 48, 8, 1, True, (2,)),
-        _correlate(over((5, 6), (3, 3)), 4, 5, 1, True, (2000,)),
+        *(_correlate(*row, USUAL) for row in CONVOLUTIONS),
+        _correlate(LARGE, 48, 8, 1, (2,)),
+        _correlate(over((5, 6), (3, 3)), 4, 5, 1, (2000,)),
     ],
     "correlate_transposed": [
         *(_transposed(*row, USUAL) for row in CONVOLUTIONS),
@@ -134,10 +132,10 @@ ROWS: dict[str, list[Example]] = {
         _kernel(LARGE, 48, 8, 1, (2,)),
     ],
     "correlate_depthwise": [
-        _depthwise(over((5, 6), (3, 3)), 4, 1, True),
-        _depthwise(over((5, 6), (3, 2), (2, 1), "same"), 4, 2, True),
-        _depthwise(DILATED, 4, 1, False),
-        _depthwise(SEQUENCE, 4, 3, False),
+        _depthwise(over((5, 6), (3, 3)), 4, 1),
+        _depthwise(over((5, 6), (3, 2), (2, 1), "same"), 4, 2),
+        _depthwise(DILATED, 4, 1),
+        _depthwise(SEQUENCE, 4, 3),
     ],
     "largest_of_windows": [
         *map(_largest, POOLS),
@@ -146,10 +144,6 @@ ROWS: dict[str, list[Example]] = {
     "sum_of_windows": [
         *map(_sum, POOLS),
         Example(lambda v: (v.normal(v.n, 20, 20, 64), over((20, 20), (2, 2), (2, 2))), sizes=(24,), length=4),
-    ],
-    "sum_of_positions": [
-        Example(lambda v: (v.normal(v.n, 4, 5, 3),), length=120),
-        Example(lambda v: (v.normal(v.n, 30, 1, 16),), length=180),
     ],
 }
 """By the name of the generic function."""

@@ -25,7 +25,7 @@ def test_a_batch_in_pieces_is_the_batch(groups: int, images_of_piece: int, monke
 
     def results(windows: Windows) -> list[np.ndarray]:
         return [
-            cupy_convolution.correlate(x, kernel, None, windows, groups),
+            cupy_convolution.correlate(x, kernel, windows, groups),
             cupy_convolution.correlate_transposed(y, kernel, windows, groups),
             cupy_convolution.correlate_kernel(x, y, windows, groups),
         ]
