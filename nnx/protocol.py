@@ -24,6 +24,11 @@ SKIP: Final = _Skip()
 """In the `out` of a pullback: this cotangent is not needed."""
 
 
+def linear(x: Array) -> tuple[Array, Pullback]:
+    """x itself"""
+    return x, lambda dy: dy
+
+
 def values_only(function: Differentiable) -> Callable[..., Array]:
     """The same function without its pullback, for those who only want numbers; `.differentiable` is the original."""
 

@@ -14,7 +14,6 @@ from nnx.functional.activations import (
     exponential,
     gelu,
     leaky_relu,
-    linear,
     log_sigmoid,
     log_softmax,
     relu,
@@ -98,7 +97,7 @@ from nnx.functional.resizing import crop, zero_pad
 from nnx.functional.scaling import rescale, standardize
 from nnx.functional.shaping import flatten, reshape
 from nnx.functional.upsampling import upsample
-from nnx.protocol import SKIP, Pullback, values_only
+from nnx.protocol import SKIP, Pullback, linear, values_only
 
 __all__ = [
     "SKIP",

@@ -19,11 +19,6 @@ _SELU_SCALE = 1.0507009873554804934193349852946
 _SATURATED = 25.0  # from here on gelu has reached its limits in every dtype, and no power overflows
 
 
-def linear(x: Array) -> tuple[Array, Pullback]:
-    """x itself"""
-    return x, lambda dy: dy
-
-
 @accelerated
 def relu(
     x: Array, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0

@@ -6,11 +6,11 @@ import math
 from typing import Any
 
 from nnx.backends import Array, array_namespace
-from nnx.functional.activations import linear
 from nnx.kernels import accelerated
-from nnx.protocol import SKIP, Differentiable, Pullback
+from nnx.protocol import SKIP, Differentiable, Pullback, linear
 
 
+@accelerated
 def dense(
     x: Array, kernel: Array, bias: Array | None = None, activate: Differentiable = linear
 ) -> tuple[Array, Pullback]:
@@ -19,33 +19,20 @@ def dense(
     x (..., n), kernel (n, m), bias (m,) or None  ->  y (..., m) = activate(x @ kernel + bias)
     pullback(dy) -> (dx, dkernel, dbias), or (dx, dkernel) without a bias
     """
-    z, pull_map = linear_map(x, kernel)
-    y, pull_end = bias_activation(z, bias, activate)
-
-    def pullback(dy: Array, out: tuple[Any, ...] = (None, None, None)) -> tuple[Array | None, ...]:
-        dz, *dbias = pull_end(dy, (None, *out[2:]))
-        return *pull_map(dz, out[:2]), *dbias
-
-    return y, pullback
-
-
-@accelerated
-def linear_map(x: Array, kernel: Array) -> tuple[Array, Pullback]:
-    """Linear map of the last axis: x (..., n), kernel (n, m)  ->  a new array (..., m), x @ kernel
-
-    pullback(dy) -> (dx, dkernel)
-    """
     xp = array_namespace(x)
     n, m = kernel.shape
     rows = math.prod(x.shape[:-1])
     flat_x = xp.reshape(x, (rows, n))  # one 2-D GEMM is what every library does best
+    y, pull_end = bias_activation(xp.reshape(flat_x @ kernel, (*x.shape[:-1], m)), bias, activate)
 
-    def pullback(dy: Array, out: tuple[Any, ...] = (None, None)) -> tuple[Array | None, ...]:
-        flat_dy = xp.reshape(dy, (rows, m))
-        dx = None if out[0] is SKIP else xp.reshape(flat_dy @ xp.matrix_transpose(kernel), x.shape)
-        return dx, None if out[1] is SKIP else xp.matrix_transpose(flat_x) @ flat_dy
+    def pullback(dy: Array, out: tuple[Any, ...] = (None, None, None)) -> tuple[Array | None, ...]:
+        dz, *dbias = pull_end(dy, (None, *out[2:]))
+        flat_dz = xp.reshape(dz, (rows, m))
+        dx = None if out[0] is SKIP else xp.reshape(flat_dz @ xp.matrix_transpose(kernel), x.shape)
+        dkernel = None if out[1] is SKIP else xp.matrix_transpose(flat_x) @ flat_dz
+        return dx, dkernel, *dbias
 
-    return xp.reshape(flat_x @ kernel, (*x.shape[:-1], m)), pullback
+    return y, pullback
 
 
 @accelerated

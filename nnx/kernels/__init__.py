@@ -68,13 +68,13 @@ def accelerated(generic: Callable[P, R]) -> Callable[P, R]:
             return kernel.function(*args, **kwargs)  # type: ignore[no-any-return]
         return generic(*args, **kwargs)
 
+    function.name_of_kernels = name  # type: ignore[attr-defined]
     return function
 
 
 def name_of(function: Any) -> str | None:
     """The name of an accelerated function, for kernels that take a function and know some; None for all others."""
-    name: str | None = getattr(function, "__name__", None)
-    return name if name in GENERIC and getattr(function, "__wrapped__", None) is GENERIC[name] else None
+    return getattr(function, "name_of_kernels", None)
 
 
 def kernel(

@@ -6,9 +6,9 @@ import math
 
 from nnx.backends.base import Array
 from nnx.kernels import kernel
-from nnx.kernels.cupy import column_sums
 from nnx.kernels.cupy_activations import OF_SUMS, Activation
 from nnx.kernels.cupy_code import CUPY, Elementwise, is_floating
+from nnx.kernels.cupy_products import column_sums
 from nnx.protocol import Pullback
 
 _ERFC = Elementwise("erfc", "T x", "T y", "y = erfc((W)x);")

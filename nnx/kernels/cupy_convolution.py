@@ -11,8 +11,8 @@ from typing import Any
 
 from nnx.backends.base import Array
 from nnx.kernels import kernel
-from nnx.kernels.cupy import product
 from nnx.kernels.cupy_code import CUPY, Elementwise, is_floating
+from nnx.kernels.cupy_products import product
 from nnx.kernels.cupy_windows import GEOMETRY, OF_PIXEL, columns_fit, contiguous, fits, geometry, over_windows
 from nnx.windows import Windows
 

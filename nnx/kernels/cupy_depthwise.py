@@ -6,8 +6,8 @@ from typing import Any
 
 from nnx.backends.base import Array
 from nnx.kernels import kernel
-from nnx.kernels.cupy import column_sums
 from nnx.kernels.cupy_code import CUPY, Elementwise, is_floating
+from nnx.kernels.cupy_products import column_sums
 from nnx.kernels.cupy_windows import (
     GEOMETRY,
     OF_PIXEL,

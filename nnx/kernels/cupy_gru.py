@@ -7,9 +7,9 @@ from typing import Any
 
 from nnx.backends.base import Array
 from nnx.kernels import kernel
-from nnx.kernels.cupy import column_sums, product
 from nnx.kernels.cupy_activations import FUNCTIONS
 from nnx.kernels.cupy_code import CUPY, Elementwise, is_floating
+from nnx.kernels.cupy_products import column_sums, product
 from nnx.kernels.cupy_recurrent import (
     HELD,
     MASK,

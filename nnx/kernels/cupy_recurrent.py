@@ -12,9 +12,9 @@ from typing import Any
 
 from nnx.backends.base import Array
 from nnx.kernels import kernel
-from nnx.kernels.cupy import ones, product
 from nnx.kernels.cupy_activations import FUNCTIONS
 from nnx.kernels.cupy_code import CUPY, Elementwise, is_floating
+from nnx.kernels.cupy_products import ones, product
 from nnx.kernels.cupy_windows import contiguous
 from nnx.kernels.recurrent import is_plain_lstm, is_plain_rnn
 from nnx.protocol import SKIP, Pullback

@@ -1,11 +1,10 @@
 """All kernels: importing this registers them. Their libraries are imported when a kernel is first used."""
 
 from nnx.kernels import (
-    cupy,
     cupy_activations,
     cupy_activations_more,
+    cupy_affine,
     cupy_batch_normalization,
-    cupy_bias,
     cupy_convolution,
     cupy_depthwise,
     cupy_embedding,
@@ -18,10 +17,9 @@ from nnx.kernels import (
     cupy_recurrent,
     cupy_softmax,
     cupy_updates,
-    numpy,
     numpy_activations,
+    numpy_affine,
     numpy_batch_normalization,
-    numpy_bias,
     numpy_convolution,
     numpy_counting,
     numpy_depthwise,
@@ -35,11 +33,10 @@ from nnx.kernels import (
 )
 
 __all__ = [
-    "cupy",
     "cupy_activations",
     "cupy_activations_more",
+    "cupy_affine",
     "cupy_batch_normalization",
-    "cupy_bias",
     "cupy_convolution",
     "cupy_depthwise",
     "cupy_embedding",
@@ -52,10 +49,9 @@ __all__ = [
     "cupy_recurrent",
     "cupy_softmax",
     "cupy_updates",
-    "numpy",
     "numpy_activations",
+    "numpy_affine",
     "numpy_batch_normalization",
-    "numpy_bias",
     "numpy_convolution",
     "numpy_counting",
     "numpy_depthwise",

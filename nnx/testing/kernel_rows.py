@@ -7,14 +7,11 @@ poisons them, one after the other, with NaN and infinities.
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
 from collections.abc import Callable
 from typing import Any
 
-from nnx import functional
 from nnx.backends import Array
-from nnx.protocol import Differentiable
 from nnx.random import Draw
 from nnx.testing.kernel_examples import Example, Values
 
@@ -48,26 +45,6 @@ def _words_below(threshold: int) -> Example:
     return Example(lambda v: (v.normal(v.n, 3), Draw(7, 2**64, 3 * v.n), threshold))
 
 
-def _biased(activate: Differentiable) -> Example:
-    return Example(lambda v: (v.normal(v.n, 3), v.normal(3), activate), length=6, consumed=1)
-
-
-BEFORE_WHICH_A_BIAS_IS: list[Differentiable] = [
-    functional.linear,
-    functional.relu,
-    functional.sigmoid,
-    functional.tanh,
-    functional.silu,
-    functional.softplus,
-    functional.log_sigmoid,
-    functional.leaky_relu,
-    functional.elu,
-    functional.selu,
-    functional.gelu,
-    functional.mish,
-    functional.softmax,
-    functools.partial(functional.gelu, approximate=True),
-]
 _UNARY = [
     Example(lambda v: (v.normal(v.n),)),
     Example(lambda v: (v.normal(v.n, 5),)),
@@ -112,13 +89,6 @@ ROWS: dict[str, list[Example]] = {
             sizes=(1,),
             length=280,
         ),
-    ],
-    "bias_activation": [
-        *(_biased(activate) for activate in BEFORE_WHICH_A_BIAS_IS),
-        Example(lambda v: (v.normal(2, v.n, 4), v.normal(4), functional.relu), length=12, consumed=1),
-        Example(lambda v: (v.normal(5, v.n), v.normal(v.n), functional.relu), length=5, consumed=1),
-        Example(lambda v: (v.normal(v.n, 50, 300), v.normal(300), functional.relu), length=300, consumed=1),
-        Example(lambda v: (v.normal(v.n, 500, 30), v.normal(30), functional.linear), length=3000, consumed=1),
     ],
     "bin_sums": [
         Example(lambda v: (v.labels(v.n, classes=5), 5)),
@@ -193,12 +163,6 @@ ROWS: dict[str, list[Example]] = {
     ],
     "leaky_relu": [*_UNARY, Example(lambda v: (v.normal(v.n), 0.3))],
     "lion": [_update(lambda v: (v.normal(v.n), v.normal(v.n), v.normal(v.n), 0.1, 0.9, 0.99))],
-    "linear_map": [
-        Example(lambda v: (v.normal(v.n, 4), v.normal(4, 3)), length=8),
-        Example(lambda v: (v.normal(2, v.n, 4), v.normal(4, 3)), length=12),
-        Example(lambda v: (v.normal(5, v.n), v.normal(v.n, 3)), length=8),
-        Example(lambda v: (v.normal(5, 4), v.normal(4, v.n)), length=8),
-    ],
     "log_sigmoid": _UNARY,
     "log_softmax": [*_UNARY[1:4], Example(lambda v: (v.normal(v.n, 5, 2),), {"axis": 1})],
     "lstm_recurrence": [

@@ -1,16 +1,12 @@
-"""CuPy's form of the linear map: GEMMs that write where their result belongs. What else is computed by GEMMs."""
+"""Products for CuPy, by GEMMs that write where their result belongs, and sums of columns, which are one more."""
 
 from __future__ import annotations
 
 import functools
 import importlib
-import math
 from typing import Any
 
 from nnx.backends.base import Array
-from nnx.kernels import kernel
-from nnx.kernels.cupy_code import CUPY, is_floating
-from nnx.protocol import SKIP, Pullback
 
 
 def product(a: Array, b: Array, out: Any = None) -> Array:
@@ -35,19 +31,3 @@ def ones(length: int, dtype: str, device: int) -> Array:
     cupy = importlib.import_module("cupy")
     with cupy.cuda.Device(device):
         return cupy.ones((1, length), dtype)
-
-
-@kernel(CUPY, accepts=lambda x, kernel: is_floating(x, kernel) and x.ndim > 1)
-def linear_map(x: Array, kernel: Array) -> tuple[Array, Pullback]:
-    n, m = kernel.shape
-    rows = math.prod(x.shape[:-1])
-    flat_x = x.reshape(rows, n)
-    y = product(flat_x, kernel)
-
-    def pullback(dy: Array, out: tuple[Any, ...] = (None, None)) -> tuple[Array | None, ...]:
-        flat_dy = dy.reshape(rows, m)
-        dx = None if out[0] is SKIP else product(flat_dy, kernel.T).reshape(x.shape)
-        dkernel = None if out[1] is SKIP else product(flat_x.T, flat_dy, out[1])
-        return dx, dkernel
-
-    return y.reshape(*x.shape[:-1], m), pullback
