@@ -12,6 +12,7 @@ import numpy as np
 
 from nnx.backends.base import Array, find_backend
 from nnx.kernels import kernel
+from nnx.kernels.numpy_memory import empty
 from nnx.protocol import Pullback
 
 _numpy = find_backend("numpy")
@@ -29,7 +30,8 @@ def relu(x: Array) -> tuple[Array, Pullback]:
 
 def relu_pullback(dy: Array, y: Array) -> Array:
     """From the value, not the argument of relu, so that the one may lie where the other was."""
-    dx = (y > 0.0).astype(y.dtype)
+    dx = empty(y.shape, y.dtype)
+    np.greater(y, 0.0, out=dx)
     dx *= dy
     return dx
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from nnx.backends.base import Array, find_backend
 from nnx.kernels import kernel
+from nnx.kernels.numpy_memory import empty
 from nnx.kernels.numpy_products import multiply, multiply_transposed
 from nnx.kernels.numpy_scratch import scratch
 from nnx.windows import Axis, Windows
@@ -127,7 +128,7 @@ def _split(groups: int, size: int) -> list[slice]:
 def correlate(x: Array, kernel: Array, windows: Windows, groups: int = 1) -> Array:
     tall, wide, c, f = kernel.shape
     down, across = windows.counts
-    y = np.empty((len(x), down, across, f), x.dtype)
+    y = empty((len(x), down, across, f), x.dtype)
     for inputs, outputs in zip(_split(groups, x.shape[3]), _split(groups, f), strict=True):
         filters = kernel[..., outputs].reshape(tall * wide * c, -1)
         for block, columns in _Columns(x[..., inputs], windows, across * filters.shape[1] * x.itemsize):
@@ -138,7 +139,8 @@ def correlate(x: Array, kernel: Array, windows: Windows, groups: int = 1) -> Arr
 @kernel(_numpy, accepts=is_plain)
 def correlate_transposed(y: Array, kernel: Array, windows: Windows, groups: int = 1) -> Array:
     tall, wide, c, f = kernel.shape
-    x = np.zeros((len(y), windows.rows.size, windows.columns.size, c * groups), y.dtype)
+    x = empty((len(y), windows.rows.size, windows.columns.size, c * groups), y.dtype)
+    x[...] = 0.0
     for inputs, outputs in zip(_split(groups, c * groups), _split(groups, f), strict=True):
         filters, of_x, of_y = kernel[..., outputs], x[..., inputs], y[..., outputs]
         if windows.single or windows.whole:

@@ -16,6 +16,7 @@ import numpy as np
 
 from nnx.backends.base import Array, find_backend
 from nnx.kernels import kernel
+from nnx.kernels.numpy_memory import empty
 from nnx.kernels.numpy_scratch import scratch
 from nnx.protocol import Pullback
 from nnx.windows import Axis, Windows
@@ -65,7 +66,7 @@ def _reduce(function: Any, nothing: float, x: np.ndarray, axis: Axis, along: int
 
 def _reduce_windows(function: Any, nothing: float, x: np.ndarray, windows: Windows) -> np.ndarray:
     """A function of two elements, over the elements of each window: along the rows first, whose runs are long."""
-    y = np.empty((len(x), *windows.counts, x.shape[3]), x.dtype)
+    y = empty((len(x), *windows.counts, x.shape[3]), x.dtype)
     for block in image_blocks(x):
         images = x[block]
         between = scratch("between", (len(images), windows.rows.count, *x.shape[2:]), x.dtype)
@@ -84,7 +85,7 @@ def largest_of_windows(x: Array, windows: Windows) -> tuple[Array, Pullback]:
     y = _reduce_windows(np.maximum, -np.inf, x, windows)
 
     def pullback(dy: Array) -> Array:
-        dx = np.empty(x.shape, x.dtype)
+        dx = empty(x.shape, x.dtype)
         for block in image_blocks(x):
             images = x[block]
             largest = _reduce(np.maximum, -np.inf, images, windows.columns, _COLUMNS, _between(images, windows))
@@ -122,7 +123,7 @@ def sum_of_windows(x: Array, windows: Windows) -> tuple[Array, Pullback]:
     shape = x.shape
 
     def pullback(dy: Array) -> Array:
-        dx = np.empty(shape, dy.dtype)
+        dx = empty(shape, dy.dtype)
         for block in image_blocks(dx):
             images = dx[block]
             sums = _between(images, windows)
