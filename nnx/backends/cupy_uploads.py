@@ -9,9 +9,10 @@ keep the two in order, and the host waits for neither:
 
 For the latter, the memory of an array that died is retired first, with an event that tells when its user is done. When
 others have died after it, later copies are made to wait for that event, and the memory goes back to CuPy's pool, which
-gives it to no other stream. In a training loop, batch n - 1 dies when batch n is bound, before step n is queued: the copy
-of batch n + 1 waits at most for step n - 1, never for step n. A pool of rows dies before the next one is copied; that one
-waits at most for the steps on the pool before.
+gives it to no other stream. In a training loop, batch n - 1 dies when batch n is bound, before step n is queued: the
+copy of batch n + 1 waits at most for step n - 1, never for step n. A pool of shuffled rows dies before the next one is
+copied, and that is what memory is retired for: it goes into other memory, while the device is busy with the pool that
+died.
 """
 
 from __future__ import annotations
@@ -33,7 +34,11 @@ RETIRED_BYTES = LARGEST_BYTES  # and at most so much of their memory
 
 
 def upload(array: np.ndarray) -> Array:
-    """A host array as a CuPy array on the current device, to be used on the current stream, as `cupy.asarray` does."""
+    """A host array as a CuPy array on the current device, as `cupy.asarray` makes it.
+
+    As always with CuPy, it is for use on the stream that is current now: who uses it on another one has to order that
+    stream after this one, and this one after that before the array dies.
+    """
     import cupy
 
     user = cupy.cuda.get_current_stream()
@@ -80,10 +85,12 @@ class Uploads:
         with self._lock:
             self._retired.append((memory, event))
             self._retired_bytes += memory.nbytes
+            oldest = []
             while len(self._retired) > RETIRED_ARRAYS or self._retired_bytes > RETIRED_BYTES:
-                oldest, event = self._retired.popleft()
-                self._retired_bytes -= oldest.nbytes
-                self.stream.wait_event(event)
+                oldest.append(self._retired.popleft())
+                self._retired_bytes -= oldest[-1][0].nbytes
+        for _, free in oldest:  # not under the lock, as the pool has one of its own
+            self.stream.wait_event(free)
 
 
 _UPLOADS: dict[int, Uploads] = {}  # by the number of the device

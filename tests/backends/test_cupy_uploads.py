@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-import nnx
 from nnx.backends import cupy_uploads
 from nnx.backends.base import find_backend
 
-problem = nnx.available_backends()["cupy"]
+problem = find_backend("cupy").problem()
 if problem:
     pytest.skip(f"CuPy: {problem}", allow_module_level=True)
 
@@ -117,13 +116,15 @@ def test_streams_that_may_not_last_are_copied_on() -> None:
     with cupy.cuda.Stream.ptds:
         assert not is_uploaded(cupy_uploads.upload(ROWS))
     kept = cupy.cuda.Stream()
-    with pytest.warns(DeprecationWarning):
+    with pytest.warns(DeprecationWarning, match="ExternalStream"):
         foreign = cupy.cuda.ExternalStream(kept.ptr)
     with foreign:
         assert not is_uploaded(cupy_uploads.upload(ROWS))
 
 
-@pytest.mark.parametrize("allocator", [None, cupy.cuda.MemoryPool(cupy.cuda.malloc_managed).malloc], ids=["no", "managed"])
+@pytest.mark.parametrize(
+    "allocator", [None, cupy.cuda.MemoryPool(cupy.cuda.malloc_managed).malloc], ids=["no", "managed"]
+)
 def test_other_allocators(allocator: Any) -> None:
     previous = cupy.cuda.get_allocator()
     cupy.cuda.set_allocator(allocator)

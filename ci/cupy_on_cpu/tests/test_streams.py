@@ -58,7 +58,7 @@ def test_use_that_waits_for_a_copy(order, x, stream):
 def test_use_on_the_same_stream(x, stream):
     with stream:
         x += 1
-    with pytest.raises(RaceError, match="cupy_add.* on stream 0 uses memory that a copy fills on stream"):
+    with pytest.raises(RaceError, match=r"cupy_add.* on stream 0 uses memory that a copy fills on stream"):
         x + 1
 
 
