@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from nnx.backends.base import Array, Backend, Namespace, all_reduce_on_host, register_backend
+from nnx.backends.cupy_uploads import upload
 from nnx.backends.nccl import Nccl, serves
 
 
@@ -111,16 +112,12 @@ class CupyBackend(Backend):
         return marked
 
     def from_host(self, array: np.ndarray, *, device: str | None = None) -> Array:
-        import cupy
-
         with self.device(device):
-            return cupy.asarray(array)
+            return upload(array)
 
     def put_beside(self, like: Array, array: np.ndarray) -> Array:
-        import cupy
-
         with like.device:
-            return cupy.asarray(array)
+            return upload(array)
 
     def to_host(self, array: Array) -> np.ndarray:
         import cupy

@@ -9,11 +9,13 @@ See README.md for what a passing test then proves, and what it does not.
 
 from .activation import SUPPORTED_VERSION, ActivationError, activate, is_active
 from .counters import Counts, count
+from .streams import RaceError
 
 __all__ = [
     "SUPPORTED_VERSION",
     "ActivationError",
     "Counts",
+    "RaceError",
     "activate",
     "count",
     "is_active",

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
-from . import toolchain
+from . import streams, toolchain
 from .counters import record_launch
 from .device import COMPUTE_CAPABILITY
 
@@ -34,6 +34,7 @@ _NOT_FOUND, _INVALID_VALUE = 500, 1
 _handles = itertools.count(1)
 _modules: dict[int, ctypes.PyDLL] = {}
 _functions: dict[int, SimpleNamespace] = {}
+_parameters: dict[str, dict[str, int]] = {}  # how many each kernel has, by the path of its library
 
 
 def driver_functions() -> dict[str, Callable]:
@@ -52,7 +53,8 @@ def driver_functions() -> dict[str, Callable]:
     def module_load_data(image: bytes) -> int:
         handle = next(_handles)
         # PyDLL keeps the GIL: the emulation's thread indices are global.
-        _modules[handle] = ctypes.PyDLL(os.fsdecode(image))
+        library = _modules[handle] = ctypes.PyDLL(os.fsdecode(image))
+        library.parameters = _parameters.get(library._name, {})
         return handle
 
     def module_get_function(module: int, name: str) -> int:
@@ -62,7 +64,8 @@ def driver_functions() -> dict[str, Callable]:
             fail(_NOT_FOUND, f'CUDA_ERROR_NOT_FOUND: no extern "C" kernel {name!r}')
         entry.argtypes = [ctypes.c_void_p] + [ctypes.c_uint] * 7 + [ctypes.c_void_p, ctypes.c_int]
         handle = next(_handles)
-        _functions[handle] = SimpleNamespace(name=name, entry=entry)
+        parameters = _modules[module].parameters.get(name, 0)
+        _functions[handle] = SimpleNamespace(name=name, entry=entry, parameters=parameters)
         return handle
 
     def module_get_global(module: int, name: str) -> int:
@@ -87,6 +90,8 @@ def driver_functions() -> dict[str, Callable]:
                 f" {(gx, gy, gz)}, block {(bx, by, bz)} and {shared} bytes of shared memory",
             )
         record_launch(kernel.name)
+        if streams.follows_memory():
+            streams.used(_first_words(arguments, kernel.parameters), stream, kernel.name)
         stacks, reverse = _stacks(), _reverse_order()
         if kernel.entry(arguments, gx, gy, gz, bx, by, bz, shared, stacks, reverse):
             raise RuntimeError(
@@ -111,6 +116,12 @@ def driver_functions() -> dict[str, Callable]:
         "occupancyMaxActiveBlocksPerMultiprocessor": constant(2),
         "occupancyMaxPotentialBlockSize": constant((108, 512)),
     }
+
+
+def _first_words(arguments: int, count: int) -> list[int]:
+    """Return the first eight bytes of each argument: if it is a pointer or an array, its address."""
+    pointers = (ctypes.c_void_p * count).from_address(arguments)
+    return [ctypes.c_size_t.from_address(pointer).value for pointer in pointers]
 
 
 @functools.cache
@@ -160,6 +171,7 @@ def _compile_module(
         library = toolchain.build_library(stem, host_source + "\n", host_options, header)
     except toolchain.CompilationError as error:
         raise compiler.CompileException(str(error), source, f"{stem}.cu", options, "cupy_on_cpu (g++)") from None
+    _parameters[str(library)] = count_parameters(source)
     module = function.Module()
     module.load(os.fsencode(library))
     module._set_mapping(mapping)
@@ -176,6 +188,21 @@ def find_kernels(source: str) -> list[str]:
         elif kernel := _KERNEL.search(text, match.end()):
             names.append(kernel[1])
     return names
+
+
+def count_parameters(source: str) -> dict[str, int]:
+    """Return how many parameters each kernel has, as far as the source shows without its macros and templates."""
+    text = _COMMENT.sub(" ", source)
+    counts = {}
+    for match in _KERNEL.finditer(text):
+        depth, commas, end = 1, 0, match.end()
+        while depth and end < len(text):
+            depth += (text[end] in "(<") - (text[end] in ")>")
+            commas += text[end] == "," and depth == 1
+            end += 1
+        inside = text[match.end() : end - 1].strip()
+        counts[match[1]] = 0 if inside in ("", "void") else commas + 1
+    return counts
 
 
 def _closing_brace(text: str, start: int) -> int:
