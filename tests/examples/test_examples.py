@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import os
 import re
 import runpy
@@ -258,7 +257,7 @@ CASES = [
     ),
 ]
 
-BACKENDS = ["numpy", *(["array-api-strict"] if importlib.util.find_spec("array_api_strict") else [])]
+BACKENDS = [name for name, problem in nnx.available_backends().items() if problem is None]
 
 
 @pytest.mark.parametrize("backend_name", BACKENDS)
