@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -39,6 +40,12 @@ class Ports:
     input_shapes: list[Shape]
     readings: list[Reading]
     output_names: list[str]
+
+    @functools.cached_property
+    def converted(self) -> list[int]:
+        """The inputs that are declared as integers, and that no layer takes as such."""
+        dtypes = enumerate((reading.dtype or "", reading.integers) for reading in self.readings)
+        return [index for index, (dtype, integers) in dtypes if "int" in dtype and not integers]
 
 
 class Intake(Network):
@@ -214,6 +221,15 @@ class Intake(Network):
             dtype = reading.dtype or (None if reading.integers else self.placement.dtype)
             placed.append(place(x, self.placement, dtype, "x", self.name))
         return placed
+
+    def _computed(self, xs: list[Array]) -> list[Array]:
+        """Inputs as layers compute with them. Integers come into place as they are, where they need the least room."""
+        converted = self._ports.converted
+        if not converted:
+            return xs
+        xp = self.placement.xp
+        dtype = getattr(xp, self.placement.dtype)
+        return [xp.astype(x, dtype) if index in converted else x for index, x in enumerate(xs)]
 
     def _place_inputs(self, x: Any) -> list[Array]:
         """Inputs for a prediction, in place. Builds the model if it is not built."""

@@ -95,7 +95,7 @@ class Steps(Feed):
 
     @debug.watched
     def _predict_step(self, xs: list[Array]) -> list[Array]:
-        outputs, _, _ = self.chain(xs, training=False)
+        outputs, _, _ = self.chain(self._computed(xs), training=False)
         return outputs
 
     def _loss_of(
@@ -109,7 +109,7 @@ class Steps(Feed):
         for layer in setup.penalised:
             layer.activity_penalties, layer.activity_scale = [], scale
         try:
-            outputs, masks, pullback = self.chain(xs, training=training, logits=setup.logits)
+            outputs, masks, pullback = self.chain(self._computed(xs), training=training, logits=setup.logits)
             if setup.loss_dtype != self.placement.dtype:
                 outputs, pullback = widened(outputs, pullback)
             if masks[0] is not None or (len(masks) > 1 and any(mask is not None for mask in masks)):

@@ -11,7 +11,7 @@ import pytest
 
 import nnx
 from nnx.backends import Placement
-from nnx.layers import Dense
+from nnx.layers import Dense, Flatten, Input, RandomFlip, Rescaling
 from nnx.random import Generator
 from nnx.testing import assert_close
 
@@ -248,3 +248,28 @@ def test_host_and_device_data(backend: Placement):
     assert type(model.predict_on_batch(X)) is np.ndarray
     for outputs in (model.predict(x, verbose=0), model.predict_on_batch(x), model(x)):
         assert_close(outputs, model.predict(X, verbose=0), length=10, like=model.flat.values)
+
+
+def test_inputs_declared_as_integers_come_as_they_are_and_are_computed_with_as_floats(backend: Placement):
+    images = (np.arange(22 * 12) % 251).astype(np.uint8).reshape(22, 2, 2, 3)
+
+    def trained(dtype: str | None) -> tuple[list[float], np.ndarray, np.ndarray, str]:
+        nnx.random.set_seed(4)
+        model = nnx.Sequential([Input((2, 2, 3), dtype=dtype), RandomFlip(), Rescaling(1 / 255), Flatten(), Dense(2)])
+        model.compile("sgd", "mse")
+        losses = model.fit(images, Y, batch_size=8, epochs=2, verbose=0).history["loss"]
+        placed = model._prepare(images, Y)[0][0]
+        return (
+            losses,
+            model.predict(images, verbose=0),
+            nnx.to_numpy(model(backend.asarray(images), training=False)),
+            str(placed.dtype),
+        )
+
+    losses, predicted, called, placed = trained("uint8")
+    expected = trained(None)
+    assert placed.endswith("uint8")
+    assert predicted.dtype == np.float32
+    assert_close(losses, expected[0], length=22)
+    assert_close(predicted, expected[1], length=12)
+    assert_close(called, expected[1], length=12)
