@@ -118,7 +118,7 @@ def count_step(make: Callable[[], nnx.Model]) -> Any:
 
 class TestStep:
     @pytest.mark.parametrize(
-        ("make", "most"), [(perceptron, 24), (lenet, 70), (transformer, 120), (small_convolution, 40)]
+        ("make", "most"), [(perceptron, 11), (lenet, 24), (transformer, 74), (small_convolution, 27)]
     )
     def test_counts(self, make: Callable[[], nnx.Model], most: int) -> None:
         counts = count_step(make)
