@@ -98,6 +98,13 @@ class Backend:
             raise ValueError(f"backend {self.name!r} has no device {name!r}; it has {', '.join(self.devices())}")
         return None
 
+    def computing_on(self, device: Any) -> contextlib.AbstractContextManager[Any]:
+        """A block for computing with arrays on a device, as `device` or `device_of` gave it; it may be entered again.
+
+        For libraries that compute on a current device, and do not ask their arrays.
+        """
+        return contextlib.nullcontext()
+
     def float_dtypes(self, device: str | None) -> tuple[str, ...]:
         """The floating dtypes that parameters can have on a device."""
         return FLOAT_DTYPES

@@ -1,6 +1,7 @@
 """Where new arrays are created: the backend context.
 
-The context never decides where something is computed; arrays say that themselves.
+The context never decides where something is computed; arrays say that themselves. CuPy does not ask them on which
+device they are: it computes on CUDA's current one, which is made that of the block, or of the model that computes.
 """
 
 from __future__ import annotations
@@ -56,9 +57,15 @@ class Placement:
         return self.backend.xp
 
     @functools.cached_property
+    def computing(self) -> contextlib.AbstractContextManager[Any]:
+        """A block for computing with arrays that are here; see `Backend.computing_on`."""
+        return self.backend.computing_on(self.backend.device(self.device))
+
+    @functools.cached_property
     def _device(self) -> Any:
         # from an array, so that it compares equal to `device_of` ("cuda" and "cuda:0" are not equal in PyTorch)
-        return self.backend.device_of(self.backend.from_host(np.zeros(1, np.float32), device=self.device))
+        with self.computing:
+            return self.backend.device_of(self.backend.from_host(np.zeros(1, np.float32), device=self.device))
 
     def holds(self, array: Array) -> bool:
         """Whether an array already is where this placement would put it."""
@@ -78,10 +85,12 @@ class Placement:
         if isinstance(value, np.ndarray | np.generic) or not is_array(value):
             host = np.asarray(value)
         elif self.holds(value):
-            return self._convert(value, dtype)
+            with self.computing:
+                return self._convert(value, dtype)
         else:
             host = to_numpy(value)
-        return self.backend.from_host(self._convert_host(host, dtype), device=self.device)
+        with self.computing:
+            return self.backend.from_host(self._convert_host(host, dtype), device=self.device)
 
     def _convert(self, array: Array, dtype: str | None) -> Array:
         xp = self.xp
@@ -102,7 +111,8 @@ class Placement:
         return np.asarray(array, dtype=dtype or array.dtype.newbyteorder("="))
 
     def zeros(self, shape: tuple[int, ...], dtype: str | None = None) -> Array:
-        return self.xp.zeros(shape, dtype=getattr(self.xp, dtype or self.dtype), device=self._creation_device)
+        with self.computing:
+            return self.xp.zeros(shape, dtype=getattr(self.xp, dtype or self.dtype), device=self._creation_device)
 
     @property
     def _creation_device(self) -> Any:
@@ -127,7 +137,9 @@ class backend(contextlib.ContextDecorator):  # noqa: N801, it reads as a stateme
 
     name : "numpy", "cupy", "torch", "array-api-strict", a registered name, or "auto": CuPy where a CUDA device
         really works, else NumPy.
-    device : one of the backend's devices, such as "cuda:1"; by default its default device.
+    device : one of the backend's devices, such as "cuda:1"; by default its default device, which for CuPy is CUDA's
+        current one. Inside the block it is CUDA's current device of the thread, for what is computed outside of models;
+        those compute where they were built.
     dtype : the floating dtype of new parameters, "float32" (default), "float64" or "float16". Training in float16 is
         in mixed precision, with float32 copies of the parameters and a scaled loss; "mixed_float16", as Keras calls it,
         means the same.
@@ -164,6 +176,7 @@ class backend(contextlib.ContextDecorator):  # noqa: N801, it reads as a stateme
         return super().__call__(function)
 
     def __enter__(self) -> Placement:
+        self._placement.computing.__enter__()
         _OPEN.set((*_OPEN.get(), self._placement))
         return self._placement
 
@@ -174,11 +187,15 @@ class backend(contextlib.ContextDecorator):  # noqa: N801, it reads as a stateme
         for position in reversed(range(len(blocks))):
             if blocks[position] is self._placement:
                 _OPEN.set(blocks[:position] + blocks[position + 1 :])
-                return
+                break
+        self._placement.computing.__exit__(kind, error, trace)
 
 
 def set_backend(name: str, *, device: str | None = None, dtype: str | None = None) -> None:
-    """Choose the backend of the whole process. A surrounding `with nnx.backend(...)` still has precedence."""
+    """Choose the backend of the whole process. A surrounding `with nnx.backend(...)` still has precedence.
+
+    CUDA's current device, on which CuPy computes outside of models, stays what it is.
+    """
     global _default
     _default = _placement(name, device, dtype)
 

@@ -66,6 +66,10 @@ class CupyBackend(Backend):
             return cupy.cuda.Device() if self._own_device is None else self._own_device
         return cupy.cuda.Device(int(name.partition(":")[2]))
 
+    def computing_on(self, device: Any) -> contextlib.AbstractContextManager[Any]:
+        current: contextlib.AbstractContextManager[Any] = device  # CUDA's current device, while it is entered
+        return current
+
     def use_device(self, number: int) -> None:
         import cupy
 

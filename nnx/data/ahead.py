@@ -9,6 +9,8 @@ import weakref
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from nnx.backends import get_backend
+
 _END = object()
 PATIENCE = 1.0  # seconds to wait for the thread when its items are no longer wanted; it may be reading
 
@@ -18,7 +20,7 @@ class Ahead(Iterator[Any]):
 
     An error of the iterable is raised where its item would have come, with the traceback of the thread. The thread
     ends with the items, with `close`, when nothing refers to this object any more, and with the interpreter. It sees
-    the same context, such as `with nnx.backend(...)`, as the one who makes this object.
+    the same context, such as `with nnx.backend(...)` and its device, as the one who makes this object.
     """
 
     def __init__(self, items: Iterable[Any], count: int) -> None:
@@ -54,12 +56,13 @@ def _prepare(
 ) -> None:
     """What the thread does."""
     try:
-        while room.acquire() and not stop.is_set():
-            item = next(items, _END)
-            ready.put((item, None))
-            if item is _END:
-                return
-            del item  # while it waits for room, the thread holds nothing but what is ready
+        with get_backend().computing:
+            while room.acquire() and not stop.is_set():
+                item = next(items, _END)
+                ready.put((item, None))
+                if item is _END:
+                    return
+                del item  # while it waits for room, the thread holds nothing but what is ready
     except BaseException as error:  # also one that would end the thread silently, such as SystemExit
         ready.put((_END, error))
 

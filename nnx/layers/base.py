@@ -128,7 +128,7 @@ class Layer(IsCalled):
         """Build the layer, if it is not built yet, with its parameters in that place. Nothing is left if that fails."""
         if self.built:
             return
-        with undone_if_it_fails(self):
+        with placement.computing, undone_if_it_fails(self):
             self._placement = placement
             self.build(input_shape)
             self._trace(input_shape)

@@ -61,12 +61,13 @@ class IsCalled(HasWeights):
         if not self.built:
             place = placement_of(parts[0], self.dtype or get_backend().dtype)
             self.build_for_first_call(place, inputs, [(None, *x.shape[1:]) for x in parts])
-        arrays = self.admit(*(parts if self._composition is None else self.in_order(inputs)))
         mask = options.pop("mask", None)
         training = None if training is None else bool(training)
-        if mask is None:
-            return self.run(*arrays, training=training, **options)[0]
-        return self.run_masked(arrays, mask, training=training, **options)[0]
+        with self.placement.computing:
+            arrays = self.admit(*(parts if self._composition is None else self.in_order(inputs)))
+            if mask is None:
+                return self.run(*arrays, training=training, **options)[0]
+            return self.run_masked(arrays, mask, training=training, **options)[0]
 
     def build_for_first_call(self, placement: Placement, inputs: tuple[Any, ...], shapes: list[Any]) -> None:
         """Build the layer in that place for arguments nested like these, of these shapes."""

@@ -6,7 +6,7 @@ import itertools
 import math
 from typing import TYPE_CHECKING, Any
 
-from nnx.backends import Array, Placement, array_namespace, to_numpy
+from nnx.backends import Array, Placement, backend_of, to_numpy
 from nnx.layers.operand import Operand
 
 if TYPE_CHECKING:
@@ -53,7 +53,9 @@ class Parameter(Operand):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Parameter:
         """A parameter of its own, outside of the flat buffer, whose pieces copies would no longer share."""
-        value = array_namespace(self.value).asarray(self.value, copy=True)
+        owner = backend_of(self.value)
+        with owner.computing_on(owner.device_of(self.value)):  # else the copy would be on the current device
+            value = owner.xp.asarray(self.value, copy=True)
         copied = Parameter(
             value, self.name, trainable=self.trainable, regularizer=self.regularizer, constraint=self.constraint
         )
@@ -137,15 +139,16 @@ class FlatParameters:
             raise ValueError(f"the trainable parameters of a model must have one dtype, but {listing}")
         stops = list(itertools.accumulate(parameter.size for parameter in self.parameters))
         self.slices = list(zip([0, *stops], stops, strict=False))
-        self.values = placement.zeros((stops[-1] if stops else 0,), dtypes.pop())
-        self.grads = placement.xp.zeros_like(self.values)
+        size, dtype = stops[-1] if stops else 0, dtypes.pop()
+        self.values, self.grads = placement.zeros((size,), dtype), placement.zeros((size,), dtype)
         self._backward = BackwardPass()  # not `self`: parameters that knew their buffer would keep it alive in a cycle
         reshape = placement.xp.reshape
         for parameter, (start, stop) in zip(self.parameters, self.slices, strict=True):
             value = parameter.value
             parameter.leave()
             parameter.value = reshape(self.values[start:stop], parameter.shape)
-            parameter.value[...] = value
+            with placement.computing:
+                parameter.value[...] = value
             parameter.grad = reshape(self.grads[start:stop], parameter.shape)
             parameter.backward = self._backward
             parameter.pass_number = -1
@@ -171,5 +174,6 @@ class FlatParameters:
         number = self._backward.number
         for parameter in self.parameters:
             if parameter.pass_number != number:
-                parameter.grad[...] = 0.0  # type: ignore[index]
+                with self.placement.computing:
+                    parameter.grad[...] = 0.0  # type: ignore[index]
                 parameter.pass_number = number

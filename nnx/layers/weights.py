@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import functools
 import math
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 
@@ -17,6 +18,8 @@ from nnx.initializers import resolve as resolve_initializer
 from nnx.layers.names import names_apart, numbered
 from nnx.layers.parameter import Parameter
 from nnx.registry import Configurable
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 _room: contextvars.ContextVar[int | None] = contextvars.ContextVar("nnx_room_for_weights", default=None)
 
@@ -29,6 +32,17 @@ def room_for_weights(numbers: int) -> Iterator[None]:
         yield
     finally:
         _room.reset(token)
+
+
+def in_its_place(method: F) -> F:
+    """Let a method compute where the parameters are, or will be, whatever device is current around it."""
+
+    @functools.wraps(method)
+    def there(self: HasWeights, *args: Any, **kwargs: Any) -> Any:
+        with (self._placement or get_backend()).computing:
+            return method(self, *args, **kwargs)
+
+    return cast(F, there)
 
 
 class HasWeights(Configurable):
@@ -155,6 +169,7 @@ class HasWeights(Configurable):
         """Copies of all parameters on the host."""
         return [to_numpy(parameter.value).copy() for parameter in self.weights]
 
+    @in_its_place
     def set_weights(self, weights: Sequence[Any]) -> None:
         """Give all parameters new values, in the order of `get_weights`. Nothing changes if one does not fit."""
         parameters = self.weights

@@ -266,7 +266,7 @@ class Epochs:
         )
 
     def _warn(self, text: str) -> None:
-        warnings.warn(f"{self.name}: the data {text}", stacklevel=5)
+        warnings.warn(f"{self.name}: the data {text}", stacklevel=6)
 
 
 def _text(item: Any) -> str:

@@ -15,7 +15,7 @@ from nnx.layers.base import Layer
 from nnx.layers.calls import is_value
 from nnx.layers.names import names_apart
 from nnx.layers.parameter import FlatParameters, Parameter
-from nnx.layers.pullback import Skippable
+from nnx.layers.pullback import Skippable, call_pullback
 from nnx.layers.shapes import Shape, as_shapes
 from nnx.layers.structure import leaves, rebuild
 from nnx.models.looks import HasSummary
@@ -220,10 +220,18 @@ class Network(HasSummary, Layer):
         `pullback(dy)` returns the cotangent of the input and adds the gradients of the parameters to what has been
         gathered since the last `optimizer.step(model)`.
         """
-        inputs = tuple(self.admit(*(self.in_order(inputs) if is_value(inputs) else inputs)))
-        self._trained = None  # a layer may have been frozen since the last call
-        _ = self.flat  # the gradients need a place before the pullback is called
-        return self.propagate(*inputs, training=training, mask=mask)
+        computing = self.placement.computing
+        with computing:
+            inputs = tuple(self.admit(*(self.in_order(inputs) if is_value(inputs) else inputs)))
+            self._trained = None  # a layer may have been frozen since the last call
+            _ = self.flat  # the gradients need a place before the pullback is called
+            y, pullback = self.propagate(*inputs, training=training, mask=mask)
+
+        def pull_back(dy: Any, inputs: bool) -> Any:
+            with computing:
+                return call_pullback(pullback, dy, inputs)
+
+        return y, Skippable(pull_back)
 
     def run(self, *inputs: Any, **options: Any) -> tuple[Any, Pullback]:
         return self.propagate(*inputs, **options)
@@ -237,14 +245,18 @@ class Network(HasSummary, Layer):
         >>> penalty, pullback = model.regularization()
         >>> pullback()
         """
-        terms = [(p, *p.regularizer.forward(wide(p.value))) for p in self.flat.parameters if p.regularizer is not None]
-        total = self.placement.zeros((), "float32" if self.placement.dtype == "float16" else None)
-        for _, penalty, _ in terms:
-            total = total + penalty
+        penalised = [parameter for parameter in self.flat.parameters if parameter.regularizer is not None]
+        computing = self.placement.computing
+        with computing:
+            terms = [(p, *p.regularizer.forward(wide(p.value))) for p in penalised]  # type: ignore[union-attr]
+            total = self.placement.zeros((), "float32" if self.placement.dtype == "float16" else None)
+            for _, penalty, _ in terms:
+                total = total + penalty
 
         def pullback(dpenalty: float = 1.0) -> None:
-            for parameter, _, pullback_term in terms:
-                parameter.receive(pullback_term(dpenalty))
+            with computing:
+                for parameter, _, pullback_term in terms:
+                    parameter.receive(pullback_term(dpenalty))
 
         return total, pullback
 

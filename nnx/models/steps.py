@@ -8,6 +8,7 @@ from typing import Any
 from nnx import debug, ranks
 from nnx.backends import Array, array_namespace, backend_of, is_array, to_numpy
 from nnx.layers.structure import leaves, rebuild
+from nnx.layers.weights import in_its_place
 from nnx.models.arrays import widened
 from nnx.models.feed import Feed
 from nnx.optimizers import Optimizer
@@ -28,6 +29,7 @@ class Steps(Feed):
 
     # Single batches
 
+    @in_its_place
     def train_on_batch(
         self,
         x: Any,
@@ -43,6 +45,7 @@ class Steps(Feed):
         self._train_step(*batch)
         return as_returned(objective.read(), return_dict)
 
+    @in_its_place
     def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
         """The loss, or [loss, *metrics], or a dict, of one batch."""
         objective = self._compiled()
@@ -51,6 +54,7 @@ class Steps(Feed):
         self._test_step(*batch)
         return as_returned(objective.read(), return_dict)
 
+    @in_its_place
     def predict_on_batch(self, x: Any) -> Any:
         """The output for one batch, on the host for host data, else on the device of x."""
         outputs = self._predict_step(self._place_inputs(x))

@@ -13,6 +13,7 @@ from nnx.backends import Array, array_namespace, to_numpy
 from nnx.callbacks import CallbackList, History, LazyLogs, ProgbarLogger, verbosity
 from nnx.layers.parameter import dtype_bytes
 from nnx.layers.structure import rebuild
+from nnx.layers.weights import in_its_place
 from nnx.models import together
 from nnx.models.arrays import positive
 from nnx.models.data import Epochs
@@ -84,6 +85,7 @@ class Trainer(LegacyMethods, Files, Steps):
 
     # Whole data sets
 
+    @in_its_place
     def fit(
         self,
         x: Any = None,
@@ -168,6 +170,7 @@ class Trainer(LegacyMethods, Files, Steps):
             run.complete = True
         return self.history  # type: ignore[return-value]
 
+    @in_its_place
     def evaluate(
         self,
         x: Any = None,
@@ -187,6 +190,7 @@ class Trainer(LegacyMethods, Files, Steps):
         together.begin(self, listeners, batches)
         return as_returned(self._evaluate(batches, listeners), return_dict)
 
+    @in_its_place
     def predict(
         self,
         x: Any,

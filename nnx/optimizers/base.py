@@ -114,18 +114,19 @@ class Optimizer(Paced, Decaying, Configurable):
 
         In this order: unscaling, accumulation, clipping, weight decay, update, moving average, constraints.
         """
-        if flat is not self.slots.flat:
-            if not flat.parameters:
-                return
-            self._bind(flat)
-        scale, self._applied_scale = self._applied_scale, self.loss_scale_factor or 1.0
-        if MASTER in self.slots:
-            finite = step_in_float32(flat.values, flat.grads, scale, self.slots, self._advance)
-            if self.loss_scale is not None and scale is self.loss_scale.value:
-                self.loss_scale.follow(finite)
-        else:
-            unscaled = isinstance(scale, float) and scale == 1.0
-            self._advance(flat.values, flat.grads if unscaled else flat.grads / scale)
+        if not flat.parameters:
+            return
+        with flat.placement.computing:
+            if flat is not self.slots.flat:
+                self._bind(flat)
+            scale, self._applied_scale = self._applied_scale, self.loss_scale_factor or 1.0
+            if MASTER in self.slots:
+                finite = step_in_float32(flat.values, flat.grads, scale, self.slots, self._advance)
+                if self.loss_scale is not None and scale is self.loss_scale.value:
+                    self.loss_scale.follow(finite)
+            else:
+                unscaled = isinstance(scale, float) and scale == 1.0
+                self._advance(flat.values, flat.grads if unscaled else flat.grads / scale)
         self._steps += 1
 
     def scale_loss(self, flat: FlatParameters) -> Array | float:
@@ -156,9 +157,10 @@ class Optimizer(Paced, Decaying, Configurable):
     def finalize(self, flat: FlatParameters) -> None:
         """Replace the parameters by their moving averages, if there are any. `fit` calls it at its end."""
         if self.use_ema and "average" in self.slots:
-            if flat is not self.slots.flat:
-                self._bind(flat)
-            flat.values[...] = narrow(self.slots["average"], flat.values)
+            with flat.placement.computing:
+                if flat is not self.slots.flat:
+                    self._bind(flat)
+                flat.values[...] = narrow(self.slots["average"], flat.values)
 
     def _accumulate(self, gradients: Array) -> Array | None:
         """The mean gradient at the last step of a round, else None."""
@@ -263,7 +265,8 @@ class Optimizer(Paced, Decaying, Configurable):
         Empty before the first step.
         """
         if self.slots.flat is not None and self.slots.flat is not flat:
-            self._bind(flat)
+            with flat.placement.computing:
+                self._bind(flat)
         return self.slots.views()
 
     def load_state_arrays(self, flat: FlatParameters, arrays: Mapping[str, Array]) -> None:
@@ -275,5 +278,6 @@ class Optimizer(Paced, Decaying, Configurable):
             self.slots.check(flat, self._starts(flat), arrays, self.name)
         self.slots.reset(flat)
         if arrays:
-            self._bind(flat)
-            self.slots.fill(arrays)
+            with flat.placement.computing:
+                self._bind(flat)
+                self.slots.fill(arrays)

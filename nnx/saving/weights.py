@@ -53,9 +53,10 @@ def assign_weights(model: Any, arrays: Mapping[str, np.ndarray], source: str, sk
         if not skip_mismatch:
             raise ValueError(message)
         warnings.warn(message, stacklevel=4)
-    for path, parameter in named.items():
-        if path not in found:
-            parameter.value[...] = model.placement.asarray(np.array(arrays[path]), parameter.dtype)
+    with model.placement.computing:
+        for path, parameter in named.items():
+            if path not in found:
+                parameter.value[...] = model.placement.asarray(np.array(arrays[path]), parameter.dtype)
 
 
 def _problem(path: str, shape: tuple[int, ...], arrays: Mapping[str, np.ndarray]) -> str | None:

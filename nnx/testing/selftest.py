@@ -45,7 +45,8 @@ def _compare(tested: Placement, host: Placement) -> tuple[int, list[str]]:
     passed, failures = 0, []
     for title, measure, allowed in checks(tested.backend):
         try:
-            worst = measure(tested, host)
+            with tested.computing:
+                worst = measure(tested, host)
             good = worst <= allowed
             print(f"{title:44} {worst:10.1e} {allowed:10.1e}{'' if good else '  DIFFERS'}", flush=True)
         except Exception as error:  # whatever it is belongs into the table, and the other rows still have to run

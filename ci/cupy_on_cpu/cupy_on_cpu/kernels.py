@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 from . import streams, toolchain
 from .counters import record_launch
-from .device import COMPUTE_CAPABILITY
+from .device import COMPUTE_CAPABILITY, current_device, is_elsewhere
 
 INCLUDE_DIRECTORY = Path(__file__).parent / "include"
 
@@ -30,7 +30,7 @@ _EXTERN_SHARED = re.compile(
 _BARRIERS = re.compile(r"__sync|__shfl|__ballot|__any_sync|__all_sync|__reduce_\w+_sync")
 _EXPRESSION_PREFIX = "cupy_on_cpu_expression_"
 
-_NOT_FOUND, _INVALID_VALUE = 500, 1
+_NOT_FOUND, _INVALID_VALUE, _INVALID_HANDLE, _ILLEGAL_ADDRESS = 500, 1, 400, 700
 _handles = itertools.count(1)
 _modules: dict[int, ctypes.PyDLL] = {}
 _functions: dict[int, SimpleNamespace] = {}
@@ -55,6 +55,7 @@ def driver_functions() -> dict[str, Callable]:
         # PyDLL keeps the GIL: the emulation's thread indices are global.
         library = _modules[handle] = ctypes.PyDLL(os.fsdecode(image))
         library.parameters = _parameters.get(library._name, {})
+        library.device = current_device()
         return handle
 
     def module_get_function(module: int, name: str) -> int:
@@ -64,8 +65,9 @@ def driver_functions() -> dict[str, Callable]:
             fail(_NOT_FOUND, f'CUDA_ERROR_NOT_FOUND: no extern "C" kernel {name!r}')
         entry.argtypes = [ctypes.c_void_p] + [ctypes.c_uint] * 7 + [ctypes.c_void_p, ctypes.c_int]
         handle = next(_handles)
-        parameters = _modules[module].parameters.get(name, 0)
-        _functions[handle] = SimpleNamespace(name=name, entry=entry, parameters=parameters)
+        library = _modules[module]
+        parameters = library.parameters.get(name, 0)
+        _functions[handle] = SimpleNamespace(name=name, entry=entry, parameters=parameters, device=library.device)
         return handle
 
     def module_get_global(module: int, name: str) -> int:
@@ -73,6 +75,20 @@ def driver_functions() -> dict[str, Callable]:
             return ctypes.addressof(ctypes.c_char.in_dll(_modules[module], name))
         except ValueError:
             fail(_NOT_FOUND, f"CUDA_ERROR_NOT_FOUND: no global variable {name!r}")
+
+    def check_device(kernel: SimpleNamespace, words: list[int]) -> None:
+        """Fail where a GPU would: CUDA launches on the current device, wherever the arrays are."""
+        here = current_device()
+        if kernel.device != here:
+            fail(
+                _INVALID_HANDLE,
+                f"CUDA_ERROR_INVALID_HANDLE: {kernel.name} was loaded on device {kernel.device} and launched on {here}",
+            )
+        if any(map(is_elsewhere, words)):
+            fail(
+                _ILLEGAL_ADDRESS,
+                f"CUDA_ERROR_ILLEGAL_ADDRESS: {kernel.name} was launched on device {here} with memory of another one",
+            )
 
     def launch(function, gx, gy, gz, bx, by, bz, shared, stream, arguments, extra=0) -> None:
         kernel = _functions[function]
@@ -89,9 +105,11 @@ def driver_functions() -> dict[str, Callable]:
                 f"CUDA_ERROR_INVALID_VALUE: {kernel.name} launched with grid"
                 f" {(gx, gy, gz)}, block {(bx, by, bz)} and {shared} bytes of shared memory",
             )
+        words = _first_words(arguments, kernel.parameters)
+        check_device(kernel, words)
         record_launch(kernel.name)
         if streams.follows_memory():
-            streams.used(_first_words(arguments, kernel.parameters), stream, kernel.name)
+            streams.used(words, stream, kernel.name)
         stacks, reverse = _stacks(), _reverse_order()
         if kernel.entry(arguments, gx, gy, gz, bx, by, bz, shared, stacks, reverse):
             raise RuntimeError(
@@ -103,7 +121,7 @@ def driver_functions() -> dict[str, Callable]:
         "get_build_version": constant(runtime._getCUDAMajorVersion() * 1000),
         "ctxGetCurrent": constant(1),
         "ctxSetCurrent": constant(None),
-        "ctxGetDevice": constant(0),
+        "ctxGetDevice": current_device,
         "streamGetCtx": constant(1),
         "moduleLoadData": module_load_data,
         "moduleUnload": lambda module: _modules.pop(module, None) and None,

@@ -12,10 +12,13 @@ import numpy as np
 
 from . import libraries
 from .counters import record
+from .device import is_elsewhere
 
 
 def view(address: int, dtype: object, shape: tuple[int, ...]) -> np.ndarray:
     """Return device memory at ``address`` as a NumPy array."""
+    if is_elsewhere(address):
+        raise RuntimeError("Thrust was called on memory of another device than the current one")
     dtype = np.dtype(dtype)
     size = int(np.prod(shape)) * dtype.itemsize
     memory = (ctypes.c_char * size).from_address(address)

@@ -450,6 +450,6 @@ def test_asnumpy():
 
 def test_device():
     assert cupy.cuda.is_available()
-    assert cupy.cuda.runtime.getDeviceCount() == 1
+    assert cupy.cuda.runtime.getDeviceCount() == 2
     assert cupy.cuda.Device().compute_capability == "80"
     assert b"emulated" in cupy.cuda.runtime.getDeviceProperties(0)["name"]
