@@ -2,8 +2,9 @@
 
 Three blocks of convolution, batch normalization and ReLU, max-pooling and dropout between them, and global average
 pooling in place of wide dense layers: 33,626 parameters, and nothing is done to the images. The learning rate of Adam
-rises for a tenth of the steps and then falls along half a cosine. With seed 1, 98.0 % of the test digits were right
-after the first of its four epochs, which took two minutes on two cores. Written is learning_curves.png.
+rises for a tenth of the steps and then falls along half a cosine. With seeds 1 and 2, 97 % of the test digits are
+right after the first epoch and 99.29 % and 99.28 % after the fourth; an epoch takes about a minute on a processor.
+Written is learning_curves.png.
 
     python examples/small_cnn.py --data folder/with/the/idx/files
     python examples/small_cnn.py --backend cupy --epochs 10
