@@ -1,4 +1,4 @@
-"""Histograms of whole numbers: what metrics count with."""
+"""What metrics count with: histograms of whole numbers, and which rows are largest where they should be."""
 
 from __future__ import annotations
 
@@ -25,3 +25,15 @@ def bin_sums(keys: Array, count: int, weights: Array | None = None) -> Array:
     every = xp.arange(count + 1, dtype=keys.dtype, device=backend_of(keys).device_of(keys))
     bounds = xp.searchsorted(xp.sort(keys, stable=False), every)
     return bounds[1:] - bounds[:-1]
+
+
+@accelerated
+def is_largest(x: Array, index: Array) -> Array:
+    """1 where the element at that index is larger than all others of its row, else 0; 0 for rows with NaN.
+
+    x (..., c), index (...), int64  ->  (...), of x's dtype
+    """
+    xp = array_namespace(x)
+    largest = x == xp.max(x, axis=-1, keepdims=True)
+    alone = xp.count_nonzero(largest, axis=-1) == 1  # there is none where something is not a number
+    return xp.astype((xp.argmax(x, axis=-1) == index) & alone, x.dtype)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from nnx.backends import Array, Namespace, backend_of
+from nnx.functional.counting import is_largest
 from nnx.metrics.base import MeanMetricWrapper, functions, registry
 from nnx.metrics.targets import Shape, alike, labelled, require_alike, require_labels
 
@@ -34,14 +35,14 @@ def binary_accuracy(y_true: Any, y_pred: Any, threshold: float = 0.5) -> Array:
 def categorical_accuracy(y_true: Any, y_pred: Any) -> Array:
     """Whether the largest of y_true and of y_pred are at the same place. One-hot (..., c), (..., c) -> (...)"""
     xp, y_true, y_pred = alike("categorical_accuracy", y_true, y_pred)
-    return _is_best(xp, xp.argmax(y_true, axis=-1), y_pred)
+    return is_largest(y_pred, xp.argmax(y_true, axis=-1))
 
 
 @functions.register()
 def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> Array:
     """Whether the largest of y_pred is at the place of the label. Labels (...) or (..., 1), (..., c) -> (...)"""
-    xp, labels, y_pred = labelled("sparse_categorical_accuracy", y_true, y_pred)
-    return _is_best(xp, labels, y_pred)
+    _, labels, y_pred = labelled("sparse_categorical_accuracy", y_true, y_pred)
+    return is_largest(y_pred, labels)
 
 
 @functions.register()
@@ -56,12 +57,6 @@ def sparse_top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> A
     """Whether the label is among the k largest of y_pred. Labels (...) or (..., 1), (..., c) -> (...)"""
     xp, labels, y_pred = labelled("sparse_top_k_categorical_accuracy", y_true, y_pred)
     return _is_among(xp, labels, y_pred, k)
-
-
-def _is_best(xp: Namespace, labels: Array, y_pred: Array) -> Array:
-    highest = y_pred == xp.max(y_pred, axis=-1, keepdims=True)
-    alone = xp.count_nonzero(highest, axis=-1) == 1  # 0 where something is not a number
-    return xp.astype((xp.argmax(y_pred, axis=-1) == labels) & alone, y_pred.dtype)
 
 
 def _is_among(xp: Namespace, labels: Array, y_pred: Array, k: int) -> Array:

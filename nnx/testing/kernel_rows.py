@@ -161,6 +161,12 @@ ROWS: dict[str, list[Example]] = {
             several=True,
         ),
     ],
+    "is_largest": [
+        Example(lambda v: (v.normal(v.n, 4), v.labels(v.n, classes=4))),
+        Example(lambda v: (v.binary(v.n, 3, 2), v.labels(v.n, 3, classes=3))),  # equal elements, and no such index
+        Example(lambda v: (v.normal(v.n, 1), v.labels(v.n, classes=1))),
+        Example(lambda v: (v.normal(v.n, 700), v.labels(v.n, classes=3))),
+    ],
     "leaky_relu": [*_UNARY, Example(lambda v: (v.normal(v.n), 0.3))],
     "lion": [_update(lambda v: (v.normal(v.n), v.normal(v.n), v.normal(v.n), 0.1, 0.9, 0.99))],
     "log_sigmoid": _UNARY,
