@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import gzip
-import io
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -32,18 +31,17 @@ def decoding(path: Path, kind: str) -> Iterator[None]:
         raise ValueError(f"{path} is not {kind} that can be read: {str(error) or type(error).__name__}") from error
 
 
-def read_stream(stream: IO[bytes] | gzip.GzipFile) -> io.BytesIO:
+def read_stream(stream: IO[bytes] | gzip.GzipFile) -> bytearray:
     """All bytes of a stream; memory grows with what really comes, not with what a header promises."""
-    content = io.BytesIO()
+    content = bytearray()
     while chunk := stream.read(_CHUNK):
-        content.write(chunk)
-        if content.tell() > MOST_BYTES:
+        content += chunk
+        if len(content) > MOST_BYTES:
             raise ValueError(f"it holds more than {MOST_BYTES >> 20} MiB of data")
-    content.seek(0)
     return content
 
 
-def read_file(path: Path) -> io.BytesIO:
+def read_file(path: Path) -> bytearray:
     """The content of a file, decompressed if it is gzip: its first bytes decide, not its name."""
     with open(path, "rb") as file:
         compressed = file.read(2) == b"\x1f\x8b"

@@ -6,7 +6,6 @@ Two zero bytes, a byte for the type of the values, a byte for the number of dime
 
 from __future__ import annotations
 
-import io
 import math
 import struct
 from pathlib import Path
@@ -37,8 +36,7 @@ def read_idx(path: Path, dimensions: int) -> np.ndarray:
         return _parse(read_file(path), dimensions)
 
 
-def _parse(content: io.BytesIO, dimensions: int) -> np.ndarray:
-    data = content.getbuffer()
+def _parse(data: bytearray, dimensions: int) -> np.ndarray:
     if len(data) < 4 or data[0] or data[1] or data[2] not in _TYPES:
         raise ValueError(
             f"expected the magic number 00 00 08 {dimensions:02x}, got {bytes(data[:4]).hex(' ') or 'an empty file'}"

@@ -82,11 +82,11 @@ def _is_pair(value: Any) -> bool:
 
 
 class _Machine:
-    def __init__(self, program: io.BytesIO) -> None:
-        self.program = program
+    def __init__(self, program: bytearray) -> None:
+        self.program = io.BytesIO(program)
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
-        self.encodable = program.getbuffer().nbytes  # each byte of text in the file becomes a byte at most once
+        self.encodable = len(program)  # each byte of text in the file becomes a byte at most once
 
     def run(self) -> Any:
         for _ in range(_MOST_STEPS):
