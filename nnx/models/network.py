@@ -27,10 +27,17 @@ class Reading:
 
     dtype : what it is converted to; None for the floating dtype of the model, or any integers if `integers`.
     integers : the layers that take integers from it.
+    feeds_integers : whether it reaches, at last, a layer that takes integers.
     """
 
     dtype: str | None = None
     integers: tuple[Layer, ...] = ()
+    feeds_integers: bool = False
+
+    @property
+    def kept(self) -> bool:
+        """Whether integers stay what they are inside the model; else layers compute with floats from the start."""
+        return bool(self.integers) or (self.feeds_integers and "int" in (self.dtype or ""))
 
 
 class Network(HasSummary, Layer):
