@@ -44,7 +44,13 @@ class Ports:
     @functools.cached_property
     def converted(self) -> list[int]:
         """The inputs that have a dtype of their own, in which no layer takes them."""
-        return [index for index, reading in enumerate(self.readings) if reading.dtype and not reading.kept]
+        return [index for index, reading in enumerate(self.readings) if reading.dtype and index not in self.kept]
+
+    @functools.cached_property
+    def kept(self) -> list[int]:
+        """The inputs whose integers stay what they are inside the model."""
+        declared = [reading.feeds_integers and "int" in (reading.dtype or "") for reading in self.readings]
+        return [index for index, reading in enumerate(self.readings) if reading.integers or declared[index]]
 
 
 class Intake(Network):
@@ -231,7 +237,7 @@ class Intake(Network):
         return [xp.astype(x, dtype, copy=False) if index in converted else x for index, x in enumerate(xs)]
 
     def reads_integers(self, index: int) -> bool:
-        return self._ports.readings[index].kept
+        return index in self._ports.kept
 
     def _place_inputs(self, x: Any) -> list[Array]:
         """Inputs for a prediction, in place. Builds the model if it is not built."""

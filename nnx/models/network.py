@@ -34,11 +34,6 @@ class Reading:
     integers: tuple[Layer, ...] = ()
     feeds_integers: bool = False
 
-    @property
-    def kept(self) -> bool:
-        """Whether integers stay what they are inside the model; else layers compute with floats from the start."""
-        return bool(self.integers) or (self.feeds_integers and "int" in (self.dtype or ""))
-
 
 class Network(HasSummary, Layer):
     """A layer that owns its training: its trainable parameters are in one flat buffer.
