@@ -78,6 +78,8 @@ def resolve(identifier: Any) -> Differentiable:
             f"{identifier!r}; a layer is not an activation: add it after this layer"
         )
     function = getattr(identifier, "differentiable", identifier)
+    if getattr(identifier, "__wrapped__", function) is not function:  # `functools.wraps` copies what it wraps knows
+        function = identifier
     if isinstance(function, functools.partial):
         return functools.partial(resolve(function.func), *function.args, **function.keywords)
     if function in _BUILT_IN or getattr(function, "is_checked", False):

@@ -70,6 +70,17 @@ def test_function_of_ones_own():
         assert activations.resolve("cube")(X)[0].tolist() == [-1.0, 8.0]
 
 
+@pytest.mark.parametrize("wrapped", [activations.relu, nnx.functional.relu])
+def test_a_function_written_around_one_of_nnx_is_not_taken_for_it(wrapped):
+    @functools.wraps(wrapped)
+    def one(x):
+        return 0.0 * x + 1.0, lambda dy: 0.0 * dy
+
+    layer = nnx.layers.Dense(2, activation=one)
+    assert activations.resolve(one)(X)[0].tolist() == [1.0, 1.0]
+    assert layer(X[None]).tolist() == [[1.0, 1.0]]
+
+
 @pytest.mark.parametrize("result", [bare_cube, lambda x: (x, x), lambda x: None])
 def test_function_without_a_pullback_is_explained_at_its_first_call(result):
     with pytest.raises(TypeError, match=r"(?s)returned \w+, expected its value and its pullback.*def pullback\(dy\)"):

@@ -74,7 +74,9 @@ def accelerated(generic: Callable[P, R]) -> Callable[P, R]:
 
 def name_of(function: Any) -> str | None:
     """The name of an accelerated function, for kernels that take a function and know some; None for all others."""
-    return getattr(function, "name_of_kernels", None)
+    name = getattr(function, "name_of_kernels", None)
+    # `functools.wraps` gives the name also to what somebody writes around the function.
+    return name if name is not None and function.__wrapped__ is GENERIC[name] else None
 
 
 def kernel(

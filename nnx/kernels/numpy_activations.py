@@ -30,7 +30,7 @@ def relu(x: Array) -> tuple[Array, Pullback]:
 
 def relu_pullback(dy: Array, y: Array) -> Array:
     """From the value, not the argument of relu, so that the one may lie where the other was."""
-    dx = empty(y.shape, y.dtype)
+    dx = empty(y.shape, y.dtype) if y.flags.c_contiguous else np.empty_like(y)  # in the order of y
     np.greater(y, 0.0, out=dx)
     dx *= dy
     return dx

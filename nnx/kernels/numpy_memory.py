@@ -7,9 +7,7 @@ allocates again; and new memory is mapped page by page when it is first written.
 
 from __future__ import annotations
 
-import collections
 import math
-import threading
 from typing import Any
 
 import numpy as np
@@ -17,23 +15,26 @@ import numpy as np
 _LEAST, _LARGEST = 1 << 20, 1 << 26  # bytes of an array for which it is worth it
 _MOST = 1 << 28  # bytes that are kept for arrays to come
 
-_lock = threading.Lock()
-_returned: collections.deque[bytearray] = collections.deque()
-_free: dict[int, list[bytearray]] = {}  # by size; those that came back last are at the end
-_kept = 0
+# No lock: a signal's handler, the garbage collector or a fork may come in anywhere, and must not wait. Each step below
+# is one operation of a dict or a list, which threads cannot divide, and what is lost between two of them is only freed.
+_free: dict[int, list[_Block]] = {}
+"""By size; the sizes, and the blocks of each, that came back last are at the end."""
+
+
+class _Block(np.ndarray):
+    """Memory; a type of its own, beyond which NumPy does not look for what owns the memory of an array."""
+
+    __slots__ = ()
 
 
 class _Loan(np.ndarray):
-    """Memory on loan to the arrays that lie in it: each of them keeps this alive."""
+    """A block on loan to the arrays that lie in it: each of them keeps this alive."""
+
+    __slots__ = ()  # nothing that refers to it can be found by the garbage collector, so it is finalised when unused
 
     def __del__(self) -> None:
-        if isinstance(self.base, bytearray):  # else it is a view of a loan
-            _returned.append(self.base)
-            if _lock.acquire(blocking=False):  # whoever has it may be interrupted by this very call
-                try:
-                    _sort_in()
-                finally:
-                    _lock.release()
+        if isinstance(self.base, _Block):  # else it is a view of a loan
+            _take_back(self.base)
 
 
 def empty(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
@@ -42,32 +43,24 @@ def empty(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     nbytes = math.prod(shape) * dtype.itemsize
     if not _LEAST <= nbytes <= _LARGEST:
         return np.empty(shape, dtype)
-    # An array takes as its base what owns the memory; only a loan that has no array below it stays in between.
-    return np.ndarray(shape, dtype, np.ndarray.__new__(_Loan, (nbytes,), np.uint8, _borrow(nbytes)))
+    try:
+        block = _free[nbytes].pop()
+    except LookupError:
+        block = np.ndarray.__new__(_Block, (nbytes,), np.uint8)
+    return np.ndarray(shape, dtype, np.ndarray.__new__(_Loan, (nbytes,), np.uint8, block))
 
 
-def _borrow(nbytes: int) -> bytearray:
-    global _kept
-    with _lock:
-        _sort_in()
-        if _free.get(nbytes):
-            _kept -= nbytes
-            return _free[nbytes].pop()
-    return bytearray(nbytes)
-
-
-def _sort_in() -> None:
-    """Take back what was returned, and forget the oldest of what is too much. Needs the lock."""
-    global _kept
-    while _returned:
-        memory = _returned.popleft()
-        blocks = _free.pop(len(memory), [])
-        _free[len(memory)] = [*blocks, memory]
-        _kept += len(memory)
-    while _kept > _MOST:
-        size = next(iter(_free))
-        if _free[size]:
-            _free[size].pop()
-            _kept -= size
-        else:
-            del _free[size]
+def _take_back(block: _Block) -> None:
+    """Keep a block, and forget those that came back first of what is too much."""
+    blocks = _free.pop(block.nbytes, [])
+    blocks.append(block)
+    _free[block.nbytes] = blocks
+    kept = _free.copy()
+    if sum([size * len(blocks) for size, blocks in kept.items()]) <= _MOST:
+        return
+    room = _MOST
+    for size, blocks in reversed(kept.items()):
+        del blocks[: max(0, len(blocks) - room // size)]
+        room -= size * len(blocks)
+        if not blocks:
+            _free.pop(size, None)

@@ -170,7 +170,16 @@ class IsCalled(HasWeights):
         self.compute_output_shape(shapes[0] if len(shapes) == 1 else shapes)
         if self.takes_integers:
             return list(inputs)
-        return [self.placement.asarray(x, self.dtype or self.placement.dtype) for x in inputs]
+        dtype = self.dtype or self.placement.dtype
+        return [
+            self.placement.asarray(x, None if self.reads_integers(index) else dtype) for index, x in enumerate(inputs)
+        ]
+
+    def reads_integers(self, index: int) -> bool:
+        """Whether integers stay what they are in an input: the layer takes them, or one inside that reads them does."""
+        inside = self._composition
+        readers = (self,) if inside is None else inside.program.readers(index)
+        return any(reader.takes_integers for reader in readers)
 
 
 @functools.cache

@@ -19,7 +19,8 @@ class InputLayer(Layer):
 
     shape : of one sample, without the batch axis; None for a size that may change.
     batch_size : a fixed batch size; any by default.
-    dtype : what input data is converted to; by default the model's floating dtype.
+    dtype : what input data is converted to before it comes to the device, such as "uint8" for images; by default the
+        model's floating dtype, in which all layers compute that do not take integers.
     """
 
     def __init__(

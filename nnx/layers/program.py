@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -92,6 +93,26 @@ class Program:
                     found += [step.node.layer] if inside is None else inside.program.readers(position)
         return found
 
+    def feeds_integers(self, index: int) -> bool:
+        """Whether an input reaches, at last, a layer that takes integers."""
+        reached = {self.inputs[index]}
+        for step in self.steps:
+            if not reached.isdisjoint(step.inputs):
+                reached.update(step.outputs)
+                if any(layer.takes_integers for _, layer in step.node.layer.walk()):
+                    return True
+        return False
+
+    @functools.cached_property
+    def _mixed(self) -> frozenset[int]:
+        """The slots of inputs that some layers read as integers, and others as floats."""
+        readings: dict[int, set[bool]] = {slot: set() for slot in self.inputs}
+        for step in self.steps:
+            for position, slot in enumerate(step.inputs):
+                if slot in readings:
+                    readings[slot].add(step.node.layer.reads_integers(position))
+        return frozenset(slot for slot, found in readings.items() if len(found) > 1)
+
     def last_step(self, output: int) -> Step | None:
         """The step that makes an output, if nothing else reads it."""
         slot = self.outputs[output]
@@ -137,6 +158,13 @@ class Program:
         for name, slot in step.options.items():
             options[name] = values[slot]
         arrays = [values[slot] for slot in step.inputs]
+        if not self._mixed.isdisjoint(step.inputs):
+            arrays = [
+                layer.placement.asarray(x, layer.dtype or layer.placement.dtype)
+                if slot in self._mixed and not layer.reads_integers(position)
+                else x
+                for position, (slot, x) in enumerate(zip(step.inputs, arrays, strict=True))
+            ]
         found = [mask_of.get(slot) for slot in step.inputs] if mask_of else []
         made: Any = None
         if "mask" in options:

@@ -176,7 +176,7 @@ class Model(Trainer):
         program = self._graph().program
         for index, layer in itertools.zip_longest(range(len(self.inputs)), self.input_layers):
             integers = tuple(reader for reader in program.readers(index) if reader.takes_integers)
-            readings.append(Reading(layer.dtype if layer else None, integers))
+            readings.append(Reading(layer.dtype if layer else None, integers, program.feeds_integers(index)))
         return readings
 
     @property

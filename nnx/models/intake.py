@@ -43,9 +43,14 @@ class Ports:
 
     @functools.cached_property
     def converted(self) -> list[int]:
-        """The inputs that are declared as integers, and that no layer takes as such."""
-        dtypes = enumerate((reading.dtype or "", reading.integers) for reading in self.readings)
-        return [index for index, (dtype, integers) in dtypes if "int" in dtype and not integers]
+        """The inputs that have a dtype of their own, in which no layer takes them."""
+        return [index for index, reading in enumerate(self.readings) if reading.dtype and index not in self.kept]
+
+    @functools.cached_property
+    def kept(self) -> list[int]:
+        """The inputs whose integers stay what they are inside the model."""
+        declared = [reading.feeds_integers and "int" in (reading.dtype or "") for reading in self.readings]
+        return [index for index, reading in enumerate(self.readings) if reading.integers or declared[index]]
 
 
 class Intake(Network):
@@ -223,13 +228,16 @@ class Intake(Network):
         return placed
 
     def _computed(self, xs: list[Array]) -> list[Array]:
-        """Inputs as layers compute with them. Integers come into place as they are, where they need the least room."""
+        """Inputs as layers compute with them. They come into place as declared: integers may need the least room."""
         converted = self._ports.converted
         if not converted:
             return xs
         xp = self.placement.xp
         dtype = getattr(xp, self.placement.dtype)
-        return [xp.astype(x, dtype) if index in converted else x for index, x in enumerate(xs)]
+        return [xp.astype(x, dtype, copy=False) if index in converted else x for index, x in enumerate(xs)]
+
+    def reads_integers(self, index: int) -> bool:
+        return index in self._ports.kept
 
     def _place_inputs(self, x: Any) -> list[Array]:
         """Inputs for a prediction, in place. Builds the model if it is not built."""

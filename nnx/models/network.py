@@ -27,10 +27,12 @@ class Reading:
 
     dtype : what it is converted to; None for the floating dtype of the model, or any integers if `integers`.
     integers : the layers that take integers from it.
+    feeds_integers : whether it reaches, at last, a layer that takes integers.
     """
 
     dtype: str | None = None
     integers: tuple[Layer, ...] = ()
+    feeds_integers: bool = False
 
 
 class Network(HasSummary, Layer):

@@ -209,7 +209,8 @@ class Sequential(Model):
         if dtype is None and isinstance(first, Network):
             dtype = first.input_readings[0].dtype
         readers = [first] if first.composition is None else first.composition.program.readers(0)
-        return [Reading(dtype, tuple(reader for reader in readers if reader.takes_integers))]
+        integers = tuple(reader for reader in readers if reader.takes_integers)
+        return [Reading(dtype, integers, any(layer.takes_integers for _, layer in self.walk()))]
 
     @property
     def fusible_activations(self) -> list[str | None]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import gc
+import pickle
+import sys
 import threading
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -16,14 +18,9 @@ LARGE = (512, 1024)  # 2 MB of float32
 
 
 @pytest.fixture(autouse=True)
-def _nothing_kept(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _nothing_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    gc.collect()
     monkeypatch.setattr(numpy_memory, "_free", {})
-    monkeypatch.setattr(numpy_memory, "_kept", 0)
-    gc.collect()
-    numpy_memory._returned.clear()
-    yield
-    gc.collect()
-    numpy_memory._returned.clear()
 
 
 def address(array: np.ndarray) -> int:
@@ -75,27 +72,67 @@ def test_no_more_is_kept_than_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
     for rows in (512, 768, 512, 1024):
         arrays = [empty((rows, 1024), np.float32) for _ in range(3)]
         del arrays
-        assert kept() == numpy_memory._kept <= 7 << 20
+        assert kept() <= 7 << 20
     assert list(numpy_memory._free)[-1] == 4 << 20  # the latest stayed
 
 
+def test_copies_of_an_array_and_views_of_what_it_borrowed_do_not_give_it_back() -> None:
+    array = empty(LARGE, np.float32)
+    array[...] = 1.0
+    where = address(array)
+    for other in (array.base, array):
+        copies = [copy.deepcopy(other), pickle.loads(pickle.dumps(other)), other[1:][1:], other + 1]
+        assert all(address(each) != where for each in copies)
+        del copies
+    assert not numpy_memory._free
+    assert np.all(array == 1.0)
+
+
 def test_arrays_that_die_in_a_circle_and_in_threads() -> None:
-    def work() -> None:
+    spoilt = []
+
+    def work(mark: int) -> None:
         for _ in range(50):
             array = empty(LARGE, np.float32)
-            array[0, 0] = 1.0
-            circle = [array]
+            array[...] = mark
+            if not np.all(array == mark):
+                spoilt.append(mark)
+            circle = [array, array.base]
             circle.append(circle)
 
-    threads = [threading.Thread(target=work) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=work, args=(mark,)) for mark in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
     gc.collect()
-    empty(LARGE, np.float32)  # sorts in what came back meanwhile
-    assert kept() == numpy_memory._kept
-    assert not numpy_memory._returned
+    blocks = [block for blocks in numpy_memory._free.values() for block in blocks]
+    assert len({address(block) for block in blocks}) == len(blocks) > 0
+    assert not spoilt
+
+
+def test_a_finaliser_that_brings_an_array_back_keeps_its_memory() -> None:
+    kept_alive = []
+
+    class Phoenix:
+        def __init__(self) -> None:
+            self.array = empty(LARGE, np.float32)
+            self.array[...] = 1.0
+            self.loan = self.array.base
+            self.circle = self
+
+        def __del__(self) -> None:
+            kept_alive.append(self.loan)
+
+    Phoenix()
+    gc.collect()
+    empty(LARGE, np.float32)[...] = 2.0
+    assert np.all(kept_alive[0].view(np.float32) == 1.0)
 
 
 def test_arrays_in_use_do_not_share_memory() -> None:
