@@ -17,7 +17,7 @@ from typing import Any
 from nnx import functional
 from nnx import registry as names
 from nnx.backends import Array
-from nnx.protocol import Differentiable, Pullback, values_only
+from nnx.protocol import Differentiable, Pullback, differentiable, values_only
 
 registry: names.Registry[Callable[..., Array]] = names.Registry("activation")
 _register = registry.register()
@@ -77,9 +77,7 @@ def resolve(identifier: Any) -> Differentiable:
             f"an activation is None, a name such as 'relu', or a function that returns (y, pullback), got "
             f"{identifier!r}; a layer is not an activation: add it after this layer"
         )
-    function = getattr(identifier, "differentiable", identifier)
-    if getattr(identifier, "__wrapped__", function) is not function:  # `functools.wraps` copies what it wraps knows
-        function = identifier
+    function = differentiable(identifier)
     if isinstance(function, functools.partial):
         return functools.partial(resolve(function.func), *function.args, **function.keywords)
     if function in _BUILT_IN or getattr(function, "is_checked", False):

@@ -38,3 +38,10 @@ def values_only(function: Differentiable) -> Callable[..., Array]:
 
     values.differentiable = function  # type: ignore[attr-defined]
     return values
+
+
+def differentiable(function: Any) -> Any:
+    """The original of what `values_only` or its like for losses made; any other function as it is."""
+    original = getattr(function, "differentiable", None)
+    # `functools.wraps` gives the attribute also to what somebody writes around the function.
+    return function if original is None or function.__wrapped__ is not original else original

@@ -13,6 +13,7 @@ from nnx.losses import functions
 from nnx.losses import regression as regression
 from nnx.losses.base import Loss, LossFunctionWrapper, registry
 from nnx.losses.ctc import CTC as CTC
+from nnx.protocol import differentiable
 from nnx.registry import custom_objects as custom_names
 from nnx.registry import serialize as serialize
 
@@ -35,7 +36,7 @@ def resolve(identifier: Any) -> Loss:
     if isinstance(identifier, Loss):
         return identifier
     if callable(identifier):
-        function = getattr(identifier, "differentiable", identifier)
+        function = differentiable(identifier)
         for known, cls in _CLASSES.items():
             if known is function:
                 return cls()  # type: ignore[no-any-return]

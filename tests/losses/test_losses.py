@@ -418,3 +418,12 @@ def test_nothing_warns_where_a_target_is_zero():
         losses.MeanAbsolutePercentageError()(np.zeros((2, 2)), np.ones((2, 2)))
         losses.CosineSimilarity().forward(np.zeros((2, 2)), np.zeros((2, 2)))[1]()
         losses.Dice()(np.zeros((2, 2)), np.zeros((2, 2)))
+
+
+def test_a_function_written_around_one_of_nnx_is_not_taken_for_it():
+    @functools.wraps(nnx.losses.mse)
+    def doubled(y_true, y_pred):
+        values, pullback = nnx.functional.mean_squared_error(y_true, y_pred)
+        return 2.0 * values, lambda dy: pullback(2.0 * dy)
+
+    assert_close(losses.resolve(doubled)(Y_TRUE, Y_PRED), 2.0 * losses.resolve("mse")(Y_TRUE, Y_PRED), length=18)
