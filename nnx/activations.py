@@ -4,7 +4,8 @@
 >>> relu(np.asarray([-1.0, 2.0]))
 array([0., 2.])
 
-The same functions with their derivatives are in `nnx.functional`: `y, pullback = nnx.functional.relu(x)`.
+Of a symbolic value, in a graph or in a `call`, they make the symbol of an `Activation` layer, as in Keras. The same
+functions with their derivatives are in `nnx.functional`: `y, pullback = nnx.functional.relu(x)`.
 """
 
 from __future__ import annotations
@@ -22,36 +23,49 @@ from nnx.protocol import Differentiable, Pullback, differentiable, values_only
 registry: names.Registry[Callable[..., Array]] = names.Registry("activation")
 _register = registry.register()
 
-celu = _register(values_only(functional.celu))
-elu = _register(values_only(functional.elu))
-exponential = _register(values_only(functional.exponential))
-gelu = _register(values_only(functional.gelu))
-hard_shrink = _register(values_only(functional.hard_shrink))
-hard_sigmoid = _register(values_only(functional.hard_sigmoid))
-hard_silu = hard_swish = registry.register("hard_swish")(values_only(functional.hard_silu))
-hard_tanh = _register(values_only(functional.hard_tanh))
-leaky_relu = _register(values_only(functional.leaky_relu))
-linear = _register(values_only(functional.linear))
-log_sigmoid = _register(values_only(functional.log_sigmoid))
-log_softmax = _register(values_only(functional.log_softmax))
-mish = _register(values_only(functional.mish))
-relu = _register(values_only(functional.relu))
-relu6 = _register(values_only(functional.relu6))
-selu = _register(values_only(functional.selu))
-sigmoid = _register(values_only(functional.sigmoid))
-silu = swish = registry.register("swish")(values_only(functional.silu))
-soft_shrink = _register(values_only(functional.soft_shrink))
-softmax = _register(values_only(functional.softmax))
-softplus = _register(values_only(functional.softplus))
-softsign = _register(values_only(functional.softsign))
-sparse_plus = _register(values_only(functional.sparse_plus))
-sparse_sigmoid = _register(values_only(functional.sparse_sigmoid))
-sparsemax = _register(values_only(functional.sparsemax))
-squareplus = _register(values_only(functional.squareplus))
-step = registry.register("heaviside")(values_only(functional.step))
-tanh = _register(values_only(functional.tanh))
-tanh_shrink = _register(values_only(functional.tanh_shrink))
-threshold = _register(values_only(functional.threshold))
+
+def _public(function: Differentiable) -> Callable[..., Any]:
+    """The function of arrays that returns only the value, and of symbolic values, which know how to describe it."""
+
+    @functools.wraps(function)
+    def activation(x: Any, *args: Any, **kwargs: Any) -> Any:
+        describe = getattr(x, "describe_activation", None)
+        return function(x, *args, **kwargs)[0] if describe is None else describe(function, *args, **kwargs)
+
+    activation.differentiable = function  # type: ignore[attr-defined]
+    return activation
+
+
+celu = _register(_public(functional.celu))
+elu = _register(_public(functional.elu))
+exponential = _register(_public(functional.exponential))
+gelu = _register(_public(functional.gelu))
+hard_shrink = _register(_public(functional.hard_shrink))
+hard_sigmoid = _register(_public(functional.hard_sigmoid))
+hard_silu = hard_swish = registry.register("hard_swish")(_public(functional.hard_silu))
+hard_tanh = _register(_public(functional.hard_tanh))
+leaky_relu = _register(_public(functional.leaky_relu))
+linear = _register(_public(functional.linear))
+log_sigmoid = _register(_public(functional.log_sigmoid))
+log_softmax = _register(_public(functional.log_softmax))
+mish = _register(_public(functional.mish))
+relu = _register(_public(functional.relu))
+relu6 = _register(_public(functional.relu6))
+selu = _register(_public(functional.selu))
+sigmoid = _register(_public(functional.sigmoid))
+silu = swish = registry.register("swish")(_public(functional.silu))
+soft_shrink = _register(_public(functional.soft_shrink))
+softmax = _register(_public(functional.softmax))
+softplus = _register(_public(functional.softplus))
+softsign = _register(_public(functional.softsign))
+sparse_plus = _register(_public(functional.sparse_plus))
+sparse_sigmoid = _register(_public(functional.sparse_sigmoid))
+sparsemax = _register(_public(functional.sparsemax))
+squareplus = _register(_public(functional.squareplus))
+step = registry.register("heaviside")(_public(functional.step))
+tanh = _register(_public(functional.tanh))
+tanh_shrink = _register(_public(functional.tanh_shrink))
+threshold = _register(_public(functional.threshold))
 
 _BUILT_IN = frozenset(function.differentiable for function in registry.objects.values())  # type: ignore[attr-defined]
 

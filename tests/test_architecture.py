@@ -240,6 +240,8 @@ READS = {
     "nnx.losses.targets._first": "targets are checked before they travel",
     "nnx.metrics.auc.AUC.points": "the border: who asks for the curve on the host waits for it",
     "nnx.metrics.base.on_host": "several ranks read their logs together, once in a while",
+    "nnx.metrics.variable.Variable.move": "from one device to another, when its model is set up",
+    "nnx.metrics.variable.Variable.numpy": "the border: who asks for the host waits for it",
     "nnx.optimizers.half.is_half": "two dtypes are compared",
     "nnx.optimizers.arguments": "arguments of constructors",
     "nnx.optimizers.base.Optimizer.set_state": "state from a file",

@@ -21,6 +21,7 @@ class InputLayer(Layer):
     batch_size : a fixed batch size; any by default.
     dtype : what input data is converted to before it comes to the device, such as "uint8" for images; by default the
         model's floating dtype, in which all layers compute that do not take integers.
+    batch_shape : the shape with the batch axis, in place of `shape` and `batch_size`.
     """
 
     def __init__(
@@ -29,8 +30,13 @@ class InputLayer(Layer):
         batch_size: int | None = None,
         dtype: str | None = None,
         name: str | None = None,
+        batch_shape: Sequence[int | None] | None = None,
         **kwargs: Any,
     ) -> None:
+        if batch_shape is not None:
+            if shape is not None or batch_size is not None:
+                raise TypeError("Input takes either batch_shape, or shape and batch_size")
+            batch_size, *shape = check_shape(batch_shape, "batch_shape of Input")
         if isinstance(shape, int) and isinstance(dtype, int):
             raise TypeError(f"Input takes the shape as one tuple: write Input(({shape}, {batch_size}, {dtype}))")
         if isinstance(shape, int):
@@ -62,11 +68,12 @@ def Input(  # noqa: N802, the name that Keras gave it
     batch_size: int | None = None,
     dtype: str | None = None,
     name: str | None = None,
+    batch_shape: Sequence[int | None] | None = None,
 ) -> Symbol:
     """The symbolic input of a graph, or the first entry of a Sequential. Arguments as for `InputLayer`.
 
     >>> Input(shape=(784,))
     <Symbol (None, 784) from input_layer>
     """
-    layer = InputLayer(shape=shape, batch_size=batch_size, dtype=dtype, name=name)
+    layer = InputLayer(shape=shape, batch_size=batch_size, dtype=dtype, name=name, batch_shape=batch_shape)
     return layer.symbol()

@@ -17,7 +17,14 @@ class Operand:
     operate: ClassVar[Callable[..., Symbol]]
     """Makes the symbol of an operator's result; set by `nnx.layers.operators`."""
 
+    activate: ClassVar[Callable[..., Symbol]]
+    """Makes the symbol of an activation function's result; set there too."""
+
     __array_priority__ = 1000  # NumPy's arrays leave operators with a symbol to the symbol
+
+    def describe_activation(self, function: Any, *arguments: Any, **options: Any) -> Symbol:
+        """The symbol of `function(self, *arguments, **options)`; see `nnx.activations`."""
+        return Operand.activate(function, self, *arguments, **options)
 
     def __add__(self, other: Any) -> Symbol:
         return Operand.operate("add", self, other)

@@ -1,13 +1,16 @@
-"""The operators of symbolic values, as layers without parameters."""
+"""The operators of symbolic values, and activation functions of them, as layers without parameters."""
 
 from __future__ import annotations
 
+import functools
+import inspect
 import types
 from numbers import Integral, Real
 from typing import Any, NoReturn
 
 from nnx.backends import Array
 from nnx.functional import Pullback, arithmetic
+from nnx.layers.activated import Activation
 from nnx.layers.base import Layer, registry
 from nnx.layers.flags import Flag
 from nnx.layers.names import snake_case
@@ -129,7 +132,15 @@ def _symbol(value: Parameter | Symbol) -> Symbol:
     return value if isinstance(value, Symbol) else Symbol(value.shape, parameter=value)
 
 
+def activate(function: Any, operand: Any, *arguments: Any, **options: Any) -> Symbol:
+    """The symbol of an activation function's result; its further arguments are bound by their names."""
+    bound = inspect.signature(function).bind(operand, *arguments, **options).arguments
+    named = dict(list(bound.items())[1:])
+    return Activation(functools.partial(function, **named) if named else function)(_symbol(operand))  # type: ignore[no-any-return]
+
+
 Operand.operate = staticmethod(operate)
+Operand.activate = staticmethod(activate)
 
 
 def broadcast_shapes(first: Shape, second: Shape, name: str) -> Shape:

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
 ADVICE = (
     "a symbolic value stands for an array that is not there yet. Compose layers (Dense(8), Activation('relu'), ...), "
-    "the functions of nnx.layers (add, concatenate, ...) and the operators + - * / ** @; for anything else write a "
-    "layer with forward(self, x, *, training=False) that returns (y, pullback), or nnx.layers.Lambda with a pullback"
+    "the functions of nnx.layers (add, concatenate, ...) and of nnx.activations, and the operators + - * / ** @; for "
+    "anything else write a layer with forward(self, x, *, training=False) that returns (y, pullback), or "
+    "nnx.layers.Lambda with a pullback"
 )
 
 

@@ -159,6 +159,21 @@ class HasWeights(Configurable):
         trained = set(self.trainable_weights)
         return [parameter for parameter in self.weights if parameter not in trained]
 
+    @property
+    def variables(self) -> list[Parameter]:
+        """`weights`, as Keras also calls them."""
+        return self.weights
+
+    @property
+    def trainable_variables(self) -> list[Parameter]:
+        """`trainable_weights`, as Keras also calls them."""
+        return self.trainable_weights
+
+    @property
+    def non_trainable_variables(self) -> list[Parameter]:
+        """`non_trainable_weights`, as Keras also calls them."""
+        return self.non_trainable_weights
+
     def count_params(self) -> int:
         """How many numbers the parameters are made of. ValueError before the layer is built."""
         if not self.built:

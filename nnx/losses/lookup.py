@@ -36,15 +36,18 @@ def resolve(identifier: Any) -> Loss:
     if isinstance(identifier, Loss):
         return identifier
     if callable(identifier):
-        function = differentiable(identifier)
-        for known, cls in _CLASSES.items():
-            if known is function:
-                return cls()  # type: ignore[no-any-return]
-        return LossFunctionWrapper(function)
+        return of_function(identifier) or LossFunctionWrapper(differentiable(identifier))
     raise TypeError(
         f"loss must be a name such as 'mse', a function or an object of nnx.losses, got {type(identifier).__name__}: "
         f"{identifier!r}"
     )
+
+
+def of_function(function: Any, options: Mapping[str, Any] | None = None) -> Loss | None:
+    """The loss of a function of `nnx.losses` or `nnx.functional` with these options; None for one's own."""
+    original = differentiable(function)
+    cls = next((cls for known, cls in _CLASSES.items() if known is original), None)
+    return None if cls is None else cls(**(options or {}))
 
 
 def get(identifier: Any) -> Loss | Callable[..., Array] | None:

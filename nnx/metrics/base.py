@@ -11,26 +11,32 @@ import numpy as np
 
 from nnx.backends import Array, Namespace, array_namespace, asarray, get_backend, is_array, to_numpy
 from nnx.losses.arrays import beside
-from nnx.losses.base import fit_weights
+from nnx.losses.base import Loss, fit_weights
+from nnx.losses.lookup import of_function
+from nnx.metrics.variable import HasVariables, plain
 from nnx.registry import Configurable, Registry, serialize
 
 registry: Registry[Any] = Registry("metric")
 functions: Registry[Callable[..., Array]] = Registry("metric function")
 
 
-class Metric(Configurable):
+class Metric(HasVariables, Configurable):
     """A running value. A subclass defines `update_state`, `result` and `reset_state`.
 
     name : its key in the history; by default the name of the class in snake case.
+    dtype : of the variables that `add_weight` makes; by default that of the backend, and at least float32.
     direction : "max" if more is better, "min" if less is, None where nobody can tell. Of the class, or of the object.
-    running : the attributes that `reset_state` sets: arrays, numbers, or objects with `state` and `set_state`.
+    running : the attributes that `reset_state` sets: arrays, numbers, or objects with `state` and `set_state`. A class
+        whose running values all come from `add_weight`, as in Keras, needs neither this nor a `reset_state`.
     """
 
     direction: Literal["max", "min"] | None = None
     running: tuple[str, ...] = ()
 
-    def __init__(self, name: str | None = None) -> None:
+    def __init__(self, name: str | None = None, dtype: str | None = None) -> None:
+        super().__init__()
         self.name = name or re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(self).__name__).lower()
+        self.dtype = dtype
 
     def update_state(self, *args: Any, **kwargs: Any) -> None:
         """Take a batch in: (y_true, y_pred, sample_weight=None)."""
@@ -41,8 +47,11 @@ class Metric(Configurable):
         raise NotImplementedError(f"{type(self).__name__} has to define result")
 
     def reset_state(self) -> None:
-        """Forget all batches."""
-        raise NotImplementedError(f"{type(self).__name__} has to define reset_state")
+        """Forget all batches: variables become zero, as in Keras."""
+        if not self.variables:
+            raise NotImplementedError(f"{type(self).__name__} has to define reset_state")
+        for variable in self.variables:
+            variable.assign(0)
 
     def check_targets(self, y_true: np.ndarray, output_shape: tuple[int | None, ...]) -> None:
         """Raise ValueError for targets, on the host, that cannot be meant for this metric and that shape of outputs.
@@ -58,13 +67,14 @@ class Metric(Configurable):
         resetting, saying = (
             next(c for c in type(self).__mro__ if name in vars(c)) for name in ("reset_state", "running")
         )
-        if resetting is not saying and issubclass(resetting, saying):
+        if resetting is not saying and issubclass(resetting, saying) and not self.variables:
             raise TypeError(
                 f"metric {self.name!r} cannot be saved in the middle of an epoch, nor be that of several ranks: "
                 f"{resetting.__name__} has to say which attributes its reset_state sets, as in "
                 f"running = ('total', 'count')"
             )
         values = {name: getattr(self, name) for name in self.running}
+        values |= {variable.name: variable for variable in self.variables}
         return {name: value.state() if hasattr(value, "state") else value for name, value in values.items()}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
@@ -77,6 +87,8 @@ class Metric(Configurable):
                 setattr(self, name, value)
             else:
                 raise TypeError(f"metric {self.name!r} cannot have {value!r} as its {name}")
+        for variable in self.variables:
+            variable.set_state(state[variable.name])
 
     def together(self, states: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """The running values of several ranks that took in a part of every batch each, from their states on the host.
@@ -89,7 +101,7 @@ class Metric(Configurable):
     def __call__(self, *args: Any, **kwargs: Any) -> Array:
         """Take a batch in, and return the value so far."""
         self.update_state(*args, **kwargs)
-        return self.result()
+        return plain(self.result())
 
 
 def on_host(state: Any) -> Any:
@@ -233,6 +245,15 @@ class MeanMetricWrapper(MeanOfSamples):
         self._options = options
         for option, value in options.items():
             setattr(self, option, value)
+
+    def check_targets(self, y_true: np.ndarray, output_shape: tuple[int | None, ...]) -> None:
+        """What the loss says of them, where the function is a loss of `nnx.losses`, or an object."""
+        loss = self.fn if isinstance(self.fn, Loss) else of_function(self.fn, self._options)
+        if loss is not None:
+            try:
+                loss.check_targets(y_true, output_shape)
+            except ValueError as error:
+                raise ValueError(f"metric {self.name!r}: {error}") from None
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         values = self.fn(y_true, y_pred, **self._options)

@@ -153,8 +153,9 @@ class Source(Protocol):
 class Epochs:
     """Gives the batches of one epoch after another; an epoch may be a given number of steps.
 
-    With `steps`, the next epoch goes on where the last one stopped, and a source that ends is started again, unless
-    each sample is wanted once. A generator cannot be started again: then `exhausted` is set, with a warning.
+    With `steps`, the next epoch goes on where the last one stopped. Where the source ends in the middle of an epoch, so
+    does the epoch, with a warning, as in Keras; the next one begins with the source anew. A generator cannot be started
+    again: then `exhausted` is set.
 
     done : how many batches of the epoch that is under way were given; 0 between epochs.
     name : what that epoch is called in errors and warnings.
@@ -168,6 +169,7 @@ class Epochs:
         self._source = source
         self._limit = steps
         self._once = once
+        self._warned = False
         self._current: Iterator[Batch] | None = None
         self._taken = 0  # batches of this pass over the source, or of all if it gives each only once
         self._streams: list[dict[str, str]] = []  # where those of the source were when that began
@@ -229,8 +231,8 @@ class Epochs:
         return {**self._source.form, "steps_per_epoch": self._limit}
 
     def _next(self) -> Batch | None:
-        wraps = self._limit is not None and not self._once
-        for _ in range(2 if wraps else 1):
+        begins = self._limit is not None and not self._once and self.done == 0  # the last epoch took all that there was
+        for _ in range(2 if begins else 1):
             if self._current is None:
                 if not (self._taken and self._source.once):
                     self._taken, self._streams = 0, self.states()
@@ -258,8 +260,15 @@ class Epochs:
             if promised is not None and done < promised:
                 self._warn(f"ended after {done} batches, expected {promised}, which is their len()")
             return
-        self.exhausted = True
         expected = f"{self._limit} batches for this epoch" if self._limit else "a batch"
+        if done and not self._source.once:
+            if not self._warned:  # there may be many such epochs
+                self._warn(
+                    f"ended after {done} batches, expected {expected}; without a number of steps it has them all"
+                )
+            self._warned = True
+            return
+        self.exhausted = True
         self._warn(
             f"ended after {done} batches, expected {expected}. A generator must give as many batches as all epochs "
             f"need: steps_per_epoch * epochs"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -72,6 +72,13 @@ class Intake(Network):
     def output_names(self) -> list[str] | None:
         """The names of the outputs; None while they are not known."""
         return None
+
+    def to(self, name: str, *, device: str | None = None) -> Self:
+        """Move the model with the running values of its metrics; see `Network.to`."""
+        super().to(name, device=device)
+        for _, metric in self.objective.metrics if self.objective else ():
+            metric.move(self.placement)
+        return self
 
     def forget_training(self) -> None:
         """Take back what `compile` and the first batch decided from the layers."""
@@ -173,6 +180,8 @@ class Intake(Network):
                 goal.bind(tuple(y.shape), shape, activation)
             elif goal.needs_targets:
                 raise ValueError(f"{self.name} has {len(names)} outputs, {', '.join(names)}: give targets for all")
+        for _, metric in objective.metrics:
+            metric.move(self.placement)
         layers = [layer for _, layer in self.walk()]
         loss_dtype = "float32" if self.placement.dtype == "float16" else self.placement.dtype
         self._setup = Setup(

@@ -13,6 +13,7 @@ from nnx import ranks
 from nnx.backends import Array, array_namespace, is_array, to_numpy
 from nnx.metrics import Metric
 from nnx.metrics.base import added, on_host
+from nnx.metrics.variable import plain
 from nnx.models.goals import Goal, distribute
 
 
@@ -67,11 +68,17 @@ class Objective:
 
     @property
     def metrics(self) -> list[tuple[str, Metric]]:
-        """All metrics with the names that results have: as typed, after that of the output if there are several."""
+        """All metrics with the names that results have: as typed, after that of the output if there are several.
+
+        A weighted metric whose name is taken is "weighted_" that, as in Keras; what is the same then has a number.
+        """
         found: dict[str, Metric] = {}
         for output, goal in zip(self.outputs, self.goals, strict=True):
-            for metric, _ in goal.metrics:
-                name = base = metric.name if len(self.goals) == 1 else f"{output}_{metric.name}"
+            before = "" if len(self.goals) == 1 else f"{output}_"
+            for metric, weighted in goal.metrics:
+                name = base = f"{before}{metric.name}"
+                if weighted and name in found:
+                    name = base = f"{before}weighted_{metric.name}"
                 number = 1
                 while name in found or name == "loss":
                     name = f"{base}_{number}"
@@ -205,7 +212,7 @@ class Objective:
         if len(self.goals) == 1 and not self.goals[0].metrics:
             return {"loss": float(to_numpy(self._total / self._count))}
         parts = [self._parts[index] / self._count for index in self._counted]
-        results = [self._total / self._count, *parts, *(metric.result() for _, metric in self.metrics)]
+        results = [self._total / self._count, *parts, *(plain(metric.result()) for _, metric in self.metrics)]
         return dict(zip(self.names, read_values(results), strict=True))
 
 

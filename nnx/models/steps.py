@@ -54,6 +54,10 @@ class Steps(Feed):
         self._test_step(*batch)
         return as_returned(objective.read(), return_dict)
 
+    def reset_metrics(self) -> None:
+        """Forget the running loss and metrics. `train_on_batch` and `test_on_batch` do so before each batch."""
+        self._compiled().reset()
+
     @in_its_place
     def predict_on_batch(self, x: Any) -> Any:
         """The output for one batch, on the host for host data, else on the device of x."""

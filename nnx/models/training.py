@@ -211,7 +211,7 @@ class Trainer(LegacyMethods, Files, Steps):
             for step, (xs, _, _) in enumerate(batches):
                 listeners.on_predict_batch_begin(step, {})
                 outputs.append(self._predict_step(xs))
-                listeners.on_predict_batch_end(step, {})
+                listeners.on_predict_batch_end(step, {"outputs": rebuild(self.output_structure, outputs[-1])})
         if not outputs:
             raise ValueError("predict got no data: expected at least one batch")
         whole = [

@@ -85,6 +85,35 @@ def test_layers_and_weights_may_be_made_in_the_call():
     assert all((old != new).any() for old, new in zip(before, model.get_weights(), strict=True))
 
 
+def test_activation_functions_are_layers(backend: Placement):
+    class Block(Layer):
+        def build(self, input_shape: Any) -> None:
+            self.slope = self.add_weight((3,), "ones", name="slope")
+            super().build(input_shape)
+
+        def call(self, x: Any) -> Any:
+            return nnx.activations.leaky_relu(x, 0.5) * nnx.activations.tanh(self.slope)
+
+    expected = np.where(X > 0.0, X, 0.5 * X) * math.tanh(1.0)
+    assert_close(Block()(backend.asarray(X)), expected, length=3)
+    model = nnx.Sequential([Input((3,)), Block(), Dense(2)])
+    model.compile("sgd", "mse")
+    model.fit(X, X[:, :2], verbose=0)
+    assert (nnx.to_numpy(model.layers[0].slope.value) != 1.0).all()
+    with pytest.raises(TypeError, match="unexpected keyword argument 'slope'"):
+        nnx.activations.relu(Input((3,)), slope=1.0)
+
+
+def test_a_graph_ends_in_an_activation_function(tmp_path: Any):
+    x = Input((3,))
+    hidden = nnx.activations.relu(Dense(4)(x))
+    model = nnx.Model(x, nnx.activations.softmax(Dense(2)(hidden)))
+    assert model.fusible_activation == "softmax"
+    model.save(tmp_path / "model.safetensors")
+    copy = nnx.models.load_model(tmp_path / "model.safetensors")
+    assert (copy.predict(X, verbose=0) == model.predict(X, verbose=0)).all()
+
+
 ADVICE = (
     r"symbolic value stands for an array.*write a layer with forward\(self, x, \*, training=False\) that returns \(y"
 )
@@ -112,7 +141,7 @@ ADVICE = (
         (lambda self, x: np.asarray(x), "the values"),
         (lambda self, x: math.exp(x), "the value"),
         (lambda self, x: nnx.array_namespace(x).exp(x), "array functions"),
-        (lambda self, x: nnx.activations.relu(x), "array functions"),
+        (lambda self, x: nnx.functional.relu(x), "array functions"),
         (lambda self, x: [row for row in x], "the elements"),  # noqa: C416
         (lambda self, x: x if 1.0 in x else -x, "the elements"),
         (lambda self, x: len(x), "the length"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -190,10 +191,20 @@ def test_steps_go_on_where_the_last_epoch_stopped():
     assert seen == [0, 1, 2, 3]
 
 
-def test_steps_of_arrays_start_again_at_the_end():
-    model = make()
-    assert len(model.fit(X, Y, batch_size=5, steps_per_epoch=4, epochs=3, verbose=0).history["loss"]) == 3
-    assert model.optimizer.iterations == 12
+@pytest.mark.parametrize("data", [(X, Y), (list(batches(5)),)], ids=["arrays", "iterable"])
+@pytest.mark.parametrize(("steps", "counts"), [(4, [4, 5, 9]), (5, [5, 10, 15]), (7, [5, 10, 15])])
+def test_data_end_the_epoch_that_they_end_in(data: Any, steps: int, counts: list[int]):
+    model, iterations = make(), []
+    counting = nnx.callbacks.LambdaCallback(on_epoch_end=lambda *_: iterations.append(model.optimizer.iterations))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        history = model.fit(
+            *data, batch_size=5, shuffle=False, steps_per_epoch=steps, epochs=3, verbose=0, callbacks=[counting]
+        )
+    assert history.epoch == [0, 1, 2]
+    assert iterations == counts
+    expected = {4: "epoch 2: the data ended after 1 batches, expected 4", 7: "epoch 1: the data ended after 5 batches"}
+    assert [expected[steps] in str(one.message) for one in caught] == ([] if steps == 5 else [True])
 
 
 def test_evaluation_and_prediction_take_each_sample_once():

@@ -74,6 +74,13 @@ def test_forms_and_names_of_metrics():
         model = make(3, None, "mse", metrics=metrics)
         assert list(model.evaluate(X, ONE_HOT, verbose=0, return_dict=True)) == ["loss", *names]
         assert model.metrics_names == ["loss", *names]
+    model = make(3, None, "mse", metrics=["mae"], weighted_metrics=["mae", "mae"])
+    assert list(model.evaluate(X, ONE_HOT, verbose=0, return_dict=True)) == [
+        "loss",
+        "mae",
+        "weighted_mae",
+        "weighted_mae_1",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -153,3 +160,23 @@ def test_checking_from_now_on_and_no_longer():
     finally:
         nnx.debug.check_finite(False)
     model.evaluate(broken, ONE_HOT, verbose=0)
+
+
+@pytest.mark.parametrize(
+    "metric", ["mse", nnx.losses.mse, nnx.losses.MeanSquaredError(), nnx.losses.MeanSquaredError, nnx.metrics.Huber()]
+)
+def test_losses_given_as_metrics_look_at_targets_before_training(metric: Any):
+    model = make(3, "softmax", "sparse_categorical_crossentropy", metrics=[metric])
+    before = model.get_weights()
+    with pytest.raises(ValueError, match=r"metric '\w+': loss '\w+' expects targets of the shape .*\(batch, 3\)"):
+        model.fit(X, LABELS, verbose=0)
+    assert all((old == new).all() for old, new in zip(before, model.get_weights(), strict=True))
+
+
+def test_options_of_a_loss_count_when_it_looks_at_targets():
+    labels = np.where(LABELS == 2, -1, LABELS)
+    loss = nnx.losses.SparseCategoricalCrossentropy(ignore_class=-1)
+    metric = nnx.metrics.SparseCategoricalCrossentropy(ignore_class=-1)
+    make(3, "softmax", loss, metrics=[metric, loss]).fit(X, labels, verbose=0)
+    with pytest.raises(ValueError, match=r"metric 'sparse_categorical_crossentropy': .* got -1 at index 2"):
+        make(3, "softmax", loss, metrics=["sparse_categorical_crossentropy"]).fit(X, labels, verbose=0)

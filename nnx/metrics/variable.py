@@ -1,0 +1,163 @@
+"""The running values of a metric that is written as Keras has it, with `add_weight`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from nnx.backends import Array, Placement, array_namespace, get_backend, is_array, to_numpy
+from nnx.initializers import resolve as resolve_initializer
+
+
+class Variable:
+    """An array that `assign`, `assign_add` and `assign_sub` replace; numbers and arrays are added to it as it is.
+
+    name : of the variable, in the metric.
+    value : the array, on the device that the metric's model is on.
+    """
+
+    __array_ufunc__ = None  # NumPy's arrays leave operators with a variable to the variable
+    __array_priority__ = 1000  # and so do CuPy's
+
+    def __init__(self, name: str, shape: tuple[int, ...], initializer: Any, dtype: str | None) -> None:
+        self.name = name
+        here = get_backend()
+        self._dtype = dtype or ("float32" if here.dtype == "float16" else here.dtype)
+        self.value: Array = here.asarray(resolve_initializer(initializer)(shape, self._dtype), self._dtype)
+
+    def __repr__(self) -> str:
+        return f"<Variable {self.name}, shape {self.shape}, {self._dtype}>"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.value.shape)
+
+    @property
+    def dtype(self) -> str:
+        """The dtype's name, the same on every backend."""
+        return self._dtype
+
+    def assign(self, value: Any) -> Array:
+        """Take a value of the same shape, or one number for all; returns the new value."""
+        xp, new = array_namespace(self.value), plain(value)
+        if not is_array(new):
+            new = xp.asarray(new, dtype=self.value.dtype, device=self.value.device)
+        elif new.dtype != self.value.dtype:
+            new = xp.astype(new, self.value.dtype)
+        if tuple(new.shape) not in ((), self.shape):
+            raise ValueError(f"variable {self.name!r} has the shape {self.shape}, got a value of {tuple(new.shape)}")
+        self.value = new if tuple(new.shape) == self.shape else xp.full_like(self.value, 0.0) + new
+        return self.value
+
+    def assign_add(self, value: Any) -> Array:
+        """Add a value; returns the sum."""
+        return self.assign(self + value)
+
+    def assign_sub(self, value: Any) -> Array:
+        """Take a value away; returns the difference."""
+        return self.assign(self - value)
+
+    def numpy(self) -> object:
+        """A copy of the value on the host."""
+        return to_numpy(self.value).copy()
+
+    def move(self, placement: Placement) -> None:
+        """Bring the value to another place."""
+        self.value = placement.asarray(to_numpy(self.value), self._dtype)
+
+    def state(self) -> Array:
+        """The value, for a checkpoint."""
+        return self.value
+
+    def set_state(self, state: Any) -> None:
+        """Go on from what `state` returned."""
+        if not is_array(state):
+            raise TypeError(f"variable {self.name!r} cannot be {state!r}")
+        self.assign(state)
+
+    def __add__(self, other: Any) -> Array:
+        return self.value + plain(other)
+
+    def __radd__(self, other: Any) -> Array:
+        return other + self.value
+
+    def __sub__(self, other: Any) -> Array:
+        return self.value - plain(other)
+
+    def __rsub__(self, other: Any) -> Array:
+        return other - self.value
+
+    def __mul__(self, other: Any) -> Array:
+        return self.value * plain(other)
+
+    def __rmul__(self, other: Any) -> Array:
+        return other * self.value
+
+    def __truediv__(self, other: Any) -> Array:
+        return self.value / plain(other)
+
+    def __rtruediv__(self, other: Any) -> Array:
+        return other / self.value
+
+    def __pow__(self, exponent: Any) -> Array:
+        return self.value ** plain(exponent)
+
+    def __neg__(self) -> Array:
+        return -self.value
+
+    def __getitem__(self, key: Any) -> Array:
+        return self.value[key]
+
+
+def plain(value: Any) -> Any:
+    """The value of a variable; anything else as it is."""
+    return value.value if isinstance(value, Variable) else value
+
+
+class HasVariables:
+    """The part of a metric that makes variables, and keeps them where its model is."""
+
+    dtype: str | None
+
+    def __init__(self) -> None:
+        self.variables: list[Variable] = []
+
+    def add_weight(
+        self,
+        shape: Sequence[int] = (),
+        initializer: Any = "zeros",
+        dtype: str | None = None,
+        name: str | None = None,
+    ) -> Variable:
+        """A running value in an array on the device, for `assign` and `assign_add`; see `Variable`.
+
+        >>> from nnx.metrics import Metric
+        >>> class Batches(Metric):
+        ...     def __init__(self, name="batches", **kwargs):
+        ...         super().__init__(name=name, **kwargs)
+        ...         self.count = self.add_weight(name="count")
+        ...
+        ...     def update_state(self, y_true, y_pred, sample_weight=None):
+        ...         self.count.assign_add(1)
+        ...
+        ...     def result(self):
+        ...         return self.count.value
+        >>> float(Batches()([1.0], [2.0]))
+        1.0
+        """
+        name, taken = name or "variable", {variable.name for variable in self.variables}
+        name = next(n for n in (name, *(f"{name}_{number}" for number in range(1, len(taken) + 1))) if n not in taken)
+        variable = Variable(name, tuple(shape), initializer, dtype or self.dtype)
+        self.variables.append(variable)
+        return variable
+
+    def add_variable(
+        self, shape: Sequence[int], initializer: Any = "zeros", dtype: str | None = None, name: str | None = None
+    ) -> Variable:
+        """`add_weight`, as Keras also calls it."""
+        return self.add_weight(shape, initializer, dtype, name)
+
+    def move(self, placement: Placement) -> None:
+        """Bring the variables to the place of a model."""
+        for variable in self.variables:
+            variable.move(placement)
