@@ -49,9 +49,12 @@ from nnx.backends import (
 from nnx.debug import profile
 from nnx.kernels import is_deterministic, set_deterministic
 from nnx.kernels import registered as _kernels  # noqa: F401, kernels register themselves
-from nnx.layers import Input
+from nnx.layers import Input, Layer
+from nnx.losses import Loss
+from nnx.metrics import Metric
 from nnx.models import Model, Sequential
 from nnx.on_demand import on_demand
+from nnx.optimizers import Optimizer
 
 if TYPE_CHECKING:
     from nnx import datasets
@@ -61,7 +64,11 @@ __version__ = "0.1.0"
 __all__ = [
     "Backend",
     "Input",
+    "Layer",
+    "Loss",
+    "Metric",
     "Model",
+    "Optimizer",
     "Sequential",
     "activations",
     "array_namespace",
@@ -96,4 +103,4 @@ __all__ = [
     "utils",
 ]
 
-__getattr__ = on_demand(__name__, {"datasets": "nnx.datasets"})
+__getattr__ = on_demand(__name__, {"datasets": "nnx.datasets", "ops": "nnx.ops"})

@@ -13,6 +13,7 @@ from typing import Any, Generic, Self, TypeVar
 T = TypeVar("T")
 
 _CUSTOM: contextvars.ContextVar[Mapping[str, Any]] = contextvars.ContextVar("nnx_custom_objects", default={})  # noqa: B039
+_REGISTERED: dict[str, Any] = {}
 
 
 @contextlib.contextmanager
@@ -23,6 +24,19 @@ def custom_objects(objects: Mapping[str, Any] | None) -> Iterator[None]:
         yield
     finally:
         _CUSTOM.reset(token)
+
+
+def register_keras_serializable(package: str = "Custom", name: str | None = None) -> Callable[[T], T]:
+    """Decorator: classes and functions of one's own that files may name, without custom_objects.
+
+    package, name : accepted for scripts written for Keras; in files of nnx a class goes by its own name.
+    """
+
+    def decorate(thing: T) -> T:
+        _REGISTERED[thing.__name__] = thing  # type: ignore[attr-defined]
+        return thing
+
+    return decorate
 
 
 class Registry(Generic[T]):
@@ -50,7 +64,7 @@ class Registry(Generic[T]):
 
     def find(self, name: str) -> T:
         """The object of that name; ValueError with the nearest known names if there is none."""
-        custom = _CUSTOM.get()
+        custom = {**_REGISTERED, **_CUSTOM.get()}
         if name in custom:
             return custom[name]  # type: ignore[no-any-return]
         thing = self._by_key.get(_key(name))

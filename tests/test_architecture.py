@@ -26,7 +26,7 @@ FLOORS = [
     {"layers"},
     {"losses", "metrics", "schedules", "optimizers", "data"},
     {"callbacks", "models", "saving", "datasets", "utils", "plotting", "debug", "distributed"},
-    {"__init__"},
+    {"__init__", "ops"},
     {"testing", "__main__"},
 ]
 

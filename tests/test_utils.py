@@ -129,3 +129,39 @@ def test_a_missing_package_names_the_extra():
     with pytest.raises(ImportError, match=r"this test needs no_such_package.*pip install 'nnx\[examples\]'"):
         optional_import("no_such_package.part", "this test")
     assert optional_import("json", "this test").dumps(1) == "1"
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, [[0, 0, 1], [0, 2, 3], [5, 6, 7], [0, 0, 0]]),
+        ({"maxlen": 2}, [[0, 1], [2, 3], [6, 7], [0, 0]]),
+        ({"maxlen": 2, "padding": "post", "truncating": "post", "value": 9}, [[1, 9], [2, 3], [5, 6], [9, 9]]),
+        (
+            {"maxlen": 4, "padding": "post", "dtype": "float32"},
+            [[1, 0, 0, 0], [2, 3, 0, 0], [5, 6, 7, 0], [0, 0, 0, 0]],
+        ),
+    ],
+)
+def test_pad_sequences(options, expected):
+    padded = utils.pad_sequences([[1], (2, 3), np.array([5, 6, 7]), []], **options)
+    assert padded.dtype == options.get("dtype", "int32")
+    np.testing.assert_array_equal(padded, expected)
+
+
+def test_pad_sequences_of_steps():
+    padded = utils.pad_sequences([[[1, 2]], [[3, 4], [5, 6]]])
+    np.testing.assert_array_equal(padded, [[[0, 0], [1, 2]], [[3, 4], [5, 6]]])
+    assert utils.pad_sequences([]).shape == (0, 0)
+    with pytest.raises(ValueError, match=r"sequence 1 has steps of shape \(\), the first one of \(2,\)"):
+        utils.pad_sequences([[[1, 2]], [3]])
+    with pytest.raises(ValueError, match="expects a list of sequences, got 1 as number 0"):
+        utils.pad_sequences([1, 2])
+    with pytest.raises(ValueError, match="padding must be 'pre' or 'post', got 'left'"):
+        utils.pad_sequences([[1]], padding="left")
+
+
+def test_ops_says_what_to_write():
+    with pytest.raises(AttributeError, match=r"nnx has no ops.exp. In a call\(\).*xp = nnx.array_namespace\(y_pred\)"):
+        nnx.ops.exp(1.0)
+    assert not hasattr(nnx.ops, "__path__")

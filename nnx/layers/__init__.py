@@ -12,6 +12,7 @@ from nnx.layers.dropout import Dropout
 from nnx.layers.embedding import Embedding
 from nnx.layers.function import Lambda
 from nnx.layers.gru import GRU
+from nnx.layers.identity import Identity
 from nnx.layers.input import Input, InputLayer
 from nnx.layers.lstm import LSTM
 from nnx.layers.masking import Masking
@@ -119,6 +120,7 @@ __all__ = [
     "GlobalMaxPooling1D",
     "GlobalMaxPooling2D",
     "GroupNormalization",
+    "Identity",
     "Input",
     "InputLayer",
     "Lambda",

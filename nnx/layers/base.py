@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from nnx import ranks, regularizers
 from nnx.backends import Array, Placement
@@ -203,6 +203,14 @@ class Layer(IsCalled):
             options.setdefault("mask", mask)
         y, pullback = self.run(*arrays, **options)
         return y, self.compute_mask(arrays[0] if len(arrays) == 1 else arrays, mask), pullback
+
+    def add_loss(self, loss: Any) -> NoReturn:
+        """Keras' way of adding to the loss; a TypeError that says what to write instead."""
+        raise TypeError(
+            f"{self.name}: nnx has no add_loss, whose values would have no gradients. A penalty on an output is its "
+            f"layer's activity_regularizer, or layers.ActivityRegularization; one on a parameter is the regularizer of "
+            f"add_weight; for anything else make it an output of the model, with a loss of its own"
+        )
 
     def compute_mask(self, x: Any, mask: Any) -> Any:
         """The output's mask from that of the input: a bool array (batch, time), False where a step does not count."""

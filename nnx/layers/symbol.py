@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from nnx.backends import is_array
+from nnx.backends import get_backend, is_array
 from nnx.layers.operand import Operand
 from nnx.layers.parameter import Parameter
 from nnx.layers.shapes import Shape
@@ -86,6 +86,13 @@ class Symbol(Operand):
     @property
     def ndim(self) -> int:
         return len(self.shape)
+
+    @property
+    def dtype(self) -> str:
+        """The name of the dtype that its array will have, as far as that is known before there is one."""
+        if self.parameter is not None:
+            return self.parameter.dtype
+        return get_backend().dtype if self.node is None else self.node.layer.dtype or self.node.layer.placement.dtype
 
     # What needs values
 

@@ -83,12 +83,16 @@ def contents(model: Any, description: Mapping[str, Any]) -> tuple[dict[str, np.n
 
 
 def load_model(
-    filepath: str | os.PathLike[str], custom_objects: Mapping[str, Any] | None = None, compile: bool = True
+    filepath: str | os.PathLike[str],
+    custom_objects: Mapping[str, Any] | None = None,
+    compile: bool = True,
+    safe_mode: bool = True,
 ) -> Any:
     """Build the model that a file describes, in the current backend, wherever it was saved; its dtype is kept.
 
     custom_objects : classes and functions of your own that the model uses, by name.
     compile : whether to restore the optimiser and its state, the loss and the metrics too.
+    safe_mode : accepted for scripts written for Keras; a file of nnx has no code that could run.
 
     FileNotFoundError, or ValueError that says what is wrong with the file.
     """

@@ -1,13 +1,29 @@
-"""Small helpers around training: one-hot labels, unit vectors, one seed for everything.
+"""Small helpers around training: one-hot labels, unit vectors, padded sequences, one seed for everything.
 
 `plot_model` is here too, as in Keras; see `nnx.plotting`.
 """
 
+from nnx.data.sequence import PyDataset
 from nnx.on_demand import on_demand
+from nnx.registry import custom_objects as custom_object_scope
+from nnx.registry import register_keras_serializable
 from nnx.utils import np_utils as np_utils  # older scripts write `from ... .utils import np_utils`
 from nnx.utils.numerical import normalize, to_categorical
 from nnx.utils.seeding import set_random_seed
+from nnx.utils.sequences import pad_sequences
 
-__all__ = ["normalize", "plot_model", "set_random_seed", "to_categorical"]
+Sequence = PyDataset  # its name in older scripts
+
+__all__ = [
+    "PyDataset",
+    "Sequence",
+    "custom_object_scope",
+    "normalize",
+    "pad_sequences",
+    "plot_model",
+    "register_keras_serializable",
+    "set_random_seed",
+    "to_categorical",
+]
 
 __getattr__ = on_demand(__name__, {"plot_model": "nnx.plotting"})

@@ -120,3 +120,79 @@ def test_weights_travel_as_lists_of_arrays():
     other.layers[0].set_weights([np.zeros((6, 4)), np.ones(4)])
     assert [weight.shape for weight in other.get_weights()] == [(6, 4), (4,), (4, 1), (1,)]
     assert (other.predict(X, verbose=0) == other.predict(X[::-1], verbose=0)).all()
+
+
+def test_names_of_weights_and_shapes_of_inputs():
+    x = nnx.Input(batch_shape=(8, 3), name="x")
+    assert (x.shape, x.dtype) == ((8, 3), "float32")
+    assert nnx.Input((3,), dtype="uint8").dtype == "uint8"
+    hidden = Dense(2)(x)
+    assert hidden.dtype == "float32"
+    model = nnx.Model(x, hidden)
+    model.layers[-1].trainable = False
+    assert model.variables == model.weights
+    assert model.trainable_variables == []
+    assert model.non_trainable_variables == model.weights
+    assert model.input_shape == (8, 3)
+    with pytest.raises(TypeError, match="either batch_shape, or shape and batch_size"):
+        nnx.Input((3,), batch_shape=(8, 3))
+    assert nnx.Layer is nnx.layers.Layer
+    assert nnx.Metric is nnx.metrics.Metric
+    assert nnx.Loss is nnx.losses.Loss
+    assert nnx.Optimizer is nnx.optimizers.Optimizer
+
+
+def test_a_data_set_of_ones_own():
+    class Rows(nnx.utils.PyDataset):
+        def __init__(self, size: int, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.size, self.epochs = size, 0
+
+        def __len__(self) -> int:
+            return -(-len(X) // self.size)
+
+        def __getitem__(self, index: int) -> Any:
+            rows = slice(index * self.size, (index + 1) * self.size)
+            return X[rows], LABELS[rows]
+
+        def on_epoch_end(self) -> None:
+            self.epochs += 1
+
+    model = Sequential([Dense(3, activation="softmax", input_dim=6)])
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    data = Rows(16, workers=2, use_multiprocessing=False, max_queue_size=4)
+    assert issubclass(nnx.utils.Sequence, nnx.utils.PyDataset)
+    assert data.num_batches == 3
+    model.fit(data, epochs=2, verbose=0)
+    assert (data.epochs, model.optimizer.iterations) == (2, 6)
+    assert model.evaluate(data, verbose=0) == pytest.approx(model.evaluate(X, LABELS, verbose=0), rel=1e-5)
+    with pytest.raises(NotImplementedError, match=r"PyDataset has to define __len__\(self\)"):
+        len(nnx.utils.PyDataset())
+    with pytest.raises(NotImplementedError, match=r"PyDataset has to define __getitem__\(self, index\)"):
+        _ = nnx.utils.PyDataset()[0]
+
+
+def test_metrics_of_a_loop_of_batches_and_outputs_in_logs():
+    seen = []
+
+    class Shapes(nnx.callbacks.Callback):
+        def on_predict_batch_end(self, batch: int, logs: Any = None) -> None:
+            seen.append((list(logs), logs["outputs"].shape))
+
+    model = Sequential([Dense(1, input_dim=6)])
+    model.compile("sgd", "mse")
+    model.predict(X, batch_size=32, verbose=1, callbacks=[Shapes()])
+    assert seen == [(["outputs"], (32, 1)), (["outputs"], (8, 1))]
+    model.train_on_batch(X, LABELS)
+    model.reset_metrics()
+    assert model.test_on_batch(X, LABELS) == pytest.approx(model.evaluate(X, LABELS, verbose=0))
+
+
+def test_add_loss_says_what_to_write():
+    class Penalised(nnx.Layer):
+        def call(self, x: Any) -> Any:
+            self.add_loss(x)
+            return x
+
+    with pytest.raises(TypeError, match=r"penalised: nnx has no add_loss.*activity_regularizer.*a loss of its own"):
+        Penalised()(X)

@@ -51,3 +51,38 @@ def test_custom_objects(tmp_path: Path):
         with pytest.raises(ValueError, match=rf"(?s){name}.*custom_objects"):
             nnx.models.load_model(path, custom_objects=known)
     nnx.models.load_model(path, custom_objects={key: OWN[key] for key in ("own_activation", "Doubled")}, compile=False)
+
+
+@nnx.saving.register_keras_serializable(package="tests", name="Tripled")
+class TripledForFiles(nnx.layers.Layer):
+    def call(self, x: Any) -> Any:
+        return 3.0 * x
+
+
+@nnx.utils.register_keras_serializable()
+def cube_for_files(x: Any) -> Any:
+    return x**3, lambda dy: dy * 3.0 * x**2
+
+
+def test_registered_objects_need_no_custom_objects(tmp_path: Path):
+    model = nnx.Sequential([nnx.Input((2,)), TripledForFiles(), nnx.layers.Dense(2, activation=cube_for_files)])
+    path = tmp_path / "model.safetensors"
+    model.save(path)
+    x = np.ones((3, 2), "float32")
+    for again in (nnx.models.load_model(path, safe_mode=False), nnx.models.clone_model(model)):
+        again.set_weights(model.get_weights())
+        assert again.layers[0] is not model.layers[0]
+        assert (again.predict(x, verbose=0) == model.predict(x, verbose=0)).all()
+
+
+def test_models_from_json():
+    model = nnx.Sequential([nnx.Input((2,)), nnx.layers.Dense(2, "relu"), nnx.layers.Dense(1)])
+    again = nnx.models.model_from_json(model.to_json())
+    assert [type(layer) for layer in again.layers] == [type(layer) for layer in model.layers]
+    assert again.to_json() == model.to_json()
+    text = nnx.Sequential([Dense(1, own_activation, kernel_regularizer=Doubled(0.1), input_dim=2)]).to_json()
+    with pytest.raises(ValueError, match="custom_objects"):
+        nnx.models.model_from_json(text)
+    with nnx.utils.custom_object_scope(OWN):
+        assert nnx.models.model_from_json(text).to_json() == text
+    assert nnx.models.model_from_json(text, OWN).to_json() == text

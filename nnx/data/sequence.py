@@ -1,0 +1,47 @@
+"""Batches by their number, as Keras' data sets of one's own give them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class PyDataset:
+    """A data set of one's own. A subclass defines `__len__`, how many batches there are, and `__getitem__`.
+
+    A batch is x, (x, y) or (x, y, sample_weight). `on_epoch_begin` and `on_epoch_end` may be overridden too. `fit`
+    shuffles the order of the batches unless `shuffle=False`.
+
+    workers, use_multiprocessing, max_queue_size : accepted for scripts written for Keras. Batches are made one after
+        another in the training process; `nnx.data.DataLoader` reads ahead.
+
+    >>> class Squares(PyDataset):
+    ...     def __len__(self):
+    ...         return 2
+    ...
+    ...     def __getitem__(self, index):
+    ...         return [[float(index)]], [[float(index**2)]]
+    >>> Squares(workers=2)[1]
+    ([[1.0]], [[1.0]])
+    """
+
+    def __init__(self, workers: int = 1, use_multiprocessing: bool = False, max_queue_size: int = 10) -> None:
+        self.workers = workers
+        self.use_multiprocessing = use_multiprocessing
+        self.max_queue_size = max_queue_size
+
+    def __len__(self) -> int:
+        raise NotImplementedError(f"{type(self).__name__} has to define __len__(self), the number of batches")
+
+    def __getitem__(self, index: int) -> Any:
+        raise NotImplementedError(f"{type(self).__name__} has to define __getitem__(self, index), a batch (x, y)")
+
+    @property
+    def num_batches(self) -> int:
+        """The number of batches."""
+        return len(self)
+
+    def on_epoch_begin(self) -> None:
+        """Before each pass over the batches."""
+
+    def on_epoch_end(self) -> None:
+        """After each pass over the batches."""

@@ -1,0 +1,15 @@
+"""A layer that does nothing."""
+
+from __future__ import annotations
+
+from nnx.backends import Array
+from nnx.functional import Pullback, linear
+from nnx.layers.base import Layer, registry
+
+
+@registry.register()
+class Identity(Layer):
+    """Hand the input on: a place for a layer that a model may have or not."""
+
+    def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
+        return linear(x)
