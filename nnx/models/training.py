@@ -50,7 +50,9 @@ class Trainer(LegacyMethods, Files, Steps):
         loss_weights: Any = None,
         metrics: Any = None,
         weighted_metrics: Any = None,
+        run_eagerly: bool = False,
         steps_per_execution: int = 1,
+        jit_compile: bool | str = "auto",
     ) -> None:
         """Say how to train. Which layers are trainable is decided here.
 
@@ -58,7 +60,7 @@ class Trainer(LegacyMethods, Files, Steps):
         loss : a name, function or object of `nnx.losses`.
         loss_weights : a factor for the loss.
         metrics, weighted_metrics : names or objects of `nnx.metrics`; only the latter use sample weights.
-        steps_per_execution : accepted for scripts written for Keras; nnx has nothing to gain from it.
+        run_eagerly, steps_per_execution, jit_compile : accepted for scripts written for Keras; nnx compiles nothing.
 
         Raises ValueError, with the names that come nearest, for an unknown one.
         """

@@ -196,3 +196,10 @@ def test_add_loss_says_what_to_write():
 
     with pytest.raises(TypeError, match=r"penalised: nnx has no add_loss.*activity_regularizer.*a loss of its own"):
         Penalised()(X)
+
+
+def test_arguments_of_compile_that_change_nothing():
+    model = Sequential([Dense(1, input_dim=6)])
+    model.compile("sgd", "mse", run_eagerly=True, steps_per_execution=4, jit_compile=False)
+    model.fit(X, LABELS, verbose=0)
+    assert model.optimizer.iterations == 2

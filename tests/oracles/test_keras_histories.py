@@ -127,6 +127,8 @@ FITTING: dict[str, dict[str, Any]] = {
     "initial_epoch behind the end": {"initial_epoch": 4, "epochs": 4},
     "steps_per_epoch": {"steps_per_epoch": 2, "epochs": 5, "batch_size": 6},
     "steps_per_epoch of a whole epoch": {"steps_per_epoch": 3, "epochs": 3},
+    "steps_per_epoch across the end of the data": {"steps_per_epoch": 2, "epochs": 5},
+    "steps_per_epoch beyond the end of the data": {"steps_per_epoch": 5, "epochs": 3},
     "steps_per_epoch 1": {"steps_per_epoch": 1, "epochs": 5},
     "validation_steps": {"validation_data": (X, Y), "validation_steps": 2, "validation_batch_size": 6},
     "class_weight": {"class_weight": {0: 0.5, 1: 3.0, 2: 1.0}, "validation_data": (X, Y)},
@@ -142,6 +144,7 @@ def test_histories_of_the_options_of_fit(name: str, tmp_path: Path):
     options = FITTING[name]
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="`class_weight`")
+        warnings.filterwarnings("ignore", message="Your input ran out of data|epoch .: the data ended after")
         train_both(lambda library: [library.callbacks.CSVLogger(tmp_path / f"{library.__name__}.csv")], **options)
     ours, theirs = (list(csv.reader((tmp_path / f"{name}.csv").read_text().splitlines())) for name in ("nnx", "keras"))
     assert ours[:1] == theirs[:1]
