@@ -12,7 +12,7 @@ import dataclasses
 import hashlib
 import math
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -190,3 +190,15 @@ def set_seed(seed: int) -> None:
     """
     global _default
     _default = Generator(seed)
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        raise AttributeError(
+            f"nnx.random has no {name!r}. Numbers on the host: nnx.random.default().normal(shape), or those of "
+            f"nnx.random.Generator(seed). Noise in a call(), which is traced: layers such as GaussianNoise, "
+            f"which adds it in training"
+        )
