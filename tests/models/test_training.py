@@ -86,7 +86,10 @@ def test_functions_of_hooks_take_logs_everywhere():
     model.predict(X, verbose=0, callbacks=LambdaCallback(**functions))
     assert {label for label, _, _ in seen} == set(hooks.values())
     assert all(count == (2 if "batch" in label or "epoch" in label else 1) for label, count, _ in seen)
-    assert all(logs == {} for label, _, logs in seen if "begin" in label or "predict" in label)
+    assert all(logs == {} for label, _, logs in seen if "begin" in label or label == "predict end")
+    assert [logs["outputs"].shape[1:] for label, _, logs in seen if label == "predict_batch end"] == [
+        model.output_shape[1:]
+    ]
 
 
 # History
