@@ -5,12 +5,13 @@ from __future__ import annotations
 import functools
 import inspect
 import types
+from collections.abc import Mapping
 from numbers import Integral, Real
 from typing import Any, NoReturn
 
 from nnx.backends import Array
 from nnx.functional import Pullback, arithmetic
-from nnx.layers.activated import Activation
+from nnx.layers.activated import Activated, Activation
 from nnx.layers.base import Layer, registry
 from nnx.layers.flags import Flag
 from nnx.layers.names import snake_case
@@ -95,6 +96,20 @@ class Operation(Layer):
         return broadcast_shapes(first, second, self.name)
 
 
+@registry.register()
+class ActivationWithOptions(Activated):
+    """What an activation function with further arguments, as in `leaky_relu(x, 0.1)`, makes of a symbolic value.
+
+    activation : the function, or its name. options : its further arguments by name.
+    """
+
+    def __init__(self, activation: Any, options: Mapping[str, Any], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.set_activation(activation)
+        self.options = dict(options)
+        self.activate = functools.partial(self.activate, **self.options)
+
+
 def operate(operator: str, *operands: Any) -> Symbol:
     """The symbol of an operator's result. One operand is a symbol or a parameter, the other one too, or a number."""
     symbols = [_symbol(operand) for operand in operands if isinstance(operand, Parameter | Symbol)]
@@ -136,7 +151,8 @@ def activate(function: Any, operand: Any, *arguments: Any, **options: Any) -> Sy
     """The symbol of an activation function's result; its further arguments are bound by their names."""
     bound = inspect.signature(function).bind(operand, *arguments, **options).arguments
     named = dict(list(bound.items())[1:])
-    return Activation(functools.partial(function, **named) if named else function)(_symbol(operand))  # type: ignore[no-any-return]
+    layer = ActivationWithOptions(function, named) if named else Activation(function)
+    return layer(_symbol(operand))  # type: ignore[no-any-return]
 
 
 Operand.operate = staticmethod(operate)

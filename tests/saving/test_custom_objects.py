@@ -11,6 +11,7 @@ import pytest
 import nnx
 from nnx.layers import Dense
 from nnx.random import Generator
+from nnx.testing import assert_close
 
 X = np.float32(Generator(1).normal((30, 4)))
 
@@ -86,3 +87,16 @@ def test_models_from_json():
     with nnx.utils.custom_object_scope(OWN):
         assert nnx.models.model_from_json(text).to_json() == text
     assert nnx.models.model_from_json(text, OWN).to_json() == text
+
+
+def test_activation_functions_with_options_in_a_graph(tmp_path):
+    x = nnx.Input((4,))
+    y = nnx.activations.leaky_relu(x, 0.3) + nnx.activations.gelu(x, approximate=True)
+    model = nnx.Model(x, nnx.activations.relu(y, max_value=0.5))
+    model.save(tmp_path / "model.safetensors")
+    loaded = nnx.models.load_model(tmp_path / "model.safetensors")
+    expected = nnx.activations.relu(
+        nnx.activations.leaky_relu(X, 0.3) + nnx.activations.gelu(X, approximate=True), max_value=0.5
+    )
+    for one in (model, loaded, nnx.models.clone_model(model)):
+        assert_close(one.predict(X, verbose=0), expected)
