@@ -6,11 +6,13 @@ As in `nnx.functional.updates` each function changes `w`, here one parameter in 
 from __future__ import annotations
 
 from nnx.backends import Array, array_namespace
+from nnx.kernels import accelerated
 
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 """The coefficients of Muon's quintic iteration, which are as steep at 0 as they can be."""
 
 
+@accelerated
 def lamb(
     w: Array,
     g: Array,
@@ -38,6 +40,7 @@ def lamb(
     w -= xp.where(fine, rate * length / xp.where(fine, norm, 1.0), rate) * d
 
 
+@accelerated
 def adafactor(
     w: Array,
     g: Array,
@@ -77,6 +80,7 @@ def _rms(x: Array) -> Array:
     return xp.sqrt(xp.mean(x * x))
 
 
+@accelerated
 def muon(
     w: Array,
     g: Array,
@@ -85,7 +89,7 @@ def muon(
     decay: float,
     nesterov: bool,
     steps: int,
-    coefficients: tuple[float, float, float] = NEWTON_SCHULZ,
+    coefficients: tuple[float, float, float],
 ) -> None:
     """Muon (Jordan et al., 2024) for a matrix: momentum, made almost orthogonal.
 
@@ -96,7 +100,8 @@ def muon(
     w -= rate * orthogonalized(g + decay * m if nesterov else m, steps, coefficients)
 
 
-def orthogonalized(x: Array, steps: int, coefficients: tuple[float, float, float] = NEWTON_SCHULZ) -> Array:
+@accelerated
+def orthogonalized(x: Array, steps: int, coefficients: tuple[float, float, float]) -> Array:
     """A matrix with the singular vectors of x and singular values near 1, by Newton and Schulz's iteration.
 
     x <- a * x + (b * x x' + c * (x x')**2) x, from x / |x|; with these a, b, c the values end between 0.7 and 1.2.

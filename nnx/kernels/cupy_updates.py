@@ -75,26 +75,27 @@ _ADADELTA = Elementwise(
     w = (W)w - (W)rate * step;
     """,
 )
-_MOMENTS = """
+MOMENTS = """
     W slope = g, first = m, second = v;
     first += (W)(1.0 - beta_1) * (slope - first);
     second += (W)(1.0 - beta_2) * (slope * slope - second);
     m = first;
     v = second;
 """
+"""The running means of the gradient and of its square, in place and as the variables `first` and `second`."""
 _LARGEST = """
     second = nnx_larger<W>(largest, second);
     largest = second;
 """
 # As the array functions, and unlike fmax, a maximum with NaN is NaN.
-_LARGER = "template <class W> __device__ W nnx_larger(W a, W b) { return a != a || a > b ? a : b; }"
+LARGER = "template <class W> __device__ W nnx_larger(W a, W b) { return a != a || a > b ? a : b; }"
 _ADAMS = {
     amsgrad: Elementwise(
         "adam" + "_amsgrad" * amsgrad,
         "T g, float64 rate, float64 beta_1, float64 beta_2, float64 epsilon",
         "T w, T m, T v" + ", T largest" * amsgrad,
-        _MOMENTS + _LARGEST * amsgrad + "w = (W)w - (W)rate * first / (sqrt(second) + (W)epsilon);",
-        _LARGER,
+        MOMENTS + _LARGEST * amsgrad + "w = (W)w - (W)rate * first / (sqrt(second) + (W)epsilon);",
+        LARGER,
     )
     for amsgrad in (False, True)
 }
@@ -110,13 +111,13 @@ _ADAMAX = Elementwise(
     u = norm;
     w = (W)w - (W)rate * first / (norm + (W)epsilon);
     """,
-    _LARGER,
+    LARGER,
 )
 _NADAM = Elementwise(
     "nadam",
     "T g, float64 rate_m, float64 rate_g, float64 correction, float64 beta_1, float64 beta_2, float64 epsilon",
     "T w, T m, T v",
-    _MOMENTS + "w = (W)w - ((W)rate_m * first + (W)rate_g * slope) / (sqrt((W)correction * second) + (W)epsilon);",
+    MOMENTS + "w = (W)w - ((W)rate_m * first + (W)rate_g * slope) / (sqrt((W)correction * second) + (W)epsilon);",
 )
 _LION = Elementwise(
     "lion",
@@ -126,6 +127,19 @@ _LION = Elementwise(
     W slope = g, before = m, c = (W)beta_1 * before + (W)(1.0 - beta_1) * slope;
     w = (W)w - (c > 0 ? (W)rate : c < 0 ? -(W)rate : c);
     m = (W)beta_2 * before + (W)(1.0 - beta_2) * slope;
+    """,
+)
+_FTRL = Elementwise(
+    "ftrl",
+    "T g, float64 rate, float64 power, float64 l1, float64 l2, float64 shrinkage",
+    "T w, T n, T z",
+    """
+    W slope = g, before = pow((W)n, (W)-power), sum = (W)n + slope * slope, after = pow(sum, (W)-power);
+    W linear = (W)z + slope + (W)(2.0 * shrinkage) * (W)w - (after - before) / (W)rate * (W)w;
+    W held = linear < (W)-l1 ? (W)-l1 : linear > (W)l1 ? (W)l1 : linear;
+    n = sum;
+    z = linear;
+    w = (held - linear) / (after / (W)rate + (W)(2.0 * l2));
     """,
 )
 _DECAY = Elementwise("decay_weights", "float64 rate", "T w", "w = (W)w - (W)rate * (W)w;")
@@ -216,6 +230,21 @@ def nadam(
 @_update
 def lion(w: Array, g: Array, m: Array, rate: float, beta_1: float, beta_2: float) -> None:
     _LION(g, rate, beta_1, beta_2, w, m)
+
+
+@_update
+def ftrl(
+    w: Array,
+    g: Array,
+    n: Array,
+    z: Array,
+    rate: float,
+    power: float,
+    l1: float,
+    l2: float,
+    shrinkage: float,
+) -> None:
+    _FTRL(g, rate, power, l1, l2, shrinkage, w, n, z)
 
 
 @_update

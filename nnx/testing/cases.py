@@ -13,6 +13,7 @@ import numpy as np
 
 from nnx import layers, losses, optimizers
 from nnx.layers import Layer
+from nnx.layers.operators import ActivationWithOptions
 from nnx.random import Generator
 
 
@@ -58,6 +59,7 @@ _layer(
 )
 _layer("Dense constrained", lambda: layers.Dense(3, kernel_constraint="max_norm", bias_constraint="non_neg"), 4, 5)
 _layer("Activation", lambda: layers.Activation("gelu"), 4, 5)
+_layer("ActivationWithOptions", lambda: ActivationWithOptions("leaky_relu", {"negative_slope": 0.1}), 4, 5)
 _layer("Activation linear", lambda: layers.Activation(None), 4, 5)
 _layer("ReLU", lambda: layers.ReLU(), 4, 5)
 _layer("ReLU bounded", lambda: layers.ReLU(max_value=1.0, negative_slope=0.1, threshold=0.2), 4, 5)

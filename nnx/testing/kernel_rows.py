@@ -134,6 +134,9 @@ ROWS: dict[str, list[Example]] = {
     "gelu": [*_UNARY, Example(lambda v: (v.normal(v.n),), {"approximate": True})],
     "gaussian_dropout": [*_noise(lambda v, x, draw: (x, 0.2, draw))],
     "gaussian_noise": [*_noise(lambda v, x, draw: (x, 0.3, draw))],
+    "ftrl": [
+        _update(lambda v: (v.normal(v.n), v.normal(v.n), v.positive(v.n), v.normal(v.n), 0.5, -0.5, 0.4, 0.2, 0.05))
+    ],
     "group_normalization": [
         Example(lambda v: (v.normal(v.n, 6), v.normal(6), v.normal(6), 2), length=8),
         Example(lambda v: (v.normal(v.n, 6), None, v.normal(6), 3), length=8),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from nnx.testing import kernel_rows, kernel_rows_affine, kernel_rows_convolution
+from nnx.testing import kernel_rows, kernel_rows_affine, kernel_rows_convolution, kernel_rows_shaped_updates
 from nnx.testing.kernel_examples import Example
 
-ROWS: dict[str, list[Example]] = kernel_rows.ROWS | kernel_rows_affine.ROWS | kernel_rows_convolution.ROWS
+PARTS = kernel_rows, kernel_rows_affine, kernel_rows_convolution, kernel_rows_shaped_updates
+ROWS: dict[str, list[Example]] = {name: examples for part in PARTS for name, examples in part.ROWS.items()}

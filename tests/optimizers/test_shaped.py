@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import nnx
-from nnx.functional.shaped_updates import orthogonalized
+from nnx.functional.shaped_updates import NEWTON_SCHULZ, orthogonalized
 from nnx.testing import assert_close, no_synchronization
 
 SHAPES = {
@@ -139,7 +139,7 @@ def test_formula_in_float64(name, reference, options, backend_float64, make_flat
 @pytest.mark.parametrize("shape", [(4, 4), (3, 7), (8, 2), (1, 5)], ids=str)
 def test_matrices_become_almost_orthogonal(backend, shape):
     matrix = np.random.default_rng(1).normal(size=shape)
-    found = nnx.to_numpy(orthogonalized(backend.asarray(matrix), 5))
+    found = nnx.to_numpy(orthogonalized(backend.asarray(matrix), 5, NEWTON_SCHULZ))
     values = np.linalg.svd(found, compute_uv=False)
     assert (values > 0.6).all()
     assert (values < 1.3).all()
