@@ -1,10 +1,10 @@
-"""Names of a package that are imported when somebody asks for them, so that `import nnx` stays quick."""
+"""Names of a module that are looked for: imported when somebody asks for them, or not there, with advice."""
 
 from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 
 def on_demand(package: str, places: Mapping[str, str]) -> Callable[[str], Any]:
@@ -23,3 +23,20 @@ def on_demand(package: str, places: Mapping[str, str]) -> Callable[[str], Any]:
         return module if place.rpartition(".")[2] == name else getattr(module, name)
 
     return get
+
+
+def not_there(module: str, advice: str) -> Callable[[str], NoReturn]:
+    """A `__getattr__` for a module in which scripts for Keras look for what nnx does not have.
+
+    advice : what the AttributeError says, with {name} for the name; Python's own names are simply not there.
+
+    >>> not_there("here", "nnx has no {name}: write it")("exp")
+    Traceback (most recent call last):
+    AttributeError: nnx has no exp: write it
+    """
+
+    def refuse(name: str) -> NoReturn:
+        own = name.startswith("__")
+        raise AttributeError(f"module {module!r} has no attribute {name!r}" if own else advice.format(name=name))
+
+    return refuse

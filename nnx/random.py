@@ -19,6 +19,7 @@ import numpy as np
 from nnx import ranks
 from nnx.backends import Array, array_namespace, backend_of
 from nnx.kernels import accelerated
+from nnx.on_demand import not_there
 
 _WORDS_PER_BLOCK = 8  # a Philox block is four 64-bit words; each gives two 32-bit words, the low half first
 _COUNTERS = 1 << 256
@@ -193,12 +194,9 @@ def set_seed(seed: int) -> None:
 
 
 if not TYPE_CHECKING:
-
-    def __getattr__(name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        raise AttributeError(
-            f"nnx.random has no {name!r}. Numbers on the host: nnx.random.default().normal(shape), or those of "
-            f"nnx.random.Generator(seed). Noise in a call(), which is traced: layers such as GaussianNoise, "
-            f"which adds it in training"
-        )
+    __getattr__ = not_there(
+        __name__,
+        "nnx.random has no {name!r}. Numbers on the host: nnx.random.default().normal(shape), or those of "
+        "nnx.random.Generator(seed). Noise in a call(), which is traced: layers such as GaussianNoise, "
+        "which adds it in training",
+    )

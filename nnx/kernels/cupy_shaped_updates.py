@@ -6,7 +6,7 @@ from nnx.backends.base import Array
 from nnx.kernels import kernel
 from nnx.kernels.cupy_code import CUPY, Elementwise, is_floating
 from nnx.kernels.cupy_products import column_sums, product
-from nnx.kernels.cupy_updates import LARGER, MOMENTS
+from nnx.kernels.cupy_updates import LARGER, MOMENTS, sgd
 
 _LAMB = Elementwise(
     "lamb_direction",
@@ -64,7 +64,6 @@ _MUON = Elementwise(
 )
 _NORMALIZED = Elementwise("muon_normalized", "T x, T squares", "T y", "y = (W)x / (sqrt((W)squares) + (W)1e-7);")
 _MIXED = Elementwise("mixed", "T p, T q, float64 a, float64 b", "T y", "y = (W)a * (W)p + (W)b * (W)q;")
-_DESCENT = Elementwise("descent", "T d, float64 rate", "T w", "w = (W)w - (W)rate * (W)d;")
 
 
 def _accepts(w: Array, *arguments: Array | object) -> bool:
@@ -131,7 +130,7 @@ def muon(
 ) -> None:
     x = CUPY.xp.empty_like(w)
     _MUON(g, decay, nesterov, m, x)
-    _DESCENT(orthogonalized(x, steps, coefficients), rate, w)
+    sgd(w, orthogonalized(x, steps, coefficients), rate)
 
 
 @kernel(CUPY, accepts=_accepts)

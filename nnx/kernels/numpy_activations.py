@@ -28,9 +28,11 @@ def relu(x: Array) -> tuple[Array, Pullback]:
     return y, lambda dy: relu_pullback(dy, y)
 
 
-def relu_pullback(dy: Array, y: Array) -> Array:
+def relu_pullback(dy: Array, y: Array, out: Any = None) -> Array:
     """From the value, not the argument of relu, so that the one may lie where the other was."""
-    dx = empty(y.shape, y.dtype) if y.flags.c_contiguous else np.empty_like(y)  # in the order of y
+    dx = out
+    if dx is None:
+        dx = empty(y.shape, y.dtype) if y.flags.c_contiguous else np.empty_like(y)  # in the order of y
     np.greater(y, 0.0, out=dx)
     dx *= dy
     return dx

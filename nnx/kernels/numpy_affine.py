@@ -89,8 +89,7 @@ def bias_activation(z: Array, bias: Array, activate: Differentiable) -> tuple[Ar
         of_y, of_dy, of_dz = (array.reshape(columns.shape) for array in (y, dy, dz))
         for rows in _blocks(of_dz):
             if pull_activation is None:
-                np.greater(of_y[rows], 0.0, out=of_dz[rows])
-                of_dz[rows] *= of_dy[rows]
+                relu_pullback(of_dy[rows], of_y[rows], of_dz[rows])
             if out[1] is not SKIP:
                 sums += columns.sums(of_dz[rows])
         return None if out[0] is SKIP else dz, deliver(columns.gather(sums), out[1])
