@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from typing import Any, Protocol
@@ -275,7 +276,10 @@ class Epochs:
         )
 
     def _warn(self, text: str) -> None:
-        warnings.warn(f"{self.name}: the data {text}", stacklevel=6)
+        level, frame = 1, sys._getframe()  # up to the first frame that is not nnx's: the line of the user
+        while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("nnx."):
+            level, frame = level + 1, frame.f_back
+        warnings.warn(f"{self.name}: the data {text}", stacklevel=level)
 
 
 def _text(item: Any) -> str:

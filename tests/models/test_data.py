@@ -284,3 +284,11 @@ def test_inputs_declared_as_integers_come_as_they_are_and_are_computed_with_as_f
     assert_close(losses, expected[0], length=22)
     assert_close(predicted, expected[1], length=12)
     assert_close(called, expected[1], length=12)
+
+
+@pytest.mark.parametrize("method", ["fit", "evaluate", "predict"])
+def test_a_warning_of_data_points_at_the_line_that_gave_them(method: str):
+    arguments = {"steps_per_epoch" if method == "fit" else "steps": 9, "verbose": 0}
+    with pytest.warns(UserWarning, match="the data ended after 5 batches") as warned:
+        getattr(make(), method)(batches(), **arguments)
+    assert [warning.filename for warning in warned] == [__file__]
