@@ -50,10 +50,10 @@ from nnx.debug import profile
 from nnx.kernels import is_deterministic, set_deterministic
 from nnx.kernels import registered as _kernels  # noqa: F401, kernels register themselves
 from nnx.layers import Input, Layer
+from nnx.lazy_loading import on_demand
 from nnx.losses import Loss
 from nnx.metrics import Metric
 from nnx.models import Model, Sequential
-from nnx.on_demand import on_demand
 from nnx.optimizers import Optimizer
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from typing import Any
 from nnx import functional
 from nnx import registry as names
 from nnx.backends import Array
-from nnx.protocol import Differentiable, Pullback, differentiable, values_only
+from nnx.pullbacks import Differentiable, Pullback, differentiable, values_only
 
 registry: names.Registry[Callable[..., Array]] = names.Registry("activation")
 _register = registry.register()

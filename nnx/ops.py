@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nnx.on_demand import not_there
+from nnx.lazy_loading import not_there
 
 __getattr__ = not_there(
     __name__,

@@ -19,7 +19,7 @@ import numpy as np
 from nnx import ranks
 from nnx.backends import Array, array_namespace, backend_of
 from nnx.kernels import accelerated
-from nnx.on_demand import not_there
+from nnx.lazy_loading import not_there
 
 _WORDS_PER_BLOCK = 8  # a Philox block is four 64-bit words; each gives two 32-bit words, the low half first
 _COUNTERS = 1 << 256

@@ -95,6 +95,10 @@ class Registry(Generic[T]):
         return identifier() if inspect.isclass(identifier) else identifier
 
 
+layer_registry: Registry[Any] = Registry("layer")
+"""All layers and models, by the names of their classes."""
+
+
 def _key(name: str) -> str:
     return name.replace("_", "").lower()
 

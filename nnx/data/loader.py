@@ -14,8 +14,8 @@ from nnx.data.columns import columns_of, count_rows, named_columns, refuse_spars
 from nnx.data.rows import RowPools
 from nnx.data.samples import grouped, parts_of, shuffled, stacked
 from nnx.data.stored import is_stored
-from nnx.layers.structure import leaves, rebuild
 from nnx.random import Generator
+from nnx.structure import leaves, rebuild
 
 _END: Any = object()
 

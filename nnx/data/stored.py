@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from nnx.layers.structure import leaves, rebuild
+from nnx.structure import leaves, rebuild
 
 
 class Stored:

@@ -12,7 +12,7 @@ import numpy as np
 
 from nnx.backends import array_namespace, is_array, to_numpy
 from nnx.debug.watching import Work, watch
-from nnx.layers.structure import leaves
+from nnx.structure import leaves
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -13,8 +13,8 @@ from nnx.backends import is_array
 from nnx.callbacks.console import format_bytes
 from nnx.debug.tables import table
 from nnx.debug.watching import Work, watch
-from nnx.layers.parameter import dtype_bytes
-from nnx.layers.structure import leaves
+from nnx.precision import dtype_bytes
+from nnx.structure import leaves
 
 _OF_MODEL = {"loss": "loss", "loss backward": "loss", "update": "optimizer", "metrics": "metrics"}
 

@@ -7,8 +7,8 @@ import dataclasses
 from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
-from nnx.layers.pullback import Skippable, call_pullback
-from nnx.layers.structure import leaves
+from nnx.pullbacks import Skippable, call_pullback
+from nnx.structure import leaves
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -10,36 +10,34 @@ Writing to `out` is an optimisation that a pullback may ignore; the caller looks
 """
 
 from nnx.functional.activations import (
+    celu,
     elu,
     exponential,
     gelu,
-    leaky_relu,
-    log_sigmoid,
-    log_softmax,
-    relu,
-    selu,
-    sigmoid,
-    silu,
-    softmax,
-    softplus,
-    tanh,
-)
-from nnx.functional.activations_more import (
-    celu,
     hard_shrink,
     hard_sigmoid,
     hard_silu,
     hard_tanh,
+    leaky_relu,
+    log_sigmoid,
+    log_softmax,
     mish,
     prelu,
+    relu,
     relu6,
+    selu,
+    sigmoid,
+    silu,
     soft_shrink,
+    softmax,
+    softplus,
     softsign,
     sparse_plus,
     sparse_sigmoid,
     sparsemax,
     squareplus,
     step,
+    tanh,
     tanh_shrink,
     threshold,
 )
@@ -81,6 +79,7 @@ from nnx.functional.normalization import (
     rms_normalization,
     unit_normalization,
 )
+from nnx.functional.padding import crop, zero_pad
 from nnx.functional.pooling import average_pool, global_average_pool, global_max_pool, max_pool
 from nnx.functional.recurrent import simple_rnn
 from nnx.functional.regression_losses import (
@@ -93,11 +92,10 @@ from nnx.functional.regression_losses import (
     mean_squared_logarithmic_error,
     poisson,
 )
-from nnx.functional.resizing import crop, zero_pad
-from nnx.functional.scaling import rescale, standardize
-from nnx.functional.shaping import flatten, reshape
+from nnx.functional.reshaping import flatten, reshape
+from nnx.functional.standardization import rescale, standardize
 from nnx.functional.upsampling import upsample
-from nnx.protocol import SKIP, Pullback, linear, values_only
+from nnx.pullbacks import SKIP, Pullback, linear, values_only
 
 __all__ = [
     "SKIP",

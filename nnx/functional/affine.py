@@ -7,7 +7,7 @@ from typing import Any
 
 from nnx.backends import Array, array_namespace
 from nnx.kernels import accelerated
-from nnx.protocol import SKIP, Differentiable, Pullback, linear
+from nnx.pullbacks import SKIP, Differentiable, Pullback, linear
 
 
 @accelerated

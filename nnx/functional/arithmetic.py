@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from nnx.backends import Array, array_namespace
-from nnx.protocol import Pullback
+from nnx.pullbacks import Pullback
 
 
 def add(a: Array, b: Array | float) -> tuple[Array, Pullback]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from nnx.backends import Array, Namespace, array_namespace, backend_of
 from nnx.functional.activations import softmax
 from nnx.functional.dropout import dropout as drop
-from nnx.protocol import Pullback
+from nnx.pullbacks import Pullback
 from nnx.random import Draw
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nnx.backends import Array, array_namespace
-from nnx.protocol import Pullback
+from nnx.pullbacks import Pullback
 
 
 def permute(x: Array, axes: Sequence[int]) -> tuple[Array, Pullback]:

@@ -8,8 +8,8 @@ Python float that is the cotangent of each. Formulas and defaults are those of K
 from __future__ import annotations
 
 from nnx.backends import Array, Namespace, array_namespace
-from nnx.functional._losses import EPSILON, clip, loss_function, over_axis
-from nnx.protocol import Pullback
+from nnx.functional.loss_functions import EPSILON, clip, loss_function, over_axis
+from nnx.pullbacks import Pullback
 
 Axes = int | tuple[int, ...] | None
 

@@ -23,7 +23,7 @@ from nnx.functional.affine import bias_activation
 from nnx.functional.correlation import correlate, correlate_kernel, correlate_transposed
 from nnx.functional.depthwise import correlate_depthwise
 from nnx.functional.layout import CHANNELS_LAST, for_each_axis, from_images, sizes_of, to_images
-from nnx.protocol import SKIP, Differentiable, Pullback, linear
+from nnx.pullbacks import SKIP, Differentiable, Pullback, linear
 from nnx.windows import Windows, along_transposed_axis, images_of, windows_of
 
 Sizes = int | Sequence[int]

@@ -14,9 +14,9 @@ import math
 import array_api_extra as xpx
 
 from nnx.backends import Array, Namespace, array_namespace, backend_of
-from nnx.functional._losses import EPSILON, clip, loss_function, mark_built_in, over_axis, require_same_backend
+from nnx.functional.loss_functions import EPSILON, clip, loss_function, mark_built_in, over_axis, require_same_backend
 from nnx.kernels import accelerated
-from nnx.protocol import Pullback
+from nnx.pullbacks import Pullback
 
 
 @loss_function

@@ -10,9 +10,9 @@ from __future__ import annotations
 import dataclasses
 
 from nnx.backends import Array, array_namespace, backend_of
-from nnx.functional._losses import mark_built_in, over_axis, require_same_backend
 from nnx.functional.activations import log_softmax
-from nnx.protocol import Pullback
+from nnx.functional.loss_functions import mark_built_in, over_axis, require_same_backend
+from nnx.pullbacks import Pullback
 
 IMPOSSIBLE = 1e5
 """The loss where the labels do not fit into the input; in float16, which ends before, 6e4."""

@@ -7,7 +7,7 @@ from typing import Any
 from nnx.backends import Array, array_namespace
 from nnx.functional.unfolding import fold, unfold
 from nnx.kernels import accelerated
-from nnx.protocol import SKIP, Pullback
+from nnx.pullbacks import SKIP, Pullback
 from nnx.windows import Windows
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from nnx.backends import Array, array_namespace
 from nnx.kernels import accelerated
-from nnx.protocol import Pullback
+from nnx.pullbacks import Pullback
 from nnx.random import Draw, bernoulli
 
 

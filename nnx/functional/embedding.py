@@ -6,9 +6,9 @@ import math
 from typing import Any
 
 from nnx.backends import Array, array_namespace, backend_of
-from nnx.functional._normal import narrow, wide
 from nnx.kernels import accelerated
-from nnx.protocol import SKIP, Pullback
+from nnx.precision import narrow, wide
+from nnx.pullbacks import SKIP, Pullback
 
 _MOST_ONE_HOT = 1 << 21  # elements of a one-hot matrix; up to there its product costs less than sorting
 

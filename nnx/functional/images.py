@@ -6,11 +6,11 @@ import math
 from collections.abc import Callable
 
 from nnx.backends import Array, array_namespace, backend_of
-from nnx.functional._normal import narrow, wide
 from nnx.functional.embedding import embedding
 from nnx.functional.layout import CHANNELS_FIRST, CHANNELS_LAST
 from nnx.kernels import accelerated
-from nnx.protocol import Pullback
+from nnx.precision import narrow, wide
+from nnx.pullbacks import Pullback
 
 INTERPOLATIONS = ("bilinear", "nearest")
 

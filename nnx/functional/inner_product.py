@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from nnx.backends import Array, array_namespace
 from nnx.functional.normalization import unit_normalization
 from nnx.kernels import accelerated
-from nnx.protocol import Pullback
+from nnx.pullbacks import Pullback
 
 _EPSILON = 1e-7  # what Keras divides by at least
 

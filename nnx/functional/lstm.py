@@ -18,7 +18,7 @@ from nnx.functional.recurrent import (
     zero_state,
 )
 from nnx.kernels import accelerated
-from nnx.protocol import SKIP, Differentiable, Pullback
+from nnx.pullbacks import SKIP, Differentiable, Pullback
 
 
 def lstm(

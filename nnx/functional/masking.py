@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nnx.backends import Array, array_namespace
-from nnx.protocol import Pullback
+from nnx.pullbacks import Pullback
 
 
 def mask_steps(x: Array, mask_value: float = 0.0) -> tuple[Array, Pullback]:

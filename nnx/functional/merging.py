@@ -15,7 +15,7 @@ from typing import Any
 from nnx.backends import Array, array_namespace
 from nnx.functional.arithmetic import sum_to
 from nnx.kernels import accelerated
-from nnx.protocol import Pullback
+from nnx.pullbacks import Pullback
 
 Masks = Sequence[Array | None] | None
 """For each input a boolean array of the sizes of its first axes, such as (batch, time), or None."""

@@ -6,10 +6,10 @@ import math
 from collections.abc import Sequence
 
 from nnx.backends import Array, array_namespace, backend_of
-from nnx.functional._normal import narrow
 from nnx.functional.dropout import dropout
 from nnx.kernels import accelerated
-from nnx.protocol import Pullback
+from nnx.precision import narrow
+from nnx.pullbacks import Pullback
 from nnx.random import Draw, uniform
 
 _SATURATION = -1.7580993408473766  # of SELU: -alpha * scale

@@ -10,18 +10,10 @@ import math
 from typing import Any
 
 from nnx.backends import Array, array_namespace
-from nnx.functional._normal import (
-    Axis,
-    along,
-    axes_of,
-    narrow,
-    other_axes,
-    parameter_cotangents,
-    scale_and_shift,
-    wide,
-)
+from nnx.functional.normalization_axes import Axis, along, axes_of, other_axes, parameter_cotangents, scale_and_shift
 from nnx.kernels import accelerated
-from nnx.protocol import SKIP, Pullback
+from nnx.precision import narrow, wide
+from nnx.pullbacks import SKIP, Pullback
 
 
 @accelerated

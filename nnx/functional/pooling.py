@@ -13,7 +13,7 @@ from nnx.backends import Array, array_namespace
 from nnx.functional.layout import CHANNELS_LAST, for_each_axis, from_images, sizes_of, spatial_axes, to_images
 from nnx.functional.unfolding import fold, table, tiles, unfold
 from nnx.kernels import accelerated
-from nnx.protocol import Pullback
+from nnx.pullbacks import Pullback
 from nnx.windows import Windows, shares_of_windows, taps_of_windows, windows_of
 
 Sizes = int | Sequence[int]

@@ -25,7 +25,7 @@ from nnx.functional.activations import tanh
 from nnx.functional.affine import dense
 from nnx.functional.dropout import dropout as drop
 from nnx.kernels import accelerated
-from nnx.protocol import SKIP, Differentiable, Pullback
+from nnx.pullbacks import SKIP, Differentiable, Pullback
 from nnx.random import Draw
 
 RateAndDraw = tuple[float, Draw]

@@ -10,9 +10,9 @@ from __future__ import annotations
 import math
 
 from nnx.backends import Array, array_namespace
-from nnx.functional._losses import EPSILON, clip, loss_function, over_axis, sign
+from nnx.functional.loss_functions import EPSILON, clip, loss_function, over_axis, sign
 from nnx.kernels import accelerated
-from nnx.protocol import Pullback
+from nnx.pullbacks import Pullback
 
 
 @loss_function

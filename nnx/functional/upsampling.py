@@ -16,7 +16,7 @@ from nnx.backends import Array, array_namespace
 from nnx.functional.layout import CHANNELS_LAST, for_each_axis, from_images, to_images
 from nnx.functional.pooling import sum_of_windows
 from nnx.functional.unfolding import table
-from nnx.protocol import Pullback
+from nnx.pullbacks import Pullback
 from nnx.windows import windows_of
 
 

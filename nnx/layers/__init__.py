@@ -1,19 +1,21 @@
 """Layers: parameters and configuration around the pure functions of `nnx.functional`."""
 
-from nnx.layers.activated import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
+from nnx.graph.symbol import Symbol
+from nnx.layers.activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
+from nnx.layers.activity_regularization import ActivityRegularization
 from nnx.layers.attention import MultiHeadAttention
-from nnx.layers.augmentation import RandomFlip
 from nnx.layers.axes import Permute, RepeatVector
-from nnx.layers.base import Layer, registry
 from nnx.layers.batch_normalization import BatchNormalization
 from nnx.layers.convolution import Conv1D, Conv2D
 from nnx.layers.dense import Dense
 from nnx.layers.dropout import Dropout
 from nnx.layers.embedding import Embedding
-from nnx.layers.function import Lambda
+from nnx.layers.feature_normalization import Normalization, Rescaling
 from nnx.layers.gru import GRU
 from nnx.layers.identity import Identity
 from nnx.layers.input import Input, InputLayer
+from nnx.layers.lambda_layer import Lambda
+from nnx.layers.layer import Layer, registry
 from nnx.layers.lstm import LSTM
 from nnx.layers.masking import Masking
 from nnx.layers.merging import (
@@ -36,8 +38,8 @@ from nnx.layers.merging import (
 )
 from nnx.layers.noise import AlphaDropout, GaussianDropout, GaussianNoise, SpatialDropout1D, SpatialDropout2D
 from nnx.layers.normalization import GroupNormalization, LayerNormalization, RMSNormalization, UnitNormalization
-from nnx.layers.operators import Operation
-from nnx.layers.parameter import FlatParameters, Parameter
+from nnx.layers.operation import Operation
+from nnx.layers.padding import Cropping1D, Cropping2D, UpSampling1D, UpSampling2D, ZeroPadding1D, ZeroPadding2D
 from nnx.layers.pooling import (
     AveragePooling1D,
     AveragePooling2D,
@@ -48,24 +50,15 @@ from nnx.layers.pooling import (
     MaxPooling1D,
     MaxPooling2D,
 )
-from nnx.layers.pullback import LayerPullback
-from nnx.layers.random_maps import RandomRotation, RandomTranslation, RandomZoom
-from nnx.layers.regularization import ActivityRegularization
-from nnx.layers.resizing import (
-    Cropping1D,
-    Cropping2D,
-    UpSampling1D,
-    UpSampling2D,
-    ZeroPadding1D,
-    ZeroPadding2D,
-)
-from nnx.layers.scaling import Normalization, Rescaling
+from nnx.layers.random_flip import RandomFlip
+from nnx.layers.random_transforms import RandomRotation, RandomTranslation, RandomZoom
+from nnx.layers.reshaping import Flatten, Reshape
 from nnx.layers.separable_convolution import DepthwiseConv1D, DepthwiseConv2D, SeparableConv1D, SeparableConv2D
-from nnx.layers.shaping import Flatten, Reshape
 from nnx.layers.simple_rnn import SimpleRNN
-from nnx.layers.symbol import Symbol
 from nnx.layers.transposed_convolution import Conv1DTranspose, Conv2DTranspose
 from nnx.layers.wrappers import Bidirectional, TimeDistributed
+from nnx.parameters import FlatParameters, Parameter
+from nnx.pullbacks import LayerPullback
 
 # The other names that Keras has for them
 AvgPool1D, AvgPool2D, MaxPool1D, MaxPool2D = AveragePooling1D, AveragePooling2D, MaxPooling1D, MaxPooling2D

@@ -8,14 +8,14 @@ from typing import Any
 
 from nnx import constraints, functional, initializers, regularizers
 from nnx import random as nnx_random
+from nnx.arguments import number
 from nnx.backends import Array, array_namespace
 from nnx.functional import Pullback
 from nnx.functional.attention import dot_product_attention
-from nnx.layers.arguments import number
-from nnx.layers.base import Layer, registry
+from nnx.layers.layer import Layer, registry
 from nnx.layers.projection import Projection
-from nnx.layers.pullback import Skippable
-from nnx.layers.shapes import Shape
+from nnx.pullbacks import Skippable
+from nnx.shapes import Shape
 
 
 @registry.register()

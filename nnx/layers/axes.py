@@ -7,8 +7,8 @@ from typing import Any
 
 from nnx.backends import Array
 from nnx.functional import Pullback, axes
-from nnx.layers.base import Layer, registry
-from nnx.layers.shapes import Shape
+from nnx.layers.layer import Layer, registry
+from nnx.shapes import Shape
 
 
 @registry.register()

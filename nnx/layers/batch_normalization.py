@@ -6,16 +6,19 @@ from collections.abc import Sequence
 from typing import Any
 
 from nnx import initializers, ranks
+from nnx.arguments import number
 from nnx.backends import Array, array_namespace
 from nnx.functional import Pullback
-from nnx.functional.batch_normalization import batch_normalization, batch_normalization_inference
-from nnx.functional.batch_normalization_of_part import batch_normalization_of_part
+from nnx.functional.batch_normalization import (
+    batch_normalization,
+    batch_normalization_inference,
+    batch_normalization_of_part,
+)
 from nnx.functional.updates import moving_average
-from nnx.layers.arguments import number
-from nnx.layers.base import registry
+from nnx.layers.layer import registry
 from nnx.layers.normalization import Normalized, sizes_along
-from nnx.layers.parameter import Parameter
-from nnx.layers.shapes import Shape
+from nnx.parameters import Parameter
+from nnx.shapes import Shape
 
 
 @registry.register()

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from nnx.backends import Array, Placement, get_backend, is_array, placement_of
 from nnx.functional import Pullback
-from nnx.layers.flags import MASK, TRAINING
-from nnx.layers.shapes import as_shapes, is_shape
-from nnx.layers.structure import leaves, leaves_like, rebuild
-from nnx.layers.symbol import Node, Symbol
+from nnx.graph.flags import MASK, TRAINING
+from nnx.graph.symbol import Node, Symbol
 from nnx.layers.weights import HasWeights
+from nnx.shapes import as_shapes, is_shape
+from nnx.structure import leaves, leaves_like, rebuild
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from nnx.layers.composition import Composition
+    from nnx.graph.composition import Composition
 
 
 class IsCalled(HasWeights):

@@ -9,13 +9,12 @@ from nnx import constraints, initializers, regularizers
 from nnx.backends import Array
 from nnx.functional import Pullback
 from nnx.functional.convolution import conv
-from nnx.layers.activated import Activated
-from nnx.layers.base import registry
-from nnx.layers.parameter import Parameter
-from nnx.layers.pullback import LayerPullback
-from nnx.layers.shapes import Shape
+from nnx.layers.activation import Activated
+from nnx.layers.layer import registry
 from nnx.layers.spatial import Spatial, integers
-from nnx.protocol import Differentiable
+from nnx.parameters import Parameter
+from nnx.pullbacks import Differentiable, LayerPullback
+from nnx.shapes import Shape
 from nnx.windows import windows_of
 
 Sizes = int | Sequence[int]

@@ -7,10 +7,10 @@ from typing import Any
 from nnx import constraints, functional, initializers, regularizers
 from nnx.backends import Array
 from nnx.functional import Pullback
-from nnx.layers.activated import Activated
-from nnx.layers.base import registry
-from nnx.layers.shapes import Shape
-from nnx.protocol import Differentiable
+from nnx.layers.activation import Activated
+from nnx.layers.layer import registry
+from nnx.pullbacks import Differentiable
+from nnx.shapes import Shape
 
 
 @registry.register()

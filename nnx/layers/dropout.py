@@ -8,11 +8,11 @@ from typing import Any
 
 from nnx import functional
 from nnx import random as nnx_random
+from nnx.arguments import number
 from nnx.backends import Array
 from nnx.functional import Pullback
-from nnx.layers.arguments import number
-from nnx.layers.base import Layer, registry
-from nnx.layers.shapes import Shape, check_shape
+from nnx.layers.layer import Layer, registry
+from nnx.shapes import Shape, check_shape
 
 
 @registry.register()

@@ -10,8 +10,8 @@ from nnx import constraints, initializers, regularizers
 from nnx.backends import Array, array_namespace
 from nnx.functional import Pullback
 from nnx.functional.embedding import embedding
-from nnx.layers.base import Layer, registry
-from nnx.layers.shapes import Shape
+from nnx.layers.layer import Layer, registry
+from nnx.shapes import Shape
 
 
 @registry.register()

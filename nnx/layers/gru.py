@@ -8,8 +8,8 @@ from typing import Any
 from nnx.backends import Array
 from nnx.functional import Pullback
 from nnx.functional.gru import gru
-from nnx.layers.activated import read_activation
-from nnx.layers.base import registry
+from nnx.layers.activation import read_activation
+from nnx.layers.layer import registry
 from nnx.layers.recurrent import Recurrent
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nnx.backends import Array
 from nnx.functional import Pullback, linear
-from nnx.layers.base import Layer, registry
+from nnx.layers.layer import Layer, registry
 
 
 @registry.register()

@@ -8,9 +8,9 @@ from typing import Any
 
 from nnx.backends import Array
 from nnx.functional import Pullback, linear
-from nnx.layers.base import Layer, registry
-from nnx.layers.shapes import check_shape
-from nnx.layers.symbol import Node, Symbol
+from nnx.graph.symbol import Node, Symbol
+from nnx.layers.layer import Layer, registry
+from nnx.shapes import check_shape
 
 
 @registry.register()

@@ -10,8 +10,8 @@ import numpy as np
 from nnx.backends import Array
 from nnx.functional import Pullback
 from nnx.functional.lstm import lstm
-from nnx.layers.activated import read_activation
-from nnx.layers.base import registry
+from nnx.layers.activation import read_activation
+from nnx.layers.layer import registry
 from nnx.layers.recurrent import Recurrent
 from nnx.random import Generator
 

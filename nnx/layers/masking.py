@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from nnx.arguments import number
 from nnx.backends import Array
 from nnx.functional import Pullback, masking
-from nnx.layers.arguments import number
-from nnx.layers.base import Layer, registry
+from nnx.layers.layer import Layer, registry
 
 
 @registry.register()

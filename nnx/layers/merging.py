@@ -12,8 +12,8 @@ from typing import Any
 
 from nnx.backends import Array, array_namespace
 from nnx.functional import Pullback, inner_product, merging
-from nnx.layers.base import Layer, registry
-from nnx.layers.shapes import Shape
+from nnx.layers.layer import Layer, registry
+from nnx.shapes import Shape
 
 Shapes = Sequence[Shape]
 

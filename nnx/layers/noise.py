@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from nnx import functional
+from nnx.arguments import number
 from nnx.backends import Array
 from nnx.functional import Pullback, noise
-from nnx.layers.arguments import number
-from nnx.layers.base import registry
-from nnx.layers.shapes import Shape
+from nnx.layers.layer import registry
 from nnx.layers.stochastic import Stochastic
+from nnx.shapes import Shape
 
 _BELOW_ONE = math.nextafter(1.0, 0.0)
 

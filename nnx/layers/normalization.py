@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from nnx import constraints, initializers, regularizers
+from nnx.arguments import number
 from nnx.backends import Array
 from nnx.functional import Pullback, normalization
-from nnx.layers.arguments import number
-from nnx.layers.base import Layer, registry
-from nnx.layers.parameter import Parameter
-from nnx.layers.shapes import Shape
+from nnx.layers.layer import Layer, registry
+from nnx.parameters import Parameter
+from nnx.shapes import Shape
 
 
 class Normalized(Layer):

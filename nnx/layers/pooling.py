@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 from nnx.backends import Array
 from nnx.functional import Pullback
 from nnx.functional.pooling import average_pool, global_average_pool, global_max_pool, max_pool
-from nnx.layers.base import registry
-from nnx.layers.shapes import Shape
+from nnx.layers.layer import registry
 from nnx.layers.spatial import Spatial
+from nnx.shapes import Shape
 from nnx.windows import windows_of
 
 Sizes = int | Sequence[int]

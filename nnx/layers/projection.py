@@ -8,9 +8,8 @@ from typing import Any
 
 from nnx import functional
 from nnx.backends import Array, array_namespace
-from nnx.layers.parameter import Parameter
-from nnx.layers.pullback import LayerPullback
-from nnx.protocol import SKIP
+from nnx.parameters import Parameter
+from nnx.pullbacks import SKIP, LayerPullback
 
 
 class Projection:

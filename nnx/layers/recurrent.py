@@ -7,14 +7,14 @@ from typing import Any, ClassVar
 
 from nnx import constraints, initializers, regularizers
 from nnx import random as nnx_random
+from nnx.arguments import number
 from nnx.backends import Array, Placement, array_namespace
 from nnx.functional import Pullback
-from nnx.layers.activated import read_activation
-from nnx.layers.arguments import number
-from nnx.layers.base import Layer
-from nnx.layers.pullback import Skippable
-from nnx.layers.shapes import Shape
-from nnx.layers.structure import leaves
+from nnx.layers.activation import read_activation
+from nnx.layers.layer import Layer
+from nnx.pullbacks import Skippable
+from nnx.shapes import Shape
+from nnx.structure import leaves
 
 
 class Recurrent(Layer):

@@ -7,11 +7,11 @@ from typing import Any
 from nnx.backends import Array
 from nnx.functional import Pullback
 from nnx.functional.convolution import depthwise_conv, separable_conv
-from nnx.layers.base import registry
 from nnx.layers.convolution import Convolution, Sizes
-from nnx.layers.shapes import Shape
+from nnx.layers.layer import registry
 from nnx.layers.spatial import integers
-from nnx.protocol import Differentiable
+from nnx.pullbacks import Differentiable
+from nnx.shapes import Shape
 
 
 class DepthwiseConv(Convolution):

@@ -8,7 +8,7 @@ from typing import Any
 from nnx.backends import Array
 from nnx.functional import Pullback
 from nnx.functional.recurrent import simple_rnn
-from nnx.layers.base import registry
+from nnx.layers.layer import registry
 from nnx.layers.recurrent import Recurrent
 
 

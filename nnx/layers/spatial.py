@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from nnx.functional.layout import CHANNELS_FIRST, CHANNELS_LAST, spatial_axes
-from nnx.layers.base import Layer
-from nnx.layers.shapes import Shape
+from nnx.layers.layer import Layer
+from nnx.shapes import Shape
 
 _NAMES = {1: "steps", 2: "rows, columns"}
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from nnx import random as nnx_random
-from nnx.layers.base import Layer
-from nnx.layers.shapes import Shape
+from nnx.layers.layer import Layer
+from nnx.shapes import Shape
 
 
 class Stochastic(Layer):

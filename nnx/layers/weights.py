@@ -15,8 +15,8 @@ from nnx import regularizers
 from nnx.backends import Placement, get_backend, to_numpy
 from nnx.constraints import resolve as resolve_constraint
 from nnx.initializers import resolve as resolve_initializer
-from nnx.layers.names import names_apart, numbered
-from nnx.layers.parameter import Parameter
+from nnx.names import names_apart, numbered
+from nnx.parameters import Parameter
 from nnx.registry import Configurable
 
 F = TypeVar("F", bound=Callable[..., Any])

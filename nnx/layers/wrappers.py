@@ -7,11 +7,11 @@ from typing import Any, Self
 
 from nnx.backends import Array, array_namespace
 from nnx.functional import Pullback
-from nnx.layers.base import Layer, registry
-from nnx.layers.pullback import Skippable, call_pullback
+from nnx.layers.layer import Layer, registry
 from nnx.layers.recurrent import Recurrent, sequence_shape
-from nnx.layers.shapes import Shape
+from nnx.pullbacks import Skippable, call_pullback
 from nnx.registry import constructor_arguments
+from nnx.shapes import Shape
 
 MERGE_MODES = ("concat", "sum", "mul", "ave", None)
 

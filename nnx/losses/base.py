@@ -11,10 +11,10 @@ import numpy as np
 
 from nnx import ranks
 from nnx.backends import Array, Namespace, array_namespace, is_array
-from nnx.functional._losses import scaled_sum
+from nnx.functional.loss_functions import scaled_sum
 from nnx.losses.arrays import as_arrays, beside
 from nnx.losses.targets import require_same_shape
-from nnx.protocol import Pullback
+from nnx.pullbacks import Pullback
 from nnx.registry import Configurable, Registry, serialize
 
 registry: Registry[Any] = Registry("loss")

@@ -15,7 +15,7 @@ from nnx import functional, ranks
 from nnx.backends import Array, array_namespace
 from nnx.losses.base import Loss, LossFunctionWrapper, Reduction, fit_weights, registry
 from nnx.losses.targets import Shape, require_labels, require_one_hot_shape, require_probabilities
-from nnx.protocol import Differentiable
+from nnx.pullbacks import Differentiable
 
 
 class _Crossentropy(LossFunctionWrapper):

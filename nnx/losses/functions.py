@@ -12,7 +12,7 @@ from typing import Any
 from nnx import functional
 from nnx.backends import Array
 from nnx.losses.arrays import as_arrays
-from nnx.protocol import Differentiable
+from nnx.pullbacks import Differentiable
 
 
 def plain(function: Differentiable) -> Callable[..., Array]:

@@ -13,7 +13,7 @@ from nnx.losses import functions
 from nnx.losses import regression as regression
 from nnx.losses.base import Loss, LossFunctionWrapper, registry
 from nnx.losses.ctc import CTC as CTC
-from nnx.protocol import differentiable
+from nnx.pullbacks import differentiable
 from nnx.registry import custom_objects as custom_names
 from nnx.registry import serialize as serialize
 

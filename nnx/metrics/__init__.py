@@ -75,7 +75,7 @@ from nnx.metrics.lookup import (
     resolve,
     serialize,
 )
-from nnx.metrics.of_losses import (
+from nnx.metrics.loss_metrics import (
     BinaryCrossentropy,
     BinaryFocalCrossentropy,
     CategoricalCrossentropy,

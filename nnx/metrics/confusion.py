@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from nnx.backends import Array, Namespace, array_namespace, asarray, get_backend, is_array
-from nnx.functional._losses import require_same_backend
 from nnx.functional.counting import bin_sums
+from nnx.functional.loss_functions import require_same_backend
 from nnx.losses.arrays import beside
 from nnx.losses.base import fit_weights
 from nnx.metrics.base import Metric, registry

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from nnx.backends import Array, Namespace
-from nnx.functional._losses import EPSILON
+from nnx.functional.loss_functions import EPSILON
 from nnx.metrics.base import MeanMetricWrapper, functions, registry
 from nnx.metrics.targets import Shape, alike, require_alike, shape_text
 from nnx.metrics.thresholds import ratio

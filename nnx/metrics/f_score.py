@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from nnx.backends import Array, array_namespace, get_backend
-from nnx.functional._losses import EPSILON
-from nnx.functional._normal import wide
+from nnx.functional.loss_functions import EPSILON
 from nnx.losses.base import fit_weights
 from nnx.metrics.base import Metric, registry
 from nnx.metrics.tally import Tally
 from nnx.metrics.targets import Shape, alike, require_alike, shape_text
+from nnx.precision import wide
 
 _AVERAGES = (None, "micro", "macro", "weighted")
 

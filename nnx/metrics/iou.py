@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from nnx.backends import Array, Namespace, array_namespace, backend_of, get_backend
-from nnx.functional._losses import require_same_backend
+from nnx.functional.loss_functions import require_same_backend
 from nnx.losses.arrays import as_arrays
 from nnx.metrics.base import registry
 from nnx.metrics.confusion import ClassCounts

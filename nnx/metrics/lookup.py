@@ -9,7 +9,7 @@ from typing import Any
 
 from nnx.backends import Array
 from nnx.losses import BinaryCrossentropy, BinaryFocalCrossentropy, Loss
-from nnx.metrics import of_losses
+from nnx.metrics import loss_metrics
 from nnx.metrics.accuracy import Accuracy, BinaryAccuracy, CategoricalAccuracy, SparseCategoricalAccuracy
 from nnx.metrics.base import MeanMetricWrapper, Metric, functions, registry
 from nnx.registry import custom_objects as custom_names
@@ -25,10 +25,10 @@ _BY_SHAPES: dict[str, dict[str, Callable[[], Metric]]] = {
         "categorical": CategoricalAccuracy,
     },
     "crossentropy": {
-        "unknown": of_losses.CategoricalCrossentropy,
-        "binary": of_losses.BinaryCrossentropy,
-        "sparse": of_losses.SparseCategoricalCrossentropy,
-        "categorical": of_losses.CategoricalCrossentropy,
+        "unknown": loss_metrics.CategoricalCrossentropy,
+        "binary": loss_metrics.BinaryCrossentropy,
+        "sparse": loss_metrics.SparseCategoricalCrossentropy,
+        "categorical": loss_metrics.CategoricalCrossentropy,
     },
 }
 _BY_SHAPES["acc"], _BY_SHAPES["ce"] = _BY_SHAPES["accuracy"], _BY_SHAPES["crossentropy"]

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from nnx.backends import Array, array_namespace, get_backend
-from nnx.functional._normal import wide
 from nnx.losses.arrays import beside
 from nnx.losses.base import fit_weights
 from nnx.metrics.base import MeanOfSamples, Metric, registry
 from nnx.metrics.tally import Tally
 from nnx.metrics.targets import Shape, alike, require_alike, shape_text
 from nnx.metrics.thresholds import ratio
+from nnx.precision import wide
 
 _AGGREGATIONS = (None, "uniform_average", "variance_weighted_average")
 

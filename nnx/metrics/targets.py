@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from nnx.backends import Array, Namespace, array_namespace
-from nnx.functional._losses import match_ranks, require_same_backend
+from nnx.functional.loss_functions import match_ranks, require_same_backend
 from nnx.losses.arrays import as_arrays
 
 Shape = tuple[int | None, ...]

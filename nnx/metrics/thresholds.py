@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 
 from nnx.backends import Array, Namespace, array_namespace, backend_of, get_backend
-from nnx.functional._normal import wide
 from nnx.functional.counting import bin_sums
 from nnx.losses.arrays import beside
 from nnx.losses.base import fit_weights
 from nnx.metrics.base import Metric
 from nnx.metrics.tally import Tally
 from nnx.metrics.targets import Shape, alike, require_alike, shape_text
+from nnx.precision import wide
 
 
 class ThresholdMetric(Metric):

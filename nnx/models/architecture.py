@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from nnx.layers.base import registry
+from nnx.layers.layer import registry
 from nnx.registry import custom_objects as custom_objects_scope
 
 

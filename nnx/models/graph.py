@@ -9,21 +9,21 @@ from typing import Any, Self
 
 from nnx.backends import Array, get_backend, is_array
 from nnx.functional import Pullback
-from nnx.layers.activated import Activated
-from nnx.layers.base import Layer, registry
+from nnx.graph.composition import Composition
+from nnx.graph.symbol import Node, Symbol
+from nnx.layers.activation import Activated
 from nnx.layers.building import undone_if_it_fails
-from nnx.layers.composition import Composition
 from nnx.layers.input import InputLayer
-from nnx.layers.names import name_layers, names_apart, numbered
-from nnx.layers.shapes import check_shapes
-from nnx.layers.structure import leaves, leaves_like
-from nnx.layers.symbol import Node, Symbol
-from nnx.models.graph_config import graph_config, graph_from_config
+from nnx.layers.layer import Layer, registry
+from nnx.models.configuration import graph_config, graph_from_config
 from nnx.models.looks import summary_row
 from nnx.models.network import Network, Reading
 from nnx.models.summary import SummaryRow
-from nnx.models.training import Trainer
+from nnx.names import name_layers, names_apart, numbered
 from nnx.registry import constructor_config
+from nnx.shapes import check_shapes
+from nnx.structure import leaves, leaves_like
+from nnx.training.trainer import Trainer
 
 
 @registry.register("Functional")
@@ -114,7 +114,7 @@ class Model(Trainer):
 
     @property
     def layers(self) -> list[Layer]:
-        """The layers, those of the inputs too, in Keras' order: see `nnx.layers.order`."""
+        """The layers, those of the inputs too, in Keras' order: see `nnx.graph.layer_order`."""
         if self._composition is None:
             return list(self.sublayers()) or [layer for layer in leaves(vars(self)) if isinstance(layer, Layer)]
         listed = self._composition.program.listed

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 from nnx import ranks
-from nnx.layers.base import Layer
-from nnx.layers.names import kind_of
-from nnx.layers.parameter import Parameter
-from nnx.layers.shapes import Shape
+from nnx.layers.layer import Layer
 from nnx.models.summary import SummaryRow, SummaryTotals, format_summary, summary_html
+from nnx.names import kind_of
+from nnx.parameters import Parameter
+from nnx.shapes import Shape
 
 
 def summary_row(layer: Any, name: str, shape: tuple[Any, ...] | None, depth: int = 0) -> SummaryRow:

@@ -10,15 +10,15 @@ from typing import Any, Self
 from nnx import debug
 from nnx.backends import Array, backend
 from nnx.functional import Pullback
-from nnx.functional._normal import wide
-from nnx.layers.base import Layer
 from nnx.layers.calls import is_value
-from nnx.layers.names import names_apart
-from nnx.layers.parameter import FlatParameters, Parameter
-from nnx.layers.pullback import Skippable, call_pullback
-from nnx.layers.shapes import Shape, as_shapes
-from nnx.layers.structure import leaves, rebuild
+from nnx.layers.layer import Layer
 from nnx.models.looks import HasSummary
+from nnx.names import names_apart
+from nnx.parameters import FlatParameters, Parameter
+from nnx.precision import wide
+from nnx.pullbacks import Skippable, call_pullback
+from nnx.shapes import Shape, as_shapes
+from nnx.structure import leaves, rebuild
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -8,21 +8,21 @@ from typing import Any, Self
 
 from nnx.backends import Array
 from nnx.functional import Pullback
-from nnx.layers.activated import Activated
-from nnx.layers.base import Layer, registry
+from nnx.graph.composition import Composition
+from nnx.graph.symbol import Node, Symbol
+from nnx.layers.activation import Activated
 from nnx.layers.building import undone_if_it_fails
-from nnx.layers.composition import Composition
 from nnx.layers.input import InputLayer
-from nnx.layers.names import name_layers, names_apart
-from nnx.layers.parameter import Parameter
-from nnx.layers.pullback import call_pullback
-from nnx.layers.shapes import Shape, check_shape
-from nnx.layers.structure import leaves
-from nnx.layers.symbol import Node, Symbol
+from nnx.layers.layer import Layer, registry
+from nnx.models.configuration import build_layers, layer_configs
 from nnx.models.graph import Model
-from nnx.models.graph_config import build_layers, layer_configs
 from nnx.models.network import Network, Reading
+from nnx.names import name_layers, names_apart
+from nnx.parameters import Parameter
+from nnx.pullbacks import call_pullback
 from nnx.registry import constructor_config
+from nnx.shapes import Shape, check_shape
+from nnx.structure import leaves
 
 
 @registry.register()

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from nnx.callbacks.console import can_encode, encodable, format_bytes
-from nnx.layers.shapes import format_shape
+from nnx.shapes import format_shape
 
 _MARGINS = 3  # of a cell: a space on either side and the line
 _NARROWEST = 4  # characters of text in a cell

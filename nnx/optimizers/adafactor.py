@@ -7,21 +7,21 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Unpack
 
 from nnx.backends import Array
-from nnx.functional.shaped_updates import adafactor
+from nnx.functional.layerwise_updates import adafactor
 from nnx.optimizers.arguments import CommonArguments, LearningRate
 from nnx.optimizers.base import optimizers
-from nnx.optimizers.shaped import ShapedOptimizer
+from nnx.optimizers.layerwise import ShapedOptimizer
 from nnx.schedules import number
 
 if TYPE_CHECKING:
-    from nnx.layers.parameter import Parameter
+    from nnx.parameters import Parameter
 
 
 @optimizers.register()
 class Adafactor(ShapedOptimizer):
     """Gradients over roots of mean squares that are put together from those of rows and columns.
 
-    See `nnx.functional.shaped_updates.adafactor`. The learning rate is at most 1 / sqrt(step), and in units of the
+    See `nnx.functional.layerwise_updates.adafactor`. The learning rate is at most 1 / sqrt(step), and in units of the
     parameter's root mean square. The mean squares are kept at full size: unlike the paper's, this form saves no memory.
 
     beta_2_decay : at step t the mean squares decay by 1 - t**beta_2_decay.

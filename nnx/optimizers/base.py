@@ -7,19 +7,19 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from nnx.backends import Array, array_namespace
-from nnx.functional._normal import narrow
 from nnx.functional.updates import moving_average
 from nnx.optimizers.arguments import LearningRate, check_clipping, count, explain_unknown, fraction, optional
 from nnx.optimizers.clipping import clip_by_norm, clip_by_value, clip_each_by_norm
-from nnx.optimizers.half import FIRST_SCALE, MASTER, LossScale, is_half, step_in_float32
 from nnx.optimizers.learning_rate import Paced
+from nnx.optimizers.loss_scaling import FIRST_SCALE, MASTER, LossScale, is_half, step_in_float32
 from nnx.optimizers.slots import Slots, Starts
 from nnx.optimizers.weight_decay import Decaying
+from nnx.precision import narrow
 from nnx.registry import Configurable, Registry, serialize
 from nnx.schedules import schedules
 
 if TYPE_CHECKING:
-    from nnx.layers.parameter import FlatParameters, Parameter
+    from nnx.parameters import FlatParameters, Parameter
 
 optimizers: Registry[type[Optimizer]] = Registry("optimizer")
 

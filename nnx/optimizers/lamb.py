@@ -6,18 +6,18 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Unpack
 
 from nnx.backends import Array
-from nnx.functional.shaped_updates import lamb
+from nnx.functional.layerwise_updates import lamb
 from nnx.optimizers.arguments import CommonArguments, LearningRate, epsilon_argument, fraction
 from nnx.optimizers.base import optimizers
-from nnx.optimizers.shaped import ShapedOptimizer
+from nnx.optimizers.layerwise import ShapedOptimizer
 
 if TYPE_CHECKING:
-    from nnx.layers.parameter import Parameter
+    from nnx.parameters import Parameter
 
 
 @optimizers.register()
 class Lamb(ShapedOptimizer):
-    """Steps of Adam as long as each parameter, for large batches; see `nnx.functional.shaped_updates.lamb`.
+    """Steps of Adam as long as each parameter, for large batches; see `nnx.functional.layerwise_updates.lamb`.
 
     beta_1, beta_2 : the decay of the averages of the gradient and of its square, from [0, 1).
     epsilon : added to the root.

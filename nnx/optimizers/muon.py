@@ -8,21 +8,21 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from nnx.backends import Array, array_namespace
-from nnx.functional import shaped_updates, updates
+from nnx.functional import layerwise_updates, updates
 from nnx.optimizers.arguments import LearningRate, epsilon_argument, fraction, optional
 from nnx.optimizers.base import optimizers
-from nnx.optimizers.shaped import ShapedOptimizer
+from nnx.optimizers.layerwise import ShapedOptimizer
 from nnx.schedules import number
 
 if TYPE_CHECKING:
-    from nnx.layers.parameter import Parameter
+    from nnx.parameters import Parameter
 
 
 @optimizers.register()
 class Muon(ShapedOptimizer):
     """Momentum made almost orthogonal, for matrices, and Adam for everything else.
 
-    See `nnx.functional.shaped_updates.muon`.
+    See `nnx.functional.layerwise_updates.muon`.
     The kernel of the last layer should be left to Adam: exclude_layers=["its_name"].
 
     adam_beta_1, adam_beta_2, epsilon : of Adam, as there. adam_weight_decay : of its parameters.
@@ -88,7 +88,7 @@ class Muon(ShapedOptimizer):
             return
         rate = learning_rate if self.rms_rate is None else learning_rate * math.sqrt(max(w.shape)) * self.rms_rate
         coefficients = self.muon_a, self.muon_b, self.muon_c
-        shaped_updates.muon(w, g, m, rate, self.momentum, self.nesterov, self.ns_steps, coefficients)
+        layerwise_updates.muon(w, g, m, rate, self.momentum, self.nesterov, self.ns_steps, coefficients)
 
     def _is_for_muon(self, parameter: Parameter) -> bool:
         path = parameter.path

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nnx.backends import Array, array_namespace, backend_of, to_numpy
-from nnx.functional._normal import wide
+from nnx.precision import wide
 
 if TYPE_CHECKING:
-    from nnx.layers.parameter import FlatParameters, Parameter
+    from nnx.parameters import FlatParameters, Parameter
 
 Pieces = Mapping[str, Array]
 """The parts of the slots that belong to one parameter."""

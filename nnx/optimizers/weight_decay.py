@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nnx.backends import Array
-from nnx.functional._normal import wide
 from nnx.functional.updates import decay_weights
 from nnx.optimizers.slots import Slots, beside
+from nnx.precision import wide
 
 if TYPE_CHECKING:
-    from nnx.layers.parameter import FlatParameters, Parameter
+    from nnx.parameters import FlatParameters, Parameter
 
 
 class Decaying:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nnx.on_demand import on_demand
+from nnx.lazy_loading import on_demand
 
 if TYPE_CHECKING:
     from nnx.plotting._confusion import confusion_matrix

@@ -7,11 +7,11 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
+from nnx.graph.symbol import Node
 from nnx.layers import Layer
-from nnx.layers.names import kind_of, names_apart
-from nnx.layers.shapes import Shape, format_shape
-from nnx.layers.structure import leaves
-from nnx.layers.symbol import Node
+from nnx.names import kind_of, names_apart
+from nnx.shapes import Shape, format_shape
+from nnx.structure import leaves
 
 
 @dataclasses.dataclass(frozen=True)

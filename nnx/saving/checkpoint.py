@@ -15,7 +15,7 @@ from nnx import random
 from nnx.saving.differences import differences
 from nnx.saving.files import write_file
 from nnx.saving.model_file import DAMAGE, contents, describe, generators, restore_optimizer
-from nnx.saving.plain import pack, unpack
+from nnx.saving.packing import pack, unpack
 from nnx.saving.weights import assign_weights
 
 _MOST_DIFFERENCES = 5

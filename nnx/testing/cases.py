@@ -13,7 +13,7 @@ import numpy as np
 
 from nnx import layers, losses, optimizers
 from nnx.layers import Layer
-from nnx.layers.operators import ActivationWithOptions
+from nnx.layers.operation import ActivationWithOptions
 from nnx.random import Generator
 
 

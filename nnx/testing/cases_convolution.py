@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from nnx.layers import Layer
 from nnx.layers.convolution import Conv1D, Conv2D
+from nnx.layers.padding import Cropping1D, Cropping2D, UpSampling1D, UpSampling2D, ZeroPadding1D, ZeroPadding2D
 from nnx.layers.pooling import (
     AveragePooling1D,
     AveragePooling2D,
@@ -15,14 +16,6 @@ from nnx.layers.pooling import (
     GlobalMaxPooling2D,
     MaxPooling1D,
     MaxPooling2D,
-)
-from nnx.layers.resizing import (
-    Cropping1D,
-    Cropping2D,
-    UpSampling1D,
-    UpSampling2D,
-    ZeroPadding1D,
-    ZeroPadding2D,
 )
 from nnx.layers.separable_convolution import DepthwiseConv1D, DepthwiseConv2D, SeparableConv1D, SeparableConv2D
 from nnx.layers.transposed_convolution import Conv1DTranspose, Conv2DTranspose

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from nnx.layers import Layer
+from nnx.layers.activity_regularization import ActivityRegularization
 from nnx.layers.axes import Permute, RepeatVector
 from nnx.layers.masking import Masking
 from nnx.layers.noise import AlphaDropout, GaussianDropout, GaussianNoise, SpatialDropout1D, SpatialDropout2D
-from nnx.layers.regularization import ActivityRegularization
 from nnx.testing.cases import LayerCase
 
 LAYERS: dict[str, list[LayerCase]] = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 
 from nnx import functional
-from nnx.protocol import Differentiable
+from nnx.pullbacks import Differentiable
 from nnx.testing.kernel_examples import Example
 
 

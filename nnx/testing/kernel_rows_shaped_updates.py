@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from nnx.functional.shaped_updates import NEWTON_SCHULZ
+from nnx.functional.layerwise_updates import NEWTON_SCHULZ
 from nnx.testing.kernel_examples import Example, Values
 
 

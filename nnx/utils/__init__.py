@@ -4,7 +4,7 @@
 """
 
 from nnx.data.sequence import PyDataset
-from nnx.on_demand import on_demand
+from nnx.lazy_loading import on_demand
 from nnx.registry import custom_objects as custom_object_scope
 from nnx.registry import register_keras_serializable
 from nnx.utils import np_utils as np_utils  # older scripts write `from ... .utils import np_utils`

@@ -28,7 +28,7 @@ from nnx.layers import (
     MaxPooling2D,
     MultiHeadAttention,
 )
-from nnx.protocol import Pullback
+from nnx.pullbacks import Pullback
 from nnx.testing import assert_close
 
 HOW = "run `PYTHONPATH=ci/cupy_on_cpu python -m pytest -p cupy_on_cpu.plugin`"

@@ -17,8 +17,8 @@ import nnx
 from nnx.backends import array_namespace, cupy_uploads, get_backend
 from nnx.callbacks import LambdaCallback
 from nnx.layers import Dense, Flatten
-from nnx.models import feed
 from nnx.testing import assert_close
+from nnx.training import feed
 
 HOW = "run `PYTHONPATH=ci/cupy_on_cpu python -m pytest -p cupy_on_cpu.plugin`"
 cupy_on_cpu = pytest.importorskip("cupy_on_cpu", reason=f"CuPy on the CPU is not on the path: {HOW}")

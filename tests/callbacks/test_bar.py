@@ -6,7 +6,14 @@ import math
 
 import pytest
 
-from nnx.callbacks.bar import brief_line, finished_line, format_logs, format_step_time, format_value, running_line
+from nnx.callbacks.progress_bar import (
+    brief_line,
+    finished_line,
+    format_logs,
+    format_step_time,
+    format_value,
+    running_line,
+)
 
 LOGS = {"loss": 1.8678, "acc": 0.3237}
 

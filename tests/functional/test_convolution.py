@@ -11,8 +11,8 @@ import pytest
 import nnx
 from nnx.functional.convolution import conv, conv_transpose, depthwise_conv, separable_conv
 from nnx.functional.unfolding import _MOST_TABLES, _TABLES, fold, table, unfold
-from nnx.kernels import numpy_convolution, numpy_depthwise  # noqa: F401, they register themselves
-from nnx.protocol import SKIP
+from nnx.kernels.numpy import convolution as numpy_convolution
+from nnx.pullbacks import SKIP
 from nnx.random import Generator
 from nnx.testing import assert_close, check_gradients, no_synchronization
 from nnx.windows import along_axis, positions_of_windows, windows_of

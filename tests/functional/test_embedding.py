@@ -7,8 +7,8 @@ import pytest
 
 import nnx
 from nnx.functional.embedding import embedding, sums_by_one_hot, sums_by_sorting
-from nnx.kernels import numpy_embedding
-from nnx.protocol import SKIP
+from nnx.kernels.numpy import embedding as numpy_embedding
+from nnx.pullbacks import SKIP
 from nnx.random import Generator
 from nnx.testing import assert_close, check_gradients, no_synchronization
 

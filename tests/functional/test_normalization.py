@@ -16,8 +16,9 @@ from nnx.functional.normalization import (
     rms_normalization,
     unit_normalization,
 )
-from nnx.kernels import numpy_batch_normalization, numpy_normalization
-from nnx.protocol import SKIP
+from nnx.kernels.numpy import batch_normalization as numpy_batch_normalization
+from nnx.kernels.numpy import normalization as numpy_normalization
+from nnx.pullbacks import SKIP
 from nnx.random import Generator
 from nnx.testing import assert_close, check_gradients, no_synchronization
 

@@ -17,7 +17,10 @@ from nnx.functional.pooling import (
     max_pool,
     sum_of_windows,
 )
-from nnx.kernels import GENERIC, numpy_pooling  # NumPy's kernels register themselves: they are what is tested there
+from nnx.kernels import GENERIC
+from nnx.kernels.numpy import (
+    pooling as numpy_pooling,  # NumPy's kernels register themselves: they are what is tested there
+)
 from nnx.random import Generator
 from nnx.testing import assert_close, check_gradients, no_synchronization
 from nnx.windows import windows_of

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import nnx
-import nnx.kernels.numpy_gru
+import nnx.kernels.numpy.gru
 from nnx.backends import Placement
 from nnx.backends.base import find_backend
 from nnx.functional import relu, tanh
@@ -17,7 +17,7 @@ from nnx.functional.gru import gru
 from nnx.functional.lstm import lstm
 from nnx.functional.recurrent import simple_rnn
 from nnx.kernels import GENERIC
-from nnx.protocol import SKIP
+from nnx.pullbacks import SKIP
 from nnx.random import Generator, host_words
 from nnx.testing import assert_close, check_gradients, no_synchronization
 

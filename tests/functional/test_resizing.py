@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nnx.functional.resizing import crop, zero_pad
+from nnx.functional.padding import crop, zero_pad
 from nnx.random import Generator
 from nnx.testing import assert_close, check_gradients, no_synchronization
 

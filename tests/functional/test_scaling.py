@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nnx.functional.scaling import rescale, standardize
+from nnx.functional.standardization import rescale, standardize
 from nnx.random import Generator
 from nnx.testing import assert_close, check_gradients
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nnx.backends.base import find_backend
-from nnx.kernels import cupy_convolution
+from nnx.kernels.cupy import convolution as cupy_convolution
 from nnx.testing import assert_close
 from nnx.testing.kernel_examples import Values
 from nnx.windows import Windows, windows_of

@@ -14,7 +14,7 @@ import nnx.kernels
 from nnx.backends import backend_of, base, is_array, to_numpy
 from nnx.backends.base import Backend, Kernel, find_backend
 from nnx.kernels import GENERIC, accelerated, kernel
-from nnx.protocol import SKIP
+from nnx.pullbacks import SKIP
 from nnx.testing import assert_close
 from nnx.testing.kernel_comparison import Outcome, assert_equal_outcomes, compare, described, without_kernels
 from nnx.testing.kernel_examples import LAYOUTS, Example, Values

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import nnx  # noqa: F401, kernels register themselves
-from nnx.kernels.cupy_code import ALL, Elementwise, Raw
+from nnx.kernels.cupy.code_generation import ALL, Elementwise, Raw
 
 HARNESS = pathlib.Path(__file__).parents[2] / "ci" / "cupy_on_cpu"
 HEADERS = ("complex.cuh", "carray.cuh", "atomics.cuh", "float16.cuh", "bfloat16.cuh")

@@ -14,7 +14,7 @@ from nnx import random
 from nnx.backends import Placement, get_backend
 from nnx.functional.attention import dot_product_attention
 from nnx.layers.attention import MultiHeadAttention
-from nnx.layers.parameter import FlatParameters
+from nnx.parameters import FlatParameters
 from nnx.testing import assert_close, check_gradients, no_synchronization
 
 BATCH, TARGETS, SOURCES = 2, 3, 5

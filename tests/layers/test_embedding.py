@@ -9,7 +9,7 @@ import pytest
 
 import nnx
 from nnx.layers.embedding import Embedding
-from nnx.layers.parameter import FlatParameters
+from nnx.parameters import FlatParameters
 from nnx.testing import assert_close, no_synchronization
 from nnx.testing.cases_embedding import LAYERS
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 import nnx
+from nnx.layers.activity_regularization import ActivityRegularization
 from nnx.layers.axes import Permute, RepeatVector
 from nnx.layers.masking import Masking
 from nnx.layers.noise import AlphaDropout, GaussianDropout, GaussianNoise, SpatialDropout1D, SpatialDropout2D
-from nnx.layers.regularization import ActivityRegularization
 from nnx.random import Generator
 from nnx.testing import assert_close, no_synchronization
 from nnx.testing.cases_noise import LAYERS

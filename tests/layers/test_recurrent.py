@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 
 import nnx
-import nnx.kernels.numpy_gru
+import nnx.kernels.numpy.gru
 from nnx import random
 from nnx.backends import Placement, get_backend
 from nnx.layers import Dense, Flatten, Layer
 from nnx.layers.gru import GRU
 from nnx.layers.lstm import LSTM
-from nnx.layers.parameter import FlatParameters
 from nnx.layers.recurrent import Recurrent
 from nnx.layers.simple_rnn import SimpleRNN
 from nnx.layers.wrappers import Bidirectional, TimeDistributed
+from nnx.parameters import FlatParameters
 from nnx.testing import assert_close, check_gradients, no_synchronization
 
 BATCH, TIME, N, UNITS = 3, 5, 4, 6

@@ -11,7 +11,7 @@ import pytest
 
 import nnx
 from nnx.layers import Dense, Input, Lambda, Normalization, Rescaling
-from nnx.layers.moments import _BLOCK, Moments
+from nnx.layers.feature_moments import _BLOCK, Moments
 from nnx.random import Generator
 from nnx.testing import assert_close, no_synchronization
 

@@ -108,7 +108,7 @@ each_source = pytest.mark.parametrize("source", SOURCES)
 @pytest.fixture(autouse=True)
 def _small_pools(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rows, "BLOCK_BYTES", 3 * 16)
-    monkeypatch.setattr("nnx.models.feed.POOL_BYTES", 12 * 16)
+    monkeypatch.setattr("nnx.training.feed.POOL_BYTES", 12 * 16)
 
 
 def one() -> nnx.Sequential:
@@ -182,7 +182,7 @@ def test_class_weights_and_validation_data(source: str, tmp_path: Path):
 
 
 def test_what_is_on_disk_trains_as_arrays_do_on_every_backend(backend: Placement, tmp_path: Path, monkeypatch: Any):
-    monkeypatch.setattr("nnx.models.feed.POOL_BYTES", 1 << 20)  # all rows in one pool: the same order
+    monkeypatch.setattr("nnx.training.feed.POOL_BYTES", 1 << 20)  # all rows in one pool: the same order
     histories = []
     for x in (X, memory_map(tmp_path, X), Dataset(np.float64(X))):
         model = one()
@@ -214,7 +214,7 @@ def test_small_numbers_on_disk_become_floats_in_batches(tmp_path: Path):
 
 def test_large_arrays_of_another_dtype_are_converted_in_batches(monkeypatch: pytest.MonkeyPatch):
     expected = one().fit(X, LABELS, epochs=2, batch_size=SIZE, verbose=0).history
-    monkeypatch.setattr("nnx.models.feed.LARGEST_COPY", 0)
+    monkeypatch.setattr("nnx.training.feed.LARGEST_COPY", 0)
     assert one().fit(np.float64(X), LABELS, epochs=2, batch_size=SIZE, verbose=0).history == expected
     assert_close(one().predict(np.float64(X), verbose=0), one().predict(X, verbose=0), 0.0, 0.0)
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from nnx.layers.shapes import format_shape
 from nnx.models.summary import SummaryRow, SummaryTotals, format_bytes, format_summary, summary_html
+from nnx.shapes import format_shape
 
 ROWS = [
     SummaryRow("dense", "Dense", (None, 64), 1344),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from nnx.backends import Placement
-from nnx.layers.parameter import FlatParameters, Parameter
+from nnx.parameters import FlatParameters, Parameter
 
 SHAPES = {"dense/kernel": (3, 2), "dense/bias": (2,), "scale/gamma": ()}
 

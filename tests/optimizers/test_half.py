@@ -9,7 +9,7 @@ import pytest
 
 import nnx
 from nnx.layers import BatchNormalization, Dense
-from nnx.optimizers import SGD, Adam, half
+from nnx.optimizers import SGD, Adam, loss_scaling
 from nnx.random import Generator
 from nnx.testing import assert_close
 
@@ -97,8 +97,8 @@ def test_the_first_step_may_overflow_too(half_backend):
 
 
 def test_the_scale_grows_after_many_good_steps_and_stays_at_least_one(half_backend, monkeypatch):
-    monkeypatch.setattr(half, "_STEPS_TO_GROW", 3)
-    scale = half.LossScale(half_backend.asarray([1.0]), 4.0, 0.0)
+    monkeypatch.setattr(loss_scaling, "_STEPS_TO_GROW", 3)
+    scale = loss_scaling.LossScale(half_backend.asarray([1.0]), 4.0, 0.0)
     good, bad = (half_backend.xp.all(half_backend.asarray([flag], "bool")) for flag in (True, False))
     seen = []
     for finite in [good] * 4 + [bad] * 5:

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import nnx
-from nnx.layers.parameter import FlatParameters
 from nnx.optimizers import SGD, Adam, AdamW, RMSprop
+from nnx.parameters import FlatParameters
 from nnx.testing import assert_close, no_synchronization
 
 EVERYTHING = {

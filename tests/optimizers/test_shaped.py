@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import nnx
-from nnx.functional.shaped_updates import NEWTON_SCHULZ, orthogonalized
+from nnx.functional.layerwise_updates import NEWTON_SCHULZ, orthogonalized
 from nnx.testing import assert_close, no_synchronization
 
 SHAPES = {

@@ -12,9 +12,9 @@ os.environ.setdefault("KERAS_BACKEND", "jax")
 keras = pytest.importorskip("keras", reason="the oracle Keras is not installed; pip install 'nnx[oracle]'")
 
 import nnx  # noqa: E402
-from nnx.layers.names import kind_of  # noqa: E402
-from nnx.layers.structure import leaves  # noqa: E402
+from nnx.names import kind_of  # noqa: E402
 from nnx.random import Generator  # noqa: E402
+from nnx.structure import leaves  # noqa: E402
 from nnx.testing import assert_close  # noqa: E402
 
 

@@ -18,13 +18,13 @@ if keras.backend.backend() != "jax":
     )
 
 import nnx  # noqa: E402
-from nnx.layers import axes, batch_normalization, embedding, masking, noise, normalization, regularization  # noqa: E402
-from nnx.layers.parameter import FlatParameters  # noqa: E402
+from nnx.layers import activity_regularization, axes, batch_normalization, embedding, masking, noise, normalization  # noqa: E402
+from nnx.parameters import FlatParameters  # noqa: E402
 from nnx.random import Generator  # noqa: E402
 from nnx.testing import assert_close  # noqa: E402
 
 RTOL = 2e-5  # relative to the largest element
-MODULES = (axes, batch_normalization, embedding, masking, noise, normalization, regularization)
+MODULES = (axes, batch_normalization, embedding, masking, noise, normalization, activity_regularization)
 
 
 @pytest.fixture(autouse=True)
@@ -196,7 +196,7 @@ def test_activity_regularization():
     x = numbers(4, 3)
     theirs = keras.layers.ActivityRegularization(0.1, 0.2)
     theirs(x)
-    ours = regularization.ActivityRegularization(0.1, 0.2)
+    ours = activity_regularization.ActivityRegularization(0.1, 0.2)
     ours.activity_penalties = []
     ours.run(x)
     close(sum(ours.activity_penalties), np.asarray(sum(theirs.losses)))

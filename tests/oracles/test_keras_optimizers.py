@@ -15,7 +15,7 @@ jax = pytest.importorskip("jax", reason="JAX is not installed: pip install 'nnx[
 
 import nnx  # noqa: E402
 from nnx.constraints import MaxNorm  # noqa: E402
-from nnx.layers.parameter import FlatParameters, Parameter  # noqa: E402
+from nnx.parameters import FlatParameters, Parameter  # noqa: E402
 from nnx.testing import assert_close  # noqa: E402
 
 STEPS = 14

@@ -1,0 +1,91 @@
+"""What the loss functions share: fitting the targets to the predictions, and spreading cotangents back over an axis."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from nnx.backends import Array, Namespace, array_namespace, backend_of
+from nnx.kernels import accelerated
+from nnx.pullbacks import Differentiable, Pullback
+
+EPSILON = 1e-7  # Keras's backend.epsilon(): how far probabilities stay from 0 and 1
+
+
+def loss_function(function: Differentiable) -> Differentiable:
+    """Decorator: the function gets targets of the shape and the dtype of the predictions.
+
+    Targets of another dtype are converted. Where the ranks differ by one and the longer shape ends in 1, that axis is
+    added or dropped as in Keras, so that (n,) against (n, 1) never becomes (n, n). Anything else is a ValueError.
+    """
+
+    @functools.wraps(function)
+    def loss(y_true: Array, y_pred: Array, *args: Any, **kwargs: Any) -> tuple[Array, Pullback]:
+        if type(y_true) is type(y_pred) and y_true.shape == y_pred.shape and y_true.dtype == y_pred.dtype:
+            return function(y_true, y_pred, *args, **kwargs)
+        require_same_backend(y_true, y_pred)
+        xp = array_namespace(y_pred)
+        shape = y_pred.shape
+        y_true, y_pred = match_ranks(y_true, y_pred)
+        if y_true.shape != y_pred.shape:
+            raise ValueError(
+                f"{function.__name__} expects targets of the shape of the predictions, {tuple(y_pred.shape)}; "
+                f"the targets given have the shape {tuple(y_true.shape)}"
+            )
+        values, pullback = function(xp.astype(y_true, y_pred.dtype, copy=False), y_pred, *args, **kwargs)
+        if y_pred.shape == shape:
+            return values, pullback
+        return values, lambda dvalues: xp.reshape(pullback(dvalues), shape)
+
+    return mark_built_in(loss)
+
+
+def mark_built_in(function: Differentiable) -> Differentiable:
+    """Note on a loss function that it is one of nnx's: its pullback also takes one float for all values."""
+    function.is_built_in = True  # type: ignore[attr-defined]
+    return function
+
+
+def require_same_backend(y_true: Array, y_pred: Array) -> None:
+    """TypeError unless targets and predictions are arrays of one library."""
+    of_true, of_pred = backend_of(y_true), backend_of(y_pred)
+    if of_true is not of_pred:
+        raise TypeError(
+            f"the targets are on backend {of_true.name!r} and the predictions on {of_pred.name!r}; bring both to one "
+            f"place with nnx.asarray or nnx.to_numpy, or the model with model.to({of_true.name!r})"
+        )
+
+
+def match_ranks(y_true: Array, y_pred: Array) -> tuple[Array, Array]:
+    """Give arrays whose ranks differ by a last axis of length 1 the same rank: (n, 1) for vectors, else without it."""
+    longer, shorter = (y_true, y_pred) if len(y_true.shape) > len(y_pred.shape) else (y_pred, y_true)
+    if len(longer.shape) != len(shorter.shape) + 1 or longer.shape[-1] != 1:
+        return y_true, y_pred
+    xp = array_namespace(y_pred)
+    if len(shorter.shape) == 1:
+        shorter = shorter[..., None]
+    else:
+        longer = xp.reshape(longer, longer.shape[:-1])
+    return (longer, shorter) if len(y_true.shape) > len(y_pred.shape) else (shorter, longer)
+
+
+def over_axis(dvalues: Array | float, axis: int = -1) -> Array | float:
+    """The cotangents of values that a reduction over `axis` gave, ready to be broadcast over that axis again."""
+    if isinstance(dvalues, int | float):
+        return dvalues
+    return dvalues[..., None] if axis == -1 else array_namespace(dvalues).expand_dims(dvalues, axis=axis)
+
+
+@accelerated
+def scaled_sum(values: Array, scale: float) -> Array:
+    """scale times the sum of all values, a 0-d array"""
+    return array_namespace(values).sum(values) * scale
+
+
+def clip(xp: Namespace, x: Array, low: float, high: float) -> Array:
+    return xp.minimum(xp.maximum(x, low), high)
+
+
+def sign(xp: Namespace, x: Array) -> Array:
+    """-1, 0 or 1, without the many launches and the synchronisation of CuPy's `sign` through array-api-compat."""
+    return xp.astype(x > 0.0, x.dtype) - xp.astype(x < 0.0, x.dtype)

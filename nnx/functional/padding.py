@@ -1,0 +1,60 @@
+"""Borders of sequences and images: zeros around them, or what is there taken off.
+
+Inputs are (batch, steps, channels) or (batch, rows, columns, channels), with channels behind the batch axis for
+data_format "channels_first". Amounts are given for each spatial axis.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from nnx.backends import Array, array_namespace, backend_of
+from nnx.functional.layout import CHANNELS_LAST, spatial_axes
+from nnx.pullbacks import Pullback
+
+Amounts = Sequence[Sequence[int]]
+"""Before and after, for each spatial axis."""
+
+
+def zero_pad(x: Array, padding: Amounts, data_format: str = CHANNELS_LAST) -> tuple[Array, Pullback]:
+    """x with zeros around it.
+
+    padding : how many zeros come before and after, for each spatial axis: ((1, 2),) or ((1, 2), (3, 4)).
+    """
+    inside, shape = _inside(x, padding, data_format, "zero_pad", outer=True)
+    return _surrounded(x, inside, shape), lambda dy: dy[inside]
+
+
+def crop(x: Array, cropping: Amounts, data_format: str = CHANNELS_LAST) -> tuple[Array, Pullback]:
+    """x without what is at its border.
+
+    cropping : how much to leave out before and after, for each spatial axis. ValueError if nothing would remain.
+    """
+    inside, _ = _inside(x, cropping, data_format, "crop", outer=False)
+    return x[inside], lambda dy: _surrounded(dy, inside, tuple(x.shape))
+
+
+def _surrounded(x: Array, inside: tuple[slice, ...], shape: tuple[int, ...]) -> Array:
+    xp = array_namespace(x)
+    y = xp.zeros(shape, dtype=x.dtype, device=backend_of(x).device_of(x))
+    y[inside] = x
+    return y
+
+
+def _inside(
+    x: Array, amounts: Amounts, data_format: str, name: str, outer: bool
+) -> tuple[tuple[slice, ...], tuple[int, ...]]:
+    """Where the smaller array lies in the larger one, and the shape of the result."""
+    axes = spatial_axes(x.shape, data_format, name)
+    if len(amounts) != len(axes) or any(len(pair) != 2 or min(pair) < 0 for pair in amounts):
+        raise ValueError(
+            f"{name}: expected (before, after), not negative, for each of {len(axes)} axes, got {tuple(amounts)}"
+        )
+    inside, shape = [slice(None)] * len(x.shape), list(x.shape)
+    for axis, (before, after) in zip(axes, amounts, strict=True):
+        size = shape[axis]
+        shape[axis] = size + before + after if outer else size - before - after
+        inside[axis] = slice(before, before + size if outer else size - after)
+        if shape[axis] < 1:
+            raise ValueError(f"{name}: nothing remains of an axis of size {size} without {before} and {after}")
+    return tuple(inside), tuple(shape)

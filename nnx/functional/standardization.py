@@ -1,0 +1,35 @@
+"""Features brought to another range by numbers that are given."""
+
+from __future__ import annotations
+
+from nnx.backends import Array, array_namespace
+from nnx.functional.normalization_axes import Axis, along, axes_of
+from nnx.precision import narrow, wide
+from nnx.pullbacks import Pullback
+
+_LEAST_DEVIATION = 1e-7  # what a feature that never changes is divided by, as in Keras
+
+
+def rescale(x: Array, scale: float | Array, offset: float | Array = 0.0) -> tuple[Array, Pullback]:
+    """y = x * scale + offset
+
+    scale, offset : constants: numbers, or arrays that broadcast against x, of its dtype or float32 for float16.
+    """
+    return narrow(wide(x) * scale + offset, x), lambda dy: narrow(wide(dy) * scale, x)
+
+
+def standardize(
+    x: Array, mean: Array, variance: Array, axis: Axis = -1, invert: bool = False
+) -> tuple[Array, Pullback]:
+    """y = (x - mean) / sqrt(variance), or with `invert` y = x * sqrt(variance) + mean
+
+    mean, variance : constants, with the sizes of x along `axis`, which may be several axes or none. A root below 1e-7
+        counts as 1e-7.
+    """
+    xp = array_namespace(x)
+    axes = axes_of(x.shape, axis)
+    mean = along(mean, x, axes)
+    deviation = xp.maximum(xp.sqrt(along(variance, x, axes)), _LEAST_DEVIATION)
+    if invert:
+        return narrow(wide(x) * deviation + mean, x), lambda dy: narrow(wide(dy) * deviation, x)
+    return narrow((wide(x) - mean) / deviation, x), lambda dy: narrow(wide(dy) / deviation, x)

@@ -1,0 +1,1 @@
+"""Graphs of layers: symbols, the calls that made them, and the programs that run them."""

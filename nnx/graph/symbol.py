@@ -1,0 +1,160 @@
+"""Values that are not computed yet: what layers are called on while a graph is described."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from nnx.backends import get_backend, is_array
+from nnx.operators import Operand, describe_operation
+from nnx.parameters import Parameter
+from nnx.shapes import Shape
+
+if TYPE_CHECKING:
+    from nnx.layers.layer import Layer
+
+ADVICE = (
+    "a symbolic value stands for an array that is not there yet. Compose layers (Dense(8), Activation('relu'), ...), "
+    "the functions of nnx.layers (add, concatenate, ...) and of nnx.activations, and the operators + - * / ** @; for "
+    "anything else write a layer with forward(self, x, *, training=False) that returns (y, pullback), or "
+    "nnx.layers.Lambda with a pullback"
+)
+
+
+class Node:
+    """One call of a layer: on which symbols, with which options, and the shapes of what comes out of it.
+
+    options : may be symbols too, such as an attention mask; to these no cotangent flows.
+    """
+
+    __slots__ = ("__weakref__", "inputs", "layer", "options", "shapes")
+
+    def __init__(
+        self, layer: Layer, inputs: tuple[Symbol, ...], options: dict[str, Any], shapes: Sequence[Shape]
+    ) -> None:
+        self.layer = layer
+        self.inputs = inputs
+        self.options = options
+        self.shapes = shapes
+
+    @property
+    def symbolic_options(self) -> dict[str, Symbol]:
+        """The options that are symbols."""
+        return {name: value for name, value in self.options.items() if isinstance(value, Symbol)}
+
+    @property
+    def reads(self) -> tuple[Symbol, ...]:
+        """All that the call depends on."""
+        return (*self.inputs, *self.symbolic_options.values())
+
+    @property
+    def outputs(self) -> tuple[Symbol, ...]:
+        """A symbol for each output. Made anew: a node that kept them would be in a cycle with them."""
+        return tuple(Symbol(shape, self, index) for index, shape in enumerate(self.shapes))
+
+
+class Symbol(Operand):
+    """The place of an array in a graph.
+
+    shape : with the batch axis; None for sizes that are not known.
+    node, index : the call that it comes from, and which of its outputs it is; None for a parameter.
+    parameter : what it stands for, if it is a parameter of a layer.
+
+    Layers, the merging functions and arithmetic operators make new symbols from it. What would need its values, such as
+    an `if`, a loop over it or a function of NumPy, raises a TypeError that says what to do instead.
+    """
+
+    __slots__ = ("index", "node", "parameter", "shape")
+
+    def __init__(
+        self, shape: Shape, node: Node | None = None, index: int = 0, parameter: Parameter | None = None
+    ) -> None:
+        self.shape = shape
+        self.node = node
+        self.index = index
+        self.parameter = parameter
+
+    @property
+    def key(self) -> Any:
+        """Equal for symbols of the same value."""
+        return self.parameter or self if self.node is None else (self.node, self.index)
+
+    def __repr__(self) -> str:
+        source = self.node.layer.name if self.node else self.parameter.path if self.parameter else "the caller"
+        return f"<Symbol {self.shape} from {source}>"
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def dtype(self) -> str:
+        """The name of the dtype that its array will have, as far as that is known before there is one."""
+        if self.parameter is not None:
+            return self.parameter.dtype
+        return get_backend().dtype if self.node is None else self.node.layer.dtype or self.node.layer.placement.dtype
+
+    # What needs values
+
+    def _refuse(self, what: str) -> NoReturn:
+        raise TypeError(f"{what} of {self!r}: {ADVICE}")
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Symbol:
+        known = ufunc.__name__ in ("add", "subtract", "multiply", "divide", "matmul", "power")
+        if not known or method != "__call__" or kwargs:
+            self._refuse(f"numpy.{ufunc.__name__}")
+        return describe_operation(ufunc.__name__, *inputs)  # a number of NumPy's on the left of an operator
+
+    def __array_function__(self, function: Any, *arguments: Any) -> NoReturn:
+        self._refuse(f"numpy.{function.__name__}")
+
+    def __array__(self, *arguments: Any, **kwargs: Any) -> NoReturn:
+        self._refuse("the values")
+
+    def __array_namespace__(self, **kwargs: Any) -> NoReturn:
+        self._refuse("array functions")
+
+    def __bool__(self) -> NoReturn:
+        self._refuse("the truth")
+
+    def __float__(self) -> NoReturn:
+        self._refuse("the value")
+
+    __int__ = __float__
+
+    def __iter__(self) -> Iterator[Any]:
+        self._refuse("the elements")
+
+    def __contains__(self, value: Any) -> bool:
+        self._refuse("the elements")
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self._refuse("assignment to elements")
+
+    def __len__(self) -> int:
+        self._refuse("the length")
+
+    def __abs__(self) -> NoReturn:
+        self._refuse("the absolute value")
+
+    def __lt__(self, other: Any) -> bool:
+        self._refuse("a comparison")
+
+    __le__ = __gt__ = __ge__ = __lt__
+
+    def __floordiv__(self, other: Any) -> NoReturn:
+        self._refuse("the operator // or %")
+
+    __rfloordiv__ = __mod__ = __rmod__ = __divmod__ = __rdivmod__ = __floordiv__
+
+    def __eq__(self, other: object) -> bool:
+        if other is not self and (isinstance(other, Symbol | int | float) or is_array(other)):
+            self._refuse("a comparison")
+        return other is self
+
+    __hash__ = object.__hash__
+
+    def __getattr__(self, name: str) -> NoReturn:
+        if name.startswith("_") or name in Symbol.__slots__:
+            raise AttributeError(name)
+        raise AttributeError(f"{self!r} has no {name!r}: {ADVICE}")

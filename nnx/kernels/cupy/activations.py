@@ -1,0 +1,183 @@
+"""Activations for CuPy: one launch for the value, also of a biased argument, and one for the pullback."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from nnx.backends.base import Array
+from nnx.kernels import kernel
+from nnx.kernels.cupy.code_generation import CUPY, Elementwise, is_floating
+from nnx.kernels.cupy.products import column_sums
+from nnx.pullbacks import Pullback
+
+FUNCTIONS = """
+template <class W> __device__ W logistic(W x) {
+    W e = exp(x < 0 ? x : -x);  // never above 1, so that no digit is lost
+    return (x < 0 ? e : (W)1) / ((W)1 + e);
+}
+template <class W> __device__ W softened(W x) { return (x > 0 || x != x ? x : 0) + log1p(exp(x < 0 ? x : -x)); }
+"""
+
+
+class Activation:
+    """The kernels of an activation, from its formulas.
+
+    value : the expression for y in x_, and in the option if there is one.
+    pullback : that for dx, in dy_, x_, y_ and the option.
+    start : statements before both, which may use x_.
+    option, default : the name of a number that the formulas use, and what it is if nobody says so.
+    """
+
+    def __init__(
+        self, name: str, value: str, pullback: str, start: str = "", option: str = "", default: float = 0.0
+    ) -> None:
+        number = f", float64 {option}" if option else ""
+        self.defaults = (default,) if option else ()
+        self.reads_x, self.reads_y = "x_" in start + pullback, "y_" in pullback
+        self.forward = Elementwise(name, f"T x{number}", "T y", f"W x_ = x; {start} y = {value};", FUNCTIONS)
+        self.backward = Elementwise(
+            f"{name}_pullback",
+            f"T dy, T x, T y{number}",
+            "T dx",
+            f"W dy_ = dy, x_ = x, y_ = y; {start} dx = {pullback};",
+            FUNCTIONS,
+        )
+        self.biased = Elementwise(
+            f"biased_{name}",
+            f"T z, T bias{number}",
+            "T x, T y" if self.reads_x else "T y",
+            f"T sum = (W)z + (W)bias; {'x = sum;' if self.reads_x else ''} W x_ = sum; {start} y = {value};",
+            FUNCTIONS,
+        )
+
+    def __call__(self, x: Array, *options: float) -> tuple[Array, Pullback]:
+        options = options or self.defaults
+        return self._pulled_back(x, self.forward(x, *options), options)
+
+    def of_sum(self, z: Array, bias: Array) -> tuple[Array, Pullback]:
+        """The activation of z + bias, which lies where z was, or its argument does if the pullback reads that."""
+        y = CUPY.xp.empty_like(z) if self.reads_x else z
+        self.biased(z, bias, *self.defaults, *([z, y] if self.reads_x else [y]))
+        return self._pulled_back(z, y, self.defaults)
+
+    def _pulled_back(self, x: Array, y: Array, options: tuple[float, ...]) -> tuple[Array, Pullback]:
+        x_or_y, y_or_x = x if self.reads_x else y, y if self.reads_y else x  # what is not read is not kept
+        return y, lambda dy: self.backward(dy, x_or_y, y_or_x, *options)
+
+
+OF_SUMS: dict[str, Activation] = {}
+"""By their names, the activations that can be computed together with the addition of a bias."""
+
+
+def _function(name: str, value: str, pullback: str, option: str = "", default: float = 0.0) -> None:
+    """Register an activation."""
+    activation = OF_SUMS[name] = Activation(name, value, pullback, option=option, default=default)
+
+    def with_option(x: Array, option_value: float = default) -> tuple[Array, Pullback]:
+        return activation(x, option_value)
+
+    def plain(x: Array) -> tuple[Array, Pullback]:
+        return activation(x)
+
+    function = with_option if option else plain
+    function.__name__ = name
+    kernel(CUPY, accepts=lambda x, *options, **named: is_floating(x) and not named and _few(options, option))(function)
+
+
+def _few(options: tuple[Any, ...], option: str) -> bool:
+    """Whether there are no more options than the kernel takes."""
+    return len(options) <= bool(option)
+
+
+_function("relu", "x_ > 0 || x_ != x_ ? x_ : (W)0", "dy_ * (y_ > 0 ? (W)1 : (W)0)")
+_function("sigmoid", "logistic<W>(x_)", "dy_ * (y_ - y_ * y_)")
+_function("tanh", "tanh(x_)", "dy_ - dy_ * (y_ * y_)")
+_function("silu", "x_ * logistic<W>(x_)", "dy_ * (logistic<W>(x_) + y_ * ((W)1 - logistic<W>(x_)))")
+_function("softplus", "softened<W>(x_)", "dy_ * logistic<W>(x_)")
+_function("log_sigmoid", "-softened<W>(-x_)", "dy_ * logistic<W>(-x_)")
+_function(
+    "leaky_relu",
+    "x_ >= 0 ? x_ : (W)negative_slope * x_",
+    "dy_ * (x_ >= 0 ? (W)1 : (W)negative_slope)",
+    option="negative_slope",
+    default=0.2,
+)
+_function(
+    "elu",
+    "x_ > 0 ? x_ : (W)alpha * expm1(x_)",
+    "dy_ * (x_ > 0 ? (W)1 : y_ + (W)alpha)",
+    option="alpha",
+    default=1.0,
+)
+_SELU = "(W)1.0507009873554805 * (x_ > 0 ? x_ : (W)1.6732632423543772 * expm1(x_))"
+_function("selu", _SELU, "dy_ * (x_ > 0 ? (W)1.0507009873554805 : (W)1.7580993408473766 * exp(x_))")
+
+
+_ERFC = Elementwise("erfc", "T x", "T y", "y = erfc((W)x);")
+
+# Far from zero the value is x or 0, and the squares and cubes of x would overflow.
+_NEAR = "W near_ = x_ > (W)25 ? (W)25 : x_ < (W)-25 ? (W)-25 : x_;"
+_GELU = OF_SUMS["gelu"] = Activation(
+    "gelu",
+    "x_ * p",
+    "dy_ * (p + x_ * (exp(near_ * near_ * (W)-0.5) * (W)0.3989422804014327))",
+    start=f"{_NEAR} W p = (W)0.5 * erfc(x_ * (W)-0.7071067811865476);",
+)
+# 0.5 * (1 + tanh(u)) is logistic(2 u); the factor is sqrt(8 / pi).
+_GELU_TANH = Activation(
+    "gelu_tanh",
+    "x_ * p",
+    "dy_ * p + dy_ * x_ * (p - p * p) * (scale + scale * (W)0.134145 * square)",
+    start=f"{_NEAR} W square = near_ * near_, scale = (W)1.5957691216057308;"
+    "W p = logistic<W>(near_ * (scale + scale * (W)0.044715 * square));",
+)
+_MISH = OF_SUMS["mish"] = Activation(
+    "mish",
+    "x_ * t",
+    "dy_ * (t - x_ * ((W)1 - t * t) * expm1(-s))",
+    start="W s = softened<W>(x_), t = tanh(s);",
+)
+_PRELU = Elementwise("prelu", "T x, T alpha", "T y", "W x_ = x; y = x_ >= 0 ? x_ + (W)alpha * (W)0 : (W)alpha * x_;")
+_PRELU_PULLBACK = Elementwise(
+    "prelu_pullback",
+    "T dy, T x, T alpha",
+    "T dx, T slope",
+    """
+    W dy_ = dy, x_ = x;
+    dx = dy_ * (x_ >= 0 ? (W)1 + (W)alpha * (W)0 : (W)alpha);
+    slope = dy_ * (x_ >= 0 ? (W)0 : x_);
+    """,
+)
+
+
+@kernel(CUPY, accepts=is_floating)
+def erfc(x: Array) -> Array:
+    return _ERFC(x)
+
+
+@kernel(CUPY, accepts=lambda x, approximate=False: is_floating(x))
+def gelu(x: Array, approximate: bool = False) -> tuple[Array, Pullback]:
+    return _GELU_TANH(x) if approximate else _GELU(x)
+
+
+@kernel(CUPY, accepts=is_floating)
+def mish(x: Array) -> tuple[Array, Pullback]:
+    return _MISH(x)
+
+
+@kernel(CUPY, accepts=is_floating)
+def prelu(x: Array, alpha: Array) -> tuple[Array, Pullback]:
+    shape = (1,) * (x.ndim - alpha.ndim) + alpha.shape
+    shared = tuple(axis for axis, (size, full) in enumerate(zip(shape, x.shape, strict=True)) if size != full)
+    leading = shared == tuple(range(len(shared)))
+
+    def pullback(dy: Array) -> tuple[Array, Array]:
+        dx, slope = _PRELU_PULLBACK(dy, x, alpha)
+        if shared and leading:
+            slope = column_sums(slope.reshape(math.prod(x.shape[: len(shared)]), alpha.size))
+        elif shared:
+            slope = slope.sum(axis=shared)
+        return dx, slope.reshape(alpha.shape)
+
+    return _PRELU(x, alpha), pullback

@@ -1,0 +1,59 @@
+"""The affine map for CuPy: GEMMs, also for the bias's gradient, and one launch for a bias and an activation."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from nnx.backends.base import Array
+from nnx.kernels import kernel as kernel_of
+from nnx.kernels import name_of
+from nnx.kernels.cupy.activations import OF_SUMS
+from nnx.kernels.cupy.code_generation import CUPY, is_floating
+from nnx.kernels.cupy.products import column_sums, product
+from nnx.pullbacks import SKIP, Differentiable, Pullback, linear
+
+
+def _is_plain(x: Array, kernel: Array, bias: Array | None = None, activate: Any = None) -> bool:
+    return is_floating(x, kernel, bias) and x.ndim > 1
+
+
+def _is_biased(z: Array, bias: Array | None, activate: Any) -> bool:
+    return bias is not None and is_floating(z, bias) and z.ndim > 1
+
+
+@kernel_of(CUPY, accepts=_is_plain)
+def dense(
+    x: Array, kernel: Array, bias: Array | None = None, activate: Differentiable = linear
+) -> tuple[Array, Pullback]:
+    n, m = kernel.shape
+    rows = math.prod(x.shape[:-1])
+    flat_x = x.reshape(rows, n)
+    y = product(flat_x, kernel).reshape(*x.shape[:-1], m)
+    y, pull_end = activate(y) if bias is None else bias_activation(y, bias, activate)
+
+    def pullback(dy: Array, out: tuple[Any, ...] = (None, None, None)) -> tuple[Array | None, ...]:
+        dz, *dbias = (pull_end(dy),) if bias is None else pull_end(dy, (None, *out[2:]))
+        flat_dz = dz.reshape(rows, m)
+        dx = None if out[0] is SKIP else product(flat_dz, kernel.T).reshape(x.shape)
+        dkernel = None if out[1] is SKIP else product(flat_x.T, flat_dz, out[1])
+        return dx, dkernel, *dbias
+
+    return y, pullback
+
+
+@kernel_of(CUPY, accepts=_is_biased)
+def bias_activation(z: Array, bias: Array, activate: Differentiable) -> tuple[Array, Pullback]:
+    matrix = math.prod(z.shape[:-1]), z.shape[-1]
+    together = OF_SUMS.get(name_of(activate) or "")
+    if together is not None:
+        y, pull_activation = together.of_sum(z, bias)
+    else:
+        z += bias
+        y, pull_activation = activate(z)
+
+    def pullback(dy: Array, out: tuple[Any, ...] = (None, None)) -> tuple[Array | None, ...]:
+        dz = pull_activation(dy)
+        return None if out[0] is SKIP else dz, None if out[1] is SKIP else column_sums(dz.reshape(matrix), out[1])
+
+    return y, pullback

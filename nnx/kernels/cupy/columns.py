@@ -1,0 +1,202 @@
+"""What CuPy's kernels of normalisations share: sums down the columns of a matrix, always in the same order.
+
+A block goes over some columns of a chunk of rows; where there are several chunks, a second launch puts together what
+they found. W, in which sums are kept, is float32 for float16.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+from nnx.backends.base import Array
+from nnx.kernels.cupy.code_generation import CUPY, Raw
+from nnx.pullbacks import SKIP
+
+_WIDTH, _HEIGHT = 32, 8  # threads of a block
+_CHUNK, _MOST_CHUNKS = 256, 128  # the usual rows of a chunk, and how many chunks there are before they grow
+
+_COLUMN = f"""
+// The sum of what the threads of a column have, for each of them.
+__device__ W column_sum(W value) {{
+    __shared__ W parts[{_HEIGHT}][{_WIDTH}];
+    __syncthreads();  // what the last sum left here has been read
+    parts[threadIdx.y][threadIdx.x] = value;
+    __syncthreads();
+    value = 0;
+    for (int y = 0; y < {_HEIGHT}; ++y) value += parts[y][threadIdx.x];
+    return value;
+}}
+"""
+_PLACE = f"""
+    const long long column = blockIdx.x * (long long){_WIDTH} + threadIdx.x, cell = blockIdx.y * columns + column;
+    const long long start = blockIdx.y * chunk, stop = start + chunk < rows ? start + chunk : rows;
+    const bool inside = column < columns, writes = inside && threadIdx.y == 0;
+"""
+_EACH_ROW = f"if (inside) for (long long row = start + threadIdx.y; row < stop; row += {_HEIGHT})"
+_EACH_CHUNK = "for (long long cell = column, left = rows; left > 0; cell += columns, left -= chunk)"
+_WHOLE_COLUMN = """
+    const long long column = blockIdx.x * (long long)blockDim.x + threadIdx.x;
+    if (column >= columns) return;
+"""
+_SIZES = "long long rows, long long columns, long long chunk"
+
+_MOMENTS = Raw(
+    "moments",
+    f"""{_COLUMN}
+extern "C" __global__ void nnx_moments(const T* x, W* mean, W* variance, {_SIZES}) {{
+    {_PLACE}
+    const W share = (W)1 / (stop - start);
+    W sum = 0, squares = 0;
+    {_EACH_ROW} sum += (W)x[row * columns + column];
+    const W centre = column_sum(sum) * share;
+    {_EACH_ROW} {{
+        const W centred = (W)x[row * columns + column] - centre;
+        squares += centred * centred;
+    }}
+    squares = column_sum(squares) * share;
+    if (writes) {{ mean[cell] = centre; variance[cell] = squares; }}
+}}
+""",
+)
+_MOMENTS_OF_CHUNKS = Raw(
+    "moments_of_chunks",
+    f"""
+extern "C" __global__ void nnx_moments_of_chunks(
+    const W* means, const W* variances, W* mean, W* variance, {_SIZES}
+) {{
+    {_WHOLE_COLUMN}
+    W sum = 0, squares = 0;
+    {_EACH_CHUNK} sum += means[cell] * (left < chunk ? left : chunk);
+    const W centre = sum / rows;
+    {_EACH_CHUNK} {{
+        const W distance = means[cell] - centre;
+        squares += (variances[cell] + distance * distance) * (left < chunk ? left : chunk);
+    }}
+    mean[column] = centre;
+    variance[column] = squares / rows;
+}}
+""",
+)
+_PRODUCTS = Raw(
+    "products_and_sums",
+    f"""{_COLUMN}
+extern "C" __global__ void nnx_products_and_sums(
+    const T* x, const T* dy, const W* mean, const W* variance, double epsilon,
+    long long positions, long long groups, long long width, W* dgamma, W* dbeta, {_SIZES}
+) {{
+    {_PLACE}
+    W product = 0, total = 0;
+    {_EACH_ROW} {{
+        const long long group = (int)row / (int)positions * groups + (int)column / (int)width;
+        const W slope = dy[row * columns + column];
+        product += slope * (((W)x[row * columns + column] - mean[group]) * rsqrt(variance[group] + (W)epsilon));
+        total += slope;
+    }}
+    product = column_sum(product);
+    total = column_sum(total);
+    if (writes && dgamma) dgamma[cell] = product;
+    if (writes && dbeta) dbeta[cell] = total;
+}}
+""",
+)
+_PRODUCTS_OF_CHUNKS = Raw(
+    "products_and_sums_of_chunks",
+    f"""
+extern "C" __global__ void nnx_products_and_sums_of_chunks(
+    const W* products, const W* totals, W* dgamma, W* dbeta, {_SIZES}
+) {{
+    {_WHOLE_COLUMN}
+    W product = 0, total = 0;
+    {_EACH_CHUNK} {{ product += products[cell]; total += totals[cell]; }}
+    if (dgamma) dgamma[column] = product;
+    if (dbeta) dbeta[column] = total;
+}}
+""",
+)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Statistics:
+    """The means and variances by which the elements of a matrix are normalised.
+
+    mean, variance : of each group, in W. epsilon : what is added to the variance.
+    positions, groups, width : element (row, column) is of the group row // positions * groups + column // width.
+    """
+
+    mean: Array
+    variance: Array
+    epsilon: float
+    positions: int
+    groups: int
+    width: int
+
+
+def wide_dtype(dtype: Any) -> str:
+    """The dtype that W stands for."""
+    return "float64" if dtype == "float64" else "float32"
+
+
+def moments(x: Array) -> tuple[Array, Array]:
+    """The mean and the biased variance of each column of a matrix, in W."""
+    mean, variance = (CUPY.xp.empty(x.shape[1], dtype=wide_dtype(x.dtype)) for _ in range(2))
+    _in_chunks(_MOMENTS, _MOMENTS_OF_CHUNKS, (x,), (mean, variance))
+    return mean, variance
+
+
+def places_of(out: Sequence[Any], *parameters: Array | None) -> list[Any]:
+    """Where each parameter's cotangent is wanted; SKIP for one that is None, which `out` has no entry for."""
+    entries = iter(out)
+    return [SKIP if parameter is None else next(entries) for parameter in parameters]
+
+
+def products_and_sums(x: Array, dy: Array, by: Statistics, places: Sequence[Any]) -> list[Array | None]:
+    """Σ dy x̂ and Σ dy of each column of two matrices, in W, with x̂ = (x - mean) / sqrt(variance + epsilon).
+
+    places : for each of the two SKIP, and then it is None; or an array, which is used if it is one of W; or None.
+    """
+    results = [None if place is SKIP else _room(place, x) for place in places]
+    if any(result is not None for result in results):
+        given = (x, dy, by.mean, by.variance, by.epsilon, by.positions, by.groups, by.width)
+        _in_chunks(_PRODUCTS, _PRODUCTS_OF_CHUNKS, given, results)
+    return results
+
+
+def deliver(sums: Sequence[Any], places: Sequence[Any], *parameters: Array | None) -> list[Array | None]:
+    """The cotangents of the parameters that there are, from their sums: in an array, in their own, or nowhere."""
+    return [
+        None if place is SKIP else _put(each, place, parameter)
+        for each, place, parameter in zip(sums, places, parameters, strict=True)
+        if parameter is not None
+    ]
+
+
+def _put(sums: Array, place: Any, parameter: Array) -> Array:
+    if sums is place:
+        return sums
+    sums = sums.reshape(parameter.shape)
+    if place is None:
+        return sums.astype(parameter.dtype, copy=False)
+    place[...] = sums
+    return place
+
+
+def _room(place: Any, x: Array) -> Array:
+    """Where a kernel can write a number of W for each column."""
+    dtype = wide_dtype(x.dtype)
+    fits = place is not None and place.dtype == dtype and place.flags.c_contiguous
+    return place if fits else CUPY.xp.empty(x.shape[1], dtype=dtype)
+
+
+def _in_chunks(whole: Raw, of_chunks: Raw, given: tuple[Any, ...], results: Sequence[Array | None]) -> None:
+    """Launch a kernel for the columns of `given[0]`, and if there are several chunks of rows, one for what it found."""
+    rows, columns = given[0].shape
+    dtype, chunk = given[0].dtype, max(_CHUNK, -(-rows // _MOST_CHUNKS))
+    chunks, sizes = -(-rows // chunk), (rows, columns, chunk)
+    wanted = [0 if result is None else result for result in results]
+    parts = wanted if chunks == 1 else CUPY.xp.empty((2, chunks * columns), dtype=wide_dtype(dtype))
+    whole(dtype, (-(-columns // _WIDTH), chunks), (_WIDTH, _HEIGHT), *given, *parts, *sizes)
+    if chunks > 1:
+        threads = _WIDTH * _HEIGHT
+        of_chunks(dtype, (-(-columns // threads),), (threads,), *parts, *wanted, *sizes)

@@ -1,0 +1,52 @@
+"""The look-up of rows for CuPy, whose gradient is a scatter-add with atomic additions.
+
+One launch, where the generic form sorts the indices or multiplies by a one-hot matrix. The order of the additions, and
+so the last digit of the sums, changes from run to run: `nnx.set_deterministic`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nnx.backends.base import Array
+from nnx.kernels import kernel
+from nnx.kernels.cupy.code_generation import CUPY, Elementwise, is_floating
+from nnx.kernels.cupy.windows import contiguous
+from nnx.pullbacks import SKIP, Pullback
+
+# An index that is out of range goes where the look-up finds it: around the table, never beside it.
+_SCATTER_ADD = {
+    number: Elementwise(
+        f"scatter_add_{number}",
+        f"T values, raw {number} keys, int64 rows, int64 size",
+        "raw T sums",
+        """
+        long long row = (long long)keys[i / size] % rows;
+        atomicAdd(&sums[(row < 0 ? row + rows : row) * size + i % size], values);
+        """,
+    )
+    for number in ("int32", "int64")
+}
+
+
+def _accepts(x: Array, embeddings: Array) -> bool:
+    return is_floating(embeddings) and x.dtype.kind in "iu" and embeddings.size > 0
+
+
+@kernel(CUPY, accepts=_accepts, deterministic=False)
+def embedding(x: Array, embeddings: Array) -> tuple[Array, Pullback]:
+    rows, size = embeddings.shape
+
+    def pullback(dy: Array, out: tuple[Any, ...] = (None, None)) -> tuple[None, Array | None]:
+        if out[1] is SKIP:
+            return None, None
+        wide = "float32" if dy.dtype == "float16" else dy.dtype
+        usable = out[1] is not None and out[1].flags.c_contiguous and out[1].dtype == wide
+        sums = out[1] if usable else CUPY.xp.empty((rows, size), dtype=wide, device=dy.device)
+        sums.fill(0)
+        if dy.size:
+            keys = contiguous(x if x.dtype.name in _SCATTER_ADD else x.astype("int64"))
+            _SCATTER_ADD[keys.dtype.name](contiguous(dy.astype(wide, copy=False)), keys, rows, size, sums)
+        return None, sums.astype(embeddings.dtype, copy=False)
+
+    return embeddings.take(x, axis=0), pullback

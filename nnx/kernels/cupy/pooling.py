@@ -1,0 +1,103 @@
+"""Pooling for CuPy: one launch for the value and one for the pullback.
+
+The maximum also keeps which tap of a window it was: a byte for each window, where finding it again would read all
+windows that hold a pixel. The gradient goes to the first of several largest, and to the first NaN of a window with NaN.
+"""
+
+from __future__ import annotations
+
+from nnx.backends.base import Array
+from nnx.kernels import kernel
+from nnx.kernels.cupy.code_generation import CUPY, Elementwise
+from nnx.kernels.cupy.windows import (
+    GEOMETRY,
+    OF_PIXEL,
+    OF_WINDOW,
+    accepts_images,
+    contiguous,
+    geometry,
+    over_taps,
+    over_windows,
+)
+from nnx.pullbacks import Pullback
+from nnx.windows import Windows
+
+_BYTE = 255  # taps that a byte can number, with one number left for "none"
+
+_LARGEST = {
+    number: Elementwise(
+        f"largest_of_windows_{number}",
+        f"raw T x, {GEOMETRY}, int32 c",
+        f"T y, {number} tap",
+        OF_WINDOW
+        + "W largest = -1.0 / 0.0; int first = -1;"
+        + over_taps("""
+            W value = x[((image * h + row) * w + column) * c + channel];
+            if (first < 0 || value > largest || (value != value && largest == largest)) {
+                largest = value;
+                first = a * kw + b;
+            }
+        """)
+        + "y = largest; tap = first;",
+    )
+    for number in ("uint8", "int32")
+}
+_TO_LARGEST = {
+    number: Elementwise(
+        f"largest_of_windows_pullback_{number}",
+        f"raw T dy, raw {number} tap, {GEOMETRY}, int32 c",
+        "T dx",
+        OF_PIXEL
+        + "W sum = 0;"
+        + over_windows("""
+            int there = ((image * oh + down) * ow + across) * c + channel;
+            if (tap[there] == a * kw + b) sum += (W)dy[there];
+        """)
+        + "dx = sum;",
+    )
+    for number in ("uint8", "int32")
+}
+_SUM = Elementwise(
+    "sum_of_windows",
+    f"raw T x, {GEOMETRY}, int32 c",
+    "T y",
+    OF_WINDOW + "W sum = 0;" + over_taps("sum += (W)x[((image * h + row) * w + column) * c + channel];") + "y = sum;",
+)
+_TO_ALL = Elementwise(
+    "sum_of_windows_pullback",
+    f"raw T dy, {GEOMETRY}, int32 c",
+    "T dx",
+    OF_PIXEL
+    + "W sum = 0;"
+    + over_windows("sum += (W)dy[((image * oh + down) * ow + across) * c + channel];")
+    + "dx = sum;",
+)
+
+
+@kernel(CUPY, accepts=accepts_images)
+def largest_of_windows(x: Array, windows: Windows) -> tuple[Array, Pullback]:
+    shape, axes, c = x.shape, geometry(windows), x.shape[3]
+    number = "uint8" if windows.taps <= _BYTE else "int32"
+    y, tap = (CUPY.xp.empty((shape[0], *windows.counts, c), dtype=t, device=x.device) for t in (x.dtype, number))
+    _LARGEST[number](contiguous(x), *axes, c, y, tap)
+
+    def pullback(dy: Array) -> Array:
+        dx = CUPY.xp.empty(shape, dtype=dy.dtype, device=dy.device)
+        _TO_LARGEST[number](contiguous(dy), tap, *axes, c, dx)
+        return dx
+
+    return y, pullback
+
+
+@kernel(CUPY, accepts=accepts_images)
+def sum_of_windows(x: Array, windows: Windows) -> tuple[Array, Pullback]:
+    shape, axes, c = x.shape, geometry(windows), x.shape[3]
+    y = CUPY.xp.empty((shape[0], *windows.counts, c), dtype=x.dtype, device=x.device)
+    _SUM(contiguous(x), *axes, c, y)
+
+    def pullback(dy: Array) -> Array:
+        dx = CUPY.xp.empty(shape, dtype=dy.dtype, device=dy.device)
+        _TO_ALL(contiguous(dy), *axes, c, dx)
+        return dx
+
+    return y, pullback

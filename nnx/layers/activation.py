@@ -1,0 +1,185 @@
+"""Layers that end in an activation function, and the layers that are nothing but one."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from nnx import activations, constraints, functional, initializers, regularizers
+from nnx.arguments import number
+from nnx.backends import Array
+from nnx.functional import Pullback
+from nnx.layers.layer import Layer, registry
+from nnx.pullbacks import Differentiable
+from nnx.shapes import Shape
+
+
+class Activated(Layer):
+    """A layer that ends in an activation: `forward` is `activated` with the layer's own.
+
+    Without it, a model can hand logits to a loss that is fused with its last activation.
+    """
+
+    activate: Differentiable
+    """The activation function; a subclass sets it in its constructor."""
+
+    def set_activation(self, activation: Any) -> None:
+        """Take an activation as users give it: a name, a function, None, or an activation layer without parameters."""
+        self.activation, self.activate = read_activation(activation)
+
+    _FUSIBLE: ClassVar[dict[Any, str]] = {
+        functional.softmax: "softmax",
+        functional.sigmoid: "sigmoid",
+        functional.linear: "linear",
+    }
+
+    @property
+    def fusible_activation(self) -> str | None:
+        """The name of the activation if a loss can take its logits instead, or if it has none: "softmax", "sigmoid",
+        "linear"."""
+        return None if self.activity_regularizer else self._FUSIBLE.get(self.activate)
+
+    def activated(self, x: Array, activate: Differentiable) -> tuple[Array, Pullback]:
+        """What the layer computes with that activation at its end, and the pullback."""
+        return activate(x)
+
+    def preactivation(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
+        """The value before the activation (the logits, of a last layer), and its pullback."""
+        return self.activated(x, functional.linear)
+
+    def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
+        return self.activated(x, self.activate)
+
+
+def read_activation(activation: Any) -> tuple[Any, Differentiable]:
+    """What a user gave as an activation, as it is kept for the configuration, and its function."""
+    if isinstance(activation, dict):
+        activation = registry.build(activation)
+    pure = isinstance(activation, Activated) and type(activation).activated is Activated.activated
+    return activation, activation.activate if pure else activations.resolve(activation)
+
+
+@registry.register()
+class Activation(Activated):
+    """Apply an activation function.
+
+    activation : a name such as "relu", or a function; see `nnx.activations`.
+
+    >>> Activation("relu")([-1.0, 2.0])
+    array([0., 2.], dtype=float32)
+    """
+
+    def __init__(self, activation: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.set_activation(activation)
+
+
+@registry.register()
+class ReLU(Activated):
+    """max(x, 0), with an upper bound, a slope below the threshold, and a threshold other than 0.
+
+    max_value : the upper bound; None for no bound.
+    negative_slope : the slope below the threshold.
+    threshold : where the function leaves zero.
+    """
+
+    def __init__(
+        self, max_value: float | None = None, negative_slope: float = 0.0, threshold: float = 0.0, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.max_value = None if max_value is None else number(self.name, "max_value", max_value, least=0.0)
+        self.negative_slope = number(self.name, "negative_slope", negative_slope, least=0.0)
+        self.threshold = number(self.name, "threshold", threshold, least=0.0)
+        self.activate = functools.partial(
+            functional.relu,
+            negative_slope=self.negative_slope,
+            max_value=self.max_value,
+            threshold=self.threshold,
+        )
+
+
+@registry.register()
+class LeakyReLU(Activated):
+    """x where it is positive, else negative_slope * x.
+
+    negative_slope : 0.3 by default, as in Keras, whose function `leaky_relu` has 0.2. The old name is `alpha`.
+    """
+
+    def __init__(self, negative_slope: float = 0.3, **kwargs: Any) -> None:
+        negative_slope = kwargs.pop("alpha", negative_slope)
+        super().__init__(**kwargs)
+        self.negative_slope = number(self.name, "negative_slope", negative_slope, least=0.0)
+        self.activate = functools.partial(functional.leaky_relu, negative_slope=self.negative_slope)
+
+
+@registry.register()
+class ELU(Activated):
+    """x where it is positive, else alpha * (exp(x) - 1).
+
+    alpha : the limit for large negative x is -alpha.
+    """
+
+    def __init__(self, alpha: float = 1.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.alpha = number(self.name, "alpha", alpha)
+        self.activate = functools.partial(functional.elu, alpha=self.alpha)
+
+
+@registry.register()
+class Softmax(Activated):
+    """exp(x) / sum(exp(x)) along an axis."""
+
+    def __init__(self, axis: int = -1, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.axis = axis
+        self.activate = functional.softmax if axis == -1 else functools.partial(functional.softmax, axis=axis)
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        if not isinstance(self.axis, int) or not -len(input_shape) <= self.axis < len(input_shape):
+            raise ValueError(f"{self.name}: axis must be one of the axes of an input {input_shape}, got {self.axis!r}")
+        return input_shape
+
+
+@registry.register()
+class PReLU(Layer):
+    """x where it is positive, else alpha * x with a learned alpha for each position (He et al., 2015).
+
+    alpha_initializer, alpha_regularizer, alpha_constraint : for alpha.
+    shared_axes : axes along which all positions share one alpha, such as (1, 2) for the pixels of an image.
+    """
+
+    def __init__(
+        self,
+        alpha_initializer: Any = "Zeros",
+        alpha_regularizer: Any = None,
+        alpha_constraint: Any = None,
+        shared_axes: int | Sequence[int] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.alpha_initializer = initializers.resolve(alpha_initializer)
+        self.alpha_regularizer = regularizers.resolve(alpha_regularizer)
+        self.alpha_constraint = constraints.resolve(alpha_constraint)
+        self.shared_axes = [shared_axes] if isinstance(shared_axes, int) else shared_axes
+
+    def build(self, input_shape: Shape) -> None:
+        shape = list(input_shape[1:])
+        for axis in self.shared_axes or ():
+            if not isinstance(axis, int) or not 1 <= axis < len(input_shape):
+                raise ValueError(f"{self.name}: shared_axes must be between 1 and {len(input_shape) - 1}, got {axis}")
+            shape[axis - 1] = 1
+        if None in shape:
+            raise ValueError(f"{self.name}: sizes {input_shape[1:]} must be known or in shared_axes")
+        self.alpha = self.add_weight(
+            [size or 1 for size in shape],
+            self.alpha_initializer,
+            name="alpha",
+            regularizer=self.alpha_regularizer,
+            constraint=self.alpha_constraint,
+        )
+        super().build(input_shape)
+
+    def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
+        y, pullback = functional.prelu(x, self.alpha.value)
+        return y, self.route(pullback, None, self.alpha)

@@ -1,0 +1,31 @@
+"""Penalties on what flows through a model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nnx import regularizers
+from nnx.backends import Array
+from nnx.functional import Pullback, linear
+from nnx.layers.layer import Layer, registry
+
+
+@registry.register()
+class ActivityRegularization(Layer):
+    """Hand the input on, and add a penalty on it to the loss: l1 * sum(|x|) + l2 * sum(x**2), by the batch size.
+
+    l1, l2 : not negative.
+    """
+
+    def __init__(self, l1: float = 0.0, l2: float = 0.0, **kwargs: Any) -> None:
+        super().__init__(activity_regularizer=regularizers.L1L2(l1=l1, l2=l2), **kwargs)
+        self.l1 = self.activity_regularizer.l1
+        self.l2 = self.activity_regularizer.l2
+
+    def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
+        return linear(x)
+
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        config.pop("activity_regularizer", None)  # made of l1 and l2
+        return config

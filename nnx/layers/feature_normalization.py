@@ -1,0 +1,189 @@
+"""Features brought to another range, by numbers that are given or found in data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from nnx.backends import Array, Placement, get_backend, to_numpy
+from nnx.functional import Pullback, standardization
+from nnx.layers.feature_moments import Moments, batches_of, blocks_of
+from nnx.layers.layer import Layer, registry
+from nnx.layers.normalization import read_axis, sizes_along
+from nnx.shapes import Shape
+
+
+class _WithConstants(Layer):
+    """A layer with arrays that belong to its configuration, and are no parameters; they go where the layer goes."""
+
+    def constants(self) -> list[np.ndarray | float]:
+        """The constants on the host, once the layer is built; numbers may stay numbers."""
+        raise NotImplementedError
+
+    def build(self, input_shape: Shape) -> None:
+        super().build(input_shape)
+        self._place_constants()
+
+    def move(self, placement: Placement) -> None:
+        super().move(placement)
+        self._place_constants()
+
+    def _place_constants(self) -> None:
+        self.placed = [
+            value if isinstance(value, float) else self.placement.asarray(value, self.wide_dtype)
+            for value in self.constants()
+        ]
+
+    @property
+    def wide_dtype(self) -> str:
+        """The layer's dtype; float32 for float16, in which constants would lose too many digits."""
+        dtype = self.dtype or self.placement.dtype
+        return "float32" if dtype == "float16" else dtype
+
+
+@registry.register()
+class Rescaling(_WithConstants):
+    """y = x * scale + offset, in training and at inference.
+
+    scale, offset : numbers, or arrays that broadcast against the input, such as one number for each channel.
+
+    >>> Rescaling(1.0 / 127.5, offset=-1.0)([[0, 255]])
+    array([[-1.,  1.]], dtype=float32)
+    """
+
+    def __init__(self, scale: Any, offset: Any = 0.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.scale = _numbers(self.name, "scale", scale)
+        self.offset = _numbers(self.name, "offset", offset)
+
+    def constants(self) -> list[np.ndarray | float]:
+        return [self.scale, self.offset]
+
+    def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
+        return standardization.rescale(x, *self.placed)
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        for argument, value in (("scale", self.scale), ("offset", self.offset)):
+            sizes = np.shape(value)
+            pairs = zip(reversed(sizes), reversed(input_shape), strict=False)
+            if len(sizes) > len(input_shape) or any(given not in (1, size) for given, size in pairs):
+                raise ValueError(f"{self.name}: {argument} of shape {sizes} does not fit an input {input_shape}")
+        return input_shape
+
+
+@registry.register()
+class Normalization(_WithConstants):
+    """y = (x - mean) / sqrt(variance), in training and at inference, with the moments of a data set: call `adapt`.
+
+    axis : the axis, or the axes, along which each index has a mean and a variance of its own; the last one by default,
+        None for one mean of everything.
+    mean, variance : the moments, where they are known; then there is nothing to adapt.
+    invert : do the opposite: y = x * sqrt(variance) + mean.
+
+    Weights, none of them trained: adapt_mean, adapt_variance, and count, how many numbers each mean is of; there are
+    none where the moments are given. The variance is the biased one. A feature that never changes is divided by 1e-7.
+
+    >>> layer = Normalization()
+    >>> layer.adapt([[0.0, 7.0], [2.0, 9.0]])
+    >>> layer([[0.0, 7.0], [4.0, 8.0]])
+    array([[-1., -1.],
+           [ 3.,  0.]], dtype=float32)
+    """
+
+    learns = False
+
+    def __init__(
+        self,
+        axis: int | Sequence[int] | None = -1,
+        mean: Any = None,
+        variance: Any = None,
+        invert: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.axis = None if axis is None or axis == () else read_axis(self.name, axis)
+        self._axes = [self.axis] if isinstance(self.axis, int) else self.axis or []
+        if (mean is None) != (variance is None):
+            raise ValueError(f"{self.name}: mean and variance must be given together, or none of them")
+        self.mean = None if mean is None else _numbers(self.name, "mean", mean)
+        self.variance = None if variance is None else _numbers(self.name, "variance", variance)
+        if self.variance is not None and np.any(np.less(self.variance, 0.0)):
+            raise ValueError(f"{self.name}: variance must not be negative, got {variance!r}")
+        self.invert = bool(invert)
+
+    def build(self, input_shape: Shape) -> None:
+        shape = self._sizes(input_shape)
+        if self.mean is None:
+            self.adapt_mean = self.add_weight(shape, "zeros", name="mean", trainable=False, dtype=self.wide_dtype)
+            self.adapt_variance = self.add_weight(
+                shape, "ones", name="variance", trainable=False, dtype=self.wide_dtype
+            )
+            self.count = self.add_weight((), "zeros", name="count", trainable=False, dtype="int64")
+        super().build(input_shape)
+
+    def constants(self) -> list[np.ndarray | float]:
+        if self.mean is None or self.variance is None:
+            return []
+        shape = self._sizes(self.build_shape)
+        try:
+            return [np.broadcast_to(value, shape) for value in (self.mean, self.variance)]
+        except ValueError:
+            raise ValueError(
+                f"{self.name}: mean and variance, of shapes {np.shape(self.mean)} and {np.shape(self.variance)}, do "
+                f"not fit {shape}, the sizes of an input {self.build_shape} along axis {self.axis}"
+            ) from None
+
+    def adapt(self, data: Any) -> None:
+        """Take over the mean and the variance of data. Call it before training; a later call starts anew.
+
+        data : an array, a memory map, or an iterable of batches x, (x, y) or (x, y, w). It is gone through once, and
+            is not held in memory as a whole. Builds the layer if it is not built.
+
+        ValueError for data that are not finite, or none; then nothing is changed.
+        """
+        if self.mean is not None:
+            raise ValueError(f"{self.name}: mean and variance were given, so there is nothing to adapt")
+        moments: Moments | None = None
+        for batch in batches_of(data, f"{self.name}.adapt"):
+            shape = (None, *batch.shape[1:])
+            sizes = self._sizes(shape)
+            if not self.built:
+                self.build_on(get_backend(), shape)
+            elif len(shape) != len(self.build_shape) or sizes != self._sizes(self.build_shape):
+                raise ValueError(f"{self.name}.adapt: expected data of shape {self.build_shape}, got {batch.shape}")
+            moments = moments or Moments([axis % len(shape) for axis in self._axes])
+            for block in blocks_of(batch):
+                moments.add(block)
+        if moments is None or not moments.count:
+            raise ValueError(f"{self.name}.adapt got no data: expected at least one sample")
+        if not np.isfinite(moments.variance).all():
+            raise ValueError(f"{self.name}.adapt: the data have values that are not finite; take these out first")
+        self.set_weights([moments.mean, moments.variance, np.asarray(moments.count)])
+
+    def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
+        mean, variance = self.placed or (self.adapt_mean.value, self.adapt_variance.value)
+        return standardization.standardize(x, mean, variance, self._axes, self.invert)
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        sizes = self._sizes(input_shape)
+        if self.built and (len(input_shape) != len(self.build_shape) or sizes != self._sizes(self.build_shape)):
+            raise ValueError(f"{self.name}: expected an input of shape {self.build_shape}, got {input_shape}")
+        return input_shape
+
+    def _sizes(self, shape: Shape) -> tuple[int, ...]:
+        if any(axis in (0, -len(shape)) for axis in self._axes):
+            raise ValueError(
+                f"{self.name}: axis {self.axis} of an input {shape} is that of the batch, so every sample would have a "
+                f"mean of its own; axis=None gives one mean of everything"
+            )
+        return sizes_along(self.name, shape, self._axes)
+
+
+def _numbers(layer: str, argument: str, value: Any) -> np.ndarray | float:
+    """A number as a float, several as an array on the host."""
+    host = to_numpy(value)
+    if host.dtype.kind not in "fiu" or not np.isfinite(host).all():
+        raise ValueError(f"{layer}: {argument} must be a finite number or an array of such, got {value!r}")
+    return host.astype(np.float64) if host.shape else float(host)

@@ -1,0 +1,98 @@
+"""A layer made of a function."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from nnx.backends import Array, array_namespace
+from nnx.functional import Pullback
+from nnx.layers.layer import Layer, registry
+from nnx.registry import Registry
+from nnx.shapes import Shape
+
+_functions: Registry[Callable[..., Any]] = Registry("function")
+
+
+def _named(function: Any, what: str) -> Any:
+    """A function, also by a name that was saved."""
+    try:
+        function = _functions.find(function) if isinstance(function, str) else function
+    except ValueError:
+        raise ValueError(
+            f"Lambda does not know the {what} {function!r}: load the model with "
+            f"custom_objects={{{function!r}: the_function}}, or give the function itself"
+        ) from None
+    if not callable(function):
+        raise TypeError(f"the {what} of Lambda must be a function, got {function!r}")
+    return function
+
+
+@registry.register()
+class Lambda(Layer):
+    """Apply a function without parameters of its own.
+
+    function : returns `(y, pullback)`, as those of `nnx.functional` do; or only y, if `pullback` is given.
+    pullback : for a function that returns only y: called as pullback(dy, x, y), returns the cotangent of x. The string
+        "stop" gives no cotangent to x (zeros), for a function that is not to be differentiated.
+    output_shape : shape of a sample of the output, if it differs from the input's.
+    arguments : keyword arguments for the function.
+
+    Anonymous functions (lambda) work, but a model with one cannot be saved: use a named function, and pass it to
+    `load_model(..., custom_objects={"its_name": function})`.
+
+    >>> Lambda(lambda x: x * 2.0, pullback=lambda dy, x, y: dy * 2.0)([1.0, 2.0])
+    array([2., 4.], dtype=float32)
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any] | str,
+        pullback: Callable[..., Any] | str | None = None,
+        output_shape: Any = None,
+        arguments: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.function = _named(function, "function")
+        self.pullback: Any = pullback if pullback in (None, "stop") else _named(pullback, "pullback")
+        self.output_shape = (output_shape,) if isinstance(output_shape, int) else output_shape
+        self.arguments = dict(arguments or {})
+
+    def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
+        result = self.function(x, **self.arguments)
+        pair = isinstance(result, tuple) and len(result) == 2 and callable(result[1])
+        if self.pullback is None:
+            if not pair:
+                raise TypeError(
+                    f"{self.name}: the function returned {type(result).__name__}, expected (y, pullback). Return both, "
+                    f"or give Lambda(function, pullback=lambda dy, x, y: ...) the derivative"
+                )
+            y, pullback = result
+            self._check_output(x, y)
+            return y, pullback
+        y = result[0] if pair else result
+        self._check_output(x, y)
+        if self.pullback == "stop":
+            return y, lambda dy: array_namespace(x).zeros_like(x)
+        return y, functools.partial(self._pull_back, x=x, y=y)
+
+    def _check_output(self, x: Array, y: Any) -> None:
+        """ValueError if the layers that follow were built for another shape than the function returns."""
+        expected, given = self.compute_output_shape(tuple(x.shape)), tuple(getattr(y, "shape", ()))
+        if len(expected) != len(given) or any(e not in (None, g) for e, g in zip(expected, given, strict=True)):
+            raise ValueError(
+                f"{self.name}: the function returned shape {given}, expected {expected}; write Lambda(function, "
+                f"output_shape={given[1:]}), the shape of one sample"
+            )
+
+    def _pull_back(self, dy: Array, x: Array, y: Array) -> Any:
+        return self.pullback(dy, x, y)
+
+    def compute_mask(self, x: Array, mask: Array | None = None) -> Array | None:
+        """The input's; None where the output has another shape."""
+        return mask if self.output_shape is None else None
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        return input_shape if self.output_shape is None else (input_shape[0], *self.output_shape)

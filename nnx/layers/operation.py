@@ -1,0 +1,223 @@
+"""The operators of symbolic values, and activation functions of them, as layers without parameters."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import types
+from collections.abc import Mapping
+from numbers import Integral, Real
+from typing import Any, NoReturn
+
+from nnx.backends import Array
+from nnx.functional import Pullback, arithmetic
+from nnx.graph.flags import Flag
+from nnx.graph.program import as_masks
+from nnx.graph.symbol import ADVICE, Symbol
+from nnx.layers.activation import Activated, Activation
+from nnx.layers.layer import Layer, registry
+from nnx.names import snake_case
+from nnx.parameters import Parameter
+from nnx.shapes import Shape, broadcast_shapes
+
+KINDS = {
+    "add": "Add",
+    "subtract": "Subtract",
+    "multiply": "Multiply",
+    "divide": "TrueDivide",
+    "matmul": "Matmul",
+    "power": "Power",
+    "negative": "Negative",
+    "getitem": "GetItem",
+}
+"""The operators, and what a summary calls them."""
+
+
+@registry.register()
+class Operation(Layer):
+    """What `a + b`, `2.0 * a`, `a @ b`, `a ** 2`, `-a` and `a[:, 0]` make of symbolic values.
+
+    operator : "add", "subtract", "multiply", "divide", "matmul", "power", "negative" or "getitem".
+    constant : the operand that is a number, if one is; the key of "getitem".
+    constant_first : whether the number is the left operand.
+    """
+
+    def __init__(self, operator: str, constant: Any = None, constant_first: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.shown_as = KINDS[operator]
+        if not self.named_by_user:
+            self.name = snake_case(self.shown_as)
+        self.operator = operator
+        self.constant = constant
+        self.constant_first = constant_first
+        self._key = _read_key(constant) if operator == "getitem" else ()
+        if Ellipsis not in self._key:
+            self._key = (*self._key, Ellipsis)  # the standard wants an index for every axis
+
+    @staticmethod
+    def describe(operator: str, *operands: Any) -> Symbol:
+        """The symbol of an operator's result. One operand is a symbol or a parameter, the other one too or a number."""
+        return _describe_operation(operator, operands)
+
+    def forward(self, *inputs: Array, training: bool = False) -> tuple[Array, Pullback]:
+        if self.operator == "getitem":
+            return arithmetic.getitem(inputs[0], self._key)
+        function = getattr(arithmetic, self.operator)
+        if self.constant is None:
+            y, pullback = function(*inputs)
+            return y, pullback
+        pair = (self.constant, inputs[0]) if self.constant_first else (inputs[0], self.constant)
+        y, pullback = function(*pair)
+        return y, lambda dy: pullback(dy)[1 if self.constant_first else 0]
+
+    def compute_mask(self, x: Any, mask: Any) -> Any:
+        """The first operand's that has one, of a matrix product the left one's; of x[key] that of the steps it leaves.
+
+        None where the key takes time away, as in x[:, -1].
+        """
+        if self.operator == "getitem":
+            key = _key_of_axes(self._key, len(x.shape))[: len(mask.shape)]
+            return mask[key] if all(isinstance(part, slice) for part in key) else None
+        masks = as_masks(mask)
+        return masks[0] if self.operator == "matmul" else next((one for one in masks if one is not None), None)
+
+    def compute_output_shape(self, input_shape: Any) -> Shape:
+        if self.operator == "getitem":
+            return _shape_of_item(input_shape, self._key, self.name)
+        if self.constant is not None or self.operator == "negative":
+            return input_shape  # type: ignore[no-any-return]
+        first, second = input_shape
+        if self.operator == "matmul":
+            if len(first) < 2 or len(second) < 2 or first[-1] != second[-2]:
+                raise ValueError(f"{self.name}: cannot multiply matrices of shapes {first} and {second}")
+            return (*broadcast_shapes(first[:-2], second[:-2], self.name), first[-2], second[-1])
+        lower, higher = sorted((first, second), key=len)
+        if lower and lower[0] is None and len(lower) < len(higher):  # the batch axis, against another one
+            raise ValueError(
+                f"{self.name}: the shapes {first} and {second} have their batch axes in different places: give the "
+                f"lower one new axes after the batch, as in x[:, None]"
+            )
+        return broadcast_shapes(first, second, self.name)
+
+
+@registry.register()
+class ActivationWithOptions(Activated):
+    """What an activation function with further arguments, as in `leaky_relu(x, 0.1)`, makes of a symbolic value.
+
+    activation : the function, or its name. options : its further arguments by name.
+    """
+
+    def __init__(self, activation: Any, options: Mapping[str, Any], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.set_activation(activation)
+        self.options = dict(options)
+        self.activate = functools.partial(self.activate, **self.options)
+
+    @staticmethod
+    def describe(function: Any, operand: Any, *arguments: Any, **options: Any) -> Symbol:
+        """The symbol of an activation function's result; its further arguments are bound by their names."""
+        return _describe_activation(function, operand, *arguments, **options)
+
+
+def _describe_operation(operator: str, operands: tuple[Any, ...]) -> Symbol:
+    symbols = [_symbol(operand) for operand in operands if isinstance(operand, Parameter | Symbol)]
+    if operator == "getitem":
+        return _call(Operation(operator, constant=_write_key(operands[1])), symbols)
+    if len(symbols) == len(operands) and operator != "power":
+        return _call(Operation(operator), symbols)
+    constant_first = not isinstance(operands[0], Parameter | Symbol)
+    constant = operands[0] if constant_first else operands[1]
+    if isinstance(constant, Flag):
+        constant.refuse()
+    if isinstance(constant, bool) or not isinstance(constant, Real) or (operator == "power" and constant_first):
+        _refuse(operator, constant_first, constant)
+    number = constant.__index__() if isinstance(constant, Integral) else float(constant)
+    return _call(Operation(operator, number, constant_first), symbols)  # an integer leaves indices integers
+
+
+def _refuse(operator: str, constant_first: bool, constant: Any) -> NoReturn:
+    given = type(constant).__name__
+    if operator == "power":
+        given = f"the power of a {given}" if constant_first else f"a {given} as the exponent"
+        raise TypeError(f"power of a symbolic value takes an exponent that is a number, got {given}: {ADVICE}")
+    raise TypeError(
+        f"{operator} of a symbolic value takes a number, a parameter of a layer (itself, not its .value) or another "
+        f"symbolic value, got {given}. An array of constants goes into a layer with its own forward(self, x, *, "
+        f"training=False), which returns (y, pullback); in a forward, parameters are used by their .value"
+    )
+
+
+def _call(operation: Operation, symbols: list[Symbol]) -> Symbol:
+    return operation(*symbols)  # type: ignore[no-any-return]
+
+
+def _symbol(value: Parameter | Symbol) -> Symbol:
+    return value if isinstance(value, Symbol) else Symbol(value.shape, parameter=value)
+
+
+def _describe_activation(function: Any, operand: Any, *arguments: Any, **options: Any) -> Symbol:
+    bound = inspect.signature(function).bind(operand, *arguments, **options).arguments
+    named = dict(list(bound.items())[1:])
+    layer = ActivationWithOptions(function, named) if named else Activation(function)
+    return layer(_symbol(operand))  # type: ignore[no-any-return]
+
+
+def _write_key(key: Any) -> list[Any]:
+    """An index as plain data: integers, "..." and "new", and slices as lists."""
+    parts = key if isinstance(key, tuple) else (key,)
+    written: list[Any] = []
+    for part in parts:
+        if isinstance(part, slice):
+            written.append([_integer(bound) for bound in (part.start, part.stop, part.step)])
+        elif part is Ellipsis or part is None:
+            written.append("..." if part is Ellipsis else "new")
+        else:
+            written.append(_integer(part))
+    return written
+
+
+def _integer(part: Any) -> int | None:
+    if part is None:
+        return None
+    if isinstance(part, bool) or not hasattr(part, "__index__"):
+        raise TypeError(f"a symbolic value is indexed by integers, slices, None and ..., got {part!r}: {ADVICE}")
+    return part.__index__()  # type: ignore[no-any-return]
+
+
+def _read_key(written: list[Any]) -> tuple[int | slice | types.EllipsisType | None, ...]:
+    special = {"...": Ellipsis, "new": None}
+    return tuple(
+        slice(*part) if isinstance(part, list | tuple) else special[part] if isinstance(part, str) else part
+        for part in written
+    )
+
+
+def _shape_of_item(shape: Shape, key: tuple[Any, ...], name: str) -> Shape:
+    """The shape of x[key], by the rules of Python's slices."""
+    used = _count_axes(key)
+    if used > len(shape):
+        raise ValueError(f"{name}: {used} indices for a value of shape {shape}")
+    sizes: list[int | None] = []
+    axis = 0
+    for part in _key_of_axes(key, len(shape)):
+        if part is None:
+            sizes.append(1)
+            continue
+        size = shape[axis]
+        if isinstance(part, slice):
+            whole = part == slice(None)
+            sizes.append(size if whole else None if size is None else len(range(*part.indices(size))))
+        elif size is not None and not -size <= part < size:
+            raise ValueError(f"{name}: index {part} is out of range for axis {axis} of a value of shape {shape}")
+        axis += 1
+    return tuple(sizes)
+
+
+def _count_axes(key: tuple[Any, ...]) -> int:
+    return sum(part is not None and part is not Ellipsis for part in key)
+
+
+def _key_of_axes(key: tuple[Any, ...], rank: int) -> tuple[Any, ...]:
+    """The key with a part for every axis, in place of "..."."""
+    place = key.index(Ellipsis)
+    return (*key[:place], *[slice(None)] * (rank - _count_axes(key)), *key[place + 1 :])

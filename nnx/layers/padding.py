@@ -1,0 +1,211 @@
+"""Layers that make sequences and images longer or shorter: padding, cropping, up-sampling."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from nnx.backends import Array
+from nnx.functional import Pullback
+from nnx.functional.padding import crop, zero_pad
+from nnx.functional.upsampling import INTERPOLATIONS, upsample
+from nnx.layers.layer import registry
+from nnx.layers.spatial import Spatial, choice, integers
+from nnx.shapes import Shape
+
+
+class _Bordered(Spatial):
+    """A layer with amounts before and after, for each spatial axis."""
+
+    def amounts(self, argument: str, value: Any) -> Any:
+        """What `argument` means: one number for all sides, one or (before, after) for each axis; or (before, after)."""
+        if self.rank == 1:
+            return integers(self.name, argument, value, 2, 0)
+        sides = tuple(value) if hasattr(value, "__iter__") else (value,) * 2
+        try:
+            rows, columns = (integers(self.name, argument, side, 2, 0) for side in sides)
+            return rows, columns
+        except ValueError:
+            raise ValueError(
+                f"{self.name}: {argument} must be a non-negative integer, one for each of rows and columns, or ((top, "
+                f"bottom), (left, right)), got {value!r}"
+            ) from None
+
+    def pairs(self, amounts: Any) -> Sequence[tuple[int, int]]:
+        """(before, after) for each axis."""
+        return (amounts,) if self.rank == 1 else amounts
+
+
+class ZeroPadding(_Bordered):
+    """ZeroPadding1D and ZeroPadding2D, which differ in the number of axes."""
+
+    def __init__(self, padding: Any = 1, data_format: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.padding = self.amounts("padding", padding)
+        self.set_data_format(data_format)
+
+    def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
+        return zero_pad(x, self.pairs(self.padding), self.data_format)
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        pairs = self.pairs(self.padding)
+        return self.output_shape(
+            input_shape, lambda sizes: [size + sum(pair) for size, pair in zip(sizes, pairs, strict=True)]
+        )
+
+
+@registry.register()
+class ZeroPadding1D(ZeroPadding):
+    """Zeros before and after a sequence.
+
+    padding : how many steps of zeros, or (before, after).
+    data_format : "channels_last", inputs (batch, steps, channels), or "channels_first", (batch, channels, steps).
+
+    >>> ZeroPadding1D((1, 0))([[[1.0], [2.0]]])
+    array([[[0.],
+            [1.],
+            [2.]]], dtype=float32)
+    """
+
+    rank = 1
+
+
+@registry.register()
+class ZeroPadding2D(ZeroPadding):
+    """Zeros around an image.
+
+    padding : how many rows and columns of zeros, (rows, columns), or ((top, bottom), (left, right)).
+    data_format : "channels_last", inputs (batch, rows, columns, channels), or "channels_first", (batch, channels,
+        rows, columns).
+
+    >>> import numpy as np
+    >>> ZeroPadding2D(((1, 0), (2, 2)))(np.ones((2, 7, 7, 3))).shape
+    (2, 8, 11, 3)
+    """
+
+    rank = 2
+
+
+class Cropping(_Bordered):
+    """Cropping1D and Cropping2D, which differ in the number of axes."""
+
+    def _set_cropping(self, cropping: Any, data_format: str | None) -> None:
+        self.cropping = self.amounts("cropping", cropping)
+        self.set_data_format(data_format)
+
+    def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
+        return crop(x, self.pairs(self.cropping), self.data_format)
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        pairs = self.pairs(self.cropping)
+        shape = self.output_shape(
+            input_shape, lambda sizes: [size - sum(pair) for size, pair in zip(sizes, pairs, strict=True)]
+        )
+        if any(size is not None and size < 1 for size in shape[1:]):
+            raise ValueError(f"{self.name}: nothing remains of an input of shape {input_shape} without {self.cropping}")
+        return shape
+
+
+@registry.register()
+class Cropping1D(Cropping):
+    """A sequence (batch, steps, channels) without its first and last steps.
+
+    cropping : how many steps to leave out at each end, or (before, after). ValueError if nothing would remain.
+
+    >>> Cropping1D((1, 0))([[[1.0], [2.0]]])
+    array([[[2.]]], dtype=float32)
+    """
+
+    rank = 1
+
+    def __init__(self, cropping: Any = 1, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._set_cropping(cropping, None)
+
+
+@registry.register()
+class Cropping2D(Cropping):
+    """An image without its border.
+
+    cropping : how many rows and columns to leave out at each side, (rows, columns), or ((top, bottom), (left, right)).
+        ValueError if nothing would remain.
+    data_format : "channels_last", inputs (batch, rows, columns, channels), or "channels_first", (batch, channels,
+        rows, columns).
+
+    >>> import numpy as np
+    >>> Cropping2D(((1, 0), (2, 2)))(np.ones((2, 7, 7, 3))).shape
+    (2, 6, 3, 3)
+    """
+
+    rank = 2
+
+    def __init__(self, cropping: Any = 0, data_format: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._set_cropping(cropping, data_format)
+
+
+class UpSampling(Spatial):
+    """UpSampling1D and UpSampling2D, which differ in the number of axes."""
+
+    size: int | tuple[int, ...]
+    interpolation = "nearest"
+
+    def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
+        return upsample(x, self.size, self.interpolation, self.data_format)
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        factors = (self.size,) if isinstance(self.size, int) else self.size
+        return self.output_shape(
+            input_shape, lambda sizes: [size * factor for size, factor in zip(sizes, factors, strict=True)]
+        )
+
+
+@registry.register()
+class UpSampling1D(UpSampling):
+    """Every step of a sequence (batch, steps, channels) several times.
+
+    size : how many times.
+
+    >>> UpSampling1D(2)([[[1.0], [2.0]]])
+    array([[[1.],
+            [1.],
+            [2.],
+            [2.]]], dtype=float32)
+    """
+
+    rank = 1
+
+    def __init__(self, size: int = 2, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        (self.size,) = integers(self.name, "size", size, 1, 1)
+        self.set_data_format(None)
+
+
+@registry.register()
+class UpSampling2D(UpSampling):
+    """An image with more rows and columns.
+
+    size : how many times as many, (rows, columns) or one number for both.
+    data_format : "channels_last", inputs (batch, rows, columns, channels), or "channels_first", (batch, channels,
+        rows, columns).
+    interpolation : "nearest" repeats pixels; "bilinear", "bicubic", "lanczos3" and "lanczos5" interpolate between their
+        centres, see `nnx.functional.upsample`.
+
+    >>> import numpy as np
+    >>> UpSampling2D((2, 3), interpolation="bilinear")(np.ones((2, 7, 7, 3))).shape
+    (2, 14, 21, 3)
+    """
+
+    rank = 2
+
+    def __init__(
+        self,
+        size: int | Sequence[int] = 2,
+        data_format: str | None = None,
+        interpolation: str = "nearest",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.size = self.for_each_axis("size", size)
+        self.set_data_format(data_format)
+        self.interpolation = choice(self.name, "interpolation", interpolation, INTERPOLATIONS)

@@ -1,0 +1,192 @@
+"""Images moved, turned and zoomed at random, for training."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Sequence
+from typing import Any
+
+from nnx.arguments import number
+from nnx.backends import Array
+from nnx.functional import Pullback, images
+from nnx.layers.layer import registry
+from nnx.layers.random_flip import Augmentation, one_of
+from nnx.random import uniform
+
+Factor = float | Sequence[float]
+"""A factor that is drawn for each image: from -factor to factor, or between the two of a pair."""
+
+_ABOVE_MINUS_ONE = math.nextafter(-1.0, 0.0)
+
+
+class _RandomMap(Augmentation):
+    """Images under a random affine map."""
+
+    def __init__(
+        self,
+        *,
+        fill_mode: str = "reflect",
+        interpolation: str = "bilinear",
+        fill_value: float = 0.0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.fill_mode = one_of(self.name, "fill_mode", fill_mode, images.FILL_MODES)
+        self.interpolation = one_of(self.name, "interpolation", interpolation, images.INTERPOLATIONS)
+        self.fill_value = number(self.name, "fill_value", fill_value)
+
+    def augment(self, x: Array) -> tuple[Array, Pullback]:
+        height, width = (x.shape[axis] for axis in self.check_axes(x.shape))
+        return images.affine_transform(
+            x, self.draw_maps(x, height, width), self.interpolation, self.fill_mode, self.fill_value, self.data_format
+        )
+
+    def draw_maps(self, x: Array, height: int, width: int) -> Array:
+        """The maps (batch, 6), as `nnx.functional.affine_transform` takes them."""
+        raise NotImplementedError
+
+    def draw_between(self, x: Array, limits: tuple[float, float]) -> Array:
+        """For each image a number between these limits."""
+        low, high = limits
+        return low + (high - low) * uniform(self.one_for_each(x), self.draw(x.shape[0]))
+
+
+@registry.register()
+class RandomTranslation(_RandomMap):
+    """In training, move each image up or down and to the left or right.
+
+    height_factor : how far down, as a fraction of the height: up to so far in both directions, or a pair (from, to) in
+        which negative numbers mean up. From -1 to 1.
+    width_factor : how far to the right, as a fraction of the width, in the same way.
+    fill_mode : what is beyond the edges of an image a b c d: b a | a b c d | d c ("reflect", default),
+        c d | a b c d | a b ("wrap"), a a | a b c d | d d ("nearest"), k k | a b c d | k k ("constant").
+    interpolation : "bilinear" (default) or "nearest".
+    seed : for a random stream of this layer's own; by default it is split from the default stream when built.
+    fill_value : the k of "constant".
+    data_format : "channels_last" (default), for inputs (batch, height, width, channels), or "channels_first".
+    """
+
+    def __init__(
+        self,
+        height_factor: Factor,
+        width_factor: Factor,
+        fill_mode: str = "reflect",
+        interpolation: str = "bilinear",
+        seed: int | None = None,
+        fill_value: float = 0.0,
+        data_format: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            fill_mode=fill_mode,
+            interpolation=interpolation,
+            seed=seed,
+            fill_value=fill_value,
+            data_format=data_format,
+            **kwargs,
+        )
+        self.height_factor, self.width_factor = height_factor, width_factor
+        self._down = _limits(self.name, "height_factor", height_factor)
+        self._right = _limits(self.name, "width_factor", width_factor)
+
+    def draw_maps(self, x: Array, height: int, width: int) -> Array:
+        down = height * self.draw_between(x, self._down)
+        return images.translations(width * self.draw_between(x, self._right), down)
+
+
+@registry.register()
+class RandomRotation(_RandomMap):
+    """In training, turn each image about its middle.
+
+    factor : how far, as a fraction of a full turn: up to so far in both directions, or a pair (from, to) in which
+        positive numbers mean counter-clockwise. From -1 to 1.
+    fill_mode : what is beyond the edges of an image a b c d: b a | a b c d | d c ("reflect", default),
+        c d | a b c d | a b ("wrap"), a a | a b c d | d d ("nearest"), k k | a b c d | k k ("constant").
+    interpolation : "bilinear" (default) or "nearest".
+    seed : for a random stream of this layer's own; by default it is split from the default stream when built.
+    fill_value : the k of "constant".
+    data_format : "channels_last" (default), for inputs (batch, height, width, channels), or "channels_first".
+    """
+
+    def __init__(
+        self,
+        factor: Factor,
+        fill_mode: str = "reflect",
+        interpolation: str = "bilinear",
+        seed: int | None = None,
+        fill_value: float = 0.0,
+        data_format: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            fill_mode=fill_mode,
+            interpolation=interpolation,
+            seed=seed,
+            fill_value=fill_value,
+            data_format=data_format,
+            **kwargs,
+        )
+        self.factor = factor
+        self._turn = _limits(self.name, "factor", factor)
+
+    def draw_maps(self, x: Array, height: int, width: int) -> Array:
+        return images.rotations(2.0 * math.pi * self.draw_between(x, self._turn), height, width)
+
+
+@registry.register()
+class RandomZoom(_RandomMap):
+    """In training, zoom each image about its middle.
+
+    height_factor : how much more of the height is shown: a fraction up to which it is more or less, or a pair
+        (from, to). Positive numbers make what is seen smaller, negative ones larger: 0.5 shows 1.5 times the height,
+        -0.5 half of it. From above -1 to 1.
+    width_factor : the same for the width; None (default) keeps the proportions.
+    fill_mode : what is beyond the edges of an image a b c d: b a | a b c d | d c ("reflect", default),
+        c d | a b c d | a b ("wrap"), a a | a b c d | d d ("nearest"), k k | a b c d | k k ("constant").
+    interpolation : "bilinear" (default) or "nearest".
+    seed : for a random stream of this layer's own; by default it is split from the default stream when built.
+    fill_value : the k of "constant".
+    data_format : "channels_last" (default), for inputs (batch, height, width, channels), or "channels_first".
+    """
+
+    def __init__(
+        self,
+        height_factor: Factor,
+        width_factor: Factor | None = None,
+        fill_mode: str = "reflect",
+        interpolation: str = "bilinear",
+        seed: int | None = None,
+        fill_value: float = 0.0,
+        data_format: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            fill_mode=fill_mode,
+            interpolation=interpolation,
+            seed=seed,
+            fill_value=fill_value,
+            data_format=data_format,
+            **kwargs,
+        )
+        self.height_factor, self.width_factor = height_factor, width_factor
+        self._height = _limits(self.name, "height_factor", height_factor, least=_ABOVE_MINUS_ONE)
+        self._width = (
+            None if width_factor is None else _limits(self.name, "width_factor", width_factor, least=_ABOVE_MINUS_ONE)
+        )
+
+    def draw_maps(self, x: Array, height: int, width: int) -> Array:
+        vertical = 1.0 + self.draw_between(x, self._height)
+        horizontal = vertical if self._width is None else 1.0 + self.draw_between(x, self._width)
+        return images.zooms(horizontal, vertical, height, width)
+
+
+def _limits(layer: str, argument: str, factor: Any, least: float = -1.0) -> tuple[float, float]:
+    """Between which numbers a factor is drawn. A number stands for both directions."""
+    if isinstance(factor, numbers.Real):
+        most = abs(number(layer, argument, factor, least=least, most=1.0))
+        return max(-most, least), most
+    if not isinstance(factor, list | tuple) or len(factor) != 2:
+        raise ValueError(f"{layer}: {argument} must be a number or a pair of numbers, got {factor!r}")
+    low, high = sorted(number(layer, argument, limit, least=least, most=1.0) for limit in factor)
+    return low, high

@@ -1,0 +1,69 @@
+"""Layers that change the shape and nothing else."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from nnx import functional
+from nnx.backends import Array
+from nnx.functional import Pullback
+from nnx.layers.layer import Layer, registry
+from nnx.shapes import Shape
+
+
+@registry.register()
+class Flatten(Layer):
+    """Make one axis of all axes but that of the batch: (batch, a, b, ...) -> (batch, a * b * ...).
+
+    >>> Flatten()([[[1.0, 2.0], [3.0, 4.0]]])
+    array([[1., 2., 3., 4.]], dtype=float32)
+    """
+
+    def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
+        return functional.flatten(x)
+
+    def compute_mask(self, x: Array, mask: Array | None = None) -> Array | None:
+        """None: there are no steps any more."""
+        return None
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        sizes = input_shape[1:]
+        return (input_shape[0], None if None in sizes else math.prod(sizes))  # type: ignore[arg-type]
+
+
+@registry.register()
+class Reshape(Layer):
+    """Give each sample a new shape.
+
+    target_shape : without the batch axis; one size may be -1, and is computed from the others.
+    """
+
+    def __init__(self, target_shape: Sequence[int] | int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        target = tuple(target_shape) if hasattr(target_shape, "__iter__") else (target_shape,)
+        if target.count(-1) > 1 or any(not hasattr(size, "__index__") or size < -1 for size in target):
+            raise ValueError(f"{self.name}: target_shape must be sizes with at most one -1, got {target}")
+        self.target_shape = tuple(size.__index__() for size in target)
+
+    def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
+        return functional.reshape(x, self.compute_output_shape(tuple(x.shape)))  # type: ignore[arg-type]
+
+    def compute_mask(self, x: Array, mask: Array | None = None) -> Array | None:
+        """None: the axis of time may be another one, or none."""
+        return None
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        sizes = input_shape[1:]
+        if None in sizes:
+            return (input_shape[0], *(None if size == -1 else size for size in self.target_shape))
+        given = math.prod(sizes)  # type: ignore[arg-type]
+        known = math.prod(size for size in self.target_shape if size != -1)
+        inferred = given // known if known and -1 in self.target_shape else 1
+        target = tuple(inferred if size == -1 else size for size in self.target_shape)
+        if math.prod(target) != given:
+            raise ValueError(
+                f"{self.name}: cannot reshape samples of shape {tuple(sizes)} ({given} values) to {self.target_shape}"
+            )
+        return (input_shape[0], *target)

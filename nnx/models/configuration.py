@@ -1,0 +1,76 @@
+"""A graph of layers as plain data, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from nnx.graph.composition import Composition
+from nnx.graph.symbol import Node, Symbol
+from nnx.layers.input import Input
+from nnx.layers.layer import Layer, registry
+from nnx.names import names_apart
+from nnx.structure import leaves, rebuild
+
+
+def layer_configs(named: Sequence[tuple[str, Layer]]) -> list[dict[str, Any]]:
+    """Layers as plain data, each with the name that it has in its model."""
+    return [{"class_name": type(layer).__name__, "config": layer.get_config(), "name": name} for name, layer in named]
+
+
+def build_layers(configs: Sequence[dict[str, Any]]) -> list[Any]:
+    """The layers of `layer_configs`; also one whose constructor takes no name has its name again."""
+    layers = [registry.build(config) for config in configs]
+    for layer, config in zip(layers, configs, strict=True):
+        layer.name = config.get("name", layer.name)
+    return layers
+
+
+def graph_config(graph: Composition, model: Any) -> dict[str, Any]:
+    """What `graph_from_config` makes the graph of a model from: the layers, their calls, and where data go in and out.
+
+    Values are numbered: the inputs, then what each call makes.
+    """
+    layers = graph.program.layers
+    ids = {symbol.key: index for index, symbol in enumerate(leaves(graph.inputs))}
+    calls = []
+    for node in graph.program.nodes:
+        if any(symbol.key not in ids for symbol in node.inputs):
+            raise TypeError(f"{model.name}: a parameter used outside of its layer cannot be in a configuration")
+        calls.append({"layer": layers.index(node.layer), **_call_config(node, ids)})
+        for symbol in node.outputs:
+            ids[symbol.key] = len(ids)
+    names = {layer: name for name, layer in names_apart(model.layers)}
+    return {
+        "name": model.name,
+        "trainable": model.trainable,
+        "input_layers": [{**layer.get_config(), "name": names[layer]} for layer in model.input_layers],
+        "layers": layer_configs([(names[layer], layer) for layer in layers]),
+        "calls": calls,
+        "inputs": rebuild(graph.inputs, [ids[symbol.key] for symbol in leaves(graph.inputs)]),
+        "outputs": rebuild(graph.outputs, [ids[symbol.key] for symbol in leaves(graph.outputs)]),
+    }
+
+
+def _call_config(node: Node, ids: dict[Any, int]) -> dict[str, Any]:
+    reads = [ids[symbol.key] for symbol in node.inputs]
+    structure, symbols = node.layer.input_structure, node.symbolic_options
+    return {
+        "inputs": reads if structure is None else rebuild(structure, reads),
+        "options": {name: value for name, value in node.options.items() if name not in symbols},
+        "symbols": {name: ids[symbol.key] for name, symbol in symbols.items()},
+    }
+
+
+def graph_from_config(config: dict[str, Any]) -> tuple[Any, Any]:
+    """The symbols of inputs and outputs, in their structures, of a new graph with new layers."""
+    layers = build_layers(config["layers"])
+    symbols: list[Symbol] = [Input(**layer) for layer in config["input_layers"]]
+
+    def resolved(ids: Any) -> Any:
+        return rebuild(ids, [symbols[index] for index in leaves(ids)])
+
+    for call in config["calls"]:
+        made = layers[call["layer"]](*resolved(call["inputs"]), **call["options"], **resolved(call["symbols"]))
+        symbols += leaves(made)
+    return resolved(config["inputs"]), resolved(config["outputs"])

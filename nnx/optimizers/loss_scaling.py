@@ -1,0 +1,78 @@
+"""Training of float16 parameters: updates go to float32 copies, and a scale keeps gradients in the range of float16.
+
+Small updates vanish in float16 and small gradients are 0 there: Micikevicius et al., "Mixed precision training", 2018.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from nnx.backends import Array, array_namespace, backend_of, to_numpy
+from nnx.optimizers.slots import Slots
+from nnx.precision import narrow, wide
+
+MASTER = "master"
+"""The slot of the float32 copies."""
+
+FIRST_SCALE = (2.0**15, 0.0)
+_LEAST, _STEPS_TO_GROW = 1.0, 2000
+
+
+class LossScale:
+    """What a loss is multiplied by before its gradients are computed. It adapts itself, on the device.
+
+    It is halved by a step whose gradients are not finite, which is left out, and doubled after 2000 others in a row.
+
+    value : a 0-d float32 array. good_steps : one too, how many steps since it changed.
+    """
+
+    def __init__(self, like: Array, value: float, good_steps: float) -> None:
+        xp, device = array_namespace(like), backend_of(like).device_of(like)
+        self.value = xp.asarray(value, dtype=xp.float32, device=device)
+        self.good_steps = xp.asarray(good_steps, dtype=xp.float32, device=device)
+
+    def numbers(self) -> tuple[float, float]:
+        """The value and the good steps on the host."""
+        return float(to_numpy(self.value)), float(to_numpy(self.good_steps))
+
+    def follow(self, finite: Array) -> None:
+        """Adapt to a step whose gradients were finite, or not: a 0-d bool array."""
+        xp = array_namespace(finite)
+        good_steps = self.good_steps + 1.0
+        grows = xp.logical_and(finite, good_steps >= _STEPS_TO_GROW)
+        smaller = xp.maximum(self.value * 0.5, xp.full_like(self.value, _LEAST))
+        self.value = xp.where(finite, xp.where(grows, self.value * 2.0, self.value), smaller)
+        self.good_steps = xp.where(xp.logical_and(finite, xp.logical_not(grows)), good_steps, 0.0)
+
+
+def is_half(values: Array) -> bool:
+    """Whether parameters are float16."""
+    return bool(values.dtype == getattr(array_namespace(values), "float16", None))
+
+
+def step_in_float32(
+    values: Array,
+    gradients: Array,
+    scale: Array | float,
+    slots: Slots,
+    advance: Callable[[Array, Array], None],
+) -> Array:
+    """Let `advance(master, gradients)` train the float32 copies, and round these to the parameters `values`.
+
+    Gradients are divided by the scale first. If one is not finite then nothing changes; whether all are is returned, a
+    0-d bool array. A parameter that is no longer what its copy rounds to was changed by somebody else, and replaces it.
+    """
+    xp = array_namespace(values)
+    master = slots[MASTER]
+    master[...] = xp.where(narrow(master, values) == values, master, wide(values))
+    gradients = wide(gradients) / scale
+    finite = xp.all(xp.isfinite(gradients))
+    before = {name: xp.asarray(slot, copy=True) for name, slot in slots.items()}
+    with np.errstate(over="ignore", invalid="ignore"):
+        advance(master, gradients)
+    for name, old in before.items():
+        slots[name][...] = xp.where(finite, slots[name], old)
+    values[...] = narrow(master, values)
+    return finite

@@ -1,0 +1,175 @@
+"""Parameters, and the one contiguous buffer that a model keeps them in."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import TYPE_CHECKING, Any
+
+from nnx.backends import Array, Placement, backend_of, to_numpy
+from nnx.operators import Operand
+from nnx.precision import dtype_bytes
+
+if TYPE_CHECKING:
+    from nnx.constraints import Constraint
+    from nnx.ranks import Part
+    from nnx.regularizers import Regularizer
+
+
+class Parameter(Operand):
+    """An array that belongs to a layer: trained by gradients, or a state that forward passes update.
+
+    In a `call`, which is traced, it stands in expressions as it is: `x @ self.kernel`; in a `forward` its `value` does.
+
+    name : the name in its layer, such as "kernel".
+    path : the name in its model, such as "dense_1/kernel"; set when the model is built.
+    value : the array; a view of the model's flat buffer once a model trains it.
+    grad : the gradient, of the same shape; None before the parameter is in a flat buffer.
+    trainable : whether training changes it. What counts is this and its layer's `trainable`.
+    """
+
+    __slots__ = ("backward", "constraint", "grad", "name", "pass_number", "path", "regularizer", "trainable", "value")
+
+    def __init__(
+        self,
+        value: Array,
+        name: str,
+        *,
+        trainable: bool = True,
+        regularizer: Regularizer | None = None,
+        constraint: Constraint | None = None,
+    ) -> None:
+        self.value = value
+        self.grad: Array | None = None
+        self.name = name
+        self.path = name
+        self.trainable = trainable
+        self.regularizer = regularizer
+        self.constraint = constraint
+        self.backward: BackwardPass | None = None  # of the model that trains it
+        self.pass_number = -1  # the backward pass that last wrote to `grad`
+
+    def __repr__(self) -> str:
+        return f"<Parameter {self.path}, shape {self.shape}, {self.dtype}>"
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Parameter:
+        """A parameter of its own, outside of the flat buffer, whose pieces copies would no longer share."""
+        owner = backend_of(self.value)
+        with owner.computing_on(owner.device_of(self.value)):  # else the copy would be on the current device
+            value = owner.xp.asarray(self.value, copy=True)
+        copied = Parameter(
+            value, self.name, trainable=self.trainable, regularizer=self.regularizer, constraint=self.constraint
+        )
+        copied.path = self.path
+        return copied
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.value.shape)
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.value.shape)
+
+    @property
+    def dtype(self) -> str:
+        """The dtype's name, the same on every backend."""
+        return str(self.value.dtype).rpartition(".")[2]
+
+    @property
+    def nbytes(self) -> int:
+        return self.size * dtype_bytes(self.dtype)
+
+    def numpy(self) -> object:
+        """A copy of the value on the host."""
+        return to_numpy(self.value).copy()
+
+    def receive(self, cotangent: Array) -> None:
+        """Take a cotangent into the gradient: the first of a pass replaces it, further ones add to it."""
+        if self.backward is None:
+            return  # no model trains this parameter: nobody will ask for its gradient
+        if self.pass_number == self.backward.number:
+            self.grad += cotangent
+            return
+        if cotangent is not self.grad:
+            self.grad[...] = cotangent  # type: ignore[index]
+        self.pass_number = self.backward.number
+
+    def leave(self) -> None:
+        """Go out of the flat buffer, which then is no longer whole."""
+        if self.backward is not None:
+            self.backward.whole = False
+        self.grad = self.backward = None
+
+
+class BackwardPass:
+    """What a model's buffer and its parameters know in common.
+
+    number : of the backward pass that gradients are gathered for.
+    whole : whether all parameters still are in the buffer; another model that trains one of them takes it out.
+    """
+
+    __slots__ = ("number", "whole")
+
+    def __init__(self) -> None:
+        self.number = 0
+        self.whole = True
+
+
+class FlatParameters:
+    """The trainable parameters of a model in one contiguous array, and their gradients in another.
+
+    Each parameter's `value` and `grad` become reshaped views of `values` and `grads`, so that an optimiser step, a norm
+    or an all-reduce is one operation on one array. Gradients accumulate until `start_pass` begins a new sum.
+
+    parameters : the parameters in their order; their values are copied into the buffer.
+    slices : for each parameter, the (start, stop) of its piece.
+    """
+
+    def __init__(self, parameters: list[Parameter], placement: Placement) -> None:
+        self.parameters = parameters
+        self.placement = placement
+        dtypes = {parameter.dtype for parameter in self.parameters} or {placement.dtype}
+        if len(dtypes) > 1:
+            listing = ", ".join(f"{p.path} is {p.dtype}" for p in self.parameters)
+            raise ValueError(f"the trainable parameters of a model must have one dtype, but {listing}")
+        stops = list(itertools.accumulate(parameter.size for parameter in self.parameters))
+        self.slices = list(zip([0, *stops], stops, strict=False))
+        size, dtype = stops[-1] if stops else 0, dtypes.pop()
+        self.values, self.grads = placement.zeros((size,), dtype), placement.zeros((size,), dtype)
+        self._backward = BackwardPass()  # not `self`: parameters that knew their buffer would keep it alive in a cycle
+        reshape = placement.xp.reshape
+        for parameter, (start, stop) in zip(self.parameters, self.slices, strict=True):
+            value = parameter.value
+            parameter.leave()
+            parameter.value = reshape(self.values[start:stop], parameter.shape)
+            with placement.computing:
+                parameter.value[...] = value
+            parameter.grad = reshape(self.grads[start:stop], parameter.shape)
+            parameter.backward = self._backward
+            parameter.pass_number = -1
+
+    @property
+    def whole(self) -> bool:
+        """Whether this buffer still is the home of all its parameters."""
+        return self._backward.whole
+
+    def start_pass(self) -> None:
+        """Forget the gradients: the next cotangent of each parameter replaces what is there."""
+        self._backward.number += 1
+
+    def add_up(self, part: Part) -> None:
+        """Complete the gradients, and replace them by their sum over the ranks, of which each has those of its part."""
+        self.finish_pass()
+        if part.is_surplus:
+            self.grads[...] = 0.0
+        part.group.all_reduce(self.grads)
+
+    def finish_pass(self) -> None:
+        """Complete the gradients: zero for a parameter that no cotangent reached."""
+        number = self._backward.number
+        for parameter in self.parameters:
+            if parameter.pass_number != number:
+                with self.placement.computing:
+                    parameter.grad[...] = 0.0  # type: ignore[index]
+                parameter.pass_number = number

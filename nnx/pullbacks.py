@@ -1,0 +1,104 @@
+"""What functions, kernels and layers agree on: a value comes with its pullback."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, Final
+
+from nnx.backends import Array
+from nnx.parameters import Parameter
+
+Pullback = Callable[..., Any]
+"""Maps the cotangent of a function's value to the cotangents of its array arguments."""
+
+Differentiable = Callable[..., tuple[Array, Pullback]]
+"""A function that returns its value and its pullback."""
+
+
+class _Skip:
+    def __repr__(self) -> str:
+        return "SKIP"
+
+
+SKIP: Final = _Skip()
+"""In the `out` of a pullback: this cotangent is not needed."""
+
+
+def linear(x: Array) -> tuple[Array, Pullback]:
+    """x itself"""
+    return x, lambda dy: dy
+
+
+def values_only(function: Differentiable) -> Callable[..., Array]:
+    """The same function without its pullback, for those who only want numbers; `.differentiable` is the original."""
+
+    @functools.wraps(function)
+    def values(*args: Any, **kwargs: Any) -> Array:
+        return function(*args, **kwargs)[0]
+
+    values.differentiable = function  # type: ignore[attr-defined]
+    return values
+
+
+def differentiable(function: Any) -> Any:
+    """The original of what `values_only` or its like for losses made; any other function as it is."""
+    original = getattr(function, "differentiable", None)
+    # `functools.wraps` gives the attribute also to what somebody writes around the function.
+    return function if original is None or function.__wrapped__ is not original else original
+
+
+class LayerPullback:
+    """A layer's pullback: returns the cotangents of the inputs and sends those of parameters into their gradients.
+
+    Called with `inputs=False` it skips the inputs' cotangents, which nobody needs for the first layer of a model.
+    """
+
+    __slots__ = ("_direct", "_pullback", "_targets")
+
+    def __init__(self, pullback: Pullback, targets: tuple[Parameter | None, ...], direct: bool) -> None:
+        self._pullback = pullback
+        self._targets = targets
+        self._direct = direct
+
+    def __call__(self, dy: Any, inputs: bool = True) -> Any:
+        if self._direct:
+            cotangents = self._pullback(dy, out=[self._destination(target, inputs) for target in self._targets])
+        else:
+            cotangents = self._pullback(dy)
+        of_inputs = []
+        for parameter, cotangent in zip(self._targets, cotangents, strict=True):
+            if parameter is None:
+                of_inputs.append(cotangent)
+            elif cotangent is not None:
+                parameter.receive(cotangent)
+        return of_inputs[0] if len(of_inputs) == 1 else tuple(of_inputs)
+
+    @staticmethod
+    def _destination(target: Parameter | None, inputs: bool) -> Any:
+        """Where the pullback may write the cotangent of an argument: an array, None or SKIP."""
+        if target is None:
+            return None if inputs else SKIP
+        backward = target.backward
+        if backward is None:
+            return SKIP
+        return target.grad if target.pass_number != backward.number else None  # None: it has to be added
+
+
+class Skippable:
+    """A pullback made of others: `function(dy, inputs)`, which may skip the cotangents of the inputs."""
+
+    __slots__ = ("_function",)
+
+    def __init__(self, function: Callable[[Any, bool], Any]) -> None:
+        self._function = function
+
+    def __call__(self, dy: Any, inputs: bool = True) -> Any:
+        return self._function(dy, inputs)
+
+
+def call_pullback(pullback: Pullback, dy: Any, inputs: bool) -> Any:
+    """Call a layer's pullback; without `inputs`, one of nnx's own leaves out the cotangents of its inputs."""
+    if inputs or not isinstance(pullback, LayerPullback | Skippable):
+        return pullback(dy)
+    return pullback(dy, inputs=False)

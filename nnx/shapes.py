@@ -1,0 +1,64 @@
+"""Shapes as users write them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+Shape = tuple[int | None, ...]
+"""The shape of a batch; None stands for a size that is not known, as that of the batch axis."""
+
+
+def check_shape(shape: Sequence[int | None], what: str) -> Shape:
+    """A shape as a tuple; ValueError if a size is not a non-negative integer or None."""
+    if isinstance(shape, str | bytes) or not hasattr(shape, "__iter__"):
+        raise TypeError(f"{what} must be a tuple of sizes, such as (None, 784), got {shape!r}")
+    sizes = tuple(shape)
+    for size in sizes:
+        if size is not None and (isinstance(size, bool) or not hasattr(size, "__index__") or size < 0):
+            raise ValueError(f"{what} must be made of non-negative integers or None, got {sizes}")
+    return tuple(None if size is None else size.__index__() for size in sizes)
+
+
+def check_shapes(shapes: Any, what: str) -> Any:
+    """`check_shape` of one shape, or of each in a list."""
+    if isinstance(shapes, list) and shapes and isinstance(shapes[0], list | tuple):
+        return [check_shape(shape, what) for shape in shapes]
+    return check_shape(shapes, what)
+
+
+def is_shape(value: Any) -> bool:
+    """Whether a value is one shape, and not several."""
+    return all(size is None or isinstance(size, int) for size in value)
+
+
+def as_shapes(shapes: Any) -> list[Shape]:
+    """One shape, or several, as a list."""
+    return [shapes] if is_shape(shapes) else list(shapes)
+
+
+def format_shape(shape: tuple[Any, ...] | None) -> str:
+    """A shape, or several, as a summary and a drawing show them.
+
+    >>> format_shape((None, 64)), format_shape(((None, 4), (None, 8))), format_shape(None)
+    ('(None, 64)', '[(None, 4), (None, 8)]', '?')
+    """
+    if shape is None:
+        return "?"
+    if shape and all(isinstance(part, tuple) for part in shape):
+        return f"[{', '.join(map(format_shape, shape))}]"
+    return f"({', '.join(map(str, shape))})"
+
+
+def broadcast_shapes(first: Shape, second: Shape, name: str) -> Shape:
+    """The shape of an element-wise result; sizes that are not known stay None unless the other is known."""
+    length = max(len(first), len(second))
+    sizes: list[int | None] = []
+    for one, other in zip((1,) * (length - len(first)) + first, (1,) * (length - len(second)) + second, strict=True):
+        if one == 1 or one is None:
+            sizes.append(other if one == 1 or other not in (1, None) else one)
+        elif other in (1, None, one):
+            sizes.append(one)
+        else:
+            raise ValueError(f"{name}: the shapes {first} and {second} do not fit together")
+    return tuple(sizes)

@@ -1,0 +1,210 @@
+"""Arguments as users give them, on their way to lists of arrays in the place of the model."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from nnx.backends import Array, Placement, array_namespace, backend_of, is_array, to_numpy
+from nnx.data.columns import count_rows, is_sparse, refuse_sparse
+from nnx.data.stored import Stored
+from nnx.precision import narrow, wide
+from nnx.shapes import Shape
+from nnx.structure import leaves, leaves_like, rebuild
+
+
+def as_host_or_array(value: Any, what: str) -> Any:
+    """Lists, numbers, data frames and the like, and arrays of any backend that are on the host, as NumPy arrays.
+
+    Arrays of a device stay as they are, and so do arrays on disk.
+    """
+    if is_array(value) and not isinstance(value, np.ndarray):
+        backend = backend_of(value)
+        return backend.to_host(value) if backend.is_on_host(value) else value
+    if value is None:
+        raise ValueError(f"{what} is missing: expected an array, a list, or an iterable of batches")
+    refuse_sparse(value, what)
+    try:
+        host = value if isinstance(value, Stored) else np.asarray(value)
+    except ValueError:  # what NumPy says does not name the argument
+        host = np.empty((), dtype=object)
+    if host.dtype.kind not in "fbiu":
+        raise ValueError(
+            f"{what}: its rows have different lengths or are not real numbers; expected an array of numbers, got "
+            f"{type(value).__name__} of dtype {host.dtype}{_conversion(value, what)}"
+        )
+    return host
+
+
+def host_structure(value: Any, what: str) -> Any:
+    """Data for a model whose inputs are not known yet: a dict, or a list of arrays, is several inputs."""
+    if isinstance(value, dict):
+        return {key: host_structure(part, f"{what}[{key!r}]") for key, part in value.items()}
+    if (
+        isinstance(value, list | tuple)
+        and value
+        and all(is_array(leaf) or isinstance(leaf, Stored) for leaf in leaves(value))
+    ):
+        return [host_structure(part, f"{what}[{i}]") for i, part in enumerate(value)]
+    return as_host_or_array(value, what)
+
+
+def _conversion(value: Any, what: str) -> str:
+    """What to write for an array or a table of objects."""
+    return f"; write {what}.astype('float32') if they are numbers" if hasattr(value, "astype") else ""
+
+
+def place(value: Any, placement: Placement, dtype: str | None, what: str, model_name: str) -> Array:
+    """An array in the model's place: host data are brought there, arrays of another device raise."""
+    if not is_array(value) or backend_of(value).name == "numpy":
+        return placement.asarray(value, dtype)
+    if not placement.holds(value):
+        raise ValueError(
+            f"{what} is on {backend_of(value).name} ({backend_of(value).device_of(value)}), {model_name} is on "
+            f"{placement}: bring the data to the host with nnx.to_numpy, or move the model with "
+            f"{model_name}.to({backend_of(value).name!r})"
+        )
+    return placement.asarray(value, dtype)
+
+
+def check_rows(
+    input_names: Sequence[str], xs: list[Any], output_names: Sequence[str], ys: list[Any], weights: list[Any]
+) -> int:
+    """`count_rows` of inputs, targets and weights, named as the user knows them."""
+    named = {name if len(xs) > 1 else "x": x for name, x in zip(input_names, xs, strict=True)}
+    named |= {f"y[{name!r}]" if len(ys) > 1 else "y": y for name, y in zip(output_names, ys, strict=True)}
+    named |= {f"sample_weight {i}" if i else "sample_weight": weight for i, weight in enumerate(weights)}
+    return count_rows(named)
+
+
+def as_list(value: Any, names: Sequence[str], what: str, template: Any = None, same_for_all: bool = False) -> list[Any]:
+    """One array for each name, from an array, a list in their order, or a dict.
+
+    template : how inputs or outputs are nested in each other, if they are.
+    same_for_all : whether one array, or None, stands for all of them.
+    """
+    count = len(names)
+    if _is_nested(template) and isinstance(value, dict | list | tuple):
+        value = leaves_like(template, value, what)
+    if count == 1 and isinstance(value, np.ndarray):
+        return [as_host_or_array(value, what)]
+    if value is None:
+        return [None] * count
+    if isinstance(value, dict):
+        if set(value) != set(names):
+            raise ValueError(f"{what} is a dict of {sorted(map(str, value))}, expected the names {sorted(names)}")
+        items = [(value[name], f"{what}[{name!r}]") for name in names]
+        return [None if item is None else as_host_or_array(item, where) for item, where in items]
+    if count == 1:
+        if isinstance(value, list | tuple) and len(value) == 1 and _is_table(value[0]):
+            value = value[0]
+        return [as_host_or_array(value, what)]
+    if isinstance(value, list | tuple) and len(value) == count:
+        return [None if v is None else as_host_or_array(v, f"{what}[{i}]") for i, v in enumerate(value)]
+    if same_for_all and (is_array(value) or isinstance(value, Stored)):
+        return [as_host_or_array(value, what)] * count
+    given = f"{type(value).__name__}{f' of {len(value)}' if hasattr(value, '__len__') else ''}"
+    raise ValueError(f"{what} must be a list or dict of {count} arrays, for {', '.join(names)}; got {given}")
+
+
+def _is_nested(template: Any) -> bool:
+    parts = template.values() if isinstance(template, dict) else template if isinstance(template, list | tuple) else ()
+    return any(isinstance(part, dict | list | tuple) for part in parts)
+
+
+def _is_in_place(value: Any) -> bool:
+    """Whether a value is an array already, in memory or on disk."""
+    return is_array(value) or isinstance(value, Stored)
+
+
+def _is_table(value: Any) -> bool:
+    return _is_in_place(value) and value.ndim > 1
+
+
+def with_last_axis(x: Any, expected: Shape) -> Any:
+    """As Keras: a vector of single features gets the axis that is missing."""
+    sizes = x.shape[1:]
+    if (
+        expected[-1:] == (1,)
+        and len(sizes) == len(expected) - 2
+        and all(size is None or size == given for given, size in zip(sizes, expected[1:-1], strict=True))
+    ):
+        return array_namespace(x).reshape(x, (*x.shape, 1))
+    return x
+
+
+def is_iterable_of_batches(x: Any) -> bool:
+    """Whether x gives batches, other than an array, a table or a list of samples."""
+    if is_array(x) or hasattr(x, "__array__") or isinstance(x, str | bytes | dict) or is_sparse(x):
+        return False
+    if isinstance(x, list | tuple):
+        return bool(x) and isinstance(x[0], tuple) and any(map(is_array, leaves(x[0])))
+    return hasattr(x, "__iter__") or (hasattr(x, "__getitem__") and hasattr(x, "__len__"))
+
+
+def three(batch: Sequence[Any]) -> tuple[Any, ...]:
+    """(x, y, sample_weight) with None for what is missing."""
+    return (*batch, *[None] * (3 - len(batch)))
+
+
+def split_validation(structures: Sequence[Any], rows: int, fraction: float) -> tuple[list[Any], list[Any]]:
+    """The first part for training, the last for validation, as Keras splits: before shuffling."""
+    if not isinstance(fraction, int | float | np.number) or not 0.0 < fraction < 1.0:
+        raise ValueError(f"validation_split must be between 0 and 1, got {fraction!r}")
+    split = math.floor(rows * (1.0 - fraction))
+    if split == 0 or split == rows:
+        raise ValueError(f"validation_split={fraction} of {rows} samples leaves one part empty")
+    return (
+        [rebuild(s, [None if a is None else a[:split, ...] for a in leaves(s)]) for s in structures],
+        [rebuild(s, [None if a is None else a[split:, ...] for a in leaves(s)]) for s in structures],
+    )
+
+
+def weights_of_classes(y: Any, class_weight: dict[int, float]) -> np.ndarray:
+    """The weight of each sample from that of its class; y are labels or one-hot rows on the host."""
+    if not isinstance(class_weight, dict):
+        raise TypeError(f"class_weight must be a dict of class: weight, got {type(class_weight).__name__}")
+    labels = np.asarray(y)
+    if labels.ndim > 1 and labels.shape[-1] > 1:
+        labels = labels.argmax(axis=-1)
+    labels = labels.reshape(labels.shape[0], -1)
+    if labels.shape[1] != 1:
+        raise ValueError("class_weight needs one label for each sample")
+    labels = np.round(labels[:, 0])
+    weights = np.ones(labels.shape, dtype=np.float32)
+    for label, weight in class_weight.items():
+        if isinstance(label, str) or isinstance(weight, bool) or not isinstance(weight, int | float | np.number):
+            raise ValueError(f"class_weight must map numbers of classes to numbers, got {label!r}: {weight!r}")
+        weights[labels == label] = weight
+    return weights
+
+
+def with_class_weights(ys: list[Any], weights: list[Any], class_weight: dict[int, float]) -> Array:
+    """Sample weights multiplied by those of the classes; only for one output."""
+    if len(ys) > 1:
+        raise ValueError("class_weight is for models with one output; give sample_weight for each output instead")
+    of_classes = weights_of_classes(to_numpy(ys[0]), class_weight)
+    return of_classes if weights[0] is None else to_numpy(weights[0]) * of_classes
+
+
+def widened(outputs: Sequence[Array], pullback: Callable[..., Any]) -> tuple[list[Array], Callable[..., Any]]:
+    """The outputs of a float16 model as float32, in which losses are computed, and the pullback to the model's own."""
+
+    def pull_back(cotangents: Sequence[Array | None], inputs: bool = True) -> Any:
+        with np.errstate(over="ignore", invalid="ignore"):  # the optimizer looks at the gradients
+            narrowed = [None if dy is None else narrow(dy, y) for dy, y in zip(cotangents, outputs, strict=True)]
+            return pullback(narrowed, inputs=inputs)
+
+    return [wide(y) for y in outputs], pull_back
+
+
+def positive(value: Any, what: str, default: Any, least: int = 1) -> Any:
+    """An argument that counts something, or its default; ValueError if it is not an integer of at least `least`."""
+    if value is None:
+        return default
+    if isinstance(value, bool) or not hasattr(value, "__index__") or value.__index__() < least:
+        raise ValueError(f"{what} must be {'a positive' if least else 'a non-negative'} integer, got {value!r}")
+    return value.__index__()

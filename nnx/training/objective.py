@@ -1,0 +1,245 @@
+"""What a model is trained for: a loss for each of its outputs, and the metrics that are watched."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from nnx import ranks
+from nnx.backends import Array, array_namespace, is_array, to_numpy
+from nnx.metrics import Metric
+from nnx.metrics.base import added, on_host
+from nnx.metrics.variable import plain
+from nnx.training.output_objective import Goal, distribute
+
+
+class Objective:
+    """The goals of all outputs, given to `compile`, and their running values, which stay on the device until `read`.
+
+    loss, metric_list, weighted_metrics, loss_weights : for one output; or lists, or dicts by the names of outputs.
+    outputs : the names of the outputs; None while they are not known, then `assign` says them later.
+    """
+
+    def __init__(
+        self, loss: Any, metric_list: Any, weighted_metrics: Any, loss_weights: Any, outputs: list[str] | None
+    ) -> None:
+        self._given = {
+            "loss": loss,
+            "metrics": metric_list,
+            "weighted_metrics": weighted_metrics,
+            "loss_weights": loss_weights,
+        }
+        self.goals: list[Goal] = []
+        self.outputs: list[str] = []
+        self._total: Array | float = 0.0
+        self._parts: list[Array | float] = []
+        self._count = 0
+        if outputs is not None:
+            self.assign(outputs)
+        elif not isinstance(loss, dict | list | tuple):
+            Goal(loss, None, None, None)  # a wrong name is said now
+
+    def assign(self, outputs: list[str]) -> None:
+        """Say what the outputs are called, and which loss and metrics belong to which."""
+        columns = [distribute(value, outputs, what) for what, value in self._given.items()]
+        self.outputs = outputs
+        self.goals = [Goal(*column) for column in zip(*columns, strict=True)]
+        self._parts = [0.0] * len(outputs)
+
+    def of(self, outputs: list[str]) -> Objective:
+        """Itself, with its goals assigned to these outputs."""
+        if self.outputs != outputs:
+            self.assign(outputs)
+        return self
+
+    @property
+    def without_targets(self) -> list[str]:
+        """The outputs that have neither a loss nor metrics."""
+        return [name for name, goal in zip(self.outputs, self.goals, strict=True) if not goal.needs_targets]
+
+    @property
+    def takes_logits(self) -> bool:
+        """Whether a loss takes the logits of an output in place of its last activation."""
+        return any(goal.takes_logits for goal in self.goals)
+
+    @property
+    def metrics(self) -> list[tuple[str, Metric]]:
+        """All metrics with the names that results have: as typed, after that of the output if there are several.
+
+        A weighted metric whose name is taken is "weighted_" that, as in Keras; what is the same then has a number.
+        """
+        found: dict[str, Metric] = {}
+        for output, goal in zip(self.outputs, self.goals, strict=True):
+            before = "" if len(self.goals) == 1 else f"{output}_"
+            for metric, weighted in goal.metrics:
+                name = base = f"{before}{metric.name}"
+                if weighted and name in found:
+                    name = base = f"{before}weighted_{metric.name}"
+                number = 1
+                while name in found or name == "loss":
+                    name = f"{base}_{number}"
+                    number += 1
+                found[name] = metric
+        return list(found.items())
+
+    @property
+    def names(self) -> list[str]:
+        of_outputs = [f"{self.outputs[index]}_loss" for index in self._counted]
+        return ["loss", *of_outputs, *(name for name, _ in self.metrics)]
+
+    @property
+    def _counted(self) -> list[int]:
+        """The outputs whose losses are watched apart: those that have one, if several have."""
+        found = [index for index, goal in enumerate(self.goals) if goal.loss is not None]
+        return found if len(found) > 1 else []
+
+    def forward(
+        self, ys: Sequence[Array], outputs: Sequence[Array], sample_weights: Sequence[Array | None]
+    ) -> tuple[list[Array], Callable[[float], list[Any]]]:
+        """The losses of all outputs, and the pullback of their weighted sum to the outputs."""
+        if len(self.goals) == 1:
+            loss, pullback = self.goals[0].forward(ys[0], outputs[0], sample_weights[0])
+            return [loss], lambda dloss: [pullback(dloss)]
+        pairs = [
+            goal.forward(y, output, weight) if goal.loss is not None else (None, None)
+            for goal, y, output, weight in zip(self.goals, ys, outputs, sample_weights, strict=True)
+        ]
+        return [loss for loss, _ in pairs], lambda dloss: [None if p is None else p(dloss) for _, p in pairs]
+
+    def total(self, losses_of_outputs: Sequence[Array | None]) -> Array:
+        """The weighted sum of the losses of the outputs."""
+        total: Any = None
+        for goal, loss in zip(self.goals, losses_of_outputs, strict=True):
+            if loss is not None:
+                term = loss if goal.weight == 1.0 else loss * goal.weight
+                total = term if total is None else total + term
+        return total
+
+    def update(
+        self,
+        loss: Array,
+        parts: Sequence[Array | None],
+        ys: Sequence[Array],
+        predictions: Sequence[Array | None],
+        sample_weights: Sequence[Array | None],
+        rows: int,
+    ) -> None:
+        """Take a batch of so many rows into the running values: the whole loss, and those of the outputs.
+
+        Of a part of the batch: what this part adds to the losses of the whole.
+        """
+        self._count += rows
+        share = ranks.part()
+        if share is not None and share.is_surplus:
+            return
+        self._total = loss * rows + self._total
+        for index, goal in enumerate(self.goals):
+            part = parts[index]
+            if len(self.goals) > 1 and part is not None:
+                self._parts[index] = part * rows + self._parts[index]
+            for metric, weighted in goal.metrics:
+                metric.update_state(ys[index], predictions[index], sample_weights[index] if weighted else None)
+
+    def reset(self) -> None:
+        self._total, self._count = 0.0, 0
+        self._parts = [0.0] * len(self.goals)
+        for goal in self.goals:
+            for metric, _ in goal.metrics:
+                metric.reset_state()
+
+    def state(self) -> dict[str, Any]:
+        """The running values, for a checkpoint: numbers, and arrays on the device.
+
+        Where several ranks train together, those of all of them, on the host; every rank has to ask.
+        """
+        own = self._own_state()
+        group = ranks.group()
+        if group is None:
+            return own
+        states = group.gather(on_host(own))
+        of_metrics = zip(*(state["metrics"] for state in states), strict=True)
+        return {
+            "total": added([state["total"] for state in states]),
+            "count": self._count,  # every rank counts the rows of whole batches
+            "parts": added([state["parts"] for state in states]),
+            "metrics": [metric.together(each) for (_, metric), each in zip(self.metrics, of_metrics, strict=True)],
+        }
+
+    def _own_state(self) -> dict[str, Any]:
+        return {
+            "total": self._total,
+            "count": self._count,
+            "parts": list(self._parts),
+            "metrics": [metric.state() for _, metric in self.metrics],
+        }
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state` returned, with arrays in the place of the model. Of several ranks, the first does."""
+        for value in (state["total"], state["count"], *state["parts"]):
+            if not (isinstance(value, int | float) or (is_array(value) and value.shape == ())):
+                raise TypeError(f"a running loss cannot be {value!r}")
+        self.reset()
+        self._count = int(state["count"])
+        if ranks.is_main():
+            self._take(state)
+
+    def _take(self, state: Mapping[str, Any]) -> None:
+        self._total, self._parts = state["total"], list(state["parts"])
+        for (_, metric), running in zip(self.metrics, state["metrics"], strict=True):
+            metric.set_state(running)
+
+    def read(self) -> dict[str, Any]:
+        """The running values on the host: numbers, and NumPy arrays for metrics that have several values.
+
+        Where several ranks train together, those of all of them; every rank has to ask.
+        """
+        if ranks.group() is None or not self._count:
+            return self._read()
+        own = self._own_state()
+        self._take(self.state())
+        try:
+            return self._read()
+        finally:
+            self._take(own)
+
+    def _read(self) -> dict[str, Any]:
+        if not self._count:
+            return {}
+        if len(self.goals) == 1 and not self.goals[0].metrics:
+            return {"loss": float(to_numpy(self._total / self._count))}
+        parts = [self._parts[index] / self._count for index in self._counted]
+        results = [self._total / self._count, *parts, *(plain(metric.result()) for _, metric in self.metrics)]
+        return dict(zip(self.names, read_values(results), strict=True))
+
+
+def read_values(values: Sequence[Any]) -> list[Any]:
+    """Numbers and arrays of one device on the host: 0-d arrays as floats, others as NumPy arrays.
+
+    In one transfer for each dtype that there is: counts are integers, and as float32 they might lose digits.
+    """
+    found = list(values)
+    waiting = [place for place, value in enumerate(values) if not isinstance(value, float)]
+    while waiting:
+        dtype = values[waiting[0]].dtype
+        group = [place for place in waiting if values[place].dtype == dtype]
+        waiting = [place for place in waiting if place not in group]
+        for place, host in zip(group, _on_host([values[place] for place in group]), strict=True):
+            found[place] = host if host.shape else float(host)
+    return found
+
+
+def _on_host(arrays: list[Array]) -> list[np.ndarray]:
+    """Arrays of one device and dtype as NumPy arrays, in one transfer."""
+    if len(arrays) == 1:
+        return [to_numpy(arrays[0])]
+    xp = array_namespace(arrays[0])
+    if not any(array.shape for array in arrays):
+        return list(to_numpy(xp.stack(arrays)))
+    sizes = [math.prod(array.shape) for array in arrays]
+    flat = to_numpy(xp.concat([xp.reshape(array, (-1,)) for array in arrays]))
+    ends = itertools.accumulate(sizes)
+    return [flat[end - size : end].reshape(array.shape) for array, size, end in zip(arrays, sizes, ends, strict=True)]
