@@ -91,17 +91,24 @@ def check_data(**named: Any) -> None:
             raise ValueError(f"{name} {values}: clean the data, for example with np.nan_to_num")
 
 
-def watched(method: Callable[P, R]) -> Callable[P, R]:
-    """Decorator of a model's method: while `check_finite` is on, everything that it computes is checked."""
+def watched(model_of: Callable[[Any], Any]) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Decorator of a method that lets a model compute: while `check_finite` is on, all of that is checked.
 
-    @functools.wraps(method)
-    def checked(*args: P.args, **kwargs: P.kwargs) -> R:
-        if not is_checking():
-            return method(*args, **kwargs)
-        with watch(args[0], functools.partial(_check, args[0])):
-            return method(*args, **kwargs)
+    model_of : gives the model for the object whose method it is.
+    """
 
-    return checked
+    def decorate(method: Callable[P, R]) -> Callable[P, R]:
+        @functools.wraps(method)
+        def checked(*args: P.args, **kwargs: P.kwargs) -> R:
+            if not is_checking():
+                return method(*args, **kwargs)
+            model = model_of(args[0])
+            with watch(model, functools.partial(_check, model)):
+                return method(*args, **kwargs)
+
+        return checked
+
+    return decorate
 
 
 def _check(model: Any, work: Work, compute: Callable[[], Any]) -> Any:

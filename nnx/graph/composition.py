@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from nnx.backends import backend
-from nnx.functional import Pullback
-from nnx.graph.flags import MASK, TRAINING
 from nnx.graph.program import Program
 from nnx.graph.symbol import Symbol
+from nnx.graph.traced_arguments import MASK, TRAINING
 from nnx.names import name_layers
-from nnx.pullbacks import Skippable
+from nnx.pullbacks import Pullback, Skippable
 from nnx.shapes import Shape, as_shapes
 from nnx.structure import leaves, rebuild
 

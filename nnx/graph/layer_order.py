@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import Any
 
+from nnx.graph.layer_protocol import GraphLayer
 from nnx.graph.symbol import Node, Symbol
 
-if TYPE_CHECKING:
-    from nnx.layers.layer import Layer
 
-
-def layer_order(inputs: Sequence[Symbol], outputs: Sequence[Symbol], nodes: Sequence[Node]) -> list[Layer]:
+def layer_order(inputs: Sequence[Symbol], outputs: Sequence[Symbol], nodes: Sequence[Node]) -> list[Any]:
     """The layers, each once, those of the inputs too: what is farther from the outputs comes first.
 
     The distance is the number of calls on the longest way to an output. Layers at one distance are in the order in
@@ -21,7 +19,7 @@ def layer_order(inputs: Sequence[Symbol], outputs: Sequence[Symbol], nodes: Sequ
     """
     found = _met(inputs, outputs)
     distance_of: dict[Node, int] = {}
-    distances: dict[Layer, int] = {}
+    distances: dict[GraphLayer, int] = {}
     sources = [symbol.node for symbol in inputs if symbol.node and symbol.node.layer in found]
     for node in (*reversed(nodes), *sources):
         distance = max(distance_of.get(node, 0), distances.get(node.layer, 0))
@@ -32,11 +30,11 @@ def layer_order(inputs: Sequence[Symbol], outputs: Sequence[Symbol], nodes: Sequ
     return sorted(found, key=lambda layer: -distances[layer])
 
 
-def _met(inputs: Sequence[Symbol], outputs: Sequence[Symbol]) -> list[Layer]:
+def _met(inputs: Sequence[Symbol], outputs: Sequence[Symbol]) -> list[GraphLayer]:
     """The layers in the order in which a walk back from the outputs, depth first, meets them."""
     given = {symbol.key for symbol in inputs}
     seen: set[Node] = set()
-    layers: dict[Layer, None] = {}
+    layers: dict[GraphLayer, None] = {}
     stack = list(reversed(outputs))
     while stack:
         symbol = stack.pop()

@@ -5,18 +5,15 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nnx.backends import Array, array_namespace
-from nnx.functional import Pullback
 from nnx.graph.layer_order import layer_order
+from nnx.graph.layer_protocol import GraphLayer
 from nnx.graph.symbol import Node, Symbol
 from nnx.parameters import Parameter
-from nnx.pullbacks import call_pullback
+from nnx.pullbacks import Pullback, call_pullback
 from nnx.structure import leaves
-
-if TYPE_CHECKING:
-    from nnx.layers.layer import Layer
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -46,8 +43,8 @@ class Program:
     def __init__(self, inputs: Sequence[Symbol], outputs: Sequence[Symbol], owner: str) -> None:
         self.nodes = _in_order(inputs, outputs, owner)
         called = {node.layer for node in self.nodes}
-        self.listed = layer_order(inputs, outputs, self.nodes)  # with the layers of the inputs
-        self.layers = [layer for layer in self.listed if layer in called]
+        self.listed: list[Any] = layer_order(inputs, outputs, self.nodes)  # with the layers of the inputs
+        self.layers: list[Any] = [layer for layer in self.listed if layer in called]
         self._slots: dict[Any, int] = {}
         self._parameters: list[tuple[int, Parameter]] = []
         useful: set[int] = set()  # slots behind which there is a parameter
@@ -83,14 +80,13 @@ class Program:
             before = step.outputs
         return True
 
-    def readers(self, index: int) -> list[Layer]:
+    def readers(self, index: int) -> list[GraphLayer]:
         """The layers that read an input, those inside layers that are made of others."""
-        found: list[Layer] = []
+        found: list[GraphLayer] = []
         for step in self.steps:
             for position, slot in enumerate(step.inputs):
                 if slot == self.inputs[index]:
-                    inside = step.node.layer.composition
-                    found += [step.node.layer] if inside is None else inside.program.readers(position)
+                    found += step.node.layer.readers(position)
         return found
 
     def feeds_integers(self, index: int) -> bool:

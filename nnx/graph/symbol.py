@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 from nnx.backends import get_backend, is_array
+from nnx.graph.layer_protocol import GraphLayer
 from nnx.operators import Operand, describe_operation
 from nnx.parameters import Parameter
 from nnx.shapes import Shape
-
-if TYPE_CHECKING:
-    from nnx.layers.layer import Layer
 
 ADVICE = (
     "a symbolic value stands for an array that is not there yet. Compose layers (Dense(8), Activation('relu'), ...), "
@@ -30,7 +28,7 @@ class Node:
     __slots__ = ("__weakref__", "inputs", "layer", "options", "shapes")
 
     def __init__(
-        self, layer: Layer, inputs: tuple[Symbol, ...], options: dict[str, Any], shapes: Sequence[Shape]
+        self, layer: GraphLayer, inputs: tuple[Symbol, ...], options: dict[str, Any], shapes: Sequence[Shape]
     ) -> None:
         self.layer = layer
         self.inputs = inputs
@@ -103,7 +101,8 @@ class Symbol(Operand):
         known = ufunc.__name__ in ("add", "subtract", "multiply", "divide", "matmul", "power")
         if not known or method != "__call__" or kwargs:
             self._refuse(f"numpy.{ufunc.__name__}")
-        return describe_operation(ufunc.__name__, *inputs)  # a number of NumPy's on the left of an operator
+        symbol: Symbol = describe_operation(ufunc.__name__, *inputs)
+        return symbol  # a number of NumPy's on the left of an operator
 
     def __array_function__(self, function: Any, *arguments: Any) -> NoReturn:
         self._refuse(f"numpy.{function.__name__}")

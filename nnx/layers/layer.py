@@ -1,31 +1,40 @@
-"""What every layer is: configuration, parameters, and a forward pass that returns its pullback."""
+"""The layer: configuration, parameters, and a forward pass that returns its pullback."""
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import difflib
-from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+import functools
+import inspect
+import math
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from nnx import ranks, regularizers
+import numpy as np
+
+from nnx import constraints, initializers, ranks, regularizers
 from nnx.arguments import check_name, dtype_name
-from nnx.backends import Array, Placement
+from nnx.backends import Array, Placement, get_backend, is_array, placement_of, to_numpy
 from nnx.functional import Pullback
-from nnx.graph.composition import trace
+from nnx.graph.composition import Composition, trace
 from nnx.graph.program import as_masks
-from nnx.layers.building import undone_if_it_fails
-from nnx.layers.calls import IsCalled
-from nnx.names import snake_case
+from nnx.graph.symbol import Node, Symbol
+from nnx.graph.traced_arguments import MASK, TRAINING
+from nnx.names import names_apart, numbered, snake_case
 from nnx.parameters import Parameter
 from nnx.precision import narrow, wide
 from nnx.pullbacks import LayerPullback, Skippable, call_pullback
 from nnx.random import Generator
-from nnx.registry import constructor_arguments, layer_registry
-from nnx.shapes import Shape, as_shapes, check_shape
+from nnx.registry import Configurable, constructor_arguments, layer_registry
+from nnx.shapes import Shape, as_shapes, check_shape, is_shape
+from nnx.structure import leaves, leaves_like, rebuild
 
 registry = layer_registry
 
 
-class Layer(IsCalled):
+class Layer(Configurable):
     """A function of arrays with parameters.
 
     To write one, declare parameters in `build` and return the value with its pullback from `forward`. Constructor
@@ -80,20 +89,33 @@ class Layer(IsCalled):
         batch_input_shape: Sequence[int | None] | None = None,
         **legacy: Any,
     ) -> None:
-        super().__init__()
+        self.own_weights: list[Parameter] = []  # without those of inner layers
         self.named_by_user = name is not None
         self.is_named = False  # by a model, for good
         check_name(name or "")
         self.name = name or snake_case(type(self).__name__)
         self._trainable = trainable
+        self._placement: Placement | None = None
         self.dtype = dtype_name(self.name, dtype)
         self.activity_regularizer = regularizers.resolve(activity_regularizer)
         self.batch_input_shape = self._read_input_shape(batch_input_shape, legacy)
         self.built = False
         self.build_shape: Any = None
+        self.input_structure: Any = None  # of the arguments of the first call, with numbers in place of arrays
         self.random: Generator | None = None  # of a layer that draws random numbers; set when it is built
         self.activity_penalties: list[Array] | None = None  # a list while somebody collects them
         self.activity_scale = 1.0  # the cotangent of the loss that the penalties are a part of
+        self._first_call: weakref.ref[Node] | None = None
+        self._composition: Composition | None = None  # of a layer that is written as `call`, and of a model
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """Called for what is not there: of an object whose constructor was not called, that is everything."""
+            if "own_weights" not in vars(self):
+                kind = type(self).__name__
+                raise AttributeError(f"{kind} has no {name!r}: {kind}.__init__ must begin with super().__init__()")
+            return object.__getattribute__(self, name)  # raises, also from inside a property
 
     def _read_input_shape(self, batch_input_shape: Any, legacy: dict[str, Any]) -> Shape | None:
         input_shape = legacy.pop("input_shape", None)
@@ -160,6 +182,298 @@ class Layer(IsCalled):
         """The layers that this one is made of."""
         return () if self._composition is None else self._composition.program.layers
 
+    # Parameters
+
+    def add_weight(
+        self,
+        shape: Sequence[int] = (),
+        initializer: Any = "glorot_uniform",
+        *,
+        name: str | None = None,
+        trainable: bool = True,
+        regularizer: Any = None,
+        constraint: Any = None,
+        dtype: str | None = None,
+    ) -> Parameter:
+        """Make a parameter of this layer. Its first value is drawn on the host, so it is the same on every backend.
+
+        name : unique in the layer; "variable", "variable_1", ... by default.
+        """
+        name = name or numbered("variable", [parameter.name for parameter in self.own_weights])
+        if any(parameter.name == name for parameter in self.own_weights):
+            raise ValueError(f"{self.name} already has a weight {name!r}; names must be unique in a layer")
+        room = _room.get()
+        if room is not None:
+            _room.set(room - math.prod(shape))
+            if math.prod(shape) > room:
+                raise ValueError(
+                    f"{self.name} asks for a {name} of shape {tuple(shape)}, larger than all there is for it"
+                )
+        placement = self.placement
+        kind = dtype or self.dtype or placement.dtype
+        initial = initializers.resolve(initializer)(tuple(shape), kind)
+        parameter = Parameter(
+            placement.asarray(np.array(initial, dtype=kind), kind),
+            name,
+            trainable=trainable,
+            regularizer=regularizers.resolve(regularizer),
+            constraint=constraints.resolve(constraint),
+        )
+        self.own_weights.append(parameter)
+        return parameter
+
+    @property
+    def placement(self) -> Placement:
+        """Where the parameters are: decided when the layer is built."""
+        if self._placement is None:
+            self._placement = get_backend()
+        return self._placement
+
+    @property
+    def computing(self) -> contextlib.AbstractContextManager[Any]:
+        """A block for computing where the parameters are, or will be, whatever device is current around it."""
+        return (self._placement or get_backend()).computing
+
+    def named_sublayers(self) -> list[tuple[str, Any]]:
+        """The sublayers, each with a name that no other has: one that another model has named may share it with one."""
+        return names_apart(self.sublayers())
+
+    def walk(self, path: str | None = None) -> Iterator[tuple[str, Any]]:
+        """This layer and those inside it, each with its path, such as "encoder/dense_1"."""
+        path = self.name if path is None else path
+        yield path, self
+        for name, layer in self.named_sublayers():
+            yield from layer.walk(f"{path}/{name}" if path else name)
+
+    @property
+    def trainable(self) -> bool:
+        """Whether its trainable parameters are trained. Setting it sets that of all layers inside, as in Keras."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self._trainable = bool(value)
+        for layer in self.sublayers():
+            layer.trainable = value
+
+    @property
+    def weights(self) -> list[Parameter]:
+        """All parameters, in the order of their creation, those of inner layers included."""
+        found = list(self.own_weights)
+        for layer in self.sublayers():
+            found += layer.weights
+        return list(dict.fromkeys(found))
+
+    @property
+    def trainable_weights(self) -> list[Parameter]:
+        if not self.trainable:
+            return []
+        found = [parameter for parameter in self.own_weights if parameter.trainable]
+        for layer in self.sublayers():
+            found += layer.trainable_weights
+        return list(dict.fromkeys(found))
+
+    @property
+    def non_trainable_weights(self) -> list[Parameter]:
+        trained = set(self.trainable_weights)
+        return [parameter for parameter in self.weights if parameter not in trained]
+
+    @property
+    def variables(self) -> list[Parameter]:
+        """`weights`, as Keras also calls them."""
+        return self.weights
+
+    @property
+    def trainable_variables(self) -> list[Parameter]:
+        """`trainable_weights`, as Keras also calls them."""
+        return self.trainable_weights
+
+    @property
+    def non_trainable_variables(self) -> list[Parameter]:
+        """`non_trainable_weights`, as Keras also calls them."""
+        return self.non_trainable_weights
+
+    def count_params(self) -> int:
+        """How many numbers the parameters are made of. ValueError before the layer is built."""
+        if not self.built:
+            raise ValueError(f"{self.name} has no parameters to count before it is built: give it an input shape first")
+        return sum(parameter.size for parameter in self.weights)
+
+    def get_weights(self) -> list[np.ndarray]:
+        """Copies of all parameters on the host."""
+        return [to_numpy(parameter.value).copy() for parameter in self.weights]
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Give all parameters new values, in the order of `get_weights`. Nothing changes if one does not fit."""
+        parameters = self.weights
+        if len(weights) != len(parameters):
+            raise ValueError(
+                f"{self.name} has {len(parameters)} weights, "
+                f"{', '.join(f'{p.path} {p.shape}' for p in parameters) or 'none'}; got {len(weights)}"
+            )
+        hosts = [to_numpy(weight) for weight in weights]
+        for parameter, host in zip(parameters, hosts, strict=True):
+            if host.shape != parameter.shape:
+                raise ValueError(
+                    f"weight {parameter.path} of {self.name} has shape {parameter.shape}, got {host.shape}"
+                )
+        with self.computing:
+            for parameter, host in zip(parameters, hosts, strict=True):
+                parameter.value[...] = self.placement.asarray(host, parameter.dtype)
+
+    def move(self, placement: Placement) -> None:
+        """Move the layer's own parameters; a model moves itself with `to`."""
+        self._placement = placement
+        for parameter in self.own_weights:
+            parameter.value = placement.asarray(to_numpy(parameter.value), parameter.dtype)
+            parameter.leave()
+
+    # Calls
+
+    def __call__(self, *inputs: Any, training: Any = None, **options: Any) -> Any:
+        """The layer's value for arrays; or for symbols, as `Input` makes them, that of a graph.
+
+        Several inputs are several arguments, a list, or a dict where the layer has names for them. Builds the layer on
+        the first call, beside its input; lists of numbers are converted. Without `training` layers do what they do at
+        inference, except for those that augment images: as in Keras, these do that unless it is False.
+        """
+        if options:
+            inputs, options = self.arrange(inputs, options)
+            self._check_options(options)
+        parts = leaves(inputs)
+        if any(isinstance(part, Symbol) for part in parts):
+            return self._describe(inputs, training, options)
+        if not is_value(inputs):
+            if not parts:
+                raise TypeError(f"{self.name} was called without an input")
+            home = self.placement if self.built else get_backend()
+            inputs = tuple(_read(x, home) for x in inputs)
+            parts = leaves(inputs)
+            if not all(x.shape for x in parts):
+                raise ValueError(f"{self.name}: expected an array whose first axis is the batch, got a single number")
+        if not self.built:
+            place = placement_of(parts[0], self.dtype or get_backend().dtype)
+            self.build_for_first_call(place, inputs, [(None, *x.shape[1:]) for x in parts])
+        mask = options.pop("mask", None)
+        training = None if training is None else bool(training)
+        with self.placement.computing:
+            arrays = self.admit(*(parts if self._composition is None else self.in_order(inputs)))
+            if mask is None:
+                return self.run(*arrays, training=training, **options)[0]
+            return self.run_masked(arrays, mask, training=training, **options)[0]
+
+    def build_for_first_call(self, placement: Placement, inputs: tuple[Any, ...], shapes: list[Any]) -> None:
+        """Build the layer in that place for arguments nested like these, of these shapes."""
+        self.input_structure = rebuild(inputs, range(len(shapes)))
+        self.build_on(placement, shapes[0] if len(shapes) == 1 else shapes)
+
+    @property
+    def composition(self) -> Composition | None:
+        """The graph of a layer that is made of others, as a model is, once it is built."""
+        return self._composition
+
+    def arrange(self, inputs: tuple[Any, ...], options: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Bring inputs that were given by keyword into the positions in which `forward` or `call` expects them."""
+        options = dict(options)
+        for name in _signature(type(self))[0][len(inputs) :]:  # type: ignore[arg-type]
+            if not is_value(options.get(name)):
+                break
+            inputs = (*inputs, options.pop(name))
+        return inputs, options
+
+    def in_order(self, inputs: tuple[Any, ...]) -> list[Any]:
+        """The arguments of a call as one list, in the order of the layer's graph if it has one; dicts by their keys."""
+        if self._composition is None:
+            return leaves(inputs)
+        given = inputs[0] if len(inputs) == 1 else list(inputs)
+        return leaves_like(self._composition.inputs, given, f"the input of {self.name}")
+
+    def _check_options(self, options: dict[str, Any]) -> None:
+        """TypeError for options that the layer does not take, now, and not when a graph is run."""
+        positional, known, composes = _signature(type(self))  # type: ignore[arg-type]
+        for name in options:
+            if name in known or "*" in known or name == "mask":
+                continue
+            if composes and name in positional:
+                raise TypeError(
+                    f"{self.name}: call() is traced once, so {name!r} cannot have a value of its own in every call: an "
+                    f"array is given right after those before it, anything else to the constructor"
+                )
+            raise TypeError(f"{self.name} takes no {name!r} when it is called; it takes {_listing(positional, known)}")
+
+    def _describe(self, inputs: tuple[Any, ...], training: Any, options: dict[str, Any]) -> Any:
+        """A call on symbols: a new node of a graph. Returns its symbol, or the structure of them."""
+        for symbol in leaves(inputs):
+            if not isinstance(symbol, Symbol):
+                raise TypeError(
+                    f"{self.name} was called on symbolic values and on {type(symbol).__name__} at once: arrays go "
+                    f"into a graph through Input() or a layer's parameters"
+                )
+        if training is not None and training is not TRAINING:
+            options = {**options, "training": bool(training)}
+        if options.get("mask") is None or options["mask"] is MASK:  # masks travel by themselves
+            options = {name: value for name, value in options.items() if name != "mask"}
+        if not self.built:
+            self.build_for_first_call(get_backend(), inputs, [symbol.shape for symbol in leaves(inputs)])
+        symbols = self.in_order(inputs)
+        shapes = [symbol.shape for symbol in symbols]
+        asked = {name: options[name] for name in self.shape_options if name in options}
+        made = self.compute_output_shape(shapes[0] if len(shapes) == 1 else shapes, **asked)
+        node = Node(self, tuple(symbols), options, as_shapes(made))
+        self.remember_call(node)
+        if self._composition is not None:
+            return rebuild(self._composition.outputs, node.outputs)
+        return node.outputs[0] if is_shape(made) else list(node.outputs)
+
+    def remember_call(self, node: Node) -> None:
+        """Take a call in a graph as the first one, unless there is one."""
+        if self._first_call is None or self._first_call() is None:
+            self._first_call = weakref.ref(node)
+
+    @property
+    def output(self) -> Any:
+        """What the layer's first call in a graph returned: the symbol, or a list of symbols."""
+        outputs = self._call_in_graph().outputs
+        return outputs[0] if len(outputs) == 1 else list(outputs)
+
+    @property
+    def input(self) -> Any:
+        """What the layer was called on, the first time in a graph: the symbol, or a list of symbols."""
+        inputs = self._call_in_graph().inputs
+        return inputs[0] if len(inputs) == 1 else list(inputs)
+
+    def _call_in_graph(self) -> Node:
+        node = self._first_call() if self._first_call else None
+        if node is None:
+            raise AttributeError(f"{self.name} has no symbolic input and output: it is not part of a graph of layers")
+        return node
+
+    def admit(self, *inputs: Array) -> list[Array]:
+        """Inputs in the layer's dtype; ValueError for those on another device or of a shape that it cannot take."""
+        for x in inputs:
+            if not self.placement.holds(x):
+                raise ValueError(
+                    f"{self.name} is on {self.placement}, its input is not: bring the input there with nnx.asarray, or "
+                    f"move the model with model.to(...)"
+                )
+        shapes = [tuple(x.shape) for x in inputs]
+        self.compute_output_shape(shapes[0] if len(shapes) == 1 else shapes)
+        if self.takes_integers:
+            return list(inputs)
+        dtype = self.dtype or self.placement.dtype
+        return [
+            self.placement.asarray(x, None if self.reads_integers(index) else dtype) for index, x in enumerate(inputs)
+        ]
+
+    def reads_integers(self, index: int) -> bool:
+        """Whether integers stay what they are in an input: the layer takes them, or one inside that reads them does."""
+        return any(reader.takes_integers for reader in self.readers(index))
+
+    def readers(self, index: int) -> list[Any]:
+        """The layers that read an input: this one, or those inside it that do."""
+        inside = self.composition
+        return [self] if inside is None else list(inside.program.readers(index))
+
     # Computation
 
     def forward(self, *inputs: Any, **options: Any) -> tuple[Any, Pullback]:
@@ -225,6 +539,79 @@ class Layer(IsCalled):
             return input_shape
         return self._composition.output_shapes(as_shapes(input_shape), self.name)
 
+    # Configuration and copies
+
     def get_config(self) -> dict[str, Any]:
         optional = ("activity_regularizer", "batch_input_shape")
         return {key: value for key, value in super().get_config().items() if key not in optional or value is not None}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_first_call": None}  # a copy of a layer is not called in that graph
+
+
+@functools.cache
+def _signature(cls: Any) -> tuple[tuple[str, ...], frozenset[str], bool]:
+    """The positional arguments of a layer's `call` or `forward`, its options, and whether it is written as `call`.
+
+    Of a `forward(..., **options)` the options are "*", for any.
+    """
+    composes = hasattr(cls, "call")
+    parameters = list(inspect.signature(cls.call if composes else cls.forward).parameters.values())[1:]
+    named = [p for p in parameters if p.name not in ("training", "mask")]
+    positional = [p.name for p in named if p.kind is p.POSITIONAL_OR_KEYWORD]
+    options = [] if composes else [p.name for p in named if p.kind is p.KEYWORD_ONLY]
+    anything = [] if composes else ["*" for p in named if p.kind is p.VAR_KEYWORD]
+    return tuple(positional), frozenset([*options, *anything]), composes
+
+
+def _listing(positional: tuple[str, ...], options: frozenset[str]) -> str:
+    return ", ".join([*(positional or ("its inputs",)), "training", *sorted(options)])
+
+
+def is_value(given: Any) -> bool:
+    """Whether an argument is an array, a symbol, or a list or dict of them."""
+    parts = leaves(given)
+    return len(parts) > 0 and all(isinstance(x, Symbol) or (is_array(x) and x.shape != ()) for x in parts)
+
+
+def _read(given: Any, home: Placement) -> Any:
+    """An input with arrays in place of lists of numbers; a list of arrays is several inputs."""
+    if isinstance(given, dict):
+        return {key: _read(part, home) for key, part in given.items()}
+    if is_array(given) or (isinstance(given, list | tuple) and is_value(given)):
+        return given
+    return home.asarray(given)
+
+
+_room: contextvars.ContextVar[int | None] = contextvars.ContextVar("nnx_room_for_weights", default=None)
+
+
+@contextlib.contextmanager
+def room_for_weights(numbers: int) -> Iterator[None]:
+    """Inside the block all new weights together may have so many numbers: a file may describe a model of any size."""
+    token = _room.set(numbers)
+    try:
+        yield
+    finally:
+        _room.reset(token)
+
+
+_built: contextvars.ContextVar[list[Any] | None] = contextvars.ContextVar("nnx_built_layers", default=None)
+
+
+@contextlib.contextmanager
+def undone_if_it_fails(layer: Any) -> Iterator[None]:
+    """Around the building of a layer: after an error it, and all layers built meanwhile, are as if never built."""
+    outer, inner = _built.get(), []  # type: ignore[var-annotated]
+    before = list(layer.own_weights)
+    token = _built.set(inner)
+    try:
+        yield
+    except BaseException:
+        for one, weights in (*inner, (layer, before)):
+            one.forget_build(weights)
+        raise
+    finally:
+        _built.reset(token)
+    if outer is not None:
+        outer.extend((*inner, (layer, before)))

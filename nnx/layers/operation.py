@@ -11,9 +11,9 @@ from typing import Any, NoReturn
 
 from nnx.backends import Array
 from nnx.functional import Pullback, arithmetic
-from nnx.graph.flags import Flag
 from nnx.graph.program import as_masks
 from nnx.graph.symbol import ADVICE, Symbol
+from nnx.graph.traced_arguments import TracedArgument
 from nnx.layers.activation import Activated, Activation
 from nnx.layers.layer import Layer, registry
 from nnx.names import snake_case
@@ -127,7 +127,7 @@ def _describe_operation(operator: str, operands: tuple[Any, ...]) -> Symbol:
         return _call(Operation(operator), symbols)
     constant_first = not isinstance(operands[0], Parameter | Symbol)
     constant = operands[0] if constant_first else operands[1]
-    if isinstance(constant, Flag):
+    if isinstance(constant, TracedArgument):
         constant.refuse()
     if isinstance(constant, bool) or not isinstance(constant, Real) or (operator == "power" and constant_first):
         _refuse(operator, constant_first, constant)

@@ -1,8 +1,9 @@
-"""A graph of layers as plain data, and back."""
+"""Configurations of models: a graph of layers as plain data and back, and new models from them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nnx.graph.composition import Composition
@@ -10,6 +11,7 @@ from nnx.graph.symbol import Node, Symbol
 from nnx.layers.input import Input
 from nnx.layers.layer import Layer, registry
 from nnx.names import names_apart
+from nnx.registry import custom_objects as custom_objects_scope
 from nnx.structure import leaves, rebuild
 
 
@@ -74,3 +76,26 @@ def graph_from_config(config: dict[str, Any]) -> tuple[Any, Any]:
         made = layers[call["layer"]](*resolved(call["inputs"]), **call["options"], **resolved(call["symbols"]))
         symbols += leaves(made)
     return resolved(config["inputs"]), resolved(config["outputs"])
+
+
+def clone_model(model: Any) -> Any:
+    """A model of the same architecture with new layers and new initial weights, in the current backend. Not compiled.
+
+    >>> from nnx.layers import Dense
+    >>> from nnx.models import Sequential
+    >>> model = Sequential([Dense(1, input_dim=2)])
+    >>> clone = clone_model(model)
+    >>> clone.set_weights(model.get_weights())
+    >>> clone.layers[0] is model.layers[0]
+    False
+    """
+    return type(model).from_config(json.loads(json.dumps(model.get_config())))
+
+
+def model_from_json(json_string: str, custom_objects: Mapping[str, Any] | None = None) -> Any:
+    """The model, with new initial weights, whose `to_json` gave this text.
+
+    custom_objects : classes and functions of your own that the model uses, by name.
+    """
+    with custom_objects_scope(custom_objects):
+        return registry.build(json.loads(json_string))

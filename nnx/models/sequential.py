@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Self
 
 from nnx.backends import Array
@@ -11,18 +11,17 @@ from nnx.functional import Pullback
 from nnx.graph.composition import Composition
 from nnx.graph.symbol import Node, Symbol
 from nnx.layers.activation import Activated
-from nnx.layers.building import undone_if_it_fails
 from nnx.layers.input import InputLayer
-from nnx.layers.layer import Layer, registry
+from nnx.layers.layer import Layer, registry, undone_if_it_fails
 from nnx.models.configuration import build_layers, layer_configs
-from nnx.models.graph import Model
-from nnx.models.network import Network, Reading
+from nnx.models.model import Model
 from nnx.names import name_layers, names_apart
 from nnx.parameters import Parameter
 from nnx.pullbacks import call_pullback
 from nnx.registry import constructor_config
 from nnx.shapes import Shape, check_shape
 from nnx.structure import leaves
+from nnx.training.ports import InputReading
 
 
 @registry.register()
@@ -203,25 +202,25 @@ class Sequential(Model):
         return None
 
     @property
-    def input_readings(self) -> list[Reading]:
+    def input_readings(self) -> list[InputReading]:
         first = self._layers[0]
         dtype = self._input.dtype if self._input else None
-        if dtype is None and isinstance(first, Network):
+        if dtype is None and isinstance(first, Model):
             dtype = first.input_readings[0].dtype
         readers = [first] if first.composition is None else first.composition.program.readers(0)
         integers = tuple(reader for reader in readers if reader.takes_integers)
-        return [Reading(dtype, integers, any(layer.takes_integers for _, layer in self.walk()))]
+        return [InputReading(dtype, integers, any(layer.takes_integers for _, layer in self.walk()))]
 
     @property
     def fusible_activations(self) -> list[str | None]:
         last = self._layers[-1] if self._layers else None
-        return [last.fusible_activation if isinstance(last, Activated | Network) else None]
+        return [last.fusible_activation if isinstance(last, Activated | Model) else None]
 
     def activate(self, z: Array, output: int = 0) -> tuple[Array, Pullback]:
         return self._layers[-1].activate(z)  # type: ignore[attr-defined, no-any-return]
 
     def chain(
-        self, arrays: Sequence[Array], *, training: bool, logits: Sequence[int] = (), masks: Sequence[Any] = ()
+        self, arrays: Sequence[Array], *, training: bool, logits: Collection[int] = (), masks: Sequence[Any] = ()
     ) -> tuple[list[Array], list[Any], Pullback]:
         x, mask = arrays[0], masks[0] if masks else None
         pullbacks: list[Pullback] = []

@@ -5,13 +5,20 @@ from __future__ import annotations
 import dataclasses
 import html
 import itertools
+import math
 import shutil
+import sys
 import textwrap
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
+from nnx import ranks
 from nnx.callbacks.console import can_encode, encodable, format_bytes
-from nnx.shapes import format_shape
+from nnx.graph.program import Program
+from nnx.graph.symbol import Node, Symbol
+from nnx.names import kind_of, names_apart
+from nnx.precision import dtype_bytes
+from nnx.shapes import Shape, format_shape
 
 _MARGINS = 3  # of a cell: a space on either side and the line
 _NARROWEST = 4  # characters of text in a cell
@@ -227,3 +234,104 @@ def _row(cells: list[str], columns: list[_Column], widths: list[int], upright: s
 def _rule(characters: str, widths: list[int]) -> str:
     left, filling, between, right = tuple(characters)
     return left + between.join(filling * (width + 2) for width in widths) + right
+
+
+# Rows of a model
+
+
+class SummarisedModel(Protocol):
+    """What a summary needs of a model."""
+
+    name: str
+    build_shape: Any
+
+    @property
+    def layers(self) -> list[Any]: ...
+
+    @property
+    def is_graph(self) -> bool: ...
+
+    def summary_rows(self, expand_nested: bool) -> list[SummaryRow]: ...
+
+
+def print_summary(
+    model: SummarisedModel,
+    *,
+    line_length: int | None,
+    positions: list[float] | None,
+    print_fn: Callable[[str], None] | None,
+    expand_nested: bool,
+    show_trainable: bool,
+) -> None:
+    """Print the table, on one rank; the arguments are those of `Model.summary`."""
+    if print_fn is None and not ranks.is_main():
+        return
+    text = format_summary(
+        model.name,
+        model.summary_rows(expand_nested),
+        totals_of(model),
+        line_length=line_length,
+        positions=positions,
+        show_trainable=show_trainable,
+        connected_to=model.is_graph,
+        stream=None if print_fn else sys.stdout,
+    )
+    (print_fn or print)(text)
+
+
+def row_of(layer: Any, name: str, shape: tuple[Any, ...] | None, depth: int = 0) -> SummaryRow:
+    """The row of a layer under the name that it has in its model."""
+    parameters = layer.count_params() if layer.built else 0
+    return SummaryRow(name, kind_of(layer), shape, parameters, layer.trainable, depth=depth)
+
+
+def rows_of_stack(model: SummarisedModel, expand_nested: bool) -> list[SummaryRow]:
+    """The rows of layers in a stack, or of those that an unbuilt model has."""
+    rows: list[SummaryRow] = []
+
+    def add(model: SummarisedModel, shape: Shape | None, depth: int) -> None:
+        for layer in model.layers:
+            shape = layer.compute_output_shape(shape) if shape is not None and layer.built else None
+            rows.append(row_of(layer, layer.name, shape, depth))
+            if expand_nested and hasattr(layer, "summary_rows"):
+                add(layer, layer.build_shape, depth + 1)
+
+    add(model, model.build_shape, 0)
+    return rows
+
+
+def rows_of_graph(model: Any, program: Program, expand_nested: bool) -> list[SummaryRow]:
+    """The rows of layers in a graph, with what each is connected to."""
+    inputs: list[Symbol] = model.inputs
+    names = {layer: name for name, layer in names_apart(model.layers)}
+    calls: dict[Any, list[Node]] = {layer: [] for layer in model.layers}
+    sources = {s.key: f"{names[layer]}[0][0]" for s, layer in zip(inputs, model.input_layers, strict=False)}
+    for node in program.nodes:
+        for symbol in node.outputs:  # as Keras writes it: which call of the layer, and which of its outputs
+            sources[symbol.key] = f"{names[node.layer]}[{len(calls[node.layer])}][{symbol.index}]"
+        calls[node.layer].append(node)
+    rows = []
+    for layer, nodes in calls.items():
+        shapes = tuple(nodes[0].shapes) if nodes else (layer.batch_input_shape,)
+        row = row_of(layer, names[layer], shapes if len(shapes) > 1 else shapes[0])
+        connected = [sources[symbol.key] for node in nodes for symbol in node.reads if symbol.key in sources]
+        rows.append(dataclasses.replace(row, connected_to=", ".join(connected)))
+        if expand_nested and hasattr(layer, "summary_rows"):
+            rows += [dataclasses.replace(row, depth=row.depth + 1) for row in layer.summary_rows(True)]
+    return rows
+
+
+def totals_of(model: Any) -> SummaryTotals:
+    """The sums below the table."""
+    trained, frozen = model.trainable_weights, model.non_trainable_weights
+    totals = SummaryTotals(
+        trainable=sum(p.size for p in trained),
+        trainable_bytes=sum(p.nbytes for p in trained),
+        non_trainable=sum(p.size for p in frozen),
+        non_trainable_bytes=sum(p.nbytes for p in frozen),
+    )
+    slots = model.optimizer.slots.values() if model.optimizer else ()
+    if not slots:
+        return totals
+    kept = sum(math.prod(slot.shape) for slot in slots)
+    return dataclasses.replace(totals, optimizer=kept, optimizer_bytes=kept * dtype_bytes(model.placement.dtype))

@@ -107,7 +107,7 @@ def _input_box(layer: Any, names: dict[Layer, str], shape: Shape, show: Show) ->
 
 
 def _call_box(node: Node, name: str, which: str, show: Show) -> Box:
-    layer = node.layer
+    layer: Any = node.layer
     if show.inside and layer.composition is not None:
         inside = diagram_of(layer, name, show, outermost=False)
         title = f"{inside.title}, {which}" if which else inside.title

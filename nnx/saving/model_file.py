@@ -11,8 +11,7 @@ import numpy as np
 
 from nnx import optimizers
 from nnx.backends import backend, get_backend, to_numpy
-from nnx.layers.layer import registry
-from nnx.layers.weights import room_for_weights
+from nnx.layers.layer import registry, room_for_weights
 from nnx.random import Generator
 from nnx.registry import custom_objects as custom_objects_scope
 from nnx.registry import serialize

@@ -1,4 +1,4 @@
-"""What a model is trained for: a loss for each of its outputs, and the metrics that are watched."""
+"""The objective of a training: a loss for each output of a model, and the metrics that are watched."""
 
 from __future__ import annotations
 
@@ -9,16 +9,62 @@ from typing import Any
 
 import numpy as np
 
-from nnx import ranks
+from nnx import losses, metrics, ranks
 from nnx.backends import Array, array_namespace, is_array, to_numpy
+from nnx.losses import Loss
 from nnx.metrics import Metric
 from nnx.metrics.base import added, on_host
 from nnx.metrics.variable import plain
-from nnx.training.output_objective import Goal, distribute
+
+
+class OutputObjective:
+    """The loss and the metrics of one output.
+
+    weight : the factor of this loss in the sum over all outputs.
+    """
+
+    def __init__(self, loss: Any, metric_list: Any, weighted_metrics: Any, weight: float | None) -> None:
+        self.loss: Loss | None = None if loss is None else losses.resolve(loss)
+        if self.loss is not None and self.loss.reduction in (None, "none"):
+            raise ValueError(
+                f"loss {self.loss.name!r} has reduction='none', which leaves a value for each sample; a model is "
+                f"trained for one number: use 'sum_over_batch_size', 'sum' or 'mean_with_sample_weight'"
+            )
+        if weight is not None and not isinstance(weight, int | float):
+            raise ValueError(f"loss_weights must be numbers, got {weight!r}")
+        self.weight = 1.0 if weight is None else float(weight)
+        self._identifiers = [(_resolved(metric), False) for metric in _flat_list(metric_list)]
+        self._identifiers += [(_resolved(metric), True) for metric in _flat_list(weighted_metrics)]
+        self.metrics: list[tuple[Metric, bool]] = []
+        self.takes_logits = False
+        self._training_loss: Loss | None = self.loss
+
+    @property
+    def needs_targets(self) -> bool:
+        return self.loss is not None or bool(self._identifiers)
+
+    def bind(self, target_shape: tuple[Any, ...], output_shape: tuple[Any, ...], fusible: str | None) -> None:
+        """Decide what depends on shapes ("accuracy" means three things) and on the output's last activation."""
+        loss = self.loss
+        if loss is not None:
+            loss.check_activation(fusible)
+        self.takes_logits = loss is not None and fusible is not None and loss.fuses_with == fusible
+        self._training_loss = loss.with_logits() if loss is not None and self.takes_logits else loss
+        self.metrics = [
+            (metrics.resolve(metric, loss=loss, target_shape=target_shape, output_shape=output_shape), weighted)
+            for metric, weighted in self._identifiers
+        ]
+
+    def forward(self, y: Array, output: Array, sample_weight: Array | None) -> tuple[Array, Callable[..., Array]]:
+        """The loss, and its pullback. `output` are logits if `takes_logits`."""
+        loss, pullback = self._training_loss.forward(y, output, sample_weight)  # type: ignore[union-attr]
+        if self.weight == 1.0:
+            return loss, pullback
+        return loss, lambda dloss=1.0: pullback(dloss * self.weight)
 
 
 class Objective:
-    """The goals of all outputs, given to `compile`, and their running values, which stay on the device until `read`.
+    """The losses and metrics of all outputs, and their running values, which stay on the device until `read`.
 
     loss, metric_list, weighted_metrics, loss_weights : for one output; or lists, or dicts by the names of outputs.
     outputs : the names of the outputs; None while they are not known, then `assign` says them later.
@@ -33,7 +79,7 @@ class Objective:
             "weighted_metrics": weighted_metrics,
             "loss_weights": loss_weights,
         }
-        self.goals: list[Goal] = []
+        self.by_output: list[OutputObjective] = []
         self.outputs: list[str] = []
         self._total: Array | float = 0.0
         self._parts: list[Array | float] = []
@@ -41,17 +87,17 @@ class Objective:
         if outputs is not None:
             self.assign(outputs)
         elif not isinstance(loss, dict | list | tuple):
-            Goal(loss, None, None, None)  # a wrong name is said now
+            OutputObjective(loss, None, None, None)  # a wrong name is said now
 
     def assign(self, outputs: list[str]) -> None:
         """Say what the outputs are called, and which loss and metrics belong to which."""
         columns = [distribute(value, outputs, what) for what, value in self._given.items()]
         self.outputs = outputs
-        self.goals = [Goal(*column) for column in zip(*columns, strict=True)]
+        self.by_output = [OutputObjective(*column) for column in zip(*columns, strict=True)]
         self._parts = [0.0] * len(outputs)
 
     def of(self, outputs: list[str]) -> Objective:
-        """Itself, with its goals assigned to these outputs."""
+        """Itself, with losses and metrics assigned to these outputs."""
         if self.outputs != outputs:
             self.assign(outputs)
         return self
@@ -59,12 +105,12 @@ class Objective:
     @property
     def without_targets(self) -> list[str]:
         """The outputs that have neither a loss nor metrics."""
-        return [name for name, goal in zip(self.outputs, self.goals, strict=True) if not goal.needs_targets]
+        return [name for name, one in zip(self.outputs, self.by_output, strict=True) if not one.needs_targets]
 
     @property
     def takes_logits(self) -> bool:
         """Whether a loss takes the logits of an output in place of its last activation."""
-        return any(goal.takes_logits for goal in self.goals)
+        return any(one.takes_logits for one in self.by_output)
 
     @property
     def metrics(self) -> list[tuple[str, Metric]]:
@@ -73,9 +119,9 @@ class Objective:
         A weighted metric whose name is taken is "weighted_" that, as in Keras; what is the same then has a number.
         """
         found: dict[str, Metric] = {}
-        for output, goal in zip(self.outputs, self.goals, strict=True):
-            before = "" if len(self.goals) == 1 else f"{output}_"
-            for metric, weighted in goal.metrics:
+        for output, one in zip(self.outputs, self.by_output, strict=True):
+            before = "" if len(self.by_output) == 1 else f"{output}_"
+            for metric, weighted in one.metrics:
                 name = base = f"{before}{metric.name}"
                 if weighted and name in found:
                     name = base = f"{before}weighted_{metric.name}"
@@ -94,28 +140,28 @@ class Objective:
     @property
     def _counted(self) -> list[int]:
         """The outputs whose losses are watched apart: those that have one, if several have."""
-        found = [index for index, goal in enumerate(self.goals) if goal.loss is not None]
+        found = [index for index, one in enumerate(self.by_output) if one.loss is not None]
         return found if len(found) > 1 else []
 
     def forward(
         self, ys: Sequence[Array], outputs: Sequence[Array], sample_weights: Sequence[Array | None]
     ) -> tuple[list[Array], Callable[[float], list[Any]]]:
         """The losses of all outputs, and the pullback of their weighted sum to the outputs."""
-        if len(self.goals) == 1:
-            loss, pullback = self.goals[0].forward(ys[0], outputs[0], sample_weights[0])
+        if len(self.by_output) == 1:
+            loss, pullback = self.by_output[0].forward(ys[0], outputs[0], sample_weights[0])
             return [loss], lambda dloss: [pullback(dloss)]
         pairs = [
-            goal.forward(y, output, weight) if goal.loss is not None else (None, None)
-            for goal, y, output, weight in zip(self.goals, ys, outputs, sample_weights, strict=True)
+            one.forward(y, output, weight) if one.loss is not None else (None, None)
+            for one, y, output, weight in zip(self.by_output, ys, outputs, sample_weights, strict=True)
         ]
         return [loss for loss, _ in pairs], lambda dloss: [None if p is None else p(dloss) for _, p in pairs]
 
     def total(self, losses_of_outputs: Sequence[Array | None]) -> Array:
         """The weighted sum of the losses of the outputs."""
         total: Any = None
-        for goal, loss in zip(self.goals, losses_of_outputs, strict=True):
+        for one, loss in zip(self.by_output, losses_of_outputs, strict=True):
             if loss is not None:
-                term = loss if goal.weight == 1.0 else loss * goal.weight
+                term = loss if one.weight == 1.0 else loss * one.weight
                 total = term if total is None else total + term
         return total
 
@@ -137,18 +183,18 @@ class Objective:
         if share is not None and share.is_surplus:
             return
         self._total = loss * rows + self._total
-        for index, goal in enumerate(self.goals):
+        for index, one in enumerate(self.by_output):
             part = parts[index]
-            if len(self.goals) > 1 and part is not None:
+            if len(self.by_output) > 1 and part is not None:
                 self._parts[index] = part * rows + self._parts[index]
-            for metric, weighted in goal.metrics:
+            for metric, weighted in one.metrics:
                 metric.update_state(ys[index], predictions[index], sample_weights[index] if weighted else None)
 
     def reset(self) -> None:
         self._total, self._count = 0.0, 0
-        self._parts = [0.0] * len(self.goals)
-        for goal in self.goals:
-            for metric, _ in goal.metrics:
+        self._parts = [0.0] * len(self.by_output)
+        for one in self.by_output:
+            for metric, _ in one.metrics:
                 metric.reset_state()
 
     def state(self) -> dict[str, Any]:
@@ -209,11 +255,48 @@ class Objective:
     def _read(self) -> dict[str, Any]:
         if not self._count:
             return {}
-        if len(self.goals) == 1 and not self.goals[0].metrics:
+        if len(self.by_output) == 1 and not self.by_output[0].metrics:
             return {"loss": float(to_numpy(self._total / self._count))}
         parts = [self._parts[index] / self._count for index in self._counted]
         results = [self._total / self._count, *parts, *(plain(metric.result()) for _, metric in self.metrics)]
         return dict(zip(self.names, read_values(results), strict=True))
+
+
+def distribute(value: Any, outputs: list[str], what: str) -> list[Any]:
+    """What belongs to each output, from a dict by names, a list in their order, or one thing for all."""
+    if isinstance(value, dict) and "class_name" not in value:  # else it is the configuration of a loss
+        unknown = [name for name in value if name not in outputs]
+        if unknown and not (len(outputs) == 1 and len(value) == 1):
+            raise ValueError(f"{what} names the output {unknown[0]!r}; the outputs are {', '.join(outputs)}")
+        return list(value.values()) if unknown else [value.get(name) for name in outputs]
+    if len(outputs) == 1:
+        if isinstance(value, list | tuple) and what in ("loss", "loss_weights"):
+            if len(value) != 1:
+                raise ValueError(f"{what} must have one entry, for the one output, got {len(value)}")
+            value = value[0]
+        return [value]
+    if isinstance(value, list | tuple):
+        if len(value) != len(outputs):
+            raise ValueError(f"{what} must have an entry for each of {len(outputs)} outputs, got {len(value)}")
+        return list(value)
+    if what in ("metrics", "weighted_metrics") and value is not None:
+        raise ValueError(f"{what} of a model with several outputs must be a list or a dict with an entry for each")
+    return [value] * len(outputs)
+
+
+def _resolved(metric: Any) -> Any:
+    """A metric now, while names of custom objects are known; a name like "accuracy" stays, until shapes are known."""
+    found = metrics.resolve(metric)
+    return metric if metrics.depends_on_shapes(metric) else found
+
+
+def _flat_list(value: Any) -> list[Any]:
+    """Metrics as one list: Keras takes a single one, a list, and a list of lists."""
+    if value is None:
+        return []
+    if not isinstance(value, list | tuple):
+        return [value]
+    return [item for entry in value for item in _flat_list(entry)]
 
 
 def read_values(values: Sequence[Any]) -> list[Any]:

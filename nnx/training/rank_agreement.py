@@ -7,7 +7,7 @@ from typing import Any
 from nnx import ranks
 from nnx.backends import to_numpy
 from nnx.callbacks import CallbackList
-from nnx.training.batches import Epochs
+from nnx.training.epochs import Epochs
 
 
 def begin(model: Any, listeners: CallbackList, batches: Epochs, **others: Any) -> None:

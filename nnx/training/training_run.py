@@ -12,7 +12,7 @@ from nnx.callbacks.base import overrides
 from nnx.debug import NotFiniteError
 from nnx.structure import leaves, rebuild
 from nnx.training import rank_agreement
-from nnx.training.batches import Epochs
+from nnx.training.epochs import Epochs
 
 
 class TrainingRun:

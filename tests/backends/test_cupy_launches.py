@@ -108,11 +108,11 @@ def count_step(make: Callable[[], nnx.Model]) -> Any:
     model = compiled(make, "cupy")
     x = np.random.default_rng(0).normal(size=(16, *model.input_shape[1:])).astype(np.float32)
     with nnx.backend("cupy") as place:
-        batch = model._prepare(place.asarray(x), place.asarray(np.arange(16) % 4))
+        batch = model.trainer.pipeline.batch(place.asarray(x), place.asarray(np.arange(16) % 4))
     for _ in range(2):
-        model._train_step(*batch)
+        model.trainer.step.train(*batch)
     with cupy_on_cpu.count() as counts:
-        model._train_step(*batch)
+        model.trainer.step.train(*batch)
     return counts
 
 

@@ -18,7 +18,7 @@ from nnx.backends import array_namespace, cupy_uploads, get_backend
 from nnx.callbacks import LambdaCallback
 from nnx.layers import Dense, Flatten
 from nnx.testing import assert_close
-from nnx.training import feed
+from nnx.training import pipeline
 
 HOW = "run `PYTHONPATH=ci/cupy_on_cpu python -m pytest -p cupy_on_cpu.plugin`"
 cupy_on_cpu = pytest.importorskip("cupy_on_cpu", reason=f"CuPy on the CPU is not on the path: {HOW}")
@@ -71,7 +71,7 @@ Make = Callable[[pathlib.Path], dict[str, Any]]
 @pytest.fixture(autouse=True)
 def ordered(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """What other tests did is done, also where it was a race."""
-    monkeypatch.setattr(feed, "POOL_BYTES", 5 * ROWS * IMAGES[0].size * 4)
+    monkeypatch.setattr(pipeline, "POOL_BYTES", 5 * ROWS * IMAGES[0].size * 4)
     cupy.cuda.Device().synchronize()
     yield
     gc.collect()

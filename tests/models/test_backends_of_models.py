@@ -103,8 +103,8 @@ def guard_steps(model: nnx.Sequential) -> None:
     def guarded(step: Callable[..., None]) -> Callable[..., None]:
         return no_synchronization()(step)
 
-    model._train_step = guarded(model._train_step)  # type: ignore[method-assign]
-    model._test_step = guarded(model._test_step)  # type: ignore[method-assign]
+    model.trainer.step.train = guarded(model.trainer.step.train)  # type: ignore[method-assign]
+    model.trainer.step.test = guarded(model.trainer.step.test)  # type: ignore[method-assign]
 
 
 @pytest.mark.parametrize(("title", "optimizer"), optimizer_cases(), ids=lambda value: str(value)[:20])

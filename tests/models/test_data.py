@@ -159,8 +159,8 @@ def test_a_vector_of_single_features_gets_its_axis():
 def test_the_last_partial_batch_is_kept_and_weighs_by_its_size():
     model = make()
     seen: list[int] = []
-    step = model._train_step
-    model._train_step = lambda x, y, w: (seen.append(x[0].shape[0]), step(x, y, w))  # type: ignore[method-assign]
+    step = model.trainer.step.train
+    model.trainer.step.train = lambda x, y, w: (seen.append(x[0].shape[0]), step(x, y, w))  # type: ignore[method-assign]
     model.fit(X, Y, batch_size=5, verbose=0)
     assert seen == [5, 5, 5, 5, 2]
     error = (make().predict(X, verbose=0) - Y) ** 2
@@ -269,7 +269,7 @@ def test_inputs_declared_as_integers_come_as_they_are_and_are_computed_with_as_f
         model = nnx.Sequential([Input((2, 2, 3), dtype=dtype), RandomFlip(), Rescaling(1 / 255), Flatten(), Dense(2)])
         model.compile("sgd", "mse")
         losses = model.fit(images, Y, batch_size=8, epochs=2, verbose=0).history["loss"]
-        placed = model._prepare(images, Y)[0][0]
+        placed = model.trainer.pipeline.batch(images, Y)[0][0]
         return (
             losses,
             model.predict(images, verbose=0),

@@ -267,7 +267,7 @@ def test_one_sample_with_a_last_axis_of_one_is_taken_for_one_sample():
 def test_probabilities_in_place_of_logits_are_warned_of(activation: Any, loss: Any, words: str):
     model = make(activation, loss)
     with pytest.warns(UserWarning, match=words):
-        model.fit(X, ONE_HOT if "binary" in model.objective.goals[0].loss.name else LABELS, verbose=0)
+        model.fit(X, ONE_HOT if "binary" in model.objective.by_output[0].loss.name else LABELS, verbose=0)
 
 
 def test_softmax_of_one_unit_is_warned_of():

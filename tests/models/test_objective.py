@@ -72,7 +72,9 @@ def test_the_fused_loss_has_the_same_value_and_its_exact_gradient(case: str):
 
         def function(parameters: Any) -> Any:
             flat.values[...] = parameters
-            loss_value, _, pullback_loss, _, pullback = model._loss_of([X], [np.asarray(y)], [None], training=True)
+            loss_value, _, pullback_loss, _, pullback = model.trainer.step.loss(
+                [X], [np.asarray(y)], [None], training=True
+            )
 
             def pull_back(dloss: Any) -> Any:
                 flat.start_pass()

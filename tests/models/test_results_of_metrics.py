@@ -52,10 +52,10 @@ def test_a_step_does_not_wait_for_them(backend):
     )
     weights = np.linspace(0.5, 1.5, 40)
     model.train_on_batch(X, ONE_HOT, weights)
-    batch = model._prepare(X, ONE_HOT, weights)
+    batch = model.trainer.pipeline.batch(X, ONE_HOT, weights)
     with no_synchronization():
-        model._train_step(*batch)
-        model._test_step(*batch)
+        model.trainer.step.train(*batch)
+        model.trainer.step.test(*batch)
     assert all(np.all(np.isfinite(value)) for value in model.objective.read().values())
 
 

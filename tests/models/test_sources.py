@@ -108,7 +108,7 @@ each_source = pytest.mark.parametrize("source", SOURCES)
 @pytest.fixture(autouse=True)
 def _small_pools(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rows, "BLOCK_BYTES", 3 * 16)
-    monkeypatch.setattr("nnx.training.feed.POOL_BYTES", 12 * 16)
+    monkeypatch.setattr("nnx.training.pipeline.POOL_BYTES", 12 * 16)
 
 
 def one() -> nnx.Sequential:
@@ -182,7 +182,7 @@ def test_class_weights_and_validation_data(source: str, tmp_path: Path):
 
 
 def test_what_is_on_disk_trains_as_arrays_do_on_every_backend(backend: Placement, tmp_path: Path, monkeypatch: Any):
-    monkeypatch.setattr("nnx.training.feed.POOL_BYTES", 1 << 20)  # all rows in one pool: the same order
+    monkeypatch.setattr("nnx.training.pipeline.POOL_BYTES", 1 << 20)  # all rows in one pool: the same order
     histories = []
     for x in (X, memory_map(tmp_path, X), Dataset(np.float64(X))):
         model = one()
@@ -196,8 +196,8 @@ def test_what_is_on_disk_trains_as_arrays_do_on_every_backend(backend: Placement
 def test_an_epoch_in_pools_takes_every_sample_once(tmp_path: Path):
     model = one()
     seen: list[np.ndarray] = []
-    step = model._train_step
-    model._train_step = lambda x, y, w: (seen.append(np.array(x[0])), step(x, y, w))  # type: ignore[method-assign]
+    step = model.trainer.step.train
+    model.trainer.step.train = lambda x, y, w: (seen.append(np.array(x[0])), step(x, y, w))  # type: ignore[method-assign]
     model.fit(memory_map(tmp_path, X), LABELS, batch_size=SIZE, epochs=2, verbose=0)
     assert [len(x) for x in seen] == [5, 5, 5, 5, 2] * 2
     for epoch in (seen[:5], seen[5:]):
@@ -214,7 +214,7 @@ def test_small_numbers_on_disk_become_floats_in_batches(tmp_path: Path):
 
 def test_large_arrays_of_another_dtype_are_converted_in_batches(monkeypatch: pytest.MonkeyPatch):
     expected = one().fit(X, LABELS, epochs=2, batch_size=SIZE, verbose=0).history
-    monkeypatch.setattr("nnx.training.feed.LARGEST_COPY", 0)
+    monkeypatch.setattr("nnx.training.pipeline.LARGEST_COPY", 0)
     assert one().fit(np.float64(X), LABELS, epochs=2, batch_size=SIZE, verbose=0).history == expected
     assert_close(one().predict(np.float64(X), verbose=0), one().predict(X, verbose=0), 0.0, 0.0)
 
@@ -242,8 +242,8 @@ def test_a_sequence_is_shuffled_in_batches_and_told_about_epochs():
     for shuffle in (True, False):
         sequence, model = Batches((X, LABELS)), one()
         seen: list[float] = []
-        step = model._train_step
-        model._train_step = lambda x, y, w, seen=seen, step=step: (seen.append(float(x[0][0, 0])), step(x, y, w))  # type: ignore[misc]
+        step = model.trainer.step.train
+        model.trainer.step.train = lambda x, y, w, seen=seen, step=step: (seen.append(float(x[0][0, 0])), step(x, y, w))  # type: ignore[misc]
         model.fit(sequence, epochs=3, shuffle=shuffle, verbose=0)
         assert (sequence.begun, sequence.ended) == (3, 3)
         firsts = X[::SIZE, 0].tolist()

@@ -143,8 +143,8 @@ def test_every_epoch_is_shuffled_anew_and_takes_every_sample():
     model = nnx.Sequential([Dense(1, input_dim=1)])
     model.compile(nnx.optimizers.SGD(0.0), "mse")
     orders: list[float] = []
-    step = model._train_step
-    model._train_step = lambda x, y, w: (orders.extend(x[0][:, 0].tolist()), step(x, y, w))  # type: ignore[method-assign]
+    step = model.trainer.step.train
+    model.trainer.step.train = lambda x, y, w: (orders.extend(x[0][:, 0].tolist()), step(x, y, w))  # type: ignore[method-assign]
     x = np.arange(20.0)
     model.fit(x, x, epochs=2, batch_size=6, verbose=0)
     model.fit(x, x, batch_size=6, shuffle=False, verbose=0)

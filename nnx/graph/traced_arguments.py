@@ -1,11 +1,11 @@
-"""What the arguments `training` and `mask` of a `call` are while it is traced: known only when the layer runs."""
+"""The arguments `training` and `mask` of a `call` while it is traced: known only when the layer runs."""
 
 from __future__ import annotations
 
 from typing import Any, NoReturn
 
 
-class Flag:
+class TracedArgument:
     """An argument that is handed on to layers, and has no value while a call is traced.
 
     name : the argument's. advice : what to do instead of reading it.
@@ -34,13 +34,13 @@ class Flag:
         self.refuse()
 
 
-TRAINING = Flag(
+TRAINING = TracedArgument(
     "training",
     "hand `training` on to the layers that need it, or write forward(self, x, *, training=False), which returns "
     "(y, pullback)",
 )
 
-MASK = Flag(
+MASK = TracedArgument(
     "mask",
     "masks travel through the layers of a call by themselves; for anything else write forward(self, x, *, "
     "training=False, mask=None), which returns (y, pullback), and set `uses_mask = True`",

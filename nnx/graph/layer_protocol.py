@@ -1,0 +1,56 @@
+"""The layer as a graph sees it: what is called, named, and run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+from nnx.backends import Placement
+from nnx.parameters import Parameter
+
+
+class GraphLayer(Protocol):
+    """A layer in a graph. Nodes are calls of it; a program runs it on arrays.
+
+    name, dtype, placement : of the layer; dtype None stands for that of its placement.
+    learns, weights : whether it has parameters that may be trained, and which parameters it has.
+    input_structure : how the arguments of its first call were nested, with numbers in place of arrays.
+    takes_integers, makes_mask : whether its inputs stay integers; whether its output has a mask though none came in.
+    """
+
+    name: str
+    dtype: str | None
+    learns: bool
+    takes_integers: bool
+    input_structure: Any
+
+    @property
+    def makes_mask(self) -> bool: ...
+
+    @property
+    def placement(self) -> Placement: ...
+
+    @property
+    def weights(self) -> list[Parameter]: ...
+
+    @property
+    def composition(self) -> Any:
+        """The graph of a layer that is made of others; None for one that is not."""
+
+    def walk(self) -> Iterator[tuple[str, Any]]:
+        """The layer and those inside it, each with its path."""
+
+    def readers(self, index: int) -> list[Any]:
+        """The layers that read an input: itself, or those inside of it that do."""
+
+    def reads_integers(self, index: int) -> bool:
+        """Whether integers stay what they are in an input."""
+
+    def run(self, *inputs: Any, **options: Any) -> Any:
+        """(y, pullback) for arrays."""
+
+    def run_masked(self, arrays: list[Any], mask: Any, **options: Any) -> Any:
+        """(y, mask of y, pullback) for arrays of which some have a mask."""
+
+    def remember_call(self, node: Any) -> None:
+        """Take a call in a graph as the first one, unless there is one."""

@@ -1,0 +1,771 @@
+"""Models: graphs of layers, or subclasses with `call`, that have a trainer."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import warnings
+import weakref
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, Self, cast
+
+import numpy as np
+
+from nnx import debug, saving
+from nnx.backends import Array, backend, get_backend, is_array
+from nnx.callbacks import History
+from nnx.graph.composition import Composition
+from nnx.graph.symbol import Node, Symbol
+from nnx.layers.activation import Activated
+from nnx.layers.input import InputLayer
+from nnx.layers.layer import Layer, is_value, registry, undone_if_it_fails
+from nnx.models.configuration import graph_config, graph_from_config
+from nnx.models.summary import (
+    SummaryRow,
+    print_summary,
+    rows_of_graph,
+    rows_of_stack,
+    summary_html,
+    totals_of,
+)
+from nnx.names import name_layers, names_apart, numbered
+from nnx.optimizers import Optimizer
+from nnx.parameters import FlatParameters, Parameter
+from nnx.precision import wide
+from nnx.pullbacks import Pullback, Skippable, call_pullback
+from nnx.registry import constructor_config
+from nnx.shapes import Shape, as_shapes, check_shapes
+from nnx.structure import leaves, leaves_like, rebuild
+from nnx.training.objective import Objective
+from nnx.training.ports import InputReading, Ports
+from nnx.training.trainable import TrainableModel
+from nnx.training.trainer import Trainer
+from nnx.training.training_run import TrainingRun
+
+
+@registry.register("Functional")
+class Model(Layer):
+    """A graph of layers, from symbolic inputs to symbolic outputs; or a subclass with `call`.
+
+    inputs, outputs : what `Input` and layers called on it returned: one symbol, or lists and dicts of them. The inputs
+        may also be values in the middle of another model's graph, and the outputs any values that depend on them: so a
+        part of a model is a model, which shares its layers.
+    name : "model" by default.
+    trainable : whether its parameters are trained.
+
+    optimizer, history, stop_training : as Keras names them.
+    objective : the losses and metrics that `compile` was given.
+    random : the stream that shuffles come from; split from the default stream at `compile`.
+    training_run : what `fit` is doing, for callbacks; None at other times. trainer : what trains the model.
+
+    >>> from nnx.layers import Dense, Input, add
+    >>> x = Input(shape=(8,))
+    >>> hidden = Dense(8, activation="relu")(x)
+    >>> model = Model(x, Dense(1)(add([x, hidden])))
+    >>> model.count_params()
+    81
+
+    A subclass makes its layers in the constructor and composes them in `call`, which is traced once, on symbols:
+
+    >>> class Residual(Model):
+    ...     def __init__(self, units):
+    ...         super().__init__()
+    ...         self.units = units
+    ...         self.hidden = Dense(units, activation="relu")
+    ...     def call(self, x):
+    ...         return x + self.hidden(x)
+    >>> model = Residual(8)
+    >>> model.build((None, 8))
+    >>> model.count_params()
+    72
+    """
+
+    uses_mask = True
+
+    def __init__(
+        self, inputs: Any = None, outputs: Any = None, name: str | None = None, trainable: bool = True, **kwargs: Any
+    ) -> None:
+        super().__init__(name=name, trainable=trainable, **kwargs)
+        self.optimizer: Optimizer | None = None
+        self.objective: Objective | None = None
+        self.compile_arguments: dict[str, Any] | None = None
+        self.history: History | None = None
+        self.stop_training = False
+        self.training_run: TrainingRun | None = None
+        self.trainer = self._new_trainer()
+        self.input_layers: list[InputLayer] = []
+        self._flat: FlatParameters | None = None
+        self._trained: list[Parameter] | None = None
+        self._ports: Ports | None = None
+        if inputs is not None or outputs is not None:
+            self._connect(inputs, outputs)
+
+    def _new_trainer(self) -> Trainer:
+        model: TrainableModel = self
+        return Trainer(cast("Callable[[], TrainableModel]", weakref.ref(model)))
+
+    def _connect(self, inputs: Any, outputs: Any) -> None:
+        for what, structure in (("inputs", inputs), ("outputs", outputs)):
+            for leaf in leaves(structure):
+                if not isinstance(leaf, Symbol):
+                    hint = "; call the layer on its input" if isinstance(leaf, Layer) else ""
+                    given = f"an array of shape {tuple(leaf.shape)}" if is_array(leaf) else repr(leaf)
+                    raise TypeError(
+                        f"{self.name}: {what} must be what Input() and layers called on it return, got {given}{hint}"
+                    )
+        if hasattr(self, "call"):
+            raise TypeError(f"{self.name} has inputs and outputs and a call() too: give it either of them")
+        self._composition = Composition(inputs, outputs, self.name)
+        if type(self) is Model:
+            self.shown_as = "Functional"
+        for symbol in leaves(inputs):
+            self.input_layers.append(_input_layer_of(symbol))
+        name_layers(self.layers, self.name)
+        placed = [layer for layer in self._composition.program.layers if layer.weights]
+        self._placement = placed[0].placement if placed else get_backend()
+        shapes = [symbol.shape for symbol in leaves(inputs)]
+        super().build(shapes[0] if len(shapes) == 1 else shapes)
+
+    def build(self, input_shape: Any = None) -> None:
+        """Trace the `call` of a subclass for inputs of that shape, batch axis included, or of these shapes."""
+        with undone_if_it_fails(self):
+            if self._composition is None:
+                input_shape = check_shapes(input_shape, f"input_shape of {self.name}")
+            self._trace(input_shape)
+            super().build(input_shape)
+
+    # The graph
+
+    def _calls(self) -> list[Node]:
+        """All calls of layers in the graph, those of the inputs first."""
+        if self._composition is None:
+            return []
+        return [*(symbol.node for symbol in self.inputs if symbol.node), *self._composition.program.nodes]
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers, those of the inputs too, in Keras' order: see `nnx.graph.layer_order`."""
+        if self._composition is None:
+            return list(self.sublayers()) or [layer for layer in leaves(vars(self)) if isinstance(layer, Layer)]
+        listed = self._composition.program.listed
+        return [*(layer for layer in self.input_layers if layer not in listed), *listed]
+
+    @property
+    def inputs(self) -> list[Symbol]:
+        """The symbols that the graph begins with."""
+        return leaves(self._graph().inputs)
+
+    @property
+    def outputs(self) -> list[Symbol]:
+        """The symbols that the graph ends in."""
+        return leaves(self._graph().outputs)
+
+    @property
+    def input(self) -> Any:
+        """The input symbol, or the structure of them."""
+        return self._graph().inputs
+
+    @property
+    def output(self) -> Any:
+        """The output symbol, or the structure of them."""
+        return self._graph().outputs
+
+    def _graph(self) -> Composition:
+        self.require_built("graph")
+        return self.composition  # type: ignore[return-value]
+
+    def in_order(self, inputs: tuple[Any, ...]) -> list[Any]:
+        composition = self._composition
+        if composition is None or not isinstance(inputs[0], dict) or isinstance(composition.inputs, dict):
+            return super().in_order(inputs)
+        named = dict(zip(self.input_names or (), self.inputs, strict=True))
+        return leaves_like(named, inputs[0], f"the input of {self.name}")
+
+    @property
+    def input_names(self) -> list[str] | None:
+        """The names of the inputs; None while they are not known."""
+        if self._composition is None:
+            return None
+        names = {layer: name for name, layer in names_apart(self.layers)}
+        layers = [names[layer] for layer in self.input_layers]
+        return _keys(self._composition.inputs) or layers or [f"input_{i}" for i in range(len(self.inputs))]
+
+    @property
+    def output_names(self) -> list[str] | None:
+        """The names of the outputs; None while they are not known."""
+        if self._composition is None:
+            return None
+        names = {layer: name for name, layer in names_apart(self.layers)}
+        taken: list[str] = []
+        for symbol in self.outputs:
+            name = names.get(symbol.node.layer, symbol.node.layer.name) if symbol.node else "output"
+            taken.append(numbered(name, taken))
+        return _keys(self._composition.outputs) or taken
+
+    @property
+    def input_shape(self) -> Any:
+        """The shape of the input, or a list of those of several."""
+        self.require_built("input_shape")
+        return self.build_shape
+
+    @property
+    def output_shape(self) -> Any:
+        """The shape of the output, or a list of those of several."""
+        return self.compute_output_shape(self.input_shape)
+
+    @property
+    def input_shapes(self) -> list[Shape]:
+        """The shapes of the inputs, in their order."""
+        return as_shapes(self.input_shape)
+
+    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
+        """The layer of that name, or at that index."""
+        if (name is None) == (index is None):
+            raise ValueError("get_layer takes either a name or an index")
+        if index is not None:
+            if not -len(self.layers) <= index < len(self.layers):
+                raise ValueError(f"{self.name} has {len(self.layers)} layers, there is none at index {index}")
+            return self.layers[index]
+        layers = dict(names_apart(self.layers))
+        if name not in layers:
+            raise ValueError(f"{self.name} has no layer {name!r}; it has {', '.join(layers)}")
+        return layers[name]  # type: ignore[no-any-return]
+
+    def named_sublayers(self) -> list[tuple[str, Layer]]:
+        inside = self.sublayers()
+        return [(name, layer) for name, layer in names_apart(self.layers) if layer in inside]
+
+    def named_layers(self) -> dict[str, Layer]:
+        """This model under "", and every layer inside it under its path, such as "encoder/dense_1"."""
+        return dict(self.walk(""))
+
+    def named_weights(self) -> dict[str, Parameter]:
+        """Every parameter under its path, such as "dense_1/kernel"; one that is shared under its first."""
+        found: dict[Parameter, str] = {}
+        for path, layer in self.named_layers().items():
+            for parameter in layer.own_weights:
+                found.setdefault(parameter, f"{path}/{parameter.name}".lstrip("/"))
+        for parameter, path in found.items():
+            parameter.path = path
+        return {path: parameter for parameter, path in found.items()}
+
+    # Inputs and outputs
+
+    @property
+    def ports(self) -> Ports:
+        """Inputs and outputs as training sees them, looked up once."""
+        if self._ports is None:
+            self._ports = Ports(
+                self.input_names or ["x"], self.input_shapes, self.input_readings, self.output_names or ["y"]
+            )
+        return self._ports
+
+    @property
+    def input_readings(self) -> list[InputReading]:
+        """For each input, what it is converted to and which layers take integers from it."""
+        readings = []
+        program = self._graph().program
+        for index, layer in itertools.zip_longest(range(len(self.inputs)), self.input_layers):
+            integers = tuple(reader for reader in program.readers(index) if reader.takes_integers)
+            readings.append(InputReading(layer.dtype if layer else None, integers, program.feeds_integers(index)))
+        return readings
+
+    def reads_integers(self, index: int) -> bool:
+        return index in self.ports.kept
+
+    @property
+    def input_template(self) -> Any:
+        """How the inputs are nested in lists, tuples and dicts; None where that is not known."""
+        return None if self._composition is None else self._composition.inputs
+
+    @property
+    def output_structure(self) -> Any:
+        """The structure of the output: any leaf for one array, or a list, tuple or dict of leaves."""
+        return self._graph().output_structure
+
+    # Where the parameters are
+
+    @property
+    def flat(self) -> FlatParameters:
+        """The buffer of trainable parameters and gradients; made, or made again, when something has changed."""
+        trained = self.choose_trained() if self._trained is None else self._trained
+        flat = self._flat
+        if flat is None or not flat.whole or flat.parameters is not trained:
+            flat = self._flat = FlatParameters(trained, self.placement)
+        return flat
+
+    def choose_trained(self) -> list[Parameter]:
+        """Decide which parameters are trained: those that are trainable now."""
+        self.require_built("flat")
+        trained = self.trainable_weights
+        if self._flat is not None and self._flat.parameters == trained:
+            trained = self._flat.parameters
+        self._trained = trained
+        return trained
+
+    def restore_trained(self, paths: list[str]) -> None:
+        """Train the parameters of these paths, whatever is frozen now: what was decided when the model was compiled."""
+        named = self.named_weights()
+        if len(set(paths)) != len(paths) or not set(paths) <= set(named):
+            raise ValueError(f"{self.name} cannot train {paths}; it has {', '.join(named)}")
+        self._trained = [named[path] for path in paths]
+
+    def to(self, name: str, *, device: str | None = None) -> Self:
+        """Move the model to another backend or device, in place, with the running values of its metrics.
+
+        Training goes on there as it would have here.
+
+        >>> import nnx
+        >>> model = nnx.Sequential([nnx.layers.Dense(1, input_dim=2)])
+        >>> model.to("numpy").placement.name
+        'numpy'
+        """
+        self.require_built("to")
+        with backend(name, device=device, dtype=self.placement.dtype) as placement:
+            for _, layer in self.walk():
+                layer.move(placement)
+        for _, metric in self.objective.metrics if self.objective else ():
+            metric.move(self.placement)
+        self._flat = None
+        return self
+
+    # Computation
+
+    def _is_composed(self) -> bool:
+        return type(self).forward is Model.forward
+
+    def chain(
+        self, arrays: Sequence[Array], *, training: bool, logits: Collection[int] = (), masks: Sequence[Any] = ()
+    ) -> tuple[list[Array], list[Any], Pullback]:
+        """The layers one after another, on lists of arrays.
+
+        logits : the outputs that are taken before their last activation.
+
+        Returns the outputs, their masks, and the pullback of a list of cotangents to that of the inputs, which
+        `inputs=False` leaves out.
+        """
+        return self._graph().program.run(arrays, training=training, logits=logits, masks=masks)
+
+    @property
+    def fusible_activations(self) -> list[str | None]:
+        """For each output, the name of its last activation if it is "softmax", "sigmoid" or "linear", else None."""
+        return [getattr(self._last_layer(index), "fusible_activation", None) for index in range(len(self.outputs))]
+
+    @property
+    def fusible_activation(self) -> str | None:
+        """The same for a model with one output."""
+        names = self.fusible_activations
+        return names[0] if len(names) == 1 else None
+
+    def _last_layer(self, index: int) -> Any:
+        """The layer that makes an output and has an activation at its end, if nothing else reads that output."""
+        step = self._graph().program.last_step(index)
+        layer = step.node.layer if step else None
+        return layer if isinstance(layer, Activated | Model) else None
+
+    def activate(self, z: Array, output: int = 0) -> tuple[Array, Pullback]:
+        """The last activation of an output, for its logits."""
+        return self._last_layer(output).activate(z)  # type: ignore[no-any-return]
+
+    def preactivation(self, *inputs: Any, training: bool = False) -> tuple[Any, Pullback]:
+        """The output before the last activation (the logits) and its pullback."""
+        return self._structured(inputs, training, (0,), ())
+
+    def propagate(self, *inputs: Any, training: bool = False, mask: Any = None) -> tuple[Any, Pullback]:
+        """The output in its structure, and the pullback, which takes `inputs=False` to skip the inputs' cotangents."""
+        return self._structured(inputs, training, (), () if mask is None else leaves(mask))
+
+    def _structured(
+        self, inputs: Sequence[Any], training: bool, logits: Collection[int], masks: Sequence[Any]
+    ) -> tuple[Any, Pullback]:
+        y, _, pullback = self._masked_and_structured(inputs, training, logits, masks)
+        return y, pullback
+
+    def run_masked(self, arrays: list[Any], mask: Any, **options: Any) -> tuple[Any, Any, Pullback]:
+        y, masks, pullback = self._masked_and_structured(
+            arrays, options["training"], (), () if mask is None else leaves(mask)
+        )
+        return y, masks[0] if len(masks) == 1 else masks, pullback
+
+    def _masked_and_structured(
+        self, inputs: Sequence[Any], training: bool, logits: Collection[int], masks: Sequence[Any]
+    ) -> tuple[Any, list[Any], Pullback]:
+        outputs, made, pullback = self.chain(leaves(inputs), training=training, logits=logits, masks=masks)
+
+        def pull_back(dy: Any, inputs: bool) -> Any:
+            dxs = pullback(leaves(dy), inputs=inputs)
+            return None if not inputs else dxs[0] if len(dxs) == 1 else tuple(dxs)
+
+        return rebuild(self.output_structure, outputs), made, Skippable(pull_back)
+
+    @property
+    def makes_mask(self) -> bool:  # type: ignore[override]
+        return any(layer.makes_mask for layer in self.sublayers())
+
+    @debug.watched(lambda model: model)
+    def forward(self, *inputs: Any, training: bool = False, mask: Any = None) -> tuple[Any, Pullback]:
+        """The output and its pullback, for a training loop of one's own. Several inputs as when it is called.
+
+        `pullback(dy)` returns the cotangent of the input and adds the gradients of the parameters to what has been
+        gathered since the last `optimizer.step(model)`.
+        """
+        computing = self.placement.computing
+        with computing:
+            inputs = tuple(self.admit(*(self.in_order(inputs) if is_value(inputs) else inputs)))
+            self._trained = None  # a layer may have been frozen since the last call
+            _ = self.flat  # the gradients need a place before the pullback is called
+            y, pullback = self.propagate(*inputs, training=training, mask=mask)
+
+        def pull_back(dy: Any, inputs: bool) -> Any:
+            with computing:
+                return call_pullback(pullback, dy, inputs)
+
+        return y, Skippable(pull_back)
+
+    def run(self, *inputs: Any, **options: Any) -> tuple[Any, Pullback]:
+        return self.propagate(*inputs, **options)
+
+    def regularization(self) -> tuple[Array, Callable[..., None]]:
+        """The sum of the penalties on the trained parameters, and a pullback that adds their gradients.
+
+
+        >>> import nnx
+        >>> model = nnx.Sequential([nnx.layers.Dense(1, kernel_regularizer="l2", input_dim=2)])
+        >>> penalty, pullback = model.regularization()
+        >>> pullback()
+        """
+        penalised = [parameter for parameter in self.flat.parameters if parameter.regularizer is not None]
+        computing = self.placement.computing
+        with computing:
+            terms = [(p, *p.regularizer.forward(wide(p.value))) for p in penalised]  # type: ignore[union-attr]
+            total = self.placement.zeros((), "float32" if self.placement.dtype == "float16" else None)
+            for _, penalty, _ in terms:
+                total = total + penalty
+
+        def pullback(dpenalty: float = 1.0) -> None:
+            with computing:
+                for parameter, _, pullback_term in terms:
+                    parameter.receive(pullback_term(dpenalty))
+
+        return total, pullback
+
+    # Training
+
+    def compile(
+        self,
+        optimizer: Any = "rmsprop",
+        loss: Any = None,
+        loss_weights: Any = None,
+        metrics: Any = None,
+        weighted_metrics: Any = None,
+        run_eagerly: bool = False,
+        steps_per_execution: int = 1,
+        jit_compile: bool | str = "auto",
+    ) -> None:
+        """Say how to train. Which layers are trainable is decided here.
+
+        optimizer : a name or an object of `nnx.optimizers`.
+        loss : a name, function or object of `nnx.losses`.
+        loss_weights : a factor for the loss.
+        metrics, weighted_metrics : names or objects of `nnx.metrics`; only the latter use sample weights.
+        run_eagerly, steps_per_execution, jit_compile : accepted for scripts written for Keras; nnx compiles nothing.
+
+        Raises ValueError, with the names that come nearest, for an unknown one.
+        """
+        self.trainer.compile(optimizer, loss, loss_weights, metrics, weighted_metrics)
+
+    @property
+    def metrics_names(self) -> list[str]:
+        """The names of what evaluate returns."""
+        return self.require_compiled().names
+
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: int | str = "auto",
+        callbacks: Any = None,
+        validation_split: float = 0.0,
+        validation_data: Any = None,
+        shuffle: bool = True,
+        class_weight: dict[int, float] | None = None,
+        sample_weight: Any = None,
+        initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
+        validation_batch_size: int | None = None,
+        validation_freq: int | Sequence[int] = 1,
+    ) -> History:
+        """Train for some epochs.
+
+        x, y : samples and targets: arrays, lists, data frames; memory-mapped arrays and data sets of h5py or zarr,
+            which are read as they are needed, see `nnx.data.rows`; for several inputs or outputs, lists or dicts of
+            these. Or x alone: batches (x, y) or (x, y, weights) from a loader (of nnx or PyTorch), a sequence as
+            Keras has it, a generator or another iterable.
+        batch_size : 32 by default.
+        epochs, initial_epoch : train from initial_epoch up to epochs, counted from 0.
+        verbose : 0 silent, 1 or "auto" a progress bar, 2 a line for each epoch.
+        callbacks : a list of `nnx.callbacks.Callback`.
+        validation_split : the last part of the arrays that is used for validation only, before any shuffling.
+        validation_data : (x, y), (x, y, weights), or an iterable of batches.
+        shuffle : whether arrays, and the batches of a sequence, are shuffled for every epoch.
+        class_weight : a factor for the loss of each class. sample_weight : one for each sample.
+        steps_per_epoch, validation_steps : how many batches make an epoch, or a validation.
+        validation_batch_size : by default the batch size.
+        validation_freq : validate after every so many epochs, or after those in the list, counted from 1.
+
+        Returns the history; its `history` has a list of values for each name. It is also kept as `model.history`: when
+        training is interrupted, by Ctrl-C or by an error, that has all completed epochs, and the model is usable.
+        An error of a batch names it.
+        """
+        return self.trainer.fit(
+            x,
+            y,
+            batch_size=batch_size,
+            epochs=epochs,
+            verbose=verbose,
+            callbacks=callbacks,
+            validation_split=validation_split,
+            validation_data=validation_data,
+            shuffle=shuffle,
+            class_weight=class_weight,
+            sample_weight=sample_weight,
+            initial_epoch=initial_epoch,
+            steps_per_epoch=steps_per_epoch,
+            validation_steps=validation_steps,
+            validation_batch_size=validation_batch_size,
+            validation_freq=validation_freq,
+        )
+
+    def evaluate(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        verbose: int | str = "auto",
+        sample_weight: Any = None,
+        steps: int | None = None,
+        callbacks: Any = None,
+        return_dict: bool = False,
+    ) -> Any:
+        """The loss, or [loss, *metrics], or a dict of them by name, over a data set. Arguments as for `fit`."""
+        return self.trainer.evaluate(
+            x,
+            y,
+            batch_size=batch_size,
+            verbose=verbose,
+            sample_weight=sample_weight,
+            steps=steps,
+            callbacks=callbacks,
+            return_dict=return_dict,
+        )
+
+    def predict(
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: int | str = "auto",
+        steps: int | None = None,
+        callbacks: Any = None,
+    ) -> Any:
+        """The outputs for all samples, on the host for host data, else on the device of x.
+
+        x : an array, list or iterable of batches.
+        """
+        return self.trainer.predict(x, batch_size=batch_size, verbose=verbose, steps=steps, callbacks=callbacks)
+
+    def train_on_batch(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        class_weight: dict[int, float] | None = None,
+        return_dict: bool = False,
+    ) -> Any:
+        """One step of training; the loss, or [loss, *metrics], or a dict, of this batch before the step."""
+        return self.trainer.train_on_batch(x, y, sample_weight, class_weight, return_dict)
+
+    def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
+        """The loss, or [loss, *metrics], or a dict, of one batch."""
+        return self.trainer.test_on_batch(x, y, sample_weight, return_dict)
+
+    def predict_on_batch(self, x: Any) -> Any:
+        """The output for one batch, on the host for host data, else on the device of x."""
+        return self.trainer.predict_on_batch(x)
+
+    def reset_metrics(self) -> None:
+        """Forget the running loss and metrics. `train_on_batch` and `test_on_batch` do so before each batch."""
+        self.require_compiled().reset()
+
+    def require_compiled(self) -> Objective:
+        """The objective; ValueError before `compile`."""
+        if self.objective is None:
+            raise ValueError(f"{self.name} must be compiled first: write {self.name}.compile(optimizer, loss)")
+        return self.objective
+
+    def restore_history(self, history: dict[str, list[float]], epochs: list[int]) -> None:
+        """Take over the history of an earlier training."""
+        self.history = History()
+        self.history.set_model(self)
+        self.history.history, self.history.epoch = history, epochs
+
+    def forget_training(self) -> None:
+        """Take back what `compile` and the first batch decided from the layers."""
+        self._trained = self._ports = None
+        self.trainer.forget()
+
+    # Files
+
+    def save(self, filepath: Any, overwrite: bool = True) -> None:
+        """Write the whole model to one safetensors file; see `nnx.saving.save_model`."""
+        saving.save_model(self, filepath, overwrite)
+
+    def save_weights(self, filepath: Any, overwrite: bool = True) -> None:
+        """Write the parameters to a safetensors file."""
+        saving.save_weights(self, filepath, overwrite)
+
+    def load_weights(self, filepath: Any, skip_mismatch: bool = False) -> None:
+        """Read parameters from a safetensors file; see `nnx.saving.load_weights`."""
+        saving.load_weights(self, filepath, skip_mismatch)
+
+    # Configuration
+
+    def get_config(self) -> dict[str, Any]:
+        """The graph; of a subclass with a constructor of its own, the arguments of that."""
+        if self.input_layers and type(self).__init__ is Model.__init__:
+            return graph_config(self._graph(), self)
+        return constructor_config(self, without=("inputs", "outputs"))
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        if "calls" not in config:
+            return cls(**config)
+        inputs, outputs = graph_from_config(config)
+        return cls(inputs, outputs, name=config["name"], trainable=config["trainable"])
+
+    def to_json(self, **options: Any) -> str:
+        """The architecture, without the parameters, as text. options : those of `json.dumps`.
+
+        >>> import json, nnx
+        >>> text = nnx.Sequential([nnx.layers.Dense(1, input_dim=2)]).to_json()
+        >>> nnx.Sequential.from_config(json.loads(text)["config"]).count_params()
+        3
+        """
+        return json.dumps({"class_name": type(self).__name__, "config": self.get_config()}, **options)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # a copy gathers its own parameters, is not in training, and has its own trainer
+        return {**super().__getstate__(), "_flat": None, "training_run": None, "trainer": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.trainer = self._new_trainer()
+        for node in self._calls():
+            node.layer.remember_call(node)
+
+    # Summary
+
+    def summary(
+        self,
+        line_length: int | None = None,
+        positions: list[float] | None = None,
+        print_fn: Callable[[str], None] | None = None,
+        expand_nested: bool = False,
+        show_trainable: bool = False,
+    ) -> None:
+        """Print the table of layers with their output shapes and parameters.
+
+        line_length : width of the table.
+        positions : relative or absolute ends of the columns.
+        print_fn : called with the text instead of print.
+        expand_nested : show the layers of inner models too.
+        show_trainable : add a column that says whether a layer is trained.
+        """
+        print_summary(
+            self,
+            line_length=line_length,
+            positions=positions,
+            print_fn=print_fn,
+            expand_nested=expand_nested,
+            show_trainable=show_trainable,
+        )
+
+    def _repr_html_(self) -> str:
+        return summary_html(self.name, self.summary_rows(False), totals_of(self))
+
+    @property
+    def is_graph(self) -> bool:
+        """Whether the summary has to say what each layer is connected to."""
+        return self._composition is not None and not self._composition.program.is_chain
+
+    def summary_rows(self, expand_nested: bool) -> list[SummaryRow]:
+        """A row for each layer. expand_nested : and for those of models inside, below that of the model."""
+        if self._composition is None:
+            return rows_of_stack(self, expand_nested)
+        return rows_of_graph(self, self._composition.program, expand_nested)
+
+    # Old names
+
+    def fit_generator(self, generator: Any, steps_per_epoch: int | None = None, epochs: int = 1, **kwargs: Any) -> Any:
+        """`fit` takes generators."""
+        _warn_of_old_form("fit_generator(generator, ...)", "fit(generator, ...)")
+        return self.fit(generator, steps_per_epoch=steps_per_epoch, epochs=epochs, **kwargs)
+
+    def evaluate_generator(self, generator: Any, steps: int | None = None, **kwargs: Any) -> Any:
+        """`evaluate` takes generators."""
+        _warn_of_old_form("evaluate_generator(generator, ...)", "evaluate(generator, ...)")
+        return self.evaluate(generator, steps=steps, **kwargs)
+
+    def predict_generator(self, generator: Any, steps: int | None = None, **kwargs: Any) -> Any:
+        """`predict` takes generators."""
+        _warn_of_old_form("predict_generator(generator, ...)", "predict(generator, ...)")
+        return self.predict(generator, steps=steps, **kwargs)
+
+    def predict_classes(self, x: Any, batch_size: int | None = None, verbose: Any = 0) -> np.ndarray:
+        """The class of each sample: the largest output, or for a single output whether it is above 0.5."""
+        if self.output_shape[-1] == 1:
+            _warn_of_old_form("predict_classes(x)", "(predict(x) > 0.5).astype('int32')")
+            return np.asarray(self.predict(x, batch_size=batch_size, verbose=verbose) > 0.5).astype("int32")
+        _warn_of_old_form("predict_classes(x)", "predict(x).argmax(axis=-1)")
+        outputs: np.ndarray = np.asarray(self.predict(x, batch_size=batch_size, verbose=verbose))
+        classes: np.ndarray = outputs.argmax(axis=-1)
+        return classes
+
+    def predict_proba(self, x: Any, batch_size: int | None = None, verbose: Any = 0) -> Any:
+        """`predict` gives probabilities where the model ends in softmax or sigmoid."""
+        _warn_of_old_form("predict_proba(x)", "predict(x)")
+        return self.predict(x, batch_size=batch_size, verbose=verbose)
+
+    def reset_states(self) -> None:
+        """Recurrent layers that are stateful forget what they remember."""
+        _warn_of_old_form("model.reset_states()", "layer.reset_states() for each stateful layer")
+        for _, layer in self.walk():
+            if getattr(layer, "stateful", False):
+                layer.reset_states()
+
+    def require_built(self, what: str) -> None:
+        """ValueError, with the ways to build a model, if it is not built and therefore has no such thing."""
+        if not self.built:
+            raise ValueError(
+                f"{self.name} is not built, so it has no {what}: give the first layer an input_shape, start with "
+                f"Input(shape=...), call build(input_shape), or fit it to data"
+            )
+
+
+def _keys(structure: Any) -> list[str] | None:
+    """The keys of a dict of symbols, which name them."""
+    flat = isinstance(structure, dict) and all(isinstance(part, Symbol) for part in structure.values())
+    return list(structure) if flat else None
+
+
+def _input_layer_of(symbol: Symbol) -> InputLayer:
+    """The Input that a symbol comes from, or one like it for a value in the middle of a graph."""
+    if symbol.node is not None and isinstance(symbol.node.layer, InputLayer):
+        return symbol.node.layer
+    return InputLayer(shape=symbol.shape[1:], batch_size=symbol.shape[0])
+
+
+def _warn_of_old_form(old: str, today: str) -> None:
+    warnings.warn(f"{old} is an old form; write {today}", DeprecationWarning, stacklevel=3)

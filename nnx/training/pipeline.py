@@ -1,0 +1,283 @@
+"""The input pipeline: from what users have to batches in the place of the model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from nnx import debug
+from nnx.backends import Array, backend_of, is_array
+from nnx.data.rows import POOL_BYTES
+from nnx.data.stored import has_stored, with_stored
+from nnx.precision import dtype_bytes
+from nnx.random import Generator
+from nnx.structure import leaves
+from nnx.training.batches import ArrayBatches, Batch, IterableBatches, PooledBatches, Source
+from nnx.training.epochs import Epochs
+from nnx.training.host_data import (
+    as_list,
+    check_rows,
+    host_structure,
+    is_iterable_of_batches,
+    place,
+    positive,
+    split_validation,
+    three,
+    with_class_weights,
+    with_last_axis,
+)
+from nnx.training.setup import TrainingSetup
+from nnx.training.trainable import TrainableModel
+
+LARGEST_COPY = 1 << 28  # bytes: host data that need more, to become of the model's dtype, are converted batch by batch
+
+
+class InputPipeline:
+    """Checks data and brings them into place: one batch, or the batches of a data set.
+
+    Arrays in memory are checked and brought into place as a whole, where there is room for them; arrays on disk, and
+    those too large for the device, batch by batch. Data build a model that is not built yet.
+
+    model : gives the model, to which this has only a weak reference: the model has the pipeline.
+    """
+
+    def __init__(self, model: Callable[[], TrainableModel]) -> None:
+        self.model = model
+        self.setup: TrainingSetup | None = None
+        self._accepted: Any = None  # the form of host arrays that can be taken as they are
+
+    def forget(self) -> None:
+        """Take back what the first batch decided."""
+        self.setup = self._accepted = None
+
+    def set_up(self, ys: list[Any]) -> TrainingSetup:
+        """The setup, which the first targets decide."""
+        if self.setup is None:
+            self.setup = TrainingSetup.of(self.model(), ys)
+        return self.setup
+
+    # One batch, or a whole data set as one
+
+    def batch(self, x: Any, y: Any, sample_weight: Any = None, class_weight: Any = None) -> Batch:
+        """Inputs, targets and weights, checked and in the model's place."""
+        if (
+            self._accepted is not None
+            and sample_weight is None
+            and class_weight is None
+            and self._form(x, y) == self._accepted
+        ):
+            self._check_targets([y])
+            return [x], [y], [None]
+        xs, ys, weights = self._read(x, y, sample_weight)
+        batch = self._place_batch(xs, ys, weights, class_weight)
+        untouched = len(xs) == len(ys) == 1 and batch[0][0] is x and batch[1][0] is y
+        accepted = untouched and not self.model().ports.readings[0].integers
+        self._accepted = self._form(x, y) if accepted else None
+        return batch
+
+    def inputs(self, x: Any) -> list[Array]:
+        """Inputs for a prediction, checked and in the model's place."""
+        return self._place_inputs(self._built_for(x, self._read_inputs(x)))
+
+    def computed(self, xs: list[Array]) -> list[Array]:
+        """Inputs as layers compute with them. They come into place as declared: integers may need the least room."""
+        model = self.model()
+        converted = model.ports.converted
+        if not converted:
+            return xs
+        xp = model.placement.xp
+        dtype = getattr(xp, model.placement.dtype)
+        return [xp.astype(x, dtype, copy=False) if index in converted else x for index, x in enumerate(xs)]
+
+    # Data sets
+
+    def batches(
+        self, x: Any, y: Any, sample_weight: Any, class_weight: Any, batch_size: int, generator: Generator | None
+    ) -> Source:
+        """The batches of a data set for training or evaluation.
+
+        generator : shuffles them; None keeps their order.
+        """
+        if is_iterable_of_batches(x) and (y is None or not hasattr(x, "__getitem__")):
+            for value, what in ((y, "y"), (sample_weight, "sample_weight")):
+                if value is not None:
+                    raise ValueError(f"{what} goes into the batches, as (x, y, sample_weight), when x is an iterable")
+            return IterableBatches(x, lambda *batch: self.batch(*three(batch), class_weight), generator)  # type: ignore[call-arg]
+        columns = self._read(with_stored(x), with_stored(y), with_stored(sample_weight))
+
+        def prepare(xs: list[Any], ys: list[Any], weights: list[Any]) -> Batch:
+            return self._place_batch(xs, ys, weights, class_weight)
+
+        if self._takes_whole(columns):
+            return ArrayBatches(prepare(*columns), batch_size, generator)
+        model = self.model()
+        check_rows(model.ports.input_names, columns[0], model.ports.output_names, columns[1], columns[2])
+        return self._pooled(columns, prepare, batch_size, generator)
+
+    def input_batches(self, x: Any, batch_size: int) -> Source:
+        """The batches of a data set for prediction; it has no targets."""
+        if is_iterable_of_batches(x):
+            return IterableBatches(x, lambda *batch: (self.inputs(batch[0]), [], []))
+        x = with_stored(x)
+        xs = self._read_inputs(x)
+        check_rows(self.model().input_names or ["x"], xs, [], [], [])
+        columns: Batch = (self._built_for(x, xs), [], [])
+
+        def prepare(xs: list[Any], *_: list[Any]) -> Batch:
+            return self._place_inputs(xs), [], []
+
+        if self._takes_whole(columns):
+            return ArrayBatches(prepare(*columns), batch_size, None)
+        return self._pooled(columns, prepare, batch_size, None)
+
+    def validation(self, data: Any, batch_size: int, steps: int | None) -> Epochs | None:
+        """The data of a validation, pass after pass; None without any."""
+        if data is None:
+            return None
+        if is_iterable_of_batches(data) and not (isinstance(data, tuple | list) and len(data) in (2, 3)):
+            source = self.batches(data, None, None, None, batch_size, None)
+        elif isinstance(data, tuple | list) and len(data) in (2, 3):
+            x, y, sample_weight = three(data)
+            source = self.batches(x, y, sample_weight, None, batch_size, None)
+        else:
+            raise ValueError(
+                "validation_data must be (x, y), (x, y, sample_weight) or an iterable of batches, got "
+                f"{type(data).__name__}{f' of {len(data)}' if hasattr(data, '__len__') else ''}"
+            )
+        return Epochs(source, positive(steps, "validation_steps", None), once=True)
+
+    def split(self, x: Any, y: Any, sample_weight: Any, fraction: float) -> tuple[Any, Any, Any, Any]:
+        """(x, y, sample_weight) of the part for training, and the rest as validation data."""
+        if y is None or is_iterable_of_batches(x):
+            raise ValueError("validation_split needs arrays x and y; for an iterable of batches give validation_data")
+        x, y, sample_weight = with_stored(x), with_stored(y), with_stored(sample_weight)
+        model = self.model()
+        xs, names = self._read_inputs(x), model.output_names or ["y"]
+        ys, weights = self._read_targets(y, sample_weight, names)
+        rows = check_rows(model.input_names or ["x"], xs, names, ys, weights)
+        columns = [column if len(column) > 1 else column[0] for column in (xs, ys, weights)]
+        training, validation = split_validation(columns, rows, fraction)
+        return (*training, tuple(validation))
+
+    def _takes_whole(self, columns: Batch) -> bool:
+        """Whether data are brought into place as a whole; on a device, beside as much again for computing."""
+        placement = self.model().placement
+        if has_stored(columns):
+            return False
+        host = [array for array in columns[0] if is_array(array) and backend_of(array).name == "numpy"]
+        size = dtype_bytes(placement.dtype)
+        if sum(array.size for array in host) * size * 2 > placement.backend.free_bytes(placement.device):
+            return False
+        copied = [array for array in host if placement.name == "numpy" and array.dtype.name != placement.dtype]
+        return bool(sum(array.size for array in copied) * size <= LARGEST_COPY)
+
+    def _pooled(
+        self, columns: Batch, prepare: Callable[..., Batch], batch_size: int, generator: Generator | None
+    ) -> PooledBatches:
+        """Batches of a data set on the host, in memory or on disk, that is brought into place a part at a time."""
+        room: float = POOL_BYTES
+        if not has_stored(columns):  # else the order of the rows would depend on how much room there is
+            placement = self.model().placement
+            room = min(room, placement.backend.free_bytes(placement.device) / 4)
+        return PooledBatches(columns, prepare, batch_size, generator, room)
+
+    # Reading: lists of arrays on the host, or of a device, with an entry for each input and each output
+
+    def _read(self, x: Any, y: Any, sample_weight: Any) -> Batch:
+        xs = self._built_for(x, self._read_inputs(x))
+        ys, weights = self._read_targets(y, sample_weight, self.model().ports.output_names)
+        return xs, ys, weights
+
+    def _read_inputs(self, x: Any) -> list[Any]:
+        if x is None:
+            raise ValueError("x is missing: expected an array, a list, or an iterable of batches")
+        model = self.model()
+        names = model.ports.input_names if model.built else model.input_names
+        if names is None:
+            return leaves(host_structure(x, "x"))
+        return as_list(x, names, "x", model.input_template)
+
+    def _read_targets(self, y: Any, sample_weight: Any, names: list[str]) -> tuple[list[Any], list[Any]]:
+        model = self.model()
+        template = model.output_structure if model.built else None
+        if isinstance(y, dict) and model.built:
+            y = {**dict.fromkeys(model.require_compiled().of(names).without_targets), **y}
+        return (
+            as_list(y, names, "y", template),
+            as_list(sample_weight, names, "sample_weight", template, same_for_all=True),
+        )
+
+    def _built_for(self, x: Any, xs: list[Any]) -> list[Any]:
+        """The inputs xs, which were read from x, after the model is built for their shapes."""
+        model = self.model()
+        if not model.built:
+            given = host_structure(x, "x") if model.input_names is None else xs[0]
+            model.build_for_first_call(model.placement, (given,), [(None, *a.shape[1:]) for a in xs])
+        return xs
+
+    # Checking, and bringing into place
+
+    def _form(self, x: Any, y: Any) -> Any:
+        """What is looked at in a batch of NumPy arrays, None for anything else: what was fine once is fine again."""
+        if type(x) is not np.ndarray or type(y) is not np.ndarray or debug.is_checking() or not x.shape or not len(x):
+            return None
+        return x.shape, x.dtype, y.shape, y.dtype, id(self.model().placement)
+
+    def _place_batch(
+        self, xs: list[Any], ys: list[Any], weights: list[Any], class_weight: dict[int, float] | None
+    ) -> Batch:
+        model = self.model()
+        if ys[0] is None and all(y is None for y in ys):
+            raise ValueError(f"{model.name} needs targets: pass y, or an iterable of batches (x, y)")
+        alone = len(xs) + len(ys) == 2 and weights[0] is None
+        if not alone or xs[0].shape[:1] != ys[0].shape[:1] or not xs[0].shape or not xs[0].shape[0]:
+            check_rows(model.ports.input_names, xs, model.ports.output_names, ys, weights)
+        xs = self._place_inputs(xs)
+        setup = self.setup or self.set_up(ys)
+        if debug.is_checking():
+            for name, arrays in (("x", xs), ("y", ys), ("sample_weight", weights)):
+                debug.check_data(**{f"{name}[{i}]" if len(arrays) > 1 else name: a for i, a in enumerate(arrays)})
+        if class_weight is not None:
+            weights = [with_class_weights(ys, weights, class_weight)]
+        self._check_targets(ys)
+        placement, name = model.placement, model.name
+        ys = [
+            None if y is None else place(y, placement, dtype, "y", name)
+            for y, dtype in zip(ys, setup.target_dtypes, strict=True)
+        ]
+        if weights[0] is not None or len(weights) > 1:
+            weights = [
+                None if weight is None else place(weight, placement, setup.loss_dtype, "sample_weight", name)
+                for weight in weights
+            ]
+        return xs, ys, weights
+
+    def _place_inputs(self, xs: list[Any]) -> list[Array]:
+        """Inputs in the model's place, with the shapes it expects."""
+        model = self.model()
+        expected, placement = model.ports.input_shapes, model.placement
+        xs = [with_last_axis(x, shape) for x, shape in zip(xs, expected, strict=True)]
+        for x, shape in zip(xs, expected, strict=True):
+            if tuple(x.shape[1:]) != shape[1:] or len(x.shape) != len(shape):
+                shapes = [tuple(x.shape) for x in xs]
+                model.compute_output_shape(shapes[0] if len(xs) == 1 else shapes)  # raises, unless sizes may vary
+        placed = []
+        for x, reading in zip(xs, model.ports.readings, strict=True):
+            for layer in reading.integers:
+                if layer.check_indices is not None and (not is_array(x) or backend_of(x).name == "numpy"):
+                    layer.check_indices(x)
+            dtype = reading.dtype or (None if reading.integers else placement.dtype)
+            placed.append(place(x, placement, dtype, "x", model.name))
+        return placed
+
+    def _check_targets(self, ys: list[Any]) -> None:
+        """Let the losses and the metrics look at targets that are on the host."""
+        setup, objective = self.setup, self.model().require_compiled()
+        for one, y, shape in zip(objective.by_output, ys, setup.output_shapes if setup else [], strict=True):
+            if not is_array(y) or backend_of(y).name == "numpy":
+                if one.loss is not None:
+                    one.loss.check_targets(y, shape)
+                for metric, _ in one.metrics:
+                    metric.check_targets(y, shape)

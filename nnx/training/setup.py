@@ -1,0 +1,57 @@
+"""Decisions that wait for the first targets: dtypes, logits, and which layers have penalties."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any, Self
+
+from nnx.shapes import Shape, as_shapes
+from nnx.training.trainable import TrainableModel
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingSetup:
+    """What a model and its objective agree on once the first targets are seen.
+
+    output_shapes : with None for the batch. target_dtypes : what targets are converted to, for each output.
+    loss_dtype : what losses are computed in: float32 for a model in float16.
+    logits : the outputs whose loss contains their last activation.
+    penalised : the layers with a penalty on their output. regularised : whether a trained parameter has one.
+    """
+
+    output_shapes: list[Shape]
+    target_dtypes: list[str]
+    loss_dtype: str
+    logits: tuple[int, ...]
+    penalised: list[Any]
+    regularised: bool
+
+    @classmethod
+    def of(cls, model: TrainableModel, ys: Sequence[Any]) -> Self:
+        """The setup of a built and compiled model for targets like these; ValueError where they do not fit it."""
+        names = model.output_names or [model.name]
+        objective = model.require_compiled().of(names)
+        if all(one.loss is None for one in objective.by_output):
+            raise ValueError(f"{model.name} was compiled without a loss: write compile(optimizer, loss='mse')")
+        shapes = [(None, *shape[1:]) for shape in as_shapes(model.output_shape)]
+        fusible = model.fusible_activations
+        for one, y, shape, activation in zip(objective.by_output, ys, shapes, fusible, strict=True):
+            if y is not None:
+                one.bind(tuple(y.shape), shape, activation)
+            elif one.needs_targets:
+                raise ValueError(f"{model.name} has {len(names)} outputs, {', '.join(names)}: give targets for all")
+        for _, metric in objective.metrics:
+            metric.move(model.placement)
+        loss_dtype = "float32" if model.placement.dtype == "float16" else model.placement.dtype
+        return cls(
+            output_shapes=shapes,
+            target_dtypes=[
+                "int64" if one.loss is not None and one.loss.integer_targets else loss_dtype
+                for one in objective.by_output
+            ],
+            loss_dtype=loss_dtype,
+            logits=tuple(index for index, one in enumerate(objective.by_output) if one.takes_logits),
+            penalised=[layer for _, layer in model.walk() if layer.activity_regularizer is not None],
+            regularised=any(parameter.regularizer is not None for parameter in model.flat.parameters),
+        )

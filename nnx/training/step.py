@@ -1,0 +1,116 @@
+"""The step on one batch: training on it, evaluating it, predicting it. Nothing in here waits for the device."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from nnx import debug, ranks
+from nnx.backends import Array, array_namespace
+from nnx.training.host_data import widened
+from nnx.training.pipeline import InputPipeline
+from nnx.training.trainable import TrainableModel
+
+
+def _model_of(step: BatchStep) -> TrainableModel:
+    return step.model()
+
+
+class BatchStep:
+    """Computes the loss of a batch, and lets the model learn from it.
+
+    model : gives the model, to which this has only a weak reference. pipeline : brought the batch into place.
+    """
+
+    def __init__(self, model: Callable[[], TrainableModel], pipeline: InputPipeline) -> None:
+        self.model = model
+        self.pipeline = pipeline
+
+    @debug.watched(_model_of)
+    def train(self, xs: list[Array], ys: list[Array], weights: list[Array | None]) -> None:
+        """Train the model, and take the batch into the running loss and metrics."""
+        model = self.model()
+        flat, optimizer, objective = model.flat, model.optimizer, model.require_compiled()
+        assert optimizer is not None  # a compiled model has one
+        rows = xs[0].shape[0]
+        with ranks.part_of(rows) as part:
+            if part is not None:
+                xs, ys, weights = map(part.cut, (xs, ys, weights))
+            flat.start_pass()
+            scale = optimizer.scale_loss(flat)
+            loss, parts, pullback_loss, predictions, pullback = self.loss(xs, ys, weights, training=True, scale=scale)
+            pullback(pullback_loss(scale), inputs=False)
+            if (self.pipeline.setup or self.pipeline.set_up(ys)).regularised:
+                penalty, pullback_penalty = model.regularization()
+                if part is not None:
+                    penalty, scale = penalty * part.share, scale * part.share
+                loss = loss + penalty
+                pullback_penalty(scale)
+            if part is not None:
+                flat.add_up(part)
+            optimizer.step(model)
+            objective.update(loss, parts, ys, predictions, weights, rows)
+
+    @debug.watched(_model_of)
+    def test(self, xs: list[Array], ys: list[Array], weights: list[Array | None]) -> None:
+        """Take the batch into the running loss and metrics."""
+        model = self.model()
+        rows = xs[0].shape[0]
+        with ranks.part_of(rows) as part:
+            if part is not None:
+                xs, ys, weights = map(part.cut, (xs, ys, weights))
+            loss, parts, _, predictions, _ = self.loss(xs, ys, weights, training=False)
+            if (self.pipeline.setup or self.pipeline.set_up(ys)).regularised:
+                loss = loss + model.regularization()[0] * ranks.share()
+            model.require_compiled().update(loss, parts, ys, predictions, weights, rows)
+
+    @debug.watched(_model_of)
+    def predict(self, xs: list[Array]) -> list[Array]:
+        """The outputs."""
+        outputs, _, _ = self.model().chain(self.pipeline.computed(xs), training=False)
+        return outputs
+
+    def loss(
+        self, xs: list[Array], ys: list[Array], weights: list[Array | None], training: bool, scale: Any = 1.0
+    ) -> tuple[Any, list[Array], Any, list[Any], Any]:
+        """The loss, that of each output, their pullback, the predictions for metrics, and the model's pullback.
+
+        scale : what the cotangent of the loss is going to be, for penalties on outputs.
+        """
+        model = self.model()
+        objective, setup = model.require_compiled(), self.pipeline.setup or self.pipeline.set_up(ys)
+        for layer in setup.penalised:
+            layer.activity_penalties, layer.activity_scale = [], scale
+        try:
+            outputs, masks, pullback = model.chain(self.pipeline.computed(xs), training=training, logits=setup.logits)
+            if setup.loss_dtype != model.placement.dtype:
+                outputs, pullback = widened(outputs, pullback)
+            if masks[0] is not None or (len(masks) > 1 and any(mask is not None for mask in masks)):
+                weights = [masked_weights(*each) for each in zip(weights, masks, outputs, strict=True)]
+            parts, pullback_loss = objective.forward(ys, outputs, weights)
+            loss = objective.total(parts)
+            for layer in setup.penalised:
+                for penalty in layer.activity_penalties or ():
+                    loss = loss + penalty
+        finally:
+            for layer in setup.penalised:
+                layer.activity_penalties, layer.activity_scale = None, 1.0
+        predictions = list(outputs)
+        for index in setup.logits:
+            if objective.by_output[index].metrics:
+                predictions[index] = model.activate(outputs[index], index)[0]
+        return loss, parts, pullback_loss, predictions, pullback
+
+
+def masked_weights(weight: Array | None, mask: Array | None, output: Array) -> Array | None:
+    """Sample weights in which steps that do not count have none, and the others share theirs, as in Keras."""
+    if mask is None:
+        return weight
+    xp = array_namespace(output)
+    counts = xp.astype(mask, output.dtype)
+    size = math.prod(counts.shape) / ranks.share()
+    counts = counts * (size / xp.maximum(ranks.total(xp.sum(counts)), 1.0))
+    if weight is None:
+        return counts
+    return counts * (weight if len(weight.shape) == len(counts.shape) else xp.expand_dims(weight, axis=-1))

@@ -1,0 +1,106 @@
+"""The model as training sees it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import Any, Protocol
+
+from nnx.backends import Array, Placement
+from nnx.callbacks import History
+from nnx.optimizers import Optimizer
+from nnx.parameters import FlatParameters, Parameter
+from nnx.pullbacks import Pullback
+from nnx.random import Generator
+from nnx.training.objective import Objective
+from nnx.training.ports import Ports
+from nnx.training.training_run import TrainingRun
+
+
+class TrainableModel(Protocol):
+    """What training needs of a model.
+
+    optimizer, objective, compile_arguments : what `compile` was given; None before it.
+    history, stop_training : as Keras names them. training_run : what `fit` is doing; None at other times.
+    random : the stream that shuffles come from.
+    """
+
+    name: str
+    built: bool
+    optimizer: Optimizer | None
+    objective: Objective | None
+    compile_arguments: dict[str, Any] | None
+    history: History | None
+    stop_training: bool
+    training_run: TrainingRun | None
+    random: Generator | None
+
+    # Where it is, and what it is made of
+
+    @property
+    def placement(self) -> Placement: ...
+
+    @property
+    def computing(self) -> contextlib.AbstractContextManager[Any]: ...
+
+    @property
+    def flat(self) -> FlatParameters: ...
+
+    @property
+    def weights(self) -> list[Parameter]: ...
+
+    def walk(self) -> Iterator[tuple[str, Any]]: ...
+
+    # Its inputs and outputs
+
+    @property
+    def ports(self) -> Ports: ...
+
+    @property
+    def input_names(self) -> list[str] | None: ...
+
+    @property
+    def output_names(self) -> list[str] | None: ...
+
+    @property
+    def input_template(self) -> Any:
+        """How the inputs are nested: lists, tuples and dicts; None where there is nothing to nest."""
+
+    @property
+    def output_structure(self) -> Any:
+        """How the outputs are nested."""
+
+    @property
+    def output_shape(self) -> Any: ...
+
+    @property
+    def fusible_activations(self) -> list[str | None]:
+        """For each output, the activation at its end that a loss may contain."""
+
+    def build_for_first_call(self, placement: Placement, inputs: tuple[Any, ...], shapes: list[Any]) -> None: ...
+
+    def compute_output_shape(self, input_shape: Any) -> Any: ...
+
+    # Computation
+
+    def chain(
+        self, arrays: Sequence[Array], *, training: bool, logits: Collection[int] = (), masks: Sequence[Any] = ()
+    ) -> tuple[list[Array], list[Any], Pullback]:
+        """The outputs, their masks, and the pullback of a list of cotangents."""
+
+    def activate(self, z: Array, output: int = 0) -> tuple[Array, Pullback]:
+        """The last activation of an output, for its logits."""
+
+    def regularization(self) -> tuple[Array, Callable[..., None]]:
+        """The penalties on the parameters, and their pullback."""
+
+    # What training decides
+
+    def require_compiled(self) -> Objective:
+        """The objective; ValueError before `compile`."""
+
+    def forget_training(self) -> None:
+        """Take back what `compile` and the first batch decided from the layers."""
+
+    def choose_trained(self) -> list[Parameter]:
+        """Decide which parameters are trained: those that are trainable now."""
