@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any, Protocol
 
 from nnx.backends import Array, Placement, backend_of, to_numpy
 from nnx.operators import Operand
 from nnx.precision import dtype_bytes
+from nnx.ranks import Part
 
-if TYPE_CHECKING:
-    from nnx.constraints import Constraint
-    from nnx.ranks import Part
-    from nnx.regularizers import Regularizer
+
+class Penalty(Protocol):
+    """A regularizer, as a parameter knows it."""
+
+    def forward(self, x: Array) -> tuple[Array, Callable[..., Array]]:
+        """The penalty on a value, and its pullback."""
 
 
 class Parameter(Operand):
@@ -36,8 +40,8 @@ class Parameter(Operand):
         name: str,
         *,
         trainable: bool = True,
-        regularizer: Regularizer | None = None,
-        constraint: Constraint | None = None,
+        regularizer: Penalty | None = None,
+        constraint: Callable[[Array], Array] | None = None,
     ) -> None:
         self.value = value
         self.grad: Array | None = None

@@ -1,4 +1,7 @@
-"""The house rules that a reader relies on: where things are, what they import, and what they never do."""
+"""The house rules that a reader relies on: where things are, what they import, and what they never do.
+
+Each rule is one test that lists all breaches.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ import pathlib
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import pytest
 
@@ -16,16 +19,20 @@ import nnx
 
 PACKAGE = pathlib.Path(nnx.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
-MOST_LINES = 300
 
-# A module imports only from its own floor and from lower ones.
+# A module imports only from its own floor and from lower ones; imports for annotations count.
 FLOORS = [
-    {"backends", "registry", "on_demand"},
-    {"ranks", "random", "kernels", "protocol", "windows"},
+    {"backends", "registry", "lazy_loading", "names", "shapes", "structure", "arguments"},
+    {"precision", "ranks", "random", "kernels", "operators", "parameters", "pullbacks", "windows"},
     {"functional", "activations", "initializers", "regularizers", "constraints"},
+    {"graph"},
     {"layers"},
     {"losses", "metrics", "schedules", "optimizers", "data"},
-    {"callbacks", "models", "saving", "datasets", "utils", "plotting", "debug", "distributed"},
+    {"saving", "utils", "plotting", "datasets", "distributed"},
+    {"callbacks"},
+    {"debug"},
+    {"training"},
+    {"models"},
     {"__init__", "ops"},
     {"testing", "__main__"},
 ]
@@ -48,7 +55,10 @@ OPTIONAL = {
 }
 
 # Computing code: nothing here may make the host wait for a device.
-COMPUTING = ("functional", "layers", "losses", "metrics", "optimizers")
+COMPUTING = (
+    *("arguments", "parameters", "precision", "pullbacks", "shapes"),
+    *("functional", "graph", "layers", "losses", "metrics", "optimizers"),
+)
 
 
 def module_name(file: pathlib.Path) -> str:
@@ -58,7 +68,6 @@ def module_name(file: pathlib.Path) -> str:
 
 MODULES = {module_name(file): file for file in FILES}
 TREES = {name: ast.parse(file.read_text(encoding="utf-8"), str(file)) for name, file in MODULES.items()}
-by_module = pytest.mark.parametrize("module", MODULES)
 
 
 def room(module: str) -> str:
@@ -67,9 +76,14 @@ def room(module: str) -> str:
     return parts[1] if len(parts) > 1 else "__init__"
 
 
+def folder(module: str) -> str:
+    """The package that a module is in; of a package, itself."""
+    return module if MODULES[module].name == "__init__.py" else module.rpartition(".")[0]
+
+
 def floor(module: str) -> int:
     found = [number for number, rooms in enumerate(FLOORS) if room(module) in rooms]
-    assert found, f"{module}: give it a floor in this test"
+    assert found, f"{module}: give {room(module)!r} a floor in FLOORS of tests/test_architecture.py"
     return found[0]
 
 
@@ -87,6 +101,7 @@ def imported(node: ast.AST) -> list[str]:
 
 
 def imports_of(module: str) -> Iterator[tuple[int, str]]:
+    """All modules that a module imports, with the lines; those inside functions and for annotations too."""
     for node in ast.walk(TREES[module]):
         for name in imported(node):
             yield getattr(node, "lineno", 0), name
@@ -96,51 +111,106 @@ def inner_imports(module: str) -> Iterator[tuple[int, str]]:
     return ((line, name) for line, name in imports_of(module) if name.split(".")[0] == "nnx")
 
 
+def top_level(tree: ast.AST) -> Iterator[ast.AST]:
+    """What runs when a module is imported, and what is imported for annotations: no functions."""
+    for node in ast.iter_child_nodes(tree):
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            yield node
+            yield from top_level(node)
+
+
+def for_types(tree: ast.AST) -> set[ast.AST]:
+    """What stands under `if TYPE_CHECKING`."""
+    blocks = [node for node in ast.walk(tree) if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)]
+    return {inner for block in blocks for inner in ast.walk(block)}
+
+
+def assert_none(breaches: Iterable[str]) -> None:
+    listing = list(breaches)
+    assert not listing, "\n".join(["", *listing])
+
+
+def assert_acyclic(graph: dict[str, set[str]]) -> None:
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        pytest.fail(f"circular import: {' -> '.join(error.args[1])}")
+
+
 class TestImports:
-    @by_module
-    def test_point_down(self, module: str) -> None:
-        for line, name in inner_imports(module):
-            assert name in MODULES, f"{module}:{line} imports {name}, which does not exist"
-            if room(name) != room(module):
-                assert floor(name) <= floor(module), f"{module}:{line} imports {name} from a floor above"
+    def test_are_of_modules_that_exist(self) -> None:
+        assert_none(
+            f"{module}:{line} imports {name}, which does not exist"
+            for module in MODULES
+            for line, name in inner_imports(module)
+            if name not in MODULES
+        )
+
+    def test_point_down(self) -> None:
+        assert_none(
+            f"{module}:{line} imports {name} from a floor above"
+            for module in MODULES
+            for line, name in inner_imports(module)
+            if name in MODULES and room(name) != room(module) and floor(name) > floor(module)
+        )
 
     def test_have_no_circle(self) -> None:
-        graph = {
-            module: {name for node in top_level(tree) for name in imported(node) if name in MODULES and name != module}
-            for module, tree in TREES.items()
-        }
-        try:
-            graphlib.TopologicalSorter(graph).prepare()
-        except graphlib.CycleError as error:
-            pytest.fail(f"circular import: {' -> '.join(error.args[1])}")
+        assert_acyclic(
+            {
+                module: {
+                    name for node in top_level(tree) for name in imported(node) if name in MODULES and name != module
+                }
+                for module, tree in TREES.items()
+            }
+        )
 
-    @pytest.mark.parametrize("module", [module for module in MODULES if module != "nnx.__main__"])
-    def test_inside_a_function_are_of_optional_packages(self, module: str) -> None:
+    def test_between_rooms_have_no_circle(self) -> None:
+        inside = [module for module in MODULES if room(module) not in ("__init__", "__main__")]
+        graph: dict[str, set[str]] = {room(module): set() for module in inside}
+        for module in inside:
+            names = [name for node in top_level(TREES[module]) for name in imported(node) if name in MODULES]
+            graph[room(module)] |= {room(name) for name in names} - {room(module), "__init__"}
+        assert_acyclic(graph)
+
+    def test_of_private_modules_stay_in_their_folder(self) -> None:
+        assert_none(
+            f"{module}:{line} imports {name}, which is private to {folder(name)}"
+            for module in MODULES
+            for line, name in inner_imports(module)
+            if name in MODULES
+            and any(part.startswith("_") and not part.startswith("__") for part in name.split("."))
+            and folder(name) != folder(module)
+        )
+
+    def test_inside_a_function_are_of_optional_packages(self) -> None:
         # A command line may import a command when it is asked for.
-        for function in ast.walk(TREES[module]):
-            if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+        breaches = []
+        for module in MODULES:
+            for function in ast.walk(TREES[module]):
+                if module == "nnx.__main__" or not isinstance(
+                    function, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+                ):
+                    continue
                 for node in ast.walk(function):
                     for name in imported(node):
                         parts = name.split(".")
-                        optional = OPTIONAL & {".".join(parts[:end]) for end in range(1, len(parts) + 1)}
-                        assert optional, f"{module}:{node.lineno}: import {name} at the top of the file"
+                        if not OPTIONAL & {".".join(parts[:end]) for end in range(1, len(parts) + 1)}:
+                            breaches.append(f"{module}:{node.lineno}: import {name} at the top of the file")
+        assert_none(breaches)
 
-    @by_module
-    def test_at_the_top_of_a_file_are_of_packages_that_are_always_there(self, module: str) -> None:
-        allowed = {
-            "nnx",
-            "numpy",
-            "array_api_compat",
-            "array_api_extra",
-            "safetensors",
-            "tqdm",
-        } | sys.stdlib_module_names
-        if room(module) == "testing":
-            allowed |= {"pytest"}
-        for node in top_level(TREES[module]):
-            for name in imported(node):
-                assert name.split(".")[0] in allowed, f"{module}:{node.lineno} imports {name} at its top"
-                assert name not in OPTIONAL, f"{module}:{node.lineno} imports {name} at its top"
+    def test_at_the_top_of_a_file_are_of_packages_that_are_always_there(self) -> None:
+        always = {"nnx", "numpy", "array_api_compat", "array_api_extra", "safetensors", "tqdm"}
+        allowed = always | sys.stdlib_module_names
+        breaches = []
+        for module, tree in TREES.items():
+            skipped = for_types(tree)
+            for node in top_level(tree):
+                for name in imported(node) if node not in skipped else ():
+                    package = name.split(".")[0]
+                    known = package in allowed or (room(module) == "testing" and package == "pytest")
+                    if not known or name in OPTIONAL:
+                        breaches.append(f"{module}:{node.lineno} imports {name} at its top")
+        assert_none(breaches)
 
     def test_of_nnx_are_cheap(self) -> None:
         heavy = ["torch", "cupy", "matplotlib", "sklearn", "pooch", "array_api_strict", "pytest", "IPython", "scipy"]
@@ -149,43 +219,54 @@ class TestImports:
         assert result.stdout == "[]\n"
 
 
-def top_level(tree: ast.AST) -> Iterator[ast.AST]:
-    """What runs when a module is imported: no functions, and no imports for type checkers."""
-    for node in ast.iter_child_nodes(tree):
-        for_types = isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
-        if not for_types and not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
-            yield node
-            yield from top_level(node)
+def libraries_known_to(module: str) -> Iterator[str]:
+    """Where a module names an array library that only backends and kernels should know."""
+    for node in ast.walk(TREES[module]):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            names = imported(node)
+        elif isinstance(node, ast.Name | ast.Attribute | ast.keyword | ast.arg):
+            names = [getattr(node, "id", None) or getattr(node, "attr", None) or getattr(node, "arg", None) or ""]
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.lower() in ("cupy", "torch"):
+            names = [node.value]
+        else:
+            continue
+        for name in names:
+            if set(re.split(r"[^a-z]+", name.lower())) & {"cupy", "torch"}:
+                yield f"{module}:{node.lineno} knows {name}; that belongs into a backend"
 
 
 class TestRooms:
-    @by_module
-    def test_a_file_is_one_room(self, module: str) -> None:
-        lines = len(MODULES[module].read_text(encoding="utf-8").splitlines())
-        assert lines <= MOST_LINES, f"{module} has {lines} lines, more than {MOST_LINES}: split it by purpose"
+    def test_only_backends_and_kernels_know_the_libraries(self) -> None:
+        strangers = [module for module in MODULES if room(module) not in ("backends", "kernels", "testing", "__main__")]
+        assert_none(breach for module in strangers for breach in libraries_known_to(module))
 
-    @by_module
-    def test_only_backends_and_kernels_know_the_libraries(self, module: str) -> None:
-        if room(module) in ("backends", "kernels", "testing", "__main__"):
-            return
-        for node in ast.walk(TREES[module]):
-            if isinstance(node, ast.Import | ast.ImportFrom):
-                names = imported(node)
-            elif isinstance(node, ast.Name | ast.Attribute | ast.keyword | ast.arg):
-                names = [getattr(node, "id", None) or getattr(node, "attr", None) or getattr(node, "arg", None) or ""]
-            elif (
-                isinstance(node, ast.Constant)
-                and isinstance(node.value, str)
-                and node.value.lower() in ("cupy", "torch")
-            ):
-                names = [node.value]
-            else:
-                continue
-            for name in names:
-                words = set(re.split(r"[^a-z]+", name.lower()))
-                assert not words & {"cupy", "torch"}, (
-                    f"{module}:{node.lineno} knows {name}; that belongs into a backend"
-                )
+    def test_a_base_class_has_several_children_or_is_public(self) -> None:
+        classes = [
+            (module, node)
+            for module, tree in TREES.items()
+            for node in ast.walk(tree)
+            if isinstance(node, ast.ClassDef)
+        ]
+        children: dict[str, set[str]] = {node.name: set() for _, node in classes}
+        for _, node in classes:
+            for base in node.bases:
+                name = ast.unparse(base).partition("[")[0].rpartition(".")[2]
+                if name in children:
+                    children[name].add(node.name)
+        public = {name for module in MODULES for name in names_in_all(module)}
+        assert_none(
+            f"{module}:{node.lineno} {node.name} is the base of {next(iter(children[node.name]))} alone: make them one"
+            for module, node in classes
+            if len(children[node.name]) == 1 and node.name not in public
+        )
+
+
+def names_in_all(module: str) -> list[str]:
+    """The strings in a module's `__all__`."""
+    for node in TREES[module].body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            return [leaf.value for leaf in ast.walk(node.value) if isinstance(leaf, ast.Constant)]
+    return []
 
 
 class HostReads(ast.NodeVisitor):
@@ -227,14 +308,15 @@ class HostReads(ast.NodeVisitor):
 READS = {
     "nnx.arguments": "arguments of constructors",
     "nnx.layers.feature_moments.blocks_of": "`adapt` goes through a data set once, before training",
-    "nnx.layers.layer.IsCalled": "whether it is training is a Python bool, and lists of numbers on their way in",
-    "nnx.layers.operation.operate": "a number that the user wrote",
+    "nnx.layers.layer.Layer.__call__": "whether it is training is a Python bool, and lists of numbers on their way in",
+    "nnx.layers.layer.Layer._describe": "whether it is training is a Python bool",
+    "nnx.layers.operation._describe_operation": "a number that the user wrote",
     "nnx.layers.feature_normalization._numbers": "arguments of constructors",
-    "nnx.layers.layer.HasWeights.get_weights": "the border: who asks for the host waits for it",
-    "nnx.layers.layer.HasWeights.move": "from one device to another, when the user says so",
-    "nnx.layers.layer.HasWeights.trainable": "a Python bool, set by the user",
-    "nnx.layers.layer.HasWeights.set_weights": "weights from outside are checked on the host, once",
-    "nnx.parameters.dtype_bytes": "a number in the name of a dtype",
+    "nnx.layers.layer.Layer.get_weights": "the border: who asks for the host waits for it",
+    "nnx.layers.layer.Layer.move": "from one device to another, when the user says so",
+    "nnx.layers.layer.Layer.trainable": "a Python bool, set by the user",
+    "nnx.layers.layer.Layer.set_weights": "weights from outside are checked on the host, once",
+    "nnx.precision.dtype_bytes": "a number in the name of a dtype",
     "nnx.parameters.Parameter.numpy": "the border: who asks for the host waits for it",
     "nnx.losses.arrays._is_floating": "the answer of isdtype is a Python bool",
     "nnx.losses.targets._first": "targets are checked before they travel",
@@ -257,10 +339,14 @@ def reason(function: str) -> str | None:
 
 
 class TestSynchronisation:
-    @pytest.mark.parametrize("module", [module for module in MODULES if room(module) in COMPUTING])
-    def test_computing_code_does_not_read_arrays_on_the_host(self, module: str) -> None:
-        for function, call in HostReads(module).found:
-            assert reason(function), f"{function}: {call} may wait for the device; if it cannot, say why in READS"
+    def test_computing_code_does_not_read_arrays_on_the_host(self) -> None:
+        modules = [module for module in MODULES if room(module) in COMPUTING]
+        assert_none(
+            f"{function}: {call} may wait for the device; if it cannot, say why in READS"
+            for module in modules
+            for function, call in HostReads(module).found
+            if not reason(function)
+        )
 
     def test_the_list_of_exceptions_is_up_to_date(self) -> None:
         modules = [module for module in MODULES if room(module) in COMPUTING]

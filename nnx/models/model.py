@@ -585,15 +585,15 @@ class Model(Layer):
         return_dict: bool = False,
     ) -> Any:
         """One step of training; the loss, or [loss, *metrics], or a dict, of this batch before the step."""
-        return self.trainer.train_on_batch(x, y, sample_weight, class_weight, return_dict)
+        return self.trainer.step.train_on_batch(x, y, sample_weight, class_weight, return_dict)
 
     def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
         """The loss, or [loss, *metrics], or a dict, of one batch."""
-        return self.trainer.test_on_batch(x, y, sample_weight, return_dict)
+        return self.trainer.step.test_on_batch(x, y, sample_weight, return_dict)
 
     def predict_on_batch(self, x: Any) -> Any:
         """The output for one batch, on the host for host data, else on the device of x."""
-        return self.trainer.predict_on_batch(x)
+        return self.trainer.step.predict_on_batch(x)
 
     def reset_metrics(self) -> None:
         """Forget the running loss and metrics. `train_on_batch` and `test_on_batch` do so before each batch."""

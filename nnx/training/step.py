@@ -1,4 +1,4 @@
-"""The step on one batch: training on it, evaluating it, predicting it. Nothing in here waits for the device."""
+"""The step on one batch: training on it, evaluating it, predicting it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from nnx import debug, ranks
-from nnx.backends import Array, array_namespace
+from nnx.backends import Array, array_namespace, backend_of, is_array, to_numpy
+from nnx.structure import leaves, rebuild
 from nnx.training.host_data import widened
 from nnx.training.pipeline import InputPipeline
 from nnx.training.trainable import TrainableModel
@@ -26,6 +27,8 @@ class BatchStep:
     def __init__(self, model: Callable[[], TrainableModel], pipeline: InputPipeline) -> None:
         self.model = model
         self.pipeline = pipeline
+
+    # A batch in place: nothing in here waits for the device
 
     @debug.watched(_model_of)
     def train(self, xs: list[Array], ys: list[Array], weights: list[Array | None]) -> None:
@@ -102,6 +105,33 @@ class BatchStep:
                 predictions[index] = model.activate(outputs[index], index)[0]
         return loss, parts, pullback_loss, predictions, pullback
 
+    # As users give it: these are the methods of the model, which document them
+
+    def train_on_batch(
+        self, x: Any, y: Any, sample_weight: Any, class_weight: dict[int, float] | None, return_dict: bool
+    ) -> Any:
+        model = self.model()
+        objective = model.require_compiled()
+        with model.computing:
+            batch = self.pipeline.batch(x, y, sample_weight, class_weight)
+            objective.reset()
+            self.train(*batch)
+            return as_returned(objective.read(), return_dict)
+
+    def test_on_batch(self, x: Any, y: Any, sample_weight: Any, return_dict: bool) -> Any:
+        model = self.model()
+        objective = model.require_compiled()
+        with model.computing:
+            batch = self.pipeline.batch(x, y, sample_weight)
+            objective.reset()
+            self.test(*batch)
+            return as_returned(objective.read(), return_dict)
+
+    def predict_on_batch(self, x: Any) -> Any:
+        model = self.model()
+        with model.computing:
+            return as_given(x, self.predict(self.pipeline.inputs(x)), model.output_structure)
+
 
 def masked_weights(weight: Array | None, mask: Array | None, output: Array) -> Array | None:
     """Sample weights in which steps that do not count have none, and the others share theirs, as in Keras."""
@@ -114,3 +144,22 @@ def masked_weights(weight: Array | None, mask: Array | None, output: Array) -> A
     if weight is None:
         return counts
     return counts * (weight if len(weight.shape) == len(counts.shape) else xp.expand_dims(weight, axis=-1))
+
+
+def is_host(x: Any) -> bool:
+    """Whether data, or the first array of a structure of them, are on the host."""
+    first = next(iter(leaves(x)), None) if isinstance(x, list | tuple | dict) else x
+    return not is_array(first) or backend_of(first).name == "numpy"
+
+
+def as_returned(logs: dict[str, float], return_dict: bool) -> Any:
+    """Results as Keras gives them: a number, a list of the loss and the metrics, or a dict."""
+    if return_dict:
+        return dict(logs)
+    values = list(logs.values())
+    return values[0] if len(values) == 1 else values
+
+
+def as_given(x: Any, outputs: list[Array], structure: Any) -> Any:
+    """Outputs in the structure of the model's, on the host for host data, else where they are."""
+    return rebuild(structure, [to_numpy(y) for y in outputs] if is_host(x) else outputs)

@@ -1,4 +1,4 @@
-"""The trainer of a model: compile, the loop over epochs, and the methods on single batches."""
+"""The trainer of a model: compile, and the loop over epochs."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import Any
 
 from nnx import debug, optimizers, ranks
 from nnx import random as nnx_random
-from nnx.backends import Array, array_namespace, backend_of, is_array, to_numpy
+from nnx.backends import Array, array_namespace
 from nnx.callbacks import CallbackList, History, LazyLogs, ProgbarLogger, verbosity
-from nnx.structure import leaves, rebuild
+from nnx.structure import rebuild
 from nnx.training import rank_agreement
 from nnx.training.epochs import Epochs
 from nnx.training.host_data import positive
 from nnx.training.objective import Objective
 from nnx.training.pipeline import InputPipeline
-from nnx.training.step import BatchStep
+from nnx.training.step import BatchStep, as_given, as_returned
 from nnx.training.trainable import TrainableModel
 from nnx.training.training_run import TrainingRun
 
@@ -26,7 +26,7 @@ class Trainer:
     """Trains, evaluates and predicts for a model; its methods are those of the model, which document them.
 
     model : gives the model. It is a weak reference, so that a model and its arrays go as soon as nobody uses it.
-    pipeline : brings data into the place of the model. step : computes one batch.
+    pipeline : brings data into the place of the model. step : what is done with one batch.
     """
 
     def __init__(self, model: Callable[[], TrainableModel]) -> None:
@@ -169,33 +169,7 @@ class Trainer:
                 column[0] if len(column) == 1 else array_namespace(column[0]).concat(column, axis=0)
                 for column in zip(*outputs, strict=True)
             ]
-            return self._as_given(x, whole)
-
-    # Single batches
-
-    def train_on_batch(
-        self, x: Any, y: Any, sample_weight: Any, class_weight: dict[int, float] | None, return_dict: bool
-    ) -> Any:
-        model = self.model()
-        objective = model.require_compiled()
-        with model.computing:
-            batch = self.pipeline.batch(x, y, sample_weight, class_weight)
-            objective.reset()
-            self.step.train(*batch)
-            return as_returned(objective.read(), return_dict)
-
-    def test_on_batch(self, x: Any, y: Any, sample_weight: Any, return_dict: bool) -> Any:
-        model = self.model()
-        objective = model.require_compiled()
-        with model.computing:
-            batch = self.pipeline.batch(x, y, sample_weight)
-            objective.reset()
-            self.step.test(*batch)
-            return as_returned(objective.read(), return_dict)
-
-    def predict_on_batch(self, x: Any) -> Any:
-        with self.model().computing:
-            return self._as_given(x, self.step.predict(self.pipeline.inputs(x)))
+            return as_given(x, whole, model.output_structure)
 
     # Epochs
 
@@ -250,25 +224,6 @@ class Trainer:
         parameters = {"verbose": verbose, "epochs": 1, "steps": steps}
         defaults = (ProgbarLogger,) if verbosity(verbose) else ()
         return CallbackList(callbacks, self.model(), parameters, defaults=defaults)
-
-    def _as_given(self, x: Any, outputs: list[Array]) -> Any:
-        """Outputs in the structure of the model's, on the host for host data, else where they are."""
-        on_host = [to_numpy(y) for y in outputs] if is_host(x) else outputs
-        return rebuild(self.model().output_structure, on_host)
-
-
-def is_host(x: Any) -> bool:
-    """Whether data, or the first array of a structure of them, are on the host."""
-    first = next(iter(leaves(x)), None) if isinstance(x, list | tuple | dict) else x
-    return not is_array(first) or backend_of(first).name == "numpy"
-
-
-def as_returned(logs: dict[str, float], return_dict: bool) -> Any:
-    """Results as Keras gives them: a number, a list of the loss and the metrics, or a dict."""
-    if return_dict:
-        return dict(logs)
-    values = list(logs.values())
-    return values[0] if len(values) == 1 else values
 
 
 def _is_due(epoch: int, frequency: int | Sequence[int]) -> bool:
