@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from nnx.backends import Array, Placement, backend_of, to_numpy
 from nnx.operators import Operand
 from nnx.precision import dtype_bytes
-from nnx.ranks import Part
+from nnx.ranks import Shard
 
 
 class Penalty(Protocol):
@@ -162,12 +162,12 @@ class FlatParameters:
         """Forget the gradients: the next cotangent of each parameter replaces what is there."""
         self._backward.number += 1
 
-    def add_up(self, part: Part) -> None:
-        """Complete the gradients, and replace them by their sum over the ranks, of which each has those of its part."""
+    def add_up(self, shard: Shard) -> None:
+        """Complete the gradients, and replace them by their sum over the ranks, of which each has those of its shard."""
         self.finish_pass()
-        if part.is_surplus:
+        if shard.is_surplus:
             self.grads[...] = 0.0
-        part.group.all_reduce(self.grads)
+        shard.group.all_reduce(self.grads)
 
     def finish_pass(self) -> None:
         """Complete the gradients: zero for a parameter that no cotangent reached."""

@@ -43,7 +43,7 @@ class Group:
         self.communicator.Barrier()
 
 
-class Part:
+class Shard:
     """The rows of a batch that one rank computes; in a `with` block, what is computed is of these rows.
 
     whole : the number of rows of the whole batch.
@@ -65,7 +65,7 @@ class Part:
         self.share = self.rows / whole
 
     def cut(self, columns: Sequence[Array | None]) -> list[Any]:
-        """The rows of this part, of arrays that have all of the batch."""
+        """The rows of this shard, of arrays that have all of the batch."""
         rows = slice(self.start, self.start + self.rows)
         return [None if column is None else column[rows, ...] for column in columns]
 
@@ -77,15 +77,15 @@ class Part:
         return whole
 
     def __enter__(self) -> Self:
-        self._token = _part.set(self)
+        self._token = _shard.set(self)
         return self
 
     def __exit__(self, *_: object) -> None:
-        _part.reset(self._token)
+        _shard.reset(self._token)
 
 
 _group: Group | None = None
-_part: contextvars.ContextVar[Part | None] = contextvars.ContextVar("nnx_part", default=None)
+_shard: contextvars.ContextVar[Shard | None] = contextvars.ContextVar("nnx_shard", default=None)
 _ALONE: contextlib.nullcontext[None] = contextlib.nullcontext()
 
 
@@ -116,29 +116,29 @@ def wait_for_all() -> None:
         _group.barrier()
 
 
-def part_of(whole: int) -> Part | contextlib.nullcontext[None]:
-    """A `with` block for this rank's part of a batch, which gives the part; for a process that is alone it gives None.
+def shard_of(whole: int) -> Shard | contextlib.nullcontext[None]:
+    """A `with` block for this rank's shard of a batch, which gives the shard; for a process that is alone it gives None.
 
     whole : the number of rows of the batch.
     """
-    return _ALONE if _group is None else Part(_group, whole)
+    return _ALONE if _group is None else Shard(_group, whole)
 
 
-def part() -> Part | None:
-    """The part of a batch that is being computed; None outside of such a block, or if it is the whole batch."""
-    return _part.get()
+def shard() -> Shard | None:
+    """The shard of a batch that is being computed; None outside of such a block, or if it is the whole batch."""
+    return _shard.get()
 
 
 def share() -> float:
     """What a mean over the rows at hand counts for in that over the whole batch."""
-    part = _part.get()
-    return 1.0 if part is None else part.share
+    shard = _shard.get()
+    return 1.0 if shard is None else shard.share
 
 
 def total(amount: Array) -> Array:
     """A sum over the rows at hand, as one over the whole batch."""
-    part = _part.get()
-    return amount if part is None else part.total(amount)
+    shard = _shard.get()
+    return amount if shard is None else shard.total(amount)
 
 
 def words_of_rows(size: int) -> tuple[int, int]:
@@ -147,8 +147,8 @@ def words_of_rows(size: int) -> tuple[int, int]:
     size : how many 32-bit words the rows at hand need. Every row gets whole blocks of eight, so that the ranks' numbers
     differ and all streams move on alike; if a row needs a multiple of eight, they are those of one process.
     """
-    part = _part.get()
-    if part is None:
+    shard = _shard.get()
+    if shard is None:
         return 0, size
-    each = math.ceil(math.ceil(size / part.rows) / 8) * 8
-    return part.start * each, part.whole * each
+    each = math.ceil(math.ceil(size / shard.rows) / 8) * 8
+    return shard.start * each, shard.whole * each

@@ -10,7 +10,7 @@ from nnx.functional.normalization_axes import along, axes_of, other_axes, parame
 from nnx.kernels import accelerated
 from nnx.precision import narrow, wide
 from nnx.pullbacks import SKIP, Pullback
-from nnx.ranks import Part
+from nnx.ranks import Shard
 
 
 @accelerated
@@ -126,12 +126,12 @@ def batch_normalization_inference(
     return narrow(y, x), pullback
 
 
-def batch_normalization_of_part(
-    x: Array, gamma: Array | None, beta: Array | None, axis: int, epsilon: float, mask: Array | None, part: Part
+def batch_normalization_of_shard(
+    x: Array, gamma: Array | None, beta: Array | None, axis: int, epsilon: float, mask: Array | None, shard: Shard
 ) -> tuple[tuple[Array, Array, Array], Pullback]:
     """`batch_normalization` of the rows at hand, by the mean and the variance of the whole batch.
 
-    part : what sums over all ranks: twice here, of c numbers or a few more, and once in the pullback.
+    shard : what sums over all ranks: twice here, of c numbers or a few more, and once in the pullback.
 
     Returns (y, mean, variance) and pullback(dy) -> (dx, dgamma, dbeta). dgamma and dbeta are those of the rows at hand;
     their sums over the ranks are those of the batch. The formulas are those of `batch_normalization`.
@@ -144,10 +144,10 @@ def batch_normalization_of_part(
 
     def add(*values: Array) -> Array:
         """Sums of each feature over the whole batch, of several at once."""
-        return part.total(xp.stack([xp.sum(value, axis=others, keepdims=True) for value in values]))
+        return shard.total(xp.stack([xp.sum(value, axis=others, keepdims=True) for value in values]))
 
     if counts is None:
-        share: Any = part.share / max(math.prod(x.shape[index] for index in others), 1)
+        share: Any = shard.share / max(math.prod(x.shape[index] for index in others), 1)
         mean = add(x_wide)[0, ...] * share
         normal = x_wide - mean
         variance = add(normal * normal)[0, ...] * share
@@ -169,7 +169,7 @@ def batch_normalization_of_part(
         product = xp.sum(dy * normal, axis=others, keepdims=True)
         dx = None
         if out[0] is not SKIP:
-            of_batch = part.total(xp.stack([total, product]))
+            of_batch = shard.total(xp.stack([total, product]))
             dx = dy - of_batch[0, ...] * share - normal * (of_batch[1, ...] * share)
             dx = narrow(dx * (inverse if scale is None else inverse * scale), x)
         return dx, *parameter_cotangents(out[1:], (gamma, lambda: product), (beta, lambda: total))

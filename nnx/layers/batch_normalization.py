@@ -12,7 +12,7 @@ from nnx.functional import Pullback
 from nnx.functional.batch_normalization import (
     batch_normalization,
     batch_normalization_inference,
-    batch_normalization_of_part,
+    batch_normalization_of_shard,
 )
 from nnx.functional.updates import moving_average
 from nnx.layers.layer import registry
@@ -94,12 +94,12 @@ class BatchNormalization(Normalized):
             mean, variance = self.moving_mean.value, self.moving_variance.value
             y, pullback = batch_normalization_inference(x, mean, variance, gamma, beta, self.axis, self.epsilon)
             return y, self.route_parameters(pullback)
-        part = ranks.part()
-        if part is None:
+        shard = ranks.shard()
+        if shard is None:
             (y, mean, variance), pullback = batch_normalization(x, gamma, beta, self.axis, self.epsilon, mask)
         else:
-            (y, mean, variance), pullback = batch_normalization_of_part(
-                x, gamma, beta, self.axis, self.epsilon, mask, part
+            (y, mean, variance), pullback = batch_normalization_of_shard(
+                x, gamma, beta, self.axis, self.epsilon, mask, shard
             )
         self._remember(self.moving_mean, mean)
         self._remember(self.moving_variance, variance)

@@ -176,11 +176,11 @@ class Objective:
     ) -> None:
         """Take a batch of so many rows into the running values: the whole loss, and those of the outputs.
 
-        Of a part of the batch: what this part adds to the losses of the whole.
+        Of a shard of the batch: what this shard adds to the losses of the whole.
         """
         self._count += rows
-        share = ranks.part()
-        if share is not None and share.is_surplus:
+        shard = ranks.shard()
+        if shard is not None and shard.is_surplus:
             return
         self._total = loss * rows + self._total
         for index, one in enumerate(self.by_output):

@@ -37,21 +37,21 @@ class BatchStep:
         flat, optimizer, objective = model.flat, model.optimizer, model.require_compiled()
         assert optimizer is not None  # a compiled model has one
         rows = xs[0].shape[0]
-        with ranks.part_of(rows) as part:
-            if part is not None:
-                xs, ys, weights = map(part.cut, (xs, ys, weights))
+        with ranks.shard_of(rows) as shard:
+            if shard is not None:
+                xs, ys, weights = map(shard.cut, (xs, ys, weights))
             flat.start_pass()
             scale = optimizer.scale_loss(flat)
             loss, parts, pullback_loss, predictions, pullback = self.loss(xs, ys, weights, training=True, scale=scale)
             pullback(pullback_loss(scale), inputs=False)
             if (self.pipeline.setup or self.pipeline.set_up(ys)).regularised:
                 penalty, pullback_penalty = model.regularization()
-                if part is not None:
-                    penalty, scale = penalty * part.share, scale * part.share
+                if shard is not None:
+                    penalty, scale = penalty * shard.share, scale * shard.share
                 loss = loss + penalty
                 pullback_penalty(scale)
-            if part is not None:
-                flat.add_up(part)
+            if shard is not None:
+                flat.add_up(shard)
             optimizer.step(model)
             objective.update(loss, parts, ys, predictions, weights, rows)
 
@@ -60,9 +60,9 @@ class BatchStep:
         """Take the batch into the running loss and metrics."""
         model = self.model()
         rows = xs[0].shape[0]
-        with ranks.part_of(rows) as part:
-            if part is not None:
-                xs, ys, weights = map(part.cut, (xs, ys, weights))
+        with ranks.shard_of(rows) as shard:
+            if shard is not None:
+                xs, ys, weights = map(shard.cut, (xs, ys, weights))
             loss, parts, _, predictions, _ = self.loss(xs, ys, weights, training=False)
             if (self.pipeline.setup or self.pipeline.set_up(ys)).regularised:
                 loss = loss + model.regularization()[0] * ranks.share()

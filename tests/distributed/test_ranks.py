@@ -35,8 +35,8 @@ class Communicator:
         return value
 
 
-def parts(whole: int, size: int) -> list[ranks.Part]:
-    return [ranks.Part(ranks.Group(Communicator(rank, size)), whole) for rank in range(size)]
+def parts(whole: int, size: int) -> list[ranks.Shard]:
+    return [ranks.Shard(ranks.Group(Communicator(rank, size)), whole) for rank in range(size)]
 
 
 @pytest.fixture
@@ -64,9 +64,9 @@ class TestParts:
         assert part.cut([np.arange(2), None]) == [np.arange(1), None]
 
     def test_are_known_inside_a_block(self) -> None:
-        assert ranks.part() is None
+        assert ranks.shard() is None
         with parts(8, 4)[1] as part:
-            assert ranks.part() is part
+            assert ranks.shard() is part
             assert ranks.share() == 0.25
         assert ranks.share() == 1.0
 
