@@ -1,4 +1,4 @@
-"""What functions, kernels and layers agree on: a value comes with its pullback."""
+"""Pullbacks: the derivative that comes with a value, and how a layer sends it into the gradients of its parameters."""
 
 from __future__ import annotations
 

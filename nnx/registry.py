@@ -1,4 +1,4 @@
-"""Things that have names: layers, losses, optimisers and the rest, found by name and rebuilt from a configuration."""
+"""Registries: layers, losses, optimisers and the rest, found by name and rebuilt from a configuration."""
 
 from __future__ import annotations
 

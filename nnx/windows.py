@@ -1,4 +1,4 @@
-"""Where the windows of convolutions and pooling lie in their input, and which elements they hold.
+"""Windows of convolutions and pooling: where they lie in their input, and which elements they hold.
 
 Everything here is computed from shapes, on the host. Images are (batch, rows, columns, channels); a sequence is an
 image with one column.

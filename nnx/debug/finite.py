@@ -1,4 +1,4 @@
-"""NaN and infinity, found where they appear."""
+"""Checks for NaN and infinity, which are found where they appear."""
 
 from __future__ import annotations
 

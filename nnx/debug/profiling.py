@@ -1,4 +1,4 @@
-"""Where the time of a training goes: layer by layer, forwards and backwards."""
+"""Profile of a training: where its time goes, layer by layer, forwards and backwards."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Standing beside a model while it computes: layer by layer, forwards and backwards."""
+"""Observers of a model while it computes: layer by layer, forwards and backwards."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a layer that is made of others computes: a graph from structures of arrays to structures of arrays."""
+"""Compositions: the graph of a layer that is made of others, from structures of arrays to structures of arrays."""
 
 from __future__ import annotations
 

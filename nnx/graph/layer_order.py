@@ -1,4 +1,4 @@
-"""The order in which a graph's layers are listed, and so their weights: that of Keras."""
+"""Order of a graph's layers, and so of their weights: that of Keras."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The layer as a graph sees it: what is called, named, and run."""
+"""Protocol of a layer: what a graph knows of it."""
 
 from __future__ import annotations
 

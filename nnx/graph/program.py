@@ -1,4 +1,4 @@
-"""Running a graph of layers: forward in order, backward in reverse, with sums where a value was used more than once."""
+"""Programs: a graph of layers, run forward in order and backward in reverse, with sums where a value was used twice."""
 
 from __future__ import annotations
 

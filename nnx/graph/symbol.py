@@ -1,4 +1,4 @@
-"""Values that are not computed yet: what layers are called on while a graph is described."""
+"""Symbols: values that are not computed yet, on which layers are called while a graph is described."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The arguments `training` and `mask` of a `call` while it is traced: known only when the layer runs."""
+"""Traced arguments: `training` and `mask` of a `call`, which are known only when the layer runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a model expects as its input."""
+"""Input of a model: its shape and dtype."""
 
 from __future__ import annotations
 

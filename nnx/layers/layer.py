@@ -1,4 +1,4 @@
-"""The layer: configuration, parameters, and a forward pass that returns its pullback."""
+"""Layer: configuration, parameters, and a forward pass that returns its pullback."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The operators of symbolic values, and activation functions of them, as layers without parameters."""
+"""Operations on symbolic values, and activation functions of them, as layers without parameters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A stack of layers."""
+"""Sequential: a stack of layers."""
 
 from __future__ import annotations
 

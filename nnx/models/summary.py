@@ -1,4 +1,4 @@
-"""The table that `model.summary()` prints, as Keras 3 draws it, and the same as HTML for notebooks."""
+"""Summary of a model: the table of its layers as Keras 3 draws it, and the same as HTML for notebooks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the boxes of a graph go, and its edges between them (Sugiyama, Tagawa, Toda, 1981).
+"""Layout of a graph: where its boxes go, and the edges between them (Sugiyama, Tagawa, Toda, 1981).
 
 Boxes stand in ranks, one below the other. An edge that passes ranks gets a place of its own in each, so that it goes
 between boxes and never through one. Lengths are inches; x goes to the right, y down, in which all edges lead.

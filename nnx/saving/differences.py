@@ -1,4 +1,4 @@
-"""In what two descriptions differ, in words."""
+"""Differences between two descriptions, in words."""
 
 from __future__ import annotations
 

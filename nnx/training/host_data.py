@@ -1,4 +1,4 @@
-"""Arguments as users give them, on their way to lists of arrays in the place of the model."""
+"""Host data: what users give, on its way to lists of arrays in the place of the model."""
 
 from __future__ import annotations
 

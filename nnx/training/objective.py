@@ -1,4 +1,4 @@
-"""The objective of a training: a loss for each output of a model, and the metrics that are watched."""
+"""Objective of a training: a loss for each output of a model, and the metrics that are watched."""
 
 from __future__ import annotations
 

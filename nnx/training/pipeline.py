@@ -1,4 +1,4 @@
-"""The input pipeline: from what users have to batches in the place of the model."""
+"""Input pipeline: from what users have to batches in the place of the model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several ranks at the beginning of the same training or evaluation."""
+"""Agreement of several ranks at the beginning of the same training or evaluation."""
 
 from __future__ import annotations
 

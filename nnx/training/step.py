@@ -1,4 +1,4 @@
-"""The step on one batch: training on it, evaluating it, predicting it."""
+"""Step on one batch: training on it, evaluating it, predicting it."""
 
 from __future__ import annotations
 

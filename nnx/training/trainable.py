@@ -1,4 +1,4 @@
-"""The model as training sees it."""
+"""Protocol of a model: what training needs of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The trainer of a model: compile, and the loop over epochs."""
+"""Trainer of a model: compile, and the loop over epochs."""
 
 from __future__ import annotations
 

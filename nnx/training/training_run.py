@@ -1,4 +1,4 @@
-"""A training that is under way: where it is, so that another one can go on from there."""
+"""Training run: where a training is, so that another one can go on from there."""
 
 from __future__ import annotations
 
