@@ -163,7 +163,7 @@ class FlatParameters:
         self._backward.number += 1
 
     def add_up(self, shard: Shard) -> None:
-        """Complete the gradients, and replace them by their sum over the ranks, of which each has those of its shard."""
+        """Complete the gradients, and replace them by their sum over the ranks: each has those of its shard."""
         self.finish_pass()
         if shard.is_surplus:
             self.grads[...] = 0.0

@@ -117,7 +117,7 @@ def wait_for_all() -> None:
 
 
 def shard_of(whole: int) -> Shard | contextlib.nullcontext[None]:
-    """A `with` block for this rank's shard of a batch, which gives the shard; for a process that is alone it gives None.
+    """A `with` block for this rank's shard of a batch, which it gives; for a process that is alone it gives None.
 
     whole : the number of rows of the batch.
     """
