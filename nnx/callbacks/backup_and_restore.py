@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from nnx import ranks
-from nnx.callbacks.base import Callback
+from nnx.callbacks.callback import Callback
 from nnx.saving.checkpoint import restore_checkpoint, save_checkpoint
 from nnx.saving.files import make_folder, read_file, remove_leftovers
 

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Callable
 from typing import Any
 
-from nnx.callbacks.base import HOOKS, Callback
+from nnx.callbacks.callback import HOOKS, Callback
 
 Function = Callable[..., Any]
 

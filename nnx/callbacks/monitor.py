@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
-from nnx.callbacks.base import Callback
+from nnx.callbacks.callback import Callback
 
 MODES = ("auto", "min", "max")
 

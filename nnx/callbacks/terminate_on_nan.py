@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from nnx.callbacks.base import Callback
+from nnx.callbacks.callback import Callback
 from nnx.callbacks.console import say
 
 

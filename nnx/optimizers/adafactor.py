@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Unpack
+from typing import Unpack
 
 from nnx.backends import Array
 from nnx.functional.layerwise_updates import adafactor
 from nnx.optimizers.arguments import CommonArguments, LearningRate
-from nnx.optimizers.base import optimizers
-from nnx.optimizers.layerwise import ShapedOptimizer
+from nnx.optimizers.layerwise import LayerwiseOptimizer
+from nnx.optimizers.optimizer import optimizers
+from nnx.parameters import Parameter
 from nnx.schedules import number
-
-if TYPE_CHECKING:
-    from nnx.parameters import Parameter
 
 
 @optimizers.register()
-class Adafactor(ShapedOptimizer):
+class Adafactor(LayerwiseOptimizer):
     """Gradients over roots of mean squares that are put together from those of rows and columns.
 
     See `nnx.functional.layerwise_updates.adafactor`. The learning rate is at most 1 / sqrt(step), and in units of the

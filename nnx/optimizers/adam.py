@@ -8,7 +8,7 @@ from typing import Any, Unpack
 from nnx.backends import Array
 from nnx.functional import updates
 from nnx.optimizers.arguments import CommonArguments, LearningRate, epsilon_argument, fraction
-from nnx.optimizers.base import Optimizer, optimizers
+from nnx.optimizers.optimizer import Optimizer, optimizers
 
 
 class _Adaptive(Optimizer):

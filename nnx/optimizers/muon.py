@@ -5,21 +5,19 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nnx.backends import Array, array_namespace
 from nnx.functional import layerwise_updates, updates
 from nnx.optimizers.arguments import LearningRate, epsilon_argument, fraction, optional
-from nnx.optimizers.base import optimizers
-from nnx.optimizers.layerwise import ShapedOptimizer
+from nnx.optimizers.layerwise import LayerwiseOptimizer
+from nnx.optimizers.optimizer import optimizers
+from nnx.parameters import Parameter
 from nnx.schedules import number
-
-if TYPE_CHECKING:
-    from nnx.parameters import Parameter
 
 
 @optimizers.register()
-class Muon(ShapedOptimizer):
+class Muon(LayerwiseOptimizer):
     """Momentum made almost orthogonal, for matrices, and Adam for everything else.
 
     See `nnx.functional.layerwise_updates.muon`.
@@ -97,7 +95,7 @@ class Muon(ShapedOptimizer):
             len(parameter.shape) == 2 and not excluded and not (self.exclude_embeddings and "embedding" in path.lower())
         )
 
-    def _shrink(self, values: Array, learning_rate: float) -> None:
+    def _decay_weights(self, values: Array, learning_rate: float) -> None:
         flat = self.slots.flat
         for parameter, (start, stop) in zip(flat.parameters, flat.slices, strict=True):  # type: ignore[union-attr]
             decay = self.weight_decay if self._is_for_muon(parameter) else self.adam_weight_decay

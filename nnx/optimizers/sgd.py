@@ -7,7 +7,7 @@ from typing import Unpack
 from nnx.backends import Array
 from nnx.functional import updates
 from nnx.optimizers.arguments import CommonArguments, LearningRate, fraction
-from nnx.optimizers.base import Optimizer, optimizers
+from nnx.optimizers.optimizer import Optimizer, optimizers
 
 
 @optimizers.register()

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from typing import Any, Protocol
 
 from nnx.backends import array_namespace, backend_of
-from nnx.data.samples import parts_of
+from nnx.data.sample_batches import as_batch
 from nnx.random import Generator
 
 Batch = tuple[list[Any], list[Any], list[Any]]
@@ -111,7 +111,7 @@ class IterableBatches:
         self._tell("on_epoch_begin")
         parts = 0
         for item in self._items():
-            batch = parts_of(item)
+            batch = as_batch(item)
             if len(batch) not in _FORMS or not hasattr(item, "__len__"):
                 raise ValueError(f"an iterable must give x, (x, y) or (x, y, sample_weight), got {_text(item)}")
             if parts and len(batch) != parts:

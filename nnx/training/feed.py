@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from nnx.backends import backend_of, is_array
-from nnx.data.rows import POOL_BYTES
-from nnx.data.stored import has_stored, with_stored
+from nnx.data.row_pools import POOL_BYTES
+from nnx.data.stored_arrays import has_stored, with_stored
 from nnx.precision import dtype_bytes
 from nnx.random import Generator
 from nnx.training.batches import ArrayBatches, Batch, Epochs, IterableBatches, Source

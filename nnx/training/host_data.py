@@ -10,7 +10,7 @@ import numpy as np
 
 from nnx.backends import Array, Placement, array_namespace, backend_of, is_array, to_numpy
 from nnx.data.columns import count_rows, is_sparse, refuse_sparse
-from nnx.data.stored import Stored
+from nnx.data.stored_arrays import Stored
 from nnx.precision import narrow, wide
 from nnx.shapes import Shape
 from nnx.structure import leaves, leaves_like, rebuild

@@ -7,15 +7,15 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from nnx.backends import to_numpy
-from nnx.data.rows import RowPools
-from nnx.data.stored import Stored
+from nnx.data.row_pools import RowPools
+from nnx.data.stored_arrays import Stored
 from nnx.random import Generator
 from nnx.structure import rebuild
 from nnx.training.batches import ArrayBatches, Batch
 
 
 class PooledBatches:
-    """Batches of arrays on the host that are brought into place in pools, see `nnx.data.rows`.
+    """Batches of arrays on the host that are brought into place in pools, see `nnx.data.row_pools`.
 
     columns : lists of inputs, targets and weights: arrays, `Stored` arrays and None. What is on a device comes back.
     prepare : checks rows and brings them into place.

@@ -7,7 +7,7 @@ import numbers
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from nnx.callbacks.base import Callback
+from nnx.callbacks.callback import Callback
 from nnx.callbacks.console import say
 
 

@@ -15,7 +15,7 @@ _END = object()
 PATIENCE = 1.0  # seconds to wait for the thread when its items are no longer wanted; it may be reading
 
 
-class Ahead(Iterator[Any]):
+class Prefetcher(Iterator[Any]):
     """The items of an iterable in their order, of which a thread prepares up to `count` before they are asked for.
 
     An error of the iterable is raised where its item would have come, with the traceback of the thread. The thread

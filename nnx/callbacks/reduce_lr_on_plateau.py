@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nnx.callbacks.console import say
-from nnx.callbacks.learning_rate import require_a_number
+from nnx.callbacks.learning_rate_scheduler import require_a_number
 from nnx.callbacks.monitor import MonitorCallback
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from nnx.data.stored import Stored
+from nnx.data.stored_arrays import Stored
 from nnx.random import Generator
 
 BLOCK_BYTES = 1 << 20  # rows on disk are read in blocks of about this size, even where they are shuffled
