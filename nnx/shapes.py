@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from nnx.arguments import is_integer
+
 Shape = tuple[int | None, ...]
 """The shape of a batch; None stands for a size that is not known, as that of the batch axis."""
 
@@ -15,7 +17,7 @@ def check_shape(shape: Sequence[int | None], what: str) -> Shape:
         raise TypeError(f"{what} must be a tuple of sizes, such as (None, 784), got {shape!r}")
     sizes = tuple(shape)
     for size in sizes:
-        if size is not None and (isinstance(size, bool) or not hasattr(size, "__index__") or size < 0):
+        if size is not None and not is_integer(size, least=0):
             raise ValueError(f"{what} must be made of non-negative integers or None, got {sizes}")
     return tuple(None if size is None else size.__index__() for size in sizes)
 

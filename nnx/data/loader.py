@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import itertools
 import math
+import operator
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from nnx import random as nnx_random
+from nnx.arguments import is_integer
 from nnx.backends import is_array
 from nnx.data.columns import columns_of, count_rows, named_columns, refuse_sparse
 from nnx.data.prefetcher import Prefetcher
@@ -137,9 +139,9 @@ class DataLoader:
 
 
 def _count(value: Any, what: str, least: int = 1) -> int:
-    if isinstance(value, bool) or not hasattr(value, "__index__") or value.__index__() < least:
+    if not is_integer(value, least):
         raise ValueError(f"{what} must be an integer of at least {least}, got {value!r}")
-    return int(value.__index__())
+    return operator.index(value)
 
 
 def _is_of_columns(x: Any) -> bool:

@@ -88,9 +88,9 @@ class ReLU(Activated):
         self, max_value: float | None = None, negative_slope: float = 0.0, threshold: float = 0.0, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        self.max_value = None if max_value is None else number(self.name, "max_value", max_value, least=0.0)
-        self.negative_slope = number(self.name, "negative_slope", negative_slope, least=0.0)
-        self.threshold = number(self.name, "threshold", threshold, least=0.0)
+        self.max_value = None if max_value is None else number(f"{self.name}: max_value", max_value, least=0.0)
+        self.negative_slope = number(f"{self.name}: negative_slope", negative_slope, least=0.0)
+        self.threshold = number(f"{self.name}: threshold", threshold, least=0.0)
         self.activate = functools.partial(
             functional.relu,
             negative_slope=self.negative_slope,
@@ -109,7 +109,7 @@ class LeakyReLU(Activated):
     def __init__(self, negative_slope: float = 0.3, **kwargs: Any) -> None:
         negative_slope = kwargs.pop("alpha", negative_slope)
         super().__init__(**kwargs)
-        self.negative_slope = number(self.name, "negative_slope", negative_slope, least=0.0)
+        self.negative_slope = number(f"{self.name}: negative_slope", negative_slope, least=0.0)
         self.activate = functools.partial(functional.leaky_relu, negative_slope=self.negative_slope)
 
 
@@ -122,7 +122,7 @@ class ELU(Activated):
 
     def __init__(self, alpha: float = 1.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.alpha = number(self.name, "alpha", alpha)
+        self.alpha = number(f"{self.name}: alpha", alpha)
         self.activate = functools.partial(functional.elu, alpha=self.alpha)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from nnx import constraints, functional, initializers, regularizers
 from nnx import random as nnx_random
-from nnx.arguments import number
+from nnx.arguments import number, positive_integer
 from nnx.backends import Array, array_namespace
 from nnx.functional import Pullback
 from nnx.functional.attention import dot_product_attention
@@ -79,7 +79,7 @@ class MultiHeadAttention(Layer):
         self.num_heads = self._positive("num_heads", num_heads)
         self.key_dim = self._positive("key_dim", key_dim)
         self.value_dim = self.key_dim if value_dim is None else self._positive("value_dim", value_dim)
-        self.dropout = number(self.name, "dropout", dropout, least=0.0, most=1.0)
+        self.dropout = number(f"{self.name}: dropout", dropout, least=0.0, most=1.0)
         self.use_bias = use_bias
         sizes = (output_shape,) if isinstance(output_shape, int) else output_shape
         self.output_shape = None if not sizes else tuple(self._positive("output_shape", size) for size in sizes)
@@ -96,9 +96,7 @@ class MultiHeadAttention(Layer):
         self.seed = seed
 
     def _positive(self, argument: str, value: Any) -> int:
-        if isinstance(value, bool) or not hasattr(value, "__index__") or value.__index__() < 1:
-            raise ValueError(f"{self.name}: {argument} must be a positive integer, got {value!r}")
-        return value.__index__()  # type: ignore[no-any-return]
+        return positive_integer(f"{self.name}: {argument}", value)
 
     # Parameters
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from nnx.arguments import positive_integer
 from nnx.backends import Array
 from nnx.functional import Pullback, axes
 from nnx.layers.layer import Layer, registry
@@ -51,9 +52,7 @@ class RepeatVector(Layer):
 
     def __init__(self, n: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if isinstance(n, bool) or not hasattr(n, "__index__") or n.__index__() < 1:
-            raise ValueError(f"{self.name}: n must be a positive integer, got {n!r}")
-        self.n = n.__index__()
+        self.n = positive_integer(f"{self.name}: n", n)
 
     def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
         return axes.repeat_vector(x, self.n)

@@ -70,8 +70,8 @@ class BatchNormalization(Normalized):
         super().__init__(axis, center, scale, **kwargs)
         if isinstance(self.axis, list):
             raise ValueError(f"{self.name}: axis must be one axis, that of the features, got {axis!r}")
-        self.momentum = number(self.name, "momentum", momentum, least=0.0, most=1.0)
-        self.epsilon = number(self.name, "epsilon", epsilon, least=0.0)
+        self.momentum = number(f"{self.name}: momentum", momentum, least=0.0, most=1.0)
+        self.epsilon = number(f"{self.name}: epsilon", epsilon, least=0.0)
         self.moving_mean_initializer = initializers.resolve(moving_mean_initializer)
         self.moving_variance_initializer = initializers.resolve(moving_variance_initializer)
 

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from nnx import constraints, initializers, regularizers
+from nnx.arguments import positive_integer
 from nnx.backends import Array
 from nnx.functional import Pullback
 from nnx.functional.convolution import conv
 from nnx.layers.activation import Activated
 from nnx.layers.layer import registry
-from nnx.layers.spatial import Spatial, integers
+from nnx.layers.spatial import Spatial
 from nnx.parameters import Parameter
 from nnx.pullbacks import Differentiable, LayerPullback
 from nnx.shapes import Shape
@@ -104,8 +105,8 @@ class Conv(Convolution):
         **kwargs: Any,
     ) -> None:
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
-        (self.filters,) = integers(self.name, "filters", filters, 1, 1)
-        (self.groups,) = integers(self.name, "groups", groups, 1, 1)
+        self.filters = positive_integer(f"{self.name}: filters", filters)
+        self.groups = positive_integer(f"{self.name}: groups", groups)
         if self.filters % self.groups:
             raise ValueError(f"{self.name}: filters must be a multiple of groups, got {filters} and {groups}")
         padding = self.check_padding(padding, "valid", "same", *(["causal"] if self.rank == 1 else []))

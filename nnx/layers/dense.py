@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from nnx import constraints, functional, initializers, regularizers
+from nnx.arguments import positive_integer
 from nnx.backends import Array
 from nnx.functional import Pullback
 from nnx.layers.activation import Activated
@@ -45,9 +46,7 @@ class Dense(Activated):
         **kwargs: Any,
     ) -> None:
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
-        if isinstance(units, bool) or not hasattr(units, "__index__") or units.__index__() < 1:
-            raise ValueError(f"{self.name}: units must be a positive integer, got {units!r}")
-        self.units = units.__index__()
+        self.units = positive_integer(f"{self.name}: units", units)
         self.set_activation(activation)
         self.use_bias = use_bias
         self.kernel_initializer = initializers.resolve(kernel_initializer)

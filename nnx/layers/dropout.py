@@ -31,7 +31,7 @@ class Dropout(Layer):
         self, rate: float, noise_shape: Sequence[int | None] | None = None, seed: int | None = None, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        self.rate = number(self.name, "rate", rate, least=0.0, most=1.0)
+        self.rate = number(f"{self.name}: rate", rate, least=0.0, most=1.0)
         self.noise_shape = None if noise_shape is None else check_shape(noise_shape, f"noise_shape of {self.name}")
         self.seed = seed
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from nnx import constraints, initializers, regularizers
+from nnx.arguments import positive_integer
 from nnx.backends import Array, array_namespace
 from nnx.functional import Pullback
 from nnx.functional.embedding import embedding
@@ -48,11 +49,8 @@ class Embedding(Layer):
         weights = kwargs.pop("weights", None)
         input_length = kwargs.pop("input_length", None)
         super().__init__(**kwargs)
-        for argument, size in (("input_dim", input_dim), ("output_dim", output_dim)):
-            if isinstance(size, bool) or not hasattr(size, "__index__") or size.__index__() < 1:
-                raise ValueError(f"{self.name}: {argument} must be a positive integer, got {size!r}")
-        self.input_dim = input_dim.__index__()
-        self.output_dim = output_dim.__index__()
+        self.input_dim = positive_integer(f"{self.name}: input_dim", input_dim)
+        self.output_dim = positive_integer(f"{self.name}: output_dim", output_dim)
         self.embeddings_initializer = initializers.resolve(embeddings_initializer)
         self.embeddings_regularizer = regularizers.resolve(embeddings_regularizer)
         self.embeddings_constraint = constraints.resolve(embeddings_constraint)

@@ -27,7 +27,7 @@ class Masking(Layer):
 
     def __init__(self, mask_value: float = 0.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.mask_value = number(self.name, "mask_value", mask_value)
+        self.mask_value = number(f"{self.name}: mask_value", mask_value)
 
     def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
         return masking.mask_steps(x, self.mask_value)

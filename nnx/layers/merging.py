@@ -10,6 +10,7 @@ import functools
 from collections.abc import Sequence
 from typing import Any
 
+from nnx.arguments import is_integer
 from nnx.backends import Array, array_namespace
 from nnx.functional import Pullback, inner_product, merging
 from nnx.layers.layer import Layer, registry
@@ -146,7 +147,7 @@ class Concatenate(Merge):
 
     def __init__(self, axis: int = -1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if isinstance(axis, bool) or not hasattr(axis, "__index__") or axis == 0:
+        if not is_integer(axis) or axis == 0:
             raise ValueError(f"{self.name}: axis must be an integer other than 0, the batch axis, got {axis!r}")
         self.axis = axis.__index__()
 
@@ -207,8 +208,7 @@ class Dot(Merge):
     def __init__(self, axes: int | Sequence[int], normalize: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         several: list[Any] = list(axes) if isinstance(axes, list | tuple) else []
-        integers = all(hasattr(one, "__index__") and not isinstance(one, bool) for one in several or [axes])
-        if not integers or (several and len(several) != 2):
+        if not all(map(is_integer, several or [axes])) or (several and len(several) != 2):
             raise ValueError(f"{self.name}: axes must be an integer or two integers, got {axes!r}")
         self.axes = axes if isinstance(axes, int) else several
         self.normalize = normalize

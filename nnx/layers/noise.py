@@ -27,7 +27,7 @@ class GaussianNoise(Stochastic):
 
     def __init__(self, stddev: float, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(seed=seed, **kwargs)
-        self.stddev = number(self.name, "stddev", stddev, least=0.0)
+        self.stddev = number(f"{self.name}: stddev", stddev, least=0.0)
 
     def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
         if not training or self.stddev == 0.0:
@@ -45,7 +45,7 @@ class GaussianDropout(Stochastic):
 
     def __init__(self, rate: float, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(seed=seed, **kwargs)
-        self.rate = number(self.name, "rate", rate, least=0.0, most=_BELOW_ONE)
+        self.rate = number(f"{self.name}: rate", rate, least=0.0, most=_BELOW_ONE)
 
     def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
         if not training or self.rate == 0.0:
@@ -67,7 +67,7 @@ class AlphaDropout(Stochastic):
         self, rate: float, noise_shape: Sequence[int | None] | None = None, seed: int | None = None, **kwargs: Any
     ) -> None:
         super().__init__(seed=seed, **kwargs)
-        self.rate = number(self.name, "rate", rate, least=0.0, most=_BELOW_ONE)
+        self.rate = number(f"{self.name}: rate", rate, least=0.0, most=_BELOW_ONE)
         self.noise_shape = None if noise_shape is None else tuple(noise_shape)
 
     def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
@@ -91,7 +91,7 @@ class _SpatialDropout(Stochastic):
 
     def __init__(self, rate: float, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(seed=seed, **kwargs)
-        self.rate = number(self.name, "rate", rate, least=0.0, most=1.0)
+        self.rate = number(f"{self.name}: rate", rate, least=0.0, most=1.0)
 
     def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
         if not training or self.rate == 0.0:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from nnx import constraints, initializers, regularizers
-from nnx.arguments import number
+from nnx.arguments import is_integer, number
 from nnx.backends import Array
 from nnx.functional import Pullback, normalization
 from nnx.layers.layer import Layer, registry
@@ -90,7 +90,7 @@ def read_axis(layer: str, axis: Any) -> int | list[int]:
     """An axis as an int, several as a list of ints."""
     several = isinstance(axis, list | tuple)
     axes = list(axis) if several else [axis]
-    if not axes or any(isinstance(one, bool) or not hasattr(one, "__index__") for one in axes):
+    if not axes or any(not is_integer(one) for one in axes):
         raise TypeError(f"{layer}: axis must be an integer or a list of integers, got {axis!r}")
     axes = [one.__index__() for one in axes]
     return axes if several else axes[0]
@@ -135,7 +135,7 @@ class LayerNormalization(Normalized):
         **kwargs: Any,
     ) -> None:
         super().__init__(axis, center, scale, **kwargs)
-        self.epsilon = number(self.name, "epsilon", epsilon, least=0.0)
+        self.epsilon = number(f"{self.name}: epsilon", epsilon, least=0.0)
         self.rms_scaling = rms_scaling
 
     def build(self, input_shape: Shape) -> None:
@@ -179,12 +179,12 @@ class GroupNormalization(Normalized):
         **kwargs: Any,
     ) -> None:
         super().__init__(axis, center, scale, **kwargs)
-        if isinstance(groups, bool) or not hasattr(groups, "__index__") or (groups < 1 and groups != -1):
+        if not is_integer(groups) or (groups < 1 and groups != -1):
             raise ValueError(f"{self.name}: groups must be a positive integer, or -1 for groups of one, got {groups!r}")
         if isinstance(self.axis, list) or self.axis == 0:
             raise ValueError(f"{self.name}: axis must be one axis behind the batch axis, got {axis!r}")
         self.groups = groups.__index__()
-        self.epsilon = number(self.name, "epsilon", epsilon, least=0.0)
+        self.epsilon = number(f"{self.name}: epsilon", epsilon, least=0.0)
 
     def build(self, input_shape: Shape) -> None:
         (features,) = sizes_along(self.name, input_shape, self.axis)
@@ -215,7 +215,7 @@ class RMSNormalization(Layer):
     def __init__(self, axis: int | Sequence[int] = -1, epsilon: float = 1e-6, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.axis = read_axis(self.name, axis)
-        self.epsilon = number(self.name, "epsilon", epsilon, least=0.0)
+        self.epsilon = number(f"{self.name}: epsilon", epsilon, least=0.0)
 
     def build(self, input_shape: Shape) -> None:
         self.scale = self.add_weight(sizes_along(self.name, input_shape, self.axis), "ones", name="scale")

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from nnx.arguments import choice, integers, positive_integer
 from nnx.backends import Array
 from nnx.functional import Pullback
 from nnx.functional.padding import crop, zero_pad
 from nnx.functional.upsampling import INTERPOLATIONS, upsample
 from nnx.layers.layer import registry
-from nnx.layers.spatial import Spatial, choice, integers
+from nnx.layers.spatial import Spatial
 from nnx.shapes import Shape
 
 
@@ -20,10 +21,10 @@ class _Bordered(Spatial):
     def amounts(self, argument: str, value: Any) -> Any:
         """What `argument` means: one number for all sides, one or (before, after) for each axis; or (before, after)."""
         if self.rank == 1:
-            return integers(self.name, argument, value, 2, 0)
+            return integers(f"{self.name}: {argument}", value, 2, least=0)
         sides = tuple(value) if hasattr(value, "__iter__") else (value,) * 2
         try:
-            rows, columns = (integers(self.name, argument, side, 2, 0) for side in sides)
+            rows, columns = (integers(f"{self.name}: {argument}", side, 2, least=0) for side in sides)
             return rows, columns
         except ValueError:
             raise ValueError(
@@ -177,7 +178,7 @@ class UpSampling1D(UpSampling):
 
     def __init__(self, size: int = 2, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        (self.size,) = integers(self.name, "size", size, 1, 1)
+        self.size = positive_integer(f"{self.name}: size", size)
         self.set_data_format(None)
 
 
@@ -208,4 +209,4 @@ class UpSampling2D(UpSampling):
         super().__init__(**kwargs)
         self.size = self.for_each_axis("size", size)
         self.set_data_format(data_format)
-        self.interpolation = choice(self.name, "interpolation", interpolation, INTERPOLATIONS)
+        self.interpolation = choice(f"{self.name}: interpolation", interpolation, INTERPOLATIONS)

@@ -72,7 +72,7 @@ class RandomFlip(Augmentation):
         **kwargs: Any,
     ) -> None:
         super().__init__(seed=seed, data_format=data_format, **kwargs)
-        self.mode = one_of(self.name, "mode", mode, MODES)
+        self.mode = one_of(f"{self.name}: mode", mode, MODES)
 
     def augment(self, x: Array) -> tuple[Array, Pullback]:
         pullbacks = []
@@ -92,8 +92,8 @@ class RandomFlip(Augmentation):
         return x, pull_back
 
 
-def one_of(layer: str, argument: str, value: str, known: Sequence[str]) -> str:
+def one_of(what: str, value: str, known: Sequence[str]) -> str:
     """A value that is among the known ones; else ValueError."""
     if value not in known:
-        raise ValueError(f"{layer}: {argument} must be one of {', '.join(known)}, got {value!r}")
+        raise ValueError(f"{what} must be one of {', '.join(known)}, got {value!r}")
     return value

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from nnx import constraints, initializers, regularizers
 from nnx import random as nnx_random
-from nnx.arguments import number
+from nnx.arguments import number, positive_integer
 from nnx.backends import Array, Placement, array_namespace
 from nnx.functional import Pullback
 from nnx.layers.activation import read_activation
@@ -75,9 +75,7 @@ class Recurrent(Layer):
         for way_to_compute in ("implementation", "use_cudnn"):  # of Keras; here there is one way
             kwargs.pop(way_to_compute, None)
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
-        if isinstance(units, bool) or not hasattr(units, "__index__") or units.__index__() < 1:
-            raise ValueError(f"{self.name}: units must be a positive integer, got {units!r}")
-        self.units = units.__index__()
+        self.units = positive_integer(f"{self.name}: units", units)
         self.activation, self._activate = read_activation(activation)
         self.use_bias = use_bias
         self.kernel_initializer = initializers.resolve(kernel_initializer)
@@ -89,8 +87,8 @@ class Recurrent(Layer):
         self.kernel_constraint = constraints.resolve(kernel_constraint)
         self.recurrent_constraint = constraints.resolve(recurrent_constraint)
         self.bias_constraint = constraints.resolve(bias_constraint)
-        self.dropout = number(self.name, "dropout", dropout, least=0.0, most=1.0)
-        self.recurrent_dropout = number(self.name, "recurrent_dropout", recurrent_dropout, least=0.0, most=1.0)
+        self.dropout = number(f"{self.name}: dropout", dropout, least=0.0, most=1.0)
+        self.recurrent_dropout = number(f"{self.name}: recurrent_dropout", recurrent_dropout, least=0.0, most=1.0)
         self.seed = seed
         self.return_sequences = return_sequences
         self.return_state = return_state

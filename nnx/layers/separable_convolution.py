@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from nnx.arguments import positive_integer
 from nnx.backends import Array
 from nnx.functional import Pullback
 from nnx.functional.convolution import depthwise_conv, separable_conv
 from nnx.layers.convolution import Convolution, Sizes
 from nnx.layers.layer import registry
-from nnx.layers.spatial import integers
 from nnx.pullbacks import Differentiable
 from nnx.shapes import Shape
 
@@ -37,7 +37,7 @@ class DepthwiseConv(Convolution):
         **kwargs: Any,
     ) -> None:
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
-        (self.depth_multiplier,) = integers(self.name, "depth_multiplier", depth_multiplier, 1, 1)
+        self.depth_multiplier = positive_integer(f"{self.name}: depth_multiplier", depth_multiplier)
         padding = self.check_padding(padding, "valid", "same")
         self.set_windows(kernel_size, strides, padding, dilation_rate, data_format)
         self.set_activation(activation)
@@ -122,8 +122,8 @@ class SeparableConv(Convolution):
         **kwargs: Any,
     ) -> None:
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
-        (self.filters,) = integers(self.name, "filters", filters, 1, 1)
-        (self.depth_multiplier,) = integers(self.name, "depth_multiplier", depth_multiplier, 1, 1)
+        self.filters = positive_integer(f"{self.name}: filters", filters)
+        self.depth_multiplier = positive_integer(f"{self.name}: depth_multiplier", depth_multiplier)
         padding = self.check_padding(padding, "valid", "same")
         self.set_windows(kernel_size, strides, padding, dilation_rate, data_format)
         self.set_activation(activation)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
+from nnx.arguments import choice, integers
 from nnx.functional.layout import CHANNELS_FIRST, CHANNELS_LAST, spatial_axes
 from nnx.layers.layer import Layer
 from nnx.shapes import Shape
@@ -20,14 +21,14 @@ class Spatial(Layer):
 
     def set_data_format(self, data_format: str | None) -> None:
         known = (CHANNELS_LAST, CHANNELS_FIRST)
-        self.data_format = choice(self.name, "data_format", data_format or CHANNELS_LAST, known)
+        self.data_format = choice(f"{self.name}: data_format", data_format or CHANNELS_LAST, known)
 
     def for_each_axis(self, argument: str, value: Any, least: int = 1) -> tuple[int, ...]:
         """An argument as one integer for each spatial axis; ValueError for anything else."""
-        return integers(self.name, argument, value, self.rank, least)
+        return integers(f"{self.name}: {argument}", value, self.rank, least)
 
     def check_padding(self, padding: Any, *known: str) -> str:
-        return choice(self.name, "padding", padding, known)
+        return choice(f"{self.name}: padding", padding, known)
 
     @property
     def channel_axis(self) -> int:
@@ -81,23 +82,3 @@ class Spatial(Layer):
 
 
 _ANY = 1 << 30  # stands for a size that is not known: all windows fit in
-
-
-def integers(layer: str, argument: str, value: Any, count: int, least: int) -> tuple[int, ...]:
-    """`count` integers from one or from a sequence; ValueError for others, and for those below `least`."""
-    sequence = hasattr(value, "__iter__") and not isinstance(value, str)
-    values = tuple(value) if sequence else (value,) * count
-    whole = all(hasattr(number, "__index__") and not isinstance(number, bool) for number in values)
-    if len(values) != count or not whole or min(values) < least:
-        kind = "a positive integer" if least == 1 else "a non-negative integer"
-        several = f", or {count} of them" if count > 1 else ""
-        raise ValueError(f"{layer}: {argument} must be {kind}{several}, got {value!r}")
-    return tuple(number.__index__() for number in values)
-
-
-def choice(layer: str, argument: str, value: Any, known: Sequence[str]) -> str:
-    """One of several words, in upper or lower case; ValueError for anything else."""
-    chosen = value.lower() if isinstance(value, str) else value
-    if chosen not in known:
-        raise ValueError(f"{layer}: {argument} must be one of {', '.join(map(repr, known))}, got {value!r}")
-    return str(chosen)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from nnx.arguments import positive_integer
 from nnx.backends import Array
 from nnx.functional import Pullback
 from nnx.functional.convolution import conv_transpose, transposed_windows
 from nnx.layers.convolution import Convolution, Sizes
 from nnx.layers.layer import registry
-from nnx.layers.spatial import integers
 from nnx.pullbacks import Differentiable
 from nnx.shapes import Shape
 
@@ -38,7 +38,7 @@ class ConvTranspose(Convolution):
         **kwargs: Any,
     ) -> None:
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
-        (self.filters,) = integers(self.name, "filters", filters, 1, 1)
+        self.filters = positive_integer(f"{self.name}: filters", filters)
         padding = self.check_padding(padding, "valid", "same")
         self.set_windows(kernel_size, strides, padding, dilation_rate, data_format)
         self.forbid_strides_with_dilation()

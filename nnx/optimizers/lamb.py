@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Unpack
 
+from nnx.arguments import fraction
 from nnx.backends import Array
 from nnx.functional.layerwise_updates import lamb
-from nnx.optimizers.arguments import CommonArguments, LearningRate, epsilon_argument, fraction
+from nnx.optimizers.arguments import CommonArguments, LearningRate, epsilon_argument
 from nnx.optimizers.layerwise import LayerwiseOptimizer
 from nnx.optimizers.optimizer import optimizers
 from nnx.parameters import Parameter

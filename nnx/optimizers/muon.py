@@ -7,13 +7,13 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from nnx.arguments import fraction, non_negative_number
 from nnx.backends import Array, array_namespace
 from nnx.functional import layerwise_updates, updates
-from nnx.optimizers.arguments import LearningRate, epsilon_argument, fraction, optional
+from nnx.optimizers.arguments import LearningRate, epsilon_argument, optional
 from nnx.optimizers.layerwise import LayerwiseOptimizer
 from nnx.optimizers.optimizer import optimizers
 from nnx.parameters import Parameter
-from nnx.schedules import number
 
 
 @optimizers.register()
@@ -62,7 +62,7 @@ class Muon(LayerwiseOptimizer):
         self.epsilon = epsilon_argument(epsilon)
         self.exclude_layers, self.exclude_embeddings = list(exclude_layers or ()), exclude_embeddings
         self.muon_a, self.muon_b, self.muon_c = float(muon_a), float(muon_b), float(muon_c)
-        self.adam_lr_ratio = float(number("adam_lr_ratio", adam_lr_ratio))
+        self.adam_lr_ratio = float(non_negative_number("adam_lr_ratio", adam_lr_ratio))
         self.momentum = fraction("momentum", momentum)
         if ns_steps < 1:
             raise ValueError(f"ns_steps must be at least 1, got {ns_steps!r}")

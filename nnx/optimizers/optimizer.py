@@ -9,6 +9,7 @@ from typing import Any, Protocol, Self
 
 import numpy as np
 
+from nnx.arguments import fraction
 from nnx.backends import Array, array_namespace
 from nnx.functional.updates import decay_weights, moving_average
 from nnx.optimizers.arguments import (
@@ -16,7 +17,6 @@ from nnx.optimizers.arguments import (
     check_clipping,
     count,
     explain_unknown,
-    fraction,
     learning_rate_argument,
     optional,
 )
