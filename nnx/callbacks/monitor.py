@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import warnings
 from collections.abc import Mapping
 from typing import Any
 
 from nnx.callbacks.callback import Callback
+from nnx.names import did_you_mean, nearest
 
 MODES = ("auto", "min", "max")
 
@@ -65,5 +65,5 @@ class MonitorCallback(Callback):
         validated = any(name.startswith("val_") for name in logs)
         if self.monitor.startswith("val_") and not validated:
             return "; there is no validation in this epoch: give fit validation_data or validation_split"
-        near = difflib.get_close_matches(self.monitor, logs, n=1, cutoff=0.5)
-        return f"; did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(nearest(self.monitor, logs, cutoff=0.5))
+        return f"; {hint}" if hint else ""

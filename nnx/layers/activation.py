@@ -6,7 +6,7 @@ import functools
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from nnx import activations, constraints, functional, initializers, regularizers
+from nnx import activations, functional
 from nnx.arguments import number
 from nnx.backends import Array
 from nnx.functional import Pullback
@@ -158,9 +158,7 @@ class PReLU(Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.alpha_initializer = initializers.resolve(alpha_initializer)
-        self.alpha_regularizer = regularizers.resolve(alpha_regularizer)
-        self.alpha_constraint = constraints.resolve(alpha_constraint)
+        self.set_weight_options("alpha", alpha_initializer, alpha_regularizer, alpha_constraint)
         self.shared_axes = [shared_axes] if isinstance(shared_axes, int) else shared_axes
 
     def build(self, input_shape: Shape) -> None:
@@ -171,13 +169,7 @@ class PReLU(Layer):
             shape[axis - 1] = 1
         if None in shape:
             raise ValueError(f"{self.name}: sizes {input_shape[1:]} must be known or in shared_axes")
-        self.alpha = self.add_weight(
-            [size or 1 for size in shape],
-            self.alpha_initializer,
-            name="alpha",
-            regularizer=self.alpha_regularizer,
-            constraint=self.alpha_constraint,
-        )
+        self.alpha = self.add_weight_with_options("alpha", [size or 1 for size in shape])
         super().build(input_shape)
 
     def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:

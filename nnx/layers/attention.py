@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from nnx import constraints, functional, initializers, regularizers
+from nnx import functional
 from nnx import random as nnx_random
 from nnx.arguments import number, positive_integer
 from nnx.backends import Array, array_namespace
@@ -86,12 +86,8 @@ class MultiHeadAttention(Layer):
         self.attention_axes = (attention_axes,) if isinstance(attention_axes, int) else attention_axes
         self.sliding_window = None if sliding_window is None else self._positive("sliding_window", sliding_window)
         self.flash_attention = flash_attention
-        self.kernel_initializer = initializers.resolve(kernel_initializer)
-        self.bias_initializer = initializers.resolve(bias_initializer)
-        self.kernel_regularizer = regularizers.resolve(kernel_regularizer)
-        self.bias_regularizer = regularizers.resolve(bias_regularizer)
-        self.kernel_constraint = constraints.resolve(kernel_constraint)
-        self.bias_constraint = constraints.resolve(bias_constraint)
+        self.set_weight_options("kernel", kernel_initializer, kernel_regularizer, kernel_constraint)
+        self.set_weight_options("bias", bias_initializer, bias_regularizer, bias_constraint)
         self.use_gate = use_gate
         self.seed = seed
 
@@ -118,22 +114,8 @@ class MultiHeadAttention(Layer):
         super().build(input_shape)
 
     def _projection(self, name: str, of_input: Any, of_output: Any, bias_counts: bool = True) -> Projection:
-        kernel = self.add_weight(
-            (*of_input, *of_output),
-            self.kernel_initializer,
-            name=f"{name}/kernel",
-            regularizer=self.kernel_regularizer,
-            constraint=self.kernel_constraint,
-        )
-        bias = None
-        if self.use_bias:
-            bias = self.add_weight(
-                of_output,
-                self.bias_initializer,
-                name=f"{name}/bias",
-                regularizer=self.bias_regularizer,
-                constraint=self.bias_constraint,
-            )
+        kernel = self.add_weight_with_options("kernel", (*of_input, *of_output), name=f"{name}/kernel")
+        bias = self.add_weight_with_options("bias", of_output, name=f"{name}/bias") if self.use_bias else None
         return Projection(kernel, bias, len(of_input), bias_counts)
 
     # Computation

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from nnx import constraints, initializers, regularizers
 from nnx.arguments import positive_integer
 from nnx.backends import Array
 from nnx.functional import Pullback
@@ -41,22 +40,6 @@ class Convolution(Spatial, Activated):
             raise ValueError(
                 f"{self.name}: strides {self.strides} and dilation_rate {self.dilation_rate} cannot both be above 1"
             )
-
-    def set_weight(self, weight: str, initializer: Any, regularizer: Any, constraint: Any) -> None:
-        """Keep the options of a weight under the names that Keras gives them."""
-        setattr(self, f"{weight}_initializer", initializers.resolve(initializer))
-        setattr(self, f"{weight}_regularizer", regularizers.resolve(regularizer))
-        setattr(self, f"{weight}_constraint", constraints.resolve(constraint))
-
-    def make_weight(self, weight: str, shape: Sequence[int], name: str | None = None) -> Parameter:
-        """Add a weight with the options that `set_weight` keeps."""
-        return self.add_weight(
-            shape,
-            getattr(self, f"{weight}_initializer"),
-            name=name or weight,
-            regularizer=getattr(self, f"{weight}_regularizer"),
-            constraint=getattr(self, f"{weight}_constraint"),
-        )
 
     @property
     def bias_value(self) -> Array | None:
@@ -114,16 +97,16 @@ class Conv(Convolution):
         self.forbid_strides_with_dilation()
         self.set_activation(activation)
         self.use_bias = use_bias
-        self.set_weight("kernel", kernel_initializer, kernel_regularizer, kernel_constraint)
-        self.set_weight("bias", bias_initializer, bias_regularizer, bias_constraint)
+        self.set_weight_options("kernel", kernel_initializer, kernel_regularizer, kernel_constraint)
+        self.set_weight_options("bias", bias_initializer, bias_regularizer, bias_constraint)
 
     def build(self, input_shape: Shape) -> None:
         channels = self.channels_of(input_shape)
         if channels % self.groups:
             raise ValueError(f"{self.name}: the input's {channels} channels must be a multiple of groups={self.groups}")
-        self.kernel = self.make_weight("kernel", (*self.kernel_size, channels // self.groups, self.filters))
+        self.kernel = self.add_weight_with_options("kernel", (*self.kernel_size, channels // self.groups, self.filters))
         if self.use_bias:
-            self.bias = self.make_weight("bias", (self.filters,))
+            self.bias = self.add_weight_with_options("bias", (self.filters,))
         super().build(input_shape)
 
     def activated(self, x: Array, activate: Differentiable) -> tuple[Array, Pullback]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from nnx import constraints, initializers, regularizers
 from nnx.arguments import is_integer, number
 from nnx.backends import Array
 from nnx.functional import Pullback, normalization
@@ -44,31 +43,15 @@ class Normalized(Layer):
         self.axis = read_axis(self.name, axis)
         self.center = center
         self.scale = scale
-        self.beta_initializer = initializers.resolve(beta_initializer)
-        self.gamma_initializer = initializers.resolve(gamma_initializer)
-        self.beta_regularizer = regularizers.resolve(beta_regularizer)
-        self.gamma_regularizer = regularizers.resolve(gamma_regularizer)
-        self.beta_constraint = constraints.resolve(beta_constraint)
-        self.gamma_constraint = constraints.resolve(gamma_constraint)
+        self.set_weight_options("beta", beta_initializer, beta_regularizer, beta_constraint)
+        self.set_weight_options("gamma", gamma_initializer, gamma_regularizer, gamma_constraint)
 
     def add_scale_and_shift(self, shape: tuple[int, ...], *, scale: bool, center: bool) -> None:
         """Make gamma and beta, as far as they are wanted."""
         if scale:
-            self.gamma = self.add_weight(
-                shape,
-                self.gamma_initializer,
-                name="gamma",
-                regularizer=self.gamma_regularizer,
-                constraint=self.gamma_constraint,
-            )
+            self.gamma = self.add_weight_with_options("gamma", shape)
         if center:
-            self.beta = self.add_weight(
-                shape,
-                self.beta_initializer,
-                name="beta",
-                regularizer=self.beta_regularizer,
-                constraint=self.beta_constraint,
-            )
+            self.beta = self.add_weight_with_options("beta", shape)
 
     def values(self) -> tuple[Array | None, Array | None]:
         """The arrays of gamma and beta, or None."""

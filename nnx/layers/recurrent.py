@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from nnx import constraints, initializers, regularizers
 from nnx import random as nnx_random
 from nnx.arguments import number, positive_integer
 from nnx.backends import Array, Placement, array_namespace
@@ -45,6 +44,7 @@ class Recurrent(Layer):
     uses_mask = True
     gates: ClassVar[int]
     state_count: ClassVar[int] = 1
+    bias_initializer: Any
 
     def __init__(
         self,
@@ -78,15 +78,9 @@ class Recurrent(Layer):
         self.units = positive_integer(f"{self.name}: units", units)
         self.activation, self._activate = read_activation(activation)
         self.use_bias = use_bias
-        self.kernel_initializer = initializers.resolve(kernel_initializer)
-        self.recurrent_initializer = initializers.resolve(recurrent_initializer)
-        self.bias_initializer = initializers.resolve(bias_initializer)
-        self.kernel_regularizer = regularizers.resolve(kernel_regularizer)
-        self.recurrent_regularizer = regularizers.resolve(recurrent_regularizer)
-        self.bias_regularizer = regularizers.resolve(bias_regularizer)
-        self.kernel_constraint = constraints.resolve(kernel_constraint)
-        self.recurrent_constraint = constraints.resolve(recurrent_constraint)
-        self.bias_constraint = constraints.resolve(bias_constraint)
+        self.set_weight_options("kernel", kernel_initializer, kernel_regularizer, kernel_constraint)
+        self.set_weight_options("recurrent", recurrent_initializer, recurrent_regularizer, recurrent_constraint)
+        self.set_weight_options("bias", bias_initializer, bias_regularizer, bias_constraint)
         self.dropout = number(f"{self.name}: dropout", dropout, least=0.0, most=1.0)
         self.recurrent_dropout = number(f"{self.name}: recurrent_dropout", recurrent_dropout, least=0.0, most=1.0)
         self.seed = seed
@@ -107,28 +101,10 @@ class Recurrent(Layer):
                 f"{self.name}: expected an input (batch, time, features) of known features, got shape {input_shape}"
             )
         size = self.gates * self.units
-        self.kernel = self.add_weight(
-            (features, size),
-            self.kernel_initializer,
-            name="kernel",
-            regularizer=self.kernel_regularizer,
-            constraint=self.kernel_constraint,
-        )
-        self.recurrent_kernel = self.add_weight(
-            (self.units, size),
-            self.recurrent_initializer,
-            name="recurrent_kernel",
-            regularizer=self.recurrent_regularizer,
-            constraint=self.recurrent_constraint,
-        )
+        self.kernel = self.add_weight_with_options("kernel", (features, size))
+        self.recurrent_kernel = self.add_weight_with_options("recurrent", (self.units, size), name="recurrent_kernel")
         if self.use_bias:
-            self.bias = self.add_weight(
-                self.bias_shape(),
-                self.initial_bias(),
-                name="bias",
-                regularizer=self.bias_regularizer,
-                constraint=self.bias_constraint,
-            )
+            self.bias = self.add_weight_with_options("bias", self.bias_shape(), initializer=self.initial_bias())
         if self.random is None and (self.dropout or self.recurrent_dropout):
             self.random = nnx_random.default().split() if self.seed is None else nnx_random.Generator(self.seed)
         super().build(input_shape)

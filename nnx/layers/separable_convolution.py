@@ -42,14 +42,16 @@ class DepthwiseConv(Convolution):
         self.set_windows(kernel_size, strides, padding, dilation_rate, data_format)
         self.set_activation(activation)
         self.use_bias = use_bias
-        self.set_weight("depthwise", depthwise_initializer, depthwise_regularizer, depthwise_constraint)
-        self.set_weight("bias", bias_initializer, bias_regularizer, bias_constraint)
+        self.set_weight_options("depthwise", depthwise_initializer, depthwise_regularizer, depthwise_constraint)
+        self.set_weight_options("bias", bias_initializer, bias_regularizer, bias_constraint)
 
     def build(self, input_shape: Shape) -> None:
         channels = self.channels_of(input_shape)
-        self.kernel = self.make_weight("depthwise", (*self.kernel_size, channels, self.depth_multiplier), "kernel")
+        self.kernel = self.add_weight_with_options(
+            "depthwise", (*self.kernel_size, channels, self.depth_multiplier), name="kernel"
+        )
         if self.use_bias:
-            self.bias = self.make_weight("bias", (channels * self.depth_multiplier,))
+            self.bias = self.add_weight_with_options("bias", (channels * self.depth_multiplier,))
         super().build(input_shape)
 
     def activated(self, x: Array, activate: Differentiable) -> tuple[Array, Pullback]:
@@ -128,17 +130,17 @@ class SeparableConv(Convolution):
         self.set_windows(kernel_size, strides, padding, dilation_rate, data_format)
         self.set_activation(activation)
         self.use_bias = use_bias
-        self.set_weight("depthwise", depthwise_initializer, depthwise_regularizer, depthwise_constraint)
-        self.set_weight("pointwise", pointwise_initializer, pointwise_regularizer, pointwise_constraint)
-        self.set_weight("bias", bias_initializer, bias_regularizer, bias_constraint)
+        self.set_weight_options("depthwise", depthwise_initializer, depthwise_regularizer, depthwise_constraint)
+        self.set_weight_options("pointwise", pointwise_initializer, pointwise_regularizer, pointwise_constraint)
+        self.set_weight_options("bias", bias_initializer, bias_regularizer, bias_constraint)
 
     def build(self, input_shape: Shape) -> None:
         channels, multiplier, ones = self.channels_of(input_shape), self.depth_multiplier, (1,) * self.rank
         depthwise, pointwise = (*self.kernel_size, channels, multiplier), (*ones, channels * multiplier, self.filters)
-        self.depthwise_kernel = self.make_weight("depthwise", depthwise, "depthwise_kernel")
-        self.pointwise_kernel = self.make_weight("pointwise", pointwise, "pointwise_kernel")
+        self.depthwise_kernel = self.add_weight_with_options("depthwise", depthwise, name="depthwise_kernel")
+        self.pointwise_kernel = self.add_weight_with_options("pointwise", pointwise, name="pointwise_kernel")
         if self.use_bias:
-            self.bias = self.make_weight("bias", (self.filters,))
+            self.bias = self.add_weight_with_options("bias", (self.filters,))
         super().build(input_shape)
 
     def activated(self, x: Array, activate: Differentiable) -> tuple[Array, Pullback]:

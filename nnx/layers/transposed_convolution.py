@@ -51,13 +51,15 @@ class ConvTranspose(Convolution):
                 )
         self.set_activation(activation)
         self.use_bias = use_bias
-        self.set_weight("kernel", kernel_initializer, kernel_regularizer, kernel_constraint)
-        self.set_weight("bias", bias_initializer, bias_regularizer, bias_constraint)
+        self.set_weight_options("kernel", kernel_initializer, kernel_regularizer, kernel_constraint)
+        self.set_weight_options("bias", bias_initializer, bias_regularizer, bias_constraint)
 
     def build(self, input_shape: Shape) -> None:
-        self.kernel = self.make_weight("kernel", (*self.kernel_size, self.filters, self.channels_of(input_shape)))
+        self.kernel = self.add_weight_with_options(
+            "kernel", (*self.kernel_size, self.filters, self.channels_of(input_shape))
+        )
         if self.use_bias:
-            self.bias = self.make_weight("bias", (self.filters,))
+            self.bias = self.add_weight_with_options("bias", (self.filters,))
         super().build(input_shape)
 
     def activated(self, x: Array, activate: Differentiable) -> tuple[Array, Pullback]:

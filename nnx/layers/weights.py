@@ -104,6 +104,34 @@ class HasWeights(Configurable):
         self.own_weights.append(parameter)
         return parameter
 
+    def set_weight_options(
+        self, weight: str, initializer: Any, regularizer: Any = None, constraint: Any = None
+    ) -> None:
+        """Keep the options of a weight, as users give them, until `add_weight_with_options` makes it.
+
+        They are kept as attributes of the names that the constructor's arguments have, which are part of the layer's
+        configuration: for the weight "kernel" kernel_initializer, kernel_regularizer and kernel_constraint.
+        """
+        setattr(self, f"{weight}_initializer", resolve_initializer(initializer))
+        setattr(self, f"{weight}_regularizer", regularizers.resolve(regularizer))
+        setattr(self, f"{weight}_constraint", resolve_constraint(constraint))
+
+    def add_weight_with_options(
+        self, weight: str, shape: Sequence[int], *, name: str | None = None, initializer: Any = None
+    ) -> Parameter:
+        """`add_weight` with the options that `set_weight_options` keeps for that weight.
+
+        name : of the parameter, if it is not called as its options are.
+        initializer : in place of the one that is kept.
+        """
+        return self.add_weight(
+            shape,
+            getattr(self, f"{weight}_initializer") if initializer is None else initializer,
+            name=name or weight,
+            regularizer=getattr(self, f"{weight}_regularizer"),
+            constraint=getattr(self, f"{weight}_constraint"),
+        )
+
     @property
     def placement(self) -> Placement:
         """Where the parameters are: decided when the layer is built."""

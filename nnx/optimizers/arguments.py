@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import operator
 from collections.abc import Callable, Mapping
@@ -11,6 +10,7 @@ from typing import Any, TypedDict
 import numpy as np
 
 from nnx.arguments import is_integer, non_negative_number
+from nnx.names import did_you_mean, nearest
 from nnx.registry import constructor_arguments
 from nnx.schedules import LearningRateSchedule, schedules
 
@@ -74,6 +74,5 @@ def check_clipping(**limits: float | None) -> None:
 def explain_unknown(cls: type, argument: str) -> str:
     """What to say about a keyword that a constructor does not have."""
     known = [*constructor_arguments(cls), "lr"]
-    near = difflib.get_close_matches(argument, known, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"known are: {', '.join(known)}"
+    hint = did_you_mean(nearest(argument, known)) or f"known are: {', '.join(known)}"
     return f"{cls.__name__} has no argument {argument!r}: {hint}"
