@@ -15,8 +15,8 @@ def nearest(name: str, known: Iterable[str], n: int = 1, cutoff: float = 0.6) ->
 
     cutoff : how much alike they have to be, from 0 to 1: the ratio of `difflib.SequenceMatcher`.
 
-    >>> nearest("adma", ["adam", "adamax", "sgd"], n=3)
-    ['adam', 'adamax']
+    >>> nearest("adma", ["adam", "sgd"])
+    ['adam']
     """
     return difflib.get_close_matches(name, list(known), n, cutoff)
 

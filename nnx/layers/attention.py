@@ -185,14 +185,14 @@ class MultiHeadAttention(Layer):
             combined = rule if combined is None else array_namespace(rule).logical_and(combined, rule)
         return combined
 
-    def _axes(self, rank: int) -> tuple[int, ...]:
-        """The axes attended over, of inputs of that rank."""
+    def _axes(self, ndim: int) -> tuple[int, ...]:
+        """The axes attended over, of inputs with `ndim` axes."""
         if self.attention_axes is None:
-            return tuple(range(1, rank - 1))
-        axes = tuple(axis if axis >= 0 else axis + rank for axis in self.attention_axes)
-        if any(not 1 <= axis < rank - 1 for axis in axes):
+            return tuple(range(1, ndim - 1))
+        axes = tuple(axis if axis >= 0 else axis + ndim for axis in self.attention_axes)
+        if any(not 1 <= axis < ndim - 1 for axis in axes):
             raise ValueError(
-                f"{self.name}: attention_axes must be axes between the batch and the features of an input of {rank} "
+                f"{self.name}: attention_axes must be axes between the batch and the features of an input of {ndim} "
                 f"axes, got {self.attention_axes}"
             )
         return axes

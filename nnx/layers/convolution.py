@@ -92,7 +92,7 @@ class Conv(Convolution):
         self.groups = positive_integer(f"{self.name}: groups", groups)
         if self.filters % self.groups:
             raise ValueError(f"{self.name}: filters must be a multiple of groups, got {filters} and {groups}")
-        padding = self.check_padding(padding, "valid", "same", *(["causal"] if self.rank == 1 else []))
+        padding = self.check_padding(padding, "valid", "same", *(["causal"] if self.spatial_ndim == 1 else []))
         self.set_windows(kernel_size, strides, padding, dilation_rate, data_format)
         self.forbid_strides_with_dilation()
         self.set_activation(activation)
@@ -144,7 +144,7 @@ class Conv1D(Conv):
     (2, 8, 4)
     """
 
-    rank = 1
+    spatial_ndim = 1
 
 
 @registry.register("Convolution2D")
@@ -165,4 +165,4 @@ class Conv2D(Conv):
     (2, 28, 28, 8)
     """
 
-    rank = 2
+    spatial_ndim = 2

@@ -44,8 +44,8 @@ class Merge(Layer):
         return self._merge_shapes(shapes)
 
     def _merge_shapes(self, shapes: Shapes) -> Shape:
-        rank = max(len(shape) for shape in shapes)
-        aligned = [(shape[0], *(1,) * (rank - len(shape)), *shape[1:]) for shape in shapes]
+        ndim = max(len(shape) for shape in shapes)
+        aligned = [(shape[0], *(1,) * (ndim - len(shape)), *shape[1:]) for shape in shapes]
         return tuple(self._common_size(sizes, shapes) for sizes in zip(*aligned, strict=True))
 
     def _common_size(self, sizes: Sequence[int | None], shapes: Shapes) -> int | None:
@@ -155,13 +155,13 @@ class Concatenate(Merge):
         return merging.concatenate(*inputs, axis=self.axis)
 
     def _merge_shapes(self, shapes: Shapes) -> Shape:
-        rank = len(shapes[0])
-        if not -rank < self.axis < rank or any(len(shape) != rank for shape in shapes):
+        ndim = len(shapes[0])
+        if not -ndim < self.axis < ndim or any(len(shape) != ndim for shape in shapes):
             raise ValueError(
                 f"{self.name}: expected inputs of one number of axes, with an axis {self.axis} behind the batch axis, "
                 f"got shapes {', '.join(map(str, shapes))}"
             )
-        axis = self.axis % rank
+        axis = self.axis % ndim
         sizes: list[int | None] = []
         for position, found in enumerate(zip(*shapes, strict=True)):
             if position == axis:
@@ -182,11 +182,11 @@ class Concatenate(Merge):
         if not present:
             return None
         xp, arrays = array_namespace(present[0]), list(inputs) if isinstance(inputs, list | tuple) else [inputs]
-        rank = len(present[0].shape)
-        if self.axis % len(arrays[0].shape) >= rank:
+        ndim = len(present[0].shape)
+        if self.axis % len(arrays[0].shape) >= ndim:
             return functools.reduce(xp.logical_or, present) if len(present) == len(masks) else None
         whole = [
-            xp.ones_like(x[(..., *(0,) * (len(x.shape) - rank))], dtype=xp.bool) if one is None else one
+            xp.ones_like(x[(..., *(0,) * (len(x.shape) - ndim))], dtype=xp.bool) if one is None else one
             for x, one in zip(arrays, masks, strict=True)
         ]
         return xp.concat(whole, axis=self.axis % len(arrays[0].shape))

@@ -82,8 +82,8 @@ def read_axis(layer: str, axis: Any) -> int | list[int]:
 def sizes_along(layer: str, shape: Shape, axis: int | list[int]) -> tuple[int, ...]:
     """The sizes of a shape along the axes, in ascending order; ValueError if one is unknown, or not an axis."""
     axes = axis if isinstance(axis, list) else [axis]
-    rank = len(shape)
-    positive = sorted({one % rank for one in axes if -rank <= one < rank}) if rank else []
+    ndim = len(shape)
+    positive = sorted({one % ndim for one in axes if -ndim <= one < ndim}) if ndim else []
     sizes = tuple(shape[one] for one in positive)
     if len(positive) < len(axes) or None in sizes:
         raise ValueError(f"{layer}: expected an input of known sizes along axis {axis}, got shape {shape}")

@@ -10,8 +10,8 @@ from typing import Any
 from nnx.arguments import number
 from nnx.backends import Array
 from nnx.functional import Pullback, images
+from nnx.layers.augmentation import Augmentation, one_of
 from nnx.layers.layer import registry
-from nnx.layers.random_flip import Augmentation, one_of
 from nnx.random import uniform
 
 Factor = float | Sequence[float]

@@ -79,7 +79,7 @@ class DepthwiseConv1D(DepthwiseConv):
     (2, 8, 10)
     """
 
-    rank = 1
+    spatial_ndim = 1
 
 
 @registry.register()
@@ -94,7 +94,7 @@ class DepthwiseConv2D(DepthwiseConv):
     (2, 7, 7, 5)
     """
 
-    rank = 2
+    spatial_ndim = 2
 
 
 class SeparableConv(Convolution):
@@ -135,7 +135,7 @@ class SeparableConv(Convolution):
         self.set_weight_options("bias", bias_initializer, bias_regularizer, bias_constraint)
 
     def build(self, input_shape: Shape) -> None:
-        channels, multiplier, ones = self.channels_of(input_shape), self.depth_multiplier, (1,) * self.rank
+        channels, multiplier, ones = self.channels_of(input_shape), self.depth_multiplier, (1,) * self.spatial_ndim
         depthwise, pointwise = (*self.kernel_size, channels, multiplier), (*ones, channels * multiplier, self.filters)
         self.depthwise_kernel = self.add_weight_with_options("depthwise", depthwise, name="depthwise_kernel")
         self.pointwise_kernel = self.add_weight_with_options("pointwise", pointwise, name="pointwise_kernel")
@@ -172,7 +172,7 @@ class SeparableConv1D(SeparableConv):
     (2, 8, 4)
     """
 
-    rank = 1
+    spatial_ndim = 1
 
 
 @registry.register("SeparableConvolution2D")
@@ -187,4 +187,4 @@ class SeparableConv2D(SeparableConv):
     (2, 7, 7, 4)
     """
 
-    rank = 2
+    spatial_ndim = 2

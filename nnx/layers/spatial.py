@@ -14,9 +14,9 @@ _NAMES = {1: "steps", 2: "rows, columns"}
 
 
 class Spatial(Layer):
-    """A layer of sequences or images. `rank` is the number of its spatial axes: 1 or 2."""
+    """A layer of sequences or images. `spatial_ndim` is the number of its spatial axes: 1 or 2."""
 
-    rank: ClassVar[int]
+    spatial_ndim: ClassVar[int]
     data_format: str
 
     def set_data_format(self, data_format: str | None) -> None:
@@ -25,21 +25,23 @@ class Spatial(Layer):
 
     def for_each_axis(self, argument: str, value: Any, least: int = 1) -> tuple[int, ...]:
         """An argument as one integer for each spatial axis; ValueError for anything else."""
-        return integers(f"{self.name}: {argument}", value, self.rank, least)
+        return integers(f"{self.name}: {argument}", value, self.spatial_ndim, least)
 
     def check_padding(self, padding: Any, *known: str) -> str:
         return choice(f"{self.name}: padding", padding, known)
 
     @property
     def channel_axis(self) -> int:
-        return 1 if self.data_format == CHANNELS_FIRST else self.rank + 1
+        return 1 if self.data_format == CHANNELS_FIRST else self.spatial_ndim + 1
 
     def check_axes(self, input_shape: Shape) -> tuple[int, ...]:
         """The spatial axes of an input; ValueError for one that has another number of axes."""
-        if len(input_shape) != self.rank + 2:
-            sizes = _NAMES[self.rank]
+        if len(input_shape) != self.spatial_ndim + 2:
+            sizes = _NAMES[self.spatial_ndim]
             order = f"channels, {sizes}" if self.data_format == CHANNELS_FIRST else f"{sizes}, channels"
-            hint = f"; Reshape or an input_shape of {self.rank + 1} sizes gives it" if len(input_shape) < 4 else ""
+            hint = (
+                f"; Reshape or an input_shape of {self.spatial_ndim + 1} sizes gives it" if len(input_shape) < 4 else ""
+            )
             raise ValueError(f"{self.name}: expected an input of shape (batch, {order}), got {input_shape}{hint}")
         return spatial_axes(input_shape, self.data_format, self.name)
 
@@ -70,11 +72,11 @@ class Spatial(Layer):
     ) -> Shape:
         """An input's shape with new sizes, and other channels if given.
 
-        resize : new sizes from the old ones, of which the first `rank` count. A size that is not known stays so.
+        resize : new sizes from the old ones, of which the first `spatial_ndim` count. A size that is not known stays so.
         """
         axes, shape = self.check_axes(input_shape), list(input_shape)
         known = [_ANY if size is None else size for size in (shape[axis] for axis in axes)]
-        for axis, size in zip(axes, resize(known)[: self.rank], strict=True):
+        for axis, size in zip(axes, resize(known)[: self.spatial_ndim], strict=True):
             shape[axis] = None if shape[axis] is None else size
         if channels is not None:
             shape[self.channel_axis] = channels

@@ -97,7 +97,7 @@ class Conv1DTranspose(ConvTranspose):
     (2, 20, 4)
     """
 
-    rank = 1
+    spatial_ndim = 1
 
 
 @registry.register("Convolution2DTranspose", "Deconvolution2D")
@@ -114,4 +114,4 @@ class Conv2DTranspose(ConvTranspose):
     (2, 15, 15, 4)
     """
 
-    rank = 2
+    spatial_ndim = 2
