@@ -47,7 +47,7 @@ def format_shape(shape: tuple[Any, ...] | None) -> str:
     """
     if shape is None:
         return "?"
-    if shape and all(isinstance(part, tuple) for part in shape):
+    if shape and all(isinstance(one, tuple) for one in shape):
         return f"[{', '.join(map(format_shape, shape))}]"
     return f"({', '.join(map(str, shape))})"
 

@@ -1,4 +1,4 @@
-"""Training that goes on after it was killed, as if it had not been."""
+"""Backups of a training, which goes on from the last one after it was killed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Saving the model while it is trained."""
+"""Files of the model, saved while it is trained."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What callbacks share that watch one value: which value, which way is better, and by how much."""
+"""Monitoring: the base of callbacks that watch one value, and act on whether it improves."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class MonitorCallback(Callback):
 
     @property
     def direction(self) -> str:
-        """ "min" or "max". ValueError where "auto" cannot tell."""
+        """The better direction, "min" or "max". ValueError where "auto" cannot tell."""
         if self.mode != "auto":
             return self.mode
         name = self.monitor.removeprefix("val_")

@@ -1,4 +1,4 @@
-"""The progress bar."""
+"""The progress bar of training, evaluation and prediction."""
 
 from __future__ import annotations
 

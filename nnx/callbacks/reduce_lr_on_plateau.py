@@ -1,4 +1,4 @@
-"""Learning more slowly when training gets stuck."""
+"""A learning rate that is reduced where a value no longer improves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ending training that has come to nothing."""
+"""The end of training at a loss that is not finite."""
 
 from __future__ import annotations
 

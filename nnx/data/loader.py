@@ -1,4 +1,4 @@
-"""Batches of whatever a user has, epoch after epoch."""
+"""DataLoader: batches of whatever a user has, epoch after epoch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Items of an iterable, prepared by a thread while earlier ones are in use."""
+"""Prefetching: a thread prepares the items of an iterable while earlier ones are in use."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Prefetcher(Iterator[Any]):
 def _prepare(
     items: Iterator[Any], ready: queue.SimpleQueue[Any], room: threading.Semaphore, stop: threading.Event
 ) -> None:
-    """What the thread does."""
+    """The work of the thread: put items into the queue while there is room, then the end or an error."""
     try:
         with get_backend().computing:
             while room.acquire() and not stop.is_set():

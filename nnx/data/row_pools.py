@@ -1,4 +1,4 @@
-"""The rows of arrays, some of which may be on disk, in the order of an epoch."""
+"""Pools of rows: those of arrays, some of which may be on disk, in the order of an epoch."""
 
 from __future__ import annotations
 

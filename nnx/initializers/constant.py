@@ -1,4 +1,4 @@
-"""Initializers without chance."""
+"""Initializers that draw no random numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Layers that end in an activation function, and the layers that are nothing but one."""
+"""Activation functions as layers, and the base of layers that end in one."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def read_activation(activation: Any) -> tuple[Any, Differentiable]:
 
 @registry.register()
 class Activation(Activated):
-    """Apply an activation function.
+    """An activation function as a layer.
 
     activation : a name such as "relu", or a function; see `nnx.activations`.
 
@@ -76,7 +76,7 @@ class Activation(Activated):
 
 @registry.register()
 class ReLU(Activated):
-    """max(x, 0), with an upper bound, a slope below the threshold, and a threshold other than 0.
+    """The rectifier: max(x, 0), with an upper bound, a slope below the threshold, and a threshold other than 0.
 
     max_value : the upper bound; None for no bound.
     negative_slope : the slope below the threshold.
@@ -100,7 +100,7 @@ class ReLU(Activated):
 
 @registry.register()
 class LeakyReLU(Activated):
-    """x where it is positive, else negative_slope * x.
+    """The leaky rectifier: x where it is positive, else negative_slope * x.
 
     negative_slope : 0.3 by default, as in Keras, whose function `leaky_relu` has 0.2. The old name is `alpha`.
     """
@@ -114,7 +114,7 @@ class LeakyReLU(Activated):
 
 @registry.register()
 class ELU(Activated):
-    """x where it is positive, else alpha * (exp(x) - 1).
+    """The exponential linear unit: x where it is positive, else alpha * (exp(x) - 1).
 
     alpha : the limit for large negative x is -alpha.
     """
@@ -127,7 +127,7 @@ class ELU(Activated):
 
 @registry.register()
 class Softmax(Activated):
-    """exp(x) / sum(exp(x)) along an axis."""
+    """Softmax: exp(x) / sum(exp(x)) along an axis."""
 
     def __init__(self, axis: int = -1, **kwargs: Any) -> None:
         super().__init__(**kwargs)

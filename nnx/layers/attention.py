@@ -7,20 +7,20 @@ from collections.abc import Sequence
 from typing import Any
 
 from nnx import functional
-from nnx import random as nnx_random
 from nnx.arguments import number, positive_integer
 from nnx.backends import Array, array_namespace
 from nnx.functional import Pullback
 from nnx.functional.attention import dot_product_attention
 from nnx.layers.layer import Layer, registry
 from nnx.layers.projection import Projection
+from nnx.layers.stochastic import random_stream
 from nnx.pullbacks import Skippable
 from nnx.shapes import Shape
 
 
 @registry.register()
 class MultiHeadAttention(Layer):
-    """Each position of a query looks at all positions of a value, through several heads at once.
+    """Attention with several heads: each position of a query looks at all positions of a value.
 
     num_heads : the number of heads.
     key_dim : size of the queries and keys of a head.
@@ -110,7 +110,7 @@ class MultiHeadAttention(Layer):
         of_heads = (self.num_heads, self.value_dim)
         self.joined = self._projection("attention_output", of_heads, self.output_shape or (query[-1],))
         if self.random is None and self.dropout:
-            self.random = nnx_random.default().split() if self.seed is None else nnx_random.Generator(self.seed)
+            self.random = random_stream(self.seed)
         super().build(input_shape)
 
     def _projection(self, name: str, of_input: Any, of_output: Any, bias_counts: bool = True) -> Projection:
@@ -203,7 +203,7 @@ class MultiHeadAttention(Layer):
     # Shapes and masks
 
     def _shapes(self, input_shape: Any) -> tuple[Shape, Shape, Shape]:
-        """Of query, value and key; ValueError if they do not go together."""
+        """The shapes of query, value and key; ValueError if they do not go together."""
         nested = len(input_shape) > 0 and isinstance(input_shape[0], list | tuple)
         if not nested or not 2 <= len(input_shape) <= 3:
             raise ValueError(
@@ -230,5 +230,5 @@ class MultiHeadAttention(Layer):
         return y, (*others, self.num_heads, *(shape[axis] for shape in (query, value) for axis in axes))
 
     def compute_mask(self, x: Any, mask: Any) -> Any:
-        """The query's."""
+        """The mask of the query."""
         return mask[0] if isinstance(mask, list | tuple) else mask

@@ -1,4 +1,4 @@
-"""What layers share that change images at random, for training."""
+"""Augmentation: the base of layers that change images at random, for training."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Augmentation(Stochastic, Spatial):
 
     @staticmethod
     def one_for_each(x: Array) -> Array:
-        """An array with a place for a number for each image, beside x; float32 where x is float16."""
+        """An empty array (batch,) on the device of the images x and of their dtype; float32 where that is float16."""
         xp = array_namespace(x)
         dtype = xp.float32 if xp.finfo(x.dtype).bits == 16 else x.dtype
         return xp.empty((x.shape[0],), dtype=dtype, device=backend_of(x).device_of(x))
@@ -46,7 +46,7 @@ class Augmentation(Stochastic, Spatial):
 
 
 def one_of(what: str, value: str, known: Sequence[str]) -> str:
-    """A value that is among the known ones; else ValueError."""
+    """One of several words, exactly as it is written; ValueError for anything else."""
     if value not in known:
         raise ValueError(f"{what} must be one of {', '.join(known)}, got {value!r}")
     return value

@@ -23,7 +23,9 @@ from nnx.shapes import Shape
 
 @registry.register()
 class BatchNormalization(Normalized):
-    """gamma * (x - mean) / sqrt(variance + epsilon) + beta, with the mean and the variance of each feature.
+    """Batch normalisation: each feature brought to a mean and a variance that are learned.
+
+    y = gamma * (x - mean) / sqrt(variance + epsilon) + beta, with the mean and the variance of each feature.
 
     In training these are of the batch and all positions, and moving averages of them are kept; at inference, and in a
     layer with `trainable = False`, the moving averages are used.

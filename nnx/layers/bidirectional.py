@@ -99,7 +99,7 @@ class Bidirectional(Layer):
         last = [state for _, *of_one in outputs for state in of_one]
 
         def pull_back(dy: Any, inputs: bool = True) -> Any:
-            dmerged, *dlast = self._parted(dy, len(last))
+            dmerged, *dlast = self._split_cotangent(dy, len(last))
             cotangents = []
             for (_, pullback), doutput, start in zip(runs, pullback_merge(dmerged), (0, len(last) // 2), strict=True):
                 dlayer = (doutput, *dlast[start : start + len(last) // 2]) if self.return_state else doutput
@@ -112,7 +112,7 @@ class Bidirectional(Layer):
             return merged, Skippable(pull_back)
         return (*(merged if self.merge_mode is None else (merged,)), *last), Skippable(pull_back)
 
-    def _parted(self, dy: Any, states: int) -> tuple[Any, ...]:
+    def _split_cotangent(self, dy: Any, states: int) -> tuple[Any, ...]:
         """The cotangent of the merged output, and those of the states."""
         if not states:
             return (dy,)

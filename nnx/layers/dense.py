@@ -16,7 +16,7 @@ from nnx.shapes import Shape
 
 @registry.register()
 class Dense(Activated):
-    """activation(x @ kernel + bias), along the last axis.
+    """The fully connected layer: activation(x @ kernel + bias), along the last axis.
 
     units : size of the output's last axis.
     activation : a name, a function or None (linear); see `nnx.activations`.

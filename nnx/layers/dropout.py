@@ -19,7 +19,7 @@ _BELOW_ONE = math.nextafter(1.0, 0.0)
 
 @registry.register()
 class Dropout(Stochastic):
-    """In training, set a random part of the inputs to zero and scale the others by 1 / (1 - rate).
+    """Dropout: in training a random share of the inputs is set to zero, the others are divided by 1 - rate.
 
     rate : the probability of zero, in [0, 1].
     noise_shape : shape of the mask, with 1 along axes that share one decision and None along others; by default the
@@ -54,7 +54,7 @@ class Dropout(Stochastic):
 
 @registry.register()
 class GaussianDropout(Stochastic):
-    """In training, multiply by normal noise of mean 1 and standard deviation sqrt(rate / (1 - rate)).
+    """Dropout by factors: in training normal noise of mean 1 and standard deviation sqrt(rate / (1 - rate)).
 
     rate : from 0 to less than 1; the noise is as strong as that of Dropout of the same rate.
     seed : for a random stream of this layer's own; by default it is split from the default stream when built.
@@ -72,7 +72,7 @@ class GaussianDropout(Stochastic):
 
 @registry.register()
 class AlphaDropout(Stochastic):
-    """In training, dropout that keeps the mean 0 and the variance 1 of what comes out of SELU.
+    """Dropout for SELU: in training, with the mean 0 and the variance 1 of what comes out of it kept.
 
     rate : from 0 to less than 1: the probability that a value becomes the one that SELU saturates at.
     noise_shape : shape of the mask, with 1 along axes that share one decision and None along others; by default the
@@ -125,7 +125,7 @@ class _SpatialDropout(Stochastic):
 
 @registry.register()
 class SpatialDropout1D(_SpatialDropout):
-    """In training, set whole features of a sequence (batch, time, features) to zero; scale the others up.
+    """Dropout of whole features of sequences (batch, time, features), in training; the others are scaled up.
 
     rate : the probability of zero, in [0, 1].
     seed : for a random stream of this layer's own; by default it is split from the default stream when built.
@@ -138,7 +138,7 @@ class SpatialDropout1D(_SpatialDropout):
 
 @registry.register()
 class SpatialDropout2D(_SpatialDropout):
-    """In training, set whole feature maps of images to zero; scale the others up.
+    """Dropout of whole feature maps of images, in training; the others are scaled up.
 
     rate : the probability of zero, in [0, 1].
     data_format : "channels_last" (default), for inputs (batch, height, width, channels), or "channels_first".

@@ -1,4 +1,4 @@
-"""Vectors for words."""
+"""Embeddings: vectors for words, by their numbers."""
 
 from __future__ import annotations
 

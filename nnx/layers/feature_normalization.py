@@ -19,7 +19,9 @@ from nnx.shapes import Shape
 
 @registry.register()
 class Normalization(LayerWithConstants):
-    """y = (x - mean) / sqrt(variance), in training and at inference, with the moments of a data set: call `adapt`.
+    """Normalisation of features by the moments of a data set, which `adapt` finds.
+
+    y = (x - mean) / sqrt(variance), in training and at inference.
 
     axis : the axis, or the axes, along which each index has a mean and a variance of its own; the last one by default,
         None for one mean of everything.

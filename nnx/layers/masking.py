@@ -1,4 +1,4 @@
-"""Leaving steps of sequences out."""
+"""Masking of padded time steps."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nnx.layers.layer import Layer, registry
 
 @registry.register()
 class Masking(Layer):
-    """Leave out the steps of a sequence all of whose features are equal to a value; they become zero.
+    """Masking of the time steps all of whose features are equal to a value; they become zero.
 
     mask_value : the value.
 

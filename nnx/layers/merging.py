@@ -102,14 +102,14 @@ class Average(Merge):
         return merging.average(*inputs)
 
 
-class _Masked(Merge):
-    """What a mask leaves out of an input does not take part."""
+class _MaskedMerge(Merge):
+    """A merge in which what a mask leaves out of an input does not take part."""
 
     uses_mask = True
 
 
 @registry.register()
-class Multiply(_Masked):
+class Multiply(_MaskedMerge):
     """The product of all inputs. Where the masks of some are False the others count; where all are, it is 0."""
 
     def forward(self, *inputs: Array, mask: Any = None, training: bool = False) -> tuple[Array, Pullback]:
@@ -117,7 +117,7 @@ class Multiply(_Masked):
 
 
 @registry.register()
-class Maximum(_Masked):
+class Maximum(_MaskedMerge):
     """The largest of all inputs, of those whose mask is True."""
 
     def forward(self, *inputs: Array, mask: Any = None, training: bool = False) -> tuple[Array, Pullback]:
@@ -125,7 +125,7 @@ class Maximum(_Masked):
 
 
 @registry.register()
-class Minimum(_Masked):
+class Minimum(_MaskedMerge):
     """The smallest of all inputs, of those whose mask is True."""
 
     def forward(self, *inputs: Array, mask: Any = None, training: bool = False) -> tuple[Array, Pullback]:

@@ -17,7 +17,7 @@ _BELOW_ONE = math.nextafter(1.0, 0.0)
 
 @registry.register()
 class GaussianNoise(Stochastic):
-    """In training, add normal noise of mean 0.
+    """Normal noise of mean 0, added in training.
 
     stddev : the standard deviation of the noise; not negative.
     seed : for a random stream of this layer's own; by default it is split from the default stream when built.

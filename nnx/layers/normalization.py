@@ -1,4 +1,4 @@
-"""Normalisation of each sample by itself, and what all layers with a learned scale and shift share."""
+"""Normalisation of each sample by itself, and the base of all layers with a learned scale and shift."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Normalized(Layer):
         self.set_weight_options("gamma", gamma_initializer, gamma_regularizer, gamma_constraint)
 
     def add_scale_and_shift(self, shape: tuple[int, ...], *, scale: bool, center: bool) -> None:
-        """Make gamma and beta, as far as they are wanted."""
+        """Make the parameters gamma and beta, as far as they are wanted."""
         if scale:
             self.gamma = self.add_weight_with_options("gamma", shape)
         if center:
@@ -92,7 +92,9 @@ def sizes_along(layer: str, shape: Shape, axis: int | list[int]) -> tuple[int, .
 
 @registry.register()
 class LayerNormalization(Normalized):
-    """gamma * (x - mean) / sqrt(variance + epsilon) + beta, with the mean and the variance of each sample.
+    """Layer normalisation: each sample brought to a mean and a variance that are learned.
+
+    y = gamma * (x - mean) / sqrt(variance + epsilon) + beta, with the mean and the variance of each sample.
 
     axis : the axis, or the axes, that are normalised over. gamma and beta have their sizes.
     epsilon : what keeps the root from 0.
@@ -139,7 +141,9 @@ class LayerNormalization(Normalized):
 
 @registry.register()
 class GroupNormalization(Normalized):
-    """gamma * (x - mean) / sqrt(variance + epsilon) + beta, with the mean and the variance of each group of features.
+    """Group normalisation: each group of features of a sample brought to a mean and a variance that are learned.
+
+    y = gamma * (x - mean) / sqrt(variance + epsilon) + beta, with the mean and the variance of each group of features.
 
     groups : how many groups the features of a sample are divided into, each normalised together with all positions;
         -1 for groups of one feature (instance normalisation).
@@ -188,7 +192,9 @@ class GroupNormalization(Normalized):
 
 @registry.register()
 class RMSNormalization(Layer):
-    """scale * x / sqrt(mean(x**2) + epsilon), with the mean over the features of each sample.
+    """Normalisation by the root mean square of each sample, with a scale that is learned.
+
+    y = scale * x / sqrt(mean(x**2) + epsilon), with the mean over the features of each sample.
 
     axis : the axis, or the axes, that are normalised over. scale has their sizes. epsilon : what keeps the root from 0.
 
@@ -217,7 +223,7 @@ class RMSNormalization(Layer):
 
 @registry.register()
 class UnitNormalization(Layer):
-    """x divided by its Euclidean norm, for each sample.
+    """Normalisation to length 1: each sample divided by its Euclidean norm.
 
     axis : the axis, or the axes, that the norm runs over.
 

@@ -1,4 +1,4 @@
-"""Zeros around sequences and images, and the cropping of them."""
+"""Padding with zeros, and cropping, of sequences and images."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class _Bordered(Spatial):
     """A layer with amounts before and after, for each spatial axis."""
 
     def amounts(self, argument: str, value: Any) -> Any:
-        """What `argument` means: one number for all sides, one or (before, after) for each axis; or (before, after)."""
+        """The amounts that an argument means: one number for all sides, one or (before, after) for each axis."""
         if self.spatial_ndim == 1:
             return integers(f"{self.name}: {argument}", value, 2, least=0)
         sides = tuple(value) if hasattr(value, "__iter__") else (value,) * 2

@@ -112,7 +112,7 @@ class AveragePooling2D(Pooling):
 
 
 class GlobalPooling(Spatial):
-    """One number for each channel."""
+    """Pooling over all positions: one number for each channel."""
 
     def __init__(self, data_format: str | None = None, keepdims: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)

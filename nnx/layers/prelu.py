@@ -14,10 +14,12 @@ from nnx.shapes import Shape
 
 @registry.register()
 class PReLU(Layer):
-    """x where it is positive, else alpha * x with a learned alpha for each position (He et al., 2015).
+    """The rectifier with a learned slope alpha for each position: x where it is positive, else alpha * x.
 
     alpha_initializer, alpha_regularizer, alpha_constraint : for alpha.
     shared_axes : axes along which all positions share one alpha, such as (1, 2) for the pixels of an image.
+
+    He et al., "Delving deep into rectifiers", 2015.
     """
 
     def __init__(

@@ -15,7 +15,7 @@ MODES = ("horizontal", "vertical", "horizontal_and_vertical")
 
 @registry.register()
 class RandomFlip(Augmentation):
-    """In training, mirror half of the images.
+    """Images mirrored at random in training: each with probability 1/2.
 
     mode : "horizontal", what is left becomes right; "vertical", upside down; "horizontal_and_vertical" (default), the
         one and the other, each decided for itself.

@@ -54,7 +54,7 @@ class _RandomMap(Augmentation):
 
 @registry.register()
 class RandomTranslation(_RandomMap):
-    """In training, move each image up or down and to the left or right.
+    """Images moved at random in training: up or down, and to the left or right.
 
     height_factor : how far down, as a fraction of the height: up to so far in both directions, or a pair (from, to) in
         which negative numbers mean up. From -1 to 1.
@@ -97,7 +97,7 @@ class RandomTranslation(_RandomMap):
 
 @registry.register()
 class RandomRotation(_RandomMap):
-    """In training, turn each image about its middle.
+    """Images turned at random about their middles, in training.
 
     factor : how far, as a fraction of a full turn: up to so far in both directions, or a pair (from, to) in which
         positive numbers mean counter-clockwise. From -1 to 1.
@@ -136,7 +136,7 @@ class RandomRotation(_RandomMap):
 
 @registry.register()
 class RandomZoom(_RandomMap):
-    """In training, zoom each image about its middle.
+    """Images zoomed at random about their middles, in training.
 
     height_factor : how much more of the height is shown: a fraction up to which it is more or less, or a pair
         (from, to). Positive numbers make what is seen smaller, negative ones larger: 0.5 shows 1.5 times the height,
@@ -182,7 +182,7 @@ class RandomZoom(_RandomMap):
 
 
 def _limits(what: str, factor: Any, least: float = -1.0) -> tuple[float, float]:
-    """Between which numbers a factor is drawn. A number stands for both directions."""
+    """The two numbers between which a factor is drawn. One number stands for both directions."""
     if isinstance(factor, numbers.Real):
         most = abs(number(what, factor, least=least, most=1.0))
         return max(-most, least), most

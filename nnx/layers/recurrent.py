@@ -1,16 +1,16 @@
-"""What the recurrent layers share: options, parameters, initial states, what becomes output, and remembered states."""
+"""Recurrent layers: what they share, which is options, parameters, initial states, outputs and remembered states."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from nnx import random as nnx_random
 from nnx.arguments import number, positive_integer
 from nnx.backends import Array, Placement, array_namespace
 from nnx.functional import Pullback
 from nnx.layers.activation import read_activation
 from nnx.layers.layer import Layer
+from nnx.layers.stochastic import random_stream
 from nnx.pullbacks import Skippable
 from nnx.shapes import Shape
 from nnx.structure import leaves
@@ -106,7 +106,7 @@ class Recurrent(Layer):
         if self.use_bias:
             self.bias = self.add_weight_with_options("bias", self.bias_shape(), initializer=self.initial_bias())
         if self.random is None and (self.dropout or self.recurrent_dropout):
-            self.random = nnx_random.default().split() if self.seed is None else nnx_random.Generator(self.seed)
+            self.random = random_stream(self.seed)
         super().build(input_shape)
 
     def bias_shape(self) -> tuple[int, ...]:
@@ -128,7 +128,7 @@ class Recurrent(Layer):
         raise NotImplementedError
 
     def arrange(self, inputs: tuple[Any, ...], options: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """`initial_state` as further inputs."""
+        """The inputs with `initial_state` behind them, and the other options."""
         options = dict(options)
         states = options.pop("initial_state", None)
         return (inputs if states is None else (*inputs, *leaves(states))), options
@@ -158,7 +158,7 @@ class Recurrent(Layer):
         return ((y, *last) if self.return_state else y), Skippable(pull_back)
 
     def _cotangents(self, dy: Any, shown: Array | None) -> tuple[Array | None, ...]:
-        """Of the function's values (sequence, *states), from that of the layer's."""
+        """The cotangents of the function's values (sequence, *states), from that of the layer's value."""
         dy, *dstates = dy if self.return_state else (dy, *[None] * self.state_count)
         if self.return_sequences:
             return self._show(dy, shown), *dstates
@@ -210,9 +210,9 @@ class Recurrent(Layer):
     def _draw_dropout(self, x: Array) -> dict[str, Any]:
         """Rates and random words for the functions; as many masks as they need."""
         options: dict[str, Any] = {}
-        parts = self.gates if self.recurrent_dropout else 1
+        masks = self.gates if self.recurrent_dropout else 1
         for name, rate, size in (
-            ("dropout", self.dropout, parts * x.shape[2]),
+            ("dropout", self.dropout, masks * x.shape[2]),
             ("recurrent_dropout", self.recurrent_dropout, self.gates * self.units),
         ):
             if rate and self.random is not None:

@@ -16,7 +16,7 @@ from nnx.shapes import Shape
 
 @registry.register()
 class Rescaling(LayerWithConstants):
-    """y = x * scale + offset, in training and at inference.
+    """Rescaling: y = x * scale + offset, in training and at inference.
 
     scale, offset : numbers, or arrays that broadcast against the input, such as one number for each channel.
 

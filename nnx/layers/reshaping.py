@@ -16,7 +16,7 @@ from nnx.shapes import Shape
 
 @registry.register()
 class Flatten(Layer):
-    """Make one axis of all axes but that of the batch: (batch, a, b, ...) -> (batch, a * b * ...).
+    """One axis in place of all axes but that of the batch: (batch, a, b, ...) -> (batch, a * b * ...).
 
     >>> Flatten()([[[1.0, 2.0], [3.0, 4.0]]])
     array([[1., 2., 3., 4.]], dtype=float32)
@@ -36,7 +36,7 @@ class Flatten(Layer):
 
 @registry.register()
 class Reshape(Layer):
-    """Give each sample a new shape.
+    """A new shape for each sample.
 
     target_shape : without the batch axis; one size may be -1, and is computed from the others.
     """
@@ -72,7 +72,7 @@ class Reshape(Layer):
 
 @registry.register()
 class Permute(Layer):
-    """Change the order of the axes of each sample.
+    """A new order for the axes of each sample.
 
     dims : for each axis of the output, the axis of the input, counted from 1; the batch axis, 0, stays where it is.
 
@@ -103,7 +103,7 @@ class Permute(Layer):
 
 @registry.register()
 class RepeatVector(Layer):
-    """Make a sequence of n equal steps from a vector: (batch, features) -> (batch, n, features).
+    """A sequence of n equal steps from a vector: (batch, features) -> (batch, n, features).
 
     n : a positive integer.
     """

@@ -1,4 +1,4 @@
-"""What layers with windows have in common: numbers for each spatial axis, the place of the channels, sizes."""
+"""Layers of sequences and images: what they share, which is options for each spatial axis, channels and sizes."""
 
 from __future__ import annotations
 
@@ -39,9 +39,8 @@ class Spatial(Layer):
         if len(input_shape) != self.spatial_ndim + 2:
             sizes = _NAMES[self.spatial_ndim]
             order = f"channels, {sizes}" if self.data_format == CHANNELS_FIRST else f"{sizes}, channels"
-            hint = (
-                f"; Reshape or an input_shape of {self.spatial_ndim + 1} sizes gives it" if len(input_shape) < 4 else ""
-            )
+            sizes_of_sample = self.spatial_ndim + 1
+            hint = f"; Reshape or an input_shape of {sizes_of_sample} sizes gives it" if len(input_shape) < 4 else ""
             raise ValueError(f"{self.name}: expected an input of shape (batch, {order}), got {input_shape}{hint}")
         return spatial_axes(input_shape, self.data_format, self.name)
 
@@ -72,7 +71,7 @@ class Spatial(Layer):
     ) -> Shape:
         """An input's shape with new sizes, and other channels if given.
 
-        resize : new sizes from the old ones, of which the first `spatial_ndim` count. A size that is not known stays so.
+        resize : new sizes from the old ones, of which the first `spatial_ndim` count. An unknown size stays unknown.
         """
         axes, shape = self.check_axes(input_shape), list(input_shape)
         known = [_ANY if size is None else size for size in (shape[axis] for axis in axes)]

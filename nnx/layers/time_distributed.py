@@ -1,4 +1,4 @@
-"""One layer for every time step."""
+"""A layer that is applied to every time step."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nnx.shapes import Shape
 
 @registry.register()
 class TimeDistributed(Layer):
-    """Apply one layer to each time step: x[:, 0], x[:, 1], ...
+    """A layer applied to each time step: x[:, 0], x[:, 1], ...
 
     layer : takes the samples of a step; input (batch, time, ...), output (batch, time, ...).
 

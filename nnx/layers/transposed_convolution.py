@@ -45,7 +45,7 @@ class ConvTranspose(Convolution):
         self.output_padding = output_padding
         if output_padding is not None:
             self.output_padding = self.for_each_axis("output_padding", output_padding, least=0)
-            if any(more >= stride for more, stride in zip(self.output_padding, self.strides, strict=True)):
+            if any(size >= stride for size, stride in zip(self.output_padding, self.strides, strict=True)):
                 raise ValueError(
                     f"{self.name}: output_padding must be below strides {self.strides}, got {self.output_padding}"
                 )

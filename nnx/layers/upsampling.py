@@ -32,7 +32,7 @@ class UpSampling(Spatial):
 
 @registry.register()
 class UpSampling1D(UpSampling):
-    """Every step of a sequence (batch, steps, channels) several times.
+    """Sequences (batch, steps, channels) with every step repeated.
 
     size : how many times.
 
@@ -53,7 +53,7 @@ class UpSampling1D(UpSampling):
 
 @registry.register()
 class UpSampling2D(UpSampling):
-    """An image with more rows and columns.
+    """Images with more rows and columns.
 
     size : how many times as many, (rows, columns) or one number for both.
     data_format : "channels_last", inputs (batch, rows, columns, channels), or "channels_first", (batch, channels,

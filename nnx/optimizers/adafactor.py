@@ -1,4 +1,4 @@
-"""Adafactor."""
+"""Adafactor: mean squares put together from those of rows and columns."""
 
 from __future__ import annotations
 

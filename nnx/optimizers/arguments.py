@@ -72,7 +72,7 @@ def check_clipping(**limits: float | None) -> None:
 
 
 def explain_unknown(cls: type, argument: str) -> str:
-    """What to say about a keyword that a constructor does not have."""
+    """The error text for a keyword that a constructor does not have."""
     known = [*constructor_arguments(cls), "lr"]
     hint = did_you_mean(nearest(argument, known)) or f"known are: {', '.join(known)}"
     return f"{cls.__name__} has no argument {argument!r}: {hint}"

@@ -1,4 +1,4 @@
-"""Follow the regularised leader."""
+"""FTRL-proximal: follow the regularised leader."""
 
 from __future__ import annotations
 

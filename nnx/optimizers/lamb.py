@@ -1,4 +1,4 @@
-"""LAMB."""
+"""LAMB: steps of Adam in proportion to each parameter, for large batches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lion."""
+"""Lion: steps by the sign of a momentum."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Muon."""
+"""Muon: a momentum made almost orthogonal, for matrices."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every optimiser is: from the flat gradients of a model to its next parameters."""
+"""Optimizer, the base of all optimisers: from the flat gradients of a model to its next parameters."""
 
 from __future__ import annotations
 

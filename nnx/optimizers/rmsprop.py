@@ -1,4 +1,4 @@
-"""RMSprop."""
+"""RMSprop: gradients divided by the root of their mean square."""
 
 from __future__ import annotations
 
