@@ -74,7 +74,12 @@ def name_layers(layers: Iterable[Any], owner: str) -> None:
 
 
 def names_apart(layers: Iterable[Any]) -> list[tuple[str, Any]]:
-    """The layers, each with its name; with a number where a layer before it has the same."""
+    """The layers, each with its name; with a number where a layer before it has the same.
+
+    >>> from nnx.layers import Dense
+    >>> [name for name, _ in names_apart([Dense(2), Dense(3)])]
+    ['dense', 'dense_1']
+    """
     taken: dict[str, Any] = {}
     for layer in layers:
         taken[numbered(layer.name, taken)] = layer
@@ -82,5 +87,10 @@ def names_apart(layers: Iterable[Any]) -> list[tuple[str, Any]]:
 
 
 def kind_of(layer: Any) -> str:
-    """What a layer is called beside its name: its class, or for an operator and for a graph what Keras says."""
+    """What a layer is called beside its name: its class, or for an operator and for a graph what Keras says.
+
+    >>> from nnx.layers import Dense
+    >>> kind_of(Dense(2))
+    'Dense'
+    """
     return getattr(layer, "shown_as", None) or type(layer).__name__

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from nnx.arguments import positive_integer
@@ -14,10 +13,8 @@ from nnx.layers.layer import registry
 from nnx.layers.spatial import Spatial
 from nnx.parameters import Parameter
 from nnx.pullbacks import Differentiable, LayerPullback
-from nnx.shapes import Shape
+from nnx.shapes import Shape, Sizes
 from nnx.windows import windows_of
-
-Sizes = int | Sequence[int]
 
 
 class Convolution(Spatial, Activated):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from nnx.backends import Array
@@ -10,10 +9,8 @@ from nnx.functional import Pullback
 from nnx.functional.pooling import average_pool, global_average_pool, global_max_pool, max_pool
 from nnx.layers.layer import registry
 from nnx.layers.spatial import Spatial
-from nnx.shapes import Shape
+from nnx.shapes import Shape, Sizes
 from nnx.windows import windows_of
-
-Sizes = int | Sequence[int]
 
 
 class Pooling(Spatial):

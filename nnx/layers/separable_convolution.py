@@ -8,10 +8,10 @@ from nnx.arguments import positive_integer
 from nnx.backends import Array
 from nnx.functional import Pullback
 from nnx.functional.convolution import depthwise_conv, separable_conv
-from nnx.layers.convolution import Convolution, Sizes
+from nnx.layers.convolution import Convolution
 from nnx.layers.layer import registry
 from nnx.pullbacks import Differentiable
-from nnx.shapes import Shape
+from nnx.shapes import Shape, Sizes
 
 
 class DepthwiseConv(Convolution):
