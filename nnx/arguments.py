@@ -1,30 +1,211 @@
-"""Checks of arguments that several layers take."""
+"""Checks of arguments: integers, numbers, words and names, with errors that say which argument is wrong.
+
+A check takes what the error calls the argument, such as "units" or "dense_1: units", then the value, and returns the
+value as plain Python has it: an int or a float, which never widens an array as one of NumPy's numbers would.
+"""
 
 from __future__ import annotations
 
 import math
 import numbers
-from typing import Any
+import operator
+from collections.abc import Sequence
+from typing import Any, SupportsIndex, TypeGuard
 
+import numpy as np
+
+from nnx.backends import to_numpy
 from nnx.backends.context import DTYPES
 
+__all__ = [
+    "check_name",
+    "choice",
+    "dtype_name",
+    "finite_numbers",
+    "fraction",
+    "integers",
+    "is_integer",
+    "is_number",
+    "non_negative_integer",
+    "non_negative_number",
+    "number",
+    "optional_integer",
+    "positive_integer",
+]
 
-def number(layer: str, argument: str, value: Any, *, least: float = -math.inf, most: float = math.inf) -> float:
-    """A number as a Python float, which never widens an array as one of NumPy's would. ValueError out of the range."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not least <= float(value) <= most:
+# Integers
+
+
+def is_integer(value: Any, least: float = -math.inf) -> TypeGuard[SupportsIndex]:
+    """Whether a value is an integer of at least `least`: of Python, of NumPy or the like; a bool is none.
+
+    >>> import numpy as np
+    >>> is_integer(np.int64(3)), is_integer(3.0), is_integer(True), is_integer(3, least=4)
+    (True, False, False, False)
+    """
+    return not isinstance(value, bool) and hasattr(value, "__index__") and value.__index__() >= least
+
+
+def positive_integer(what: str, value: Any) -> int:
+    """An integer of at least 1; ValueError for anything else.
+
+    >>> positive_integer("dense: units", 0)
+    Traceback (most recent call last):
+        ...
+    ValueError: dense: units must be a positive integer, got 0
+    """
+    if not is_integer(value, 1):
+        raise ValueError(f"{what} must be a positive integer, got {value!r}")
+    return operator.index(value)
+
+
+def non_negative_integer(what: str, value: Any) -> int:
+    """An integer of at least 0; ValueError for anything else.
+
+    >>> non_negative_integer("seed", -1)
+    Traceback (most recent call last):
+        ...
+    ValueError: seed must be a non-negative integer, got -1
+    """
+    if not is_integer(value, 0):
+        raise ValueError(f"{what} must be a non-negative integer, got {value!r}")
+    return operator.index(value)
+
+
+def optional_integer(what: str, value: Any, default: Any = None) -> Any:
+    """An integer of at least 1, or the default in place of None; ValueError for anything else.
+
+    >>> optional_integer("batch_size", None, 32)
+    32
+    """
+    return default if value is None else positive_integer(what, value)
+
+
+def integers(what: str, value: Any, count: int, least: int = 1) -> tuple[int, ...]:
+    """`count` integers, from a sequence or from one that stands for all; ValueError for others, and for those below.
+
+    least : 1 for positive ones, or 0.
+
+    >>> integers("conv2d: strides", 2, 2), integers("conv2d: strides", [2, 1], 2)
+    ((2, 2), (2, 1))
+    """
+    sequence = hasattr(value, "__iter__") and not isinstance(value, str)
+    values = tuple(value) if sequence else (value,) * count
+    if len(values) != count or not all(is_integer(one, least) for one in values):
+        kind = "a positive integer" if least == 1 else "a non-negative integer"
+        several = f", or {count} of them" if count > 1 else ""
+        raise ValueError(f"{what} must be {kind}{several}, got {value!r}")
+    return tuple(map(operator.index, values))
+
+
+# Numbers
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a real number: of Python, of NumPy or the like; a bool is none, and no array.
+
+    >>> import numpy as np
+    >>> is_number(1), is_number(np.float32(0.5)), is_number(True), is_number("1")
+    (True, True, False, False)
+    """
+    return not isinstance(value, bool) and isinstance(value, numbers.Real)
+
+
+def number(what: str, value: Any, *, least: float = -math.inf, most: float = math.inf) -> float:
+    """A number from `least` to `most`; ValueError for anything else.
+
+    >>> number("dropout: rate", 2, least=0.0, most=1.0)
+    Traceback (most recent call last):
+        ...
+    ValueError: dropout: rate must be a number from 0 to 1, got 2
+    """
+    if not is_number(value) or not least <= float(value) <= most:
         limits = f" from {least:g} to {most:g}" if most < math.inf else ", not negative" if least == 0.0 else ""
-        raise ValueError(f"{layer}: {argument} must be a number{limits}, got {value!r}")
+        raise ValueError(f"{what} must be a number{limits}, got {value!r}")
     return float(value)
 
 
+def non_negative_number(
+    what: str, value: Any, *, zero: bool = True, below: float = math.inf, at_most: float = math.inf
+) -> float:
+    """A finite number that is not negative, and in the given range: an int if it came as an integer, else a float.
+
+    zero : whether 0 is allowed. below, at_most : the upper bound, which is not allowed itself, or is.
+
+    TypeError for what is no number, ValueError for one that is out of the range.
+
+    >>> non_negative_number("learning_rate", -0.1)
+    Traceback (most recent call last):
+        ...
+    ValueError: learning_rate must be at least 0 and finite, got -0.1
+    """
+    if not is_number(value):
+        raise TypeError(f"{what} must be a number, got {value!r}")
+    given = int(value) if isinstance(value, numbers.Integral) else float(value)
+    if not 0 <= given < below or given > at_most or (given == 0 and not zero):
+        end = f"below {below:g}" if below < math.inf else f"at most {at_most:g}" if at_most < math.inf else "finite"
+        raise ValueError(f"{what} must be {'at least' if zero else 'greater than'} 0 and {end}, got {given}")
+    return given
+
+
+def fraction(what: str, value: Any, *, with_one: bool = False) -> float:
+    """A number from [0, 1), or from [0, 1]; TypeError and ValueError as of `non_negative_number`.
+
+    >>> fraction("beta_1", 0.9)
+    0.9
+    """
+    below, at_most = (math.inf, 1.0) if with_one else (1.0, math.inf)
+    return float(non_negative_number(what, value, below=below, at_most=at_most))
+
+
+def finite_numbers(what: str, value: Any) -> np.ndarray | float:
+    """A finite number as a float, an array of such as one of float64 on the host; ValueError for anything else.
+
+    >>> finite_numbers("rescaling: scale", 2), finite_numbers("rescaling: scale", [1, 2])
+    (2.0, array([1., 2.]))
+    """
+    host = to_numpy(value)
+    if host.dtype.kind not in "fiu" or not np.isfinite(host).all():
+        raise ValueError(f"{what} must be a finite number or an array of such, got {value!r}")
+    return host.astype(np.float64) if host.shape else float(host)
+
+
+# Words and names
+
+
+def choice(what: str, value: Any, known: Sequence[str]) -> str:
+    """One of several words, given in upper or lower case; ValueError for anything else.
+
+    >>> choice("conv1d: padding", "SAME", ("valid", "same"))
+    'same'
+    """
+    chosen = value.lower() if isinstance(value, str) else value
+    if chosen not in known:
+        raise ValueError(f"{what} must be one of {', '.join(map(repr, known))}, got {value!r}")
+    return str(chosen)
+
+
 def check_name(name: Any) -> None:
-    """ValueError for what cannot be the name of a layer, because it could not be a part of a path."""
+    """ValueError for what cannot be the name of a layer, because it could not be a part of a path.
+
+    >>> check_name("encoder/dense")
+    Traceback (most recent call last):
+        ...
+    ValueError: the name of a layer must be text without '/', got 'encoder/dense'
+    """
     if not isinstance(name, str) or "/" in name:
         raise ValueError(f"the name of a layer must be text without '/', got {name!r}")
 
 
 def dtype_name(layer: str, dtype: Any) -> str | None:
-    """The name of a dtype that was given as "float32" or as NumPy's object."""
+    """The name of a dtype that was given as "float32" or as NumPy's object; None stays None.
+
+    layer : the name of the layer that takes it, for the ValueError.
+
+    >>> import numpy as np
+    >>> dtype_name("dense", np.float32)
+    'float32'
+    """
     name: str | None = getattr(dtype, "__name__", None) or getattr(dtype, "name", dtype)
     if name is not None and name not in DTYPES:
         raise ValueError(f"{layer}: dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")

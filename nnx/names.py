@@ -1,20 +1,52 @@
-"""Names of layers, as Keras makes them: unique in a model, and kept for good."""
+"""Names: those of layers, unique in a model and kept for good, and known ones that come near to an unknown one."""
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Collection, Iterable
 from typing import Any
 
+__all__ = ["did_you_mean", "kind_of", "name_layers", "names_apart", "nearest", "numbered", "snake_case"]
+
+
+def nearest(name: str, known: Iterable[str], n: int = 1, cutoff: float = 0.6) -> list[str]:
+    """Up to n known names that come near to a name, the nearest first; an empty list if none does.
+
+    cutoff : how much alike they have to be, from 0 to 1: the ratio of `difflib.SequenceMatcher`.
+
+    >>> nearest("adma", ["adam", "sgd"])
+    ['adam']
+    """
+    return difflib.get_close_matches(name, list(known), n, cutoff)
+
+
+def did_you_mean(names: Iterable[str]) -> str:
+    """What an error asks about names that come near to the one that was given; "" if there are none.
+
+    >>> did_you_mean(["Adam", "Adamax"])
+    "did you mean 'Adam' or 'Adamax'?"
+    """
+    listed = " or ".join(map(repr, names))
+    return f"did you mean {listed}?" if listed else ""
+
 
 def snake_case(name: str) -> str:
-    """ "LeakyReLU" -> "leaky_re_lu", as Keras names layers."""
+    """A name in lower case with underscores, as Keras names layers after their classes.
+
+    >>> snake_case("LeakyReLU")
+    'leaky_re_lu'
+    """
     spaced = re.sub(r"(.)([A-Z][a-z0-9]+)", r"\1_\2", name)
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", spaced).lower()
 
 
 def numbered(name: str, taken: Collection[str]) -> str:
-    """The name, or the first of name_1, name_2, ... that is not taken."""
+    """The name, or the first of name_1, name_2, ... that is not taken.
+
+    >>> numbered("dense", ["dense", "dense_1"])
+    'dense_2'
+    """
     found, number = name, 0
     while found in taken:
         number += 1
@@ -42,7 +74,12 @@ def name_layers(layers: Iterable[Any], owner: str) -> None:
 
 
 def names_apart(layers: Iterable[Any]) -> list[tuple[str, Any]]:
-    """The layers, each with its name; with a number where a layer before it has the same."""
+    """The layers, each with its name; with a number where a layer before it has the same.
+
+    >>> from nnx.layers import Dense
+    >>> [name for name, _ in names_apart([Dense(2), Dense(3)])]
+    ['dense', 'dense_1']
+    """
     taken: dict[str, Any] = {}
     for layer in layers:
         taken[numbered(layer.name, taken)] = layer
@@ -50,5 +87,10 @@ def names_apart(layers: Iterable[Any]) -> list[tuple[str, Any]]:
 
 
 def kind_of(layer: Any) -> str:
-    """What a layer is called beside its name: its class, or for an operator and for a graph what Keras says."""
+    """What a layer is called beside its name: its class, or for an operator and for a graph what Keras says.
+
+    >>> from nnx.layers import Dense
+    >>> kind_of(Dense(2))
+    'Dense'
+    """
     return getattr(layer, "shown_as", None) or type(layer).__name__

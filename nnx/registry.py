@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
-import difflib
 import functools
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Generic, Self, TypeVar
+
+from nnx.names import did_you_mean, nearest
 
 T = TypeVar("T")
 
@@ -69,9 +70,8 @@ class Registry(Generic[T]):
             return custom[name]  # type: ignore[no-any-return]
         thing = self._by_key.get(_key(name))
         if thing is None:
-            near = {self._by_key[key].__name__ for key in difflib.get_close_matches(_key(name), self._by_key, n=3)}  # type: ignore[attr-defined]
-            hint = f"did you mean {' or '.join(repr(n) for n in sorted(near))}?" if near else ""
-            hint = hint or f"known are: {', '.join(sorted(self.objects))}"
+            near = {self._by_key[key].__name__ for key in nearest(_key(name), self._by_key, n=3)}  # type: ignore[attr-defined]
+            hint = did_you_mean(sorted(near)) or f"known are: {', '.join(sorted(self.objects))}"
             raise ValueError(f"unknown {self.kind} {name!r}: {hint}")
         return thing
 

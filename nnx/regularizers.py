@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from nnx.arguments import is_number
 from nnx.backends import Array, array_namespace
 from nnx.functional import Pullback
 from nnx.registry import Configurable, Registry
@@ -139,7 +140,7 @@ def _sign(w: Array, size: Array) -> Array:
 
 
 def _factor(value: Any, name: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 <= value < math.inf:
+    if not is_number(value) or not 0.0 <= value < math.inf:
         raise ValueError(f"regularizer: {name} must be a finite number >= 0, got {value!r}")
     return float(value)
 

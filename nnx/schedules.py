@@ -7,29 +7,14 @@ from __future__ import annotations
 
 import bisect
 import math
-import numbers
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from nnx import registry
+from nnx.arguments import non_negative_number
 from nnx.registry import Configurable, Registry
 
 schedules: Registry[type[LearningRateSchedule]] = Registry("learning-rate schedule")
-
-
-def number(name: str, value: Any, *, zero: bool = True, below: float = math.inf, at_most: float = math.inf) -> float:
-    """A value as a float, or an int if it came as one, when it is a number that is not negative and in the given range.
-
-    name : of the argument, for the error: TypeError for what is not a number, ValueError for one out of range.
-    zero : whether 0 is allowed.
-    """
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise TypeError(f"{name} must be a number, got {value!r}")
-    plain = int(value) if isinstance(value, numbers.Integral) else float(value)
-    if not 0 <= plain < below or plain > at_most or (plain == 0 and not zero):
-        end = f"below {below:g}" if below < math.inf else f"at most {at_most:g}" if at_most < math.inf else "finite"
-        raise ValueError(f"{name} must be {'at least' if zero else 'greater than'} 0 and {end}, got {plain}")
-    return plain
 
 
 class LearningRateSchedule(Configurable):
@@ -49,9 +34,9 @@ class _RateDecay(LearningRateSchedule):
         staircase: bool = False,
         name: str | None = None,
     ) -> None:
-        self.initial_learning_rate = number("initial_learning_rate", initial_learning_rate)
-        self.decay_steps = number("decay_steps", decay_steps, zero=False)
-        self.decay_rate = number("decay_rate", decay_rate)
+        self.initial_learning_rate = non_negative_number("initial_learning_rate", initial_learning_rate)
+        self.decay_steps = non_negative_number("decay_steps", decay_steps, zero=False)
+        self.decay_rate = non_negative_number("decay_rate", decay_rate)
         self.staircase = staircase
         self.name = name or type(self).__name__
 
@@ -95,8 +80,8 @@ class PiecewiseConstantDecay(LearningRateSchedule):
                 f"values must have one entry more than boundaries, got {len(values)} values for {len(boundaries)} "
                 f"boundaries"
             )
-        self.boundaries = [number("boundaries", boundary) for boundary in boundaries]
-        self.values = [number("values", value) for value in values]
+        self.boundaries = [non_negative_number("boundaries", boundary) for boundary in boundaries]
+        self.values = [non_negative_number("values", value) for value in values]
         if any(low >= high for low, high in zip(self.boundaries, self.boundaries[1:], strict=False)):
             raise ValueError(f"boundaries must increase, got {list(boundaries)}")
         self.name = name
@@ -122,10 +107,10 @@ class PolynomialDecay(LearningRateSchedule):
         cycle: bool = False,
         name: str = "PolynomialDecay",
     ) -> None:
-        self.initial_learning_rate = number("initial_learning_rate", initial_learning_rate)
-        self.decay_steps = number("decay_steps", decay_steps, zero=False)
-        self.end_learning_rate = number("end_learning_rate", end_learning_rate)
-        self.power = number("power", power)
+        self.initial_learning_rate = non_negative_number("initial_learning_rate", initial_learning_rate)
+        self.decay_steps = non_negative_number("decay_steps", decay_steps, zero=False)
+        self.end_learning_rate = non_negative_number("end_learning_rate", end_learning_rate)
+        self.power = non_negative_number("power", power)
         self.cycle = cycle
         self.name = name
 
@@ -155,11 +140,11 @@ class CosineDecay(LearningRateSchedule):
         warmup_target: float | None = None,
         warmup_steps: float = 0,
     ) -> None:
-        self.initial_learning_rate = number("initial_learning_rate", initial_learning_rate)
-        self.decay_steps = number("decay_steps", decay_steps, zero=False)
-        self.alpha = number("alpha", alpha)
-        self.warmup_target = None if warmup_target is None else number("warmup_target", warmup_target)
-        self.warmup_steps = number("warmup_steps", warmup_steps)
+        self.initial_learning_rate = non_negative_number("initial_learning_rate", initial_learning_rate)
+        self.decay_steps = non_negative_number("decay_steps", decay_steps, zero=False)
+        self.alpha = non_negative_number("alpha", alpha)
+        self.warmup_target = None if warmup_target is None else non_negative_number("warmup_target", warmup_target)
+        self.warmup_steps = non_negative_number("warmup_steps", warmup_steps)
         self.name = name
 
     def __call__(self, step: int) -> float:
@@ -191,13 +176,13 @@ class CosineDecayRestarts(LearningRateSchedule):
         alpha: float = 0.0,
         name: str = "SGDRDecay",
     ) -> None:
-        self.initial_learning_rate = number("initial_learning_rate", initial_learning_rate)
-        self.first_decay_steps = number("first_decay_steps", first_decay_steps, zero=False)
-        self.t_mul = number("t_mul", t_mul)
+        self.initial_learning_rate = non_negative_number("initial_learning_rate", initial_learning_rate)
+        self.first_decay_steps = non_negative_number("first_decay_steps", first_decay_steps, zero=False)
+        self.t_mul = non_negative_number("t_mul", t_mul)
         if self.t_mul < 1:
             raise ValueError(f"t_mul must be at least 1, got {t_mul}")
-        self.m_mul = number("m_mul", m_mul)
-        self.alpha = number("alpha", alpha)
+        self.m_mul = non_negative_number("m_mul", m_mul)
+        self.alpha = non_negative_number("alpha", alpha)
         self.name = name
 
     def __call__(self, step: int) -> float:

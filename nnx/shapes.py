@@ -5,17 +5,39 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from nnx.arguments import is_integer
+
+__all__ = [
+    "Shape",
+    "Sizes",
+    "as_shapes",
+    "broadcast_shapes",
+    "check_shape",
+    "check_shapes",
+    "format_shape",
+    "is_shape",
+]
+
 Shape = tuple[int | None, ...]
 """The shape of a batch; None stands for a size that is not known, as that of the batch axis."""
 
+Sizes = int | Sequence[int]
+"""A size for each axis, as of a window, or one number for all."""
+
 
 def check_shape(shape: Sequence[int | None], what: str) -> Shape:
-    """A shape as a tuple; ValueError if a size is not a non-negative integer or None."""
+    """A shape as a tuple; TypeError for what is none, ValueError if a size is not a non-negative integer or None.
+
+    what : the argument, for the error.
+
+    >>> check_shape([None, 784], "input_shape")
+    (None, 784)
+    """
     if isinstance(shape, str | bytes) or not hasattr(shape, "__iter__"):
         raise TypeError(f"{what} must be a tuple of sizes, such as (None, 784), got {shape!r}")
     sizes = tuple(shape)
     for size in sizes:
-        if size is not None and (isinstance(size, bool) or not hasattr(size, "__index__") or size < 0):
+        if size is not None and not is_integer(size, least=0):
             raise ValueError(f"{what} must be made of non-negative integers or None, got {sizes}")
     return tuple(None if size is None else size.__index__() for size in sizes)
 
@@ -28,12 +50,20 @@ def check_shapes(shapes: Any, what: str) -> Any:
 
 
 def is_shape(value: Any) -> bool:
-    """Whether a value is one shape, and not several."""
+    """Whether a value is one shape, and not several.
+
+    >>> is_shape((None, 4)), is_shape([(None, 4), (None, 8)])
+    (True, False)
+    """
     return all(size is None or isinstance(size, int) for size in value)
 
 
 def as_shapes(shapes: Any) -> list[Shape]:
-    """One shape, or several, as a list."""
+    """One shape, or several, as a list.
+
+    >>> as_shapes((None, 4)), as_shapes(((None, 4), (None, 8)))
+    ([(None, 4)], [(None, 4), (None, 8)])
+    """
     return [shapes] if is_shape(shapes) else list(shapes)
 
 
@@ -45,13 +75,19 @@ def format_shape(shape: tuple[Any, ...] | None) -> str:
     """
     if shape is None:
         return "?"
-    if shape and all(isinstance(part, tuple) for part in shape):
+    if shape and all(isinstance(one, tuple) for one in shape):
         return f"[{', '.join(map(format_shape, shape))}]"
     return f"({', '.join(map(str, shape))})"
 
 
 def broadcast_shapes(first: Shape, second: Shape, name: str) -> Shape:
-    """The shape of an element-wise result; sizes that are not known stay None unless the other is known."""
+    """The shape of an element-wise result; sizes that are not known stay None unless the other is known.
+
+    name : of the layer or the operation, for the ValueError of shapes that do not fit together.
+
+    >>> broadcast_shapes((None, 1, 3), (5, 3), "add")
+    (None, 5, 3)
+    """
     length = max(len(first), len(second))
     sizes: list[int | None] = []
     for one, other in zip((1,) * (length - len(first)) + first, (1,) * (length - len(second)) + second, strict=True):

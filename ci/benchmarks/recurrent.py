@@ -18,10 +18,10 @@ from machine import describe_machine
 
 import nnx
 from nnx.layers import Dense
+from nnx.layers.bidirectional import Bidirectional
 from nnx.layers.gru import GRU
 from nnx.layers.lstm import LSTM
 from nnx.layers.simple_rnn import SimpleRNN
-from nnx.layers.wrappers import Bidirectional
 
 STEPS, FEATURES, UNITS, BATCH, CLASSES = 28, 28, 128, 64, 10
 

@@ -1,4 +1,4 @@
-"""Training that goes on after it was killed, as if it had not been."""
+"""Backups of a training, which goes on from the last one after it was killed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from nnx import ranks
-from nnx.callbacks.base import Callback
+from nnx.arguments import is_integer
+from nnx.callbacks.callback import Callback
 from nnx.saving.checkpoint import restore_checkpoint, save_checkpoint
 from nnx.saving.files import make_folder, read_file, remove_leftovers
 
@@ -53,7 +54,7 @@ class BackupAndRestore(Callback):
     ) -> None:
         if not os.fspath(backup_dir):
             raise ValueError("backup_dir is empty: give the path of a folder")
-        if save_freq != "epoch" and (isinstance(save_freq, bool) or not isinstance(save_freq, int) or save_freq < 1):
+        if save_freq != "epoch" and not is_integer(save_freq, least=1):
             raise ValueError(f"save_freq must be 'epoch' or a positive number of batches, got {save_freq!r}")
         self.backup_dir = Path(backup_dir)
         self.save_freq = save_freq

@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Literal
 
-from nnx.callbacks.base import HOOKS, Callback, overrides
+from nnx.callbacks.callback import HOOKS, Callback, overrides
 from nnx.callbacks.logs import LazyLogs
 
 Hook = Callable[..., None]

@@ -1,4 +1,4 @@
-"""Writing for people: lines, and one line that is rewritten, on whatever standard output happens to be."""
+"""Output for people: lines, and one line that is rewritten, on whatever standard output happens to be."""
 
 from __future__ import annotations
 

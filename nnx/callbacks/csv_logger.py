@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from nnx import ranks
-from nnx.callbacks.base import Callback
+from nnx.callbacks.callback import Callback
 
 
 class CSVLogger(Callback):

@@ -1,4 +1,4 @@
-"""Ending training when it no longer helps."""
+"""Early stopping: the end of training when a value no longer improves."""
 
 from __future__ import annotations
 

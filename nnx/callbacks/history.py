@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from nnx import plotting
-from nnx.callbacks.base import Callback
-from nnx.callbacks.progress_bar import format_value
+from nnx.callbacks.callback import Callback
+from nnx.callbacks.progress_line import format_value
 from nnx.utils.shown import as_number
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from typing import Any
 
-from nnx.callbacks.base import HOOKS, Callback
+from nnx.callbacks.callback import HOOKS, Callback
+from nnx.names import nearest
 
 Function = Callable[..., Any]
 
@@ -43,7 +43,7 @@ class LambdaCallback(Callback):
         }
         for name, function in hooks.items():
             if name not in HOOKS:
-                near = difflib.get_close_matches(name, HOOKS, n=3) or HOOKS
+                near = nearest(name, HOOKS, n=3) or HOOKS
                 raise TypeError(f"LambdaCallback: there is no hook {name!r}; did you mean {' or '.join(near)}?")
             if function is None:
                 continue

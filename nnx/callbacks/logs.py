@@ -1,4 +1,4 @@
-"""The numbers that batch hooks are given: read from the device only if somebody looks."""
+"""Logs of the batch hooks: numbers that are read from the device only if somebody looks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Saving the model while it is trained."""
+"""Files of the model, saved while it is trained."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nnx import ranks
+from nnx.arguments import is_integer
 from nnx.callbacks.console import say
 from nnx.callbacks.monitor import MonitorCallback
 
@@ -52,12 +53,12 @@ class ModelCheckpoint(MonitorCallback):
         self.verbose = verbose
         self.save_best_only = save_best_only
         self.save_weights_only = save_weights_only
-        if save_freq != "epoch" and (isinstance(save_freq, bool) or not isinstance(save_freq, int) or save_freq < 1):
+        if save_freq != "epoch" and not is_integer(save_freq, least=1):
             raise ValueError(
                 f"Unrecognized save_freq: {save_freq!r}. Expected 'epoch' or the number of batches between two savings"
             )
         self.save_freq = save_freq
-        self._every = save_freq if isinstance(save_freq, int) else 1
+        self._every = 1 if isinstance(save_freq, str) else save_freq
         if period is not None:
             warnings.warn(
                 f"ModelCheckpoint: period is an old argument; write save_freq={period} * batches of an epoch",

@@ -1,13 +1,13 @@
-"""What callbacks share that watch one value: which value, which way is better, and by how much."""
+"""Monitoring: the base of callbacks that watch one value, and act on whether it improves."""
 
 from __future__ import annotations
 
-import difflib
 import warnings
 from collections.abc import Mapping
 from typing import Any
 
-from nnx.callbacks.base import Callback
+from nnx.callbacks.callback import Callback
+from nnx.names import did_you_mean, nearest
 
 MODES = ("auto", "min", "max")
 
@@ -32,7 +32,7 @@ class MonitorCallback(Callback):
 
     @property
     def direction(self) -> str:
-        """ "min" or "max". ValueError where "auto" cannot tell."""
+        """The better direction, "min" or "max". ValueError where "auto" cannot tell."""
         if self.mode != "auto":
             return self.mode
         name = self.monitor.removeprefix("val_")
@@ -65,5 +65,5 @@ class MonitorCallback(Callback):
         validated = any(name.startswith("val_") for name in logs)
         if self.monitor.startswith("val_") and not validated:
             return "; there is no validation in this epoch: give fit validation_data or validation_split"
-        near = difflib.get_close_matches(self.monitor, logs, n=1, cutoff=0.5)
-        return f"; did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(nearest(self.monitor, logs, cutoff=0.5))
+        return f"; {hint}" if hint else ""

@@ -1,4 +1,4 @@
-"""The progress bar."""
+"""The progress bar of training, evaluation and prediction."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from nnx import ranks
-from nnx.callbacks.base import Callback
+from nnx.callbacks.callback import Callback
 from nnx.callbacks.console import RewrittenLine, can_encode, format_bytes, is_interactive, standard_output, write_line
-from nnx.callbacks.progress_bar import DONE, LEFT, brief_line, finished_line, running_line
+from nnx.callbacks.progress_line import DONE, LEFT, brief_line, finished_line, running_line
 
 INTERVAL = 0.1  # seconds between two drawings, and so between two looks at numbers on the device
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from nnx import ranks
 from nnx.backends import to_numpy
-from nnx.callbacks.base import Callback
+from nnx.callbacks.callback import Callback
 from nnx.utils.optional import optional_import
 
 _NOT_WRITTEN = {

@@ -1,11 +1,11 @@
-"""Ending training that has come to nothing."""
+"""The end of training at a loss that is not finite."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
 
-from nnx.callbacks.base import Callback
+from nnx.callbacks.callback import Callback
 from nnx.callbacks.console import say
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from nnx.backends import is_array, to_numpy
-from nnx.data.stored import Stored, is_stored
+from nnx.data.stored_arrays import Stored, is_stored
 
 
 def columns_of(value: Any, what: str, rows: int | None = None) -> Any:

@@ -1,19 +1,21 @@
-"""Batches of whatever a user has, epoch after epoch."""
+"""DataLoader: batches of whatever a user has, epoch after epoch."""
 
 from __future__ import annotations
 
 import itertools
 import math
+import operator
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from nnx import random as nnx_random
+from nnx.arguments import is_integer
 from nnx.backends import is_array
-from nnx.data.ahead import Ahead
 from nnx.data.columns import columns_of, count_rows, named_columns, refuse_sparse
-from nnx.data.rows import RowPools
-from nnx.data.samples import grouped, parts_of, shuffled, stacked
-from nnx.data.stored import is_stored
+from nnx.data.prefetcher import Prefetcher
+from nnx.data.row_pools import RowPools
+from nnx.data.sample_batches import as_batch, grouped, shuffled, stacked
+from nnx.data.stored_arrays import is_stored
 from nnx.random import Generator
 from nnx.structure import leaves, rebuild
 
@@ -30,7 +32,7 @@ class DataLoader:
     batch_size : 32 by default. None: the samples are batches already.
     shuffle : a new order for every epoch.
     buffer_size : how many samples are in memory to be shuffled. An iterable needs it; for arrays on disk it is by
-        default what fills 64 MB, see `nnx.data.rows`; other sources are shuffled as a whole.
+        default what fills 64 MB, see `nnx.data.row_pools`; other sources are shuffled as a whole.
     map : a function of a batch, called as `map(x, y)`, that returns a batch: it reads files, say, or changes images.
         Random numbers in it come from a generator of its own: the model draws from the default one at the same time.
     prefetch : how many batches a thread prepares ahead; it reads and maps while the model computes. 0: no thread.
@@ -94,7 +96,7 @@ class DataLoader:
     def __iter__(self) -> Iterator[tuple[Any, ...]]:
         stream = self.random.split() if self.shuffle else None
         batches = self._mapped(iter(self._batches(stream)))
-        return Ahead(batches, self.prefetch) if self.prefetch else batches
+        return Prefetcher(batches, self.prefetch) if self.prefetch else batches
 
     def _batches(self, stream: Generator | None) -> Iterable[Any]:
         if self._columns is not None:
@@ -127,7 +129,7 @@ class DataLoader:
             try:
                 batch = next(batches, _END)
                 if batch is not _END:
-                    batch = parts_of(batch) if self.map is None else parts_of(self.map(*parts_of(batch)))
+                    batch = as_batch(batch) if self.map is None else as_batch(self.map(*as_batch(batch)))
             except Exception as error:
                 error.add_note(f"in batch {number} of an epoch of a DataLoader, counted from 1")
                 raise
@@ -137,9 +139,9 @@ class DataLoader:
 
 
 def _count(value: Any, what: str, least: int = 1) -> int:
-    if isinstance(value, bool) or not hasattr(value, "__index__") or value.__index__() < least:
+    if not is_integer(value, least):
         raise ValueError(f"{what} must be an integer of at least {least}, got {value!r}")
-    return int(value.__index__())
+    return operator.index(value)
 
 
 def _is_of_columns(x: Any) -> bool:

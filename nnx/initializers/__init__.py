@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from nnx.backends import is_array
-from nnx.initializers.base import Initializer, checked, registry
 from nnx.initializers.constant import Constant, Identity, Ones, Zeros
+from nnx.initializers.initializer import Initializer, checked, registry
 from nnx.initializers.random import (
     GlorotNormal,
     GlorotUniform,

@@ -1,4 +1,4 @@
-"""Initializers without chance."""
+"""Initializers that draw no random numbers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from nnx.backends import is_array, to_numpy
-from nnx.initializers.base import Initializer, registry
+from nnx.initializers.initializer import Initializer, registry
 from nnx.random import Generator
 
 

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from nnx.initializers.base import Initializer, registry
+from nnx.initializers.initializer import Initializer, registry
 from nnx.random import Generator
 
 

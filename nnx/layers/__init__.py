@@ -1,16 +1,16 @@
 """Layers: parameters and configuration around the pure functions of `nnx.functional`."""
 
 from nnx.graph.symbol import Symbol
-from nnx.layers.activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
+from nnx.layers.activation import ELU, Activation, LeakyReLU, ReLU, Softmax
 from nnx.layers.activity_regularization import ActivityRegularization
 from nnx.layers.attention import MultiHeadAttention
-from nnx.layers.axes import Permute, RepeatVector
 from nnx.layers.batch_normalization import BatchNormalization
+from nnx.layers.bidirectional import Bidirectional
 from nnx.layers.convolution import Conv1D, Conv2D
 from nnx.layers.dense import Dense
-from nnx.layers.dropout import Dropout
+from nnx.layers.dropout import AlphaDropout, Dropout, GaussianDropout, SpatialDropout1D, SpatialDropout2D
 from nnx.layers.embedding import Embedding
-from nnx.layers.feature_normalization import Normalization, Rescaling
+from nnx.layers.feature_normalization import Normalization
 from nnx.layers.gru import GRU
 from nnx.layers.identity import Identity
 from nnx.layers.input import Input, InputLayer
@@ -36,10 +36,10 @@ from nnx.layers.merging import (
     multiply,
     subtract,
 )
-from nnx.layers.noise import AlphaDropout, GaussianDropout, GaussianNoise, SpatialDropout1D, SpatialDropout2D
+from nnx.layers.noise import GaussianNoise
 from nnx.layers.normalization import GroupNormalization, LayerNormalization, RMSNormalization, UnitNormalization
 from nnx.layers.operation import Operation
-from nnx.layers.padding import Cropping1D, Cropping2D, UpSampling1D, UpSampling2D, ZeroPadding1D, ZeroPadding2D
+from nnx.layers.padding import Cropping1D, Cropping2D, ZeroPadding1D, ZeroPadding2D
 from nnx.layers.pooling import (
     AveragePooling1D,
     AveragePooling2D,
@@ -50,13 +50,16 @@ from nnx.layers.pooling import (
     MaxPooling1D,
     MaxPooling2D,
 )
+from nnx.layers.prelu import PReLU
 from nnx.layers.random_flip import RandomFlip
 from nnx.layers.random_transforms import RandomRotation, RandomTranslation, RandomZoom
-from nnx.layers.reshaping import Flatten, Reshape
+from nnx.layers.rescaling import Rescaling
+from nnx.layers.reshaping import Flatten, Permute, RepeatVector, Reshape
 from nnx.layers.separable_convolution import DepthwiseConv1D, DepthwiseConv2D, SeparableConv1D, SeparableConv2D
 from nnx.layers.simple_rnn import SimpleRNN
+from nnx.layers.time_distributed import TimeDistributed
 from nnx.layers.transposed_convolution import Conv1DTranspose, Conv2DTranspose
-from nnx.layers.wrappers import Bidirectional, TimeDistributed
+from nnx.layers.upsampling import UpSampling1D, UpSampling2D
 from nnx.parameters import FlatParameters, Parameter
 from nnx.pullbacks import LayerPullback
 

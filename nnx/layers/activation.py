@@ -1,12 +1,11 @@
-"""Layers that end in an activation function, and the layers that are nothing but one."""
+"""Activation functions as layers, and the base of layers that end in one."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from nnx import activations, constraints, functional, initializers, regularizers
+from nnx import activations, functional
 from nnx.arguments import number
 from nnx.backends import Array
 from nnx.functional import Pullback
@@ -62,7 +61,7 @@ def read_activation(activation: Any) -> tuple[Any, Differentiable]:
 
 @registry.register()
 class Activation(Activated):
-    """Apply an activation function.
+    """An activation function as a layer.
 
     activation : a name such as "relu", or a function; see `nnx.activations`.
 
@@ -77,7 +76,7 @@ class Activation(Activated):
 
 @registry.register()
 class ReLU(Activated):
-    """max(x, 0), with an upper bound, a slope below the threshold, and a threshold other than 0.
+    """The rectifier: max(x, 0), with an upper bound, a slope below the threshold, and a threshold other than 0.
 
     max_value : the upper bound; None for no bound.
     negative_slope : the slope below the threshold.
@@ -88,9 +87,9 @@ class ReLU(Activated):
         self, max_value: float | None = None, negative_slope: float = 0.0, threshold: float = 0.0, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        self.max_value = None if max_value is None else number(self.name, "max_value", max_value, least=0.0)
-        self.negative_slope = number(self.name, "negative_slope", negative_slope, least=0.0)
-        self.threshold = number(self.name, "threshold", threshold, least=0.0)
+        self.max_value = None if max_value is None else number(f"{self.name}: max_value", max_value, least=0.0)
+        self.negative_slope = number(f"{self.name}: negative_slope", negative_slope, least=0.0)
+        self.threshold = number(f"{self.name}: threshold", threshold, least=0.0)
         self.activate = functools.partial(
             functional.relu,
             negative_slope=self.negative_slope,
@@ -101,7 +100,7 @@ class ReLU(Activated):
 
 @registry.register()
 class LeakyReLU(Activated):
-    """x where it is positive, else negative_slope * x.
+    """The leaky rectifier: x where it is positive, else negative_slope * x.
 
     negative_slope : 0.3 by default, as in Keras, whose function `leaky_relu` has 0.2. The old name is `alpha`.
     """
@@ -109,26 +108,26 @@ class LeakyReLU(Activated):
     def __init__(self, negative_slope: float = 0.3, **kwargs: Any) -> None:
         negative_slope = kwargs.pop("alpha", negative_slope)
         super().__init__(**kwargs)
-        self.negative_slope = number(self.name, "negative_slope", negative_slope, least=0.0)
+        self.negative_slope = number(f"{self.name}: negative_slope", negative_slope, least=0.0)
         self.activate = functools.partial(functional.leaky_relu, negative_slope=self.negative_slope)
 
 
 @registry.register()
 class ELU(Activated):
-    """x where it is positive, else alpha * (exp(x) - 1).
+    """The exponential linear unit: x where it is positive, else alpha * (exp(x) - 1).
 
     alpha : the limit for large negative x is -alpha.
     """
 
     def __init__(self, alpha: float = 1.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.alpha = number(self.name, "alpha", alpha)
+        self.alpha = number(f"{self.name}: alpha", alpha)
         self.activate = functools.partial(functional.elu, alpha=self.alpha)
 
 
 @registry.register()
 class Softmax(Activated):
-    """exp(x) / sum(exp(x)) along an axis."""
+    """Softmax: exp(x) / sum(exp(x)) along an axis."""
 
     def __init__(self, axis: int = -1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -139,47 +138,3 @@ class Softmax(Activated):
         if not isinstance(self.axis, int) or not -len(input_shape) <= self.axis < len(input_shape):
             raise ValueError(f"{self.name}: axis must be one of the axes of an input {input_shape}, got {self.axis!r}")
         return input_shape
-
-
-@registry.register()
-class PReLU(Layer):
-    """x where it is positive, else alpha * x with a learned alpha for each position (He et al., 2015).
-
-    alpha_initializer, alpha_regularizer, alpha_constraint : for alpha.
-    shared_axes : axes along which all positions share one alpha, such as (1, 2) for the pixels of an image.
-    """
-
-    def __init__(
-        self,
-        alpha_initializer: Any = "Zeros",
-        alpha_regularizer: Any = None,
-        alpha_constraint: Any = None,
-        shared_axes: int | Sequence[int] | None = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        self.alpha_initializer = initializers.resolve(alpha_initializer)
-        self.alpha_regularizer = regularizers.resolve(alpha_regularizer)
-        self.alpha_constraint = constraints.resolve(alpha_constraint)
-        self.shared_axes = [shared_axes] if isinstance(shared_axes, int) else shared_axes
-
-    def build(self, input_shape: Shape) -> None:
-        shape = list(input_shape[1:])
-        for axis in self.shared_axes or ():
-            if not isinstance(axis, int) or not 1 <= axis < len(input_shape):
-                raise ValueError(f"{self.name}: shared_axes must be between 1 and {len(input_shape) - 1}, got {axis}")
-            shape[axis - 1] = 1
-        if None in shape:
-            raise ValueError(f"{self.name}: sizes {input_shape[1:]} must be known or in shared_axes")
-        self.alpha = self.add_weight(
-            [size or 1 for size in shape],
-            self.alpha_initializer,
-            name="alpha",
-            regularizer=self.alpha_regularizer,
-            constraint=self.alpha_constraint,
-        )
-        super().build(input_shape)
-
-    def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
-        y, pullback = functional.prelu(x, self.alpha.value)
-        return y, self.route(pullback, None, self.alpha)

@@ -1,4 +1,4 @@
-"""Penalties on what flows through a model."""
+"""Penalties on what one layer hands to the next."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nnx.layers.layer import Layer, registry
 
 @registry.register()
 class ActivityRegularization(Layer):
-    """Hand the input on, and add a penalty on it to the loss: l1 * sum(|x|) + l2 * sum(x**2), by the batch size.
+    """A penalty on the input, which is handed on: l1 * sum(|x|) + l2 * sum(x**2), by the batch size, in the loss.
 
     l1, l2 : not negative.
     """

@@ -6,21 +6,21 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from nnx import constraints, functional, initializers, regularizers
-from nnx import random as nnx_random
-from nnx.arguments import number
+from nnx import functional
+from nnx.arguments import number, positive_integer
 from nnx.backends import Array, array_namespace
 from nnx.functional import Pullback
 from nnx.functional.attention import dot_product_attention
 from nnx.layers.layer import Layer, registry
 from nnx.layers.projection import Projection
+from nnx.layers.stochastic import random_stream
 from nnx.pullbacks import Skippable
 from nnx.shapes import Shape
 
 
 @registry.register()
 class MultiHeadAttention(Layer):
-    """Each position of a query looks at all positions of a value, through several heads at once.
+    """Attention with several heads: each position of a query looks at all positions of a value.
 
     num_heads : the number of heads.
     key_dim : size of the queries and keys of a head.
@@ -79,26 +79,20 @@ class MultiHeadAttention(Layer):
         self.num_heads = self._positive("num_heads", num_heads)
         self.key_dim = self._positive("key_dim", key_dim)
         self.value_dim = self.key_dim if value_dim is None else self._positive("value_dim", value_dim)
-        self.dropout = number(self.name, "dropout", dropout, least=0.0, most=1.0)
+        self.dropout = number(f"{self.name}: dropout", dropout, least=0.0, most=1.0)
         self.use_bias = use_bias
         sizes = (output_shape,) if isinstance(output_shape, int) else output_shape
         self.output_shape = None if not sizes else tuple(self._positive("output_shape", size) for size in sizes)
         self.attention_axes = (attention_axes,) if isinstance(attention_axes, int) else attention_axes
         self.sliding_window = None if sliding_window is None else self._positive("sliding_window", sliding_window)
         self.flash_attention = flash_attention
-        self.kernel_initializer = initializers.resolve(kernel_initializer)
-        self.bias_initializer = initializers.resolve(bias_initializer)
-        self.kernel_regularizer = regularizers.resolve(kernel_regularizer)
-        self.bias_regularizer = regularizers.resolve(bias_regularizer)
-        self.kernel_constraint = constraints.resolve(kernel_constraint)
-        self.bias_constraint = constraints.resolve(bias_constraint)
+        self.set_weight_options("kernel", kernel_initializer, kernel_regularizer, kernel_constraint)
+        self.set_weight_options("bias", bias_initializer, bias_regularizer, bias_constraint)
         self.use_gate = use_gate
         self.seed = seed
 
     def _positive(self, argument: str, value: Any) -> int:
-        if isinstance(value, bool) or not hasattr(value, "__index__") or value.__index__() < 1:
-            raise ValueError(f"{self.name}: {argument} must be a positive integer, got {value!r}")
-        return value.__index__()  # type: ignore[no-any-return]
+        return positive_integer(f"{self.name}: {argument}", value)
 
     # Parameters
 
@@ -116,26 +110,12 @@ class MultiHeadAttention(Layer):
         of_heads = (self.num_heads, self.value_dim)
         self.joined = self._projection("attention_output", of_heads, self.output_shape or (query[-1],))
         if self.random is None and self.dropout:
-            self.random = nnx_random.default().split() if self.seed is None else nnx_random.Generator(self.seed)
+            self.random = random_stream(self.seed)
         super().build(input_shape)
 
     def _projection(self, name: str, of_input: Any, of_output: Any, bias_counts: bool = True) -> Projection:
-        kernel = self.add_weight(
-            (*of_input, *of_output),
-            self.kernel_initializer,
-            name=f"{name}/kernel",
-            regularizer=self.kernel_regularizer,
-            constraint=self.kernel_constraint,
-        )
-        bias = None
-        if self.use_bias:
-            bias = self.add_weight(
-                of_output,
-                self.bias_initializer,
-                name=f"{name}/bias",
-                regularizer=self.bias_regularizer,
-                constraint=self.bias_constraint,
-            )
+        kernel = self.add_weight_with_options("kernel", (*of_input, *of_output), name=f"{name}/kernel")
+        bias = self.add_weight_with_options("bias", of_output, name=f"{name}/bias") if self.use_bias else None
         return Projection(kernel, bias, len(of_input), bias_counts)
 
     # Computation
@@ -205,14 +185,14 @@ class MultiHeadAttention(Layer):
             combined = rule if combined is None else array_namespace(rule).logical_and(combined, rule)
         return combined
 
-    def _axes(self, rank: int) -> tuple[int, ...]:
-        """The axes attended over, of inputs of that rank."""
+    def _axes(self, ndim: int) -> tuple[int, ...]:
+        """The axes attended over, of inputs with `ndim` axes."""
         if self.attention_axes is None:
-            return tuple(range(1, rank - 1))
-        axes = tuple(axis if axis >= 0 else axis + rank for axis in self.attention_axes)
-        if any(not 1 <= axis < rank - 1 for axis in axes):
+            return tuple(range(1, ndim - 1))
+        axes = tuple(axis if axis >= 0 else axis + ndim for axis in self.attention_axes)
+        if any(not 1 <= axis < ndim - 1 for axis in axes):
             raise ValueError(
-                f"{self.name}: attention_axes must be axes between the batch and the features of an input of {rank} "
+                f"{self.name}: attention_axes must be axes between the batch and the features of an input of {ndim} "
                 f"axes, got {self.attention_axes}"
             )
         return axes
@@ -223,7 +203,7 @@ class MultiHeadAttention(Layer):
     # Shapes and masks
 
     def _shapes(self, input_shape: Any) -> tuple[Shape, Shape, Shape]:
-        """Of query, value and key; ValueError if they do not go together."""
+        """The shapes of query, value and key; ValueError if they do not go together."""
         nested = len(input_shape) > 0 and isinstance(input_shape[0], list | tuple)
         if not nested or not 2 <= len(input_shape) <= 3:
             raise ValueError(
@@ -250,5 +230,5 @@ class MultiHeadAttention(Layer):
         return y, (*others, self.num_heads, *(shape[axis] for shape in (query, value) for axis in axes))
 
     def compute_mask(self, x: Any, mask: Any) -> Any:
-        """The query's."""
+        """The mask of the query."""
         return mask[0] if isinstance(mask, list | tuple) else mask

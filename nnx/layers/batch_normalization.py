@@ -23,7 +23,9 @@ from nnx.shapes import Shape
 
 @registry.register()
 class BatchNormalization(Normalized):
-    """gamma * (x - mean) / sqrt(variance + epsilon) + beta, with the mean and the variance of each feature.
+    """Batch normalisation: each feature brought to a mean and a variance that are learned.
+
+    y = gamma * (x - mean) / sqrt(variance + epsilon) + beta, with the mean and the variance of each feature.
 
     In training these are of the batch and all positions, and moving averages of them are kept; at inference, and in a
     layer with `trainable = False`, the moving averages are used.
@@ -70,8 +72,8 @@ class BatchNormalization(Normalized):
         super().__init__(axis, center, scale, **kwargs)
         if isinstance(self.axis, list):
             raise ValueError(f"{self.name}: axis must be one axis, that of the features, got {axis!r}")
-        self.momentum = number(self.name, "momentum", momentum, least=0.0, most=1.0)
-        self.epsilon = number(self.name, "epsilon", epsilon, least=0.0)
+        self.momentum = number(f"{self.name}: momentum", momentum, least=0.0, most=1.0)
+        self.epsilon = number(f"{self.name}: epsilon", epsilon, least=0.0)
         self.moving_mean_initializer = initializers.resolve(moving_mean_initializer)
         self.moving_variance_initializer = initializers.resolve(moving_variance_initializer)
 

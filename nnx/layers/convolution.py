@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
-from nnx import constraints, initializers, regularizers
+from nnx.arguments import positive_integer
 from nnx.backends import Array
 from nnx.functional import Pullback
 from nnx.functional.convolution import conv
 from nnx.layers.activation import Activated
 from nnx.layers.layer import registry
-from nnx.layers.spatial import Spatial, integers
+from nnx.layers.spatial import Spatial
 from nnx.parameters import Parameter
 from nnx.pullbacks import Differentiable, LayerPullback
-from nnx.shapes import Shape
+from nnx.shapes import Shape, Sizes
 from nnx.windows import windows_of
-
-Sizes = int | Sequence[int]
 
 
 class Convolution(Spatial, Activated):
@@ -40,22 +37,6 @@ class Convolution(Spatial, Activated):
             raise ValueError(
                 f"{self.name}: strides {self.strides} and dilation_rate {self.dilation_rate} cannot both be above 1"
             )
-
-    def set_weight(self, weight: str, initializer: Any, regularizer: Any, constraint: Any) -> None:
-        """Keep the options of a weight under the names that Keras gives them."""
-        setattr(self, f"{weight}_initializer", initializers.resolve(initializer))
-        setattr(self, f"{weight}_regularizer", regularizers.resolve(regularizer))
-        setattr(self, f"{weight}_constraint", constraints.resolve(constraint))
-
-    def make_weight(self, weight: str, shape: Sequence[int], name: str | None = None) -> Parameter:
-        """Add a weight with the options that `set_weight` keeps."""
-        return self.add_weight(
-            shape,
-            getattr(self, f"{weight}_initializer"),
-            name=name or weight,
-            regularizer=getattr(self, f"{weight}_regularizer"),
-            constraint=getattr(self, f"{weight}_constraint"),
-        )
 
     @property
     def bias_value(self) -> Array | None:
@@ -104,25 +85,25 @@ class Conv(Convolution):
         **kwargs: Any,
     ) -> None:
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
-        (self.filters,) = integers(self.name, "filters", filters, 1, 1)
-        (self.groups,) = integers(self.name, "groups", groups, 1, 1)
+        self.filters = positive_integer(f"{self.name}: filters", filters)
+        self.groups = positive_integer(f"{self.name}: groups", groups)
         if self.filters % self.groups:
             raise ValueError(f"{self.name}: filters must be a multiple of groups, got {filters} and {groups}")
-        padding = self.check_padding(padding, "valid", "same", *(["causal"] if self.rank == 1 else []))
+        padding = self.check_padding(padding, "valid", "same", *(["causal"] if self.spatial_ndim == 1 else []))
         self.set_windows(kernel_size, strides, padding, dilation_rate, data_format)
         self.forbid_strides_with_dilation()
         self.set_activation(activation)
         self.use_bias = use_bias
-        self.set_weight("kernel", kernel_initializer, kernel_regularizer, kernel_constraint)
-        self.set_weight("bias", bias_initializer, bias_regularizer, bias_constraint)
+        self.set_weight_options("kernel", kernel_initializer, kernel_regularizer, kernel_constraint)
+        self.set_weight_options("bias", bias_initializer, bias_regularizer, bias_constraint)
 
     def build(self, input_shape: Shape) -> None:
         channels = self.channels_of(input_shape)
         if channels % self.groups:
             raise ValueError(f"{self.name}: the input's {channels} channels must be a multiple of groups={self.groups}")
-        self.kernel = self.make_weight("kernel", (*self.kernel_size, channels // self.groups, self.filters))
+        self.kernel = self.add_weight_with_options("kernel", (*self.kernel_size, channels // self.groups, self.filters))
         if self.use_bias:
-            self.bias = self.make_weight("bias", (self.filters,))
+            self.bias = self.add_weight_with_options("bias", (self.filters,))
         super().build(input_shape)
 
     def activated(self, x: Array, activate: Differentiable) -> tuple[Array, Pullback]:
@@ -160,7 +141,7 @@ class Conv1D(Conv):
     (2, 8, 4)
     """
 
-    rank = 1
+    spatial_ndim = 1
 
 
 @registry.register("Convolution2D")
@@ -181,4 +162,4 @@ class Conv2D(Conv):
     (2, 28, 28, 8)
     """
 
-    rank = 2
+    spatial_ndim = 2

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from nnx import constraints, functional, initializers, regularizers
+from nnx import functional
+from nnx.arguments import positive_integer
 from nnx.backends import Array
 from nnx.functional import Pullback
 from nnx.layers.activation import Activated
@@ -15,7 +16,7 @@ from nnx.shapes import Shape
 
 @registry.register()
 class Dense(Activated):
-    """activation(x @ kernel + bias), along the last axis.
+    """The fully connected layer: activation(x @ kernel + bias), along the last axis.
 
     units : size of the output's last axis.
     activation : a name, a function or None (linear); see `nnx.activations`.
@@ -45,17 +46,11 @@ class Dense(Activated):
         **kwargs: Any,
     ) -> None:
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
-        if isinstance(units, bool) or not hasattr(units, "__index__") or units.__index__() < 1:
-            raise ValueError(f"{self.name}: units must be a positive integer, got {units!r}")
-        self.units = units.__index__()
+        self.units = positive_integer(f"{self.name}: units", units)
         self.set_activation(activation)
         self.use_bias = use_bias
-        self.kernel_initializer = initializers.resolve(kernel_initializer)
-        self.bias_initializer = initializers.resolve(bias_initializer)
-        self.kernel_regularizer = regularizers.resolve(kernel_regularizer)
-        self.bias_regularizer = regularizers.resolve(bias_regularizer)
-        self.kernel_constraint = constraints.resolve(kernel_constraint)
-        self.bias_constraint = constraints.resolve(bias_constraint)
+        self.set_weight_options("kernel", kernel_initializer, kernel_regularizer, kernel_constraint)
+        self.set_weight_options("bias", bias_initializer, bias_regularizer, bias_constraint)
 
     def build(self, input_shape: Shape) -> None:
         features = input_shape[-1] if len(input_shape) > 1 else None
@@ -63,21 +58,9 @@ class Dense(Activated):
             raise ValueError(
                 f"{self.name}: expected an input (batch, ..., features) of known features, got shape {input_shape}"
             )
-        self.kernel = self.add_weight(
-            (features, self.units),
-            self.kernel_initializer,
-            name="kernel",
-            regularizer=self.kernel_regularizer,
-            constraint=self.kernel_constraint,
-        )
+        self.kernel = self.add_weight_with_options("kernel", (features, self.units))
         if self.use_bias:
-            self.bias = self.add_weight(
-                (self.units,),
-                self.bias_initializer,
-                name="bias",
-                regularizer=self.bias_regularizer,
-                constraint=self.bias_constraint,
-            )
+            self.bias = self.add_weight_with_options("bias", (self.units,))
         super().build(input_shape)
 
     def activated(self, x: Array, activate: Differentiable) -> tuple[Array, Pullback]:

@@ -1,4 +1,4 @@
-"""Dropout."""
+"""Dropout: of single values, of whole feature maps, by normal noise, and the form for SELU."""
 
 from __future__ import annotations
 
@@ -7,17 +7,19 @@ from collections.abc import Sequence
 from typing import Any
 
 from nnx import functional
-from nnx import random as nnx_random
 from nnx.arguments import number
 from nnx.backends import Array
-from nnx.functional import Pullback
-from nnx.layers.layer import Layer, registry
+from nnx.functional import Pullback, noise
+from nnx.layers.layer import registry
+from nnx.layers.stochastic import Stochastic
 from nnx.shapes import Shape, check_shape
+
+_BELOW_ONE = math.nextafter(1.0, 0.0)
 
 
 @registry.register()
-class Dropout(Layer):
-    """In training, set a random part of the inputs to zero and scale the others by 1 / (1 - rate).
+class Dropout(Stochastic):
+    """Dropout: in training a random share of the inputs is set to zero, the others are divided by 1 - rate.
 
     rate : the probability of zero, in [0, 1].
     noise_shape : shape of the mask, with 1 along axes that share one decision and None along others; by default the
@@ -30,15 +32,9 @@ class Dropout(Layer):
     def __init__(
         self, rate: float, noise_shape: Sequence[int | None] | None = None, seed: int | None = None, **kwargs: Any
     ) -> None:
-        super().__init__(**kwargs)
-        self.rate = number(self.name, "rate", rate, least=0.0, most=1.0)
+        super().__init__(seed=seed, **kwargs)
+        self.rate = number(f"{self.name}: rate", rate, least=0.0, most=1.0)
         self.noise_shape = None if noise_shape is None else check_shape(noise_shape, f"noise_shape of {self.name}")
-        self.seed = seed
-
-    def build(self, input_shape: Shape) -> None:
-        if self.random is None:
-            self.random = nnx_random.default().split() if self.seed is None else nnx_random.Generator(self.seed)
-        super().build(input_shape)
 
     def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
         if not training or self.rate == 0.0 or self.random is None:
@@ -54,3 +50,110 @@ class Dropout(Layer):
         if len(self.noise_shape) != len(shape):
             raise ValueError(f"{self.name}: noise_shape {tuple(self.noise_shape)} does not fit an input {shape}")
         return tuple(size if given is None else given for given, size in zip(self.noise_shape, shape, strict=True))
+
+
+@registry.register()
+class GaussianDropout(Stochastic):
+    """Dropout by factors: in training normal noise of mean 1 and standard deviation sqrt(rate / (1 - rate)).
+
+    rate : from 0 to less than 1; the noise is as strong as that of Dropout of the same rate.
+    seed : for a random stream of this layer's own; by default it is split from the default stream when built.
+    """
+
+    def __init__(self, rate: float, seed: int | None = None, **kwargs: Any) -> None:
+        super().__init__(seed=seed, **kwargs)
+        self.rate = number(f"{self.name}: rate", rate, least=0.0, most=_BELOW_ONE)
+
+    def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
+        if not training or self.rate == 0.0:
+            return functional.linear(x)
+        return noise.gaussian_dropout(x, self.rate, self.draw(noise.words_for_normals(math.prod(x.shape))))
+
+
+@registry.register()
+class AlphaDropout(Stochastic):
+    """Dropout for SELU: in training, with the mean 0 and the variance 1 of what comes out of it kept.
+
+    rate : from 0 to less than 1: the probability that a value becomes the one that SELU saturates at.
+    noise_shape : shape of the mask, with 1 along axes that share one decision and None along others; by default the
+        input's.
+    seed : for a random stream of this layer's own; by default it is split from the default stream when built.
+    """
+
+    def __init__(
+        self, rate: float, noise_shape: Sequence[int | None] | None = None, seed: int | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(seed=seed, **kwargs)
+        self.rate = number(f"{self.name}: rate", rate, least=0.0, most=_BELOW_ONE)
+        self.noise_shape = None if noise_shape is None else tuple(noise_shape)
+
+    def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
+        if not training or self.rate == 0.0:
+            return functional.linear(x)
+        wanted = self.noise_shape or tuple(x.shape)
+        if len(wanted) != len(x.shape):
+            raise ValueError(f"{self.name}: noise_shape {wanted} does not fit an input {tuple(x.shape)}")
+        shape = [size if given is None else given for given, size in zip(wanted, x.shape, strict=True)]
+        shared = self.noise_shape is not None and self.noise_shape[0] == 1
+        return noise.alpha_dropout(x, self.rate, self.draw(math.prod(shape), not shared), shape)
+
+
+class _SpatialDropout(Stochastic):
+    """Dropout of whole feature maps: all positions of a feature of a sample share one decision."""
+
+    positions: int
+    """How many axes of positions there are."""
+
+    channels_first = False
+
+    def __init__(self, rate: float, seed: int | None = None, **kwargs: Any) -> None:
+        super().__init__(seed=seed, **kwargs)
+        self.rate = number(f"{self.name}: rate", rate, least=0.0, most=1.0)
+
+    def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
+        if not training or self.rate == 0.0:
+            return functional.linear(x)
+        ones = (1,) * self.positions
+        shape = (*x.shape[:2], *ones) if self.channels_first else (x.shape[0], *ones, x.shape[-1])
+        return functional.dropout(x, self.rate, self.draw(math.prod(shape)), noise_shape=shape)
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        if len(input_shape) != self.positions + 2:
+            raise ValueError(f"{self.name}: expected an input of {self.positions + 2} axes, got shape {input_shape}")
+        return input_shape
+
+
+@registry.register()
+class SpatialDropout1D(_SpatialDropout):
+    """Dropout of whole features of sequences (batch, time, features), in training; the others are scaled up.
+
+    rate : the probability of zero, in [0, 1].
+    seed : for a random stream of this layer's own; by default it is split from the default stream when built.
+
+    Tompson et al., "Efficient object localization using convolutional networks", 2014.
+    """
+
+    positions = 1
+
+
+@registry.register()
+class SpatialDropout2D(_SpatialDropout):
+    """Dropout of whole feature maps of images, in training; the others are scaled up.
+
+    rate : the probability of zero, in [0, 1].
+    data_format : "channels_last" (default), for inputs (batch, height, width, channels), or "channels_first".
+    seed : for a random stream of this layer's own; by default it is split from the default stream when built.
+
+    Tompson et al., "Efficient object localization using convolutional networks", 2014.
+    """
+
+    positions = 2
+
+    def __init__(self, rate: float, data_format: str | None = None, seed: int | None = None, **kwargs: Any) -> None:
+        super().__init__(rate, seed, **kwargs)
+        if data_format not in (None, "channels_last", "channels_first"):
+            raise ValueError(
+                f"{self.name}: data_format must be 'channels_last' or 'channels_first', got {data_format!r}"
+            )
+        self.data_format = data_format or "channels_last"
+        self.channels_first = data_format == "channels_first"

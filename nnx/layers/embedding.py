@@ -1,4 +1,4 @@
-"""Vectors for words."""
+"""Embeddings: vectors for words, by their numbers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from nnx import constraints, initializers, regularizers
+from nnx import initializers
+from nnx.arguments import positive_integer
 from nnx.backends import Array, array_namespace
 from nnx.functional import Pullback
 from nnx.functional.embedding import embedding
@@ -48,19 +49,14 @@ class Embedding(Layer):
         weights = kwargs.pop("weights", None)
         input_length = kwargs.pop("input_length", None)
         super().__init__(**kwargs)
-        for argument, size in (("input_dim", input_dim), ("output_dim", output_dim)):
-            if isinstance(size, bool) or not hasattr(size, "__index__") or size.__index__() < 1:
-                raise ValueError(f"{self.name}: {argument} must be a positive integer, got {size!r}")
-        self.input_dim = input_dim.__index__()
-        self.output_dim = output_dim.__index__()
-        self.embeddings_initializer = initializers.resolve(embeddings_initializer)
-        self.embeddings_regularizer = regularizers.resolve(embeddings_regularizer)
-        self.embeddings_constraint = constraints.resolve(embeddings_constraint)
+        self.input_dim = positive_integer(f"{self.name}: input_dim", input_dim)
+        self.output_dim = positive_integer(f"{self.name}: output_dim", output_dim)
+        self.set_weight_options("embeddings", embeddings_initializer, embeddings_regularizer, embeddings_constraint)
         self.mask_zero = self.makes_mask = bool(mask_zero)
         if input_length is not None and self.batch_input_shape is None:
             lengths = input_length if isinstance(input_length, list | tuple) else (input_length,)
             self.batch_input_shape = (None, *lengths)
-        self._start = self.embeddings_initializer if weights is None else self._from_table(weights)
+        self._start = None if weights is None else self._from_table(weights)
 
     def _from_table(self, weights: Any) -> initializers.Constant:
         listed = isinstance(weights, list | tuple) and len(weights) == 1 and np.ndim(weights[0]) == 2
@@ -71,12 +67,8 @@ class Embedding(Layer):
         return table
 
     def build(self, input_shape: Shape) -> None:
-        self.embeddings = self.add_weight(
-            (self.input_dim, self.output_dim),
-            self._start,
-            name="embeddings",
-            regularizer=self.embeddings_regularizer,
-            constraint=self.embeddings_constraint,
+        self.embeddings = self.add_weight_with_options(
+            "embeddings", (self.input_dim, self.output_dim), initializer=self._start
         )
         super().build(input_shape)
 

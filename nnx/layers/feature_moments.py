@@ -1,4 +1,4 @@
-"""The mean and the variance of data that come in parts."""
+"""Moments of features: the mean and the variance of data that come batch by batch."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _BLOCK = 1 << 20  # elements that are looked at at a time
 
 
 class Moments:
-    """Mean and variance along some axes, in one pass over parts of the data, in float64 on the host.
+    """Mean and variance along some axes, in one pass over blocks of the data, in float64 on the host.
 
     kept : the axes that keep their sizes, counted from the front.
-    count, mean, variance : of all parts so far: how many numbers each mean is of, the means, the biased variances.
+    count, mean, variance : of all blocks so far: how many numbers each mean is of, the means, the biased variances.
 
-    Parts are merged by the formula of Chan, Golub and LeVeque ("Updating formulae and a pairwise algorithm for
+    Blocks are merged by the formula of Chan, Golub and LeVeque ("Updating formulae and a pairwise algorithm for
     computing sample variances", 1979), which does not lose the digits that a sum of squares loses.
     """
 
@@ -30,13 +30,13 @@ class Moments:
         self._deviations = np.zeros(())  # sums of squares of the distances from the mean
         self._kept = tuple(kept)
 
-    def add(self, part: np.ndarray) -> None:
-        others = tuple(axis for axis in range(part.ndim) if axis not in self._kept)
-        count = math.prod(part.shape[axis] for axis in others)
+    def add(self, block: np.ndarray) -> None:
+        others = tuple(axis for axis in range(block.ndim) if axis not in self._kept)
+        count = math.prod(block.shape[axis] for axis in others)
         if not count:
             return
-        mean = part.mean(axis=others, dtype=np.float64, keepdims=True)
-        deviations = np.square(part - mean).sum(axis=others)
+        mean = block.mean(axis=others, dtype=np.float64, keepdims=True)
+        deviations = np.square(block - mean).sum(axis=others)
         shift = mean.reshape(deviations.shape) - self.mean
         total = self.count + count
         self.mean = self.mean + shift * (count / total)

@@ -1,4 +1,4 @@
-"""Features brought to another range, by numbers that are given or found in data."""
+"""Features brought to mean 0 and variance 1, by moments that are given or found in data."""
 
 from __future__ import annotations
 
@@ -7,75 +7,21 @@ from typing import Any
 
 import numpy as np
 
-from nnx.backends import Array, Placement, get_backend, to_numpy
+from nnx.arguments import finite_numbers
+from nnx.backends import Array, get_backend
 from nnx.functional import Pullback, standardization
 from nnx.layers.feature_moments import Moments, batches_of, blocks_of
-from nnx.layers.layer import Layer, registry
+from nnx.layers.layer import registry
+from nnx.layers.layer_with_constants import LayerWithConstants
 from nnx.layers.normalization import read_axis, sizes_along
 from nnx.shapes import Shape
 
 
-class _WithConstants(Layer):
-    """A layer with arrays that belong to its configuration, and are no parameters; they go where the layer goes."""
-
-    def constants(self) -> list[np.ndarray | float]:
-        """The constants on the host, once the layer is built; numbers may stay numbers."""
-        raise NotImplementedError
-
-    def build(self, input_shape: Shape) -> None:
-        super().build(input_shape)
-        self._place_constants()
-
-    def move(self, placement: Placement) -> None:
-        super().move(placement)
-        self._place_constants()
-
-    def _place_constants(self) -> None:
-        self.placed = [
-            value if isinstance(value, float) else self.placement.asarray(value, self.wide_dtype)
-            for value in self.constants()
-        ]
-
-    @property
-    def wide_dtype(self) -> str:
-        """The layer's dtype; float32 for float16, in which constants would lose too many digits."""
-        dtype = self.dtype or self.placement.dtype
-        return "float32" if dtype == "float16" else dtype
-
-
 @registry.register()
-class Rescaling(_WithConstants):
-    """y = x * scale + offset, in training and at inference.
+class Normalization(LayerWithConstants):
+    """Normalisation of features by the moments of a data set, which `adapt` finds.
 
-    scale, offset : numbers, or arrays that broadcast against the input, such as one number for each channel.
-
-    >>> Rescaling(1.0 / 127.5, offset=-1.0)([[0, 255]])
-    array([[-1.,  1.]], dtype=float32)
-    """
-
-    def __init__(self, scale: Any, offset: Any = 0.0, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.scale = _numbers(self.name, "scale", scale)
-        self.offset = _numbers(self.name, "offset", offset)
-
-    def constants(self) -> list[np.ndarray | float]:
-        return [self.scale, self.offset]
-
-    def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
-        return standardization.rescale(x, *self.placed)
-
-    def compute_output_shape(self, input_shape: Shape) -> Shape:
-        for argument, value in (("scale", self.scale), ("offset", self.offset)):
-            sizes = np.shape(value)
-            pairs = zip(reversed(sizes), reversed(input_shape), strict=False)
-            if len(sizes) > len(input_shape) or any(given not in (1, size) for given, size in pairs):
-                raise ValueError(f"{self.name}: {argument} of shape {sizes} does not fit an input {input_shape}")
-        return input_shape
-
-
-@registry.register()
-class Normalization(_WithConstants):
-    """y = (x - mean) / sqrt(variance), in training and at inference, with the moments of a data set: call `adapt`.
+    y = (x - mean) / sqrt(variance), in training and at inference.
 
     axis : the axis, or the axes, along which each index has a mean and a variance of its own; the last one by default,
         None for one mean of everything.
@@ -107,8 +53,8 @@ class Normalization(_WithConstants):
         self._axes = [self.axis] if isinstance(self.axis, int) else self.axis or []
         if (mean is None) != (variance is None):
             raise ValueError(f"{self.name}: mean and variance must be given together, or none of them")
-        self.mean = None if mean is None else _numbers(self.name, "mean", mean)
-        self.variance = None if variance is None else _numbers(self.name, "variance", variance)
+        self.mean = None if mean is None else finite_numbers(f"{self.name}: mean", mean)
+        self.variance = None if variance is None else finite_numbers(f"{self.name}: variance", variance)
         if self.variance is not None and np.any(np.less(self.variance, 0.0)):
             raise ValueError(f"{self.name}: variance must not be negative, got {variance!r}")
         self.invert = bool(invert)
@@ -179,11 +125,3 @@ class Normalization(_WithConstants):
                 f"mean of its own; axis=None gives one mean of everything"
             )
         return sizes_along(self.name, shape, self._axes)
-
-
-def _numbers(layer: str, argument: str, value: Any) -> np.ndarray | float:
-    """A number as a float, several as an array on the host."""
-    host = to_numpy(value)
-    if host.dtype.kind not in "fiu" or not np.isfinite(host).all():
-        raise ValueError(f"{layer}: {argument} must be a finite number or an array of such, got {value!r}")
-    return host.astype(np.float64) if host.shape else float(host)

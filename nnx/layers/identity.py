@@ -9,7 +9,7 @@ from nnx.layers.layer import Layer, registry
 
 @registry.register()
 class Identity(Layer):
-    """Hand the input on: a place for a layer that a model may have or not."""
+    """The input handed on: a place for a layer that a model may have or not."""
 
     def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
         return linear(x)

@@ -31,7 +31,7 @@ def _named(function: Any, what: str) -> Any:
 
 @registry.register()
 class Lambda(Layer):
-    """Apply a function without parameters of its own.
+    """A function without parameters as a layer.
 
     function : returns `(y, pullback)`, as those of `nnx.functional` do; or only y, if `pullback` is given.
     pullback : for a function that returns only y: called as pullback(dy, x, y), returns the cotangent of x. The string
@@ -91,7 +91,7 @@ class Lambda(Layer):
         return self.pullback(dy, x, y)
 
     def compute_mask(self, x: Array, mask: Array | None = None) -> Array | None:
-        """The input's; None where the output has another shape."""
+        """The mask of the input; None where the output has another shape."""
         return mask if self.output_shape is None else None
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:

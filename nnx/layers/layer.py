@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
-import difflib
 import functools
 import inspect
 import math
@@ -22,7 +21,7 @@ from nnx.graph.composition import Composition, trace
 from nnx.graph.program import as_masks
 from nnx.graph.symbol import Node, Symbol
 from nnx.graph.traced_arguments import MASK, TRAINING
-from nnx.names import names_apart, numbered, snake_case
+from nnx.names import did_you_mean, names_apart, nearest, numbered, snake_case
 from nnx.parameters import Parameter
 from nnx.precision import narrow, wide
 from nnx.pullbacks import LayerPullback, Skippable, call_pullback
@@ -123,9 +122,8 @@ class Layer(Configurable):
         if legacy:
             unknown = next(iter(legacy))
             known = (*constructor_arguments(type(self)), "input_shape", "input_dim")  # type: ignore[arg-type]
-            near = difflib.get_close_matches(unknown, known, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise TypeError(f"{type(self).__name__} has no argument {unknown!r}{hint}")
+            hint = did_you_mean(nearest(unknown, known))
+            raise TypeError(f"{type(self).__name__} has no argument {unknown!r}{f'; {hint}' if hint else ''}")
         if batch_input_shape is None:
             if input_dim is not None:
                 input_shape = (input_dim,)
@@ -221,6 +219,34 @@ class Layer(Configurable):
         )
         self.own_weights.append(parameter)
         return parameter
+
+    def set_weight_options(
+        self, weight: str, initializer: Any, regularizer: Any = None, constraint: Any = None
+    ) -> None:
+        """Keep the options of a weight, as users give them, until `add_weight_with_options` makes it.
+
+        They are kept as attributes of the names that the constructor's arguments have, which are part of the layer's
+        configuration: for the weight "kernel" kernel_initializer, kernel_regularizer and kernel_constraint.
+        """
+        setattr(self, f"{weight}_initializer", initializers.resolve(initializer))
+        setattr(self, f"{weight}_regularizer", regularizers.resolve(regularizer))
+        setattr(self, f"{weight}_constraint", constraints.resolve(constraint))
+
+    def add_weight_with_options(
+        self, weight: str, shape: Sequence[int], *, name: str | None = None, initializer: Any = None
+    ) -> Parameter:
+        """`add_weight` with the options that `set_weight_options` keeps for that weight.
+
+        name : of the parameter, if it is not called as its options are.
+        initializer : in place of the one that is kept.
+        """
+        return self.add_weight(
+            shape,
+            getattr(self, f"{weight}_initializer") if initializer is None else initializer,
+            name=name or weight,
+            regularizer=getattr(self, f"{weight}_regularizer"),
+            constraint=getattr(self, f"{weight}_constraint"),
+        )
 
     @property
     def placement(self) -> Placement:

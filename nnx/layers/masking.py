@@ -1,4 +1,4 @@
-"""Leaving steps of sequences out."""
+"""Masking of padded time steps."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nnx.layers.layer import Layer, registry
 
 @registry.register()
 class Masking(Layer):
-    """Leave out the steps of a sequence all of whose features are equal to a value; they become zero.
+    """Masking of the time steps all of whose features are equal to a value; they become zero.
 
     mask_value : the value.
 
@@ -27,7 +27,7 @@ class Masking(Layer):
 
     def __init__(self, mask_value: float = 0.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.mask_value = number(self.name, "mask_value", mask_value)
+        self.mask_value = number(f"{self.name}: mask_value", mask_value)
 
     def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
         return masking.mask_steps(x, self.mask_value)

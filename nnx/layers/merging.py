@@ -10,6 +10,7 @@ import functools
 from collections.abc import Sequence
 from typing import Any
 
+from nnx.arguments import is_integer
 from nnx.backends import Array, array_namespace
 from nnx.functional import Pullback, inner_product, merging
 from nnx.layers.layer import Layer, registry
@@ -43,8 +44,8 @@ class Merge(Layer):
         return self._merge_shapes(shapes)
 
     def _merge_shapes(self, shapes: Shapes) -> Shape:
-        rank = max(len(shape) for shape in shapes)
-        aligned = [(shape[0], *(1,) * (rank - len(shape)), *shape[1:]) for shape in shapes]
+        ndim = max(len(shape) for shape in shapes)
+        aligned = [(shape[0], *(1,) * (ndim - len(shape)), *shape[1:]) for shape in shapes]
         return tuple(self._common_size(sizes, shapes) for sizes in zip(*aligned, strict=True))
 
     def _common_size(self, sizes: Sequence[int | None], shapes: Shapes) -> int | None:
@@ -101,14 +102,14 @@ class Average(Merge):
         return merging.average(*inputs)
 
 
-class _Masked(Merge):
-    """What a mask leaves out of an input does not take part."""
+class _MaskedMerge(Merge):
+    """A merge in which what a mask leaves out of an input does not take part."""
 
     uses_mask = True
 
 
 @registry.register()
-class Multiply(_Masked):
+class Multiply(_MaskedMerge):
     """The product of all inputs. Where the masks of some are False the others count; where all are, it is 0."""
 
     def forward(self, *inputs: Array, mask: Any = None, training: bool = False) -> tuple[Array, Pullback]:
@@ -116,7 +117,7 @@ class Multiply(_Masked):
 
 
 @registry.register()
-class Maximum(_Masked):
+class Maximum(_MaskedMerge):
     """The largest of all inputs, of those whose mask is True."""
 
     def forward(self, *inputs: Array, mask: Any = None, training: bool = False) -> tuple[Array, Pullback]:
@@ -124,7 +125,7 @@ class Maximum(_Masked):
 
 
 @registry.register()
-class Minimum(_Masked):
+class Minimum(_MaskedMerge):
     """The smallest of all inputs, of those whose mask is True."""
 
     def forward(self, *inputs: Array, mask: Any = None, training: bool = False) -> tuple[Array, Pullback]:
@@ -146,7 +147,7 @@ class Concatenate(Merge):
 
     def __init__(self, axis: int = -1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if isinstance(axis, bool) or not hasattr(axis, "__index__") or axis == 0:
+        if not is_integer(axis) or axis == 0:
             raise ValueError(f"{self.name}: axis must be an integer other than 0, the batch axis, got {axis!r}")
         self.axis = axis.__index__()
 
@@ -154,13 +155,13 @@ class Concatenate(Merge):
         return merging.concatenate(*inputs, axis=self.axis)
 
     def _merge_shapes(self, shapes: Shapes) -> Shape:
-        rank = len(shapes[0])
-        if not -rank < self.axis < rank or any(len(shape) != rank for shape in shapes):
+        ndim = len(shapes[0])
+        if not -ndim < self.axis < ndim or any(len(shape) != ndim for shape in shapes):
             raise ValueError(
                 f"{self.name}: expected inputs of one number of axes, with an axis {self.axis} behind the batch axis, "
                 f"got shapes {', '.join(map(str, shapes))}"
             )
-        axis = self.axis % rank
+        axis = self.axis % ndim
         sizes: list[int | None] = []
         for position, found in enumerate(zip(*shapes, strict=True)):
             if position == axis:
@@ -181,11 +182,11 @@ class Concatenate(Merge):
         if not present:
             return None
         xp, arrays = array_namespace(present[0]), list(inputs) if isinstance(inputs, list | tuple) else [inputs]
-        rank = len(present[0].shape)
-        if self.axis % len(arrays[0].shape) >= rank:
+        ndim = len(present[0].shape)
+        if self.axis % len(arrays[0].shape) >= ndim:
             return functools.reduce(xp.logical_or, present) if len(present) == len(masks) else None
         whole = [
-            xp.ones_like(x[(..., *(0,) * (len(x.shape) - rank))], dtype=xp.bool) if one is None else one
+            xp.ones_like(x[(..., *(0,) * (len(x.shape) - ndim))], dtype=xp.bool) if one is None else one
             for x, one in zip(arrays, masks, strict=True)
         ]
         return xp.concat(whole, axis=self.axis % len(arrays[0].shape))
@@ -207,8 +208,7 @@ class Dot(Merge):
     def __init__(self, axes: int | Sequence[int], normalize: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         several: list[Any] = list(axes) if isinstance(axes, list | tuple) else []
-        integers = all(hasattr(one, "__index__") and not isinstance(one, bool) for one in several or [axes])
-        if not integers or (several and len(several) != 2):
+        if not all(map(is_integer, several or [axes])) or (several and len(several) != 2):
             raise ValueError(f"{self.name}: axes must be an integer or two integers, got {axes!r}")
         self.axes = axes if isinstance(axes, int) else several
         self.normalize = normalize

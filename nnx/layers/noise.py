@@ -1,9 +1,8 @@
-"""Noise for training: normal noise, and forms of dropout for whole feature maps and for SELU."""
+"""Noise that is added in training."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 from nnx import functional
@@ -12,14 +11,13 @@ from nnx.backends import Array
 from nnx.functional import Pullback, noise
 from nnx.layers.layer import registry
 from nnx.layers.stochastic import Stochastic
-from nnx.shapes import Shape
 
 _BELOW_ONE = math.nextafter(1.0, 0.0)
 
 
 @registry.register()
 class GaussianNoise(Stochastic):
-    """In training, add normal noise of mean 0.
+    """Normal noise of mean 0, added in training.
 
     stddev : the standard deviation of the noise; not negative.
     seed : for a random stream of this layer's own; by default it is split from the default stream when built.
@@ -27,116 +25,9 @@ class GaussianNoise(Stochastic):
 
     def __init__(self, stddev: float, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(seed=seed, **kwargs)
-        self.stddev = number(self.name, "stddev", stddev, least=0.0)
+        self.stddev = number(f"{self.name}: stddev", stddev, least=0.0)
 
     def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
         if not training or self.stddev == 0.0:
             return functional.linear(x)
         return noise.gaussian_noise(x, self.stddev, self.draw(noise.words_for_normals(math.prod(x.shape))))
-
-
-@registry.register()
-class GaussianDropout(Stochastic):
-    """In training, multiply by normal noise of mean 1 and standard deviation sqrt(rate / (1 - rate)).
-
-    rate : from 0 to less than 1; the noise is as strong as that of Dropout of the same rate.
-    seed : for a random stream of this layer's own; by default it is split from the default stream when built.
-    """
-
-    def __init__(self, rate: float, seed: int | None = None, **kwargs: Any) -> None:
-        super().__init__(seed=seed, **kwargs)
-        self.rate = number(self.name, "rate", rate, least=0.0, most=_BELOW_ONE)
-
-    def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
-        if not training or self.rate == 0.0:
-            return functional.linear(x)
-        return noise.gaussian_dropout(x, self.rate, self.draw(noise.words_for_normals(math.prod(x.shape))))
-
-
-@registry.register()
-class AlphaDropout(Stochastic):
-    """In training, dropout that keeps the mean 0 and the variance 1 of what comes out of SELU.
-
-    rate : from 0 to less than 1: the probability that a value becomes the one that SELU saturates at.
-    noise_shape : shape of the mask, with 1 along axes that share one decision and None along others; by default the
-        input's.
-    seed : for a random stream of this layer's own; by default it is split from the default stream when built.
-    """
-
-    def __init__(
-        self, rate: float, noise_shape: Sequence[int | None] | None = None, seed: int | None = None, **kwargs: Any
-    ) -> None:
-        super().__init__(seed=seed, **kwargs)
-        self.rate = number(self.name, "rate", rate, least=0.0, most=_BELOW_ONE)
-        self.noise_shape = None if noise_shape is None else tuple(noise_shape)
-
-    def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
-        if not training or self.rate == 0.0:
-            return functional.linear(x)
-        wanted = self.noise_shape or tuple(x.shape)
-        if len(wanted) != len(x.shape):
-            raise ValueError(f"{self.name}: noise_shape {wanted} does not fit an input {tuple(x.shape)}")
-        shape = [size if given is None else given for given, size in zip(wanted, x.shape, strict=True)]
-        shared = self.noise_shape is not None and self.noise_shape[0] == 1
-        return noise.alpha_dropout(x, self.rate, self.draw(math.prod(shape), not shared), shape)
-
-
-class _SpatialDropout(Stochastic):
-    """Dropout of whole feature maps: all positions of a feature of a sample share one decision."""
-
-    positions: int
-    """How many axes of positions there are."""
-
-    channels_first = False
-
-    def __init__(self, rate: float, seed: int | None = None, **kwargs: Any) -> None:
-        super().__init__(seed=seed, **kwargs)
-        self.rate = number(self.name, "rate", rate, least=0.0, most=1.0)
-
-    def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
-        if not training or self.rate == 0.0:
-            return functional.linear(x)
-        ones = (1,) * self.positions
-        shape = (*x.shape[:2], *ones) if self.channels_first else (x.shape[0], *ones, x.shape[-1])
-        return functional.dropout(x, self.rate, self.draw(math.prod(shape)), noise_shape=shape)
-
-    def compute_output_shape(self, input_shape: Shape) -> Shape:
-        if len(input_shape) != self.positions + 2:
-            raise ValueError(f"{self.name}: expected an input of {self.positions + 2} axes, got shape {input_shape}")
-        return input_shape
-
-
-@registry.register()
-class SpatialDropout1D(_SpatialDropout):
-    """In training, set whole features of a sequence (batch, time, features) to zero; scale the others up.
-
-    rate : the probability of zero, in [0, 1].
-    seed : for a random stream of this layer's own; by default it is split from the default stream when built.
-
-    Tompson et al., "Efficient object localization using convolutional networks", 2014.
-    """
-
-    positions = 1
-
-
-@registry.register()
-class SpatialDropout2D(_SpatialDropout):
-    """In training, set whole feature maps of images to zero; scale the others up.
-
-    rate : the probability of zero, in [0, 1].
-    data_format : "channels_last" (default), for inputs (batch, height, width, channels), or "channels_first".
-    seed : for a random stream of this layer's own; by default it is split from the default stream when built.
-
-    Tompson et al., "Efficient object localization using convolutional networks", 2014.
-    """
-
-    positions = 2
-
-    def __init__(self, rate: float, data_format: str | None = None, seed: int | None = None, **kwargs: Any) -> None:
-        super().__init__(rate, seed, **kwargs)
-        if data_format not in (None, "channels_last", "channels_first"):
-            raise ValueError(
-                f"{self.name}: data_format must be 'channels_last' or 'channels_first', got {data_format!r}"
-            )
-        self.data_format = data_format or "channels_last"
-        self.channels_first = data_format == "channels_first"

@@ -1,12 +1,11 @@
-"""Normalisation of each sample by itself, and what all layers with a learned scale and shift share."""
+"""Normalisation of each sample by itself, and the base of all layers with a learned scale and shift."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from nnx import constraints, initializers, regularizers
-from nnx.arguments import number
+from nnx.arguments import is_integer, number
 from nnx.backends import Array
 from nnx.functional import Pullback, normalization
 from nnx.layers.layer import Layer, registry
@@ -44,31 +43,15 @@ class Normalized(Layer):
         self.axis = read_axis(self.name, axis)
         self.center = center
         self.scale = scale
-        self.beta_initializer = initializers.resolve(beta_initializer)
-        self.gamma_initializer = initializers.resolve(gamma_initializer)
-        self.beta_regularizer = regularizers.resolve(beta_regularizer)
-        self.gamma_regularizer = regularizers.resolve(gamma_regularizer)
-        self.beta_constraint = constraints.resolve(beta_constraint)
-        self.gamma_constraint = constraints.resolve(gamma_constraint)
+        self.set_weight_options("beta", beta_initializer, beta_regularizer, beta_constraint)
+        self.set_weight_options("gamma", gamma_initializer, gamma_regularizer, gamma_constraint)
 
     def add_scale_and_shift(self, shape: tuple[int, ...], *, scale: bool, center: bool) -> None:
-        """Make gamma and beta, as far as they are wanted."""
+        """Make the parameters gamma and beta, as far as they are wanted."""
         if scale:
-            self.gamma = self.add_weight(
-                shape,
-                self.gamma_initializer,
-                name="gamma",
-                regularizer=self.gamma_regularizer,
-                constraint=self.gamma_constraint,
-            )
+            self.gamma = self.add_weight_with_options("gamma", shape)
         if center:
-            self.beta = self.add_weight(
-                shape,
-                self.beta_initializer,
-                name="beta",
-                regularizer=self.beta_regularizer,
-                constraint=self.beta_constraint,
-            )
+            self.beta = self.add_weight_with_options("beta", shape)
 
     def values(self) -> tuple[Array | None, Array | None]:
         """The arrays of gamma and beta, or None."""
@@ -90,7 +73,7 @@ def read_axis(layer: str, axis: Any) -> int | list[int]:
     """An axis as an int, several as a list of ints."""
     several = isinstance(axis, list | tuple)
     axes = list(axis) if several else [axis]
-    if not axes or any(isinstance(one, bool) or not hasattr(one, "__index__") for one in axes):
+    if not axes or any(not is_integer(one) for one in axes):
         raise TypeError(f"{layer}: axis must be an integer or a list of integers, got {axis!r}")
     axes = [one.__index__() for one in axes]
     return axes if several else axes[0]
@@ -99,8 +82,8 @@ def read_axis(layer: str, axis: Any) -> int | list[int]:
 def sizes_along(layer: str, shape: Shape, axis: int | list[int]) -> tuple[int, ...]:
     """The sizes of a shape along the axes, in ascending order; ValueError if one is unknown, or not an axis."""
     axes = axis if isinstance(axis, list) else [axis]
-    rank = len(shape)
-    positive = sorted({one % rank for one in axes if -rank <= one < rank}) if rank else []
+    ndim = len(shape)
+    positive = sorted({one % ndim for one in axes if -ndim <= one < ndim}) if ndim else []
     sizes = tuple(shape[one] for one in positive)
     if len(positive) < len(axes) or None in sizes:
         raise ValueError(f"{layer}: expected an input of known sizes along axis {axis}, got shape {shape}")
@@ -109,7 +92,9 @@ def sizes_along(layer: str, shape: Shape, axis: int | list[int]) -> tuple[int, .
 
 @registry.register()
 class LayerNormalization(Normalized):
-    """gamma * (x - mean) / sqrt(variance + epsilon) + beta, with the mean and the variance of each sample.
+    """Layer normalisation: each sample brought to a mean and a variance that are learned.
+
+    y = gamma * (x - mean) / sqrt(variance + epsilon) + beta, with the mean and the variance of each sample.
 
     axis : the axis, or the axes, that are normalised over. gamma and beta have their sizes.
     epsilon : what keeps the root from 0.
@@ -135,7 +120,7 @@ class LayerNormalization(Normalized):
         **kwargs: Any,
     ) -> None:
         super().__init__(axis, center, scale, **kwargs)
-        self.epsilon = number(self.name, "epsilon", epsilon, least=0.0)
+        self.epsilon = number(f"{self.name}: epsilon", epsilon, least=0.0)
         self.rms_scaling = rms_scaling
 
     def build(self, input_shape: Shape) -> None:
@@ -156,7 +141,9 @@ class LayerNormalization(Normalized):
 
 @registry.register()
 class GroupNormalization(Normalized):
-    """gamma * (x - mean) / sqrt(variance + epsilon) + beta, with the mean and the variance of each group of features.
+    """Group normalisation: each group of features of a sample brought to a mean and a variance that are learned.
+
+    y = gamma * (x - mean) / sqrt(variance + epsilon) + beta, with the mean and the variance of each group of features.
 
     groups : how many groups the features of a sample are divided into, each normalised together with all positions;
         -1 for groups of one feature (instance normalisation).
@@ -179,12 +166,12 @@ class GroupNormalization(Normalized):
         **kwargs: Any,
     ) -> None:
         super().__init__(axis, center, scale, **kwargs)
-        if isinstance(groups, bool) or not hasattr(groups, "__index__") or (groups < 1 and groups != -1):
+        if not is_integer(groups) or (groups < 1 and groups != -1):
             raise ValueError(f"{self.name}: groups must be a positive integer, or -1 for groups of one, got {groups!r}")
         if isinstance(self.axis, list) or self.axis == 0:
             raise ValueError(f"{self.name}: axis must be one axis behind the batch axis, got {axis!r}")
         self.groups = groups.__index__()
-        self.epsilon = number(self.name, "epsilon", epsilon, least=0.0)
+        self.epsilon = number(f"{self.name}: epsilon", epsilon, least=0.0)
 
     def build(self, input_shape: Shape) -> None:
         (features,) = sizes_along(self.name, input_shape, self.axis)
@@ -205,7 +192,9 @@ class GroupNormalization(Normalized):
 
 @registry.register()
 class RMSNormalization(Layer):
-    """scale * x / sqrt(mean(x**2) + epsilon), with the mean over the features of each sample.
+    """Normalisation by the root mean square of each sample, with a scale that is learned.
+
+    y = scale * x / sqrt(mean(x**2) + epsilon), with the mean over the features of each sample.
 
     axis : the axis, or the axes, that are normalised over. scale has their sizes. epsilon : what keeps the root from 0.
 
@@ -215,7 +204,7 @@ class RMSNormalization(Layer):
     def __init__(self, axis: int | Sequence[int] = -1, epsilon: float = 1e-6, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.axis = read_axis(self.name, axis)
-        self.epsilon = number(self.name, "epsilon", epsilon, least=0.0)
+        self.epsilon = number(f"{self.name}: epsilon", epsilon, least=0.0)
 
     def build(self, input_shape: Shape) -> None:
         self.scale = self.add_weight(sizes_along(self.name, input_shape, self.axis), "ones", name="scale")
@@ -234,7 +223,7 @@ class RMSNormalization(Layer):
 
 @registry.register()
 class UnitNormalization(Layer):
-    """x divided by its Euclidean norm, for each sample.
+    """Normalisation to length 1: each sample divided by its Euclidean norm.
 
     axis : the axis, or the axes, that the norm runs over.
 

@@ -1,16 +1,16 @@
-"""Layers that make sequences and images longer or shorter: padding, cropping, up-sampling."""
+"""Padding with zeros, and cropping, of sequences and images."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
+from nnx.arguments import integers
 from nnx.backends import Array
 from nnx.functional import Pullback
 from nnx.functional.padding import crop, zero_pad
-from nnx.functional.upsampling import INTERPOLATIONS, upsample
 from nnx.layers.layer import registry
-from nnx.layers.spatial import Spatial, choice, integers
+from nnx.layers.spatial import Spatial
 from nnx.shapes import Shape
 
 
@@ -18,12 +18,12 @@ class _Bordered(Spatial):
     """A layer with amounts before and after, for each spatial axis."""
 
     def amounts(self, argument: str, value: Any) -> Any:
-        """What `argument` means: one number for all sides, one or (before, after) for each axis; or (before, after)."""
-        if self.rank == 1:
-            return integers(self.name, argument, value, 2, 0)
+        """The amounts that an argument means: one number for all sides, one or (before, after) for each axis."""
+        if self.spatial_ndim == 1:
+            return integers(f"{self.name}: {argument}", value, 2, least=0)
         sides = tuple(value) if hasattr(value, "__iter__") else (value,) * 2
         try:
-            rows, columns = (integers(self.name, argument, side, 2, 0) for side in sides)
+            rows, columns = (integers(f"{self.name}: {argument}", side, 2, least=0) for side in sides)
             return rows, columns
         except ValueError:
             raise ValueError(
@@ -33,7 +33,7 @@ class _Bordered(Spatial):
 
     def pairs(self, amounts: Any) -> Sequence[tuple[int, int]]:
         """(before, after) for each axis."""
-        return (amounts,) if self.rank == 1 else amounts
+        return (amounts,) if self.spatial_ndim == 1 else amounts
 
 
 class ZeroPadding(_Bordered):
@@ -67,7 +67,7 @@ class ZeroPadding1D(ZeroPadding):
             [2.]]], dtype=float32)
     """
 
-    rank = 1
+    spatial_ndim = 1
 
 
 @registry.register()
@@ -83,7 +83,7 @@ class ZeroPadding2D(ZeroPadding):
     (2, 8, 11, 3)
     """
 
-    rank = 2
+    spatial_ndim = 2
 
 
 class Cropping(_Bordered):
@@ -116,7 +116,7 @@ class Cropping1D(Cropping):
     array([[[2.]]], dtype=float32)
     """
 
-    rank = 1
+    spatial_ndim = 1
 
     def __init__(self, cropping: Any = 1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -137,75 +137,8 @@ class Cropping2D(Cropping):
     (2, 6, 3, 3)
     """
 
-    rank = 2
+    spatial_ndim = 2
 
     def __init__(self, cropping: Any = 0, data_format: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._set_cropping(cropping, data_format)
-
-
-class UpSampling(Spatial):
-    """UpSampling1D and UpSampling2D, which differ in the number of axes."""
-
-    size: int | tuple[int, ...]
-    interpolation = "nearest"
-
-    def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
-        return upsample(x, self.size, self.interpolation, self.data_format)
-
-    def compute_output_shape(self, input_shape: Shape) -> Shape:
-        factors = (self.size,) if isinstance(self.size, int) else self.size
-        return self.output_shape(
-            input_shape, lambda sizes: [size * factor for size, factor in zip(sizes, factors, strict=True)]
-        )
-
-
-@registry.register()
-class UpSampling1D(UpSampling):
-    """Every step of a sequence (batch, steps, channels) several times.
-
-    size : how many times.
-
-    >>> UpSampling1D(2)([[[1.0], [2.0]]])
-    array([[[1.],
-            [1.],
-            [2.],
-            [2.]]], dtype=float32)
-    """
-
-    rank = 1
-
-    def __init__(self, size: int = 2, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        (self.size,) = integers(self.name, "size", size, 1, 1)
-        self.set_data_format(None)
-
-
-@registry.register()
-class UpSampling2D(UpSampling):
-    """An image with more rows and columns.
-
-    size : how many times as many, (rows, columns) or one number for both.
-    data_format : "channels_last", inputs (batch, rows, columns, channels), or "channels_first", (batch, channels,
-        rows, columns).
-    interpolation : "nearest" repeats pixels; "bilinear", "bicubic", "lanczos3" and "lanczos5" interpolate between their
-        centres, see `nnx.functional.upsample`.
-
-    >>> import numpy as np
-    >>> UpSampling2D((2, 3), interpolation="bilinear")(np.ones((2, 7, 7, 3))).shape
-    (2, 14, 21, 3)
-    """
-
-    rank = 2
-
-    def __init__(
-        self,
-        size: int | Sequence[int] = 2,
-        data_format: str | None = None,
-        interpolation: str = "nearest",
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        self.size = self.for_each_axis("size", size)
-        self.set_data_format(data_format)
-        self.interpolation = choice(self.name, "interpolation", interpolation, INTERPOLATIONS)

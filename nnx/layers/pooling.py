@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from nnx.backends import Array
@@ -10,10 +9,8 @@ from nnx.functional import Pullback
 from nnx.functional.pooling import average_pool, global_average_pool, global_max_pool, max_pool
 from nnx.layers.layer import registry
 from nnx.layers.spatial import Spatial
-from nnx.shapes import Shape
+from nnx.shapes import Shape, Sizes
 from nnx.windows import windows_of
-
-Sizes = int | Sequence[int]
 
 
 class Pooling(Spatial):
@@ -64,7 +61,7 @@ class MaxPooling1D(Pooling):
             [2.]]], dtype=float32)
     """
 
-    rank, function = 1, max_pool
+    spatial_ndim, function = 1, max_pool
 
 
 @registry.register("MaxPool2D")
@@ -84,7 +81,7 @@ class MaxPooling2D(Pooling):
     (2, 14, 14, 8)
     """
 
-    rank, function = 2, max_pool
+    spatial_ndim, function = 2, max_pool
 
 
 @registry.register("AvgPool1D")
@@ -96,7 +93,7 @@ class AveragePooling1D(Pooling):
             [1.]]], dtype=float32)
     """
 
-    rank, function = 1, average_pool
+    spatial_ndim, function = 1, average_pool
 
 
 @registry.register("AvgPool2D")
@@ -108,11 +105,11 @@ class AveragePooling2D(Pooling):
     (2, 14, 14, 8)
     """
 
-    rank, function = 2, average_pool
+    spatial_ndim, function = 2, average_pool
 
 
 class GlobalPooling(Spatial):
-    """One number for each channel."""
+    """Pooling over all positions: one number for each channel."""
 
     def __init__(self, data_format: str | None = None, keepdims: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -139,7 +136,7 @@ class GlobalMaxPooling1D(_GlobalMaxPooling):
     keepdims : whether the axis of the steps stays, with size 1.
     """
 
-    rank = 1
+    spatial_ndim = 1
 
 
 @registry.register("GlobalMaxPool2D")
@@ -150,7 +147,7 @@ class GlobalMaxPooling2D(_GlobalMaxPooling):
     keepdims : whether the axes of rows and columns stay, with size 1.
     """
 
-    rank = 2
+    spatial_ndim = 2
 
 
 @registry.register("GlobalAvgPool1D")
@@ -167,7 +164,7 @@ class GlobalAveragePooling1D(GlobalPooling):
     array([[2.]], dtype=float32)
     """
 
-    rank = 1
+    spatial_ndim = 1
     uses_mask = True
 
     def forward(self, x: Array, *, training: bool = False, mask: Any = None) -> tuple[Array, Pullback]:
@@ -190,7 +187,7 @@ class GlobalAveragePooling2D(GlobalPooling):
     keepdims : whether the axes of rows and columns stay, with size 1.
     """
 
-    rank = 2
+    spatial_ndim = 2
 
     def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
         return global_average_pool(x, self.data_format, self.keepdims)

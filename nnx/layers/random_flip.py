@@ -1,57 +1,21 @@
-"""Images changed at random, for training; and mirrored so."""
+"""Images mirrored at random, for training."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
-from nnx import functional
-from nnx.backends import Array, array_namespace, backend_of
+from nnx.backends import Array
 from nnx.functional import Pullback, images
+from nnx.layers.augmentation import Augmentation, one_of
 from nnx.layers.layer import registry
-from nnx.layers.spatial import Spatial
-from nnx.layers.stochastic import Stochastic
 from nnx.random import bernoulli
-from nnx.shapes import Shape
 
 MODES = ("horizontal", "vertical", "horizontal_and_vertical")
 
 
-class Augmentation(Stochastic, Spatial):
-    """A layer that changes each image of a batch at random: in `fit`, and where it is called without `training`.
-
-    data_format : "channels_last" (default), for inputs (batch, height, width, channels), or "channels_first".
-    """
-
-    rank = 2
-
-    def __init__(self, *, data_format: str | None = None, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.set_data_format(data_format)
-
-    def forward(self, x: Array, *, training: bool | None = False) -> tuple[Array, Pullback]:
-        """The images changed if `training` is True, or None as in a call that does not say it, as in Keras."""
-        return functional.linear(x) if training is False else self.augment(x)
-
-    def augment(self, x: Array) -> tuple[Array, Pullback]:
-        """Images changed at random, and the pullback."""
-        raise NotImplementedError
-
-    @staticmethod
-    def one_for_each(x: Array) -> Array:
-        """An array with a place for a number for each image, beside x; float32 where x is float16."""
-        xp = array_namespace(x)
-        dtype = xp.float32 if xp.finfo(x.dtype).bits == 16 else x.dtype
-        return xp.empty((x.shape[0],), dtype=dtype, device=backend_of(x).device_of(x))
-
-    def compute_output_shape(self, input_shape: Shape) -> Shape:
-        self.check_axes(input_shape)
-        return input_shape
-
-
 @registry.register()
 class RandomFlip(Augmentation):
-    """In training, mirror half of the images.
+    """Images mirrored at random in training: each with probability 1/2.
 
     mode : "horizontal", what is left becomes right; "vertical", upside down; "horizontal_and_vertical" (default), the
         one and the other, each decided for itself.
@@ -72,7 +36,7 @@ class RandomFlip(Augmentation):
         **kwargs: Any,
     ) -> None:
         super().__init__(seed=seed, data_format=data_format, **kwargs)
-        self.mode = one_of(self.name, "mode", mode, MODES)
+        self.mode = one_of(f"{self.name}: mode", mode, MODES)
 
     def augment(self, x: Array) -> tuple[Array, Pullback]:
         pullbacks = []
@@ -90,10 +54,3 @@ class RandomFlip(Augmentation):
             return dy
 
         return x, pull_back
-
-
-def one_of(layer: str, argument: str, value: str, known: Sequence[str]) -> str:
-    """A value that is among the known ones; else ValueError."""
-    if value not in known:
-        raise ValueError(f"{layer}: {argument} must be one of {', '.join(known)}, got {value!r}")
-    return value

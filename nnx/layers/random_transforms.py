@@ -10,8 +10,8 @@ from typing import Any
 from nnx.arguments import number
 from nnx.backends import Array
 from nnx.functional import Pullback, images
+from nnx.layers.augmentation import Augmentation, one_of
 from nnx.layers.layer import registry
-from nnx.layers.random_flip import Augmentation, one_of
 from nnx.random import uniform
 
 Factor = float | Sequence[float]
@@ -32,9 +32,9 @@ class _RandomMap(Augmentation):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.fill_mode = one_of(self.name, "fill_mode", fill_mode, images.FILL_MODES)
-        self.interpolation = one_of(self.name, "interpolation", interpolation, images.INTERPOLATIONS)
-        self.fill_value = number(self.name, "fill_value", fill_value)
+        self.fill_mode = one_of(f"{self.name}: fill_mode", fill_mode, images.FILL_MODES)
+        self.interpolation = one_of(f"{self.name}: interpolation", interpolation, images.INTERPOLATIONS)
+        self.fill_value = number(f"{self.name}: fill_value", fill_value)
 
     def augment(self, x: Array) -> tuple[Array, Pullback]:
         height, width = (x.shape[axis] for axis in self.check_axes(x.shape))
@@ -54,7 +54,7 @@ class _RandomMap(Augmentation):
 
 @registry.register()
 class RandomTranslation(_RandomMap):
-    """In training, move each image up or down and to the left or right.
+    """Images moved at random in training: up or down, and to the left or right.
 
     height_factor : how far down, as a fraction of the height: up to so far in both directions, or a pair (from, to) in
         which negative numbers mean up. From -1 to 1.
@@ -87,8 +87,8 @@ class RandomTranslation(_RandomMap):
             **kwargs,
         )
         self.height_factor, self.width_factor = height_factor, width_factor
-        self._down = _limits(self.name, "height_factor", height_factor)
-        self._right = _limits(self.name, "width_factor", width_factor)
+        self._down = _limits(f"{self.name}: height_factor", height_factor)
+        self._right = _limits(f"{self.name}: width_factor", width_factor)
 
     def draw_maps(self, x: Array, height: int, width: int) -> Array:
         down = height * self.draw_between(x, self._down)
@@ -97,7 +97,7 @@ class RandomTranslation(_RandomMap):
 
 @registry.register()
 class RandomRotation(_RandomMap):
-    """In training, turn each image about its middle.
+    """Images turned at random about their middles, in training.
 
     factor : how far, as a fraction of a full turn: up to so far in both directions, or a pair (from, to) in which
         positive numbers mean counter-clockwise. From -1 to 1.
@@ -128,7 +128,7 @@ class RandomRotation(_RandomMap):
             **kwargs,
         )
         self.factor = factor
-        self._turn = _limits(self.name, "factor", factor)
+        self._turn = _limits(f"{self.name}: factor", factor)
 
     def draw_maps(self, x: Array, height: int, width: int) -> Array:
         return images.rotations(2.0 * math.pi * self.draw_between(x, self._turn), height, width)
@@ -136,7 +136,7 @@ class RandomRotation(_RandomMap):
 
 @registry.register()
 class RandomZoom(_RandomMap):
-    """In training, zoom each image about its middle.
+    """Images zoomed at random about their middles, in training.
 
     height_factor : how much more of the height is shown: a fraction up to which it is more or less, or a pair
         (from, to). Positive numbers make what is seen smaller, negative ones larger: 0.5 shows 1.5 times the height,
@@ -170,10 +170,10 @@ class RandomZoom(_RandomMap):
             **kwargs,
         )
         self.height_factor, self.width_factor = height_factor, width_factor
-        self._height = _limits(self.name, "height_factor", height_factor, least=_ABOVE_MINUS_ONE)
-        self._width = (
-            None if width_factor is None else _limits(self.name, "width_factor", width_factor, least=_ABOVE_MINUS_ONE)
-        )
+        self._height = _limits(f"{self.name}: height_factor", height_factor, least=_ABOVE_MINUS_ONE)
+        self._width = None
+        if width_factor is not None:
+            self._width = _limits(f"{self.name}: width_factor", width_factor, least=_ABOVE_MINUS_ONE)
 
     def draw_maps(self, x: Array, height: int, width: int) -> Array:
         vertical = 1.0 + self.draw_between(x, self._height)
@@ -181,12 +181,12 @@ class RandomZoom(_RandomMap):
         return images.zooms(horizontal, vertical, height, width)
 
 
-def _limits(layer: str, argument: str, factor: Any, least: float = -1.0) -> tuple[float, float]:
-    """Between which numbers a factor is drawn. A number stands for both directions."""
+def _limits(what: str, factor: Any, least: float = -1.0) -> tuple[float, float]:
+    """The two numbers between which a factor is drawn. One number stands for both directions."""
     if isinstance(factor, numbers.Real):
-        most = abs(number(layer, argument, factor, least=least, most=1.0))
+        most = abs(number(what, factor, least=least, most=1.0))
         return max(-most, least), most
     if not isinstance(factor, list | tuple) or len(factor) != 2:
-        raise ValueError(f"{layer}: {argument} must be a number or a pair of numbers, got {factor!r}")
-    low, high = sorted(number(layer, argument, limit, least=least, most=1.0) for limit in factor)
+        raise ValueError(f"{what} must be a number or a pair of numbers, got {factor!r}")
+    low, high = sorted(number(what, limit, least=least, most=1.0) for limit in factor)
     return low, high

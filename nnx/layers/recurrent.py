@@ -1,17 +1,16 @@
-"""What the recurrent layers share: options, parameters, initial states, what becomes output, and remembered states."""
+"""Recurrent layers: what they share, which is options, parameters, initial states, outputs and remembered states."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from nnx import constraints, initializers, regularizers
-from nnx import random as nnx_random
-from nnx.arguments import number
+from nnx.arguments import number, positive_integer
 from nnx.backends import Array, Placement, array_namespace
 from nnx.functional import Pullback
 from nnx.layers.activation import read_activation
 from nnx.layers.layer import Layer
+from nnx.layers.stochastic import random_stream
 from nnx.pullbacks import Skippable
 from nnx.shapes import Shape
 from nnx.structure import leaves
@@ -45,6 +44,7 @@ class Recurrent(Layer):
     uses_mask = True
     gates: ClassVar[int]
     state_count: ClassVar[int] = 1
+    bias_initializer: Any
 
     def __init__(
         self,
@@ -75,22 +75,14 @@ class Recurrent(Layer):
         for way_to_compute in ("implementation", "use_cudnn"):  # of Keras; here there is one way
             kwargs.pop(way_to_compute, None)
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
-        if isinstance(units, bool) or not hasattr(units, "__index__") or units.__index__() < 1:
-            raise ValueError(f"{self.name}: units must be a positive integer, got {units!r}")
-        self.units = units.__index__()
+        self.units = positive_integer(f"{self.name}: units", units)
         self.activation, self._activate = read_activation(activation)
         self.use_bias = use_bias
-        self.kernel_initializer = initializers.resolve(kernel_initializer)
-        self.recurrent_initializer = initializers.resolve(recurrent_initializer)
-        self.bias_initializer = initializers.resolve(bias_initializer)
-        self.kernel_regularizer = regularizers.resolve(kernel_regularizer)
-        self.recurrent_regularizer = regularizers.resolve(recurrent_regularizer)
-        self.bias_regularizer = regularizers.resolve(bias_regularizer)
-        self.kernel_constraint = constraints.resolve(kernel_constraint)
-        self.recurrent_constraint = constraints.resolve(recurrent_constraint)
-        self.bias_constraint = constraints.resolve(bias_constraint)
-        self.dropout = number(self.name, "dropout", dropout, least=0.0, most=1.0)
-        self.recurrent_dropout = number(self.name, "recurrent_dropout", recurrent_dropout, least=0.0, most=1.0)
+        self.set_weight_options("kernel", kernel_initializer, kernel_regularizer, kernel_constraint)
+        self.set_weight_options("recurrent", recurrent_initializer, recurrent_regularizer, recurrent_constraint)
+        self.set_weight_options("bias", bias_initializer, bias_regularizer, bias_constraint)
+        self.dropout = number(f"{self.name}: dropout", dropout, least=0.0, most=1.0)
+        self.recurrent_dropout = number(f"{self.name}: recurrent_dropout", recurrent_dropout, least=0.0, most=1.0)
         self.seed = seed
         self.return_sequences = return_sequences
         self.return_state = return_state
@@ -109,30 +101,12 @@ class Recurrent(Layer):
                 f"{self.name}: expected an input (batch, time, features) of known features, got shape {input_shape}"
             )
         size = self.gates * self.units
-        self.kernel = self.add_weight(
-            (features, size),
-            self.kernel_initializer,
-            name="kernel",
-            regularizer=self.kernel_regularizer,
-            constraint=self.kernel_constraint,
-        )
-        self.recurrent_kernel = self.add_weight(
-            (self.units, size),
-            self.recurrent_initializer,
-            name="recurrent_kernel",
-            regularizer=self.recurrent_regularizer,
-            constraint=self.recurrent_constraint,
-        )
+        self.kernel = self.add_weight_with_options("kernel", (features, size))
+        self.recurrent_kernel = self.add_weight_with_options("recurrent", (self.units, size), name="recurrent_kernel")
         if self.use_bias:
-            self.bias = self.add_weight(
-                self.bias_shape(),
-                self.initial_bias(),
-                name="bias",
-                regularizer=self.bias_regularizer,
-                constraint=self.bias_constraint,
-            )
+            self.bias = self.add_weight_with_options("bias", self.bias_shape(), initializer=self.initial_bias())
         if self.random is None and (self.dropout or self.recurrent_dropout):
-            self.random = nnx_random.default().split() if self.seed is None else nnx_random.Generator(self.seed)
+            self.random = random_stream(self.seed)
         super().build(input_shape)
 
     def bias_shape(self) -> tuple[int, ...]:
@@ -154,7 +128,7 @@ class Recurrent(Layer):
         raise NotImplementedError
 
     def arrange(self, inputs: tuple[Any, ...], options: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """`initial_state` as further inputs."""
+        """The inputs with `initial_state` behind them, and the other options."""
         options = dict(options)
         states = options.pop("initial_state", None)
         return (inputs if states is None else (*inputs, *leaves(states))), options
@@ -184,7 +158,7 @@ class Recurrent(Layer):
         return ((y, *last) if self.return_state else y), Skippable(pull_back)
 
     def _cotangents(self, dy: Any, shown: Array | None) -> tuple[Array | None, ...]:
-        """Of the function's values (sequence, *states), from that of the layer's."""
+        """The cotangents of the function's values (sequence, *states), from that of the layer's value."""
         dy, *dstates = dy if self.return_state else (dy, *[None] * self.state_count)
         if self.return_sequences:
             return self._show(dy, shown), *dstates
@@ -236,9 +210,9 @@ class Recurrent(Layer):
     def _draw_dropout(self, x: Array) -> dict[str, Any]:
         """Rates and random words for the functions; as many masks as they need."""
         options: dict[str, Any] = {}
-        parts = self.gates if self.recurrent_dropout else 1
+        masks = self.gates if self.recurrent_dropout else 1
         for name, rate, size in (
-            ("dropout", self.dropout, parts * x.shape[2]),
+            ("dropout", self.dropout, masks * x.shape[2]),
             ("recurrent_dropout", self.recurrent_dropout, self.gates * self.units),
         ):
             if rate and self.random is not None:

@@ -1,4 +1,4 @@
-"""Layers that change the shape and nothing else."""
+"""Layers that give samples another shape: flattened, reshaped, with their axes permuted, or repeated."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from nnx import functional
+from nnx.arguments import positive_integer
 from nnx.backends import Array
-from nnx.functional import Pullback
+from nnx.functional import Pullback, axes
 from nnx.layers.layer import Layer, registry
 from nnx.shapes import Shape
 
 
 @registry.register()
 class Flatten(Layer):
-    """Make one axis of all axes but that of the batch: (batch, a, b, ...) -> (batch, a * b * ...).
+    """One axis in place of all axes but that of the batch: (batch, a, b, ...) -> (batch, a * b * ...).
 
     >>> Flatten()([[[1.0, 2.0], [3.0, 4.0]]])
     array([[1., 2., 3., 4.]], dtype=float32)
@@ -35,7 +36,7 @@ class Flatten(Layer):
 
 @registry.register()
 class Reshape(Layer):
-    """Give each sample a new shape.
+    """A new shape for each sample.
 
     target_shape : without the batch axis; one size may be -1, and is computed from the others.
     """
@@ -67,3 +68,58 @@ class Reshape(Layer):
                 f"{self.name}: cannot reshape samples of shape {tuple(sizes)} ({given} values) to {self.target_shape}"
             )
         return (input_shape[0], *target)
+
+
+@registry.register()
+class Permute(Layer):
+    """A new order for the axes of each sample.
+
+    dims : for each axis of the output, the axis of the input, counted from 1; the batch axis, 0, stays where it is.
+
+    >>> Permute((2, 1))([[[1.0, 2.0, 3.0]]]).shape
+    (1, 3, 1)
+    """
+
+    def __init__(self, dims: Sequence[int], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.dims = tuple(dims)
+        if sorted(self.dims) != list(range(1, len(self.dims) + 1)):
+            raise ValueError(
+                f"{self.name}: dims must be the numbers from 1 on, each once, in any order, got {self.dims}"
+            )
+
+    def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
+        return axes.permute(x, (0, *self.dims))
+
+    def compute_mask(self, x: Array, mask: Array | None = None) -> Array | None:
+        """None: time may be another axis now."""
+        return None
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        if len(input_shape) != len(self.dims) + 1:
+            raise ValueError(f"{self.name}: expected an input of {len(self.dims) + 1} axes, got shape {input_shape}")
+        return tuple(input_shape[axis] for axis in (0, *self.dims))
+
+
+@registry.register()
+class RepeatVector(Layer):
+    """A sequence of n equal steps from a vector: (batch, features) -> (batch, n, features).
+
+    n : a positive integer.
+    """
+
+    def __init__(self, n: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.n = positive_integer(f"{self.name}: n", n)
+
+    def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
+        return axes.repeat_vector(x, self.n)
+
+    def compute_mask(self, x: Array, mask: Array | None = None) -> Array | None:
+        """None: the sequence is a new one."""
+        return None
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        if len(input_shape) != 2:
+            raise ValueError(f"{self.name}: expected an input of shape (batch, features), got {input_shape}")
+        return (input_shape[0], self.n, input_shape[1])

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from nnx.arguments import positive_integer
 from nnx.backends import Array
 from nnx.functional import Pullback
 from nnx.functional.convolution import depthwise_conv, separable_conv
-from nnx.layers.convolution import Convolution, Sizes
+from nnx.layers.convolution import Convolution
 from nnx.layers.layer import registry
-from nnx.layers.spatial import integers
 from nnx.pullbacks import Differentiable
-from nnx.shapes import Shape
+from nnx.shapes import Shape, Sizes
 
 
 class DepthwiseConv(Convolution):
@@ -37,19 +37,21 @@ class DepthwiseConv(Convolution):
         **kwargs: Any,
     ) -> None:
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
-        (self.depth_multiplier,) = integers(self.name, "depth_multiplier", depth_multiplier, 1, 1)
+        self.depth_multiplier = positive_integer(f"{self.name}: depth_multiplier", depth_multiplier)
         padding = self.check_padding(padding, "valid", "same")
         self.set_windows(kernel_size, strides, padding, dilation_rate, data_format)
         self.set_activation(activation)
         self.use_bias = use_bias
-        self.set_weight("depthwise", depthwise_initializer, depthwise_regularizer, depthwise_constraint)
-        self.set_weight("bias", bias_initializer, bias_regularizer, bias_constraint)
+        self.set_weight_options("depthwise", depthwise_initializer, depthwise_regularizer, depthwise_constraint)
+        self.set_weight_options("bias", bias_initializer, bias_regularizer, bias_constraint)
 
     def build(self, input_shape: Shape) -> None:
         channels = self.channels_of(input_shape)
-        self.kernel = self.make_weight("depthwise", (*self.kernel_size, channels, self.depth_multiplier), "kernel")
+        self.kernel = self.add_weight_with_options(
+            "depthwise", (*self.kernel_size, channels, self.depth_multiplier), name="kernel"
+        )
         if self.use_bias:
-            self.bias = self.make_weight("bias", (channels * self.depth_multiplier,))
+            self.bias = self.add_weight_with_options("bias", (channels * self.depth_multiplier,))
         super().build(input_shape)
 
     def activated(self, x: Array, activate: Differentiable) -> tuple[Array, Pullback]:
@@ -77,7 +79,7 @@ class DepthwiseConv1D(DepthwiseConv):
     (2, 8, 10)
     """
 
-    rank = 1
+    spatial_ndim = 1
 
 
 @registry.register()
@@ -92,7 +94,7 @@ class DepthwiseConv2D(DepthwiseConv):
     (2, 7, 7, 5)
     """
 
-    rank = 2
+    spatial_ndim = 2
 
 
 class SeparableConv(Convolution):
@@ -122,23 +124,23 @@ class SeparableConv(Convolution):
         **kwargs: Any,
     ) -> None:
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
-        (self.filters,) = integers(self.name, "filters", filters, 1, 1)
-        (self.depth_multiplier,) = integers(self.name, "depth_multiplier", depth_multiplier, 1, 1)
+        self.filters = positive_integer(f"{self.name}: filters", filters)
+        self.depth_multiplier = positive_integer(f"{self.name}: depth_multiplier", depth_multiplier)
         padding = self.check_padding(padding, "valid", "same")
         self.set_windows(kernel_size, strides, padding, dilation_rate, data_format)
         self.set_activation(activation)
         self.use_bias = use_bias
-        self.set_weight("depthwise", depthwise_initializer, depthwise_regularizer, depthwise_constraint)
-        self.set_weight("pointwise", pointwise_initializer, pointwise_regularizer, pointwise_constraint)
-        self.set_weight("bias", bias_initializer, bias_regularizer, bias_constraint)
+        self.set_weight_options("depthwise", depthwise_initializer, depthwise_regularizer, depthwise_constraint)
+        self.set_weight_options("pointwise", pointwise_initializer, pointwise_regularizer, pointwise_constraint)
+        self.set_weight_options("bias", bias_initializer, bias_regularizer, bias_constraint)
 
     def build(self, input_shape: Shape) -> None:
-        channels, multiplier, ones = self.channels_of(input_shape), self.depth_multiplier, (1,) * self.rank
+        channels, multiplier, ones = self.channels_of(input_shape), self.depth_multiplier, (1,) * self.spatial_ndim
         depthwise, pointwise = (*self.kernel_size, channels, multiplier), (*ones, channels * multiplier, self.filters)
-        self.depthwise_kernel = self.make_weight("depthwise", depthwise, "depthwise_kernel")
-        self.pointwise_kernel = self.make_weight("pointwise", pointwise, "pointwise_kernel")
+        self.depthwise_kernel = self.add_weight_with_options("depthwise", depthwise, name="depthwise_kernel")
+        self.pointwise_kernel = self.add_weight_with_options("pointwise", pointwise, name="pointwise_kernel")
         if self.use_bias:
-            self.bias = self.make_weight("bias", (self.filters,))
+            self.bias = self.add_weight_with_options("bias", (self.filters,))
         super().build(input_shape)
 
     def activated(self, x: Array, activate: Differentiable) -> tuple[Array, Pullback]:
@@ -170,7 +172,7 @@ class SeparableConv1D(SeparableConv):
     (2, 8, 4)
     """
 
-    rank = 1
+    spatial_ndim = 1
 
 
 @registry.register("SeparableConvolution2D")
@@ -185,4 +187,4 @@ class SeparableConv2D(SeparableConv):
     (2, 7, 7, 4)
     """
 
-    rank = 2
+    spatial_ndim = 2

@@ -1,4 +1,4 @@
-"""The plain recurrent layer."""
+"""The simple recurrent layer."""
 
 from __future__ import annotations
 

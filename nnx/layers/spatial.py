@@ -1,10 +1,11 @@
-"""What layers with windows have in common: numbers for each spatial axis, the place of the channels, sizes."""
+"""Layers of sequences and images: what they share, which is options for each spatial axis, channels and sizes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
+from nnx.arguments import choice, integers
 from nnx.functional.layout import CHANNELS_FIRST, CHANNELS_LAST, spatial_axes
 from nnx.layers.layer import Layer
 from nnx.shapes import Shape
@@ -13,32 +14,33 @@ _NAMES = {1: "steps", 2: "rows, columns"}
 
 
 class Spatial(Layer):
-    """A layer of sequences or images. `rank` is the number of its spatial axes: 1 or 2."""
+    """A layer of sequences or images. `spatial_ndim` is the number of its spatial axes: 1 or 2."""
 
-    rank: ClassVar[int]
+    spatial_ndim: ClassVar[int]
     data_format: str
 
     def set_data_format(self, data_format: str | None) -> None:
         known = (CHANNELS_LAST, CHANNELS_FIRST)
-        self.data_format = choice(self.name, "data_format", data_format or CHANNELS_LAST, known)
+        self.data_format = choice(f"{self.name}: data_format", data_format or CHANNELS_LAST, known)
 
     def for_each_axis(self, argument: str, value: Any, least: int = 1) -> tuple[int, ...]:
         """An argument as one integer for each spatial axis; ValueError for anything else."""
-        return integers(self.name, argument, value, self.rank, least)
+        return integers(f"{self.name}: {argument}", value, self.spatial_ndim, least)
 
     def check_padding(self, padding: Any, *known: str) -> str:
-        return choice(self.name, "padding", padding, known)
+        return choice(f"{self.name}: padding", padding, known)
 
     @property
     def channel_axis(self) -> int:
-        return 1 if self.data_format == CHANNELS_FIRST else self.rank + 1
+        return 1 if self.data_format == CHANNELS_FIRST else self.spatial_ndim + 1
 
     def check_axes(self, input_shape: Shape) -> tuple[int, ...]:
         """The spatial axes of an input; ValueError for one that has another number of axes."""
-        if len(input_shape) != self.rank + 2:
-            sizes = _NAMES[self.rank]
+        if len(input_shape) != self.spatial_ndim + 2:
+            sizes = _NAMES[self.spatial_ndim]
             order = f"channels, {sizes}" if self.data_format == CHANNELS_FIRST else f"{sizes}, channels"
-            hint = f"; Reshape or an input_shape of {self.rank + 1} sizes gives it" if len(input_shape) < 4 else ""
+            sizes_of_sample = self.spatial_ndim + 1
+            hint = f"; Reshape or an input_shape of {sizes_of_sample} sizes gives it" if len(input_shape) < 4 else ""
             raise ValueError(f"{self.name}: expected an input of shape (batch, {order}), got {input_shape}{hint}")
         return spatial_axes(input_shape, self.data_format, self.name)
 
@@ -69,11 +71,11 @@ class Spatial(Layer):
     ) -> Shape:
         """An input's shape with new sizes, and other channels if given.
 
-        resize : new sizes from the old ones, of which the first `rank` count. A size that is not known stays so.
+        resize : new sizes from the old ones, of which the first `spatial_ndim` count. An unknown size stays unknown.
         """
         axes, shape = self.check_axes(input_shape), list(input_shape)
         known = [_ANY if size is None else size for size in (shape[axis] for axis in axes)]
-        for axis, size in zip(axes, resize(known)[: self.rank], strict=True):
+        for axis, size in zip(axes, resize(known)[: self.spatial_ndim], strict=True):
             shape[axis] = None if shape[axis] is None else size
         if channels is not None:
             shape[self.channel_axis] = channels
@@ -81,23 +83,3 @@ class Spatial(Layer):
 
 
 _ANY = 1 << 30  # stands for a size that is not known: all windows fit in
-
-
-def integers(layer: str, argument: str, value: Any, count: int, least: int) -> tuple[int, ...]:
-    """`count` integers from one or from a sequence; ValueError for others, and for those below `least`."""
-    sequence = hasattr(value, "__iter__") and not isinstance(value, str)
-    values = tuple(value) if sequence else (value,) * count
-    whole = all(hasattr(number, "__index__") and not isinstance(number, bool) for number in values)
-    if len(values) != count or not whole or min(values) < least:
-        kind = "a positive integer" if least == 1 else "a non-negative integer"
-        several = f", or {count} of them" if count > 1 else ""
-        raise ValueError(f"{layer}: {argument} must be {kind}{several}, got {value!r}")
-    return tuple(number.__index__() for number in values)
-
-
-def choice(layer: str, argument: str, value: Any, known: Sequence[str]) -> str:
-    """One of several words, in upper or lower case; ValueError for anything else."""
-    chosen = value.lower() if isinstance(value, str) else value
-    if chosen not in known:
-        raise ValueError(f"{layer}: {argument} must be one of {', '.join(map(repr, known))}, got {value!r}")
-    return str(chosen)

@@ -1,4 +1,4 @@
-"""What layers that draw random numbers share."""
+"""Random numbers of layers: the stream that each draws from, and the base of layers that do nothing else."""
 
 from __future__ import annotations
 
@@ -7,6 +7,11 @@ from typing import Any
 from nnx import random as nnx_random
 from nnx.layers.layer import Layer
 from nnx.shapes import Shape
+
+
+def random_stream(seed: int | None) -> nnx_random.Generator:
+    """A layer's own stream of random numbers: one that starts from a seed, or for None one split from the default."""
+    return nnx_random.default().split() if seed is None else nnx_random.Generator(seed)
 
 
 class Stochastic(Layer):
@@ -21,7 +26,7 @@ class Stochastic(Layer):
 
     def build(self, input_shape: Shape) -> None:
         if self.random is None:
-            self.random = nnx_random.default().split() if self.seed is None else nnx_random.Generator(self.seed)
+            self.random = random_stream(self.seed)
         super().build(input_shape)
 
     def draw(self, size: int, by_rows: bool = True) -> nnx_random.Draw:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from nnx.arguments import positive_integer
 from nnx.backends import Array
 from nnx.functional import Pullback
 from nnx.functional.convolution import conv_transpose, transposed_windows
-from nnx.layers.convolution import Convolution, Sizes
+from nnx.layers.convolution import Convolution
 from nnx.layers.layer import registry
-from nnx.layers.spatial import integers
 from nnx.pullbacks import Differentiable
-from nnx.shapes import Shape
+from nnx.shapes import Shape, Sizes
 
 
 class ConvTranspose(Convolution):
@@ -38,26 +38,28 @@ class ConvTranspose(Convolution):
         **kwargs: Any,
     ) -> None:
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
-        (self.filters,) = integers(self.name, "filters", filters, 1, 1)
+        self.filters = positive_integer(f"{self.name}: filters", filters)
         padding = self.check_padding(padding, "valid", "same")
         self.set_windows(kernel_size, strides, padding, dilation_rate, data_format)
         self.forbid_strides_with_dilation()
         self.output_padding = output_padding
         if output_padding is not None:
             self.output_padding = self.for_each_axis("output_padding", output_padding, least=0)
-            if any(more >= stride for more, stride in zip(self.output_padding, self.strides, strict=True)):
+            if any(size >= stride for size, stride in zip(self.output_padding, self.strides, strict=True)):
                 raise ValueError(
                     f"{self.name}: output_padding must be below strides {self.strides}, got {self.output_padding}"
                 )
         self.set_activation(activation)
         self.use_bias = use_bias
-        self.set_weight("kernel", kernel_initializer, kernel_regularizer, kernel_constraint)
-        self.set_weight("bias", bias_initializer, bias_regularizer, bias_constraint)
+        self.set_weight_options("kernel", kernel_initializer, kernel_regularizer, kernel_constraint)
+        self.set_weight_options("bias", bias_initializer, bias_regularizer, bias_constraint)
 
     def build(self, input_shape: Shape) -> None:
-        self.kernel = self.make_weight("kernel", (*self.kernel_size, self.filters, self.channels_of(input_shape)))
+        self.kernel = self.add_weight_with_options(
+            "kernel", (*self.kernel_size, self.filters, self.channels_of(input_shape))
+        )
         if self.use_bias:
-            self.bias = self.make_weight("bias", (self.filters,))
+            self.bias = self.add_weight_with_options("bias", (self.filters,))
         super().build(input_shape)
 
     def activated(self, x: Array, activate: Differentiable) -> tuple[Array, Pullback]:
@@ -95,7 +97,7 @@ class Conv1DTranspose(ConvTranspose):
     (2, 20, 4)
     """
 
-    rank = 1
+    spatial_ndim = 1
 
 
 @registry.register("Convolution2DTranspose", "Deconvolution2D")
@@ -112,4 +114,4 @@ class Conv2DTranspose(ConvTranspose):
     (2, 15, 15, 4)
     """
 
-    rank = 2
+    spatial_ndim = 2

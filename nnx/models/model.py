@@ -501,8 +501,8 @@ class Model(Layer):
         """Train for some epochs.
 
         x, y : samples and targets: arrays, lists, data frames; memory-mapped arrays and data sets of h5py or zarr,
-            which are read as they are needed, see `nnx.data.rows`; for several inputs or outputs, lists or dicts of
-            these. Or x alone: batches (x, y) or (x, y, weights) from a loader (of nnx or PyTorch), a sequence as
+            which are read as they are needed, see `nnx.data.row_pools`; for several inputs or outputs, lists or dicts
+            of these. Or x alone: batches (x, y) or (x, y, weights) from a loader (of nnx or PyTorch), a sequence as
             Keras has it, a generator or another iterable.
         batch_size : 32 by default.
         epochs, initial_epoch : train from initial_epoch up to epochs, counted from 0.

@@ -10,11 +10,11 @@ from nnx.optimizers import schedules
 from nnx.optimizers.adafactor import Adafactor
 from nnx.optimizers.adagrad import Adadelta, Adagrad
 from nnx.optimizers.adam import Adam, Adamax, AdamW, Nadam
-from nnx.optimizers.base import Optimizer, optimizers
 from nnx.optimizers.ftrl import Ftrl
 from nnx.optimizers.lamb import Lamb
 from nnx.optimizers.lion import Lion
 from nnx.optimizers.muon import Muon
+from nnx.optimizers.optimizer import Optimizer, optimizers
 from nnx.optimizers.rmsprop import RMSprop
 from nnx.optimizers.sgd import SGD
 

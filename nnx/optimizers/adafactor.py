@@ -1,24 +1,22 @@
-"""Adafactor."""
+"""Adafactor: mean squares put together from those of rows and columns."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Unpack
+from typing import Unpack
 
+from nnx.arguments import non_negative_number
 from nnx.backends import Array
 from nnx.functional.layerwise_updates import adafactor
 from nnx.optimizers.arguments import CommonArguments, LearningRate
-from nnx.optimizers.base import optimizers
-from nnx.optimizers.layerwise import ShapedOptimizer
-from nnx.schedules import number
-
-if TYPE_CHECKING:
-    from nnx.parameters import Parameter
+from nnx.optimizers.layerwise import LayerwiseOptimizer
+from nnx.optimizers.optimizer import optimizers
+from nnx.parameters import Parameter
 
 
 @optimizers.register()
-class Adafactor(ShapedOptimizer):
+class Adafactor(LayerwiseOptimizer):
     """Gradients over roots of mean squares that are put together from those of rows and columns.
 
     See `nnx.functional.layerwise_updates.adafactor`. The learning rate is at most 1 / sqrt(step), and in units of the
@@ -46,9 +44,9 @@ class Adafactor(ShapedOptimizer):
         if not beta_2_decay < 0.0:
             raise ValueError(f"beta_2_decay must be negative, got {beta_2_decay!r}")
         self.beta_2_decay = float(beta_2_decay)
-        self.epsilon_1 = float(number("epsilon_1", epsilon_1, zero=False))
-        self.epsilon_2 = float(number("epsilon_2", epsilon_2))
-        self.clip_threshold = float(number("clip_threshold", clip_threshold, zero=False))
+        self.epsilon_1 = float(non_negative_number("epsilon_1", epsilon_1, zero=False))
+        self.epsilon_2 = float(non_negative_number("epsilon_2", epsilon_2))
+        self.clip_threshold = float(non_negative_number("clip_threshold", clip_threshold, zero=False))
         self.relative_step = relative_step
 
     def slot_starts(self) -> dict[str, float]:

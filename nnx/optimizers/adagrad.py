@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Unpack
 
+from nnx.arguments import fraction, non_negative_number
 from nnx.backends import Array
 from nnx.functional import updates
-from nnx.optimizers.arguments import CommonArguments, LearningRate, epsilon_argument, fraction
-from nnx.optimizers.base import Optimizer, optimizers
-from nnx.schedules import number
+from nnx.optimizers.arguments import CommonArguments, LearningRate, epsilon_argument
+from nnx.optimizers.optimizer import Optimizer, optimizers
 
 
 @optimizers.register()
@@ -28,7 +28,9 @@ class Adagrad(Optimizer):
         **common: Unpack[CommonArguments],
     ) -> None:
         super().__init__(learning_rate, **common)
-        self.initial_accumulator_value = float(number("initial_accumulator_value", initial_accumulator_value))
+        self.initial_accumulator_value = float(
+            non_negative_number("initial_accumulator_value", initial_accumulator_value)
+        )
         self.epsilon = epsilon_argument(epsilon)
 
     def slot_starts(self) -> dict[str, float]:

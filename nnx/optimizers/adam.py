@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any, Unpack
 
+from nnx.arguments import fraction
 from nnx.backends import Array
 from nnx.functional import updates
-from nnx.optimizers.arguments import CommonArguments, LearningRate, epsilon_argument, fraction
-from nnx.optimizers.base import Optimizer, optimizers
+from nnx.optimizers.arguments import CommonArguments, LearningRate, epsilon_argument
+from nnx.optimizers.optimizer import Optimizer, optimizers
 
 
 class _Adaptive(Optimizer):

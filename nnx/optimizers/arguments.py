@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
+import operator
 from collections.abc import Callable, Mapping
 from typing import Any, TypedDict
 
 import numpy as np
 
+from nnx.arguments import is_integer, non_negative_number
+from nnx.names import did_you_mean, nearest
 from nnx.registry import constructor_arguments
-from nnx.schedules import LearningRateSchedule, number, schedules
+from nnx.schedules import LearningRateSchedule, schedules
 
 LearningRate = float | LearningRateSchedule | Callable[..., float]
 
@@ -40,31 +42,26 @@ def learning_rate_argument(value: Any) -> tuple[LearningRate, bool]:
         return value, isinstance(value, LearningRateSchedule) or bool(inspect.signature(value).parameters)
     if isinstance(value, np.ndarray) and value.ndim == 0:
         value = value.item()
-    return float(number("learning_rate", value)), False
-
-
-def fraction(name: str, value: Any, *, with_one: bool = False) -> float:
-    """A number from [0, 1), or [0, 1]."""
-    return float(number(name, value, at_most=1.0) if with_one else number(name, value, below=1.0))
+    return float(non_negative_number("learning_rate", value)), False
 
 
 def optional(name: str, value: Any, *, zero: bool = True) -> float | None:
     """None, or a number that is not negative."""
-    return None if value is None else float(number(name, value, zero=zero))
+    return None if value is None else float(non_negative_number(name, value, zero=zero))
 
 
 def epsilon_argument(value: float | None) -> float:
     """The small number that keeps a denominator from being zero; None, which old scripts write, is 1e-7."""
-    return 1e-7 if value is None else float(number("epsilon", value))
+    return 1e-7 if value is None else float(non_negative_number("epsilon", value))
 
 
 def count(name: str, value: Any, least: int) -> int | None:
     """None, or an integer of at least `least`."""
     if value is None:
         return None
-    if isinstance(value, bool) or not hasattr(value, "__index__") or value.__index__() < least:
+    if not is_integer(value, least):
         raise ValueError(f"{name} must be None or an integer of at least {least}, got {value!r}")
-    return int(value.__index__())
+    return operator.index(value)
 
 
 def check_clipping(**limits: float | None) -> None:
@@ -75,8 +72,7 @@ def check_clipping(**limits: float | None) -> None:
 
 
 def explain_unknown(cls: type, argument: str) -> str:
-    """What to say about a keyword that a constructor does not have."""
+    """The error text for a keyword that a constructor does not have."""
     known = [*constructor_arguments(cls), "lr"]
-    near = difflib.get_close_matches(argument, known, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"known are: {', '.join(known)}"
+    hint = did_you_mean(nearest(argument, known)) or f"known are: {', '.join(known)}"
     return f"{cls.__name__} has no argument {argument!r}: {hint}"

@@ -1,14 +1,14 @@
-"""Follow the regularised leader."""
+"""FTRL-proximal: follow the regularised leader."""
 
 from __future__ import annotations
 
 from typing import Unpack
 
+from nnx.arguments import non_negative_number
 from nnx.backends import Array
 from nnx.functional import updates
 from nnx.optimizers.arguments import CommonArguments, LearningRate
-from nnx.optimizers.base import Optimizer, optimizers
-from nnx.schedules import number
+from nnx.optimizers.optimizer import Optimizer, optimizers
 
 
 @optimizers.register()
@@ -38,13 +38,19 @@ class Ftrl(Optimizer):
         if not learning_rate_power <= 0.0:
             raise ValueError(f"learning_rate_power must not be positive, got {learning_rate_power!r}")
         self.learning_rate_power = float(learning_rate_power)
-        self.initial_accumulator_value = float(number("initial_accumulator_value", initial_accumulator_value))
-        self.l1_regularization_strength = float(number("l1_regularization_strength", l1_regularization_strength))
-        self.l2_regularization_strength = float(number("l2_regularization_strength", l2_regularization_strength))
-        self.l2_shrinkage_regularization_strength = float(
-            number("l2_shrinkage_regularization_strength", l2_shrinkage_regularization_strength)
+        self.initial_accumulator_value = float(
+            non_negative_number("initial_accumulator_value", initial_accumulator_value)
         )
-        self.beta = float(number("beta", beta))
+        self.l1_regularization_strength = float(
+            non_negative_number("l1_regularization_strength", l1_regularization_strength)
+        )
+        self.l2_regularization_strength = float(
+            non_negative_number("l2_regularization_strength", l2_regularization_strength)
+        )
+        self.l2_shrinkage_regularization_strength = float(
+            non_negative_number("l2_shrinkage_regularization_strength", l2_shrinkage_regularization_strength)
+        )
+        self.beta = float(non_negative_number("beta", beta))
 
     def slot_starts(self) -> dict[str, float]:
         return {"accumulator": self.initial_accumulator_value, "linear": 0.0}

@@ -1,22 +1,21 @@
-"""LAMB."""
+"""LAMB: steps of Adam in proportion to each parameter, for large batches."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Unpack
+from typing import Unpack
 
+from nnx.arguments import fraction
 from nnx.backends import Array
 from nnx.functional.layerwise_updates import lamb
-from nnx.optimizers.arguments import CommonArguments, LearningRate, epsilon_argument, fraction
-from nnx.optimizers.base import optimizers
-from nnx.optimizers.layerwise import ShapedOptimizer
-
-if TYPE_CHECKING:
-    from nnx.parameters import Parameter
+from nnx.optimizers.arguments import CommonArguments, LearningRate, epsilon_argument
+from nnx.optimizers.layerwise import LayerwiseOptimizer
+from nnx.optimizers.optimizer import optimizers
+from nnx.parameters import Parameter
 
 
 @optimizers.register()
-class Lamb(ShapedOptimizer):
+class Lamb(LayerwiseOptimizer):
     """Steps of Adam as long as each parameter, for large batches; see `nnx.functional.layerwise_updates.lamb`.
 
     beta_1, beta_2 : the decay of the averages of the gradient and of its square, from [0, 1).

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from nnx.backends import Array, array_namespace
-from nnx.optimizers.base import Optimizer
-
-if TYPE_CHECKING:
-    from nnx.parameters import Parameter
+from nnx.optimizers.optimizer import Optimizer
+from nnx.parameters import Parameter
 
 
-class ShapedOptimizer(Optimizer):
+class LayerwiseOptimizer(Optimizer):
     """An optimiser that is defined by `update_parameter`: one parameter after the other, each in its own shape."""
 
     def update_parameter(

@@ -1,14 +1,14 @@
-"""Lion."""
+"""Lion: steps by the sign of a momentum."""
 
 from __future__ import annotations
 
 from typing import Unpack
 
+from nnx.arguments import fraction, non_negative_number
 from nnx.backends import Array
 from nnx.functional import updates
-from nnx.optimizers.arguments import CommonArguments, LearningRate, fraction
-from nnx.optimizers.base import Optimizer, optimizers
-from nnx.schedules import number
+from nnx.optimizers.arguments import CommonArguments, LearningRate
+from nnx.optimizers.optimizer import Optimizer, optimizers
 
 
 @optimizers.register()
@@ -28,7 +28,7 @@ class Lion(Optimizer):
         **common: Unpack[CommonArguments],
     ) -> None:
         super().__init__(learning_rate, **common)
-        self.beta_1 = float(number("beta_1", beta_1, zero=False, at_most=1.0))
+        self.beta_1 = float(non_negative_number("beta_1", beta_1, zero=False, at_most=1.0))
         self.beta_2 = fraction("beta_2", beta_2, with_one=True)
 
     def slot_starts(self) -> dict[str, float]:

@@ -1,25 +1,23 @@
-"""Muon."""
+"""Muon: a momentum made almost orthogonal, for matrices."""
 
 from __future__ import annotations
 
 import math
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from nnx.arguments import fraction, non_negative_number
 from nnx.backends import Array, array_namespace
 from nnx.functional import layerwise_updates, updates
-from nnx.optimizers.arguments import LearningRate, epsilon_argument, fraction, optional
-from nnx.optimizers.base import optimizers
-from nnx.optimizers.layerwise import ShapedOptimizer
-from nnx.schedules import number
-
-if TYPE_CHECKING:
-    from nnx.parameters import Parameter
+from nnx.optimizers.arguments import LearningRate, epsilon_argument, optional
+from nnx.optimizers.layerwise import LayerwiseOptimizer
+from nnx.optimizers.optimizer import optimizers
+from nnx.parameters import Parameter
 
 
 @optimizers.register()
-class Muon(ShapedOptimizer):
+class Muon(LayerwiseOptimizer):
     """Momentum made almost orthogonal, for matrices, and Adam for everything else.
 
     See `nnx.functional.layerwise_updates.muon`.
@@ -64,7 +62,7 @@ class Muon(ShapedOptimizer):
         self.epsilon = epsilon_argument(epsilon)
         self.exclude_layers, self.exclude_embeddings = list(exclude_layers or ()), exclude_embeddings
         self.muon_a, self.muon_b, self.muon_c = float(muon_a), float(muon_b), float(muon_c)
-        self.adam_lr_ratio = float(number("adam_lr_ratio", adam_lr_ratio))
+        self.adam_lr_ratio = float(non_negative_number("adam_lr_ratio", adam_lr_ratio))
         self.momentum = fraction("momentum", momentum)
         if ns_steps < 1:
             raise ValueError(f"ns_steps must be at least 1, got {ns_steps!r}")
@@ -97,7 +95,7 @@ class Muon(ShapedOptimizer):
             len(parameter.shape) == 2 and not excluded and not (self.exclude_embeddings and "embedding" in path.lower())
         )
 
-    def _shrink(self, values: Array, learning_rate: float) -> None:
+    def _decay_weights(self, values: Array, learning_rate: float) -> None:
         flat = self.slots.flat
         for parameter, (start, stop) in zip(flat.parameters, flat.slices, strict=True):  # type: ignore[union-attr]
             decay = self.weight_decay if self._is_for_muon(parameter) else self.adam_weight_decay

@@ -1,13 +1,14 @@
-"""RMSprop."""
+"""RMSprop: gradients divided by the root of their mean square."""
 
 from __future__ import annotations
 
 from typing import Unpack
 
+from nnx.arguments import fraction
 from nnx.backends import Array
 from nnx.functional import updates
-from nnx.optimizers.arguments import CommonArguments, LearningRate, epsilon_argument, fraction
-from nnx.optimizers.base import Optimizer, optimizers
+from nnx.optimizers.arguments import CommonArguments, LearningRate, epsilon_argument
+from nnx.optimizers.optimizer import Optimizer, optimizers
 
 
 @optimizers.register()

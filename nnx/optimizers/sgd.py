@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Unpack
 
+from nnx.arguments import fraction
 from nnx.backends import Array
 from nnx.functional import updates
-from nnx.optimizers.arguments import CommonArguments, LearningRate, fraction
-from nnx.optimizers.base import Optimizer, optimizers
+from nnx.optimizers.arguments import CommonArguments, LearningRate
+from nnx.optimizers.optimizer import Optimizer, optimizers
 
 
 @optimizers.register()

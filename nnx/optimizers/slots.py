@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from nnx.backends import Array, array_namespace, backend_of, to_numpy
+from nnx.parameters import FlatParameters, Parameter
 from nnx.precision import wide
 
-if TYPE_CHECKING:
-    from nnx.parameters import FlatParameters, Parameter
-
 Pieces = Mapping[str, Array]
-"""The parts of the slots that belong to one parameter."""
+"""The pieces of the slots that belong to one parameter."""
 
 Starts = Mapping[str, float | None]
 """For each slot what a fresh piece is filled with: a number, or None for a copy of the parameter."""
@@ -46,7 +43,7 @@ class Slots(dict[str, Array]):
         self.flat = flat
         for parameter, pieces in self._pieces().items():
             for name, piece in known.pop(parameter, {}).items():
-                pieces[name][...] = beside(values, piece)
+                pieces[name][...] = placed_like(piece, values)
         self._parked = {
             parameter: {name: array_namespace(piece).asarray(piece, copy=True) for name, piece in pieces.items()}
             for parameter, pieces in known.items()
@@ -84,7 +81,7 @@ class Slots(dict[str, Array]):
     def fill(self, arrays: Mapping[str, Array]) -> None:
         """Take over the values of what `views` returned."""
         for key, view in self.views().items():
-            view[...] = beside(view, arrays[key])
+            view[...] = placed_like(arrays[key], view)
 
     def _pieces(self) -> dict[Parameter, Pieces]:
         if self.flat is None:
@@ -95,7 +92,7 @@ class Slots(dict[str, Array]):
         }
 
 
-def beside(like: Array, array: Array | np.ndarray) -> Array:
+def placed_like(array: Array | np.ndarray, like: Array) -> Array:
     """An array of any backend on the device and with the dtype of `like`."""
     home = backend_of(like)
     if backend_of(array) is not home or home.device_of(array) != home.device_of(like):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from nnx.layers import Layer
 from nnx.layers.convolution import Conv1D, Conv2D
-from nnx.layers.padding import Cropping1D, Cropping2D, UpSampling1D, UpSampling2D, ZeroPadding1D, ZeroPadding2D
+from nnx.layers.padding import Cropping1D, Cropping2D, ZeroPadding1D, ZeroPadding2D
 from nnx.layers.pooling import (
     AveragePooling1D,
     AveragePooling2D,
@@ -19,6 +19,7 @@ from nnx.layers.pooling import (
 )
 from nnx.layers.separable_convolution import DepthwiseConv1D, DepthwiseConv2D, SeparableConv1D, SeparableConv2D
 from nnx.layers.transposed_convolution import Conv1DTranspose, Conv2DTranspose
+from nnx.layers.upsampling import UpSampling1D, UpSampling2D
 from nnx.testing.cases import LayerCase
 
 LAYERS: dict[str, list[LayerCase]] = {}

@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 from nnx.layers import Layer
 from nnx.layers.activity_regularization import ActivityRegularization
-from nnx.layers.axes import Permute, RepeatVector
+from nnx.layers.dropout import AlphaDropout, GaussianDropout, SpatialDropout1D, SpatialDropout2D
 from nnx.layers.masking import Masking
-from nnx.layers.noise import AlphaDropout, GaussianDropout, GaussianNoise, SpatialDropout1D, SpatialDropout2D
+from nnx.layers.noise import GaussianNoise
+from nnx.layers.reshaping import Permute, RepeatVector
 from nnx.testing.cases import LayerCase
 
 LAYERS: dict[str, list[LayerCase]] = {}

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from nnx.layers import Layer
-from nnx.layers.feature_normalization import Normalization, Rescaling
+from nnx.layers.feature_normalization import Normalization
 from nnx.layers.random_flip import RandomFlip
 from nnx.layers.random_transforms import RandomRotation, RandomTranslation, RandomZoom
+from nnx.layers.rescaling import Rescaling
 from nnx.testing.cases import LayerCase
 
 LAYERS: dict[str, list[LayerCase]] = {}

@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 from nnx.layers import Activation, Dense, Dropout, Layer
 from nnx.layers.attention import MultiHeadAttention
+from nnx.layers.bidirectional import Bidirectional
 from nnx.layers.gru import GRU
 from nnx.layers.lstm import LSTM
 from nnx.layers.simple_rnn import SimpleRNN
-from nnx.layers.wrappers import Bidirectional, TimeDistributed
+from nnx.layers.time_distributed import TimeDistributed
 from nnx.testing.cases import LayerCase
 from nnx.testing.cases_merging import MergeCase
 

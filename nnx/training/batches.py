@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from typing import Any, Protocol
 
 from nnx.backends import array_namespace, backend_of, to_numpy
-from nnx.data.rows import RowPools
-from nnx.data.samples import parts_of
-from nnx.data.stored import Stored
+from nnx.data.row_pools import RowPools
+from nnx.data.sample_batches import as_batch
+from nnx.data.stored_arrays import Stored
 from nnx.random import Generator
 from nnx.structure import rebuild
 
@@ -99,7 +99,7 @@ class ArrayBatches:
 
 
 class PooledBatches:
-    """Batches of arrays on the host that are brought into place in pools, see `nnx.data.rows`.
+    """Batches of arrays on the host that are brought into place in pools, see `nnx.data.row_pools`.
 
     columns : lists of inputs, targets and weights: arrays, `Stored` arrays and None. What is on a device comes back.
     prepare : checks rows and brings them into place.
@@ -181,7 +181,7 @@ class IterableBatches:
         self._tell("on_epoch_begin")
         parts = 0
         for item in self._items():
-            batch = parts_of(item)
+            batch = as_batch(item)
             if len(batch) not in _FORMS or not hasattr(item, "__len__"):
                 raise ValueError(f"an iterable must give x, (x, y) or (x, y, sample_weight), got {_text(item)}")
             if parts and len(batch) != parts:

@@ -10,7 +10,7 @@ import numpy as np
 
 from nnx.backends import Array, Placement, array_namespace, backend_of, is_array, to_numpy
 from nnx.data.columns import count_rows, is_sparse, refuse_sparse
-from nnx.data.stored import Stored
+from nnx.data.stored_arrays import Stored
 from nnx.precision import narrow, wide
 from nnx.shapes import Shape
 from nnx.structure import leaves, leaves_like, rebuild
@@ -199,12 +199,3 @@ def widened(outputs: Sequence[Array], pullback: Callable[..., Any]) -> tuple[lis
             return pullback(narrowed, inputs=inputs)
 
     return [wide(y) for y in outputs], pull_back
-
-
-def positive(value: Any, what: str, default: Any, least: int = 1) -> Any:
-    """An argument that counts something, or its default; ValueError if it is not an integer of at least `least`."""
-    if value is None:
-        return default
-    if isinstance(value, bool) or not hasattr(value, "__index__") or value.__index__() < least:
-        raise ValueError(f"{what} must be {'a positive' if least else 'a non-negative'} integer, got {value!r}")
-    return value.__index__()

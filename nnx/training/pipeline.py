@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from nnx import debug
+from nnx.arguments import optional_integer
 from nnx.backends import Array, backend_of, is_array
-from nnx.data.rows import POOL_BYTES
-from nnx.data.stored import has_stored, with_stored
+from nnx.data.row_pools import POOL_BYTES
+from nnx.data.stored_arrays import has_stored, with_stored
 from nnx.precision import dtype_bytes
 from nnx.random import Generator
 from nnx.structure import leaves
@@ -22,7 +23,6 @@ from nnx.training.host_data import (
     host_structure,
     is_iterable_of_batches,
     place,
-    positive,
     split_validation,
     three,
     with_class_weights,
@@ -146,7 +146,7 @@ class InputPipeline:
                 "validation_data must be (x, y), (x, y, sample_weight) or an iterable of batches, got "
                 f"{type(data).__name__}{f' of {len(data)}' if hasattr(data, '__len__') else ''}"
             )
-        return Epochs(source, positive(steps, "validation_steps", None), once=True)
+        return Epochs(source, optional_integer("validation_steps", steps), once=True)
 
     def split(self, x: Any, y: Any, sample_weight: Any, fraction: float) -> tuple[Any, Any, Any, Any]:
         """(x, y, sample_weight) of the part for training, and the rest as validation data."""

@@ -7,12 +7,12 @@ from typing import Any
 
 from nnx import debug, optimizers, ranks
 from nnx import random as nnx_random
+from nnx.arguments import non_negative_integer, optional_integer
 from nnx.backends import Array, array_namespace
 from nnx.callbacks import CallbackList, History, LazyLogs, ProgbarLogger, verbosity
 from nnx.structure import rebuild
 from nnx.training import rank_agreement
 from nnx.training.epochs import Epochs
-from nnx.training.host_data import positive
 from nnx.training.objective import Objective
 from nnx.training.pipeline import InputPipeline
 from nnx.training.step import BatchStep, as_given, as_returned
@@ -87,16 +87,17 @@ class Trainer:
         with model.computing:
             model.require_compiled()
             verbose = ranks.agreed(verbose)
-            batch_size = positive(batch_size, "batch_size", 32)
-            epochs, initial_epoch = positive(epochs, "epochs", 1), positive(initial_epoch, "initial_epoch", 0, least=0)
+            batch_size = optional_integer("batch_size", batch_size, 32)
+            epochs = optional_integer("epochs", epochs, 1)
+            initial_epoch = 0 if initial_epoch is None else non_negative_integer("initial_epoch", initial_epoch)
             if not isinstance(validation_freq, list | tuple | set):
-                validation_freq = positive(validation_freq, "validation_freq", 1)
+                validation_freq = optional_integer("validation_freq", validation_freq, 1)
             if validation_split and validation_data is None:
                 x, y, sample_weight, validation_data = self.pipeline.split(x, y, sample_weight, validation_split)
             generator = model.random if shuffle else None
             source = self.pipeline.batches(x, y, sample_weight, class_weight, batch_size, generator)
-            batches = Epochs(source, positive(steps_per_epoch, "steps_per_epoch", None))
-            validation_batch_size = positive(validation_batch_size, "validation_batch_size", batch_size)
+            batches = Epochs(source, optional_integer("steps_per_epoch", steps_per_epoch))
+            validation_batch_size = optional_integer("validation_batch_size", validation_batch_size, batch_size)
             validation = self.pipeline.validation(validation_data, validation_batch_size, validation_steps)
             listeners = CallbackList(
                 callbacks,
@@ -144,9 +145,9 @@ class Trainer:
         with model.computing:
             model.require_compiled()
             source = self.pipeline.batches(
-                x, y, sample_weight, None, positive(batch_size, "batch_size", 32), generator=None
+                x, y, sample_weight, None, optional_integer("batch_size", batch_size, 32), generator=None
             )
-            batches = Epochs(source, positive(steps, "steps", None), once=True, name="evaluate")
+            batches = Epochs(source, optional_integer("steps", steps), once=True, name="evaluate")
             listeners = self._listeners(callbacks, ranks.agreed(verbose), batches.steps)
             rank_agreement.begin(model, listeners, batches)
             return as_returned(self._evaluate(batches, listeners), return_dict)
@@ -154,8 +155,8 @@ class Trainer:
     def predict(self, x: Any, *, batch_size: int | None, verbose: int | str, steps: int | None, callbacks: Any) -> Any:
         model = self.model()
         with model.computing:
-            source = self.pipeline.input_batches(x, positive(batch_size, "batch_size", 32))
-            batches = Epochs(source, positive(steps, "steps", None), once=True, name="predict")
+            source = self.pipeline.input_batches(x, optional_integer("batch_size", batch_size, 32))
+            batches = Epochs(source, optional_integer("steps", steps), once=True, name="predict")
             listeners = self._listeners(callbacks, verbose, batches.steps)
             outputs: list[list[Array]] = []
             with listeners.running("predict"):

@@ -8,7 +8,7 @@ from typing import Any
 
 from nnx.backends import is_array
 from nnx.callbacks import CallbackList, History, ProgbarLogger
-from nnx.callbacks.base import overrides
+from nnx.callbacks.callback import overrides
 from nnx.debug import NotFiniteError
 from nnx.structure import leaves, rebuild
 from nnx.training import rank_agreement

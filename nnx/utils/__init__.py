@@ -3,7 +3,7 @@
 `plot_model` is here too, as in Keras; see `nnx.plotting`.
 """
 
-from nnx.data.sequence import PyDataset
+from nnx.data.pydataset import PyDataset
 from nnx.lazy_loading import on_demand
 from nnx.registry import custom_objects as custom_object_scope
 from nnx.registry import register_keras_serializable

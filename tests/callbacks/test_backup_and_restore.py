@@ -393,7 +393,7 @@ def test_data_that_do_not_fit_on_the_device(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_data_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("nnx.data.rows.BLOCK_BYTES", 2 * 24)
+    monkeypatch.setattr("nnx.data.row_pools.BLOCK_BYTES", 2 * 24)
     monkeypatch.setattr("nnx.training.pipeline.POOL_BYTES", 10 * 24)  # with labels, 10 rows of 23
     np.save(tmp_path / "x.npy", X)
     script = Script(noisy, data=lambda: (np.load(tmp_path / "x.npy", mmap_mode="r"), LABELS))

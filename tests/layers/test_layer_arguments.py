@@ -227,3 +227,30 @@ def test_an_activation_layer_as_the_activation():
         each(X)
         each.set_weights([-np.ones((3, 3)), np.zeros(3)])
         assert_close(each(X), -0.3 * np.ones((4, 3)), length=10)
+
+
+class Scale(nnx.layers.Layer):
+    """A layer of a user that keeps the options of its weight as nnx's own layers do."""
+
+    def __init__(
+        self, gain_initializer: Any = "ones", gain_regularizer: Any = None, gain_constraint: Any = None, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.set_weight_options("gain", gain_initializer, gain_regularizer, gain_constraint)
+
+    def build(self, input_shape: Any) -> None:
+        self.gain = self.add_weight_with_options("gain", input_shape[1:], name="gain_of_features")
+        self.start = self.add_weight_with_options("gain", (2,), initializer="zeros")
+        super().build(input_shape)
+
+
+def test_options_of_a_weight_are_kept_and_used():
+    layer = Scale(nnx.initializers.Constant(2.0), "l2", "non_neg")
+    assert Scale.from_config(layer.get_config()).get_config() == layer.get_config()
+    layer.build((None, 3))
+    assert [weight.name for weight in layer.weights] == ["gain_of_features", "gain"]
+    assert nnx.to_numpy(layer.gain.value).tolist() == [2.0, 2.0, 2.0]
+    assert nnx.to_numpy(layer.start.value).tolist() == [0.0, 0.0]
+    for weight in layer.weights:
+        assert isinstance(weight.regularizer, nnx.regularizers.L2)
+        assert isinstance(weight.constraint, nnx.constraints.NonNeg)

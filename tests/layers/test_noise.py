@@ -9,9 +9,10 @@ import pytest
 
 import nnx
 from nnx.layers.activity_regularization import ActivityRegularization
-from nnx.layers.axes import Permute, RepeatVector
+from nnx.layers.dropout import AlphaDropout, GaussianDropout, SpatialDropout1D, SpatialDropout2D
 from nnx.layers.masking import Masking
-from nnx.layers.noise import AlphaDropout, GaussianDropout, GaussianNoise, SpatialDropout1D, SpatialDropout2D
+from nnx.layers.noise import GaussianNoise
+from nnx.layers.reshaping import Permute, RepeatVector
 from nnx.random import Generator
 from nnx.testing import assert_close, no_synchronization
 from nnx.testing.cases_noise import LAYERS

@@ -14,11 +14,12 @@ import nnx.kernels.numpy.gru
 from nnx import random
 from nnx.backends import Placement, get_backend
 from nnx.layers import Dense, Flatten, Layer
+from nnx.layers.bidirectional import Bidirectional
 from nnx.layers.gru import GRU
 from nnx.layers.lstm import LSTM
 from nnx.layers.recurrent import Recurrent
 from nnx.layers.simple_rnn import SimpleRNN
-from nnx.layers.wrappers import Bidirectional, TimeDistributed
+from nnx.layers.time_distributed import TimeDistributed
 from nnx.parameters import FlatParameters
 from nnx.testing import assert_close, check_gradients, no_synchronization
 

@@ -10,7 +10,7 @@ import pytest
 import nnx
 from nnx.backends import Placement
 from nnx.callbacks import Callback, CSVLogger, EarlyStopping, LambdaCallback, ModelCheckpoint
-from nnx.callbacks.base import HOOKS
+from nnx.callbacks.callback import HOOKS
 from nnx.layers import BatchNormalization, Dense, Dropout
 from nnx.random import Generator
 

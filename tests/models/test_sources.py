@@ -11,7 +11,7 @@ import pytest
 
 import nnx
 from nnx.backends import Placement
-from nnx.data import DataLoader, rows
+from nnx.data import DataLoader, row_pools
 from nnx.layers import Concatenate, Dense
 from nnx.random import Generator
 from nnx.testing import assert_close
@@ -107,7 +107,7 @@ each_source = pytest.mark.parametrize("source", SOURCES)
 
 @pytest.fixture(autouse=True)
 def _small_pools(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rows, "BLOCK_BYTES", 3 * 16)
+    monkeypatch.setattr(row_pools, "BLOCK_BYTES", 3 * 16)
     monkeypatch.setattr("nnx.training.pipeline.POOL_BYTES", 12 * 16)
 
 

@@ -20,7 +20,14 @@ if keras.backend.backend() != "jax":
     )
 
 from nnx.backends import get_backend  # noqa: E402
-from nnx.layers import convolution, padding, pooling, separable_convolution, transposed_convolution  # noqa: E402
+from nnx.layers import (  # noqa: E402
+    convolution,
+    padding,
+    pooling,
+    separable_convolution,
+    transposed_convolution,
+    upsampling,
+)
 from nnx.layers.layer import registry  # noqa: E402
 from nnx.parameters import FlatParameters  # noqa: E402
 from nnx.random import Generator  # noqa: E402
@@ -28,7 +35,7 @@ from nnx.testing import assert_close  # noqa: E402
 
 RTOL = 2e-5  # relative to the largest element
 FIRST = "channels_first"
-MODULES = (convolution, pooling, padding, separable_convolution, transposed_convolution)
+MODULES = (convolution, pooling, padding, upsampling, separable_convolution, transposed_convolution)
 KINDS = {
     name: thing
     for module in MODULES

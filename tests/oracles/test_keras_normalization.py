@@ -18,13 +18,31 @@ if keras.backend.backend() != "jax":
     )
 
 import nnx  # noqa: E402
-from nnx.layers import activity_regularization, axes, batch_normalization, embedding, masking, noise, normalization  # noqa: E402
+from nnx.layers import (  # noqa: E402
+    activity_regularization,
+    batch_normalization,
+    dropout,
+    embedding,
+    masking,
+    noise,
+    normalization,
+    reshaping,
+)
 from nnx.parameters import FlatParameters  # noqa: E402
 from nnx.random import Generator  # noqa: E402
 from nnx.testing import assert_close  # noqa: E402
 
 RTOL = 2e-5  # relative to the largest element
-MODULES = (axes, batch_normalization, embedding, masking, noise, normalization, activity_regularization)
+MODULES = (
+    reshaping,
+    batch_normalization,
+    embedding,
+    masking,
+    noise,
+    dropout,
+    normalization,
+    activity_regularization,
+)
 
 
 @pytest.fixture(autouse=True)

@@ -21,10 +21,11 @@ if keras.backend.backend() != "jax":
 from nnx.backends import get_backend  # noqa: E402
 from nnx.layers import Dense  # noqa: E402
 from nnx.layers.attention import MultiHeadAttention  # noqa: E402
+from nnx.layers.bidirectional import Bidirectional  # noqa: E402
 from nnx.layers.gru import GRU  # noqa: E402
 from nnx.layers.lstm import LSTM  # noqa: E402
 from nnx.layers.simple_rnn import SimpleRNN  # noqa: E402
-from nnx.layers.wrappers import Bidirectional, TimeDistributed  # noqa: E402
+from nnx.layers.time_distributed import TimeDistributed  # noqa: E402
 from nnx.losses.ctc import CTC  # noqa: E402
 from nnx.parameters import FlatParameters  # noqa: E402
 from nnx.random import Generator  # noqa: E402

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nnx.data import rows
-from nnx.data.rows import RowPools
-from nnx.data.stored import Stored, has_stored, is_stored, with_stored
+from nnx.data import row_pools
+from nnx.data.row_pools import RowPools
+from nnx.data.stored_arrays import Stored, has_stored, is_stored, with_stored
 from nnx.random import Generator
 
 N = 1000
@@ -42,7 +42,7 @@ def file(tmp_path: Path) -> np.memmap:
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks of 10 rows and pools of 96: not a multiple of blocks, and 1000 rows are not one of pools."""
-    monkeypatch.setattr(rows, "BLOCK_BYTES", 10 * 16)
+    monkeypatch.setattr(row_pools, "BLOCK_BYTES", 10 * 16)
 
 
 def read(columns: list[Any], stream: Generator | None, **options: Any) -> list[list[np.ndarray]]:

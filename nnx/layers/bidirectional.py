@@ -1,4 +1,4 @@
-"""Layers around layers: both directions of a sequence, and one layer for every time step."""
+"""Recurrent layers in both directions of a sequence."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from nnx.layers.layer import Layer, registry
 from nnx.layers.recurrent import Recurrent, sequence_shape
 from nnx.pullbacks import Skippable, call_pullback
 from nnx.registry import constructor_arguments
-from nnx.shapes import Shape
 
 MERGE_MODES = ("concat", "sum", "mul", "ave", None)
 
@@ -100,7 +99,7 @@ class Bidirectional(Layer):
         last = [state for _, *of_one in outputs for state in of_one]
 
         def pull_back(dy: Any, inputs: bool = True) -> Any:
-            dmerged, *dlast = self._parted(dy, len(last))
+            dmerged, *dlast = self._split_cotangent(dy, len(last))
             cotangents = []
             for (_, pullback), doutput, start in zip(runs, pullback_merge(dmerged), (0, len(last) // 2), strict=True):
                 dlayer = (doutput, *dlast[start : start + len(last) // 2]) if self.return_state else doutput
@@ -113,7 +112,7 @@ class Bidirectional(Layer):
             return merged, Skippable(pull_back)
         return (*(merged if self.merge_mode is None else (merged,)), *last), Skippable(pull_back)
 
-    def _parted(self, dy: Any, states: int) -> tuple[Any, ...]:
+    def _split_cotangent(self, dy: Any, states: int) -> tuple[Any, ...]:
         """The cotangent of the merged output, and those of the states."""
         if not states:
             return (dy,)
@@ -160,82 +159,9 @@ class Bidirectional(Layer):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
-        return cls(**_with_layers(config, "layer", "backward_layer"))
-
-
-@registry.register()
-class TimeDistributed(Layer):
-    """Apply one layer to each time step: x[:, 0], x[:, 1], ...
-
-    layer : takes the samples of a step; input (batch, time, ...), output (batch, time, ...).
-
-    All steps are computed at once, as a batch of batch * time samples. A layer with averages of the batch, such as
-    BatchNormalization, gets one step after another.
-
-    >>> import numpy as np
-    >>> from nnx.layers import Dense
-    >>> TimeDistributed(Dense(4))(np.ones((2, 3, 5))).shape
-    (2, 3, 4)
-    """
-
-    uses_mask = True
-
-    def __init__(self, layer: Any, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        if not isinstance(layer, Layer):
-            raise TypeError(f"{self.name}: layer must be a layer such as Dense(10), got {layer!r}")
-        self.layer = layer
-        self.takes_integers = layer.takes_integers
-
-    def sublayers(self) -> Sequence[Layer]:
-        return (self.layer,)
-
-    def build(self, input_shape: Shape) -> None:
-        self.layer.dtype = self.layer.dtype or self.dtype
-        self.layer.build_on(self.placement, self._of_a_step(input_shape))
-        super().build(input_shape)
-
-    def forward(self, x: Array, *, training: bool = False, mask: Any = None) -> tuple[Array, Pullback]:
-        masked = mask is not None and len(mask.shape) > 2 and getattr(self.layer, "uses_mask", False)
-        if any(not parameter.trainable for parameter in self.layer.weights):
-            return self._step_by_step(x, mask if masked else None, training)
-        xp = array_namespace(x)
-        batch, time = x.shape[:2]
-        options = {"mask": xp.reshape(mask, (batch * time, *mask.shape[2:]))} if masked else {}
-        y, pullback = self.layer.run(xp.reshape(x, (batch * time, *x.shape[2:])), training=training, **options)
-
-        def pull_back(dy: Array, inputs: bool = True) -> Array | None:
-            dx = call_pullback(pullback, xp.reshape(dy, y.shape), inputs)
-            return xp.reshape(dx, x.shape) if inputs else None
-
-        return xp.reshape(y, (batch, time, *y.shape[1:])), Skippable(pull_back)
-
-    def _step_by_step(self, x: Array, mask: Any, training: bool) -> tuple[Array, Pullback]:
-        xp = array_namespace(x)
-        steps = range(x.shape[1])
-        options = [{} if mask is None else {"mask": mask[:, t, ...]} for t in steps]
-        runs = [self.layer.run(x[:, t, ...], training=training, **options[t]) for t in steps]
-
-        def pull_back(dy: Array, inputs: bool = True) -> Array | None:
-            dxs = [call_pullback(pullback, dy[:, t, ...], inputs) for t, (_, pullback) in enumerate(runs)]
-            return xp.stack(dxs, axis=1) if inputs else None
-
-        return xp.stack([y for y, _ in runs], axis=1), Skippable(pull_back)
-
-    def _of_a_step(self, input_shape: Shape) -> Shape:
-        if len(input_shape) < 3 and not (len(input_shape) == 2 and self.takes_integers):
-            raise ValueError(f"{self.name}: expected an input of shape (batch, time, ...), got {input_shape}")
-        return (input_shape[0], *input_shape[2:])
-
-    def compute_output_shape(self, input_shape: Shape) -> Shape:
-        of_step = self.layer.compute_output_shape(self._of_a_step(input_shape))
-        if any(size is not None and not isinstance(size, int) for size in of_step):
-            raise ValueError(f"{self.name}: layer must have one output, {self.layer.name} has {len(of_step)}")
-        return (input_shape[0], input_shape[1], *of_step[1:])
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Self:
-        return cls(**_with_layers(config, "layer"))
+        given = {name: config.get(name) for name in ("layer", "backward_layer")}
+        layers = {name: registry.build(layer) for name, layer in given.items() if isinstance(layer, dict)}
+        return cls(**{**config, **layers})
 
 
 def merge(one: Array, other: Array | None, mode: str | None) -> tuple[Any, Pullback]:
@@ -257,9 +183,3 @@ def _copied(layer: Recurrent, prefix: str, **changes: Any) -> Recurrent:
     """A new layer with the same arguments and other weights."""
     arguments = {name: getattr(layer, name) for name in constructor_arguments(type(layer))}  # type: ignore[arg-type]
     return type(layer)(**{**arguments, "name": f"{prefix}{layer.name.removeprefix(prefix)}", **changes})
-
-
-def _with_layers(config: dict[str, Any], *arguments: str) -> dict[str, Any]:
-    """The configuration, with layers in place of theirs."""
-    layers = {name: registry.build(config[name]) for name in arguments if isinstance(config.get(name), dict)}
-    return {**config, **layers}

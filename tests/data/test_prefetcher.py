@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import nnx
-from nnx.data.ahead import Ahead
+from nnx.data.prefetcher import Prefetcher
 
 SECONDS = 5.0  # to wait for another thread before a test fails
 
@@ -45,9 +45,9 @@ def wait_for(condition: Any) -> None:
 
 @pytest.mark.parametrize("count", [1, 2, 100])
 def test_all_items_in_their_order(count: int):
-    assert list(Ahead(range(50), count)) == list(range(50))
-    assert list(Ahead([], count)) == []
-    assert list(Ahead([None, None], count)) == [None, None]
+    assert list(Prefetcher(range(50), count)) == list(range(50))
+    assert list(Prefetcher([], count)) == []
+    assert list(Prefetcher([None, None], count)) == [None, None]
 
 
 @pytest.mark.parametrize("count", [1, 3])
@@ -59,19 +59,19 @@ def test_so_many_are_prepared_and_no_more(count: int):
             seen.append(number)
             yield number
 
-    ahead = Ahead(source(), count)
+    prefetcher = Prefetcher(source(), count)
     for taken in range(10):
         wait_for(lambda taken=taken: len(seen) >= taken + count)
         time.sleep(0.002)
         assert len(seen) == taken + count
-        assert next(ahead) == taken
+        assert next(prefetcher) == taken
 
 
 def test_it_works_while_the_consumer_does():
     def source() -> Iterator[threading.Thread]:
         yield threading.current_thread()
 
-    (thread,) = Ahead(source(), 1)
+    (thread,) = Prefetcher(source(), 1)
     assert thread is not threading.current_thread()
     assert thread.daemon
 
@@ -83,13 +83,13 @@ def test_errors_come_where_the_item_would_have_come(error: BaseException):
         yield 2
         raise error
 
-    ahead = Ahead(source_of_trouble(), 5)
-    assert [next(ahead), next(ahead)] == [1, 2]
+    prefetcher = Prefetcher(source_of_trouble(), 5)
+    assert [next(prefetcher), next(prefetcher)] == [1, 2]
     with pytest.raises(type(error)) as caught:
-        next(ahead)
+        next(prefetcher)
     assert caught.value is error
     assert "source_of_trouble" in "".join(traceback.format_exception(caught.value))
-    assert list(ahead) == []
+    assert list(prefetcher) == []
     assert not threads()
 
 
@@ -101,16 +101,16 @@ def endless() -> Iterator[int]:
 
 
 def test_it_ends_when_it_is_closed():
-    ahead = Ahead(endless(), 3)
-    assert next(ahead) == 0
-    ahead.close()
+    prefetcher = Prefetcher(endless(), 3)
+    assert next(prefetcher) == 0
+    prefetcher.close()
     assert not threads()
-    assert list(ahead) == []
-    ahead.close()
+    assert list(prefetcher) == []
+    prefetcher.close()
 
 
 def test_it_ends_with_the_last_reference():
-    for number in Ahead(endless(), 3):
+    for number in Prefetcher(endless(), 3):
         if number == 2:
             break
     assert not threads()
@@ -118,7 +118,7 @@ def test_it_ends_with_the_last_reference():
 
 def test_it_ends_after_an_error_of_the_consumer():
     def consume() -> None:
-        for _ in Ahead(endless(), 3):
+        for _ in Prefetcher(endless(), 3):
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -126,9 +126,9 @@ def test_it_ends_after_an_error_of_the_consumer():
 
 
 def test_it_ends_in_a_cycle_of_garbage():
-    ahead: Any = Ahead(endless(), 3)
-    ahead.itself = ahead
-    del ahead
+    prefetcher: Any = Prefetcher(endless(), 3)
+    prefetcher.itself = prefetcher
+    del prefetcher
     gc.collect()
 
 
@@ -142,19 +142,19 @@ def test_items_in_use_are_not_kept():
         def __del__(self) -> None:
             Item.alive -= 1
 
-    ahead = Ahead((Item() for _ in range(4)), 1)
+    prefetcher = Prefetcher((Item() for _ in range(4)), 1)
     for _ in range(4):
-        item = next(ahead)
+        item = next(prefetcher)
         del item
-    assert list(ahead) == []
+    assert list(prefetcher) == []
     assert Item.alive == 0
 
 
 def test_the_thread_is_in_the_same_context():
     with nnx.backend("numpy", dtype="float64"):
-        ahead = Ahead((nnx.asarray([1.0]) for _ in range(1)), 1)
-    assert next(ahead).dtype == np.float64
-    ahead.close()
+        prefetcher = Prefetcher((nnx.asarray([1.0]) for _ in range(1)), 1)
+    assert next(prefetcher).dtype == np.float64
+    prefetcher.close()
 
 
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="the system cannot send Ctrl-C to a thread")
@@ -165,17 +165,17 @@ def test_ctrl_c_while_the_consumer_waits():
         yield 1
         wanted.wait(SECONDS)
 
-    ahead = Ahead(slow(), 1)
-    assert next(ahead) == 1
+    prefetcher = Prefetcher(slow(), 1)
+    assert next(prefetcher) == 1
     main = threading.main_thread().ident
     assert main is not None
     timer = threading.Timer(0.1, lambda: signal.pthread_kill(main, signal.SIGINT))
     timer.start()
     with pytest.raises(KeyboardInterrupt):
-        next(ahead)
+        next(prefetcher)
     timer.join()
     wanted.set()
-    ahead.close()
+    prefetcher.close()
 
 
 def test_the_interpreter_ends_with_a_thread_that_is_busy():

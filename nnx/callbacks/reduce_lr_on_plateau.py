@@ -1,4 +1,4 @@
-"""Learning more slowly when training gets stuck."""
+"""A learning rate that is reduced where a value no longer improves."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nnx.callbacks.console import say
-from nnx.callbacks.learning_rate import require_a_number
+from nnx.callbacks.learning_rate_scheduler import require_a_number
 from nnx.callbacks.monitor import MonitorCallback
 
 

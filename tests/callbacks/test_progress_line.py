@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from nnx.callbacks.progress_bar import (
+from nnx.callbacks.progress_line import (
     brief_line,
     finished_line,
     format_logs,

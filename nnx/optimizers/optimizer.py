@@ -1,25 +1,32 @@
-"""What every optimiser is: from the flat gradients of a model to its next parameters."""
+"""Optimizer, the base of all optimisers: from the flat gradients of a model to its next parameters."""
 
 from __future__ import annotations
 
+import re
 import warnings
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, Self
 
+import numpy as np
+
+from nnx.arguments import fraction
 from nnx.backends import Array, array_namespace
-from nnx.functional.updates import moving_average
-from nnx.optimizers.arguments import LearningRate, check_clipping, count, explain_unknown, fraction, optional
+from nnx.functional.updates import decay_weights, moving_average
+from nnx.optimizers.arguments import (
+    LearningRate,
+    check_clipping,
+    count,
+    explain_unknown,
+    learning_rate_argument,
+    optional,
+)
 from nnx.optimizers.clipping import clip_by_norm, clip_by_value, clip_each_by_norm
-from nnx.optimizers.learning_rate import Paced
 from nnx.optimizers.loss_scaling import FIRST_SCALE, MASTER, LossScale, is_half, step_in_float32
-from nnx.optimizers.slots import Slots, Starts
-from nnx.optimizers.weight_decay import Decaying
-from nnx.precision import narrow
+from nnx.optimizers.slots import Slots, Starts, placed_like
+from nnx.parameters import FlatParameters, Parameter
+from nnx.precision import narrow, wide
 from nnx.registry import Configurable, Registry, serialize
-from nnx.schedules import schedules
-
-if TYPE_CHECKING:
-    from nnx.parameters import FlatParameters, Parameter
+from nnx.schedules import LearningRateSchedule, schedules
 
 optimizers: Registry[type[Optimizer]] = Registry("optimizer")
 
@@ -29,7 +36,7 @@ class _Trained(Protocol):
     def flat(self) -> FlatParameters: ...
 
 
-class Optimizer(Paced, Decaying, Configurable):
+class Optimizer(Configurable):
     """The base of all optimisers. One subclasses it with `update` and, where it remembers arrays, `slot_starts`.
 
     learning_rate : a number, a schedule, or a function of the step or of nothing; `lr` is its old name.
@@ -71,7 +78,8 @@ class Optimizer(Paced, Decaying, Configurable):
         if old:
             raise TypeError(explain_unknown(type(self), next(iter(old))))
         check_clipping(clipnorm=clipnorm, global_clipnorm=global_clipnorm, clipvalue=clipvalue)
-        super().__init__(learning_rate)
+        self._learning_rate, self._rate_takes_step = learning_rate_argument(learning_rate)
+        self._steps = 0  # of which some only accumulate gradients
         self.weight_decay = optional("weight_decay", weight_decay)
         self.clipnorm = optional("clipnorm", clipnorm)
         self.global_clipnorm = optional("global_clipnorm", global_clipnorm)
@@ -85,6 +93,9 @@ class Optimizer(Paced, Decaying, Configurable):
         self.name = name or type(self).__name__.lower()
 
         self.slots = Slots()
+        self._excluded_paths: list[str] = []  # of the parameters that are spared from weight decay
+        self._excluded_names: list[str] = []
+        self._decay_mask: Array | None = None  # 0 where a parameter is spared; None where none is
         self.loss_scale: LossScale | None = None
         self._first_scale = FIRST_SCALE
         self._applied_scale: Array | float = self.loss_scale_factor or 1.0
@@ -99,6 +110,49 @@ class Optimizer(Paced, Decaying, Configurable):
     def update(self, w: Array, g: Array, learning_rate: float) -> None:
         """Change the parameters w in place by their gradients g; both are 1-D, like the arrays of `self.slots`."""
         raise NotImplementedError(f"{type(self).__name__} must define update(self, w, g, learning_rate)")
+
+    # The learning rate
+
+    @property
+    def iterations(self) -> int:
+        """The number of updates so far. Setting it starts a new round of gradient accumulation."""
+        return self._steps // (self.gradient_accumulation_steps or 1)
+
+    @iterations.setter
+    def iterations(self, value: int) -> None:
+        self._steps = value * (self.gradient_accumulation_steps or 1)
+
+    @property
+    def learning_rate(self) -> float:
+        """The learning rate of the next step, before `decay`. A number can replace it, unless it follows a schedule."""
+        rate = self._learning_rate
+        if isinstance(rate, float):
+            return rate
+        return float(rate(self._steps) if self._rate_takes_step else rate())  # type: ignore[call-arg]
+
+    @learning_rate.setter
+    def learning_rate(self, value: Any) -> None:
+        rate, takes_step = learning_rate_argument(value)
+        if isinstance(rate, float) and isinstance(self._learning_rate, LearningRateSchedule):
+            raise TypeError(
+                f"the learning_rate of {self.name} follows {type(self._learning_rate).__name__} and cannot be set to a "
+                f"number; set another schedule, or make the optimizer with a number"
+            )
+        self._learning_rate, self._rate_takes_step = rate, takes_step
+
+    @property
+    def schedule(self) -> Callable[..., float] | None:
+        """What the learning rate follows: a schedule or a function; None if it is a number."""
+        return None if isinstance(self._learning_rate, float) else self._learning_rate
+
+    @property
+    def lr(self) -> float:
+        """The old name of `learning_rate`."""
+        return self.learning_rate
+
+    @lr.setter
+    def lr(self, value: Any) -> None:
+        self.learning_rate = value
 
     # A step
 
@@ -136,8 +190,9 @@ class Optimizer(Paced, Decaying, Configurable):
         itself: it is halved by a step whose gradients are not finite, which changes nothing, and doubled after 2000
         others in a row. `fit` and `train_on_batch` ask for it; a loop of your own has to, to make use of it.
         """
-        if self.loss_scale_factor is None and is_half(flat.values):
-            if self.loss_scale is None or flat is not self.slots.flat:
+        bound = flat is self.slots.flat
+        if self.loss_scale_factor is None and (MASTER in self.slots if bound else is_half(flat.values)):
+            if self.loss_scale is None or not bound:
                 numbers = self._first_scale if self.loss_scale is None else self.loss_scale.numbers()
                 self.loss_scale = LossScale(flat.values, *numbers)
             self._applied_scale = self.loss_scale.value
@@ -185,7 +240,7 @@ class Optimizer(Paced, Decaying, Configurable):
         rate = self.learning_rate
         if self.decay:
             rate /= 1.0 + self.decay * self._steps
-        self._shrink(values, rate)
+        self._decay_weights(values, rate)
         self.update(values, gradients, rate)
 
     def _follow(self, values: Array) -> None:
@@ -197,6 +252,30 @@ class Optimizer(Paced, Decaying, Configurable):
             moving_average(average, values, self.ema_momentum)
         if self.ema_overwrite_frequency and (iterations + 1) % self.ema_overwrite_frequency == 0:
             values[...] = average
+
+    # Weight decay
+
+    def exclude_from_weight_decay(
+        self, var_list: Sequence[Parameter] | None = None, var_names: Sequence[str] | None = None
+    ) -> None:
+        """Spare parameters from weight decay. Call it before the first step.
+
+        var_list : parameters.
+        var_names : regular expressions; parameters are spared in whose name one is found, such as "bias".
+        """
+        if self.slots.flat is not None:
+            raise ValueError("exclude_from_weight_decay must be called before the optimizer's first step")
+        self._excluded_paths = [parameter.path for parameter in var_list or ()]
+        self._excluded_names = list(var_names or ())
+
+    def _decays(self, parameter: Parameter) -> bool:
+        named = any(re.search(name, parameter.name) for name in self._excluded_names)
+        return not named and parameter.path not in self._excluded_paths
+
+    def _decay_weights(self, values: Array, learning_rate: float) -> None:
+        """Shrink the parameters by a share of themselves, apart from the gradient."""
+        if self.weight_decay:
+            decay_weights(values, self._decay_mask, learning_rate * self.weight_decay)
 
     # Layout
 
@@ -214,7 +293,11 @@ class Optimizer(Paced, Decaying, Configurable):
             for parameter, place in zip(flat.parameters, flat.slices, strict=True)
             if parameter.constraint is not None
         ]
-        self._bind_decay(flat)
+        self._decay_mask = None
+        if not all(map(self._decays, flat.parameters)):
+            shares = [1.0 if self._decays(parameter) else 0.0 for parameter in flat.parameters]
+            mask = np.repeat(shares, [stop - start for start, stop in flat.slices])
+            self._decay_mask = placed_like(mask.astype(np.float32), wide(flat.values))
 
     def _starts(self, flat: FlatParameters) -> Starts:
         starts: dict[str, float | None] = {**self.slot_starts()}

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from nnx.callbacks import Callback, CallbackList, History, LambdaCallback, LazyLogs
-from nnx.callbacks.base import HOOKS
+from nnx.callbacks.callback import HOOKS
 
 
 class Recorder(Callback):

@@ -1,4 +1,4 @@
-"""Batches by their number, as Keras' data sets of one's own give them."""
+"""Data sets of one's own, as Keras has them: batches by their number."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from nnx.random import Generator
 _DRAWS = 1024  # random numbers are drawn by so many at a time
 
 
-def parts_of(item: Any) -> tuple[Any, ...]:
+def as_batch(item: Any) -> tuple[Any, ...]:
     """A batch as (x,), (x, y) or (x, y, sample_weight): a tuple or list of those, or x alone."""
     return tuple(item) if isinstance(item, tuple | list) else (item,)
 

@@ -1,4 +1,4 @@
-"""What every callback is: an object with hooks that training, evaluation and prediction call."""
+"""Callback, the base of all callbacks: an object with hooks that training, evaluation and prediction call."""
 
 from __future__ import annotations
 

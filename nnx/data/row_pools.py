@@ -1,4 +1,4 @@
-"""The rows of arrays, some of which may be on disk, in the order of an epoch."""
+"""Pools of rows: those of arrays, some of which may be on disk, in the order of an epoch."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from nnx.data.stored import Stored
+from nnx.data.stored_arrays import Stored
 from nnx.random import Generator
 
 BLOCK_BYTES = 1 << 20  # rows on disk are read in blocks of about this size, even where they are shuffled

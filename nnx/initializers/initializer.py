@@ -1,4 +1,4 @@
-"""What every initializer is, and how one is found."""
+"""Initializer, the base of all initializers, and the registry of their names."""
 
 from __future__ import annotations
 

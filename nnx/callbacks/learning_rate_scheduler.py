@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import inspect
-import numbers
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from nnx.callbacks.base import Callback
+from nnx.arguments import is_number
+from nnx.callbacks.callback import Callback
 from nnx.callbacks.console import say
 
 
@@ -37,7 +37,7 @@ class LearningRateScheduler(Callback):
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         optimizer = self.model.optimizer
         rate: Any = self.schedule(epoch, optimizer.learning_rate) if self._takes_rate else self.schedule(epoch)
-        if isinstance(rate, bool) or not (isinstance(rate, numbers.Real) or getattr(rate, "shape", None) == ()):
+        if not is_number(rate) and getattr(rate, "shape", None) != ():
             raise ValueError(f"The output of the `schedule` function should be a float. Got: {rate!r}")
         optimizer.learning_rate = float(rate)
         if self.verbose:

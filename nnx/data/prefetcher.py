@@ -1,4 +1,4 @@
-"""Items of an iterable, prepared by a thread while earlier ones are in use."""
+"""Prefetching: a thread prepares the items of an iterable while earlier ones are in use."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _END = object()
 PATIENCE = 1.0  # seconds to wait for the thread when its items are no longer wanted; it may be reading
 
 
-class Ahead(Iterator[Any]):
+class Prefetcher(Iterator[Any]):
     """The items of an iterable in their order, of which a thread prepares up to `count` before they are asked for.
 
     An error of the iterable is raised where its item would have come, with the traceback of the thread. The thread
@@ -54,7 +54,7 @@ class Ahead(Iterator[Any]):
 def _prepare(
     items: Iterator[Any], ready: queue.SimpleQueue[Any], room: threading.Semaphore, stop: threading.Event
 ) -> None:
-    """What the thread does."""
+    """The work of the thread: put items into the queue while there is room, then the end or an error."""
     try:
         with get_backend().computing:
             while room.acquire() and not stop.is_set():

@@ -1,0 +1,88 @@
+"""A layer that is applied to every time step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Self
+
+from nnx.backends import Array, array_namespace
+from nnx.functional import Pullback
+from nnx.layers.layer import Layer, registry
+from nnx.pullbacks import Skippable, call_pullback
+from nnx.shapes import Shape
+
+
+@registry.register()
+class TimeDistributed(Layer):
+    """A layer applied to each time step: x[:, 0], x[:, 1], ...
+
+    layer : takes the samples of a step; input (batch, time, ...), output (batch, time, ...).
+
+    All steps are computed at once, as a batch of batch * time samples. A layer with averages of the batch, such as
+    BatchNormalization, gets one step after another.
+
+    >>> import numpy as np
+    >>> from nnx.layers import Dense
+    >>> TimeDistributed(Dense(4))(np.ones((2, 3, 5))).shape
+    (2, 3, 4)
+    """
+
+    uses_mask = True
+
+    def __init__(self, layer: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if not isinstance(layer, Layer):
+            raise TypeError(f"{self.name}: layer must be a layer such as Dense(10), got {layer!r}")
+        self.layer = layer
+        self.takes_integers = layer.takes_integers
+
+    def sublayers(self) -> Sequence[Layer]:
+        return (self.layer,)
+
+    def build(self, input_shape: Shape) -> None:
+        self.layer.dtype = self.layer.dtype or self.dtype
+        self.layer.build_on(self.placement, self._of_a_step(input_shape))
+        super().build(input_shape)
+
+    def forward(self, x: Array, *, training: bool = False, mask: Any = None) -> tuple[Array, Pullback]:
+        masked = mask is not None and len(mask.shape) > 2 and getattr(self.layer, "uses_mask", False)
+        if any(not parameter.trainable for parameter in self.layer.weights):
+            return self._step_by_step(x, mask if masked else None, training)
+        xp = array_namespace(x)
+        batch, time = x.shape[:2]
+        options = {"mask": xp.reshape(mask, (batch * time, *mask.shape[2:]))} if masked else {}
+        y, pullback = self.layer.run(xp.reshape(x, (batch * time, *x.shape[2:])), training=training, **options)
+
+        def pull_back(dy: Array, inputs: bool = True) -> Array | None:
+            dx = call_pullback(pullback, xp.reshape(dy, y.shape), inputs)
+            return xp.reshape(dx, x.shape) if inputs else None
+
+        return xp.reshape(y, (batch, time, *y.shape[1:])), Skippable(pull_back)
+
+    def _step_by_step(self, x: Array, mask: Any, training: bool) -> tuple[Array, Pullback]:
+        xp = array_namespace(x)
+        steps = range(x.shape[1])
+        options = [{} if mask is None else {"mask": mask[:, t, ...]} for t in steps]
+        runs = [self.layer.run(x[:, t, ...], training=training, **options[t]) for t in steps]
+
+        def pull_back(dy: Array, inputs: bool = True) -> Array | None:
+            dxs = [call_pullback(pullback, dy[:, t, ...], inputs) for t, (_, pullback) in enumerate(runs)]
+            return xp.stack(dxs, axis=1) if inputs else None
+
+        return xp.stack([y for y, _ in runs], axis=1), Skippable(pull_back)
+
+    def _of_a_step(self, input_shape: Shape) -> Shape:
+        if len(input_shape) < 3 and not (len(input_shape) == 2 and self.takes_integers):
+            raise ValueError(f"{self.name}: expected an input of shape (batch, time, ...), got {input_shape}")
+        return (input_shape[0], *input_shape[2:])
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        of_step = self.layer.compute_output_shape(self._of_a_step(input_shape))
+        if any(size is not None and not isinstance(size, int) for size in of_step):
+            raise ValueError(f"{self.name}: layer must have one output, {self.layer.name} has {len(of_step)}")
+        return (input_shape[0], input_shape[1], *of_step[1:])
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        layer = config.get("layer")
+        return cls(**{**config, "layer": registry.build(layer)} if isinstance(layer, dict) else config)

@@ -1,0 +1,81 @@
+"""Up-sampling of sequences and images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from nnx.arguments import choice, positive_integer
+from nnx.backends import Array
+from nnx.functional import Pullback
+from nnx.functional.upsampling import INTERPOLATIONS, upsample
+from nnx.layers.layer import registry
+from nnx.layers.spatial import Spatial
+from nnx.shapes import Shape
+
+
+class UpSampling(Spatial):
+    """UpSampling1D and UpSampling2D, which differ in the number of axes."""
+
+    size: int | tuple[int, ...]
+    interpolation = "nearest"
+
+    def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
+        return upsample(x, self.size, self.interpolation, self.data_format)
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        factors = (self.size,) if isinstance(self.size, int) else self.size
+        return self.output_shape(
+            input_shape, lambda sizes: [size * factor for size, factor in zip(sizes, factors, strict=True)]
+        )
+
+
+@registry.register()
+class UpSampling1D(UpSampling):
+    """Sequences (batch, steps, channels) with every step repeated.
+
+    size : how many times.
+
+    >>> UpSampling1D(2)([[[1.0], [2.0]]])
+    array([[[1.],
+            [1.],
+            [2.],
+            [2.]]], dtype=float32)
+    """
+
+    spatial_ndim = 1
+
+    def __init__(self, size: int = 2, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.size = positive_integer(f"{self.name}: size", size)
+        self.set_data_format(None)
+
+
+@registry.register()
+class UpSampling2D(UpSampling):
+    """Images with more rows and columns.
+
+    size : how many times as many, (rows, columns) or one number for both.
+    data_format : "channels_last", inputs (batch, rows, columns, channels), or "channels_first", (batch, channels,
+        rows, columns).
+    interpolation : "nearest" repeats pixels; "bilinear", "bicubic", "lanczos3" and "lanczos5" interpolate between their
+        centres, see `nnx.functional.upsample`.
+
+    >>> import numpy as np
+    >>> UpSampling2D((2, 3), interpolation="bilinear")(np.ones((2, 7, 7, 3))).shape
+    (2, 14, 21, 3)
+    """
+
+    spatial_ndim = 2
+
+    def __init__(
+        self,
+        size: int | Sequence[int] = 2,
+        data_format: str | None = None,
+        interpolation: str = "nearest",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.size = self.for_each_axis("size", size)
+        self.set_data_format(data_format)
+        self.interpolation = choice(f"{self.name}: interpolation", interpolation, INTERPOLATIONS)
