@@ -1,4 +1,4 @@
-"""array-api-strict: the standard and nothing else, with pretended devices. It guards the portable code."""
+"""Backend for array-api-strict: the standard and nothing else, with pretended devices. It guards the portable code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What nnx needs to know about an array library: one `Backend` object each.
+"""Backends: what nnx needs to know about an array library, in one `Backend` object each.
 
 Everything a backend can do differently is here: import its namespace, say why it cannot be used, move arrays
 from and to the host. Computing code never asks for a backend; it takes its namespace from its arguments.
@@ -28,8 +28,8 @@ FLOAT_DTYPES = ("float16", "float32", "float64")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Kernel:
-    """A backend's own form of a generic function: see `nnx.kernels`."""
+class BackendKernel:
+    """A backend's own form of a generic function, with what it is good for; see `nnx.kernels.backend_kernel`."""
 
     function: Callable[..., Any]
     accepts: Callable[..., bool] | None
@@ -44,14 +44,14 @@ class Backend:
     name : the name that users write, as in ``nnx.backend("cupy")``.
     module : the top-level module that the library's array type comes from.
     install : what to install when that module is missing.
+    kernel_package : the package of its kernels, whose `KERNELS` is a table of them by the names of their generic
+        functions. None (default) for a backend that has only what is added to `kernels`.
     """
 
     name: str
     module: str
     install: str
-
-    def __init__(self) -> None:
-        self.kernels: dict[str, Kernel] = {}
+    kernel_package: str | None = None
 
     def __repr__(self) -> str:
         return f"<nnx backend {self.name!r}>"
@@ -63,6 +63,19 @@ class Backend:
     def xp(self) -> Namespace:
         """The Array API namespace. Imports the library."""
         return self.load()
+
+    @functools.cached_property
+    def kernels(self) -> dict[str, BackendKernel]:
+        """Kernels of this backend by the names of their generic functions; others may be added.
+
+        Imports `kernel_package`, which is named by a string because a backend is on the lowest floor. That happens when
+        an array of the backend first comes to an accelerated function. Threads wait for each other's import, so none of
+        them sees a part of the table.
+        """
+        own = {} if self.kernel_package is None else importlib.import_module(self.kernel_package).KERNELS
+        # A copy, which is this backend's to change; and one for all threads that ask for it at the same time.
+        table: dict[str, BackendKernel] = self.__dict__.setdefault("kernels", dict(own))
+        return table
 
     def load(self) -> Namespace:
         """Import the library and return its Array API namespace."""
@@ -182,8 +195,10 @@ _OF_TYPE: dict[type, Backend] = {}
 def register_backend(backend: Backend) -> None:
     """Make a third-party backend selectable by its name. The same name again replaces the one before.
 
-    Raises TypeError for what is not a complete `Backend`, and ValueError where another backend already owns the
-    arrays of the same module.
+    If the backend can be used here, its library is imported and asked for an array that can be written to.
+
+    Raises TypeError for what is not a complete `Backend`, or has arrays that cannot be written to, and ValueError where
+    another backend already owns the arrays of the same module.
 
     >>> class Mine(Backend):
     ...     name, module, install = "mine", "my_arrays", "pip install my-arrays"
@@ -203,8 +218,32 @@ def register_backend(backend: Backend) -> None:
     owner = owners.get(backend.module, backend.name)
     if owner != backend.name:
         raise ValueError(f"backend {backend.name!r}: the arrays of {backend.module!r} belong to backend {owner!r}")
+    # nnx's own backends are not asked: it has tests for them, and `import nnx` must not import their libraries.
+    if backend.module not in map(_module_of, _BUILT_IN) and backend.problem() is None:
+        _check_writing(backend)
     _LOADED[backend.name] = backend
     _OF_TYPE.clear()
+
+
+def _check_writing(backend: Backend) -> None:
+    """TypeError for arrays that cannot hold a model's parameters: views of one array, into which training writes."""
+    with backend.computing_on(backend.device(None)):
+        buffer = backend.from_host(np.zeros(6, np.float32))
+        view = backend.xp.reshape(buffer[2:6], (2, 2))
+        reason: Exception | None = None
+        try:
+            view[...] = 1.0
+            view[...] = view + view
+        except Exception as error:  # TypeError where arrays never change, ValueError where they are read-only
+            reason = error
+        if reason is None and backend.to_host(buffer).tolist() == [0.0, 0.0, 2.0, 2.0, 2.0, 2.0]:
+            return
+    found = f"writing raises {type(reason).__name__}: {reason}" if reason else "writing did not change the first array"
+    raise TypeError(
+        f"backend {backend.name!r} needs arrays that can be written to: nnx keeps a model's parameters as views of one "
+        f"flat array and trains them in place, so `view = reshape(array[2:6], (2, 2))` has to share the memory of "
+        f"`array`, and `view[...] = value` has to write to it. With arrays of {backend.module!r}, {found}"
+    ) from reason
 
 
 def find_backend(name: str) -> Backend:

@@ -1,4 +1,4 @@
-"""Where new arrays are created: the backend context.
+"""Backend context: where new arrays are created.
 
 The context never decides where something is computed; arrays say that themselves. CuPy does not ask them on which
 device they are: it computes on CUDA's current one, which is made that of the block, or of the model that computes.

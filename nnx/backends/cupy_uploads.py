@@ -1,4 +1,4 @@
-"""Copies from the host to a CUDA device while it computes: through pinned memory, on a stream of their own.
+"""Uploads to a CUDA device while it computes: copies through pinned memory, on a stream of their own.
 
 CuPy copies on the stream that computes, behind all that is queued there. Training queues one step after the other and
 waits for none of them, so a copy on a second stream is done while the device is still busy with earlier steps. Events

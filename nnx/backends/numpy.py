@@ -1,4 +1,4 @@
-"""NumPy: the host, and the backend that is always there."""
+"""Backend for NumPy: the host, and always there."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ class NumpyBackend(Backend):
     name = "numpy"
     module = "numpy"
     install = "pip install numpy"
+    kernel_package = "nnx.kernels.numpy"
 
     def load(self) -> Namespace:
         import array_api_compat.numpy as xp  # here, since it imports all of NumPy: half of the time of `import nnx`

@@ -1,4 +1,4 @@
-"""PyTorch's tensors as plain arrays, without autograd: a second real library that guards the portable code."""
+"""Backend for PyTorch: tensors as plain arrays, without autograd. A second real library guards the portable code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Products with a matrix of few elements, as those of convolutions with few channels.
+"""Matrix products for NumPy where one matrix has few elements, as those of convolutions with few channels.
 
 OpenBLAS multiplies matrices with m * n * k up to a million without packing them first, and with one thread. Where one
 of them has few elements, packing the other costs more than the product: (7840, 25) @ (25, 6) takes half as long in two

@@ -14,14 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from nnx.backends.base import Array, find_backend
-from nnx.kernels import kernel
-from nnx.kernels.numpy.memory_pool import empty
-from nnx.kernels.numpy.scratch import scratch
+from nnx.backends.base import Array
+from nnx.kernels import backend_kernel
+from nnx.kernels.numpy.memory import empty, scratch
+from nnx.kernels.numpy.table import KERNELS
 from nnx.pullbacks import Pullback
 from nnx.windows import Axis, Windows
 
-_numpy = find_backend("numpy")
 _BLOCK = 1 << 21  # bytes of the images of one block
 
 _ROWS, _COLUMNS = 1, 2
@@ -80,7 +79,7 @@ def _between(x: np.ndarray, windows: Windows) -> np.ndarray:
     return scratch("between", (*x.shape[:2], windows.columns.count, x.shape[3]), x.dtype)
 
 
-@kernel(_numpy)
+@backend_kernel(KERNELS)
 def largest_of_windows(x: Array, windows: Windows) -> tuple[Array, Pullback]:
     y = _reduce_windows(np.maximum, -np.inf, x, windows)
 
@@ -127,7 +126,7 @@ def _to_largest_of_tile(dy: np.ndarray, y: np.ndarray, x: np.ndarray, windows: W
     dx[taps[-1]] = rest
 
 
-@kernel(_numpy)
+@backend_kernel(KERNELS)
 def sum_of_windows(x: Array, windows: Windows) -> tuple[Array, Pullback]:
     shape = x.shape
 
