@@ -11,6 +11,8 @@ from nnx.backends.base import Array, Backend, Namespace, register_backend
 
 
 class StrictBackend(Backend):
+    """array-api-strict: three devices, which are all the host, and one without float64."""
+
     name = "array-api-strict"
     module = "array_api_strict"
     install = "pip install array-api-strict"

@@ -82,7 +82,7 @@ class Backend:
         raise NotImplementedError
 
     def problem(self) -> str | None:
-        """Why the backend cannot be used on this machine, with what to do about it; None if it can."""
+        """The reason why the backend cannot be used on this machine, with what to do about it; None if it can."""
         try:
             importlib.import_module(self.module)
         except Exception as error:  # also a shared library that is missing, or two versions that do not go together
@@ -95,6 +95,7 @@ class Backend:
         return None
 
     def version(self) -> str:
+        """The version of the library, for people; "unknown" if it has none."""
         return str(getattr(importlib.import_module(self.module), "__version__", "unknown"))
 
     def devices(self) -> list[str]:
@@ -102,7 +103,7 @@ class Backend:
         return ["cpu"]
 
     def hardware(self, device: str | None) -> str:
-        """What computes there, for people: the processor, or the card with its driver."""
+        """What computes on a device, for people: the processor, or the card with its driver."""
         return processor()
 
     def device(self, name: str | None) -> Any:
@@ -123,6 +124,7 @@ class Backend:
         return FLOAT_DTYPES
 
     def device_of(self, array: Array) -> Any:
+        """The library's device object of an array."""
         return array.device
 
     def is_on_host(self, array: Array) -> bool:
@@ -130,11 +132,11 @@ class Backend:
         return False
 
     def free_bytes(self, device: str | None) -> float:
-        """How much memory a device has left; infinite where data on the host are already in place."""
+        """Memory that a device has left, in bytes; infinite where data on the host are already in place."""
         return math.inf
 
     def held_bytes(self, device: str | None) -> int | None:
-        """How much memory this process holds on a device; None where that is not known."""
+        """Memory that this process holds on a device, in bytes; None where that is not known."""
         return resident_bytes()
 
     def synchronize(self, device: str | None) -> None:
@@ -193,7 +195,7 @@ _OF_TYPE: dict[type, Backend] = {}
 
 
 def register_backend(backend: Backend) -> None:
-    """Make a third-party backend selectable by its name. The same name again replaces the one before.
+    """Registration of a third-party backend, selectable by its name; the same name again replaces the one before.
 
     If the backend can be used here, its library is imported and asked for an array that can be written to.
 
@@ -271,11 +273,12 @@ def usable_backend(name: str) -> Backend:
 
 
 def backend_names() -> list[str]:
+    """The names of all known backends, nnx's own first."""
     return list(dict.fromkeys([*_BUILT_IN, *_LOADED]))
 
 
 def available_backends() -> dict[str, str | None]:
-    """For every known backend, None if it is usable, else the reason why it is not.
+    """Names of all known backends, each with None if it is usable, else with the reason why it is not.
 
     >>> available_backends()["numpy"] is None
     True

@@ -14,6 +14,8 @@ from nnx.backends.nccl import Nccl, serves
 
 
 class CupyBackend(Backend):
+    """CuPy on CUDA devices; its default one is CUDA's current device, or that of the rank."""
+
     name = "cupy"
     module = "cupy"
     install = "pip install 'nnx[cupy]' (CUDA 12) or 'nnx[cupy13]' (CUDA 13)"

@@ -97,7 +97,7 @@ _UPLOADS: dict[int, Uploads] = {}  # by the number of the device
 
 
 class Owner:
-    """What lives as long as an uploaded array or a view of it, and then retires the memory."""
+    """Owner of the memory of an uploaded array: lives as long as that or a view of it, and then retires the memory."""
 
     def __init__(self, memory: Array, event: Any, user: Any, uploads: Uploads) -> None:
         self._memory = memory

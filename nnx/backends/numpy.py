@@ -10,6 +10,8 @@ from nnx.backends.base import Array, Backend, Namespace, all_reduce_on_host, reg
 
 
 class NumpyBackend(Backend):
+    """NumPy on the host, whose arrays are used as they are."""
+
     name = "numpy"
     module = "numpy"
     install = "pip install numpy"

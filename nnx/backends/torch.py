@@ -10,6 +10,8 @@ from nnx.backends.base import Array, Backend, Namespace, register_backend
 
 
 class TorchBackend(Backend):
+    """PyTorch on the host or on CUDA devices, which its tensors name."""
+
     name = "torch"
     module = "torch"
     install = "pip install torch"

@@ -26,7 +26,7 @@ def without_kernels(backend: Backend) -> Iterator[None]:
 
 
 class Outcome:
-    """What a call returned, what its pullback returned, and what became of its arguments."""
+    """Outcome of a call: what it returned, what its pullback returned, and what became of its arguments."""
 
     def __init__(self, function: Any, values: Values, example: Example, out: bool = False) -> None:
         self.arguments = example.make(values)
@@ -93,7 +93,7 @@ def assert_equal_outcomes(
 
 
 def where_defined(cotangent: Any, value: Any) -> Any:
-    """Where an element's value is NaN, its derivative is whatever costs nothing: NaN or 0."""
+    """Cotangents with 0 where the value is NaN: there a derivative is whatever costs nothing, NaN or 0."""
     if cotangent is None or cotangent.shape != value.shape:
         return cotangent
     xp = array_namespace(cotangent)

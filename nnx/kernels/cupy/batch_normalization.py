@@ -19,7 +19,7 @@ from nnx.pullbacks import SKIP, Pullback
 
 
 def _factor(scaled: bool) -> str:
-    """What each centred element of a feature is multiplied by."""
+    """CUDA C++ for the factor of each centred element of a feature."""
     return "(rsqrt(variance + (S)epsilon)" + " * (W)gamma" * scaled + ")"
 
 
@@ -57,14 +57,14 @@ _BACKWARD_OF_CONSTANTS = {
 
 
 class _Features:
-    """The features of x: how their vectors lie beside it, and x as a matrix with a column for each of them."""
+    """Features of x: how their vectors lie beside it, and x as a matrix with a column for each of them."""
 
     def __init__(self, x: Array, axis: int) -> None:
         self.axis = axis % x.ndim
         self._shape = (-1, *(1,) * (x.ndim - 1 - self.axis))
 
     def beside(self, *vectors: Array | None) -> list[Array]:
-        """Those that there are, so that they broadcast against x."""
+        """Vectors of the features, without those that are None, so that they broadcast against x."""
         return [vector.reshape(self._shape) for vector in vectors if vector is not None]
 
     def matrix(self, x: Array) -> Array:

@@ -125,7 +125,7 @@ def _needs_no_columns(windows: Windows, groups: int) -> bool:
 
 
 def _pieces(n: int, windows: Windows, c: int, groups: int, like: Array) -> Iterator[slice]:
-    """Some images at a time, whose columns are not too large; also no images are a piece."""
+    """Slices of some images at a time, whose columns are not too large; also no images are a piece."""
     of_image = windows.counts[0] * windows.counts[1] * windows.taps * c * like.itemsize
     step = max(1, n if _needs_no_columns(windows, groups) else _MOST // max(1, of_image))
     for start in range(0, max(1, n), step):
@@ -133,7 +133,7 @@ def _pieces(n: int, windows: Windows, c: int, groups: int, like: Array) -> Itera
 
 
 def _columns(x: Array, windows: Windows, groups: int) -> Array:
-    """(n, rows, columns, c)  ->  (n * windows, taps * c), or one such matrix for each group"""
+    """Columns of windows: (n, rows, columns, c)  ->  (n * windows, taps * c), or one such matrix for each group"""
     n, c = x.shape[0], x.shape[3]
     if _needs_no_columns(windows, groups):
         return x.reshape(n * windows.counts[0] * windows.counts[1], windows.taps * c)
@@ -145,7 +145,7 @@ def _columns(x: Array, windows: Windows, groups: int) -> Array:
 
 
 def _filters(kernel: Array, groups: int) -> Array:
-    """(kh, kw, depth, f)  ->  (taps * depth, f), or one such matrix for each group"""
+    """Filters as a matrix: (kh, kw, depth, f)  ->  (taps * depth, f), or one such matrix for each group"""
     tall, wide, depth, f = kernel.shape
     if groups == 1:
         return kernel.reshape(tall * wide * depth, f)
@@ -153,7 +153,7 @@ def _filters(kernel: Array, groups: int) -> Array:
 
 
 def _rows(y: Array, groups: int) -> Array:
-    """(n, down, across, f)  ->  (n * windows, f), or one such matrix for each group"""
+    """Rows of windows: (n, down, across, f)  ->  (n * windows, f), or one such matrix for each group"""
     f = y.shape[3]
     return y.reshape(-1, f) if groups == 1 else y.reshape(-1, groups, f // groups).transpose(1, 0, 2)
 

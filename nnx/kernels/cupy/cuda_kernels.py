@@ -24,7 +24,7 @@ template <> struct nnx_wide<float16> { typedef float type; };
 
 
 class ElementwiseKernel:
-    """The same computation for each element of arrays, which may be strided and are broadcast.
+    """CUDA kernel that computes the same for each element of arrays, which may be strided and are broadcast.
 
     name : of the kernel. inputs, outputs : their types and names, as CuPy writes them; an output may also be read.
     operation : CUDA C++ with the names of inputs and outputs as variables.
@@ -40,19 +40,19 @@ class ElementwiseKernel:
 
     @functools.cached_property
     def kernel(self) -> Any:
-        """CuPy's object."""
+        """CuPy's own kernel, which it compiles when it is first called."""
         cupy = importlib.import_module("cupy")
         return cupy.ElementwiseKernel(
             self.inputs, self.outputs, self.operation, f"nnx_{self.name}", preamble=self.preamble
         )
 
     def __call__(self, *arguments: Any, **options: Any) -> Any:
-        """Inputs, then outputs that are there already; those that are not are made. options : such as `size`."""
+        """Launch it for inputs, then outputs that are there already; others are made. options : such as `size`."""
         return self.kernel(*arguments, **options)
 
 
 class RawKernel:
-    """A kernel that says itself what each thread does, for contiguous arrays; one for each dtype.
+    """CUDA kernel that says itself what each thread does, for contiguous arrays; one for each dtype.
 
     name : of the kernel, and of the function `nnx_name` in the code.
     code : CUDA C++ with T, W and `nnx_name`; the preamble defines the first two.
@@ -64,7 +64,7 @@ class RawKernel:
 
     @functools.cache  # noqa: B019, kernels live as long as their module
     def kernel(self, dtype: Any) -> Any:
-        """CuPy's object for arrays of that dtype."""
+        """CuPy's own kernel for arrays of that dtype, compiled when it is first called."""
         cupy = importlib.import_module("cupy")
         return cupy.RawKernel(self.source(dtype), f"nnx_{self.name}")
 

@@ -108,7 +108,7 @@ def _evaluate(kernels: Kernels, y_true: Array, y_pred: Array, *options: Any) -> 
 
 
 def _cotangent(dvalues: Array | float, dtype: Any) -> tuple[Any, int, float]:
-    """For the pullback's kernel: the array, or 0, the distance from one row's cotangent to the next, and the number."""
+    """Cotangent as the pullback's kernel takes it: an array or 0, the step from row to row, and a number."""
     if isinstance(dvalues, int | float):
         return 0, 0, float(dvalues)
     array = CUPY.xp.asarray(dvalues, dtype=dtype)

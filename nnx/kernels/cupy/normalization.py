@@ -60,7 +60,7 @@ _BACKWARD = RowKernel(
 def _normalize(
     x: Array, gamma: Array | None, beta: Array | None, groups: int, features: int, positions: int, *how: Any
 ) -> tuple[Array, Pullback]:
-    """x : samples of so many positions of features, which are divided into groups. how : centred, epsilon."""
+    """Normalisation of each group of features of x, which has samples of so many positions. how : centred, epsilon."""
     xp, width = CUPY.xp, features // groups
     x = xp.ascontiguousarray(x)
     scale, shift = (0 if parameter is None else xp.ascontiguousarray(parameter) for parameter in (gamma, beta))
@@ -90,7 +90,7 @@ def _accepts_layer(
     axis: int | Sequence[int] = -1,
     epsilon: float = 1e-3,
 ) -> bool:
-    """The last axis, or all axes from one on."""
+    """Whether statistics are those of the last axis, or of all axes from one on."""
     if not has_rows(x, gamma, beta):
         return False
     if isinstance(axis, int):

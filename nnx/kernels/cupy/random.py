@@ -72,7 +72,7 @@ def words_of(draw: Draw) -> tuple[Any, ...]:
 
 
 def blocks(words: int) -> int:
-    """How many threads make so many words."""
+    """Number of threads that make so many words."""
     return -(-words // 8)
 
 

@@ -49,7 +49,7 @@ template <class F> __device__ void team_each(int n, F action) {
 
 
 class RowKernel(RawKernel):
-    """A kernel for a matrix, or several of one shape, row by row.
+    """CUDA kernel that goes over a matrix, or several of one shape, row by row.
 
     name : of the kernel. parameters : their types and names, as CUDA C++ writes them.
     body : CUDA C++ for one row, with the variables `row`, `rows` and its length `n`, run by each thread of a team:

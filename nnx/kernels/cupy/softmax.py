@@ -59,7 +59,7 @@ def log_softmax(x: Array, axis: int = -1) -> tuple[Array, Pullback]:
 
 
 def _along(x: Array, axis: int, value: RowKernel, pullback_of_value: RowKernel) -> tuple[Array, Pullback]:
-    """An axis other than the last costs a copy more."""
+    """Softmax or its logarithm along an axis; one other than the last costs a copy more."""
     xp = CUPY.xp
 
     def rows(array: Array) -> Array:

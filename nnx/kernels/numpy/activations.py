@@ -28,7 +28,7 @@ def relu(x: Array) -> tuple[Array, Pullback]:
 
 
 def relu_pullback(dy: Array, y: Array, out: Any = None) -> Array:
-    """From the value, not the argument of relu, so that the one may lie where the other was."""
+    """Pullback of relu from its value, not its argument, so that the one may lie where the other was."""
     dx = out
     if dx is None:
         dx = empty(y.shape, y.dtype) if y.flags.c_contiguous else np.empty_like(y)  # in the order of y

@@ -23,7 +23,7 @@ _BLOCK = 1 << 16  # elements that stay in the cache from the one step to the nex
 
 
 def _accepts_dense(x: Array, kernel: Array, bias: Array | None = None, activate: Any = None) -> bool:
-    """One dtype, so that nothing is promoted, and no view that `dot` cannot write to."""
+    """Whether all have one dtype, so that nothing is promoted, and x is no view that `dot` cannot write to."""
     return x.dtype == kernel.dtype and x.ndim > 1 and (bias is None or bias.dtype == kernel.dtype)
 
 
@@ -65,7 +65,7 @@ def dense(
 
 
 def _blocks(matrix: np.ndarray) -> Iterator[slice]:
-    """Some rows at a time."""
+    """Slices of some rows at a time, whose elements stay in the cache."""
     step = max(1, _BLOCK // matrix.shape[1])
     return (slice(start, start + step) for start in range(0, len(matrix), step))
 

@@ -41,7 +41,7 @@ def blocks(images: int, rows: int, bytes_of_row: int) -> Iterator[Block]:
 
 
 class _Columns:
-    """The windows of images as rows of a matrix (windows, taps * c), block by block."""
+    """Windows of images as rows of a matrix (windows, taps * c), block by block."""
 
     def __init__(self, x: np.ndarray, windows: Windows, bytes_beside: int) -> None:
         """bytes_beside : what is read or written for a row of windows besides the columns."""
@@ -104,7 +104,7 @@ class _Padding:
 
 
 def _windows_of(images: np.ndarray, windows: Windows) -> np.ndarray:
-    """(n, rows, columns, kh, kw, c), a view of contiguous images with their padding, which nobody may write to."""
+    """Windows (n, rows, columns, kh, kw, c): a view of contiguous, padded images, which nobody may write to."""
     rows, columns = windows.rows, windows.columns
     n, row, column, channel = images.strides
     shape = (len(images), *windows.counts, rows.window, columns.window, images.shape[3])

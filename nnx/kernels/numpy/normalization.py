@@ -28,7 +28,7 @@ def _accepts_layer(
     axis: int | Sequence[int] = -1,
     epsilon: float = 1e-3,
 ) -> bool:
-    """The last axis, or all axes from one on."""
+    """Whether statistics are those of the last axis, or of all axes from one on."""
     if not is_float_matrix(x, gamma, beta):
         return False
     if isinstance(axis, int):
@@ -113,7 +113,7 @@ def _accepts_groups(
     axis: int = -1,
     epsilon: float = 1e-3,
 ) -> bool:
-    """Features in the last axis; in another, the generic form has long rows already."""
+    """Whether features are in the last axis; in another, the generic form has long rows already."""
     return is_float_matrix(x, gamma, beta) and axis in (-1, x.ndim - 1)
 
 

@@ -27,7 +27,7 @@ _ROWS, _COLUMNS = 1, 2
 
 
 def image_blocks(x: np.ndarray, nbytes: int = _BLOCK) -> Iterator[slice]:
-    """Some images at a time, which have about that many bytes."""
+    """Slices of some images at a time, which have about that many bytes."""
     step = max(1, nbytes * len(x) // max(1, x.nbytes))
     for start in range(0, len(x), step):
         yield slice(start, start + step)
@@ -46,7 +46,7 @@ def _taps(axis: Axis, along: int) -> tuple[tuple[tuple[slice, ...], tuple[slice,
 
 
 def _reduce(function: Any, nothing: float, x: np.ndarray, axis: Axis, along: int, out: np.ndarray) -> np.ndarray:
-    """A function of two elements, over the elements of each window along an axis."""
+    """Reduction of each window along an axis, by a function of two elements."""
     taps = _taps(axis, along)
     if axis.padded:
         out[...] = nothing
@@ -64,7 +64,7 @@ def _reduce(function: Any, nothing: float, x: np.ndarray, axis: Axis, along: int
 
 
 def _reduce_windows(function: Any, nothing: float, x: np.ndarray, windows: Windows) -> np.ndarray:
-    """A function of two elements, over the elements of each window: along the rows first, whose runs are long."""
+    """Reduction of each window, by a function of two elements: along the rows first, whose runs are long."""
     y = empty((len(x), *windows.counts, x.shape[3]), x.dtype)
     for block in image_blocks(x):
         images = x[block]
@@ -112,7 +112,7 @@ def _to_largest(dy: np.ndarray, y: np.ndarray, x: np.ndarray, axis: Axis, along:
 
 
 def _to_largest_of_tile(dy: np.ndarray, y: np.ndarray, x: np.ndarray, windows: Windows, dx: np.ndarray) -> None:
-    """The same along both axes at once, for windows that lie side by side: each element of x is in one at most."""
+    """Send it along both axes at once, for windows that lie side by side: each element of x is in one at most."""
     rows, columns = windows.rows, windows.columns
     _clear(dx, rows, _ROWS)
     _clear(dx, columns, _COLUMNS)

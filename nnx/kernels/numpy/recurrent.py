@@ -214,7 +214,7 @@ def _gates_of(gates: Array, units: int) -> list[Array]:
 
 
 def _hold(skipped: Array | None, t: int, *states: Array) -> None:
-    """Where a step does not count, its states are the ones before."""
+    """Keep the states before a step where it does not count."""
     if skipped is not None:
         for state in states:
             np.copyto(state[t + 1], state[t], where=skipped[t])
