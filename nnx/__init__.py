@@ -48,7 +48,6 @@ from nnx.backends import (
 )
 from nnx.debug import profile
 from nnx.kernels import is_deterministic, set_deterministic
-from nnx.kernels import registered as _kernels  # noqa: F401, kernels register themselves
 from nnx.layers import Input, Layer
 from nnx.lazy_loading import on_demand
 from nnx.losses import Loss

@@ -1,4 +1,4 @@
-"""Where arrays live: one small file for each array library, and the context that chooses between them."""
+"""Backends: one small file for each array library, and the context that chooses between them."""
 
 from nnx.backends import numpy as numpy  # NumPy is always there, and registers itself
 from nnx.backends.base import (

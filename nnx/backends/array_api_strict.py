@@ -1,4 +1,4 @@
-"""array-api-strict: the standard and nothing else, with pretended devices. It guards the portable code."""
+"""Backend for array-api-strict: the standard and nothing else, with pretended devices. It guards the portable code."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from nnx.backends.base import Array, Backend, Namespace, register_backend
 
 
 class StrictBackend(Backend):
+    """array-api-strict: three devices, which are all the host, and one without float64."""
+
     name = "array-api-strict"
     module = "array_api_strict"
     install = "pip install array-api-strict"

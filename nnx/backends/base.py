@@ -1,4 +1,4 @@
-"""What nnx needs to know about an array library: one `Backend` object each.
+"""Backends: what nnx needs to know about an array library, in one `Backend` object each.
 
 Everything a backend can do differently is here: import its namespace, say why it cannot be used, move arrays
 from and to the host. Computing code never asks for a backend; it takes its namespace from its arguments.
@@ -28,8 +28,8 @@ FLOAT_DTYPES = ("float16", "float32", "float64")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Kernel:
-    """A backend's own form of a generic function: see `nnx.kernels`."""
+class BackendKernel:
+    """A backend's own form of a generic function, with what it is good for; see `nnx.kernels.backend_kernel`."""
 
     function: Callable[..., Any]
     accepts: Callable[..., bool] | None
@@ -44,14 +44,14 @@ class Backend:
     name : the name that users write, as in ``nnx.backend("cupy")``.
     module : the top-level module that the library's array type comes from.
     install : what to install when that module is missing.
+    kernel_package : the package of its kernels, whose `KERNELS` is a table of them by the names of their generic
+        functions. None (default) for a backend that has only what is added to `kernels`.
     """
 
     name: str
     module: str
     install: str
-
-    def __init__(self) -> None:
-        self.kernels: dict[str, Kernel] = {}
+    kernel_package: str | None = None
 
     def __repr__(self) -> str:
         return f"<nnx backend {self.name!r}>"
@@ -64,12 +64,25 @@ class Backend:
         """The Array API namespace. Imports the library."""
         return self.load()
 
+    @functools.cached_property
+    def kernels(self) -> dict[str, BackendKernel]:
+        """Kernels of this backend by the names of their generic functions; others may be added.
+
+        Imports `kernel_package`, which is named by a string because a backend is on the lowest floor. That happens when
+        an array of the backend first comes to an accelerated function. Threads wait for each other's import, so none of
+        them sees a part of the table.
+        """
+        own = {} if self.kernel_package is None else importlib.import_module(self.kernel_package).KERNELS
+        # A copy, which is this backend's to change; and one for all threads that ask for it at the same time.
+        table: dict[str, BackendKernel] = self.__dict__.setdefault("kernels", dict(own))
+        return table
+
     def load(self) -> Namespace:
         """Import the library and return its Array API namespace."""
         raise NotImplementedError
 
     def problem(self) -> str | None:
-        """Why the backend cannot be used on this machine, with what to do about it; None if it can."""
+        """The reason why the backend cannot be used on this machine, with what to do about it; None if it can."""
         try:
             importlib.import_module(self.module)
         except Exception as error:  # also a shared library that is missing, or two versions that do not go together
@@ -82,6 +95,7 @@ class Backend:
         return None
 
     def version(self) -> str:
+        """The version of the library, for people; "unknown" if it has none."""
         return str(getattr(importlib.import_module(self.module), "__version__", "unknown"))
 
     def devices(self) -> list[str]:
@@ -89,7 +103,7 @@ class Backend:
         return ["cpu"]
 
     def hardware(self, device: str | None) -> str:
-        """What computes there, for people: the processor, or the card with its driver."""
+        """What computes on a device, for people: the processor, or the card with its driver."""
         return processor()
 
     def device(self, name: str | None) -> Any:
@@ -110,6 +124,7 @@ class Backend:
         return FLOAT_DTYPES
 
     def device_of(self, array: Array) -> Any:
+        """The library's device object of an array."""
         return array.device
 
     def is_on_host(self, array: Array) -> bool:
@@ -117,11 +132,11 @@ class Backend:
         return False
 
     def free_bytes(self, device: str | None) -> float:
-        """How much memory a device has left; infinite where data on the host are already in place."""
+        """Memory that a device has left, in bytes; infinite where data on the host are already in place."""
         return math.inf
 
     def held_bytes(self, device: str | None) -> int | None:
-        """How much memory this process holds on a device; None where that is not known."""
+        """Memory that this process holds on a device, in bytes; None where that is not known."""
         return resident_bytes()
 
     def synchronize(self, device: str | None) -> None:
@@ -180,10 +195,12 @@ _OF_TYPE: dict[type, Backend] = {}
 
 
 def register_backend(backend: Backend) -> None:
-    """Make a third-party backend selectable by its name. The same name again replaces the one before.
+    """Registration of a third-party backend, selectable by its name; the same name again replaces the one before.
 
-    Raises TypeError for what is not a complete `Backend`, and ValueError where another backend already owns the
-    arrays of the same module.
+    If the backend can be used here, its library is imported and asked for an array that can be written to.
+
+    Raises TypeError for what is not a complete `Backend`, or has arrays that cannot be written to, and ValueError where
+    another backend already owns the arrays of the same module.
 
     >>> class Mine(Backend):
     ...     name, module, install = "mine", "my_arrays", "pip install my-arrays"
@@ -203,8 +220,32 @@ def register_backend(backend: Backend) -> None:
     owner = owners.get(backend.module, backend.name)
     if owner != backend.name:
         raise ValueError(f"backend {backend.name!r}: the arrays of {backend.module!r} belong to backend {owner!r}")
+    # nnx's own backends are not asked: it has tests for them, and `import nnx` must not import their libraries.
+    if backend.module not in map(_module_of, _BUILT_IN) and backend.problem() is None:
+        _check_writing(backend)
     _LOADED[backend.name] = backend
     _OF_TYPE.clear()
+
+
+def _check_writing(backend: Backend) -> None:
+    """TypeError for arrays that cannot hold a model's parameters: views of one array, into which training writes."""
+    with backend.computing_on(backend.device(None)):
+        buffer = backend.from_host(np.zeros(6, np.float32))
+        view = backend.xp.reshape(buffer[2:6], (2, 2))
+        reason: Exception | None = None
+        try:
+            view[...] = 1.0
+            view[...] = view + view
+        except Exception as error:  # TypeError where arrays never change, ValueError where they are read-only
+            reason = error
+        if reason is None and backend.to_host(buffer).tolist() == [0.0, 0.0, 2.0, 2.0, 2.0, 2.0]:
+            return
+    found = f"writing raises {type(reason).__name__}: {reason}" if reason else "writing did not change the first array"
+    raise TypeError(
+        f"backend {backend.name!r} needs arrays that can be written to: nnx keeps a model's parameters as views of one "
+        f"flat array and trains them in place, so `view = reshape(array[2:6], (2, 2))` has to share the memory of "
+        f"`array`, and `view[...] = value` has to write to it. With arrays of {backend.module!r}, {found}"
+    ) from reason
 
 
 def find_backend(name: str) -> Backend:
@@ -232,11 +273,12 @@ def usable_backend(name: str) -> Backend:
 
 
 def backend_names() -> list[str]:
+    """The names of all known backends, nnx's own first."""
     return list(dict.fromkeys([*_BUILT_IN, *_LOADED]))
 
 
 def available_backends() -> dict[str, str | None]:
-    """For every known backend, None if it is usable, else the reason why it is not.
+    """Names of all known backends, each with None if it is usable, else with the reason why it is not.
 
     >>> available_backends()["numpy"] is None
     True

@@ -1,4 +1,4 @@
-"""Where new arrays are created: the backend context.
+"""Backend context: where new arrays are created.
 
 The context never decides where something is computed; arrays say that themselves. CuPy does not ask them on which
 device they are: it computes on CUDA's current one, which is made that of the block, or of the model that computes.
@@ -50,10 +50,12 @@ class Placement:
 
     @property
     def name(self) -> str:
+        """The name of the backend."""
         return self.backend.name
 
     @property
     def xp(self) -> Namespace:
+        """The Array API namespace of the backend."""
         return self.backend.xp
 
     @functools.cached_property
@@ -73,7 +75,7 @@ class Placement:
         return backend is self.backend and (backend.name == "numpy" or backend.device_of(array) == self._device)
 
     def asarray(self, value: Any, dtype: str | None = None) -> Array:
-        """Bring host data, or an array of any backend, here.
+        """Host data, or an array of any backend, as an array at this placement.
 
         dtype: a name such as "float32"; by default floating and boolean data become `self.dtype`, while integers
         stay integers (wide unsigned ones become int64, because not every library computes with them).
@@ -111,6 +113,7 @@ class Placement:
         return np.asarray(array, dtype=dtype or array.dtype.newbyteorder("="))
 
     def zeros(self, shape: tuple[int, ...], dtype: str | None = None) -> Array:
+        """A new array of zeros at this placement, by default of its dtype."""
         with self.computing:
             return self.xp.zeros(shape, dtype=getattr(self.xp, dtype or self.dtype), device=self._creation_device)
 
@@ -133,7 +136,7 @@ _default: Placement | None = None
 
 
 class backend(contextlib.ContextDecorator):  # noqa: N801, it reads as a statement: `with nnx.backend("cupy"):`
-    """Create parameters, random numbers and converted data on a backend, inside a `with` block or a function.
+    """Block or function in which parameters, random numbers and converted data are created on a backend.
 
     name : "numpy", "cupy", "torch", "array-api-strict", a registered name, or "auto": CuPy where a CUDA device
         really works, else NumPy.
@@ -192,7 +195,7 @@ class backend(contextlib.ContextDecorator):  # noqa: N801, it reads as a stateme
 
 
 def set_backend(name: str, *, device: str | None = None, dtype: str | None = None) -> None:
-    """Choose the backend of the whole process. A surrounding `with nnx.backend(...)` still has precedence.
+    """Choice of a backend for the whole process. A surrounding `with nnx.backend(...)` still has precedence.
 
     CUDA's current device, on which CuPy computes outside of models, stays what it is.
     """
@@ -201,7 +204,7 @@ def set_backend(name: str, *, device: str | None = None, dtype: str | None = Non
 
 
 def get_backend() -> Placement:
-    """Where arrays are created now: its `name`, `device`, `dtype` and `xp`.
+    """The placement where arrays are created now: its `name`, `device`, `dtype` and `xp`.
 
     The innermost `with nnx.backend(...)`, else `set_backend`, else the environment's NNX_BACKEND, else NumPy.
     """
@@ -232,7 +235,7 @@ def placement_of(array: Array, dtype: str) -> Placement:
 
 
 def asarray(value: Any, dtype: str | None = None) -> Array:
-    """Bring host data, or an array of another backend, to the current backend.
+    """Host data, or an array of another backend, as an array of the current backend.
 
     value : a number, list, NumPy array, anything with `__array__`, or an array of any backend.
     dtype : a name such as "int64"; by default floating data gets the backend's floating dtype (float32) and
@@ -245,7 +248,7 @@ def asarray(value: Any, dtype: str | None = None) -> Array:
 
 
 def to_numpy(value: Any) -> np.ndarray:
-    """Bring an array of any backend, or host data, to the host as a NumPy array. Waits for the device.
+    """An array of any backend, or host data, as a NumPy array on the host. Waits for the device.
 
     This is the one place where nnx exports to the host.
     """

@@ -1,4 +1,4 @@
-"""CuPy: CUDA GPUs. The module imports without a GPU; whether a device really works is asked here, once."""
+"""Backend for CuPy: CUDA GPUs. The module imports without one; whether a device really works is asked here, once."""
 
 from __future__ import annotations
 
@@ -14,9 +14,12 @@ from nnx.backends.nccl import Nccl, serves
 
 
 class CupyBackend(Backend):
+    """CuPy on CUDA devices; its default one is CUDA's current device, or that of the rank."""
+
     name = "cupy"
     module = "cupy"
     install = "pip install 'nnx[cupy]' (CUDA 12) or 'nnx[cupy13]' (CUDA 13)"
+    kernel_package = "nnx.kernels.cupy"
 
     def __init__(self) -> None:
         super().__init__()

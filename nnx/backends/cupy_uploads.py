@@ -1,4 +1,4 @@
-"""Copies from the host to a CUDA device while it computes: through pinned memory, on a stream of their own.
+"""Uploads to a CUDA device while it computes: copies through pinned memory, on a stream of their own.
 
 CuPy copies on the stream that computes, behind all that is queued there. Training queues one step after the other and
 waits for none of them, so a copy on a second stream is done while the device is still busy with earlier steps. Events
@@ -97,7 +97,7 @@ _UPLOADS: dict[int, Uploads] = {}  # by the number of the device
 
 
 class Owner:
-    """What lives as long as an uploaded array or a view of it, and then retires the memory."""
+    """Owner of the memory of an uploaded array: lives as long as that or a view of it, and then retires the memory."""
 
     def __init__(self, memory: Array, event: Any, user: Any, uploads: Uploads) -> None:
         self._memory = memory

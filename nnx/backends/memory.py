@@ -1,4 +1,4 @@
-"""How much memory the process has on the host."""
+"""Memory of the process on the host, measured."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""NumPy: the host, and the backend that is always there."""
+"""Backend for NumPy: the host, and always there."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ from nnx.backends.base import Array, Backend, Namespace, all_reduce_on_host, reg
 
 
 class NumpyBackend(Backend):
+    """NumPy on the host, whose arrays are used as they are."""
+
     name = "numpy"
     module = "numpy"
     install = "pip install numpy"
+    kernel_package = "nnx.kernels.numpy"
 
     def load(self) -> Namespace:
         import array_api_compat.numpy as xp  # here, since it imports all of NumPy: half of the time of `import nnx`

@@ -1,4 +1,4 @@
-"""What the host computes with."""
+"""Name of the processor that the host computes with."""
 
 from __future__ import annotations
 

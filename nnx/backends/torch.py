@@ -1,4 +1,4 @@
-"""PyTorch's tensors as plain arrays, without autograd: a second real library that guards the portable code."""
+"""Backend for PyTorch: tensors as plain arrays, without autograd. A second real library guards the portable code."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from nnx.backends.base import Array, Backend, Namespace, register_backend
 
 
 class TorchBackend(Backend):
+    """PyTorch on the host or on CUDA devices, which its tensors name."""
+
     name = "torch"
     module = "torch"
     install = "pip install torch"

@@ -1,8 +1,11 @@
 """The seam between the generic definitions and what a backend does better.
 
-A function in `nnx.functional` is written in pure Array API code and marked `@accelerated`. A backend may register a
-kernel of the same name and signature here; it is used for arrays of that backend when its predicate accepts them.
-The generic form stays the specification: one test holds every kernel to it.
+A function in `nnx.functional` is written in pure Array API code and marked `@accelerated`. A backend may have a kernel
+of the same name and signature, marked `@backend_kernel`; it is used for arrays of that backend when its predicate
+accepts them. The generic form stays the specification: one test holds every kernel to it.
+
+NumPy's kernels are in `nnx.kernels.numpy` and CuPy's in `nnx.kernels.cupy`, a file a subject. They are imported when
+an array of that backend first comes to an accelerated function.
 """
 
 from __future__ import annotations
@@ -11,9 +14,9 @@ import functools
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
-from nnx.backends.base import Backend, Kernel, backend_of
+from nnx.backends.base import BackendKernel, backend_of
 
-__all__ = ["GENERIC", "accelerated", "is_deterministic", "kernel", "name_of", "set_deterministic"]
+__all__ = ["GENERIC", "accelerated", "backend_kernel", "is_deterministic", "name_of", "set_deterministic"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -25,7 +28,7 @@ _deterministic = False
 
 
 def set_deterministic(deterministic: bool = True) -> None:
-    """Whether equal inputs must give bitwise equal results, run after run on the same device. Holds for all threads.
+    """Determinism: whether equal inputs must give bitwise equal results, run after run on one device, in all threads.
 
     Off by default: on CUDA the gradient of an embedding is then added up by all threads at once, in an order that
     changes, and with it the last digits. On, kernels of that kind are left aside for the generic form: the indices are
@@ -49,7 +52,7 @@ def is_deterministic() -> bool:
 
 
 def accelerated(generic: Callable[P, R]) -> Callable[P, R]:
-    """Let backends replace a function by a kernel of the same name, chosen by the type of its first argument.
+    """A function that backends may replace by a kernel of the same name, chosen by the type of its first argument.
 
     The function's own name is the kernel's name: ValueError where another module already uses it.
     """
@@ -79,18 +82,19 @@ def name_of(function: Any) -> str | None:
     return name if name is not None and function.__wrapped__ is GENERIC[name] else None
 
 
-def kernel(
-    backend: Backend, *, accepts: Callable[..., bool] | None = None, deterministic: bool = True
+def backend_kernel(
+    table: dict[str, BackendKernel], *, accepts: Callable[..., bool] | None = None, deterministic: bool = True
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Register the decorated function as that backend's form of the generic function of the same name.
+    """Enter the decorated function into a table of kernels, as the form of the generic function of the same name.
 
+    table : the `KERNELS` of a package of kernels, or the `kernels` of a backend, of which it replaces what they had.
     accepts : called with the same arguments; False (a dtype or a layout that the kernel is not made for) selects the
         generic form. None accepts everything.
     deterministic : whether equal arguments always give bitwise equal results; `set_deterministic` asks for it.
     """
 
     def register(function: Callable[P, R]) -> Callable[P, R]:
-        backend.kernels[function.__name__] = Kernel(function, accepts, deterministic)
+        table[function.__name__] = BackendKernel(function, accepts, deterministic)
         return function
 
     return register

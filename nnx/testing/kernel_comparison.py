@@ -1,4 +1,4 @@
-"""A kernel beside its generic twin: both are called with equal arguments, and all that they do has to agree."""
+"""Comparison of a kernel with its generic twin: called with equal arguments, they have to do the same."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def without_kernels(backend: Backend) -> Iterator[None]:
 
 
 class Outcome:
-    """What a call returned, what its pullback returned, and what became of its arguments."""
+    """Outcome of a call: what it returned, what its pullback returned, and what became of its arguments."""
 
     def __init__(self, function: Any, values: Values, example: Example, out: bool = False) -> None:
         self.arguments = example.make(values)
@@ -35,13 +35,14 @@ class Outcome:
             result = function(*self.arguments, **example.options)
             self.in_place = result is None
             value, pullback = result if isinstance(result, tuple) else (result, None)
-            self.value, *self.more = value if isinstance(value, tuple) else (value,)  # the pullback is of the first
+            # The pullback is that of the first value.
+            self.value, *self.other_values = value if isinstance(value, tuple) else (value,)
             self.cotangents = self.pull(pullback, values, example, out) if pullback else {}
         self.after = [array.copy() for array in map(to_numpy, values.arrays)]
 
     def pull(self, pullback: Any, values: Values, example: Example, out: bool) -> dict[str, tuple[Any, ...]]:
         random = np.random.default_rng(1234)  # other numbers than those of the arguments
-        pulled = (self.value, *self.more) if example.several else (self.value,)
+        pulled = (self.value, *self.other_values) if example.several else (self.value,)
         hosts = [values.rounded(random.normal(size=part.shape)) for part in pulled]
         arrays = tuple(values.lay_out(host) for host in hosts)
         given: dict[str, Any] = {"an array": arrays if example.several else arrays[0]}
@@ -82,7 +83,7 @@ def assert_equal_outcomes(
         return
     for mine, theirs in list(zip(found.after, found.before, strict=True))[example.consumed :]:
         assert np.array_equal(mine, theirs, equal_nan=True), "the kernel modified an argument"
-    for mine, theirs in zip((found.value, *found.more), (expected.value, *expected.more), strict=True):
+    for mine, theirs in zip((found.value, *found.other_values), (expected.value, *expected.other_values), strict=True):
         with described("the value"):
             assert_same(mine, theirs, example)
     for what, cotangents in expected.cotangents.items():
@@ -92,7 +93,7 @@ def assert_equal_outcomes(
 
 
 def where_defined(cotangent: Any, value: Any) -> Any:
-    """Where an element's value is NaN, its derivative is whatever costs nothing: NaN or 0."""
+    """Cotangents with 0 where the value is NaN: there a derivative is whatever costs nothing, NaN or 0."""
     if cotangent is None or cotangent.shape != value.shape:
         return cotangent
     xp = array_namespace(cotangent)

@@ -1,4 +1,4 @@
-"""Arguments with which a kernel has to equal its generic twin: how a row of the table describes them."""
+"""Examples of arguments for kernels, as a row of the table of kernels describes them."""
 
 from __future__ import annotations
 
@@ -89,7 +89,9 @@ class Values:
 
 @dataclasses.dataclass(frozen=True)
 class Example:
-    """make : from `Values` to the positional arguments; `options` are given by name.
+    """Arguments for a kernel, and what the comparison has to know of them.
+
+    make : from `Values` to the positional arguments; `options` are given by name.
 
     sizes : the numbers of rows, or of parameters, to try.
     length : how many terms the longest sum has, for the tolerance.

@@ -1,19 +1,24 @@
-"""A row for every kernel: arguments with which it has to equal its generic twin.
+"""Rows of the table of kernels: for each, arguments with which it has to equal its generic twin.
 
-To add a kernel, add its name and a few examples; `Values` lays the arrays out in memory in every way that matters, and
-poisons them, one after the other, with NaN and infinities.
+A new kernel needs its name here and a few examples, in `ROWS`, whatever the backends that have it. `Values` lays the
+arrays out in memory in every way that matters, and poisons them, one after the other, with NaN and infinities.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
 
+from nnx import functional
 from nnx.backends import Array
+from nnx.functional.layerwise_updates import NEWTON_SCHULZ
+from nnx.pullbacks import Differentiable
 from nnx.random import Draw
 from nnx.testing.kernel_examples import Example, Values
+from nnx.windows import Axis, Windows, along_transposed_axis, windows_of
 
 
 def _cupy(example: Example) -> Example:
@@ -45,6 +50,165 @@ def _words_below(threshold: int) -> Example:
     return Example(lambda v: (v.normal(v.n, 3), Draw(7, 2**64, 3 * v.n), threshold))
 
 
+def _finite(v: Values, *shape: int) -> Array:
+    """Normal numbers that are not poisoned.
+
+    Where windows reach over the border, NaN in a kernel spreads to other elements in each form; and which element of a
+    window with NaN gets the gradient of its maximum is not specified.
+    """
+    poisoned, v.poisoned = v.poisoned, None
+    array = v.normal(*shape)
+    v.poisoned = poisoned
+    return array
+
+
+def _over(sizes: tuple[int, int], window: tuple[int, int], strides: Any = (1, 1), padding: str = "valid") -> Windows:
+    return windows_of("table", sizes, window, strides, padding)
+
+
+_SEQUENCE = Windows(Axis(9, 3, 1, 2, 4, 9), Axis(1, 1, 1, 1, 0, 1))  # causal and dilated
+_DILATED = windows_of("table", (6, 7), (2, 3), (1, 1), "same", (2, 3))
+_TRANSPOSED = Windows(along_transposed_axis(3, 3, 2, "same"), along_transposed_axis(4, 2, 3, "valid", 1))
+
+# Sizes, windows, channels of the input and of the output, groups.
+_CONVOLUTIONS: list[tuple[Windows, int, int, int]] = [
+    (_over((5, 6), (3, 3)), 4, 5, 1),
+    (_over((5, 6), (3, 2), (1, 1), "same"), 4, 5, 1),
+    (_over((7, 6), (3, 2), (2, 3), "same"), 4, 5, 1),
+    (_over((7, 6), (1, 1), (2, 3)), 4, 5, 1),
+    (_over((5, 6), (1, 1)), 4, 5, 1),
+    (_over((3, 4), (3, 4)), 4, 5, 1),
+    (_over((5, 30), (3, 3)), 1, 2, 1),
+    (_over((5, 6), (3, 3), (2, 2), "same"), 4, 6, 2),
+    (_over((5, 6), (2, 2)), 6, 3, 3),
+    (_SEQUENCE, 4, 5, 1),
+    (_DILATED, 4, 5, 1),
+    (_TRANSPOSED, 4, 5, 1),
+    (_over((5, 6), (3, 3), (1, 1), "same"), 17, 3, 1),
+    (_over((7, 6), (3, 2), (2, 3), "same"), 32, 4, 2),
+]
+_LARGE = _over((40, 41), (3, 3), (1, 1), "same")  # more than a block in float64: one image in several steps
+
+
+def _correlate(windows: Windows, c: int, f: int, groups: int, sizes: tuple[int, ...]) -> Example:
+    return Example(
+        lambda v: (
+            v.normal(v.n, *windows.sizes, c),
+            v.normal(windows.rows.window, windows.columns.window, c // groups, f),
+            windows,
+            groups,
+        ),
+        sizes=sizes,
+        length=windows.taps * c,
+    )
+
+
+def _transposed(windows: Windows, c: int, f: int, groups: int, sizes: tuple[int, ...]) -> Example:
+    return Example(
+        lambda v: (
+            v.normal(v.n, *windows.counts, f),
+            _finite(v, windows.rows.window, windows.columns.window, c // groups, f),
+            windows,
+            groups,
+        ),
+        sizes=sizes,
+        length=windows.taps * f,
+    )
+
+
+def _kernel(windows: Windows, c: int, f: int, groups: int, sizes: tuple[int, ...]) -> Example:
+    return Example(
+        lambda v: (v.normal(v.n, *windows.sizes, c), v.normal(v.n, *windows.counts, f), windows, groups),
+        sizes=sizes,
+        length=6 * windows.counts[0] * windows.counts[1],
+    )
+
+
+def _depthwise(windows: Windows, c: int, m: int) -> Example:
+    return Example(
+        lambda v: (
+            v.normal(v.n, *windows.sizes, c),
+            _finite(v, windows.rows.window, windows.columns.window, c, m),
+            windows,
+        ),
+        length=6 * windows.counts[0] * windows.counts[1],
+    )
+
+
+_POOLS = [
+    _over((6, 8), (2, 2), (2, 2)),
+    _over((7, 8), (3, 2), (3, 2)),
+    _over((7, 7), (3, 3), (2, 2)),
+    _over((5, 6), (3, 3), (1, 2), "same"),
+    _over((7, 8), (2, 2), (3, 3)),
+    _over((9, 1), (4, 1), (4, 1)),
+    _over((4, 3), (1, 1), (1, 1)),
+    _over((3, 4), (5, 5), (5, 5), "same"),
+]
+
+
+def _largest(windows: Windows) -> Example:
+    return Example(lambda v: (_finite(v, v.n, *windows.sizes, 3), windows))
+
+
+def _sum(windows: Windows) -> Example:
+    return Example(lambda v: (v.normal(v.n, *windows.sizes, 3), windows), length=9)
+
+
+_USUAL = (0, 1, 6)
+
+
+def _biased(activate: Differentiable) -> Example:
+    return Example(lambda v: (v.normal(v.n, 3), v.normal(3), activate), length=6, consumed=1)
+
+
+def _dense(activate: Differentiable) -> Example:
+    return Example(lambda v: (v.normal(v.n, 4), v.normal(4, 3), v.normal(3), activate), length=8)
+
+
+_ACTIVATIONS_OF_A_BIAS: list[Differentiable] = [
+    functional.linear,
+    functional.relu,
+    functional.sigmoid,
+    functional.tanh,
+    functional.silu,
+    functional.softplus,
+    functional.log_sigmoid,
+    functional.leaky_relu,
+    functional.elu,
+    functional.selu,
+    functional.gelu,
+    functional.mish,
+    functional.softmax,
+    functools.partial(functional.gelu, approximate=True),
+]
+
+
+def _lamb(columns: int) -> Example:
+    def make(v: Values) -> tuple[Any, ...]:
+        w, g, m = (v.normal(v.n, columns) for _ in range(3))
+        return w, g, m, v.positive(v.n, columns), 0.1, 0.9, 0.99, 2.0, 3.0, 1e-6
+
+    return Example(make, length=6 * columns)
+
+
+def _adafactor(*sizes: int) -> Example:
+    def make(v: Values) -> tuple[Any, ...]:
+        shape = (v.n, *sizes)
+        slots = v.positive(*shape), v.positive(*shape)
+        return v.normal(*shape), v.normal(*shape), *slots, 0.1, 0.8, 1e-30, 1e-3, 0.5
+
+    return Example(make, length=6 * max(sizes, default=1))
+
+
+def _muon(columns: int, nesterov: bool) -> Example:
+    def make(v: Values) -> tuple[Any, ...]:
+        w, g, m = (v.normal(v.n, columns) for _ in range(3))
+        return w, g, m, 0.1, 0.9, nesterov, 2, NEWTON_SCHULZ
+
+    return Example(make, length=12 * columns * 6)  # each of the two steps enlarges an error up to 3.4 times
+
+
 _UNARY = [
     Example(lambda v: (v.normal(v.n),)),
     Example(lambda v: (v.normal(v.n, 5),)),
@@ -56,7 +220,7 @@ _UNARY = [
 
 ROWS: dict[str, list[Example]] = {
     "adadelta": [_update(lambda v: (v.normal(v.n), v.normal(v.n), v.positive(v.n), v.positive(v.n), 0.5, 0.95, 1e-7))],
-    "alpha_dropout": [_alpha_dropout(0.0), _alpha_dropout(0.4)],
+    "adafactor": [_adafactor(), _adafactor(4), _adafactor(300)],
     "adagrad": [_update(lambda v: (v.normal(v.n), v.normal(v.n), v.positive(v.n), 0.5, 1e-7))],
     "adam": [
         _update(lambda v: (v.normal(v.n), v.normal(v.n), v.normal(v.n), v.positive(v.n), None, 0.1, 0.9, 0.99, 1e-7)),
@@ -68,6 +232,7 @@ ROWS: dict[str, list[Example]] = {
         ),
     ],
     "adamax": [_update(lambda v: (v.normal(v.n), v.normal(v.n), v.normal(v.n), v.positive(v.n), 0.1, 0.9, 0.99, 1e-7))],
+    "alpha_dropout": [_alpha_dropout(0.0), _alpha_dropout(0.4)],
     "batch_normalization": [
         Example(lambda v: (v.normal(v.n, 4), v.normal(4), v.normal(4)), length=8),
         Example(lambda v: (v.normal(v.n, 4), None, v.normal(4)), length=8),
@@ -89,6 +254,13 @@ ROWS: dict[str, list[Example]] = {
             sizes=(1,),
             length=280,
         ),
+    ],
+    "bias_activation": [
+        *(_biased(activate) for activate in _ACTIVATIONS_OF_A_BIAS),
+        Example(lambda v: (v.normal(2, v.n, 4), v.normal(4), functional.relu), length=12, consumed=1),
+        Example(lambda v: (v.normal(5, v.n), v.normal(v.n), functional.relu), length=5, consumed=1),
+        Example(lambda v: (v.normal(v.n, 50, 300), v.normal(300), functional.relu), length=300, consumed=1),
+        Example(lambda v: (v.normal(v.n, 500, 30), v.normal(30), functional.linear), length=3000, consumed=1),
     ],
     "bin_sums": [
         Example(lambda v: (v.labels(v.n, classes=5), 5)),
@@ -112,9 +284,38 @@ ROWS: dict[str, list[Example]] = {
         _cupy(_loss(lambda v: (v.distribution(v.n, 2, 70), v.normal(v.n, 2, 70)), from_logits=True)),
         _cupy(_loss(lambda v: (v.one_hot(v.n, 700), v.normal(v.n, 700)), from_logits=True, label_smoothing=0.1)),
     ],
+    "correlate": [
+        *(_correlate(*row, _USUAL) for row in _CONVOLUTIONS),
+        _correlate(_LARGE, 48, 8, 1, (2,)),
+        _correlate(_over((5, 6), (3, 3)), 4, 5, 1, (2000,)),
+    ],
+    "correlate_depthwise": [
+        _depthwise(_over((5, 6), (3, 3)), 4, 1),
+        _depthwise(_over((5, 6), (3, 2), (2, 1), "same"), 4, 2),
+        _depthwise(_DILATED, 4, 1),
+        _depthwise(_SEQUENCE, 4, 3),
+    ],
+    "correlate_kernel": [
+        *(_kernel(*row, _USUAL) for row in _CONVOLUTIONS),
+        _kernel(_LARGE, 48, 8, 1, (2,)),
+    ],
+    "correlate_transposed": [
+        *(_transposed(*row, _USUAL) for row in _CONVOLUTIONS),
+        _transposed(_LARGE, 8, 48, 1, (2,)),
+        _transposed(_LARGE, 20, 16, 1, (2,)),
+    ],
     "decay_weights": [
         _update(lambda v: (v.normal(v.n), None, 0.01)),
         _update(lambda v: (v.normal(v.n), v.binary(v.n), 0.01)),
+    ],
+    "dense": [
+        *(_dense(activate) for activate in (functional.linear, functional.relu, functional.tanh, functional.softmax)),
+        Example(lambda v: (v.normal(v.n, 4), v.normal(4, 3), None, functional.relu), length=8),
+        Example(lambda v: (v.normal(v.n, 4), v.normal(4, 3), v.normal(3)), length=8),
+        Example(lambda v: (v.normal(v.n, 4), v.normal(4, 3)), length=8),
+        Example(lambda v: (v.normal(2, v.n, 4), v.normal(4, 3), v.normal(3), functional.relu), length=12),
+        Example(lambda v: (v.normal(5, v.n), v.normal(v.n, 3), v.normal(3)), length=8),
+        Example(lambda v: (v.normal(5, 4), v.normal(4, v.n), v.normal(v.n)), length=8),
     ],
     "dropout": [
         Example(lambda v: (v.normal(v.n, 3), 0.4, Draw(1, 2, 3 * v.n))),
@@ -122,6 +323,7 @@ ROWS: dict[str, list[Example]] = {
         Example(lambda v: (v.normal(v.n, 3), 1.0, Draw(1, 2, 3 * v.n))),
         Example(lambda v: (v.normal(v.n, 3), 0.4, Draw(1, 2, 3 * v.n), (v.n, 3))),
     ],
+    "elu": [*_UNARY, Example(lambda v: (v.normal(v.n), 0.3))],
     "embedding": [
         Example(lambda v: (v.labels(v.n, 3, classes=4), v.normal(4, 5)), length=18, without_cotangent=1),
         Example(lambda v: (v.labels(v.n, classes=4, dtype="int32"), v.normal(4, 5)), length=6, without_cotangent=1),
@@ -130,13 +332,12 @@ ROWS: dict[str, list[Example]] = {
         ),
     ],
     "erfc": _UNARY,
-    "elu": [*_UNARY, Example(lambda v: (v.normal(v.n), 0.3))],
-    "gelu": [*_UNARY, Example(lambda v: (v.normal(v.n),), {"approximate": True})],
-    "gaussian_dropout": [*_noise(lambda v, x, draw: (x, 0.2, draw))],
-    "gaussian_noise": [*_noise(lambda v, x, draw: (x, 0.3, draw))],
     "ftrl": [
         _update(lambda v: (v.normal(v.n), v.normal(v.n), v.positive(v.n), v.normal(v.n), 0.5, -0.5, 0.4, 0.2, 0.05))
     ],
+    "gaussian_dropout": [*_noise(lambda v, x, draw: (x, 0.2, draw))],
+    "gaussian_noise": [*_noise(lambda v, x, draw: (x, 0.3, draw))],
+    "gelu": [*_UNARY, Example(lambda v: (v.normal(v.n),), {"approximate": True})],
     "group_normalization": [
         Example(lambda v: (v.normal(v.n, 6), v.normal(6), v.normal(6), 2), length=8),
         Example(lambda v: (v.normal(v.n, 6), None, v.normal(6), 3), length=8),
@@ -144,14 +345,6 @@ ROWS: dict[str, list[Example]] = {
         Example(lambda v: (v.normal(v.n, 6), None, None, 6), length=8),
         Example(lambda v: (v.normal(v.n, 3, 2, 6), v.normal(6), v.normal(6), 2), {"epsilon": 1e-2}, length=40),
         Example(lambda v: (v.normal(3, 31, 20, 12), v.normal(12), v.normal(12), 4), sizes=(1,), length=2000),
-    ],
-    "layer_normalization": [
-        Example(lambda v: (v.normal(v.n, 4), v.normal(4), v.normal(4)), length=8),
-        Example(lambda v: (v.normal(v.n, 4), None, v.normal(4)), length=8),
-        Example(lambda v: (v.normal(v.n, 4), v.normal(4)), length=8),
-        Example(lambda v: (v.normal(v.n, 4),), {"epsilon": 1e-2}, length=8),
-        Example(lambda v: (v.normal(v.n, 3, 4), v.normal(3, 4), v.normal(3, 4)), {"axis": (1, 2)}, length=20),
-        Example(lambda v: (v.normal(9, 31, 47), v.normal(47), v.normal(47)), sizes=(1,), length=280),
     ],
     "gru_recurrence": [
         Example(
@@ -169,6 +362,19 @@ ROWS: dict[str, list[Example]] = {
         Example(lambda v: (v.binary(v.n, 3, 2), v.labels(v.n, 3, classes=3))),  # equal elements, and no such index
         Example(lambda v: (v.normal(v.n, 1), v.labels(v.n, classes=1))),
         Example(lambda v: (v.normal(v.n, 700), v.labels(v.n, classes=3))),
+    ],
+    "lamb": [_lamb(4), _lamb(300)],
+    "largest_of_windows": [
+        *map(_largest, _POOLS),
+        Example(lambda v: (_finite(v, v.n, 20, 20, 64), _over((20, 20), (2, 2), (2, 2))), sizes=(24,)),
+    ],
+    "layer_normalization": [
+        Example(lambda v: (v.normal(v.n, 4), v.normal(4), v.normal(4)), length=8),
+        Example(lambda v: (v.normal(v.n, 4), None, v.normal(4)), length=8),
+        Example(lambda v: (v.normal(v.n, 4), v.normal(4)), length=8),
+        Example(lambda v: (v.normal(v.n, 4),), {"epsilon": 1e-2}, length=8),
+        Example(lambda v: (v.normal(v.n, 3, 4), v.normal(3, 4), v.normal(3, 4)), {"axis": (1, 2)}, length=20),
+        Example(lambda v: (v.normal(9, 31, 47), v.normal(47), v.normal(47)), sizes=(1,), length=280),
     ],
     "leaky_relu": [*_UNARY, Example(lambda v: (v.normal(v.n), 0.3))],
     "lion": [_update(lambda v: (v.normal(v.n), v.normal(v.n), v.normal(v.n), 0.1, 0.9, 0.99))],
@@ -197,6 +403,7 @@ ROWS: dict[str, list[Example]] = {
         _update(lambda v: (v.normal(v.n), v.normal(v.n), v.normal(v.n), 0.1, 0.9, True)),
     ],
     "moving_average": [_update(lambda v: (v.normal(v.n), v.normal(v.n), 0.9))],
+    "muon": [_muon(4, True), _muon(9, False)],
     "nadam": [
         _update(
             lambda v: (
@@ -205,6 +412,10 @@ ROWS: dict[str, list[Example]] = {
             )
         )
     ],
+    "orthogonalized": [
+        Example(lambda v: (v.normal(v.n, 4), 2, NEWTON_SCHULZ), length=12 * 24),
+        Example(lambda v: (v.normal(v.n, 9), 2, NEWTON_SCHULZ), length=12 * 54),
+    ],
     "prelu": [
         Example(lambda v: (v.normal(v.n, 3), v.normal(3)), length=6),
         Example(lambda v: (v.normal(v.n, 2, 3), v.normal(1, 3)), length=12),
@@ -212,6 +423,12 @@ ROWS: dict[str, list[Example]] = {
         Example(lambda v: (v.normal(v.n, 1, 3), v.normal(1, 1)), length=18),
     ],
     "relu": _UNARY,
+    "rms_normalization": [
+        Example(lambda v: (v.normal(v.n, 4), v.normal(4)), length=8),
+        Example(lambda v: (v.normal(v.n, 4),), {"epsilon": 1e-2}, length=8),
+        Example(lambda v: (v.normal(v.n, 3, 4), v.normal(3, 4)), {"axis": (-2, -1)}, length=20),
+        Example(lambda v: (v.normal(9, 31, 47), v.normal(47)), sizes=(1,), length=280),
+    ],
     "rmsprop": [
         _update(lambda v: (v.normal(v.n), v.normal(v.n), v.positive(v.n), None, None, 0.1, 0.9, 0.0, 1e-7)),
         _update(lambda v: (v.normal(v.n), v.normal(v.n), v.positive(v.n), None, v.normal(v.n), 0.1, 0.9, 0.8, 1e-7)),
@@ -222,12 +439,6 @@ ROWS: dict[str, list[Example]] = {
                 *(0.1, 0.9, 0.8, 9.0),
             )
         ),
-    ],
-    "rms_normalization": [
-        Example(lambda v: (v.normal(v.n, 4), v.normal(4)), length=8),
-        Example(lambda v: (v.normal(v.n, 4),), {"epsilon": 1e-2}, length=8),
-        Example(lambda v: (v.normal(v.n, 3, 4), v.normal(3, 4)), {"axis": (-2, -1)}, length=20),
-        Example(lambda v: (v.normal(9, 31, 47), v.normal(47)), sizes=(1,), length=280),
     ],
     "scaled_sum": [
         Example(lambda v: (v.normal(v.n), 0.25), sizes=(0, 1, 6, 600), length=600),
@@ -256,6 +467,10 @@ ROWS: dict[str, list[Example]] = {
         _cupy(_loss(lambda v: (v.labels(v.n, 2, classes=4), v.normal(v.n, 2, 4)), from_logits=True)),
         _cupy(_loss(lambda v: (v.labels(v.n, classes=4), v.normal(v.n, 4)), from_logits=True, ignore_class=1)),
         _cupy(_loss(lambda v: (v.labels(v.n, classes=3, dtype="uint8"), v.normal(v.n, 700)), from_logits=True)),
+    ],
+    "sum_of_windows": [
+        *map(_sum, _POOLS),
+        Example(lambda v: (v.normal(v.n, 20, 20, 64), _over((20, 20), (2, 2), (2, 2))), sizes=(24,), length=4),
     ],
     "tanh": _UNARY,
     "uniform": [Example(lambda v: (v.normal(v.n, 3), Draw(7, 2**64, 3 * v.n)))],

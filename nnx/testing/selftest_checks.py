@@ -17,7 +17,7 @@ from nnx.testing import cases
 from nnx.testing.cases_metrics import metric_cases, metric_data
 from nnx.testing.kernel_comparison import assert_same, compare
 from nnx.testing.kernel_examples import Example
-from nnx.testing.kernel_table import ROWS
+from nnx.testing.kernel_rows import ROWS
 from nnx.testing.layer_tables import ALL_LAYERS
 from nnx.testing.selftest_networks import TRAINED, Network
 

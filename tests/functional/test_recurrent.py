@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import nnx
-import nnx.kernels.numpy.gru
+import nnx.kernels.numpy.recurrent
 from nnx.backends import Placement
 from nnx.backends.base import find_backend
 from nnx.functional import relu, tanh

@@ -11,22 +11,36 @@ import pytest
 
 import nnx
 import nnx.kernels
-from nnx.backends import backend_of, base, is_array, to_numpy
-from nnx.backends.base import Backend, Kernel, find_backend
-from nnx.kernels import GENERIC, accelerated, kernel
+from nnx.backends import backend_of, is_array, to_numpy
+from nnx.backends.base import Backend, BackendKernel, backend_names, find_backend
+from nnx.kernels import GENERIC, accelerated, backend_kernel
 from nnx.pullbacks import SKIP
 from nnx.testing import assert_close
 from nnx.testing.kernel_comparison import Outcome, assert_equal_outcomes, compare, described, without_kernels
 from nnx.testing.kernel_examples import LAYOUTS, Example, Values
-from nnx.testing.kernel_table import ROWS
+from nnx.testing.kernel_rows import ROWS
 
-KERNELS = [(b, name) for b in base._LOADED.values() if b.problem() is None for name in b.kernels]
+KERNELS = [(backend, name) for backend in map(find_backend, backend_names()) for name in backend.kernels]
 EXAMPLES = [
     pytest.param(backend, name, example, id=f"{backend.name}-{name}-{position}")
     for backend, name in KERNELS
+    if backend.problem() is None
     for position, example in enumerate(ROWS.get(name, ()))
     if example.only in (None, backend.name)
 ]
+TABLE = "nnx/testing/kernel_rows.py"
+
+
+def what_lacks(owner: Backend, name: str) -> str | None:
+    """Which file lacks which line for a kernel, None if no file does."""
+    kernel = f"the kernel {name!r} of {owner.name}, {owner.kernels[name].function.__module__}"
+    if name not in GENERIC:
+        return f"nnx/functional/ lacks a function {name!r} marked @accelerated, the generic form of {kernel}"
+    if not ROWS.get(name):
+        parameters = inspect.signature(GENERIC[name]).parameters.values()
+        needed = "".join(f"{parameter.name}, " for parameter in parameters if parameter.default is parameter.empty)
+        return f'{TABLE} lacks, in ROWS, the line "{name}": [Example(lambda v: ({needed}))], examples for {kernel}'
+    return None
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -37,11 +51,29 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 class TestTable:
     @pytest.mark.parametrize(("owner", "name"), KERNELS, ids=[f"{b.name}-{name}" for b, name in KERNELS])
     def test_every_kernel_has_a_generic_twin_and_a_row(self, owner: Backend, name: str) -> None:
-        assert name in GENERIC, f"kernel {name} of {owner.name}: no function of that name is marked @accelerated"
-        assert ROWS.get(name), f"kernel {name} of {owner.name}: add a row to nnx/testing/kernel_rows.py"
+        lacking = what_lacks(owner, name)
+        assert lacking is None, lacking
+        assert name in GENERIC
+        assert ROWS.get(name)
+
+    def test_what_is_lacking_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        owner = Backend()
+        owner.name = "mine"
+        relu = find_backend("numpy").kernels["relu"]
+        owner.kernels |= {"relu": relu, "reluu": relu}
+        assert what_lacks(owner, "relu") is None
+        assert what_lacks(owner, "reluu") == (
+            "nnx/functional/ lacks a function 'reluu' marked @accelerated, the generic form of the kernel 'reluu' of "
+            "mine, nnx.kernels.numpy.activations"
+        )
+        monkeypatch.delitem(ROWS, "relu")
+        assert what_lacks(owner, "relu") == (
+            'nnx/testing/kernel_rows.py lacks, in ROWS, the line "relu": [Example(lambda v: (x, ))], examples for the '
+            "kernel 'relu' of mine, nnx.kernels.numpy.activations"
+        )
 
     def test_every_row_belongs_to_a_generic_function(self) -> None:
-        assert set(ROWS) <= set(GENERIC)
+        assert set(ROWS) <= set(GENERIC), f"{TABLE} has rows for no function: {sorted(set(ROWS) - set(GENERIC))}"
 
     def test_there_are_kernels(self) -> None:
         assert len(EXAMPLES) >= 15
@@ -151,8 +183,8 @@ class TestSeam:
             return f"kernel {factor}"
 
         own.__name__ = "double"
-        assert kernel(numpy_backend)(own) is own
-        assert numpy_backend.kernels["double"] == Kernel(own, None, True)
+        assert backend_kernel(numpy_backend.kernels)(own) is own
+        assert numpy_backend.kernels["double"] == BackendKernel(own, None, True)
         assert double(np.ones(1), 4.0) == "kernel 4.0"
         assert double(x=np.ones(1), factor=4.0) == "kernel 4.0"
         assert double(find_backend("array-api-strict").xp.ones(1), 4.0) == "generic 4.0"
@@ -162,7 +194,7 @@ class TestSeam:
             return "kernel"
 
         own.__name__ = "double"
-        kernel(numpy_backend, accepts=lambda x, factor=2.0: factor > 2.0, deterministic=False)(own)
+        backend_kernel(numpy_backend.kernels, accepts=lambda x, factor=2.0: factor > 2.0, deterministic=False)(own)
         assert not numpy_backend.kernels["double"].deterministic
         assert double(np.ones(1)) == "generic 2.0"
         assert double(np.ones(1), factor=3.0) == "kernel"
@@ -174,12 +206,12 @@ class TestSeam:
             return "kernel"
 
         own.__name__ = "double"
-        kernel(numpy_backend, deterministic=False)(own)
+        backend_kernel(numpy_backend.kernels, deterministic=False)(own)
         assert double(np.ones(1)) == "generic 2.0"
-        kernel(numpy_backend, deterministic=True)(own)
+        backend_kernel(numpy_backend.kernels, deterministic=True)(own)
         assert double(np.ones(1)) == "kernel"
         nnx.set_deterministic(False)
-        kernel(numpy_backend, deterministic=False)(own)
+        backend_kernel(numpy_backend.kernels, deterministic=False)(own)
         assert double(np.ones(1)) == "kernel"
 
     def test_whether_results_are_deterministic_is_true_or_false(self) -> None:
@@ -202,7 +234,7 @@ class TestSeam:
         calls = []
         relu = numpy_backend.kernels["relu"]
         watched = lambda *args: calls.append("relu") or relu.function(*args)  # noqa: E731
-        numpy_backend.kernels["relu"] = Kernel(watched, relu.accepts, True)
+        numpy_backend.kernels["relu"] = BackendKernel(watched, relu.accepts, True)
         y, _ = nnx.functional.relu(np.asarray([-1.0, 2.0], np.float32))
         assert calls == ["relu"]
         assert is_array(y)

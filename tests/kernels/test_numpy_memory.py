@@ -11,8 +11,8 @@ import threading
 import numpy as np
 import pytest
 
-from nnx.kernels.numpy import memory_pool as numpy_memory
-from nnx.kernels.numpy.memory_pool import empty
+from nnx.kernels.numpy import memory as numpy_memory
+from nnx.kernels.numpy.memory import empty
 
 LARGE = (512, 1024)  # 2 MB of float32
 

@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-import nnx  # noqa: F401, kernels register themselves
-from nnx.kernels.cupy.code_generation import ALL, Elementwise, Raw
+from nnx.kernels.cupy.cuda_kernels import CUDA_KERNELS, ElementwiseKernel, RawKernel
 
 HARNESS = pathlib.Path(__file__).parents[2] / "ci" / "cupy_on_cpu"
 HEADERS = ("complex.cuh", "carray.cuh", "atomics.cuh", "float16.cuh", "bfloat16.cuh")
@@ -28,9 +27,9 @@ def nvrtc(monkeypatch: pytest.MonkeyPatch) -> Any:
     return importlib.import_module("cupy_on_cpu.nvrtc")
 
 
-def source(nvrtc: Any, kernel: Elementwise | Raw, dtype: str) -> str:
+def source(nvrtc: Any, kernel: ElementwiseKernel | RawKernel, dtype: str) -> str:
     """The kernel's CUDA source: T stands for the dtype, and S for that of W, in which it computes."""
-    if isinstance(kernel, Raw):
+    if isinstance(kernel, RawKernel):
         return kernel.source(dtype)
     letters = {"T": dtype, "S": WIDE[dtype]}
     inputs = [letters.get(p.ctype) or (p.dtype if p.raw else nvrtc.Scalar(p.dtype)) for p in kernel.kernel.in_params]
@@ -41,7 +40,9 @@ def source(nvrtc: Any, kernel: Elementwise | Raw, dtype: str) -> str:
 def unit(nvrtc: Any, dtype: str) -> str:
     """All kernels in one source, each in a namespace of its own: headers take most of the time to compile."""
     headers = "".join(f"#include <cupy/{header}>\n" for header in HEADERS)
-    kernels = (f"namespace unit_{name} {{\n{source(nvrtc, kernel, dtype)}\n}}\n" for name, kernel in ALL.items())
+    kernels = (
+        f"namespace unit_{name} {{\n{source(nvrtc, kernel, dtype)}\n}}\n" for name, kernel in CUDA_KERNELS.items()
+    )
     return headers + "".join(kernels)
 
 
@@ -49,13 +50,13 @@ def unit(nvrtc: Any, dtype: str) -> str:
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
 def test_every_kernel_compiles(nvrtc: Any, dtype: str, architecture: str) -> None:
     cubin = nvrtc.compile_source(unit(nvrtc, dtype), architecture)
-    missing = [name for name in ALL if f".text.nnx_{name}\0".encode() not in cubin]
-    assert ALL
+    missing = [name for name in CUDA_KERNELS if f".text.nnx_{name}\0".encode() not in cubin]
+    assert CUDA_KERNELS
     assert not missing
 
 
 def test_what_does_not_compile_is_found(nvrtc: Any) -> None:
-    kernel = Raw.__new__(Raw)  # not registered among the others
+    kernel = RawKernel.__new__(RawKernel)  # not registered among the others
     kernel.name, kernel.code = "wrong", 'extern "C" __global__ void nnx_wrong(T* x) { x[0] = undefined; }'
     with pytest.raises(Exception, match='identifier "undefined" is undefined'):
         nvrtc.compile_source(source(nvrtc, kernel, "float16"), "80")

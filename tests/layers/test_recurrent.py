@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import nnx
-import nnx.kernels.numpy.gru
+import nnx.kernels.numpy.recurrent
 from nnx import random
 from nnx.backends import Placement, get_backend
 from nnx.layers import Dense, Flatten, Layer

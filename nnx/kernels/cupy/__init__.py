@@ -1,7 +1,13 @@
-"""Kernels for CuPy, a file a subject. Importing this package imports all of them, and they register themselves."""
+"""Kernels for CuPy, a file a subject. Importing this package imports all of them, and so fills its table."""
 
 import importlib
 import pkgutil
 
+from nnx.kernels.cupy import table
+
+__all__ = ["KERNELS"]
+
 for _module in pkgutil.iter_modules(__path__):
     importlib.import_module(f"{__name__}.{_module.name}")
+
+KERNELS = table.KERNELS  # at the end: who finds it finds it complete

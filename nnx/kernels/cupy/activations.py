@@ -6,12 +6,13 @@ import math
 from typing import Any
 
 from nnx.backends.base import Array
-from nnx.kernels import kernel
-from nnx.kernels.cupy.code_generation import CUPY, Elementwise, is_floating
-from nnx.kernels.cupy.products import column_sums
+from nnx.kernels import backend_kernel
+from nnx.kernels.cupy.cuda_kernels import CUPY, ElementwiseKernel, is_floating
+from nnx.kernels.cupy.matrix_products import column_sums
+from nnx.kernels.cupy.table import KERNELS
 from nnx.pullbacks import Pullback
 
-FUNCTIONS = """
+DEVICE_FUNCTIONS = """
 template <class W> __device__ W logistic(W x) {
     W e = exp(x < 0 ? x : -x);  // never above 1, so that no digit is lost
     return (x < 0 ? e : (W)1) / ((W)1 + e);
@@ -21,8 +22,9 @@ template <class W> __device__ W softened(W x) { return (x > 0 || x != x ? x : 0)
 
 
 class Activation:
-    """The kernels of an activation, from its formulas.
+    """An activation's kernels, made from its formulas: for the value, also of a biased argument, and the pullback.
 
+    name : of the kernels.
     value : the expression for y in x_, and in the option if there is one.
     pullback : that for dx, in dy_, x_, y_ and the option.
     start : statements before both, which may use x_.
@@ -32,31 +34,34 @@ class Activation:
     def __init__(
         self, name: str, value: str, pullback: str, start: str = "", option: str = "", default: float = 0.0
     ) -> None:
+        self.name = name
         number = f", float64 {option}" if option else ""
         self.defaults = (default,) if option else ()
         self.reads_x, self.reads_y = "x_" in start + pullback, "y_" in pullback
-        self.forward = Elementwise(name, f"T x{number}", "T y", f"W x_ = x; {start} y = {value};", FUNCTIONS)
-        self.backward = Elementwise(
+        self.forward = ElementwiseKernel(
+            name, f"T x{number}", "T y", f"W x_ = x; {start} y = {value};", DEVICE_FUNCTIONS
+        )
+        self.backward = ElementwiseKernel(
             f"{name}_pullback",
             f"T dy, T x, T y{number}",
             "T dx",
             f"W dy_ = dy, x_ = x, y_ = y; {start} dx = {pullback};",
-            FUNCTIONS,
+            DEVICE_FUNCTIONS,
         )
-        self.biased = Elementwise(
+        self.biased = ElementwiseKernel(
             f"biased_{name}",
             f"T z, T bias{number}",
             "T x, T y" if self.reads_x else "T y",
             f"T sum = (W)z + (W)bias; {'x = sum;' if self.reads_x else ''} W x_ = sum; {start} y = {value};",
-            FUNCTIONS,
+            DEVICE_FUNCTIONS,
         )
 
     def __call__(self, x: Array, *options: float) -> tuple[Array, Pullback]:
         options = options or self.defaults
         return self._pulled_back(x, self.forward(x, *options), options)
 
-    def of_sum(self, z: Array, bias: Array) -> tuple[Array, Pullback]:
-        """The activation of z + bias, which lies where z was, or its argument does if the pullback reads that."""
+    def of_biased(self, z: Array, bias: Array) -> tuple[Array, Pullback]:
+        """The activation of z + bias. In the memory of z is then that value, or z + bias if the pullback reads it."""
         y = CUPY.xp.empty_like(z) if self.reads_x else z
         self.biased(z, bias, *self.defaults, *([z, y] if self.reads_x else [y]))
         return self._pulled_back(z, y, self.defaults)
@@ -66,64 +71,51 @@ class Activation:
         return y, lambda dy: self.backward(dy, x_or_y, y_or_x, *options)
 
 
-OF_SUMS: dict[str, Activation] = {}
+_SELU = "(W)1.0507009873554805 * (x_ > 0 ? x_ : (W)1.6732632423543772 * expm1(x_))"
+
+# Far from zero the value of gelu is x or 0, and the squares and cubes of x would overflow.
+_NEAR = "W near_ = x_ > (W)25 ? (W)25 : x_ < (W)-25 ? (W)-25 : x_;"
+
+BIASED_ACTIVATIONS = {
+    activation.name: activation
+    for activation in (
+        Activation("relu", "x_ > 0 || x_ != x_ ? x_ : (W)0", "dy_ * (y_ > 0 ? (W)1 : (W)0)"),
+        Activation("sigmoid", "logistic<W>(x_)", "dy_ * (y_ - y_ * y_)"),
+        Activation("tanh", "tanh(x_)", "dy_ - dy_ * (y_ * y_)"),
+        Activation("silu", "x_ * logistic<W>(x_)", "dy_ * (logistic<W>(x_) + y_ * ((W)1 - logistic<W>(x_)))"),
+        Activation("softplus", "softened<W>(x_)", "dy_ * logistic<W>(x_)"),
+        Activation("log_sigmoid", "-softened<W>(-x_)", "dy_ * logistic<W>(-x_)"),
+        Activation(
+            "leaky_relu",
+            "x_ >= 0 ? x_ : (W)negative_slope * x_",
+            "dy_ * (x_ >= 0 ? (W)1 : (W)negative_slope)",
+            option="negative_slope",
+            default=0.2,
+        ),
+        Activation(
+            "elu",
+            "x_ > 0 ? x_ : (W)alpha * expm1(x_)",
+            "dy_ * (x_ > 0 ? (W)1 : y_ + (W)alpha)",
+            option="alpha",
+            default=1.0,
+        ),
+        Activation("selu", _SELU, "dy_ * (x_ > 0 ? (W)1.0507009873554805 : (W)1.7580993408473766 * exp(x_))"),
+        Activation(
+            "gelu",
+            "x_ * p",
+            "dy_ * (p + x_ * (exp(near_ * near_ * (W)-0.5) * (W)0.3989422804014327))",
+            start=f"{_NEAR} W p = (W)0.5 * erfc(x_ * (W)-0.7071067811865476);",
+        ),
+        Activation(
+            "mish",
+            "x_ * t",
+            "dy_ * (t - x_ * ((W)1 - t * t) * expm1(-s))",
+            start="W s = softened<W>(x_), t = tanh(s);",
+        ),
+    )
+}
 """By their names, the activations that can be computed together with the addition of a bias."""
 
-
-def _function(name: str, value: str, pullback: str, option: str = "", default: float = 0.0) -> None:
-    """Register an activation."""
-    activation = OF_SUMS[name] = Activation(name, value, pullback, option=option, default=default)
-
-    def with_option(x: Array, option_value: float = default) -> tuple[Array, Pullback]:
-        return activation(x, option_value)
-
-    def plain(x: Array) -> tuple[Array, Pullback]:
-        return activation(x)
-
-    function = with_option if option else plain
-    function.__name__ = name
-    kernel(CUPY, accepts=lambda x, *options, **named: is_floating(x) and not named and _few(options, option))(function)
-
-
-def _few(options: tuple[Any, ...], option: str) -> bool:
-    """Whether there are no more options than the kernel takes."""
-    return len(options) <= bool(option)
-
-
-_function("relu", "x_ > 0 || x_ != x_ ? x_ : (W)0", "dy_ * (y_ > 0 ? (W)1 : (W)0)")
-_function("sigmoid", "logistic<W>(x_)", "dy_ * (y_ - y_ * y_)")
-_function("tanh", "tanh(x_)", "dy_ - dy_ * (y_ * y_)")
-_function("silu", "x_ * logistic<W>(x_)", "dy_ * (logistic<W>(x_) + y_ * ((W)1 - logistic<W>(x_)))")
-_function("softplus", "softened<W>(x_)", "dy_ * logistic<W>(x_)")
-_function("log_sigmoid", "-softened<W>(-x_)", "dy_ * logistic<W>(-x_)")
-_function(
-    "leaky_relu",
-    "x_ >= 0 ? x_ : (W)negative_slope * x_",
-    "dy_ * (x_ >= 0 ? (W)1 : (W)negative_slope)",
-    option="negative_slope",
-    default=0.2,
-)
-_function(
-    "elu",
-    "x_ > 0 ? x_ : (W)alpha * expm1(x_)",
-    "dy_ * (x_ > 0 ? (W)1 : y_ + (W)alpha)",
-    option="alpha",
-    default=1.0,
-)
-_SELU = "(W)1.0507009873554805 * (x_ > 0 ? x_ : (W)1.6732632423543772 * expm1(x_))"
-_function("selu", _SELU, "dy_ * (x_ > 0 ? (W)1.0507009873554805 : (W)1.7580993408473766 * exp(x_))")
-
-
-_ERFC = Elementwise("erfc", "T x", "T y", "y = erfc((W)x);")
-
-# Far from zero the value is x or 0, and the squares and cubes of x would overflow.
-_NEAR = "W near_ = x_ > (W)25 ? (W)25 : x_ < (W)-25 ? (W)-25 : x_;"
-_GELU = OF_SUMS["gelu"] = Activation(
-    "gelu",
-    "x_ * p",
-    "dy_ * (p + x_ * (exp(near_ * near_ * (W)-0.5) * (W)0.3989422804014327))",
-    start=f"{_NEAR} W p = (W)0.5 * erfc(x_ * (W)-0.7071067811865476);",
-)
 # 0.5 * (1 + tanh(u)) is logistic(2 u); the factor is sqrt(8 / pi).
 _GELU_TANH = Activation(
     "gelu_tanh",
@@ -132,14 +124,11 @@ _GELU_TANH = Activation(
     start=f"{_NEAR} W square = near_ * near_, scale = (W)1.5957691216057308;"
     "W p = logistic<W>(near_ * (scale + scale * (W)0.044715 * square));",
 )
-_MISH = OF_SUMS["mish"] = Activation(
-    "mish",
-    "x_ * t",
-    "dy_ * (t - x_ * ((W)1 - t * t) * expm1(-s))",
-    start="W s = softened<W>(x_), t = tanh(s);",
+_ERFC = ElementwiseKernel("erfc", "T x", "T y", "y = erfc((W)x);")
+_PRELU = ElementwiseKernel(
+    "prelu", "T x, T alpha", "T y", "W x_ = x; y = x_ >= 0 ? x_ + (W)alpha * (W)0 : (W)alpha * x_;"
 )
-_PRELU = Elementwise("prelu", "T x, T alpha", "T y", "W x_ = x; y = x_ >= 0 ? x_ + (W)alpha * (W)0 : (W)alpha * x_;")
-_PRELU_PULLBACK = Elementwise(
+_PRELU_PULLBACK = ElementwiseKernel(
     "prelu_pullback",
     "T dy, T x, T alpha",
     "T dx, T slope",
@@ -151,22 +140,35 @@ _PRELU_PULLBACK = Elementwise(
 )
 
 
-@kernel(CUPY, accepts=is_floating)
+def _register(activation: Activation) -> None:
+    """Enter the kernel of an activation that has no more than a number for an option."""
+
+    def accepts(x: Array, *options: Any, **named: Any) -> bool:
+        return is_floating(x) and not named and len(options) <= len(activation.defaults)
+
+    def function(x: Array, *options: float) -> tuple[Array, Pullback]:
+        return activation(x, *options)
+
+    function.__name__ = activation.name
+    backend_kernel(KERNELS, accepts=accepts)(function)
+
+
+for _activation in BIASED_ACTIVATIONS.values():
+    if _activation.name != "gelu":  # whose option chooses between two formulas
+        _register(_activation)
+
+
+@backend_kernel(KERNELS, accepts=is_floating)
 def erfc(x: Array) -> Array:
     return _ERFC(x)
 
 
-@kernel(CUPY, accepts=lambda x, approximate=False: is_floating(x))
+@backend_kernel(KERNELS, accepts=lambda x, approximate=False: is_floating(x))
 def gelu(x: Array, approximate: bool = False) -> tuple[Array, Pullback]:
-    return _GELU_TANH(x) if approximate else _GELU(x)
+    return _GELU_TANH(x) if approximate else BIASED_ACTIVATIONS["gelu"](x)
 
 
-@kernel(CUPY, accepts=is_floating)
-def mish(x: Array) -> tuple[Array, Pullback]:
-    return _MISH(x)
-
-
-@kernel(CUPY, accepts=is_floating)
+@backend_kernel(KERNELS, accepts=is_floating)
 def prelu(x: Array, alpha: Array) -> tuple[Array, Pullback]:
     shape = (1,) * (x.ndim - alpha.ndim) + alpha.shape
     shared = tuple(axis for axis, (size, full) in enumerate(zip(shape, x.shape, strict=True)) if size != full)

@@ -1,4 +1,4 @@
-"""The affine map for CuPy: GEMMs, also for the bias's gradient, and one launch for a bias and an activation."""
+"""Affine map for CuPy: GEMMs, also for the bias's gradient, and one launch for a bias and an activation."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ import math
 from typing import Any
 
 from nnx.backends.base import Array
-from nnx.kernels import kernel as kernel_of
-from nnx.kernels import name_of
-from nnx.kernels.cupy.activations import OF_SUMS
-from nnx.kernels.cupy.code_generation import CUPY, is_floating
-from nnx.kernels.cupy.products import column_sums, product
+from nnx.kernels import backend_kernel, name_of
+from nnx.kernels.cupy.activations import BIASED_ACTIVATIONS
+from nnx.kernels.cupy.cuda_kernels import is_floating
+from nnx.kernels.cupy.matrix_products import column_sums, product
+from nnx.kernels.cupy.table import KERNELS
 from nnx.pullbacks import SKIP, Differentiable, Pullback, linear
 
 
-def _is_plain(x: Array, kernel: Array, bias: Array | None = None, activate: Any = None) -> bool:
+def _accepts_dense(x: Array, kernel: Array, bias: Array | None = None, activate: Any = None) -> bool:
     return is_floating(x, kernel, bias) and x.ndim > 1
 
 
-def _is_biased(z: Array, bias: Array | None, activate: Any) -> bool:
+def _accepts_bias_activation(z: Array, bias: Array | None, activate: Any) -> bool:
     return bias is not None and is_floating(z, bias) and z.ndim > 1
 
 
-@kernel_of(CUPY, accepts=_is_plain)
+@backend_kernel(KERNELS, accepts=_accepts_dense)
 def dense(
     x: Array, kernel: Array, bias: Array | None = None, activate: Differentiable = linear
 ) -> tuple[Array, Pullback]:
@@ -42,12 +42,12 @@ def dense(
     return y, pullback
 
 
-@kernel_of(CUPY, accepts=_is_biased)
+@backend_kernel(KERNELS, accepts=_accepts_bias_activation)
 def bias_activation(z: Array, bias: Array, activate: Differentiable) -> tuple[Array, Pullback]:
     matrix = math.prod(z.shape[:-1]), z.shape[-1]
-    together = OF_SUMS.get(name_of(activate) or "")
-    if together is not None:
-        y, pull_activation = together.of_sum(z, bias)
+    fused = BIASED_ACTIVATIONS.get(name_of(activate) or "")
+    if fused is not None:
+        y, pull_activation = fused.of_biased(z, bias)
     else:
         z += bias
         y, pull_activation = activate(z)

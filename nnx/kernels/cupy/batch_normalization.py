@@ -10,20 +10,21 @@ from collections.abc import Sequence
 from typing import Any
 
 from nnx.backends.base import Array
-from nnx.kernels import kernel
-from nnx.kernels.cupy.code_generation import CUPY, Elementwise
-from nnx.kernels.cupy.columns import Statistics, deliver, moments, places_of, products_and_sums, wide_dtype
-from nnx.kernels.cupy.rows import has_rows
+from nnx.kernels import backend_kernel
+from nnx.kernels.cupy.column_statistics import Statistics, deliver, moments, places_of, products_and_sums, wide_dtype
+from nnx.kernels.cupy.cuda_kernels import CUPY, ElementwiseKernel
+from nnx.kernels.cupy.row_kernels import has_rows
+from nnx.kernels.cupy.table import KERNELS
 from nnx.pullbacks import SKIP, Pullback
 
 
 def _factor(scaled: bool) -> str:
-    """What each centred element of a feature is multiplied by."""
+    """CUDA C++ for the factor of each centred element of a feature."""
     return "(rsqrt(variance + (S)epsilon)" + " * (W)gamma" * scaled + ")"
 
 
 _FORWARD = {
-    (scaled, shifted): Elementwise(
+    (scaled, shifted): ElementwiseKernel(
         "normalize_features" + "_scaled" * scaled + "_shifted" * shifted,
         "T x, S mean, S variance, float64 epsilon" + ", T gamma" * scaled + ", T beta" * shifted,
         "T y",
@@ -33,7 +34,7 @@ _FORWARD = {
     for shifted in (False, True)
 }
 _BACKWARD = {
-    scaled: Elementwise(
+    scaled: ElementwiseKernel(
         "normalize_features_pullback" + "_scaled" * scaled,
         "T dy, T x, S mean, S variance, S product, S total, float64 epsilon, float64 share" + ", T gamma" * scaled,
         "T dx",
@@ -45,7 +46,7 @@ _BACKWARD = {
     for scaled in (False, True)
 }
 _BACKWARD_OF_CONSTANTS = {
-    scaled: Elementwise(
+    scaled: ElementwiseKernel(
         "scale_features" + "_scaled" * scaled,
         "T dy, S variance, float64 epsilon" + ", T gamma" * scaled,
         "T dx",
@@ -56,14 +57,14 @@ _BACKWARD_OF_CONSTANTS = {
 
 
 class _Features:
-    """The features of x: how their vectors lie beside it, and x as a matrix with a column for each of them."""
+    """Features of x: how their vectors lie beside it, and x as a matrix with a column for each of them."""
 
     def __init__(self, x: Array, axis: int) -> None:
         self.axis = axis % x.ndim
         self._shape = (-1, *(1,) * (x.ndim - 1 - self.axis))
 
     def beside(self, *vectors: Array | None) -> list[Array]:
-        """Those that there are, so that they broadcast against x."""
+        """Vectors of the features, without those that are None, so that they broadcast against x."""
         return [vector.reshape(self._shape) for vector in vectors if vector is not None]
 
     def matrix(self, x: Array) -> Array:
@@ -82,7 +83,7 @@ def _accepts(
     return mask is None and has_rows(x, gamma, beta)
 
 
-@kernel(CUPY, accepts=_accepts)
+@backend_kernel(KERNELS, accepts=_accepts)
 def batch_normalization(
     x: Array,
     gamma: Array | None = None,
@@ -117,7 +118,7 @@ def _accepts_constants(
     return has_rows(x, gamma, beta)
 
 
-@kernel(CUPY, accepts=_accepts_constants)
+@backend_kernel(KERNELS, accepts=_accepts_constants)
 def batch_normalization_inference(
     x: Array,
     mean: Array,

@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from nnx.backends.base import Array
-from nnx.kernels import kernel
-from nnx.kernels.cupy.code_generation import CUPY, Elementwise, is_floating
-from nnx.kernels.cupy.products import product
-from nnx.kernels.cupy.windows import GEOMETRY, OF_PIXEL, columns_fit, contiguous, fits, geometry, over_windows
+from nnx.kernels import backend_kernel
+from nnx.kernels.cupy.cuda_kernels import CUPY, ElementwiseKernel, contiguous, is_floating
+from nnx.kernels.cupy.matrix_products import product
+from nnx.kernels.cupy.table import KERNELS
+from nnx.kernels.cupy.window_geometry import GEOMETRY, PIXEL_PLACE, columns_fit, fits, geometry, over_windows
 from nnx.windows import Windows
 
 _MOST = 256 << 20
@@ -21,7 +22,7 @@ _MOST = 256 << 20
 would otherwise decide how large a batch can be; a GEMM of this size keeps every GPU busy."""
 
 # (groups, n * positions, taps * depth) from (n, h, w, c), where depth = c / groups
-_UNFOLD = Elementwise(
+_UNFOLD = ElementwiseKernel(
     "unfold",
     f"raw T x, {GEOMETRY}, int32 c, int32 depth, int32 n",
     "T columns",
@@ -40,11 +41,11 @@ _UNFOLD = Elementwise(
     columns = found;
     """,
 )
-_FOLD = Elementwise(
+_FOLD = ElementwiseKernel(
     "fold",
     f"raw T columns, {GEOMETRY}, int32 c, int32 depth, int32 n",
     "T x",
-    OF_PIXEL
+    PIXEL_PLACE
     + "int first = channel / depth * n + image, of_group = channel % depth; W sum = 0;"
     + over_windows(
         "sum += (W)columns[(((first * oh + down) * ow + across) * kh * kw + a * kw + b) * depth + of_group];"
@@ -68,7 +69,7 @@ def _accepts_kernel(x: Array, y: Array, windows: Windows, groups: int = 1, out: 
     return is_floating(x, y) and fits(x.shape[0], windows, max(c, f)) and columns_fit(windows, c)
 
 
-@kernel(CUPY, accepts=_accepts_correlate)
+@backend_kernel(KERNELS, accepts=_accepts_correlate)
 def correlate(x: Array, kernel: Array, windows: Windows, groups: int = 1) -> Array:
     f = kernel.shape[3]
     y = _empty((x.shape[0], *windows.counts, f), x)
@@ -83,7 +84,7 @@ def correlate(x: Array, kernel: Array, windows: Windows, groups: int = 1) -> Arr
     return y
 
 
-@kernel(CUPY, accepts=_accepts_transposed)
+@backend_kernel(KERNELS, accepts=_accepts_transposed)
 def correlate_transposed(y: Array, kernel: Array, windows: Windows, groups: int = 1) -> Array:
     n, f, depth = y.shape[0], kernel.shape[3], kernel.shape[2]
     c = depth * groups
@@ -98,7 +99,7 @@ def correlate_transposed(y: Array, kernel: Array, windows: Windows, groups: int 
     return x
 
 
-@kernel(CUPY, accepts=_accepts_kernel)
+@backend_kernel(KERNELS, accepts=_accepts_kernel)
 def correlate_kernel(x: Array, y: Array, windows: Windows, groups: int = 1, out: Any = None) -> Array:
     depth, f = x.shape[3] // groups, y.shape[3]
     if out is None or not out.flags.c_contiguous:
@@ -124,7 +125,7 @@ def _needs_no_columns(windows: Windows, groups: int) -> bool:
 
 
 def _pieces(n: int, windows: Windows, c: int, groups: int, like: Array) -> Iterator[slice]:
-    """Some images at a time, whose columns are not too large; also no images are a piece."""
+    """Slices of some images at a time, whose columns are not too large; also no images are a piece."""
     of_image = windows.counts[0] * windows.counts[1] * windows.taps * c * like.itemsize
     step = max(1, n if _needs_no_columns(windows, groups) else _MOST // max(1, of_image))
     for start in range(0, max(1, n), step):
@@ -132,7 +133,7 @@ def _pieces(n: int, windows: Windows, c: int, groups: int, like: Array) -> Itera
 
 
 def _columns(x: Array, windows: Windows, groups: int) -> Array:
-    """(n, rows, columns, c)  ->  (n * windows, taps * c), or one such matrix for each group"""
+    """Columns of windows: (n, rows, columns, c)  ->  (n * windows, taps * c), or one such matrix for each group"""
     n, c = x.shape[0], x.shape[3]
     if _needs_no_columns(windows, groups):
         return x.reshape(n * windows.counts[0] * windows.counts[1], windows.taps * c)
@@ -144,7 +145,7 @@ def _columns(x: Array, windows: Windows, groups: int) -> Array:
 
 
 def _filters(kernel: Array, groups: int) -> Array:
-    """(kh, kw, depth, f)  ->  (taps * depth, f), or one such matrix for each group"""
+    """Filters as a matrix: (kh, kw, depth, f)  ->  (taps * depth, f), or one such matrix for each group"""
     tall, wide, depth, f = kernel.shape
     if groups == 1:
         return kernel.reshape(tall * wide * depth, f)
@@ -152,7 +153,7 @@ def _filters(kernel: Array, groups: int) -> Array:
 
 
 def _rows(y: Array, groups: int) -> Array:
-    """(n, down, across, f)  ->  (n * windows, f), or one such matrix for each group"""
+    """Rows of windows: (n, down, across, f)  ->  (n * windows, f), or one such matrix for each group"""
     f = y.shape[3]
     return y.reshape(-1, f) if groups == 1 else y.reshape(-1, groups, f // groups).transpose(1, 0, 2)
 

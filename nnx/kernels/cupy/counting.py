@@ -1,13 +1,14 @@
-"""Which rows are largest where they should be, for CuPy: one launch."""
+"""Counting for CuPy: in one launch, whether the element at an index is the largest of its row."""
 
 from __future__ import annotations
 
 from nnx.backends.base import Array
-from nnx.kernels import kernel
-from nnx.kernels.cupy.code_generation import CUPY
-from nnx.kernels.cupy.rows import Rows, has_rows, matrix_shape
+from nnx.kernels import backend_kernel
+from nnx.kernels.cupy.cuda_kernels import CUPY
+from nnx.kernels.cupy.row_kernels import RowKernel, has_rows, matrix_shape
+from nnx.kernels.cupy.table import KERNELS
 
-_IS_LARGEST = Rows(
+_IS_LARGEST = RowKernel(
     "is_largest",
     "const T* x, const long long* index, T* y",
     """
@@ -25,7 +26,7 @@ def _accepts(x: Array, index: Array) -> bool:
     return has_rows(x) and index.dtype.name == "int64" and index.shape == x.shape[:-1]
 
 
-@kernel(CUPY, accepts=_accepts)
+@backend_kernel(KERNELS, accepts=_accepts)
 def is_largest(x: Array, index: Array) -> Array:
     xp = CUPY.xp
     y = xp.empty(x.shape[:-1], dtype=x.dtype, device=x.device)

@@ -5,10 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from nnx.backends.base import Array
-from nnx.kernels import kernel
-from nnx.kernels.cupy.code_generation import CUPY, Elementwise, is_floating
-from nnx.kernels.cupy.products import column_sums
-from nnx.kernels.cupy.windows import GEOMETRY, OF_PIXEL, OF_WINDOW, contiguous, fits, geometry, over_taps, over_windows
+from nnx.kernels import backend_kernel
+from nnx.kernels.cupy.cuda_kernels import CUPY, ElementwiseKernel, contiguous, is_floating
+from nnx.kernels.cupy.matrix_products import column_sums
+from nnx.kernels.cupy.table import KERNELS
+from nnx.kernels.cupy.window_geometry import (
+    GEOMETRY,
+    PIXEL_PLACE,
+    WINDOW_PLACE,
+    fits,
+    geometry,
+    over_taps,
+    over_windows,
+)
 from nnx.pullbacks import SKIP, Pullback
 from nnx.windows import Windows
 
@@ -19,17 +28,17 @@ _VALUE = """
     int from = channel / m, depth = c / m;
     W sum = 0;
 """ + over_taps("sum += (W)x[((image * h + row) * w + column) * depth + from] * (W)kernel[(a * kw + b) * c + channel];")
-_CORRELATE = Elementwise(
+_CORRELATE = ElementwiseKernel(
     "correlate_depthwise",
     f"raw T x, raw T kernel, {GEOMETRY}, int32 c, int32 m",
     "T y",
-    f"{OF_WINDOW} {_VALUE} y = sum;",
+    f"{WINDOW_PLACE} {_VALUE} y = sum;",
 )
-_OF_IMAGES = Elementwise(
+_IMAGES_PULLBACK = ElementwiseKernel(
     "correlate_depthwise_images",
     f"raw T dy, raw T kernel, {GEOMETRY}, int32 c, int32 m",
     "T x",
-    OF_PIXEL
+    PIXEL_PLACE
     + "W sum = 0;"
     + over_windows("""
             int there = (((image * oh + down) * ow + across) * c + channel) * m;
@@ -39,8 +48,8 @@ _OF_IMAGES = Elementwise(
     + "x = sum;",
 )
 # A row of partial sums for each of `share` positions, one after the other: (rows, taps * c), where c counts features.
-_OF_KERNEL = {
-    wide: Elementwise(
+_KERNEL_PULLBACK = {
+    wide: ElementwiseKernel(
         f"correlate_depthwise_kernel_{wide}",
         f"raw T x, raw T dy, {GEOMETRY}, int32 c, int32 m, int32 positions, int32 share",
         f"{wide} partial",
@@ -69,7 +78,7 @@ def _accepts(x: Array, kernel: Array, windows: Windows) -> bool:
     return is_floating(x, kernel) and fits(x.shape[0], windows, x.shape[3] * kernel.shape[3])
 
 
-@kernel(CUPY, accepts=_accepts)
+@backend_kernel(KERNELS, accepts=_accepts)
 def correlate_depthwise(x: Array, kernel: Array, windows: Windows) -> tuple[Array, Pullback]:
     c, m = kernel.shape[2:]
     x, filters, axes = contiguous(x), contiguous(kernel), geometry(windows)
@@ -82,7 +91,7 @@ def correlate_depthwise(x: Array, kernel: Array, windows: Windows) -> tuple[Arra
         rows = -(-positions // share)
         wide = "float64" if x.dtype == "float64" else "float32"
         partial = CUPY.xp.empty((rows, filters.size), dtype=wide, device=x.device)
-        _OF_KERNEL[wide](x, dy, *axes, c * m, m, positions, share, partial)
+        _KERNEL_PULLBACK[wide](x, dy, *axes, c * m, m, positions, share, partial)
         usable = out is not None and out.dtype == wide
         return column_sums(partial, out if usable else None).astype(x.dtype, copy=False).reshape(filters.shape)
 
@@ -91,7 +100,7 @@ def correlate_depthwise(x: Array, kernel: Array, windows: Windows) -> tuple[Arra
         dx = dkernel = None
         if out[0] is not SKIP:
             dx = CUPY.xp.empty(x.shape, dtype=x.dtype, device=x.device)
-            _OF_IMAGES(dy, filters, *axes, c, m, dx)
+            _IMAGES_PULLBACK(dy, filters, *axes, c, m, dx)
         if out[1] is not SKIP:
             dkernel = kernel_cotangent(dy, out[1])
         return dx, dkernel

@@ -1,4 +1,4 @@
-"""The look-up of rows for CuPy, whose gradient is a scatter-add with atomic additions.
+"""Embedding for CuPy: a look-up of rows, whose gradient is a scatter-add with atomic additions.
 
 One launch, where the generic form sorts the indices or multiplies by a one-hot matrix. The order of the additions, and
 so the last digit of the sums, changes from run to run: `nnx.set_deterministic`.
@@ -9,14 +9,14 @@ from __future__ import annotations
 from typing import Any
 
 from nnx.backends.base import Array
-from nnx.kernels import kernel
-from nnx.kernels.cupy.code_generation import CUPY, Elementwise, is_floating
-from nnx.kernels.cupy.windows import contiguous
+from nnx.kernels import backend_kernel
+from nnx.kernels.cupy.cuda_kernels import CUPY, ElementwiseKernel, contiguous, is_floating
+from nnx.kernels.cupy.table import KERNELS
 from nnx.pullbacks import SKIP, Pullback
 
 # An index that is out of range goes where the look-up finds it: around the table, never beside it.
 _SCATTER_ADD = {
-    number: Elementwise(
+    number: ElementwiseKernel(
         f"scatter_add_{number}",
         f"T values, raw {number} keys, int64 rows, int64 size",
         "raw T sums",
@@ -33,7 +33,7 @@ def _accepts(x: Array, embeddings: Array) -> bool:
     return is_floating(embeddings) and x.dtype.kind in "iu" and embeddings.size > 0
 
 
-@kernel(CUPY, accepts=_accepts, deterministic=False)
+@backend_kernel(KERNELS, accepts=_accepts, deterministic=False)
 def embedding(x: Array, embeddings: Array) -> tuple[Array, Pullback]:
     rows, size = embeddings.shape
 

@@ -1,20 +1,21 @@
-"""Updates of parameters that are looked at as a whole, for CuPy: few launches, and sums by products with ones."""
+"""Updates for CuPy that look at a parameter as a whole: few launches, and sums by products with ones."""
 
 from __future__ import annotations
 
 from nnx.backends.base import Array
-from nnx.kernels import kernel
-from nnx.kernels.cupy.code_generation import CUPY, Elementwise, is_floating
-from nnx.kernels.cupy.products import column_sums, product
+from nnx.kernels import backend_kernel
+from nnx.kernels.cupy.cuda_kernels import CUPY, ElementwiseKernel, is_floating
+from nnx.kernels.cupy.matrix_products import column_sums, product
+from nnx.kernels.cupy.table import KERNELS
 from nnx.kernels.cupy.updates import LARGER, MOMENTS, sgd
 
-_LAMB = Elementwise(
+_LAMB = ElementwiseKernel(
     "lamb_direction",
     "T g, float64 beta_1, float64 beta_2, float64 correction_1, float64 correction_2, float64 epsilon",
     "T m, T v, T d",
     MOMENTS + "d = (W)correction_1 * first / (sqrt((W)correction_2 * second) + (W)epsilon);",
 )
-_LAMB_STEP = Elementwise(
+_LAMB_STEP = ElementwiseKernel(
     "lamb_step",
     "T d, T squares_of_w, T squares_of_d, float64 rate",
     "T w",
@@ -23,8 +24,8 @@ _LAMB_STEP = Elementwise(
     w = (W)w - (length > 0 && norm > 0 ? (W)rate * length / norm : (W)rate) * (W)d;
     """,
 )
-_SQUARE = Elementwise("adafactor_square", "T g, float64 epsilon", "T y", "y = (W)g * (W)g + (W)epsilon;")
-_MEANS = Elementwise(
+_SQUARE = ElementwiseKernel("adafactor_square", "T g, float64 epsilon", "T y", "y = (W)g * (W)g + (W)epsilon;")
+_MEANS = ElementwiseKernel(
     "adafactor_means",
     "T sums_of_rows, T sums_of_columns, float64 decay, float64 in_row, float64 in_column",
     "T rows, T columns",
@@ -33,19 +34,19 @@ _MEANS = Elementwise(
     columns = (W)decay * (W)columns + (W)(1.0 - decay) * ((W)sums_of_columns / (W)in_column);
     """,
 )
-_FACTORED = Elementwise(
+_FACTORED = ElementwiseKernel(
     "adafactor_direction",
     "T g, T rows, T columns, T sum_of_rows, float64 count",
     "T d",
     "d = (W)g / sqrt((W)rows / ((W)sum_of_rows / (W)count) * (W)columns);",
 )
-_WHOLE = Elementwise(
+_WHOLE = ElementwiseKernel(
     "adafactor_direction_of_vector",
     "T g, float64 decay, float64 epsilon",
     "T v, T d",
     "W next = (W)decay * (W)v + (W)(1.0 - decay) * ((W)g * (W)g + (W)epsilon); v = next; d = (W)g / sqrt(next);",
 )
-_ADAFACTOR_STEP = Elementwise(
+_ADAFACTOR_STEP = ElementwiseKernel(
     "adafactor_step",
     "T d, T squares_of_w, T squares_of_d, float64 count, float64 rate, float64 least, float64 threshold",
     "T w",
@@ -56,14 +57,14 @@ _ADAFACTOR_STEP = Elementwise(
     """,
     LARGER,
 )
-_MUON = Elementwise(
+_MUON = ElementwiseKernel(
     "muon_direction",
     "T g, float64 decay, bool nesterov",
     "T m, T x",
     "W next = (W)decay * (W)m + (W)g; m = next; x = nesterov ? (W)g + (W)decay * next : next;",
 )
-_NORMALIZED = Elementwise("muon_normalized", "T x, T squares", "T y", "y = (W)x / (sqrt((W)squares) + (W)1e-7);")
-_MIXED = Elementwise("mixed", "T p, T q, float64 a, float64 b", "T y", "y = (W)a * (W)p + (W)b * (W)q;")
+_NORMALIZED = ElementwiseKernel("muon_normalized", "T x, T squares", "T y", "y = (W)x / (sqrt((W)squares) + (W)1e-7);")
+_MIXED = ElementwiseKernel("mixed", "T p, T q, float64 a, float64 b", "T y", "y = (W)a * (W)p + (W)b * (W)q;")
 
 
 def _accepts(w: Array, *arguments: Array | object) -> bool:
@@ -75,7 +76,7 @@ def _accepts_matrix(w: Array, *arguments: Array | object) -> bool:
     return w.ndim < 3 and _accepts(w, *arguments)
 
 
-@kernel(CUPY, accepts=_accepts)
+@backend_kernel(KERNELS, accepts=_accepts)
 def lamb(
     w: Array,
     g: Array,
@@ -93,7 +94,7 @@ def lamb(
     _LAMB_STEP(d, _sum_of_squares(w), _sum_of_squares(d), rate, w)
 
 
-@kernel(CUPY, accepts=_accepts_matrix)
+@backend_kernel(KERNELS, accepts=_accepts_matrix)
 def adafactor(
     w: Array,
     g: Array,
@@ -117,7 +118,7 @@ def adafactor(
     _ADAFACTOR_STEP(d, _sum_of_squares(w), _sum_of_squares(d), w.size, rate, epsilon_2, clip_threshold, w)
 
 
-@kernel(CUPY, accepts=_accepts)
+@backend_kernel(KERNELS, accepts=_accepts)
 def muon(
     w: Array,
     g: Array,
@@ -133,7 +134,7 @@ def muon(
     sgd(w, orthogonalized(x, steps, coefficients), rate)
 
 
-@kernel(CUPY, accepts=_accepts)
+@backend_kernel(KERNELS, accepts=_accepts)
 def orthogonalized(x: Array, steps: int, coefficients: tuple[float, float, float]) -> Array:
     a, b, c = coefficients
     y = _NORMALIZED(x, _sum_of_squares(x))

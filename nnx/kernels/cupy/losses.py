@@ -1,4 +1,4 @@
-"""The losses of the hot path for CuPy: one launch for the values, one for their pullback, and one for their sum.
+"""Losses of the hot path for CuPy: one launch for the values, one for their pullback, and one for their sum.
 
 Softmax is not kept: the pullback goes over the logits again, which is less work than to write it and to read it.
 """
@@ -8,30 +8,32 @@ from __future__ import annotations
 from typing import Any
 
 from nnx.backends.base import Array
-from nnx.kernels import kernel
-from nnx.kernels.cupy.code_generation import CUPY
-from nnx.kernels.cupy.rows import Rows, has_rows, matrix_shape
+from nnx.kernels import backend_kernel
+from nnx.kernels.cupy.cuda_kernels import CUPY
+from nnx.kernels.cupy.row_kernels import RowKernel, has_rows, matrix_shape
+from nnx.kernels.cupy.table import KERNELS
 from nnx.pullbacks import Pullback
 
 _MOST_FOR_A_TEAM = 65_536  # values that one block of threads sums up in good time
 
-Kernels = tuple[Rows, Rows]
+Kernels = tuple[RowKernel, RowKernel]
 """Of the values of a loss and of their pullback."""
 
 
-def _loss(name: str, targets: str, parts: str, value: str, slope: str, more: str = "") -> Kernels:
-    """The kernels of a loss.
+def _loss(name: str, targets: str, parts: str, value: str, slope: str, slope_parts: str = "") -> Kernels:
+    """Kernels of a loss, from its formulas.
 
     targets : the parameters that say what is expected. parts : what both kernels need to know of a row.
-    value : the expression for its value. slope : that for the derivative by its element i. more : parts for that.
+    value : the expression for its value. slope : that for the derivative by its element i; slope_parts : what that
+        needs besides.
     """
     given = f"{targets}, const T* y_pred"
     return (
-        Rows(name, f"{given}, T* values", f"{parts} const W value = {value}; if (first) values[row] = value;"),
-        Rows(
+        RowKernel(name, f"{given}, T* values", f"{parts} const W value = {value}; if (first) values[row] = value;"),
+        RowKernel(
             f"{name}_pullback",
             f"{given}, const T* dvalues, long long step, double number, T* dx",
-            f"""{parts} {more}
+            f"""{parts} {slope_parts}
             const W dy = dvalues ? (W)dvalues[row * step] : (W)number;
             dx += row * n;
             team_each(n, [&](int i) {{ dx[i] = dy * ({slope}); }});""",
@@ -83,7 +85,7 @@ _SPARSE = _loss(
     "counts ? logarithm - (own() - largest) : (W)0",
     "(exp((W)y_pred[i] - largest) / total - (i == label ? (W)1 : (W)0)) * (counts ? (W)1 : (W)0)",
 )
-_SCALED_SUM = Rows(
+_SCALED_SUM = RowKernel(
     "scaled_sum",
     "const T* x, double scale, T* y",
     "const W sum = team_sum(n, [&](int i) { return (W)x[i]; }); if (first) y[0] = sum * (W)scale;",
@@ -106,7 +108,7 @@ def _evaluate(kernels: Kernels, y_true: Array, y_pred: Array, *options: Any) -> 
 
 
 def _cotangent(dvalues: Array | float, dtype: Any) -> tuple[Any, int, float]:
-    """For the pullback's kernel: the array, or 0, the distance from one row's cotangent to the next, and the number."""
+    """Cotangent as the pullback's kernel takes it: an array or 0, the step from row to row, and a number."""
     if isinstance(dvalues, int | float):
         return 0, 0, float(dvalues)
     array = CUPY.xp.asarray(dvalues, dtype=dtype)
@@ -119,7 +121,7 @@ def _accepts_pair(y_true: Array, y_pred: Array) -> bool:
     return has_rows(y_pred, y_true) and y_true.shape == y_pred.shape
 
 
-@kernel(CUPY, accepts=_accepts_pair)
+@backend_kernel(KERNELS, accepts=_accepts_pair)
 def mean_squared_error(y_true: Array, y_pred: Array) -> tuple[Array, Pullback]:
     return _evaluate(_SQUARES, y_true, y_pred)
 
@@ -130,14 +132,14 @@ def _accepts_logits(
     return from_logits and _accepts_pair(y_true, y_pred) and axis in (-1, y_pred.ndim - 1)
 
 
-@kernel(CUPY, accepts=_accepts_logits)
+@backend_kernel(KERNELS, accepts=_accepts_logits)
 def binary_crossentropy(
     y_true: Array, y_pred: Array, from_logits: bool = True, label_smoothing: float = 0.0, axis: int = -1
 ) -> tuple[Array, Pullback]:
     return _evaluate(_BINARY, y_true, y_pred, 1.0 - label_smoothing, label_smoothing / 2)
 
 
-@kernel(CUPY, accepts=_accepts_logits)
+@backend_kernel(KERNELS, accepts=_accepts_logits)
 def categorical_crossentropy(
     y_true: Array, y_pred: Array, from_logits: bool = True, label_smoothing: float = 0.0, axis: int = -1
 ) -> tuple[Array, Pullback]:
@@ -156,7 +158,7 @@ def _accepts_labels(
     )
 
 
-@kernel(CUPY, accepts=_accepts_labels)
+@backend_kernel(KERNELS, accepts=_accepts_labels)
 def sparse_categorical_crossentropy(
     y_true: Array, y_pred: Array, from_logits: bool = True, ignore_class: int | None = None, axis: int = -1
 ) -> tuple[Array, Pullback]:
@@ -168,7 +170,7 @@ def _accepts_few(values: Array, scale: float) -> bool:
     return has_rows(values) and values.size <= _MOST_FOR_A_TEAM
 
 
-@kernel(CUPY, accepts=_accepts_few)
+@backend_kernel(KERNELS, accepts=_accepts_few)
 def scaled_sum(values: Array, scale: float) -> Array:
     total = CUPY.xp.empty((), dtype=values.dtype)
     _SCALED_SUM.launch(values.dtype, (1, values.size), CUPY.xp.ascontiguousarray(values), scale, total)

@@ -10,9 +10,11 @@ import math
 from collections.abc import Sequence
 
 from nnx.backends.base import Array
-from nnx.kernels import kernel
-from nnx.kernels.cupy.code_generation import CUPY, Elementwise, is_floating
-from nnx.kernels.cupy.random import DRAW, DROPOUT, PHILOX, blocks, each_word, has_a_word_for_each, words_of
+from nnx.kernels import backend_kernel
+from nnx.kernels.cupy.cuda_kernels import CUPY, ElementwiseKernel, is_floating
+from nnx.kernels.cupy.dropout import DROPOUT, has_a_word_for_each
+from nnx.kernels.cupy.random import DRAW, PHILOX, blocks, each_word, words_of
+from nnx.kernels.cupy.table import KERNELS
 from nnx.pullbacks import Pullback
 from nnx.random import Draw
 
@@ -40,21 +42,21 @@ def _each_normal(statement: str) -> str:
     """
 
 
-_ADD = Elementwise(
+_ADD = ElementwiseKernel(
     "gaussian_noise",
     f"{DRAW}, int64 n, int64 half, float64 stddev, raw T x",
     "raw T y",
     _each_normal("y[e] = (W)x[e] + (W)stddev * normal;"),
     PHILOX,
 )
-_MULTIPLY = Elementwise(
+_MULTIPLY = ElementwiseKernel(
     "gaussian_dropout",
     f"{DRAW}, int64 n, int64 half, float64 stddev, raw T x",
     "raw T y",
     _each_normal("y[e] = (W)x[e] * ((W)1 + (W)stddev * normal);"),
     PHILOX,
 )
-_SATURATE = Elementwise(
+_SATURATE = ElementwiseKernel(
     "alpha_dropout",
     f"{DRAW}, int64 n, uint64 threshold, float64 keep, float64 saturation, float64 scale, raw T x",
     "raw T y",
@@ -70,7 +72,7 @@ def _has_words_for_pairs(x: Array, deviation: float, draw: Draw) -> bool:
     return is_floating(x) and draw.size == x.size + x.size % 2
 
 
-def _with_noise(kernel: Elementwise, x: Array, stddev: float, draw: Draw) -> Array:
+def _with_noise(kernel: ElementwiseKernel, x: Array, stddev: float, draw: Draw) -> Array:
     y = CUPY.xp.empty(x.shape, dtype=x.dtype, device=x.device)
     if x.size:
         *words, _ = words_of(draw)
@@ -78,12 +80,12 @@ def _with_noise(kernel: Elementwise, x: Array, stddev: float, draw: Draw) -> Arr
     return y
 
 
-@kernel(CUPY, accepts=_has_words_for_pairs)
+@backend_kernel(KERNELS, accepts=_has_words_for_pairs)
 def gaussian_noise(x: Array, stddev: float, draw: Draw) -> tuple[Array, Pullback]:
     return _with_noise(_ADD, x, stddev, draw), lambda dy: dy
 
 
-@kernel(CUPY, accepts=_has_words_for_pairs)
+@backend_kernel(KERNELS, accepts=_has_words_for_pairs)
 def gaussian_dropout(x: Array, rate: float, draw: Draw) -> tuple[Array, Pullback]:
     stddev = math.sqrt(rate / (1.0 - rate))
     return _with_noise(_MULTIPLY, x, stddev, draw), lambda dy: _with_noise(_MULTIPLY, dy, stddev, draw)
@@ -93,14 +95,14 @@ def _accepts_alpha_dropout(x: Array, rate: float, draw: Draw, noise_shape: Seque
     return rate < 1.0 and has_a_word_for_each(x, rate, draw, noise_shape)
 
 
-@kernel(CUPY, accepts=_accepts_alpha_dropout)
+@backend_kernel(KERNELS, accepts=_accepts_alpha_dropout)
 def alpha_dropout(
     x: Array, rate: float, draw: Draw, noise_shape: Sequence[int | None] | None = None
 ) -> tuple[Array, Pullback]:
     scale = (1.0 - rate) * ((1.0 - rate) * (1.0 + rate * _SATURATION**2)) ** -0.5
     keep, threshold = 1.0 / (1.0 - rate), round(rate * 2.0**32)
 
-    def drop(kernel: Elementwise, values: Array, *numbers: float) -> Array:
+    def drop(kernel: ElementwiseKernel, values: Array, *numbers: float) -> Array:
         y = CUPY.xp.empty(values.shape, dtype=values.dtype, device=values.device)
         if draw.size:
             kernel(*words_of(draw), threshold, *numbers, values, y, size=blocks(draw.size))

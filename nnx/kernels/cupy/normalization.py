@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from nnx.backends.base import Array
-from nnx.kernels import kernel
-from nnx.kernels.cupy.code_generation import CUPY
-from nnx.kernels.cupy.columns import Statistics, deliver, places_of, products_and_sums, wide_dtype
-from nnx.kernels.cupy.rows import Rows, has_rows
+from nnx.kernels import backend_kernel
+from nnx.kernels.cupy.column_statistics import Statistics, deliver, places_of, products_and_sums, wide_dtype
+from nnx.kernels.cupy.cuda_kernels import CUPY
+from nnx.kernels.cupy.row_kernels import RowKernel, has_rows
+from nnx.kernels.cupy.table import KERNELS
 from nnx.pullbacks import SKIP, Pullback
 
 _GROUP = """
@@ -25,7 +26,7 @@ _GROUP = """
     auto scaled = [&](W value, int i) { return gamma ? value * (W)gamma[row % groups * width + feature(i)] : value; };
     const W share = (W)1 / n;
 """
-_FORWARD = Rows(
+_FORWARD = RowKernel(
     "normalization",
     "const T* x, const T* gamma, const T* beta, W* means, W* variances, T* y, "
     "bool centred, double epsilon, long long groups, long long width",
@@ -42,7 +43,7 @@ _FORWARD = Rows(
         y[place(i)] = beta ? value + (W)beta[row % groups * width + feature(i)] : value;
     }});""",
 )
-_BACKWARD = Rows(
+_BACKWARD = RowKernel(
     "normalization_pullback",
     "const T* dy, const T* x, const T* gamma, const W* means, const W* variances, T* dx, "
     "bool centred, double epsilon, long long groups, long long width",
@@ -59,7 +60,7 @@ _BACKWARD = Rows(
 def _normalize(
     x: Array, gamma: Array | None, beta: Array | None, groups: int, features: int, positions: int, *how: Any
 ) -> tuple[Array, Pullback]:
-    """x : samples of so many positions of features, which are divided into groups. how : centred, epsilon."""
+    """Normalisation of each group of features of x, which has samples of so many positions. how : centred, epsilon."""
     xp, width = CUPY.xp, features // groups
     x = xp.ascontiguousarray(x)
     scale, shift = (0 if parameter is None else xp.ascontiguousarray(parameter) for parameter in (gamma, beta))
@@ -89,7 +90,7 @@ def _accepts_layer(
     axis: int | Sequence[int] = -1,
     epsilon: float = 1e-3,
 ) -> bool:
-    """The last axis, or all axes from one on."""
+    """Whether statistics are those of the last axis, or of all axes from one on."""
     if not has_rows(x, gamma, beta):
         return False
     if isinstance(axis, int):
@@ -105,7 +106,7 @@ def _features(x: Array, axis: int | Sequence[int]) -> int:
     return math.prod(x.shape[-1 if isinstance(axis, int) else -len(axis) :])
 
 
-@kernel(CUPY, accepts=_accepts_layer)
+@backend_kernel(KERNELS, accepts=_accepts_layer)
 def layer_normalization(
     x: Array,
     gamma: Array | None = None,
@@ -116,7 +117,7 @@ def layer_normalization(
     return _normalize(x, gamma, beta, 1, _features(x, axis), 1, True, epsilon)
 
 
-@kernel(CUPY, accepts=_accepts_rms)
+@backend_kernel(KERNELS, accepts=_accepts_rms)
 def rms_normalization(
     x: Array, scale: Array | None = None, axis: int | Sequence[int] = -1, epsilon: float = 1e-6
 ) -> tuple[Array, Pullback]:
@@ -134,7 +135,7 @@ def _accepts_group(
     return has_rows(x, gamma, beta) and x.ndim > 1 and axis in (-1, x.ndim - 1) and x.shape[-1] % groups == 0
 
 
-@kernel(CUPY, accepts=_accepts_group)
+@backend_kernel(KERNELS, accepts=_accepts_group)
 def group_normalization(
     x: Array,
     gamma: Array | None = None,

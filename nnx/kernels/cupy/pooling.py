@@ -7,14 +7,14 @@ windows that hold a pixel. The gradient goes to the first of several largest, an
 from __future__ import annotations
 
 from nnx.backends.base import Array
-from nnx.kernels import kernel
-from nnx.kernels.cupy.code_generation import CUPY, Elementwise
-from nnx.kernels.cupy.windows import (
+from nnx.kernels import backend_kernel
+from nnx.kernels.cupy.cuda_kernels import CUPY, ElementwiseKernel, contiguous
+from nnx.kernels.cupy.table import KERNELS
+from nnx.kernels.cupy.window_geometry import (
     GEOMETRY,
-    OF_PIXEL,
-    OF_WINDOW,
+    PIXEL_PLACE,
+    WINDOW_PLACE,
     accepts_images,
-    contiguous,
     geometry,
     over_taps,
     over_windows,
@@ -25,11 +25,11 @@ from nnx.windows import Windows
 _BYTE = 255  # taps that a byte can number, with one number left for "none"
 
 _LARGEST = {
-    number: Elementwise(
+    number: ElementwiseKernel(
         f"largest_of_windows_{number}",
         f"raw T x, {GEOMETRY}, int32 c",
         f"T y, {number} tap",
-        OF_WINDOW
+        WINDOW_PLACE
         + "W largest = -1.0 / 0.0; int first = -1;"
         + over_taps("""
             W value = x[((image * h + row) * w + column) * c + channel];
@@ -43,11 +43,11 @@ _LARGEST = {
     for number in ("uint8", "int32")
 }
 _TO_LARGEST = {
-    number: Elementwise(
+    number: ElementwiseKernel(
         f"largest_of_windows_pullback_{number}",
         f"raw T dy, raw {number} tap, {GEOMETRY}, int32 c",
         "T dx",
-        OF_PIXEL
+        PIXEL_PLACE
         + "W sum = 0;"
         + over_windows("""
             int there = ((image * oh + down) * ow + across) * c + channel;
@@ -57,24 +57,27 @@ _TO_LARGEST = {
     )
     for number in ("uint8", "int32")
 }
-_SUM = Elementwise(
+_SUM = ElementwiseKernel(
     "sum_of_windows",
     f"raw T x, {GEOMETRY}, int32 c",
     "T y",
-    OF_WINDOW + "W sum = 0;" + over_taps("sum += (W)x[((image * h + row) * w + column) * c + channel];") + "y = sum;",
+    WINDOW_PLACE
+    + "W sum = 0;"
+    + over_taps("sum += (W)x[((image * h + row) * w + column) * c + channel];")
+    + "y = sum;",
 )
-_TO_ALL = Elementwise(
+_TO_ALL = ElementwiseKernel(
     "sum_of_windows_pullback",
     f"raw T dy, {GEOMETRY}, int32 c",
     "T dx",
-    OF_PIXEL
+    PIXEL_PLACE
     + "W sum = 0;"
     + over_windows("sum += (W)dy[((image * oh + down) * ow + across) * c + channel];")
     + "dx = sum;",
 )
 
 
-@kernel(CUPY, accepts=accepts_images)
+@backend_kernel(KERNELS, accepts=accepts_images)
 def largest_of_windows(x: Array, windows: Windows) -> tuple[Array, Pullback]:
     shape, axes, c = x.shape, geometry(windows), x.shape[3]
     number = "uint8" if windows.taps <= _BYTE else "int32"
@@ -89,7 +92,7 @@ def largest_of_windows(x: Array, windows: Windows) -> tuple[Array, Pullback]:
     return y, pullback
 
 
-@kernel(CUPY, accepts=accepts_images)
+@backend_kernel(KERNELS, accepts=accepts_images)
 def sum_of_windows(x: Array, windows: Windows) -> tuple[Array, Pullback]:
     shape, axes, c = x.shape, geometry(windows), x.shape[3]
     y = CUPY.xp.empty((shape[0], *windows.counts, c), dtype=x.dtype, device=x.device)

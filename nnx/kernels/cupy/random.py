@@ -1,20 +1,18 @@
-"""Random numbers made on the device: Philox4x64-10 in the kernel, bit for bit what NumPy's generator gives.
+"""Random numbers for CuPy, made on the device: Philox4x64-10 in the kernel, bit for bit what NumPy's generator gives.
 
-A thread makes a block, which is eight 32-bit words, and uses all of them. The mask of dropout is not kept: its pullback
-makes the same words again.
+A thread makes a block, which is eight 32-bit words, and uses all of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from nnx.backends.base import Array
-from nnx.kernels import kernel
-from nnx.kernels.cupy.code_generation import CUPY, Elementwise, is_floating
-from nnx.pullbacks import Pullback
+from nnx.kernels import backend_kernel
+from nnx.kernels.cupy.cuda_kernels import CUPY, ElementwiseKernel, is_floating
+from nnx.kernels.cupy.table import KERNELS
 from nnx.random import Draw
 
 PHILOX = """
@@ -49,28 +47,20 @@ def each_word(statement: str) -> str:
     """
 
 
-_BELOW = Elementwise(
+_BELOW = ElementwiseKernel(
     "words_below",
     f"{DRAW}, int64 n, uint64 threshold",
     "raw bool y",
     each_word("y[e] = word < threshold;"),
     PHILOX,
 )
-_UNIFORM = Elementwise(
+_UNIFORM = ElementwiseKernel(
     "uniform",
     f"{DRAW}, int64 n",
     "raw T y",
     each_word("y[e] = (W)(word >> 8) * (W)5.9604644775390625e-8;"),
     PHILOX,
 )
-DROPOUT = Elementwise(
-    "dropout",
-    f"{DRAW}, int64 n, uint64 threshold, float64 scale, raw T x",
-    "raw T y",
-    each_word("y[e] = word < threshold ? (W)x[e] * (W)0 : (W)x[e] * (W)scale;"),
-    PHILOX,
-)
-
 _WORD = (1 << 64) - 1
 
 
@@ -82,11 +72,11 @@ def words_of(draw: Draw) -> tuple[Any, ...]:
 
 
 def blocks(words: int) -> int:
-    """How many threads make so many words."""
+    """Number of threads that make so many words."""
     return -(-words // 8)
 
 
-@kernel(CUPY)
+@backend_kernel(KERNELS)
 def words_below(like: Array, draw: Draw, threshold: int) -> Array:
     y = CUPY.xp.empty(like.shape, dtype=bool, device=like.device)
     if draw.size:
@@ -94,31 +84,9 @@ def words_below(like: Array, draw: Draw, threshold: int) -> Array:
     return y
 
 
-@kernel(CUPY, accepts=lambda like, draw: is_floating(like))
+@backend_kernel(KERNELS, accepts=lambda like, draw: is_floating(like))
 def uniform(like: Array, draw: Draw) -> Array:
     y = CUPY.xp.empty(like.shape, dtype=like.dtype, device=like.device)
     if draw.size:
         _UNIFORM(*words_of(draw), y, size=blocks(draw.size))
     return y
-
-
-def has_a_word_for_each(x: Array, rate: float, draw: Draw, noise_shape: Sequence[int | None] | None = None) -> bool:
-    whole = noise_shape is None or tuple(noise_shape) == x.shape
-    return is_floating(x) and whole and 0.0 <= rate <= 1.0 and draw.size == x.size
-
-
-@kernel(CUPY, accepts=has_a_word_for_each)
-def dropout(
-    x: Array, rate: float, draw: Draw, noise_shape: Sequence[int | None] | None = None
-) -> tuple[Array, Pullback]:
-    if rate == 1.0:
-        return CUPY.xp.zeros_like(x), CUPY.xp.zeros_like
-    options = (*words_of(draw), round(rate * 2.0**32), 1.0 / (1.0 - rate))
-
-    def drop(values: Array) -> Array:
-        y = CUPY.xp.empty(values.shape, dtype=values.dtype, device=values.device)
-        if draw.size:
-            DROPOUT(*options, values, y, size=blocks(draw.size))
-        return y
-
-    return drop(x), drop

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from nnx.backends.base import Array
-from nnx.kernels import kernel
-from nnx.kernels.cupy.code_generation import CUPY
-from nnx.kernels.cupy.rows import Rows, has_rows, matrix_shape
+from nnx.kernels import backend_kernel
+from nnx.kernels.cupy.cuda_kernels import CUPY
+from nnx.kernels.cupy.row_kernels import RowKernel, has_rows, matrix_shape
+from nnx.kernels.cupy.table import KERNELS
 from nnx.pullbacks import Pullback
 
-_PARTS = """
+_LARGEST_AND_TOTAL = """
     x += row * n; y += row * n;
     W largest = team_max(n, [&](int i) { return (W)x[i]; });
     W total = team_sum(n, [&](int i) { return exp((W)x[i] - largest); });
 """
-_SOFTMAX = Rows(
+_SOFTMAX = RowKernel(
     "softmax",
     "const T* x, T* y",
-    _PARTS + "team_each(n, [&](int i) { y[i] = exp((W)x[i] - largest) / total; });",
+    _LARGEST_AND_TOTAL + "team_each(n, [&](int i) { y[i] = exp((W)x[i] - largest) / total; });",
 )
-_SOFTMAX_PULLBACK = Rows(
+_SOFTMAX_PULLBACK = RowKernel(
     "softmax_pullback",
     "const T* dy, const T* y, T* dx",
     """
@@ -27,12 +28,12 @@ _SOFTMAX_PULLBACK = Rows(
     team_each(n, [&](int i) { dx[i] = (W)y[i] * ((W)dy[i] - mean); });
     """,
 )
-_LOG_SOFTMAX = Rows(
+_LOG_SOFTMAX = RowKernel(
     "log_softmax",
     "const T* x, T* y",
-    _PARTS + "total = log(total); team_each(n, [&](int i) { y[i] = (W)x[i] - largest - total; });",
+    _LARGEST_AND_TOTAL + "total = log(total); team_each(n, [&](int i) { y[i] = (W)x[i] - largest - total; });",
 )
-_LOG_SOFTMAX_PULLBACK = Rows(
+_LOG_SOFTMAX_PULLBACK = RowKernel(
     "log_softmax_pullback",
     "const T* dy, const T* y, T* dx",
     """
@@ -47,18 +48,18 @@ def _accepts(x: Array, axis: int = -1) -> bool:
     return has_rows(x)
 
 
-@kernel(CUPY, accepts=_accepts)
+@backend_kernel(KERNELS, accepts=_accepts)
 def softmax(x: Array, axis: int = -1) -> tuple[Array, Pullback]:
     return _along(x, axis, _SOFTMAX, _SOFTMAX_PULLBACK)
 
 
-@kernel(CUPY, accepts=_accepts)
+@backend_kernel(KERNELS, accepts=_accepts)
 def log_softmax(x: Array, axis: int = -1) -> tuple[Array, Pullback]:
     return _along(x, axis, _LOG_SOFTMAX, _LOG_SOFTMAX_PULLBACK)
 
 
-def _along(x: Array, axis: int, value: Rows, pullback_of_value: Rows) -> tuple[Array, Pullback]:
-    """An axis other than the last costs a copy more."""
+def _along(x: Array, axis: int, value: RowKernel, pullback_of_value: RowKernel) -> tuple[Array, Pullback]:
+    """Softmax or its logarithm along an axis; one other than the last costs a copy more."""
     xp = CUPY.xp
 
     def rows(array: Array) -> Array:

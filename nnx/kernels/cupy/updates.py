@@ -1,4 +1,4 @@
-"""The update formulas of the optimisers for CuPy: one launch each, over the whole flat buffer.
+"""Update formulas of the optimisers for CuPy: one launch each, over the whole flat buffer.
 
 In plain array code Adam is 14 launches. The formulas are those of `nnx.functional.updates`.
 """
@@ -6,18 +6,19 @@ In plain array code Adam is 14 launches. The formulas are those of `nnx.function
 from __future__ import annotations
 
 from nnx.backends.base import Array
-from nnx.kernels import kernel
-from nnx.kernels.cupy.code_generation import CUPY, Elementwise, is_floating
+from nnx.kernels import backend_kernel
+from nnx.kernels.cupy.cuda_kernels import ElementwiseKernel, is_floating
+from nnx.kernels.cupy.table import KERNELS
 
 
 def _accepts(*arguments: Array | float | None) -> bool:
     return is_floating(*[argument for argument in arguments if hasattr(argument, "dtype")])
 
 
-_update = kernel(CUPY, accepts=_accepts)
+_update = backend_kernel(KERNELS, accepts=_accepts)
 
-_SGD = Elementwise("sgd", "T g, float64 rate", "T w", "w = (W)w - (W)rate * (W)g;")
-_MOMENTUM = Elementwise(
+_SGD = ElementwiseKernel("sgd", "T g, float64 rate", "T w", "w = (W)w - (W)rate * (W)g;")
+_MOMENTUM = ElementwiseKernel(
     "momentum",
     "T g, float64 rate, float64 decay, bool nesterov",
     "T w, T m",
@@ -44,7 +45,7 @@ _WITH_MOMENTUM = """
     m = step;
 """
 _RMSPROPS = {
-    (centred, momentum): Elementwise(
+    (centred, momentum): ElementwiseKernel(
         "rmsprop" + "_centred" * centred + "_momentum" * momentum,
         "T g, float64 rate, float64 rho, float64 decay, float64 epsilon",
         "T w, T v" + ", T a" * centred + ", T m" * momentum,
@@ -53,7 +54,7 @@ _RMSPROPS = {
     for centred in (False, True)
     for momentum in (False, True)
 }
-_ADAGRAD = Elementwise(
+_ADAGRAD = ElementwiseKernel(
     "adagrad",
     "T g, float64 rate, float64 epsilon",
     "T w, T v",
@@ -63,7 +64,7 @@ _ADAGRAD = Elementwise(
     w = (W)w - (W)rate * slope / sqrt(sum + (W)epsilon);
     """,
 )
-_ADADELTA = Elementwise(
+_ADADELTA = ElementwiseKernel(
     "adadelta",
     "T g, float64 rate, float64 rho, float64 epsilon",
     "T w, T v, T u",
@@ -90,7 +91,7 @@ _LARGEST = """
 # As the array functions, and unlike fmax, a maximum with NaN is NaN.
 LARGER = "template <class W> __device__ W nnx_larger(W a, W b) { return a != a || a > b ? a : b; }"
 _ADAMS = {
-    amsgrad: Elementwise(
+    amsgrad: ElementwiseKernel(
         "adam" + "_amsgrad" * amsgrad,
         "T g, float64 rate, float64 beta_1, float64 beta_2, float64 epsilon",
         "T w, T m, T v" + ", T largest" * amsgrad,
@@ -99,7 +100,7 @@ _ADAMS = {
     )
     for amsgrad in (False, True)
 }
-_ADAMAX = Elementwise(
+_ADAMAX = ElementwiseKernel(
     "adamax",
     "T g, float64 rate, float64 beta_1, float64 beta_2, float64 epsilon",
     "T w, T m, T u",
@@ -113,13 +114,13 @@ _ADAMAX = Elementwise(
     """,
     LARGER,
 )
-_NADAM = Elementwise(
+_NADAM = ElementwiseKernel(
     "nadam",
     "T g, float64 rate_m, float64 rate_g, float64 correction, float64 beta_1, float64 beta_2, float64 epsilon",
     "T w, T m, T v",
     MOMENTS + "w = (W)w - ((W)rate_m * first + (W)rate_g * slope) / (sqrt((W)correction * second) + (W)epsilon);",
 )
-_LION = Elementwise(
+_LION = ElementwiseKernel(
     "lion",
     "T g, float64 rate, float64 beta_1, float64 beta_2",
     "T w, T m",
@@ -129,7 +130,7 @@ _LION = Elementwise(
     m = (W)beta_2 * before + (W)(1.0 - beta_2) * slope;
     """,
 )
-_FTRL = Elementwise(
+_FTRL = ElementwiseKernel(
     "ftrl",
     "T g, float64 rate, float64 power, float64 l1, float64 l2, float64 shrinkage",
     "T w, T n, T z",
@@ -142,11 +143,11 @@ _FTRL = Elementwise(
     w = (held - linear) / (after / (W)rate + (W)(2.0 * l2));
     """,
 )
-_DECAY = Elementwise("decay_weights", "float64 rate", "T w", "w = (W)w - (W)rate * (W)w;")
-_MASKED_DECAY = Elementwise(
+_DECAY = ElementwiseKernel("decay_weights", "float64 rate", "T w", "w = (W)w - (W)rate * (W)w;")
+_MASKED_DECAY = ElementwiseKernel(
     "decay_masked_weights", "T mask, float64 rate", "T w", "w = (W)w - (W)rate * (W)mask * (W)w;"
 )
-_AVERAGE = Elementwise(
+_AVERAGE = ElementwiseKernel(
     "moving_average",
     "T w, float64 decay",
     "T average",

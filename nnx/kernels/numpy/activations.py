@@ -10,26 +10,25 @@ from typing import Any
 
 import numpy as np
 
-from nnx.backends.base import Array, find_backend
-from nnx.kernels import kernel
-from nnx.kernels.numpy.memory_pool import empty
+from nnx.backends.base import Array
+from nnx.kernels import backend_kernel
+from nnx.kernels.numpy.memory import empty
+from nnx.kernels.numpy.table import KERNELS
 from nnx.pullbacks import Pullback
 
-_numpy = find_backend("numpy")
 
-
-def _plain(x: Array, *options: Any, **named_options: Any) -> bool:
+def _has_no_options(x: Array, *options: Any, **named_options: Any) -> bool:
     return not options and not named_options
 
 
-@kernel(_numpy, accepts=_plain)
+@backend_kernel(KERNELS, accepts=_has_no_options)
 def relu(x: Array) -> tuple[Array, Pullback]:
     y = np.maximum(x, 0.0)
     return y, lambda dy: relu_pullback(dy, y)
 
 
 def relu_pullback(dy: Array, y: Array, out: Any = None) -> Array:
-    """From the value, not the argument of relu, so that the one may lie where the other was."""
+    """Pullback of relu from its value, not its argument, so that the one may lie where the other was."""
     dx = out
     if dx is None:
         dx = empty(y.shape, y.dtype) if y.flags.c_contiguous else np.empty_like(y)  # in the order of y
@@ -38,7 +37,7 @@ def relu_pullback(dy: Array, y: Array, out: Any = None) -> Array:
     return dx
 
 
-@kernel(_numpy)
+@backend_kernel(KERNELS)
 def sigmoid(x: Array) -> tuple[Array, Pullback]:
     with np.errstate(over="ignore"):  # 1 / (1 + inf) is the right 0
         y = np.exp(-x)
@@ -47,7 +46,7 @@ def sigmoid(x: Array) -> tuple[Array, Pullback]:
     return y, lambda dy: dy * (y - y * y)
 
 
-@kernel(_numpy)
+@backend_kernel(KERNELS)
 def softmax(x: Array, axis: int = -1) -> tuple[Array, Pullback]:
     y = x - np.maximum.reduce(x, axis=axis, keepdims=True)
     np.exp(y, out=y)

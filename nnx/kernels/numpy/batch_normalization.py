@@ -1,4 +1,4 @@
-"""Batch normalisation for NumPy.
+"""Batch normalisation for NumPy: blocks of rows that stay in the cache from one operation to the next.
 
 Measured on float32 against the generic form, forward and backward: (32, 64) takes 0.7 times as long, images
 (32, 28, 28, 32) a third. Torch with two threads takes about 0.4 times as long as this.
@@ -11,17 +11,17 @@ from typing import Any
 
 import numpy as np
 
-from nnx.backends.base import Array, find_backend
-from nnx.kernels import kernel
-from nnx.kernels.numpy.columns import Columns, deliver, is_plain, ones
+from nnx.backends.base import Array
+from nnx.kernels import backend_kernel
+from nnx.kernels.numpy.column_sums import Columns, deliver, is_float_matrix, ones
+from nnx.kernels.numpy.table import KERNELS
 from nnx.pullbacks import SKIP, Pullback
 
-_numpy = find_backend("numpy")
 _BLOCK = 131_072  # elements that are taken through several operations while they are in the cache
 
 
-class _Inside:
-    """Like `Columns`, for features in another axis than the last: (what is before, features, what is after)."""
+class _InnerFeatures:
+    """Features in another axis than the last, used like `Columns`: (what is before, features, what is after)."""
 
     def __init__(self, x: Array, axis: int) -> None:
         axis %= x.ndim
@@ -40,8 +40,8 @@ class _Inside:
         return sums
 
 
-def _layout(x: Array, axis: int) -> Columns | _Inside:
-    return Columns(x.size // x.shape[-1], x.shape[-1]) if axis in (-1, x.ndim - 1) else _Inside(x, axis)
+def _layout(x: Array, axis: int) -> Columns | _InnerFeatures:
+    return Columns(x.size // x.shape[-1], x.shape[-1]) if axis in (-1, x.ndim - 1) else _InnerFeatures(x, axis)
 
 
 def _accepts(
@@ -52,10 +52,10 @@ def _accepts(
     epsilon: float = 1e-3,
     mask: Array | None = None,
 ) -> bool:
-    return mask is None and is_plain(x, gamma, beta)
+    return mask is None and is_float_matrix(x, gamma, beta)
 
 
-@kernel(_numpy, accepts=_accepts)
+@backend_kernel(KERNELS, accepts=_accepts)
 def batch_normalization(
     x: Array,
     gamma: Array | None = None,
@@ -114,10 +114,10 @@ def batch_normalization(
 def _accepts_inference(
     x: Array, mean: Array, variance: Array, gamma: Array | None = None, beta: Array | None = None, *_: Any, **__: Any
 ) -> bool:
-    return is_plain(x, mean, variance, gamma, beta)
+    return is_float_matrix(x, mean, variance, gamma, beta)
 
 
-@kernel(_numpy, accepts=_accepts_inference)
+@backend_kernel(KERNELS, accepts=_accepts_inference)
 def batch_normalization_inference(
     x: Array,
     mean: Array,

@@ -13,14 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from nnx.backends.base import Array, find_backend
-from nnx.kernels import kernel
-from nnx.kernels.numpy.memory_pool import empty
-from nnx.kernels.numpy.products import multiply, multiply_transposed
-from nnx.kernels.numpy.scratch import scratch
+from nnx.backends.base import Array
+from nnx.kernels import backend_kernel
+from nnx.kernels.numpy.matrix_products import multiply, multiply_transposed
+from nnx.kernels.numpy.memory import empty, scratch
+from nnx.kernels.numpy.table import KERNELS
 from nnx.windows import Axis, Windows
 
-_numpy = find_backend("numpy")
 _BLOCK = 1 << 21  # bytes that one block reads and writes; measured: half as many are 5 % slower, more are as fast
 _MANY = 16  # channels, for which the rows of a kernel are multiplied together; see `_spread`
 
@@ -42,7 +41,7 @@ def blocks(images: int, rows: int, bytes_of_row: int) -> Iterator[Block]:
 
 
 class _Columns:
-    """The windows of images as rows of a matrix (windows, taps * c), block by block."""
+    """Windows of images as rows of a matrix (windows, taps * c), block by block."""
 
     def __init__(self, x: np.ndarray, windows: Windows, bytes_beside: int) -> None:
         """bytes_beside : what is read or written for a row of windows besides the columns."""
@@ -105,7 +104,7 @@ class _Padding:
 
 
 def _windows_of(images: np.ndarray, windows: Windows) -> np.ndarray:
-    """(n, rows, columns, kh, kw, c), a view of contiguous images with their padding, which nobody may write to."""
+    """Windows (n, rows, columns, kh, kw, c): a view of contiguous, padded images, which nobody may write to."""
     rows, columns = windows.rows, windows.columns
     n, row, column, channel = images.strides
     shape = (len(images), *windows.counts, rows.window, columns.window, images.shape[3])
@@ -113,8 +112,8 @@ def _windows_of(images: np.ndarray, windows: Windows) -> np.ndarray:
     return np.ndarray(shape, images.dtype, images, 0, steps)  # what `as_strided` gives, in a tenth of the time
 
 
-def is_plain(*arguments: Any, **options: Any) -> bool:
-    """One dtype, so that nothing is promoted."""
+def have_one_dtype(*arguments: Any, **options: Any) -> bool:
+    """Whether all arrays among the arguments have one dtype, so that nothing is promoted."""
     arrays = [argument for argument in (*arguments, *options.values()) if isinstance(argument, np.ndarray)]
     return all(array.dtype == arrays[0].dtype for array in arrays)
 
@@ -124,7 +123,7 @@ def _split(groups: int, size: int) -> list[slice]:
     return [slice(start, start + size // groups) for start in range(0, size, size // groups)]
 
 
-@kernel(_numpy, accepts=is_plain)
+@backend_kernel(KERNELS, accepts=have_one_dtype)
 def correlate(x: Array, kernel: Array, windows: Windows, groups: int = 1) -> Array:
     tall, wide, c, f = kernel.shape
     down, across = windows.counts
@@ -136,7 +135,7 @@ def correlate(x: Array, kernel: Array, windows: Windows, groups: int = 1) -> Arr
     return y
 
 
-@kernel(_numpy, accepts=is_plain)
+@backend_kernel(KERNELS, accepts=have_one_dtype)
 def correlate_transposed(y: Array, kernel: Array, windows: Windows, groups: int = 1) -> Array:
     tall, wide, c, f = kernel.shape
     x = empty((len(y), windows.rows.size, windows.columns.size, c * groups), y.dtype)
@@ -193,7 +192,7 @@ def _spread(y: np.ndarray, kernel: np.ndarray, windows: Windows, phase: int, x: 
                 reached += of_rows[:, one - block.start : other - block.start, :, tap % each]
 
 
-@kernel(_numpy, accepts=is_plain)
+@backend_kernel(KERNELS, accepts=have_one_dtype)
 def correlate_kernel(x: Array, y: Array, windows: Windows, groups: int = 1, out: Any = None) -> Array:
     c, f, across = x.shape[3] // groups, y.shape[3], windows.counts[1]
     window = windows.rows.window, windows.columns.window

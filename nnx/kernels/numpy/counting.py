@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from nnx.backends.base import Array, find_backend
-from nnx.kernels import kernel
+from nnx.backends.base import Array
+from nnx.kernels import backend_kernel
+from nnx.kernels.numpy.table import KERNELS
 
 
-@kernel(find_backend("numpy"))
+@backend_kernel(KERNELS)
 def bin_sums(keys: Array, count: int, weights: Array | None = None) -> Array:
     sums = np.bincount(keys, weights, minlength=count)[:count]
     return sums if weights is None else sums.astype(weights.dtype)

@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from nnx.backends.base import Array, find_backend
-from nnx.kernels import kernel
-from nnx.kernels.numpy.convolution import is_plain
+from nnx.backends.base import Array
+from nnx.kernels import backend_kernel
+from nnx.kernels.numpy.convolution import have_one_dtype
 from nnx.kernels.numpy.pooling import image_blocks
+from nnx.kernels.numpy.table import KERNELS
 from nnx.pullbacks import SKIP, Pullback
 from nnx.windows import Windows
 
@@ -30,7 +31,7 @@ def _taps(windows: Windows) -> Iterator[Tap]:
         yield (i, j), (everything, down, across), (everything, row, column)
 
 
-@kernel(find_backend("numpy"), accepts=is_plain)
+@backend_kernel(KERNELS, accepts=have_one_dtype)
 def correlate_depthwise(x: Array, kernel: Array, windows: Windows) -> tuple[Array, Pullback]:
     c, m = kernel.shape[2:]
     down, across = windows.counts

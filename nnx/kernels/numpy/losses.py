@@ -1,4 +1,4 @@
-"""The losses of the hot path for NumPy: fewer and cheaper calls, and reductions along the fast axis.
+"""Losses of the hot path for NumPy: fewer and cheaper calls, and reductions along the fast axis.
 
 NumPy reduces a short last axis row by row, slowly. With the classes along the first axis, each step of a reduction is
 one vectorised operation on all samples: for 2,000 samples of 10 classes 4 times as fast; from about 100 classes on the
@@ -13,15 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from nnx.backends.base import Array, find_backend
-from nnx.kernels import kernel
+from nnx.backends.base import Array
+from nnx.kernels import backend_kernel
+from nnx.kernels.numpy.table import KERNELS
 
 _MOST_CLASSES = 64
 
-_numpy = find_backend("numpy")
 
-
-@kernel(_numpy)
+@backend_kernel(KERNELS)
 def mean_squared_error(y_true: Array, y_pred: Array) -> Any:
     error = y_pred - y_true
     count = error.shape[-1]
@@ -39,7 +38,7 @@ def _accepts_logits(
     return from_logits and y_pred.ndim == 2 and axis in (-1, 1) and y_pred.shape[1] <= _MOST_CLASSES
 
 
-@kernel(_numpy, accepts=_accepts_logits)
+@backend_kernel(KERNELS, accepts=_accepts_logits)
 def binary_crossentropy(
     y_true: Array, y_pred: Array, from_logits: bool = True, label_smoothing: float = 0.0, axis: int = -1
 ) -> Any:
@@ -63,7 +62,7 @@ def binary_crossentropy(
     return entropy[:, 0] if count == 1 else np.add.reduce(entropy, axis=1) / count, pullback
 
 
-@kernel(_numpy, accepts=_accepts_logits)
+@backend_kernel(KERNELS, accepts=_accepts_logits)
 def categorical_crossentropy(
     y_true: Array, y_pred: Array, from_logits: bool = True, label_smoothing: float = 0.0, axis: int = -1
 ) -> Any:
@@ -98,7 +97,7 @@ def _accepts_labels(
     )
 
 
-@kernel(_numpy, accepts=_accepts_labels)
+@backend_kernel(KERNELS, accepts=_accepts_labels)
 def sparse_categorical_crossentropy(
     y_true: Array, y_pred: Array, from_logits: bool = True, ignore_class: int | None = None, axis: int = -1
 ) -> Any:
@@ -119,6 +118,6 @@ def sparse_categorical_crossentropy(
     return values, pullback
 
 
-@kernel(_numpy)
+@backend_kernel(KERNELS)
 def scaled_sum(values: Array, scale: float) -> Any:
     return np.add.reduce(values, axis=None) * scale

@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from nnx.backends.base import Array, find_backend
-from nnx.kernels import kernel
-from nnx.kernels.numpy.columns import Columns, deliver, is_plain, largest_divisor, ones
+from nnx.backends.base import Array
+from nnx.kernels import backend_kernel
+from nnx.kernels.numpy.column_sums import Columns, deliver, is_float_matrix, largest_divisor, ones
+from nnx.kernels.numpy.table import KERNELS
 from nnx.pullbacks import SKIP, Pullback
 
-_numpy = find_backend("numpy")
 _WIDTH = 8192  # elements of a row for which NumPy's loops are fast
 
 
@@ -28,8 +28,8 @@ def _accepts_layer(
     axis: int | Sequence[int] = -1,
     epsilon: float = 1e-3,
 ) -> bool:
-    """The last axis, or all axes from one on."""
-    if not is_plain(x, gamma, beta):
+    """Whether statistics are those of the last axis, or of all axes from one on."""
+    if not is_float_matrix(x, gamma, beta):
         return False
     if isinstance(axis, int):
         return axis in (-1, x.ndim - 1)
@@ -40,7 +40,7 @@ def _accepts_rms(x: Array, scale: Array | None = None, axis: int | Sequence[int]
     return _accepts_layer(x, scale, None, axis)
 
 
-@kernel(_numpy, accepts=_accepts_layer)
+@backend_kernel(KERNELS, accepts=_accepts_layer)
 def layer_normalization(
     x: Array,
     gamma: Array | None = None,
@@ -51,7 +51,7 @@ def layer_normalization(
     return _normalize_rows(x, gamma, beta, axis, epsilon, centered=True)
 
 
-@kernel(_numpy, accepts=_accepts_rms)
+@backend_kernel(KERNELS, accepts=_accepts_rms)
 def rms_normalization(
     x: Array, scale: Array | None = None, axis: int | Sequence[int] = -1, epsilon: float = 1e-6
 ) -> tuple[Array, Pullback]:
@@ -113,11 +113,11 @@ def _accepts_groups(
     axis: int = -1,
     epsilon: float = 1e-3,
 ) -> bool:
-    """Features in the last axis; in another, the generic form has long rows already."""
-    return is_plain(x, gamma, beta) and axis in (-1, x.ndim - 1)
+    """Whether features are in the last axis; in another, the generic form has long rows already."""
+    return is_float_matrix(x, gamma, beta) and axis in (-1, x.ndim - 1)
 
 
-@kernel(_numpy, accepts=_accepts_groups)
+@backend_kernel(KERNELS, accepts=_accepts_groups)
 def group_normalization(
     x: Array,
     gamma: Array | None = None,

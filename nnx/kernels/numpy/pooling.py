@@ -14,21 +14,20 @@ from typing import Any
 
 import numpy as np
 
-from nnx.backends.base import Array, find_backend
-from nnx.kernels import kernel
-from nnx.kernels.numpy.memory_pool import empty
-from nnx.kernels.numpy.scratch import scratch
+from nnx.backends.base import Array
+from nnx.kernels import backend_kernel
+from nnx.kernels.numpy.memory import empty, scratch
+from nnx.kernels.numpy.table import KERNELS
 from nnx.pullbacks import Pullback
 from nnx.windows import Axis, Windows
 
-_numpy = find_backend("numpy")
 _BLOCK = 1 << 21  # bytes of the images of one block
 
 _ROWS, _COLUMNS = 1, 2
 
 
 def image_blocks(x: np.ndarray, nbytes: int = _BLOCK) -> Iterator[slice]:
-    """Some images at a time, which have about that many bytes."""
+    """Slices of some images at a time, which have about that many bytes."""
     step = max(1, nbytes * len(x) // max(1, x.nbytes))
     for start in range(0, len(x), step):
         yield slice(start, start + step)
@@ -47,7 +46,7 @@ def _taps(axis: Axis, along: int) -> tuple[tuple[tuple[slice, ...], tuple[slice,
 
 
 def _reduce(function: Any, nothing: float, x: np.ndarray, axis: Axis, along: int, out: np.ndarray) -> np.ndarray:
-    """A function of two elements, over the elements of each window along an axis."""
+    """Reduction of each window along an axis, by a function of two elements."""
     taps = _taps(axis, along)
     if axis.padded:
         out[...] = nothing
@@ -65,7 +64,7 @@ def _reduce(function: Any, nothing: float, x: np.ndarray, axis: Axis, along: int
 
 
 def _reduce_windows(function: Any, nothing: float, x: np.ndarray, windows: Windows) -> np.ndarray:
-    """A function of two elements, over the elements of each window: along the rows first, whose runs are long."""
+    """Reduction of each window, by a function of two elements: along the rows first, whose runs are long."""
     y = empty((len(x), *windows.counts, x.shape[3]), x.dtype)
     for block in image_blocks(x):
         images = x[block]
@@ -80,7 +79,7 @@ def _between(x: np.ndarray, windows: Windows) -> np.ndarray:
     return scratch("between", (*x.shape[:2], windows.columns.count, x.shape[3]), x.dtype)
 
 
-@kernel(_numpy)
+@backend_kernel(KERNELS)
 def largest_of_windows(x: Array, windows: Windows) -> tuple[Array, Pullback]:
     y = _reduce_windows(np.maximum, -np.inf, x, windows)
 
@@ -113,7 +112,7 @@ def _to_largest(dy: np.ndarray, y: np.ndarray, x: np.ndarray, axis: Axis, along:
 
 
 def _to_largest_of_tile(dy: np.ndarray, y: np.ndarray, x: np.ndarray, windows: Windows, dx: np.ndarray) -> None:
-    """The same along both axes at once, for windows that lie side by side: each element of x is in one at most."""
+    """Send it along both axes at once, for windows that lie side by side: each element of x is in one at most."""
     rows, columns = windows.rows, windows.columns
     _clear(dx, rows, _ROWS)
     _clear(dx, columns, _COLUMNS)
@@ -127,7 +126,7 @@ def _to_largest_of_tile(dy: np.ndarray, y: np.ndarray, x: np.ndarray, windows: W
     dx[taps[-1]] = rest
 
 
-@kernel(_numpy)
+@backend_kernel(KERNELS)
 def sum_of_windows(x: Array, windows: Windows) -> tuple[Array, Pullback]:
     shape = x.shape
 

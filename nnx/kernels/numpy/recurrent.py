@@ -1,4 +1,4 @@
-"""The recurrent parts of simple_rnn and lstm for NumPy: each step works in place, in memory that stays in the cache.
+"""Recurrences of simple_rnn, lstm and gru for NumPy: each step works in place, in memory that stays in the cache.
 
 Made for the usual activations, tanh and sigmoid, without dropout of the states; for others the generic form runs. All
 gates of a step take part in one tanh, because sigmoid(x) = 0.5 + 0.5 * tanh(0.5 * x).
@@ -11,35 +11,34 @@ from typing import Any
 
 import numpy as np
 
-from nnx.backends.base import Array, find_backend
-from nnx.kernels import kernel
-from nnx.kernels.recurrent import is_plain_lstm, is_plain_rnn
+from nnx.backends.base import Array
+from nnx.kernels import backend_kernel
+from nnx.kernels.numpy.table import KERNELS
+from nnx.kernels.recurrence_conditions import accepts_gru, accepts_lstm, accepts_simple_rnn
 from nnx.pullbacks import SKIP, Pullback
 
-_numpy = find_backend("numpy")
 
-
-@kernel(_numpy, accepts=is_plain_rnn)
+@backend_kernel(KERNELS, accepts=accepts_simple_rnn)
 def simple_rnn_recurrence(
     z: Array, h: Array, recurrent_kernel: Array, mask: Any = None, factor: Any = None, activation: Any = None
 ) -> tuple[tuple[Array, Array], Pullback]:
     skipped = None if mask is None else ~mask
-    states = from_first(h, len(z))
+    states = _states_from(h, len(z))
     for t in range(len(z)):
         new = states[t + 1]
         np.dot(states[t], recurrent_kernel, out=new)
         new += z[t]
         np.tanh(new, out=new)
-        hold(skipped, t, states)
+        _hold(skipped, t, states)
 
     def pullback(dy: Sequence[Any], out: Sequence[Any] = (None,) * 3) -> tuple[Array | None, ...]:
-        dstates, dh = dy[0], own(dy[1], h)
+        dstates, dh = dy[0], _writable(dy[1], h)
         dz = np.empty((len(z), *h.shape), z.dtype)
         transposed = np.ascontiguousarray(recurrent_kernel.T)
         for t in reversed(range(len(z))):
             if dstates is not None:
                 dh += dstates[t]
-            dheld = release(skipped, t, dh)
+            dheld = _release(skipped, t, dh)
             slope = dz[t]
             np.multiply(states[t + 1], states[t + 1], out=slope)
             np.subtract(1.0, slope, out=slope)
@@ -47,12 +46,12 @@ def simple_rnn_recurrence(
             np.dot(slope, transposed, out=dh)
             if dheld is not None:
                 dh += dheld
-        return wanted(dz, out[0]), wanted(dh, out[1]), kernel_cotangent(states, dz, out[2])
+        return _if_wanted(dz, out[0]), _if_wanted(dh, out[1]), _kernel_cotangent(states, dz, out[2])
 
     return (states[1:], states[-1]), pullback
 
 
-@kernel(_numpy, accepts=is_plain_lstm)
+@backend_kernel(KERNELS, accepts=accepts_lstm)
 def lstm_recurrence(
     z: Array,
     h: Array,
@@ -65,10 +64,10 @@ def lstm_recurrence(
 ) -> tuple[tuple[Array, Array, Array], Pullback]:
     time, units = len(z), h.shape[1]
     skipped = None if mask is None else ~mask
-    states, carries = from_first(h, time), from_first(c, time)
+    states, carries = _states_from(h, time), _states_from(c, time)
     outputs = np.empty((time, *h.shape), z.dtype)
     gates = np.empty((time, h.shape[0], 4 * units), z.dtype)
-    scale, shift = _of_gates(units, z.dtype, 0.5, 0.5, 1.0, 0.5), _of_gates(units, z.dtype, 0.5, 0.5, 0.0, 0.5)
+    scale, shift = _per_gate(units, z.dtype, 0.5, 0.5, 1.0, 0.5), _per_gate(units, z.dtype, 0.5, 0.5, 0.0, 0.5)
     scaled = recurrent_kernel * scale
     spare, small = np.empty_like(gates[0]), np.empty_like(outputs[0])
     for t in range(time):
@@ -78,29 +77,29 @@ def lstm_recurrence(
         np.tanh(every, out=every)
         every *= scale
         every += shift
-        i, f, candidate, o = split(every, units)
+        i, f, candidate, o = _gates_of(every, units)
         np.multiply(f, carries[t], out=new)
         new += np.multiply(i, candidate, out=small)
         np.tanh(new, out=outputs[t])
         np.multiply(o, outputs[t], out=states[t + 1])
-        hold(skipped, t, states, carries)
+        _hold(skipped, t, states, carries)
 
     def pullback(dy: Sequence[Any], out: Sequence[Any] = (None,) * 4) -> tuple[Array | None, ...]:
-        dstates, dh, dc = dy[0], own(dy[1], h), own(dy[2], c)
+        dstates, dh, dc = dy[0], _writable(dy[1], h), _writable(dy[2], c)
         dz = np.empty_like(gates)
         small = np.empty_like(dh)
-        one, zero = _of_gates(units, z.dtype, 1.0, 1.0, 0.0, 1.0), _of_gates(units, z.dtype, 0.0, 0.0, 1.0, 0.0)
+        one, zero = _per_gate(units, z.dtype, 1.0, 1.0, 0.0, 1.0), _per_gate(units, z.dtype, 0.0, 0.0, 1.0, 0.0)
         transposed = np.ascontiguousarray(recurrent_kernel.T)
         for t in reversed(range(time)):
             if dstates is not None:
                 dh += dstates[t]
-            dh_held, dc_held = release(skipped, t, dh), release(skipped, t, dc)
+            dh_held, dc_held = _release(skipped, t, dh), _release(skipped, t, dc)
             slopes, output = dz[t], outputs[t]
             np.subtract(one, gates[t], out=slopes)  # s * (1 - s), and a * (0 - a) + 1
             slopes *= gates[t]
             slopes += zero
-            i, f, candidate, o = split(gates[t], units)
-            di, df, dcandidate, do = split(slopes, units)
+            i, f, candidate, o = _gates_of(gates[t], units)
+            di, df, dcandidate, do = _gates_of(slopes, units)
             do *= np.multiply(dh, output, out=small)
             np.multiply(output, output, out=small)
             np.subtract(1.0, small, out=small)
@@ -115,36 +114,113 @@ def lstm_recurrence(
             if dh_held is not None:
                 dh += dh_held
                 dc += dc_held
-        cotangents = (wanted(dz, out[0]), wanted(dh, out[1]), wanted(dc, out[2]))
-        return *cotangents, kernel_cotangent(states, dz, out[3])
+        cotangents = (_if_wanted(dz, out[0]), _if_wanted(dh, out[1]), _if_wanted(dc, out[2]))
+        return *cotangents, _kernel_cotangent(states, dz, out[3])
 
     return (states[1:], states[-1], carries[-1]), pullback
 
 
-def from_first(state: Array, time: int) -> Array:
+@backend_kernel(KERNELS, accepts=accepts_gru)
+def gru_recurrence(
+    z: Array,
+    h: Array,
+    recurrent_kernel: Array,
+    bias: Any = None,
+    mask: Any = None,
+    factor: Any = None,
+    activation: Any = None,
+    recurrent_activation: Any = None,
+) -> tuple[tuple[Array, Array], Pullback]:
+    time, units = len(z), h.shape[1]
+    both = 2 * units
+    skipped = None if mask is None else ~mask
+    states = _states_from(h, time)
+    gates = np.empty((time, h.shape[0], both), z.dtype)
+    inner, candidates = (np.empty((time, *h.shape), z.dtype) for _ in range(2))
+    half_kernel, kernel_h = recurrent_kernel[:, :both] * 0.5, np.ascontiguousarray(recurrent_kernel[:, both:])
+    row = np.zeros(3 * units, z.dtype) if bias is None else bias
+    half_bias, bias_h = row[:both] * 0.5, row[both:]
+    spare = np.empty_like(gates[0])
+    for t in range(time):
+        every, candidate, new = gates[t], candidates[t], states[t + 1]
+        np.dot(states[t], half_kernel, out=every)
+        every += np.multiply(z[t, :, :both], 0.5, out=spare)
+        every += half_bias
+        np.tanh(every, out=every)
+        every *= 0.5
+        every += 0.5
+        update, reset = _gates_of(every, units)
+        np.dot(states[t], kernel_h, out=inner[t])
+        inner[t] += bias_h
+        np.multiply(reset, inner[t], out=candidate)
+        candidate += z[t, :, both:]
+        np.tanh(candidate, out=candidate)
+        np.subtract(states[t], candidate, out=new)
+        new *= update
+        new += candidate
+        _hold(skipped, t, states)
+
+    def pullback(dy: Sequence[Any], out: Sequence[Any] = (None,) * 4) -> tuple[Array | None, ...]:
+        dstates, dh = dy[0], _writable(dy[1], h)
+        dz, dinner = (np.empty(z.shape, z.dtype) for _ in range(2))
+        small, large = np.empty_like(dh), np.empty_like(gates[0])
+        transposed = np.ascontiguousarray(recurrent_kernel.T)
+        for t in reversed(range(time)):
+            if dstates is not None:
+                dh += dstates[t]
+            dheld = _release(skipped, t, dh)
+            update, reset = _gates_of(gates[t], units)
+            dupdate, dreset, dkept = _gates_of(dinner[t], units)
+            dcandidate = dz[t, :, both:]
+            np.subtract(1.0, update, out=dcandidate)
+            dcandidate *= dh
+            np.multiply(candidates[t], candidates[t], out=small)
+            dcandidate *= np.subtract(1.0, small, out=small)
+            np.subtract(states[t], candidates[t], out=dupdate)
+            dupdate *= dh
+            np.multiply(dcandidate, inner[t], out=dreset)
+            np.subtract(1.0, gates[t], out=large)
+            large *= gates[t]
+            np.multiply(dinner[t, :, :both], large, out=dz[t, :, :both])
+            dinner[t, :, :both] = dz[t, :, :both]
+            np.multiply(dcandidate, reset, out=dkept)
+            np.dot(dinner[t], transposed, out=small)
+            dh *= update
+            dh += small
+            if dheld is not None:
+                dh += dheld
+        cotangents = (_if_wanted(dz, out[0]), _if_wanted(dh, out[1]), _kernel_cotangent(states, dinner, out[2]))
+        if bias is None:
+            return cotangents
+        return *cotangents, None if out[3] is SKIP else np.add.reduce(dinner, axis=(0, 1))
+
+    return (states[1:], states[-1]), pullback
+
+
+def _states_from(state: Array, time: int) -> Array:
     """Room for the states before and after each step, the first one filled in."""
     states = np.empty((time + 1, *state.shape), state.dtype)
     states[0] = state
     return states
 
 
-def _of_gates(units: int, dtype: np.dtype[Any], *values: float) -> Array:
+def _per_gate(units: int, dtype: np.dtype[Any], *values: float) -> Array:
     """A row with a number for each gate."""
     return np.repeat(np.asarray(values, dtype), units)
 
 
-def split(gates: Array, units: int) -> list[Array]:
+def _gates_of(gates: Array, units: int) -> list[Array]:
     return [gates[:, start : start + units] for start in range(0, gates.shape[1], units)]
 
 
-def hold(skipped: Array | None, t: int, *states: Array) -> None:
-    """Where a step does not count, its states are the ones before."""
+def _hold(skipped: Array | None, t: int, *states: Array) -> None:
+    """Keep the states before a step where it does not count."""
     if skipped is not None:
         for state in states:
             np.copyto(state[t + 1], state[t], where=skipped[t])
 
 
-def release(skipped: Array | None, t: int, dstate: Array) -> Array | None:
+def _release(skipped: Array | None, t: int, dstate: Array) -> Array | None:
     """Take the cotangents of states that were held out of `dstate`, and return them."""
     if skipped is None:
         return None
@@ -153,16 +229,16 @@ def release(skipped: Array | None, t: int, dstate: Array) -> Array | None:
     return dheld
 
 
-def own(cotangent: Array | None, state: Array) -> Array:
+def _writable(cotangent: Array | None, state: Array) -> Array:
     """A cotangent as an array that may be written to; None is zero."""
     return np.zeros(state.shape, state.dtype) if cotangent is None else np.array(cotangent, order="C")
 
 
-def wanted(cotangent: Array, out: Any) -> Array | None:
+def _if_wanted(cotangent: Array, out: Any) -> Array | None:
     return None if out is SKIP else cotangent
 
 
-def kernel_cotangent(states: Array, dz: Array, out: Any) -> Array | None:
+def _kernel_cotangent(states: Array, dz: Array, out: Any) -> Array | None:
     if out is SKIP:
         return None
     rows = dz.shape[0] * dz.shape[1]

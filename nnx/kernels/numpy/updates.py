@@ -1,4 +1,4 @@
-"""The update formulas of the optimisers for NumPy: with scratch arrays in place of temporaries, block by block.
+"""Update formulas of the optimisers for NumPy: with scratch arrays in place of temporaries, block by block.
 
 A plain expression writes each temporary to memory and reads it back. From about 30,000 elements that costs more than
 the arithmetic, and several times as much where each large temporary is mapped afresh. Here a block of the parameters,
@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from nnx.backends.base import find_backend
-from nnx.kernels import kernel
+from nnx.kernels import backend_kernel
+from nnx.kernels.numpy.table import KERNELS
 
 _BLOCK = 65_536  # elements; measured: from 32k to 128k is equally fast, 16k is slower by a fifth
 
@@ -47,7 +47,7 @@ def _blocked(scratch: int) -> Callable[[_Update], _Update]:
                 update(*[array[: len(pieces[0])] for array in spare], *pieces)
 
         function.__signature__ = signature  # type: ignore[attr-defined]
-        return kernel(find_backend("numpy"))(function)
+        return backend_kernel(KERNELS)(function)
 
     return register
 

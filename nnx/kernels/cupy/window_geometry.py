@@ -1,4 +1,4 @@
-"""What CuPy's kernels of windows share: positions computed in the kernel from the geometry, so without index tables.
+"""Geometry of windows for CuPy: positions are computed in the kernel, so there are no tables of indices.
 
 A thread makes one element. What windows do to an image is written in gather form: each element of the result collects
 what belongs to it, so nothing is added atomically and equal inputs give equal results.
@@ -7,17 +7,16 @@ what belongs to it, so nothing is added atomically and equal inputs give equal r
 from __future__ import annotations
 
 import functools
-import importlib
 
 from nnx.backends.base import Array
-from nnx.kernels.cupy.code_generation import is_floating
+from nnx.kernels.cupy.cuda_kernels import is_floating
 from nnx.windows import Windows
 
 GEOMETRY = ", ".join(f"int32 {name}{axis}" for axis in "hw" for name in ("", "k", "s", "d", "b", "o"))
 """The parameters that `geometry` gives: of rows h, kh, sh, dh, bh, oh, which are size, window, stride, dilation, before
 and count; of columns the same with w."""
 
-OF_PIXEL = """
+PIXEL_PLACE = """
     unsigned int rest = i;
     int channel = rest % c; rest /= c;
     int column = rest % w; rest /= w;
@@ -26,7 +25,7 @@ OF_PIXEL = """
 """
 """The place of element i of images (n, h, w, c)."""
 
-OF_WINDOW = """
+WINDOW_PLACE = """
     unsigned int rest = i;
     int channel = rest % c; rest /= c;
     int across = rest % ow; rest /= ow;
@@ -74,11 +73,6 @@ def geometry(windows: Windows) -> tuple[int, ...]:
     """The arguments for `GEOMETRY`."""
     axes = (windows.rows, windows.columns)
     return tuple(n for a in axes for n in (a.size, a.window, a.stride, a.dilation, a.before, a.count))
-
-
-def contiguous(x: Array) -> Array:
-    """The array, copied if its elements do not lie one after the other."""
-    return x if x.flags.c_contiguous else importlib.import_module("cupy").ascontiguousarray(x)
 
 
 def fits(n: int, windows: Windows, c: int) -> bool:

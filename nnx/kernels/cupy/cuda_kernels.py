@@ -1,7 +1,7 @@
-"""CUDA kernels as nnx writes them: compiled by CuPy when they are first used, for the dtypes that they are given.
+"""CUDA kernels as nnx writes them, which CuPy compiles when they are first used, for the dtypes that they are given.
 
 `T` is the dtype of the arrays, and `W` what is computed in: float for float16, else T. Numbers come as double. An
-Elementwise kernel, whose parameters cannot name W, calls an array of that type `S`.
+`ElementwiseKernel`, whose parameters cannot name W, calls an array of that type `S`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from nnx.backends.base import Array, find_backend
 
 CUPY = find_backend("cupy")
 
-ALL: dict[str, Elementwise | Raw] = {}
+CUDA_KERNELS: dict[str, ElementwiseKernel | RawKernel] = {}
 """Every kernel by name, for those who want to compile them all."""
 
 _WIDE = """
@@ -23,8 +23,8 @@ template <> struct nnx_wide<float16> { typedef float type; };
 """
 
 
-class Elementwise:
-    """The same computation for each element of arrays, which may be strided and are broadcast.
+class ElementwiseKernel:
+    """CUDA kernel that computes the same for each element of arrays, which may be strided and are broadcast.
 
     name : of the kernel. inputs, outputs : their types and names, as CuPy writes them; an output may also be read.
     operation : CUDA C++ with the names of inputs and outputs as variables.
@@ -36,23 +36,23 @@ class Elementwise:
         typed = "T " in inputs + outputs
         self.operation = f"typedef nnx_wide<T>::type W;\n{operation}" if typed else operation
         self.preamble = _WIDE + preamble
-        ALL[name] = self
+        CUDA_KERNELS[name] = self
 
     @functools.cached_property
     def kernel(self) -> Any:
-        """CuPy's object."""
+        """CuPy's own kernel, which it compiles when it is first called."""
         cupy = importlib.import_module("cupy")
         return cupy.ElementwiseKernel(
             self.inputs, self.outputs, self.operation, f"nnx_{self.name}", preamble=self.preamble
         )
 
     def __call__(self, *arguments: Any, **options: Any) -> Any:
-        """Inputs, then outputs that are there already; those that are not are made. options : such as `size`."""
+        """Launch it for inputs, then outputs that are there already; others are made. options : such as `size`."""
         return self.kernel(*arguments, **options)
 
 
-class Raw:
-    """A kernel that says itself what each thread does, for contiguous arrays; one for each dtype.
+class RawKernel:
+    """CUDA kernel that says itself what each thread does, for contiguous arrays; one for each dtype.
 
     name : of the kernel, and of the function `nnx_name` in the code.
     code : CUDA C++ with T, W and `nnx_name`; the preamble defines the first two.
@@ -60,11 +60,11 @@ class Raw:
 
     def __init__(self, name: str, code: str) -> None:
         self.name, self.code = name, code
-        ALL[name] = self
+        CUDA_KERNELS[name] = self
 
     @functools.cache  # noqa: B019, kernels live as long as their module
     def kernel(self, dtype: Any) -> Any:
-        """CuPy's object for arrays of that dtype."""
+        """CuPy's own kernel for arrays of that dtype, compiled when it is first called."""
         cupy = importlib.import_module("cupy")
         return cupy.RawKernel(self.source(dtype), f"nnx_{self.name}")
 
@@ -84,3 +84,8 @@ def is_floating(*arrays: Array | None) -> bool:
     """Whether arrays have one floating dtype that kernels are made for."""
     given = [array for array in arrays if array is not None]
     return given[0].dtype.kind == "f" and all(array.dtype == given[0].dtype for array in given)
+
+
+def contiguous(x: Array) -> Array:
+    """The array, copied if its elements do not lie one after the other."""
+    return x if x.flags.c_contiguous else importlib.import_module("cupy").ascontiguousarray(x)

@@ -1,4 +1,4 @@
-"""What NumPy's kernels of normalisations share: sums down the columns of a matrix, and parameters spread over its rows.
+"""Sums down the columns of a matrix for NumPy, and vectors spread over its rows, as normalisations need them.
 
 NumPy's loops run along rows, so with few columns they are short and most of the time goes into starting them. Here
 several rows lie side by side (the same memory, another shape): sums of 32 columns then take a fifth of the time.
@@ -21,7 +21,7 @@ _SMALL = 8192  # elements up to which BLAS uses one thread
 
 
 class Columns:
-    """A matrix (rows, columns) as wider rows of the same memory.
+    """The columns of a matrix (rows, columns), whose memory is looked at as fewer and wider rows.
 
     shape : the shape to give to arrays; `fold` rows of the matrix are one of its rows.
     """
@@ -77,8 +77,8 @@ def deliver(cotangent: Array, place: Any) -> Array | None:
     return place
 
 
-def is_plain(x: Array, *parameters: Array | None) -> bool:
-    """float32 or float64, all of one dtype, and at least a matrix that is not empty."""
+def is_float_matrix(x: Array, *parameters: Array | None) -> bool:
+    """Whether an array has elements and at least two axes, and all arrays are float32, or all are float64."""
     return (
         x.dtype.kind == "f"
         and x.dtype.itemsize > 2

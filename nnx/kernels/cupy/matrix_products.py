@@ -1,4 +1,4 @@
-"""Products for CuPy, by GEMMs that write where their result belongs, and sums of columns, which are one more."""
+"""Matrix products for CuPy: GEMMs that write where their result belongs, and sums of columns, which are one more."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What CuPy's kernels along the last axis share: a team of threads reduces each row, always in the same order.
+"""CUDA kernels that go row by row: a team of threads reduces each row, always in the same order.
 
 A team has up to 32 threads, which exchange their numbers directly; for a long row it is a whole block. Each thread goes
 over every so many elements of the row, then the team combines what its threads have found, in a tree.
@@ -10,7 +10,7 @@ import math
 from typing import Any
 
 from nnx.backends.base import Array
-from nnx.kernels.cupy.code_generation import Raw, is_floating
+from nnx.kernels.cupy.cuda_kernels import RawKernel, is_floating
 
 _WARP, _BLOCK = 32, 256  # threads
 _LONG = 512  # elements above which a row gets a whole block
@@ -48,8 +48,8 @@ template <class F> __device__ void team_each(int n, F action) {
 """
 
 
-class Rows(Raw):
-    """A kernel for a matrix, or several of one shape, row by row.
+class RowKernel(RawKernel):
+    """CUDA kernel that goes over a matrix, or several of one shape, row by row.
 
     name : of the kernel. parameters : their types and names, as CUDA C++ writes them.
     body : CUDA C++ for one row, with the variables `row`, `rows` and its length `n`, run by each thread of a team:
@@ -72,7 +72,7 @@ extern "C" __global__ void nnx_{name}({parameters}, long long rows, long long le
         )
 
     def launch(self, dtype: Any, shape: tuple[int, int], *arguments: Any) -> None:
-        """Go over the rows of matrices of that shape; see `Raw` for the arguments."""
+        """Go over the rows of matrices of that shape; see `RawKernel` for the arguments."""
         rows, columns = shape
         team = _BLOCK if columns > _LONG else min(1 << (columns - 1).bit_length(), _WARP)
         teams = _BLOCK // team

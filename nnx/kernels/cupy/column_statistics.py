@@ -1,4 +1,4 @@
-"""What CuPy's kernels of normalisations share: sums down the columns of a matrix, always in the same order.
+"""Statistics of the columns of a matrix for CuPy, as normalisations need them, always summed in the same order.
 
 A block goes over some columns of a chunk of rows; where there are several chunks, a second launch puts together what
 they found. W, in which sums are kept, is float32 for float16.
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from nnx.backends.base import Array
-from nnx.kernels.cupy.code_generation import CUPY, Raw
+from nnx.kernels.cupy.cuda_kernels import CUPY, RawKernel
 from nnx.pullbacks import SKIP
 
 _WIDTH, _HEIGHT = 32, 8  # threads of a block
@@ -42,7 +42,7 @@ _WHOLE_COLUMN = """
 """
 _SIZES = "long long rows, long long columns, long long chunk"
 
-_MOMENTS = Raw(
+_MOMENTS = RawKernel(
     "moments",
     f"""{_COLUMN}
 extern "C" __global__ void nnx_moments(const T* x, W* mean, W* variance, {_SIZES}) {{
@@ -60,7 +60,7 @@ extern "C" __global__ void nnx_moments(const T* x, W* mean, W* variance, {_SIZES
 }}
 """,
 )
-_MOMENTS_OF_CHUNKS = Raw(
+_MOMENTS_OF_CHUNKS = RawKernel(
     "moments_of_chunks",
     f"""
 extern "C" __global__ void nnx_moments_of_chunks(
@@ -79,7 +79,7 @@ extern "C" __global__ void nnx_moments_of_chunks(
 }}
 """,
 )
-_PRODUCTS = Raw(
+_PRODUCTS = RawKernel(
     "products_and_sums",
     f"""{_COLUMN}
 extern "C" __global__ void nnx_products_and_sums(
@@ -101,7 +101,7 @@ extern "C" __global__ void nnx_products_and_sums(
 }}
 """,
 )
-_PRODUCTS_OF_CHUNKS = Raw(
+_PRODUCTS_OF_CHUNKS = RawKernel(
     "products_and_sums_of_chunks",
     f"""
 extern "C" __global__ void nnx_products_and_sums_of_chunks(
@@ -189,7 +189,7 @@ def _room(place: Any, x: Array) -> Array:
     return place if fits else CUPY.xp.empty(x.shape[1], dtype=dtype)
 
 
-def _in_chunks(whole: Raw, of_chunks: Raw, given: tuple[Any, ...], results: Sequence[Array | None]) -> None:
+def _in_chunks(whole: RawKernel, of_chunks: RawKernel, given: tuple[Any, ...], results: Sequence[Array | None]) -> None:
     """Launch a kernel for the columns of `given[0]`, and if there are several chunks of rows, one for what it found."""
     rows, columns = given[0].shape
     dtype, chunk = given[0].dtype, max(_CHUNK, -(-rows // _MOST_CHUNKS))

@@ -1,4 +1,4 @@
-"""Products with a matrix of few elements, as those of convolutions with few channels.
+"""Matrix products for NumPy where one matrix has few elements, as those of convolutions with few channels.
 
 OpenBLAS multiplies matrices with m * n * k up to a million without packing them first, and with one thread. Where one
 of them has few elements, packing the other costs more than the product: (7840, 25) @ (25, 6) takes half as long in two
@@ -14,7 +14,7 @@ _FEW = 1024  # elements of the other matrix
 
 
 def multiply(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
-    """out = a @ b, where a has many rows"""
+    """Product out = a @ b, where a has many rows."""
     step = _step(len(a), b.size)
     if not step:
         np.matmul(a, b, out=out)
@@ -26,7 +26,7 @@ def multiply(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
 
 
 def multiply_transposed(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
-    """out = a.T @ b, where both have many rows"""
+    """Product out = a.T @ b, where both have many rows."""
     step = _step(len(a), out.size)
     if not step:
         if out.flags.c_contiguous:
@@ -42,7 +42,7 @@ def multiply_transposed(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
 
 
 def _step(rows: int, elements: int) -> int:
-    """How many rows a piece should have; 0 for a product in one piece."""
+    """Number of rows that a piece should have; 0 for a product in one piece."""
     if not 0 < elements <= _FEW or rows * elements <= _SMALL:
         return 0
     pieces = -(-rows * elements // _SMALL)
