@@ -9,6 +9,8 @@ from nnx.backends import Array, array_namespace
 from nnx.kernels import accelerated
 from nnx.pullbacks import SKIP, Differentiable, Pullback, linear
 
+__all__ = ["dense"]
+
 
 @accelerated
 def dense(

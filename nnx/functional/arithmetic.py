@@ -7,6 +7,8 @@ from typing import Any
 from nnx.backends import Array, array_namespace
 from nnx.pullbacks import Pullback
 
+__all__ = ["add", "divide", "getitem", "matmul", "multiply", "negative", "power", "subtract", "sum_to"]
+
 
 def add(a: Array, b: Array | float) -> tuple[Array, Pullback]:
     """a + b"""

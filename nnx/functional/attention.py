@@ -11,6 +11,8 @@ from nnx.functional.dropout import dropout as drop
 from nnx.pullbacks import Pullback
 from nnx.random import Draw
 
+__all__ = ["dot_product_attention"]
+
 
 def dot_product_attention(
     query: Array,

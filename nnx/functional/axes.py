@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from nnx.backends import Array, array_namespace
 from nnx.pullbacks import Pullback
 
+__all__ = ["permute", "repeat_vector"]
+
 
 def permute(x: Array, axes: Sequence[int]) -> tuple[Array, Pullback]:
     """Axis i of the result is axis axes[i] of x."""

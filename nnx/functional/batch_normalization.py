@@ -12,6 +12,8 @@ from nnx.precision import narrow, wide
 from nnx.pullbacks import SKIP, Pullback
 from nnx.ranks import Part
 
+__all__ = ["batch_normalization", "batch_normalization_inference"]
+
 
 @accelerated
 def batch_normalization(

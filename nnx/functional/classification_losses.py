@@ -11,6 +11,8 @@ from nnx.backends import Array, Namespace, array_namespace
 from nnx.functional.loss_functions import EPSILON, clip, loss_function, over_axis
 from nnx.pullbacks import Pullback
 
+__all__ = ["categorical_hinge", "dice", "hinge", "kl_divergence", "squared_hinge", "tversky"]
+
 Axes = int | tuple[int, ...] | None
 
 

@@ -26,6 +26,8 @@ from nnx.functional.layout import CHANNELS_LAST, for_each_axis, from_images, siz
 from nnx.pullbacks import SKIP, Differentiable, Pullback, linear
 from nnx.windows import Windows, along_transposed_axis, images_of, windows_of
 
+__all__ = ["conv", "conv_transpose", "depthwise_conv", "separable_conv"]
+
 Sizes = int | Sequence[int]
 
 

@@ -13,6 +13,8 @@ from nnx.functional.unfolding import fold, unfold
 from nnx.kernels import accelerated
 from nnx.windows import Windows
 
+__all__ = ["correlate", "correlate_kernel", "correlate_transposed"]
+
 
 @accelerated
 def correlate(x: Array, kernel: Array, windows: Windows, groups: int = 1) -> Array:

@@ -6,6 +6,8 @@ from nnx.backends import Array, array_namespace, backend_of
 from nnx.functional.embedding import sums_by_one_hot, sums_by_sorting
 from nnx.kernels import accelerated
 
+__all__ = ["bin_sums", "is_largest"]
+
 _MOST_ONE_HOT = 1 << 21  # comparisons of keys with bins; up to there they cost less than sorting pairs
 
 

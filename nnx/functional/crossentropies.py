@@ -18,6 +18,14 @@ from nnx.functional.loss_functions import EPSILON, clip, loss_function, mark_bui
 from nnx.kernels import accelerated
 from nnx.pullbacks import Pullback
 
+__all__ = [
+    "binary_crossentropy",
+    "binary_focal_crossentropy",
+    "categorical_crossentropy",
+    "categorical_focal_crossentropy",
+    "sparse_categorical_crossentropy",
+]
+
 
 @loss_function
 @accelerated

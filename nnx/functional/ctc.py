@@ -14,6 +14,8 @@ from nnx.functional.activations import log_softmax
 from nnx.functional.loss_functions import mark_built_in, over_axis, require_same_backend
 from nnx.pullbacks import Pullback
 
+__all__ = ["ctc"]
+
 IMPOSSIBLE = 1e5
 """The loss where the labels do not fit into the input; in float16, which ends before, 6e4."""
 

@@ -10,6 +10,8 @@ from nnx.kernels import accelerated
 from nnx.pullbacks import SKIP, Pullback
 from nnx.windows import Windows
 
+__all__ = ["correlate_depthwise"]
+
 
 @accelerated
 def correlate_depthwise(x: Array, kernel: Array, windows: Windows) -> tuple[Array, Pullback]:

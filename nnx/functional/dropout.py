@@ -10,6 +10,8 @@ from nnx.kernels import accelerated
 from nnx.pullbacks import Pullback
 from nnx.random import Draw, bernoulli
 
+__all__ = ["dropout"]
+
 
 @accelerated
 def dropout(

@@ -10,6 +10,8 @@ from nnx.kernels import accelerated
 from nnx.precision import narrow, wide
 from nnx.pullbacks import SKIP, Pullback
 
+__all__ = ["embedding"]
+
 _MOST_ONE_HOT = 1 << 21  # elements of a one-hot matrix; up to there its product costs less than sorting
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from nnx.backends import Array, array_namespace
 from nnx.kernels import accelerated
 
+__all__ = ["erfc"]
+
 # (1 + 2x) exp(x**2) erfc(x) is smooth on [0, inf) and has a short Chebyshev series in t = (x - 3.75) / (x + 3.75):
 # Shepherd and Laframboise, "Chebyshev approximation of (1 + 2x) exp(x^2) erfc x in 0 <= x < inf", Mathematics of
 # Computation 36 (1981). Here are the powers of t of the first 24 terms (float64) and the first 12 (float32).

@@ -20,6 +20,8 @@ from nnx.functional.recurrent import (
 from nnx.kernels import accelerated
 from nnx.pullbacks import SKIP, Differentiable, Pullback
 
+__all__ = ["gru"]
+
 
 def gru(
     x: Array,

@@ -12,6 +12,8 @@ from nnx.kernels import accelerated
 from nnx.precision import narrow, wide
 from nnx.pullbacks import Pullback
 
+__all__ = ["affine_transform"]
+
 INTERPOLATIONS = ("bilinear", "nearest")
 
 

@@ -10,6 +10,8 @@ from nnx.functional.normalization import unit_normalization
 from nnx.kernels import accelerated
 from nnx.pullbacks import Pullback
 
+__all__ = ["dot"]
+
 _EPSILON = 1e-7  # what Keras divides by at least
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 from nnx.backends import Array, array_namespace
 from nnx.kernels import accelerated
 
+__all__ = ["adafactor", "lamb", "muon", "orthogonalized"]
+
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 """The coefficients of Muon's quintic iteration, which are as steep at 0 as they can be."""
 

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 
 from nnx.backends import Array, array_namespace
 
+__all__ = ["for_each_axis", "from_images", "sizes_of", "spatial_axes", "to_images"]
+
 CHANNELS_LAST, CHANNELS_FIRST = "channels_last", "channels_first"
 
 

@@ -9,6 +9,18 @@ from nnx.backends import Array, Namespace, array_namespace, backend_of
 from nnx.kernels import accelerated
 from nnx.pullbacks import Differentiable, Pullback
 
+__all__ = [
+    "EPSILON",
+    "clip",
+    "loss_function",
+    "mark_built_in",
+    "match_ranks",
+    "over_axis",
+    "require_same_backend",
+    "scaled_sum",
+    "sign",
+]
+
 EPSILON = 1e-7  # Keras's backend.epsilon(): how far probabilities stay from 0 and 1
 
 

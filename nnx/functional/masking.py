@@ -5,6 +5,8 @@ from __future__ import annotations
 from nnx.backends import Array, array_namespace
 from nnx.pullbacks import Pullback
 
+__all__ = ["mask_steps"]
+
 
 def mask_steps(x: Array, mask_value: float = 0.0) -> tuple[Array, Pullback]:
     """x, with zeros in the steps all of whose features are equal to the mask value."""

@@ -17,6 +17,8 @@ from nnx.functional.arithmetic import sum_to
 from nnx.kernels import accelerated
 from nnx.pullbacks import Pullback
 
+__all__ = ["add", "average", "concatenate", "maximum", "minimum", "multiply", "subtract"]
+
 Masks = Sequence[Array | None] | None
 """For each input a boolean array of the sizes of its first axes, such as (batch, time), or None."""
 

@@ -12,6 +12,8 @@ from nnx.precision import narrow
 from nnx.pullbacks import Pullback
 from nnx.random import Draw, uniform
 
+__all__ = ["alpha_dropout", "gaussian_dropout", "gaussian_noise"]
+
 _SATURATION = -1.7580993408473766  # of SELU: -alpha * scale
 
 

@@ -15,6 +15,14 @@ from nnx.kernels import accelerated
 from nnx.precision import narrow, wide
 from nnx.pullbacks import SKIP, Pullback
 
+__all__ = [
+    "deviation_normalization",
+    "group_normalization",
+    "layer_normalization",
+    "rms_normalization",
+    "unit_normalization",
+]
+
 
 @accelerated
 def layer_normalization(

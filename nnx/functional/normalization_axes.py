@@ -9,6 +9,8 @@ from nnx.backends import Array, array_namespace
 from nnx.precision import narrow, wide
 from nnx.pullbacks import SKIP
 
+__all__ = ["Axis", "along", "axes_of", "other_axes", "parameter_cotangents", "scale_and_shift"]
+
 Axis = int | Sequence[int]
 """One axis, or several; negative ones count from the end."""
 

@@ -12,6 +12,8 @@ from nnx.backends import Array, array_namespace, backend_of
 from nnx.functional.layout import CHANNELS_LAST, spatial_axes
 from nnx.pullbacks import Pullback
 
+__all__ = ["crop", "zero_pad"]
+
 Amounts = Sequence[Sequence[int]]
 """Before and after, for each spatial axis."""
 

@@ -16,6 +16,8 @@ from nnx.kernels import accelerated
 from nnx.pullbacks import Pullback
 from nnx.windows import Windows, shares_of_windows, taps_of_windows, windows_of
 
+__all__ = ["average_pool", "global_average_pool", "global_max_pool", "max_pool"]
+
 Sizes = int | Sequence[int]
 
 

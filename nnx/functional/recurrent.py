@@ -28,6 +28,8 @@ from nnx.kernels import accelerated
 from nnx.pullbacks import SKIP, Differentiable, Pullback
 from nnx.random import Draw
 
+__all__ = ["simple_rnn"]
+
 RateAndDraw = tuple[float, Draw]
 """The rate of a dropout, and the random words of its masks."""
 

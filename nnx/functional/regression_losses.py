@@ -14,6 +14,17 @@ from nnx.functional.loss_functions import EPSILON, clip, loss_function, over_axi
 from nnx.kernels import accelerated
 from nnx.pullbacks import Pullback
 
+__all__ = [
+    "cosine_similarity",
+    "huber",
+    "log_cosh",
+    "mean_absolute_error",
+    "mean_absolute_percentage_error",
+    "mean_squared_error",
+    "mean_squared_logarithmic_error",
+    "poisson",
+]
+
 
 @loss_function
 @accelerated

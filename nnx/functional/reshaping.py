@@ -7,6 +7,8 @@ import math
 from nnx.backends import Array, array_namespace
 from nnx.pullbacks import Pullback
 
+__all__ = ["flatten", "reshape"]
+
 
 def reshape(x: Array, shape: tuple[int, ...]) -> tuple[Array, Pullback]:
     """The same elements, in the same order, in another shape (batch axis included; one size may be -1)."""

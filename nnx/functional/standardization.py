@@ -7,6 +7,8 @@ from nnx.functional.normalization_axes import Axis, along, axes_of
 from nnx.precision import narrow, wide
 from nnx.pullbacks import Pullback
 
+__all__ = ["rescale", "standardize"]
+
 _LEAST_DEVIATION = 1e-7  # what a feature that never changes is divided by, as in Keras
 
 

@@ -10,6 +10,8 @@ import numpy as np
 from nnx.backends import Array, array_namespace, backend_of
 from nnx.windows import Windows, any_element, is_there, positions_of_windows, windows_of_positions
 
+__all__ = ["fold", "table", "tiles", "unfold"]
+
 _TABLES: dict[tuple[object, ...], Array] = {}
 _LOCK = threading.Lock()
 _MOST_TABLES = 256

@@ -11,6 +11,21 @@ from __future__ import annotations
 from nnx.backends import Array, array_namespace
 from nnx.kernels import accelerated
 
+__all__ = [
+    "adadelta",
+    "adagrad",
+    "adam",
+    "adamax",
+    "decay_weights",
+    "ftrl",
+    "lion",
+    "momentum",
+    "moving_average",
+    "nadam",
+    "rmsprop",
+    "sgd",
+]
+
 
 @accelerated
 def sgd(w: Array, g: Array, rate: float) -> None:

@@ -19,6 +19,8 @@ from nnx.functional.unfolding import table
 from nnx.pullbacks import Pullback
 from nnx.windows import windows_of
 
+__all__ = ["upsample"]
+
 
 def upsample(
     x: Array, size: int | Sequence[int], interpolation: str = "nearest", data_format: str = CHANNELS_LAST
