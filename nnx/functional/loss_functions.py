@@ -14,7 +14,7 @@ __all__ = [
     "clip",
     "loss_function",
     "mark_built_in",
-    "match_ranks",
+    "match_ndim",
     "over_axis",
     "require_same_backend",
     "scaled_sum",
@@ -27,8 +27,10 @@ EPSILON = 1e-7  # Keras's backend.epsilon(): how far probabilities stay from 0 a
 def loss_function(function: Differentiable) -> Differentiable:
     """Decorator: the function gets targets of the shape and the dtype of the predictions.
 
-    Targets of another dtype are converted. Where the ranks differ by one and the longer shape ends in 1, that axis is
-    added or dropped as in Keras, so that (n,) against (n, 1) never becomes (n, n). Anything else is a ValueError.
+    Targets of another dtype are converted. Where the numbers of axes differ by one and the longer shape ends in 1, that
+    axis is added or dropped as in Keras, so that (n,) against (n, 1) never becomes (n, n).
+
+    ValueError for shapes that differ otherwise.
     """
 
     @functools.wraps(function)
@@ -38,7 +40,7 @@ def loss_function(function: Differentiable) -> Differentiable:
         require_same_backend(y_true, y_pred)
         xp = array_namespace(y_pred)
         shape = y_pred.shape
-        y_true, y_pred = match_ranks(y_true, y_pred)
+        y_true, y_pred = match_ndim(y_true, y_pred)
         if y_true.shape != y_pred.shape:
             raise ValueError(
                 f"{function.__name__} expects targets of the shape of the predictions, {tuple(y_pred.shape)}; "
@@ -68,8 +70,8 @@ def require_same_backend(y_true: Array, y_pred: Array) -> None:
         )
 
 
-def match_ranks(y_true: Array, y_pred: Array) -> tuple[Array, Array]:
-    """Give arrays whose ranks differ by a last axis of length 1 the same rank: (n, 1) for vectors, else without it."""
+def match_ndim(y_true: Array, y_pred: Array) -> tuple[Array, Array]:
+    """Two arrays with equally many axes, where a last one of length 1 is too many: (n, 1) for vectors, else without."""
     longer, shorter = (y_true, y_pred) if len(y_true.shape) > len(y_pred.shape) else (y_pred, y_true)
     if len(longer.shape) != len(shorter.shape) + 1 or longer.shape[-1] != 1:
         return y_true, y_pred

@@ -6,8 +6,27 @@ import numpy as np
 
 from nnx import functional
 from nnx.functional.classification_losses import Axes
-from nnx.losses.base import LossFunctionWrapper, Reduction, registry
-from nnx.losses.targets import Shape, require_one_hot_shape, require_signs
+from nnx.losses.base import LossFunctionWrapper, Reduction, loss_values, registry
+from nnx.losses.targets import require_one_hot_shape, require_signs
+from nnx.shapes import Shape
+
+__all__ = [
+    "KLD",
+    "CategoricalHinge",
+    "Dice",
+    "Hinge",
+    "KLDivergence",
+    "SquaredHinge",
+    "Tversky",
+    "categorical_hinge",
+    "dice",
+    "hinge",
+    "kl_divergence",
+    "kld",
+    "kullback_leibler_divergence",
+    "squared_hinge",
+    "tversky",
+]
 
 
 @registry.register("hinge_loss")
@@ -22,6 +41,9 @@ class Hinge(LossFunctionWrapper):
         require_signs(self.name, y_true)
 
 
+hinge = loss_values(functional.hinge, Hinge)
+
+
 @registry.register()
 class SquaredHinge(LossFunctionWrapper):
     """mean(max(1 - y_true * y_pred, 0)**2), labels -1 and 1, or 0 and 1."""
@@ -32,6 +54,9 @@ class SquaredHinge(LossFunctionWrapper):
     def check_targets(self, y_true: np.ndarray, output_shape: Shape) -> None:
         super().check_targets(y_true, output_shape)
         require_signs(self.name, y_true)
+
+
+squared_hinge = loss_values(functional.squared_hinge, SquaredHinge)
 
 
 @registry.register()
@@ -45,6 +70,9 @@ class CategoricalHinge(LossFunctionWrapper):
         require_one_hot_shape(self.name, y_true, output_shape)
 
 
+categorical_hinge = loss_values(functional.categorical_hinge, CategoricalHinge)
+
+
 @registry.register("kld", "kullback_leibler_divergence")
 class KLDivergence(LossFunctionWrapper):
     """sum(y_true * log(y_true / y_pred)): of two probability distributions along the last axis."""
@@ -54,6 +82,9 @@ class KLDivergence(LossFunctionWrapper):
 
     def check_targets(self, y_true: np.ndarray, output_shape: Shape) -> None:
         require_one_hot_shape(self.name, y_true, output_shape)
+
+
+kl_divergence = kullback_leibler_divergence = kld = KLD = loss_values(functional.kl_divergence, KLDivergence)
 
 
 @registry.register()
@@ -67,6 +98,9 @@ class Dice(LossFunctionWrapper):
         axis: Axes = None,
     ) -> None:
         super().__init__(functional.dice, reduction, name, axis=axis)
+
+
+dice = loss_values(functional.dice, Dice)
 
 
 @registry.register()
@@ -85,3 +119,6 @@ class Tversky(LossFunctionWrapper):
         axis: Axes = None,
     ) -> None:
         super().__init__(functional.tversky, reduction, name, alpha=alpha, beta=beta, axis=axis)
+
+
+tversky = loss_values(functional.tversky, Tversky)

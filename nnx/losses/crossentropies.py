@@ -13,9 +13,25 @@ import numpy as np
 
 from nnx import functional, ranks
 from nnx.backends import Array, array_namespace
-from nnx.losses.base import Loss, LossFunctionWrapper, Reduction, fit_weights, registry
-from nnx.losses.targets import Shape, require_labels, require_one_hot_shape, require_probabilities
+from nnx.losses.base import Loss, LossFunctionWrapper, Reduction, fit_weights, loss_values, registry
+from nnx.losses.targets import require_labels, require_one_hot_shape, require_probabilities
 from nnx.pullbacks import Differentiable
+from nnx.shapes import Shape
+
+__all__ = [
+    "BCE",
+    "BinaryCrossentropy",
+    "BinaryFocalCrossentropy",
+    "CategoricalCrossentropy",
+    "CategoricalFocalCrossentropy",
+    "SparseCategoricalCrossentropy",
+    "bce",
+    "binary_crossentropy",
+    "binary_focal_crossentropy",
+    "categorical_crossentropy",
+    "categorical_focal_crossentropy",
+    "sparse_categorical_crossentropy",
+]
 
 
 class _Crossentropy(LossFunctionWrapper):
@@ -87,6 +103,9 @@ class BinaryCrossentropy(_Crossentropy):
         require_probabilities(self.name, y_true)
 
 
+binary_crossentropy = bce = BCE = loss_values(functional.binary_crossentropy, BinaryCrossentropy)
+
+
 @registry.register()
 class BinaryFocalCrossentropy(_Crossentropy):
     """Binary cross-entropy times (1 - probability of the true label)**gamma, arXiv:1708.02002.
@@ -125,6 +144,9 @@ class BinaryFocalCrossentropy(_Crossentropy):
         require_probabilities(self.name, y_true)
 
 
+binary_focal_crossentropy = loss_values(functional.binary_focal_crossentropy, BinaryFocalCrossentropy)
+
+
 @registry.register()
 class CategoricalCrossentropy(_Crossentropy):
     """-sum(y_true * log(y_pred)) over the classes along `axis`.
@@ -156,6 +178,9 @@ class CategoricalCrossentropy(_Crossentropy):
     def check_targets(self, y_true: np.ndarray, output_shape: Shape) -> None:
         require_one_hot_shape(self.name, y_true, output_shape, self.axis)
         _warn_of_single_class(self.name, output_shape[self.axis])
+
+
+categorical_crossentropy = loss_values(functional.categorical_crossentropy, CategoricalCrossentropy)
 
 
 @registry.register()
@@ -191,6 +216,9 @@ class CategoricalFocalCrossentropy(_Crossentropy):
     def check_targets(self, y_true: np.ndarray, output_shape: Shape) -> None:
         require_one_hot_shape(self.name, y_true, output_shape, self.axis)
         _warn_of_single_class(self.name, output_shape[self.axis])
+
+
+categorical_focal_crossentropy = loss_values(functional.categorical_focal_crossentropy, CategoricalFocalCrossentropy)
 
 
 @registry.register()
@@ -240,6 +268,9 @@ class SparseCategoricalCrossentropy(_Crossentropy):
 
     def check_targets(self, y_true: np.ndarray, output_shape: Shape) -> None:
         require_labels(self.name, y_true, output_shape, self.axis, self.ignore_class)
+
+
+sparse_categorical_crossentropy = loss_values(functional.sparse_categorical_crossentropy, SparseCategoricalCrossentropy)
 
 
 def _warn_of_single_class(loss: str, classes: int | None) -> None:

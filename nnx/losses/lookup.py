@@ -7,18 +7,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from nnx.backends import Array
-from nnx.losses import classification as classification  # these three fill the registry
-from nnx.losses import crossentropies as crossentropies
-from nnx.losses import functions
-from nnx.losses import regression as regression
-from nnx.losses.base import Loss, LossFunctionWrapper, registry
-from nnx.losses.ctc import CTC as CTC
+from nnx.losses.base import CLASSES, VALUES_FUNCTIONS, Loss, LossFunctionWrapper, registry
 from nnx.pullbacks import differentiable
 from nnx.registry import custom_objects as custom_names
 from nnx.registry import serialize as serialize
-
-_CLASSES = {cls().fn: cls for cls in registry.objects.values() if cls is not LossFunctionWrapper}
-_FUNCTIONS = {f.differentiable: f for f in vars(functions).values() if hasattr(f, "differentiable")}
 
 
 def resolve(identifier: Any) -> Loss:
@@ -46,7 +38,7 @@ def resolve(identifier: Any) -> Loss:
 def of_function(function: Any, options: Mapping[str, Any] | None = None) -> Loss | None:
     """The loss of a function of `nnx.losses` or `nnx.functional` with these options; None for one's own."""
     original = differentiable(function)
-    cls = next((cls for known, cls in _CLASSES.items() if known is original), None)
+    cls = next((cls for known, cls in CLASSES.items() if known is original), None)
     return None if cls is None else cls(**(options or {}))
 
 
@@ -56,7 +48,7 @@ def get(identifier: Any) -> Loss | Callable[..., Array] | None:
         return None
     loss = resolve(identifier)
     if isinstance(identifier, str) and identifier not in registry.objects and isinstance(loss, LossFunctionWrapper):
-        function: Callable[..., Array] = _FUNCTIONS.get(loss.fn, loss.fn)
+        function: Callable[..., Array] = VALUES_FUNCTIONS.get(loss.fn, loss.fn)
         return function
     return loss
 

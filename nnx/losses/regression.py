@@ -3,7 +3,36 @@
 from __future__ import annotations
 
 from nnx import functional
-from nnx.losses.base import LossFunctionWrapper, Reduction, registry
+from nnx.losses.base import LossFunctionWrapper, Reduction, loss_values, registry
+
+__all__ = [
+    "MAE",
+    "MAPE",
+    "MSE",
+    "MSLE",
+    "CosineSimilarity",
+    "Huber",
+    "LogCosh",
+    "MeanAbsoluteError",
+    "MeanAbsolutePercentageError",
+    "MeanSquaredError",
+    "MeanSquaredLogarithmicError",
+    "Poisson",
+    "cosine_proximity",
+    "cosine_similarity",
+    "huber",
+    "log_cosh",
+    "logcosh",
+    "mae",
+    "mape",
+    "mean_absolute_error",
+    "mean_absolute_percentage_error",
+    "mean_squared_error",
+    "mean_squared_logarithmic_error",
+    "mse",
+    "msle",
+    "poisson",
+]
 
 
 @registry.register("mse")
@@ -14,12 +43,18 @@ class MeanSquaredError(LossFunctionWrapper):
         super().__init__(functional.mean_squared_error, reduction, name)
 
 
+mean_squared_error = mse = MSE = loss_values(functional.mean_squared_error, MeanSquaredError)
+
+
 @registry.register("mae")
 class MeanAbsoluteError(LossFunctionWrapper):
     """mean(|y_pred - y_true|). Targets of the shape of the predictions."""
 
     def __init__(self, reduction: Reduction = "sum_over_batch_size", name: str | None = "mean_absolute_error") -> None:
         super().__init__(functional.mean_absolute_error, reduction, name)
+
+
+mean_absolute_error = mae = MAE = loss_values(functional.mean_absolute_error, MeanAbsoluteError)
 
 
 @registry.register("mape")
@@ -32,6 +67,11 @@ class MeanAbsolutePercentageError(LossFunctionWrapper):
         super().__init__(functional.mean_absolute_percentage_error, reduction, name)
 
 
+mean_absolute_percentage_error = mape = MAPE = loss_values(
+    functional.mean_absolute_percentage_error, MeanAbsolutePercentageError
+)
+
+
 @registry.register("msle")
 class MeanSquaredLogarithmicError(LossFunctionWrapper):
     """mean((log(1 + y_pred) - log(1 + y_true))**2), both at least 1e-7. Targets of the shape of the predictions."""
@@ -42,12 +82,20 @@ class MeanSquaredLogarithmicError(LossFunctionWrapper):
         super().__init__(functional.mean_squared_logarithmic_error, reduction, name)
 
 
+mean_squared_logarithmic_error = msle = MSLE = loss_values(
+    functional.mean_squared_logarithmic_error, MeanSquaredLogarithmicError
+)
+
+
 @registry.register()
 class LogCosh(LossFunctionWrapper):
     """mean(log(cosh(y_pred - y_true))), a smooth absolute error. Targets of the shape of the predictions."""
 
     def __init__(self, reduction: Reduction = "sum_over_batch_size", name: str | None = "log_cosh") -> None:
         super().__init__(functional.log_cosh, reduction, name)
+
+
+log_cosh = logcosh = loss_values(functional.log_cosh, LogCosh)
 
 
 @registry.register("huber_loss")
@@ -63,12 +111,18 @@ class Huber(LossFunctionWrapper):
         super().__init__(functional.huber, reduction, name, delta=delta)
 
 
+huber = loss_values(functional.huber, Huber)
+
+
 @registry.register()
 class Poisson(LossFunctionWrapper):
     """mean(y_pred - y_true * log(y_pred + 1e-7)): counts and their predicted rates, of one shape."""
 
     def __init__(self, reduction: Reduction = "sum_over_batch_size", name: str | None = "poisson") -> None:
         super().__init__(functional.poisson, reduction, name)
+
+
+poisson = loss_values(functional.poisson, Poisson)
 
 
 @registry.register("cosine", "cosine_proximity", "cosine_loss")
@@ -82,3 +136,6 @@ class CosineSimilarity(LossFunctionWrapper):
         name: str | None = "cosine_similarity",
     ) -> None:
         super().__init__(functional.cosine_similarity, reduction, name, axis=axis)
+
+
+cosine_similarity = cosine_proximity = loss_values(functional.cosine_similarity, CosineSimilarity)

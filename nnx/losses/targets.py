@@ -1,4 +1,4 @@
-"""Targets, looked at on the host before they travel: mistakes that would give a wrong loss, or a bare shape error.
+"""Checks of targets on the host, before they travel: for mistakes that would give a wrong loss, or a bare shape error.
 
 Shapes of outputs begin with the batch, whose size is not looked at; other sizes may be None for "any".
 """
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-Shape = tuple[int | None, ...]
+from nnx.shapes import Shape
 
 
 def require_same_shape(loss: str, y_true: np.ndarray, output_shape: Shape) -> None:

@@ -12,8 +12,11 @@ from nnx.functional.loss_functions import EPSILON
 from nnx.losses.base import fit_weights
 from nnx.metrics.base import Metric, registry
 from nnx.metrics.tally import Tally
-from nnx.metrics.targets import Shape, alike, require_alike, shape_text
+from nnx.metrics.targets import as_matching_arrays, require_matching_shapes, shape_text
 from nnx.precision import wide
+from nnx.shapes import Shape
+
+__all__ = ["F1Score", "FBetaScore"]
 
 _AVERAGES = (None, "micro", "macro", "weighted")
 
@@ -55,7 +58,7 @@ class FBetaScore(Metric):
         self._tally = Tally()
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        xp, y_true, y_pred = alike(self.name, y_true, y_pred)
+        xp, y_true, y_pred = as_matching_arrays(self.name, y_true, y_pred)
         self._check_shape(y_pred.shape)
         y_true, y_pred = wide(y_true), wide(y_pred)
         if self.threshold is None:  # a row of zeros has no largest
@@ -84,7 +87,7 @@ class FBetaScore(Metric):
         return scores if self.average is None else xp.mean(scores)
 
     def check_targets(self, y_true: np.ndarray, output_shape: Shape) -> None:
-        require_alike(self.name, y_true.shape, output_shape)
+        require_matching_shapes(self.name, y_true.shape, output_shape)
         self._check_shape(output_shape)
         if output_shape[-1] == 1 and self.threshold is None:
             warnings.warn(

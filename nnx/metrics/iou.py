@@ -12,8 +12,11 @@ from nnx.functional.loss_functions import require_same_backend
 from nnx.losses.arrays import as_arrays
 from nnx.metrics.base import registry
 from nnx.metrics.confusion import ClassCounts
-from nnx.metrics.targets import Shape, are_labels, require_alike, require_count, shape_text
+from nnx.metrics.targets import are_labels, require_count, require_matching_shapes, shape_text
 from nnx.metrics.thresholds import ratio
+from nnx.shapes import Shape
+
+__all__ = ["BinaryIoU", "IoU", "MeanIoU", "OneHotIoU", "OneHotMeanIoU"]
 
 
 @registry.register()
@@ -92,7 +95,7 @@ class IoU(ClassCounts):
                 f"metric {self.name!r} expects class numbers as predictions, got numbers for each class, shape "
                 f"{shape_text(output_shape)}; give it sparse_y_pred=False"
             )
-        require_alike(self.name, true, predicted)
+        require_matching_shapes(self.name, true, predicted)
 
 
 @registry.register()

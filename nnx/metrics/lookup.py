@@ -9,13 +9,12 @@ from typing import Any
 
 from nnx.backends import Array
 from nnx.losses import BinaryCrossentropy, BinaryFocalCrossentropy, Loss
-from nnx.metrics import loss_metrics
+from nnx.metrics import losses_as_metrics
 from nnx.metrics.accuracy import Accuracy, BinaryAccuracy, CategoricalAccuracy, SparseCategoricalAccuracy
 from nnx.metrics.base import MeanMetricWrapper, Metric, functions, registry
 from nnx.registry import custom_objects as custom_names
 from nnx.registry import serialize as serialize
-
-Shape = tuple[int | None, ...]
+from nnx.shapes import Shape
 
 _BY_SHAPES: dict[str, dict[str, Callable[[], Metric]]] = {
     "accuracy": {
@@ -25,10 +24,10 @@ _BY_SHAPES: dict[str, dict[str, Callable[[], Metric]]] = {
         "categorical": CategoricalAccuracy,
     },
     "crossentropy": {
-        "unknown": loss_metrics.CategoricalCrossentropy,
-        "binary": loss_metrics.BinaryCrossentropy,
-        "sparse": loss_metrics.SparseCategoricalCrossentropy,
-        "categorical": loss_metrics.CategoricalCrossentropy,
+        "unknown": losses_as_metrics.CategoricalCrossentropy,
+        "binary": losses_as_metrics.BinaryCrossentropy,
+        "sparse": losses_as_metrics.SparseCategoricalCrossentropy,
+        "categorical": losses_as_metrics.CategoricalCrossentropy,
     },
 }
 _BY_SHAPES["acc"], _BY_SHAPES["ce"] = _BY_SHAPES["accuracy"], _BY_SHAPES["crossentropy"]

@@ -7,6 +7,8 @@ from nnx.metrics.base import registry
 from nnx.metrics.targets import require_count
 from nnx.metrics.thresholds import ThresholdMetric, ratio
 
+__all__ = ["PrecisionAtRecall", "RecallAtPrecision", "SensitivityAtSpecificity", "SpecificityAtSensitivity"]
+
 
 class _Best(ThresholdMetric):
     """The largest of one rate where another is at least `bound`; 0 if it is nowhere."""

@@ -15,12 +15,13 @@ import numpy as np
 
 from nnx.backends import Array, Namespace, array_namespace, backend_of, get_backend
 from nnx.functional.counting import bin_sums
-from nnx.losses.arrays import beside
+from nnx.losses.arrays import asarray_like
 from nnx.losses.base import fit_weights
 from nnx.metrics.base import Metric
 from nnx.metrics.tally import Tally
-from nnx.metrics.targets import Shape, alike, require_alike, shape_text
+from nnx.metrics.targets import as_matching_arrays, require_matching_shapes, shape_text
 from nnx.precision import wide
+from nnx.shapes import Shape
 
 
 class ThresholdMetric(Metric):
@@ -62,7 +63,7 @@ class ThresholdMetric(Metric):
         self._dtype: str | None = None  # of the predictions
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        xp, y_true, y_pred = alike(self.name, y_true, y_pred)
+        xp, y_true, y_pred = as_matching_arrays(self.name, y_true, y_pred)
         self._check_shape(y_pred.shape)
         y_pred = wide(y_pred)
         self._dtype = str(y_pred.dtype).rpartition(".")[2]
@@ -75,7 +76,7 @@ class ThresholdMetric(Metric):
         self._tally.add(self._counts(xp, xp.astype(y_true != 0.0, xp.int64), y_pred, weights))
 
     def check_targets(self, y_true: np.ndarray, output_shape: Shape) -> None:
-        require_alike(self.name, y_true.shape, output_shape)
+        require_matching_shapes(self.name, y_true.shape, output_shape)
         self._check_shape(output_shape)
 
     def confusion(self) -> tuple[Array, Array, Array, Array]:
@@ -136,7 +137,7 @@ class ThresholdMetric(Metric):
         """A weight for each prediction; None where each counts as 1."""
         weights = None if sample_weight is None else fit_weights(sample_weight, y_pred)
         if self._weights_of_labels is not None and not self._per_label:
-            of_labels = beside(y_pred, self._weights_of_labels)
+            of_labels = asarray_like(self._weights_of_labels, y_pred)
             weights = of_labels if weights is None else weights * of_labels
         return None if weights is None else xp.broadcast_to(weights, y_pred.shape)
 
@@ -158,7 +159,7 @@ class ThresholdMetric(Metric):
             return xp.astype(y_pred > self._first, xp.int64)
         y_pred = xp.where(y_pred == y_pred, y_pred, -float("inf"))
         if not self._evenly:
-            cuts = beside(y_pred, self._cuts)
+            cuts = asarray_like(self._cuts, y_pred)
             return xp.reshape(xp.searchsorted(cuts, xp.reshape(y_pred, (-1,))), y_pred.shape)
         steps = xp.ceil(xp.minimum(xp.maximum(y_pred, 0.0), 1.0) * (count - 1.0))
         lowest = 1.0 if self._first < 0.0 else 0.0  # a first threshold just below 0 is below all predictions

@@ -13,7 +13,7 @@ from nnx import ranks
 from nnx.backends import Array, array_namespace, is_array, to_numpy
 from nnx.metrics import Metric
 from nnx.metrics.base import added, on_host
-from nnx.metrics.variable import plain
+from nnx.metrics.variable import value_of
 from nnx.training.output_objective import Goal, distribute
 
 
@@ -212,7 +212,7 @@ class Objective:
         if len(self.goals) == 1 and not self.goals[0].metrics:
             return {"loss": float(to_numpy(self._total / self._count))}
         parts = [self._parts[index] / self._count for index in self._counted]
-        results = [self._total / self._count, *parts, *(plain(metric.result()) for _, metric in self.metrics)]
+        results = [self._total / self._count, *parts, *(value_of(metric.result()) for _, metric in self.metrics)]
         return dict(zip(self.names, read_values(results), strict=True))
 
 

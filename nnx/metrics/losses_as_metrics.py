@@ -7,11 +7,35 @@ from typing import Any
 from nnx import losses
 from nnx.backends import Array, array_namespace
 from nnx.functional.classification_losses import Axes
-from nnx.losses.base import fit_weights
+from nnx.losses.arrays import as_arrays
+from nnx.losses.base import VALUES_FUNCTIONS, fit_weights
 from nnx.metrics.base import MeanMetricWrapper, MeanOfSamples, functions, registry
-from nnx.metrics.targets import alike
+from nnx.metrics.targets import as_matching_arrays
 
-for _function in {id(f): f for f in vars(losses).values() if hasattr(f, "differentiable")}.values():
+__all__ = [
+    "BinaryCrossentropy",
+    "BinaryFocalCrossentropy",
+    "CategoricalCrossentropy",
+    "CategoricalFocalCrossentropy",
+    "CategoricalHinge",
+    "CosineSimilarity",
+    "Dice",
+    "Hinge",
+    "Huber",
+    "KLDivergence",
+    "LogCoshError",
+    "MeanAbsoluteError",
+    "MeanAbsolutePercentageError",
+    "MeanSquaredError",
+    "MeanSquaredLogarithmicError",
+    "Poisson",
+    "RootMeanSquaredError",
+    "SparseCategoricalCrossentropy",
+    "SquaredHinge",
+    "Tversky",
+]
+
+for _function in VALUES_FUNCTIONS.values():
     functions.register()(_function)
 
 
@@ -33,7 +57,7 @@ class RootMeanSquaredError(MeanOfSamples):
         super().__init__(name)
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        _, y_true, y_pred = alike("root_mean_squared_error", y_true, y_pred)
+        _, y_true, y_pred = as_matching_arrays("root_mean_squared_error", y_true, y_pred)
         error = y_pred - y_true
         self.accumulate(error * error, sample_weight)
 
@@ -261,7 +285,7 @@ class SparseCategoricalCrossentropy(MeanMetricWrapper):
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         if sample_weight is not None and self.ignore_class is not None:
-            y_true, y_pred = losses.arrays.as_arrays(y_true, y_pred)
+            y_true, y_pred = as_arrays(y_true, y_pred)
             xp = array_namespace(y_pred)
             counted = xp.astype(y_true != self.ignore_class, y_pred.dtype)
             if len(y_true.shape) == len(y_pred.shape):
