@@ -1,4 +1,4 @@
-"""The mathematics: pure functions of arrays, each with its derivative beside it.
+"""Functions of arrays: the mathematics, each function with its derivative beside it.
 
 Every function returns `(y, pullback)`. `pullback(dy)` maps the cotangent of y to the cotangents of the function's
 array arguments: one array for a function of one array, else a tuple in the order of the arguments. It is the true

@@ -146,7 +146,7 @@ def separable_conv(
     data_format: str = CHANNELS_LAST,
     activate: Differentiable = linear,
 ) -> tuple[Array, Pullback]:
-    """Every channel with its own filters, and a convolution with windows of one element that mixes the results.
+    """Separable convolution: every channel with its own filters, then windows of one element that mix the results.
 
     x (batch, *sizes, c), depthwise_kernel (*window, c, m), pointwise_kernel (*ones, c * m, f), bias (f,) or None
     ->  y (batch, *new sizes, f)

@@ -1,4 +1,4 @@
-"""Connectionist temporal classification: the loss for a sequence of labels whose places in the input are not known.
+"""Connectionist temporal classification, a loss for labels in sequence whose places in the input are not known.
 
 Graves et al., "Connectionist temporal classification: labelling unsegmented sequence data with recurrent neural
 networks", 2006. A path is, at each step, either at one of the labels or at one of the blanks before, between and after
@@ -30,7 +30,7 @@ def ctc(
     input_length: Array | None = None,
     mask_index: int = 0,
 ) -> tuple[Array, Pullback]:
-    """-log(probability of all paths along the labels), for the softmax of the given logits
+    """Connectionist temporal classification: -log(probability of all paths along the labels), by softmax of logits
 
     y_true (batch, labels), integers; y_pred (batch, time, classes), logits  ->  values (batch,)
     label_length, input_length : (batch,), how many labels and steps of each sample count; by default as many labels as

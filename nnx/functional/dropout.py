@@ -1,4 +1,4 @@
-"""Dropout."""
+"""Dropout of elements, with the mean kept."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["dropout"]
 def dropout(
     x: Array, rate: float, draw: Draw, noise_shape: Sequence[int | None] | None = None
 ) -> tuple[Array, Pullback]:
-    """x / (1 - rate) with probability 1 - rate, else 0: the mean stays ("inverted" dropout).
+    """Inverted dropout: x / (1 - rate) with probability 1 - rate, else 0, so that the mean stays.
 
     rate : the probability of 0, in [0, 1].
     draw : the random words that decide, one for each element of the mask, from `Generator.draw`. A word below

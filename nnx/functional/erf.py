@@ -28,7 +28,7 @@ _FAR = 30.0  # erfc underflows before, in every dtype
 
 @accelerated
 def erfc(x: Array) -> Array:
-    """1 - erf(x) = 2 / sqrt(pi) * (the integral of exp(-t**2) over t from x to infinity).
+    """Complementary error function: 1 - erf(x) = 2 / sqrt(pi) * (the integral of exp(-t**2) over t from x to infinity).
 
     The relative error is below 1e-15 for float64, also where the value is tiny, and for float32 below 5e-7 up to x = 2,
     growing to 1e-5 where the value underflows; float16 is computed in float32. Returns the value alone.

@@ -1,4 +1,4 @@
-"""Update formulas of optimisers that look at a parameter as a whole: at its norm, or at its rows and columns.
+"""Update formulas of optimisers that need a parameter as a whole: its norm, or its rows and columns.
 
 As in `nnx.functional.updates` each function changes `w`, here one parameter in its own shape, and its slots in place.
 """

@@ -1,4 +1,4 @@
-"""What the loss functions share: fitting the targets to the predictions, and spreading cotangents back over an axis."""
+"""Targets fitted to predictions, and cotangents spread over a reduced axis: what loss functions have in common."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def mark_built_in(function: Differentiable) -> Differentiable:
 
 
 def require_same_backend(y_true: Array, y_pred: Array) -> None:
-    """TypeError unless targets and predictions are arrays of one library."""
+    """Check that targets and predictions are arrays of one library; TypeError if not."""
     of_true, of_pred = backend_of(y_true), backend_of(y_pred)
     if of_true is not of_pred:
         raise TypeError(
@@ -84,7 +84,7 @@ def match_ndim(y_true: Array, y_pred: Array) -> tuple[Array, Array]:
 
 
 def over_axis(dvalues: Array | float, axis: int = -1) -> Array | float:
-    """The cotangents of values that a reduction over `axis` gave, ready to be broadcast over that axis again."""
+    """Cotangents of values that a reduction over `axis` gave, ready to be broadcast over that axis again."""
     if isinstance(dvalues, int | float):
         return dvalues
     return dvalues[..., None] if axis == -1 else array_namespace(dvalues).expand_dims(dvalues, axis=axis)
@@ -92,14 +92,15 @@ def over_axis(dvalues: Array | float, axis: int = -1) -> Array | float:
 
 @accelerated
 def scaled_sum(values: Array, scale: float) -> Array:
-    """scale times the sum of all values, a 0-d array"""
+    """Sum of all values times scale, a 0-d array"""
     return array_namespace(values).sum(values) * scale
 
 
 def clip(xp: Namespace, x: Array, low: float, high: float) -> Array:
+    """x held between two numbers"""
     return xp.minimum(xp.maximum(x, low), high)
 
 
 def sign(xp: Namespace, x: Array) -> Array:
-    """-1, 0 or 1, without the many launches and the synchronisation of CuPy's `sign` through array-api-compat."""
+    """Sign of each number, -1, 0 or 1, without the launches and the synchronisation of array-api-compat's on CuPy."""
     return xp.astype(x > 0.0, x.dtype) - xp.astype(x < 0.0, x.dtype)

@@ -1,4 +1,4 @@
-"""Borders of sequences and images: zeros around them, or what is there taken off.
+"""Padding and cropping of sequences and images: zeros around them, or their borders taken off.
 
 Inputs are (batch, steps, channels) or (batch, rows, columns, channels), with channels behind the batch axis for
 data_format "channels_first". Amounts are given for each spatial axis.
@@ -19,7 +19,7 @@ Amounts = Sequence[Sequence[int]]
 
 
 def zero_pad(x: Array, padding: Amounts, data_format: str = CHANNELS_LAST) -> tuple[Array, Pullback]:
-    """x with zeros around it.
+    """Zero padding: x with zeros around it.
 
     padding : how many zeros come before and after, for each spatial axis: ((1, 2),) or ((1, 2), (3, 4)).
     """
@@ -28,7 +28,7 @@ def zero_pad(x: Array, padding: Amounts, data_format: str = CHANNELS_LAST) -> tu
 
 
 def crop(x: Array, cropping: Amounts, data_format: str = CHANNELS_LAST) -> tuple[Array, Pullback]:
-    """x without what is at its border.
+    """Cropping: x without what is at its border.
 
     cropping : how much to leave out before and after, for each spatial axis. ValueError if nothing would remain.
     """

@@ -1,4 +1,4 @@
-"""Losses: a function that gives a value for each sample, and how these become the one number that is minimised."""
+"""Base class of losses: a function gives a value for each sample, and a reduction the number that is minimised."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _EXAMPLE = """a loss of one's own returns its values, one for each sample, and t
 
 
 class Loss(Configurable):
-    """What a model minimises. A subclass defines `call`.
+    """Loss: what a model minimises. A subclass defines `call`.
 
     name : by default the name of the class in snake case.
     reduction : what becomes of the values of the samples, each multiplied by its weight:
@@ -138,7 +138,7 @@ class Loss(Configurable):
 
 
 class LossFunctionWrapper(Loss):
-    """The loss that a function `values, pullback = fn(y_true, y_pred, **options)` makes.
+    """Loss that a function `values, pullback = fn(y_true, y_pred, **options)` makes.
 
     fn : a function of `nnx.functional`, or one's own.
     name : by default that of the function.
@@ -187,7 +187,7 @@ registry.register()(LossFunctionWrapper)
 
 
 def loss_values(function: Differentiable, cls: type[LossFunctionWrapper]) -> Callable[..., Array]:
-    """The function of `nnx.losses` of Keras's name for a loss: the value of each sample, without a pullback.
+    """Function of a loss under Keras's name in `nnx.losses`: the value of each sample, without a pullback.
 
     It takes lists and numbers too, and can be given to `compile`. `.differentiable` is the original.
 
@@ -205,7 +205,7 @@ def loss_values(function: Differentiable, cls: type[LossFunctionWrapper]) -> Cal
 
 
 def fit_weights(weight: Any, values: Array) -> Array:
-    """Weights in the dtype of the values, and in a shape that multiplies the value of each sample by its weight.
+    """Weights of samples in the dtype of the values, in a shape that multiplies the value of each sample by its weight.
 
     The axes of the weights are the first ones of the values; axes of length 1 may be missing or too many.
     """

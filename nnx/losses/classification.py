@@ -31,7 +31,7 @@ __all__ = [
 
 @registry.register("hinge_loss")
 class Hinge(LossFunctionWrapper):
-    """mean(max(1 - y_true * y_pred, 0)), labels -1 and 1, or 0 and 1."""
+    """Hinge: mean(max(1 - y_true * y_pred, 0)), labels -1 and 1, or 0 and 1."""
 
     def __init__(self, reduction: Reduction = "sum_over_batch_size", name: str | None = "hinge") -> None:
         super().__init__(functional.hinge, reduction, name)
@@ -46,7 +46,7 @@ hinge = loss_values(functional.hinge, Hinge)
 
 @registry.register()
 class SquaredHinge(LossFunctionWrapper):
-    """mean(max(1 - y_true * y_pred, 0)**2), labels -1 and 1, or 0 and 1."""
+    """Squared hinge: mean(max(1 - y_true * y_pred, 0)**2), labels -1 and 1, or 0 and 1."""
 
     def __init__(self, reduction: Reduction = "sum_over_batch_size", name: str | None = "squared_hinge") -> None:
         super().__init__(functional.squared_hinge, reduction, name)
@@ -61,7 +61,7 @@ squared_hinge = loss_values(functional.squared_hinge, SquaredHinge)
 
 @registry.register()
 class CategoricalHinge(LossFunctionWrapper):
-    """max(1 + max((1 - y_true) * y_pred) - sum(y_true * y_pred), 0), one-hot labels."""
+    """Categorical hinge: max(1 + max((1 - y_true) * y_pred) - sum(y_true * y_pred), 0), one-hot labels."""
 
     def __init__(self, reduction: Reduction = "sum_over_batch_size", name: str | None = "categorical_hinge") -> None:
         super().__init__(functional.categorical_hinge, reduction, name)
@@ -75,7 +75,7 @@ categorical_hinge = loss_values(functional.categorical_hinge, CategoricalHinge)
 
 @registry.register("kld", "kullback_leibler_divergence")
 class KLDivergence(LossFunctionWrapper):
-    """sum(y_true * log(y_true / y_pred)): of two probability distributions along the last axis."""
+    """Kullback-Leibler divergence of two distributions along the last axis: sum(y_true * log(y_true / y_pred))."""
 
     def __init__(self, reduction: Reduction = "sum_over_batch_size", name: str | None = "kl_divergence") -> None:
         super().__init__(functional.kl_divergence, reduction, name)
@@ -89,7 +89,7 @@ kl_divergence = kullback_leibler_divergence = kld = KLD = loss_values(functional
 
 @registry.register()
 class Dice(LossFunctionWrapper):
-    """1 - 2 * |overlap| / (|y_true| + |y_pred|) of masks. axis : the axes that are summed over, by default all."""
+    """Dice loss of masks: 1 - 2 * |overlap| / (|y_true| + |y_pred|), summed over the axes `axis`, by default all."""
 
     def __init__(
         self,
@@ -105,7 +105,7 @@ dice = loss_values(functional.dice, Dice)
 
 @registry.register()
 class Tversky(LossFunctionWrapper):
-    """Dice's loss with a weight for what is missed (alpha) and for what is invented (beta), arXiv:1706.05721.
+    """Tversky loss: Dice's with a weight for what is missed (alpha) and for what is invented (beta), arXiv:1706.05721.
 
     axis : the axes that are summed over, by default all.
     """

@@ -72,7 +72,7 @@ class _Crossentropy(LossFunctionWrapper):
 
 @registry.register("bce")
 class BinaryCrossentropy(_Crossentropy):
-    """-y_true * log(y_pred) - (1 - y_true) * log(1 - y_pred), averaged over `axis`.
+    """Binary cross-entropy: -y_true * log(y_pred) - (1 - y_true) * log(1 - y_pred), averaged over `axis`.
 
     y_true : between 0 and 1, of the shape of y_pred.
     from_logits : whether y_pred are logits and not probabilities.
@@ -108,7 +108,7 @@ binary_crossentropy = bce = BCE = loss_values(functional.binary_crossentropy, Bi
 
 @registry.register()
 class BinaryFocalCrossentropy(_Crossentropy):
-    """Binary cross-entropy times (1 - probability of the true label)**gamma, arXiv:1708.02002.
+    """Binary focal cross-entropy: times (1 - probability of the true label)**gamma, arXiv:1708.02002.
 
     apply_class_balancing : whether to weight the labels 1 by alpha, and 0 by 1 - alpha.
     The other arguments are those of BinaryCrossentropy.
@@ -149,7 +149,7 @@ binary_focal_crossentropy = loss_values(functional.binary_focal_crossentropy, Bi
 
 @registry.register()
 class CategoricalCrossentropy(_Crossentropy):
-    """-sum(y_true * log(y_pred)) over the classes along `axis`.
+    """Categorical cross-entropy: -sum(y_true * log(y_pred)) over the classes along `axis`.
 
     y_true : one-hot, or probabilities of the classes, of the shape of y_pred.
     from_logits : whether y_pred are logits and not probabilities.
@@ -185,7 +185,7 @@ categorical_crossentropy = loss_values(functional.categorical_crossentropy, Cate
 
 @registry.register()
 class CategoricalFocalCrossentropy(_Crossentropy):
-    """Categorical cross-entropy times alpha * (1 - probability of the class)**gamma, arXiv:1708.02002.
+    """Categorical focal cross-entropy: times alpha * (1 - probability of the class)**gamma, arXiv:1708.02002.
 
     The other arguments are those of CategoricalCrossentropy.
     """
@@ -223,7 +223,7 @@ categorical_focal_crossentropy = loss_values(functional.categorical_focal_crosse
 
 @registry.register()
 class SparseCategoricalCrossentropy(_Crossentropy):
-    """-log(y_pred[label]), for integer labels in place of one-hot targets.
+    """Categorical cross-entropy of integer labels in place of one-hot targets: -log(y_pred[label]).
 
     y_true : labels from 0 to C - 1, of the shape of y_pred without `axis`, which may also be there with length 1.
     from_logits : whether y_pred are logits and not probabilities.

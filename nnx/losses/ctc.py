@@ -1,4 +1,4 @@
-"""The loss of connectionist temporal classification as a class. The formula is in `nnx.functional`."""
+"""Loss of connectionist temporal classification as a class. The formula is in `nnx.functional`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = [
 
 @registry.register()
 class CTC(LossFunctionWrapper):
-    """-log(probability of all paths that read as the labels), for labels whose places in the input are not known.
+    """Connectionist temporal classification: -log(probability of all paths that read as the labels), wherever they are.
 
     y_true : labels (batch, length) from 1 to classes - 1, padded with 0 behind; 0 is the blank.
     y_pred : logits (batch, time, classes), not normalised by softmax.

@@ -14,7 +14,7 @@ from nnx.registry import serialize as serialize
 
 
 def resolve(identifier: Any) -> Loss:
-    """The loss that is meant by a name, a class, a configuration, a function or a Loss.
+    """Loss that is meant by a name, a class, a configuration, a function or a Loss.
 
     Functions are those of `nnx.losses` (`mse`), those of `nnx.functional`, and one's own
     `values, pullback = function(y_true, y_pred)`. ValueError for an unknown name, TypeError for anything else.
@@ -36,14 +36,14 @@ def resolve(identifier: Any) -> Loss:
 
 
 def of_function(function: Any, options: Mapping[str, Any] | None = None) -> Loss | None:
-    """The loss of a function of `nnx.losses` or `nnx.functional` with these options; None for one's own."""
+    """Loss of a function of `nnx.losses` or `nnx.functional` with these options; None for one's own."""
     original = differentiable(function)
     cls = next((cls for known, cls in CLASSES.items() if known is original), None)
     return None if cls is None else cls(**(options or {}))
 
 
 def get(identifier: Any) -> Loss | Callable[..., Array] | None:
-    """As in Keras: an object for the name of a class, a plain function for that of a function, None for None."""
+    """Loss as Keras gives it: an object for the name of a class, a function for that of a function, None for None."""
     if identifier is None:
         return None
     loss = resolve(identifier)
@@ -54,6 +54,6 @@ def get(identifier: Any) -> Loss | Callable[..., Array] | None:
 
 
 def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Loss | Callable[..., Array] | None:
-    """A loss from what `serialize` returned. custom_objects : classes and functions of one's own, by name."""
+    """Loss from what `serialize` returned. custom_objects : classes and functions of one's own, by name."""
     with custom_names(custom_objects):
         return get(config)

@@ -37,7 +37,7 @@ __all__ = [
 
 @registry.register("mse")
 class MeanSquaredError(LossFunctionWrapper):
-    """mean((y_pred - y_true)**2). Targets of the shape of the predictions."""
+    """Mean squared error: mean((y_pred - y_true)**2). Targets of the shape of the predictions."""
 
     def __init__(self, reduction: Reduction = "sum_over_batch_size", name: str | None = "mean_squared_error") -> None:
         super().__init__(functional.mean_squared_error, reduction, name)
@@ -48,7 +48,7 @@ mean_squared_error = mse = MSE = loss_values(functional.mean_squared_error, Mean
 
 @registry.register("mae")
 class MeanAbsoluteError(LossFunctionWrapper):
-    """mean(|y_pred - y_true|). Targets of the shape of the predictions."""
+    """Mean absolute error: mean(|y_pred - y_true|). Targets of the shape of the predictions."""
 
     def __init__(self, reduction: Reduction = "sum_over_batch_size", name: str | None = "mean_absolute_error") -> None:
         super().__init__(functional.mean_absolute_error, reduction, name)
@@ -59,7 +59,7 @@ mean_absolute_error = mae = MAE = loss_values(functional.mean_absolute_error, Me
 
 @registry.register("mape")
 class MeanAbsolutePercentageError(LossFunctionWrapper):
-    """100 * mean(|y_pred - y_true| / max(|y_true|, 1e-7)). Targets of the shape of the predictions."""
+    """Mean absolute percentage error, 100 * mean(|y_pred - y_true| / max(|y_true|, 1e-7)), of one shape."""
 
     def __init__(
         self, reduction: Reduction = "sum_over_batch_size", name: str | None = "mean_absolute_percentage_error"
@@ -74,7 +74,10 @@ mean_absolute_percentage_error = mape = MAPE = loss_values(
 
 @registry.register("msle")
 class MeanSquaredLogarithmicError(LossFunctionWrapper):
-    """mean((log(1 + y_pred) - log(1 + y_true))**2), both at least 1e-7. Targets of the shape of the predictions."""
+    """Mean squared logarithmic error: mean((log(1 + y_pred) - log(1 + y_true))**2), both at least 1e-7.
+
+    Targets of the shape of the predictions.
+    """
 
     def __init__(
         self, reduction: Reduction = "sum_over_batch_size", name: str | None = "mean_squared_logarithmic_error"
@@ -89,7 +92,7 @@ mean_squared_logarithmic_error = msle = MSLE = loss_values(
 
 @registry.register()
 class LogCosh(LossFunctionWrapper):
-    """mean(log(cosh(y_pred - y_true))), a smooth absolute error. Targets of the shape of the predictions."""
+    """Logarithm of the hyperbolic cosine: mean(log(cosh(y_pred - y_true))), a smooth absolute error, of one shape."""
 
     def __init__(self, reduction: Reduction = "sum_over_batch_size", name: str | None = "log_cosh") -> None:
         super().__init__(functional.log_cosh, reduction, name)
@@ -100,7 +103,7 @@ log_cosh = logcosh = loss_values(functional.log_cosh, LogCosh)
 
 @registry.register("huber_loss")
 class Huber(LossFunctionWrapper):
-    """Squared up to an error of `delta`, linear beyond (Huber, 1964). Targets of the shape of the predictions."""
+    """Huber loss (1964): squared up to an error of `delta`, linear beyond. Targets of the shape of the predictions."""
 
     def __init__(
         self,
@@ -116,7 +119,7 @@ huber = loss_values(functional.huber, Huber)
 
 @registry.register()
 class Poisson(LossFunctionWrapper):
-    """mean(y_pred - y_true * log(y_pred + 1e-7)): counts and their predicted rates, of one shape."""
+    """Poisson loss: mean(y_pred - y_true * log(y_pred + 1e-7)), of counts and their predicted rates, of one shape."""
 
     def __init__(self, reduction: Reduction = "sum_over_batch_size", name: str | None = "poisson") -> None:
         super().__init__(functional.poisson, reduction, name)
@@ -127,7 +130,7 @@ poisson = loss_values(functional.poisson, Poisson)
 
 @registry.register("cosine", "cosine_proximity", "cosine_loss")
 class CosineSimilarity(LossFunctionWrapper):
-    """Minus the cosine of the angle between y_true and y_pred along `axis`: -1 is best, 1 is worst."""
+    """Cosine similarity, negated: minus the cosine of the angle between y_true and y_pred along `axis`, -1 is best."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""The area under a curve, from one pass over the predictions."""
+"""Area under a curve (AUC), from one pass over the predictions."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _MARGIN = 1e-7  # how far the first threshold is below 0 and the last above 1
 
 @registry.register()
 class AUC(ThresholdMetric):
-    """The area under the ROC curve, or under the precision-recall curve, approximated at thresholds.
+    """Area under the ROC curve, or under the precision-recall curve, approximated at thresholds.
 
     num_thresholds : how many, in equal steps from 0 to 1.
     curve : "ROC", recall over the rate of false positives; "PR", precision over recall; "PRGAIN", the gain of

@@ -22,7 +22,7 @@ functions: Registry[Callable[..., Array]] = Registry("metric function")
 
 
 class Metric(Configurable):
-    """A running value. A subclass defines `update_state`, `result` and `reset_state`.
+    """Metric: a running value. A subclass defines `update_state`, `result` and `reset_state`.
 
     name : its key in the history; by default the name of the class in snake case.
     dtype : of the variables that `add_weight` makes; by default that of the backend, and at least float32.
@@ -154,7 +154,7 @@ def on_host(state: Any) -> Any:
 
 
 def added(states: Sequence[Any]) -> Any:
-    """Equally nested numbers and NumPy arrays, each added up; what is None in one counts for nothing."""
+    """Sums of equally nested numbers and NumPy arrays; what is None in one counts for nothing."""
     found = [state for state in states if state is not None]
     first = found[0] if found else None
     if isinstance(first, Mapping):
@@ -168,7 +168,7 @@ def added(states: Sequence[Any]) -> Any:
 
 
 class Total(Metric):
-    """What sums and means share: a total on the device."""
+    """Total on the device: what sums and means have in common."""
 
     running: tuple[str, ...] = ("total",)
 
@@ -198,7 +198,7 @@ class Total(Metric):
 
 
 class Sum(Total):
-    """The sum of all values, each times its weight.
+    """Sum of all values, each times its weight.
 
     >>> total = Sum()
     >>> float(total([1.0, 3.0, 5.0], sample_weight=[1.0, 1.0, 0.0]))
@@ -216,7 +216,7 @@ class Sum(Total):
 
 
 class MeanOfSamples(Total):
-    """What means share: beside the total, how much weight it stands for."""
+    """Mean over samples, from a total and the weight that it stands for: what means have in common."""
 
     running = ("total", "count")
 
@@ -253,7 +253,7 @@ class MeanOfSamples(Total):
 
 
 class Mean(MeanOfSamples):
-    """The mean of all values, each times its weight, divided by the sum of the weights.
+    """Mean of all values, each times its weight, divided by the sum of the weights.
 
     Values of shape (n, ...) count as n: their mean over the other axes is taken first, as in Keras.
 
@@ -270,7 +270,7 @@ class Mean(MeanOfSamples):
 
 
 class MeanMetricWrapper(MeanOfSamples):
-    """The mean of what a function `fn(y_true, y_pred, **options)` gives for each sample.
+    """Mean of what a function `fn(y_true, y_pred, **options)` gives for each sample.
 
     fn : a function of `nnx.metrics` or `nnx.losses`, or one's own. Of a pair of values and pullback, the values count.
     name : by default that of the function.

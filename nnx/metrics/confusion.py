@@ -1,4 +1,4 @@
-"""How often each class is taken for each."""
+"""Confusion matrix: how often each class is taken for each."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["ConfusionMatrix"]
 
 
 class ClassCounts(Metric):
-    """What comes from counts of pairs of a true and a predicted class."""
+    """Counts of pairs of a true and a predicted class, and what comes from them."""
 
     running = ("_tally",)
 
@@ -48,7 +48,7 @@ class ClassCounts(Metric):
 
 @registry.register()
 class ConfusionMatrix(ClassCounts):
-    """How often each class was taken for each: (classes, classes), rows are the true classes, columns the predicted.
+    """Confusion matrix, how often each class was taken for each: (classes, classes), rows true, columns predicted.
 
     Targets are class labels (...) or (..., 1), or one-hot (..., classes). Predictions are numbers for each class,
     (..., classes), of which the largest counts; the probability of class 1, (..., 1) or (n,), for two classes; or

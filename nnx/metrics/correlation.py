@@ -73,7 +73,7 @@ class _Correlation(MeanMetricWrapper):
 
 @registry.register()
 class PearsonCorrelation(_Correlation):
-    """The mean of Pearson's coefficient of correlation of each sample.
+    """Mean of Pearson's coefficient of correlation of each sample.
 
     axis : along which targets and predictions are correlated: their last; 0 for the samples of a batch, and the mean
         over batches.
@@ -85,7 +85,7 @@ class PearsonCorrelation(_Correlation):
 
 @registry.register()
 class ConcordanceCorrelation(_Correlation):
-    """The mean of Lin's coefficient of concordance of each sample. axis : as for `PearsonCorrelation`."""
+    """Mean of Lin's coefficient of concordance of each sample. axis : as for `PearsonCorrelation`."""
 
     def __init__(self, name: str | None = "concordance_correlation", axis: Axis = -1) -> None:
         super().__init__(concordance_correlation, name, axis=axis if isinstance(axis, int) else tuple(axis))

@@ -23,7 +23,7 @@ _AVERAGES = (None, "micro", "macro", "weighted")
 
 @registry.register()
 class FBetaScore(Metric):
-    """The F-score (1 + beta**2) * precision * recall / (beta**2 * precision + recall) of each class, or their average.
+    """F-score (1 + beta**2) * precision * recall / (beta**2 * precision + recall) of each class, or their average.
 
     Labels are one-hot rows, or several labels a row; predictions (n, classes).
 
@@ -106,7 +106,7 @@ class FBetaScore(Metric):
 
 @registry.register()
 class F1Score(FBetaScore):
-    """The F-score with beta=1: 2 * precision * recall / (precision + recall). Arguments as for `FBetaScore`.
+    """F-score with beta=1: 2 * precision * recall / (precision + recall). Arguments as for `FBetaScore`.
 
     >>> score = F1Score(average="macro", threshold=0.5)
     >>> round(float(score([[1, 0], [1, 1], [0, 1]], [[0.9, 0.1], [0.2, 0.8], [0.1, 0.7]])), 4)

@@ -21,7 +21,7 @@ __all__ = ["BinaryIoU", "IoU", "MeanIoU", "OneHotIoU", "OneHotMeanIoU"]
 
 @registry.register()
 class IoU(ClassCounts):
-    """The mean over some classes of tp / (tp + fp + fn), the intersection of true and predicted area over their union.
+    """Intersection over union, the mean over some classes of tp / (tp + fp + fn), of true and predicted area.
 
     Classes that are neither in the labels nor in the predictions do not count. As in Keras, labels and predictions that
     are no classes from 0 to num_classes - 1 are left out; unlike there, weights need not be whole numbers.
@@ -100,7 +100,7 @@ class IoU(ClassCounts):
 
 @registry.register()
 class MeanIoU(IoU):
-    """The mean of intersection over union over all classes. Arguments as for `IoU`.
+    """Mean of intersection over union over all classes. Arguments as for `IoU`.
 
     >>> round(float(MeanIoU(num_classes=2)([0, 0, 1, 1], [0, 1, 0, 1])), 4)
     0.3333
@@ -139,7 +139,7 @@ class BinaryIoU(IoU):
 
 @registry.register()
 class OneHotIoU(IoU):
-    """The mean of intersection over union over some classes, for one-hot labels. Arguments as for `IoU`."""
+    """Mean of intersection over union over some classes, for one-hot labels. Arguments as for `IoU`."""
 
     def __init__(
         self,
@@ -155,7 +155,7 @@ class OneHotIoU(IoU):
 
 @registry.register()
 class OneHotMeanIoU(IoU):
-    """The mean of intersection over union over all classes, for one-hot labels. Arguments as for `IoU`."""
+    """Mean of intersection over union over all classes, for one-hot labels. Arguments as for `IoU`."""
 
     def __init__(
         self,

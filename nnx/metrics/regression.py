@@ -1,4 +1,4 @@
-"""How well numbers are predicted, beyond the losses: the coefficient of determination and relative errors."""
+"""Metrics of regression beyond the losses: the coefficient of determination and relative errors."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _AGGREGATIONS = (None, "uniform_average", "variance_weighted_average")
 
 @registry.register()
 class R2Score(Metric):
-    """The coefficient of determination of each output, 1 - sum((y - p)**2) / sum((y - mean(y))**2), or their mean.
+    """Coefficient of determination of each output, 1 - sum((y - p)**2) / sum((y - mean(y))**2), or their mean.
 
     Targets and predictions (n, outputs), or (n,). A constant target has the score 0, or 1 if it is predicted exactly,
     as in scikit-learn.
@@ -131,7 +131,7 @@ def _around(origin: np.ndarray, state: Mapping[str, Any]) -> dict[str, Any]:
 
 @registry.register()
 class MeanRelativeError(MeanOfSamples):
-    """The mean of |y_pred - y_true| / normalizer, 0 where the normalizer is 0.
+    """Mean relative error: of |y_pred - y_true| / normalizer, 0 where the normalizer is 0.
 
     normalizer : numbers of the shape of the predictions, or one that broadcasts to it.
 

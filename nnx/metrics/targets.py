@@ -1,4 +1,4 @@
-"""What metrics are given: targets and predictions that fit together, or an error that says what to give instead."""
+"""Checks of what metrics are given: targets and predictions that fit together, or an error that says what to give."""
 
 from __future__ import annotations
 

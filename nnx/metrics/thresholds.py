@@ -1,4 +1,4 @@
-"""How many predictions above thresholds are right: the counts that precision, recall, AUC and their like come from.
+"""Counts of right predictions at thresholds, which precision, recall, AUC and their like come from.
 
 A prediction is positive where it is above a threshold, strictly. It is looked at once, however many thresholds there
 are: what is counted is how many thresholds are below it, beside whether its label is positive. A prediction that is
@@ -25,7 +25,7 @@ from nnx.shapes import Shape
 
 
 class ThresholdMetric(Metric):
-    """What comes from counts at thresholds.
+    """Counts at thresholds, and what comes from them.
 
     cuts : the thresholds, in the order that results are wanted in.
     top_k : only the k largest predictions along the last axis can be positive; of equal ones the first.
@@ -167,19 +167,19 @@ class ThresholdMetric(Metric):
 
 
 def evenly_spaced(cuts: np.ndarray) -> bool:
-    """Whether thresholds are 0, 1/(t-1), ..., 1, so that no search is needed; Keras's tolerance."""
+    """Even spacing: whether thresholds are 0, 1/(t-1), ..., 1, so that no search is needed; Keras's tolerance."""
     even = np.arange(len(cuts)) / max(len(cuts) - 1, 1)
     return len(cuts) > 2 and np.allclose(cuts, even, atol=1e-7)
 
 
 def among_largest(xp: Namespace, values: Array, k: int) -> Array:
-    """Which values are among the k largest of the last axis; of equal ones the first. What is no number is last."""
+    """The k largest values of the last axis, as a mask; of equal ones the first. What is no number is last."""
     order = xp.argsort(-values, axis=-1, stable=True)
     return xp.argsort(order, axis=-1, stable=True) < k
 
 
 def ratio(part: Array, whole: Array) -> Array:
-    """part / whole, and 0 where whole is 0."""
+    """Quotient part / whole, and 0 where whole is 0."""
     xp = array_namespace(part)
     empty = whole == 0.0
     return xp.where(empty, 0.0, part / xp.where(empty, 1.0, whole))

@@ -9,7 +9,9 @@ from nnx.initializers import resolve as resolve_initializer
 
 
 class Variable:
-    """An array that `assign`, `assign_add` and `assign_sub` replace; numbers and arrays are added to it as it is.
+    """Variable of a metric: an array that `assign`, `assign_add` and `assign_sub` replace.
+
+    In arithmetic with numbers and arrays it is its array.
 
     name : of the variable, in the metric.
     value : the array, on the device that the metric's model is on.

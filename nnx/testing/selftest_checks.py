@@ -1,4 +1,4 @@
-"""What `python -m nnx selftest` compares: everything that computes, in two places."""
+"""Checks of `python -m nnx selftest`: everything that computes, in two places."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ def draw(
         if kind not in ("labels", "one_hot"):
             raise ValueError(f"unknown kind of example data {kind!r}")
         axes = tuple(size for place, size in enumerate(shape) if place != axis % len(shape))
-        labels = np.floor(random.uniform(axes, 0.0, shape[axis])).astype(np.int64)
+        labels: np.ndarray = np.floor(random.uniform(axes, 0.0, shape[axis])).astype(np.int64)
         if kind == "labels":
             if ignore_class is not None:
                 labels.reshape(-1)[::3] = ignore_class
