@@ -20,6 +20,7 @@ from nnx import activations, constraints, functional, initializers, regularizers
 from nnx.random import Generator  # noqa: E402
 from nnx.testing import assert_close  # noqa: E402
 from nnx.testing.rows.activations import ACTIVATIONS  # noqa: E402
+from nnx.testing.rows.completeness import assert_complete, keras_complaints  # noqa: E402
 
 RTOL = 2e-5
 # no point is exactly on a kink, where each library has its own gradient
@@ -41,6 +42,13 @@ def test_activation_and_gradient(name, options):
     (gradient,) = vjp(DY)
     assert_close(value, np.asarray(expected), rtol=RTOL, atol=RTOL)
     assert_close(pullback(DY), np.asarray(gradient), rtol=RTOL, atol=RTOL)
+
+
+def test_every_activation_of_both_is_compared():
+    compared = {
+        name: bool(row.keras) for name, row in ACTIVATIONS.items() if name != "sparsemax"
+    }  # wrong in Keras 3.15
+    assert_complete(keras_complaints("nnx/testing/rows/activations.py", keras.activations, compared))
 
 
 def test_every_name_of_keras_is_known():

@@ -388,13 +388,3 @@ def complaints() -> list[str]:
         *row_complaints("nnx/testing/rows/metrics.py", METRICS, (public | set(registered)) - OF_VALUES, line),
         *wrong,
     ]
-
-
-def keras_complaints(of_keras: Any) -> list[str]:
-    """What is missing in the comparison with `keras.metrics`, a sentence each."""
-    file = "nnx/testing/rows/metrics.py"
-    uncompared = [name for name, row in METRICS.items() if not row.keras and hasattr(of_keras, name)]
-    unknown = [name for name, row in METRICS.items() if row.keras and not hasattr(of_keras, name)]
-    return [f"{file}: Keras has {name}: add keras=(KerasExample(...),) to its row" for name in uncompared] + [
-        f"{file}: Keras has no {name}: remove keras=... from its row" for name in unknown
-    ]
