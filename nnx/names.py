@@ -94,3 +94,16 @@ def kind_of(layer: Any) -> str:
     'Dense'
     """
     return getattr(layer, "shown_as", None) or type(layer).__name__
+
+
+def name_of_class(cls: type[Any]) -> str:
+    """Name of a loss or a metric by default: that of its class in snake case, where capitals in a row are one word.
+
+    Layers are named by `snake_case`, which cuts before the last of such capitals, as Keras does. Names of metrics are
+    keys in histories.
+
+    >>> class FBetaScore: ...
+    >>> name_of_class(FBetaScore), snake_case("FBetaScore")
+    ('fbeta_score', 'f_beta_score')
+    """
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()

@@ -14,6 +14,39 @@ from nnx.functional.erf import erfc
 from nnx.kernels import accelerated
 from nnx.pullbacks import Pullback
 
+__all__ = [
+    "celu",
+    "elu",
+    "exponential",
+    "gelu",
+    "hard_shrink",
+    "hard_sigmoid",
+    "hard_silu",
+    "hard_tanh",
+    "leaky_relu",
+    "log_sigmoid",
+    "log_softmax",
+    "mish",
+    "prelu",
+    "relu",
+    "relu6",
+    "selu",
+    "sigmoid",
+    "silu",
+    "soft_shrink",
+    "softmax",
+    "softplus",
+    "softsign",
+    "sparse_plus",
+    "sparse_sigmoid",
+    "sparsemax",
+    "squareplus",
+    "step",
+    "tanh",
+    "tanh_shrink",
+    "threshold",
+]
+
 _SELU_ALPHA = 1.6732632423543772848170429916717  # Klambauer et al., "Self-normalizing neural networks", 2017
 _SELU_SCALE = 1.0507009873554804934193349852946
 _SATURATED = 25.0  # from here on gelu has reached its limits in every dtype, and no power overflows
@@ -23,7 +56,7 @@ _SATURATED = 25.0  # from here on gelu has reached its limits in every dtype, an
 def relu(
     x: Array, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0
 ) -> tuple[Array, Pullback]:
-    """max(x, 0)
+    """Rectified linear unit: max(x, 0)
 
     In general: x above `threshold`, but at most `max_value`; negative_slope * (x - threshold) below it.
     """
@@ -47,7 +80,7 @@ def relu(
 
 @accelerated
 def leaky_relu(x: Array, negative_slope: float = 0.2) -> tuple[Array, Pullback]:
-    """x where it is positive, else negative_slope * x
+    """Leaky rectifier: x where it is positive, else negative_slope * x
 
     The layer LeakyReLU has another default, 0.3, as in Keras.
     """
@@ -59,7 +92,7 @@ def leaky_relu(x: Array, negative_slope: float = 0.2) -> tuple[Array, Pullback]:
 
 @accelerated
 def elu(x: Array, alpha: float = 1.0) -> tuple[Array, Pullback]:
-    """x where it is positive, else alpha * (exp(x) - 1)
+    """Exponential linear unit: x where it is positive, else alpha * (exp(x) - 1)
 
     Clevert et al., "Fast and accurate deep network learning by exponential linear units", 2015.
     """
@@ -77,7 +110,7 @@ def elu(x: Array, alpha: float = 1.0) -> tuple[Array, Pullback]:
 
 @accelerated
 def selu(x: Array) -> tuple[Array, Pullback]:
-    """scale * elu(x, alpha), with the constants that keep mean 0 and variance 1
+    """Scaled exponential linear unit: scale * elu(x, alpha), with the constants that keep mean 0 and variance 1
 
     Klambauer et al., "Self-normalizing neural networks", 2017.
     """
@@ -87,7 +120,7 @@ def selu(x: Array) -> tuple[Array, Pullback]:
 
 @accelerated
 def gelu(x: Array, approximate: bool = False) -> tuple[Array, Pullback]:
-    """x * P(a standard normal number is below x)
+    """Gaussian error linear unit: x * P(a standard normal number is below x)
 
     approximate : use the form with tanh, 0.5 * x * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x**3))).
 
@@ -121,7 +154,7 @@ def _gelu_tanh(x: Array) -> tuple[Array, Pullback]:
 
 @accelerated
 def silu(x: Array) -> tuple[Array, Pullback]:
-    """x * sigmoid(x), also called swish
+    """Sigmoid linear unit, also called swish: x * sigmoid(x)
 
     Ramachandran et al., "Searching for activation functions", 2017.
     """
@@ -132,7 +165,7 @@ def silu(x: Array) -> tuple[Array, Pullback]:
 
 @accelerated
 def sigmoid(x: Array) -> tuple[Array, Pullback]:
-    """1 / (1 + exp(-x))"""
+    """Logistic sigmoid: 1 / (1 + exp(-x))"""
     xp = array_namespace(x)
     # numerator and denominator times exp(x) where x is negative: no exponent is positive, and no digit is lost
     y = xp.exp(xp.minimum(x, 0.0)) / (1.0 + xp.exp(-xp.abs(x)))
@@ -141,7 +174,7 @@ def sigmoid(x: Array) -> tuple[Array, Pullback]:
 
 @accelerated
 def log_sigmoid(x: Array) -> tuple[Array, Pullback]:
-    """log(sigmoid(x)) = -softplus(-x)"""
+    """Logarithm of the sigmoid: log(sigmoid(x)) = -softplus(-x)"""
     xp = array_namespace(x)
     y = xp.minimum(x, 0.0) - xp.log1p(xp.exp(-xp.abs(x)))
     return y, lambda dy: -dy * xp.expm1(y)  # 1 - sigmoid(x) = 1 - exp(y)
@@ -149,7 +182,7 @@ def log_sigmoid(x: Array) -> tuple[Array, Pullback]:
 
 @accelerated
 def softplus(x: Array) -> tuple[Array, Pullback]:
-    """log(1 + exp(x))"""
+    """Softplus, a smooth rectifier: log(1 + exp(x))"""
     xp = array_namespace(x)
     y = xp.maximum(x, 0.0) + xp.log1p(xp.exp(-xp.abs(x)))
     return y, lambda dy: -dy * xp.expm1(-y)  # sigmoid(x) = 1 - exp(-y)
@@ -157,13 +190,13 @@ def softplus(x: Array) -> tuple[Array, Pullback]:
 
 @accelerated
 def tanh(x: Array) -> tuple[Array, Pullback]:
-    """tanh(x)"""
+    """Hyperbolic tangent: tanh(x)"""
     y = array_namespace(x).tanh(x)
     return y, lambda dy: dy - dy * (y * y)
 
 
 def exponential(x: Array) -> tuple[Array, Pullback]:
-    """exp(x), held at the largest power of e of the dtype with an integer exponent (88 for float32)"""
+    """Exponential: exp(x), held at the largest power of e of the dtype with an integer exponent (88 for float32)"""
     xp = array_namespace(x)
     limit = math.floor(math.log(xp.finfo(x.dtype).max))
     y = xp.exp(xp.minimum(x, limit))
@@ -172,7 +205,7 @@ def exponential(x: Array) -> tuple[Array, Pullback]:
 
 @accelerated
 def softmax(x: Array, axis: int = -1) -> tuple[Array, Pullback]:
-    """exp(x) / sum(exp(x)) along an axis"""
+    """Softmax: exp(x) / sum(exp(x)) along an axis"""
     xp = array_namespace(x)
     e = xp.exp(x - xp.max(x, axis=axis, keepdims=True))
     y = e / xp.sum(e, axis=axis, keepdims=True)
@@ -181,7 +214,7 @@ def softmax(x: Array, axis: int = -1) -> tuple[Array, Pullback]:
 
 @accelerated
 def log_softmax(x: Array, axis: int = -1) -> tuple[Array, Pullback]:
-    """x - log(sum(exp(x))) along an axis"""
+    """Logarithm of the softmax: x - log(sum(exp(x))) along an axis"""
     xp = array_namespace(x)
     z = x - xp.max(x, axis=axis, keepdims=True)
     y = z - xp.log(xp.sum(xp.exp(z), axis=axis, keepdims=True))
@@ -189,7 +222,7 @@ def log_softmax(x: Array, axis: int = -1) -> tuple[Array, Pullback]:
 
 
 def relu6(x: Array) -> tuple[Array, Pullback]:
-    """min(max(x, 0), 6)"""
+    """Rectifier up to 6: min(max(x, 0), 6)"""
     xp = array_namespace(x)
     y = xp.minimum(xp.maximum(x, 0.0), 6.0)
     return y, lambda dy: dy * xp.astype((y > 0.0) & (y < 6.0), dy.dtype)
@@ -197,7 +230,7 @@ def relu6(x: Array) -> tuple[Array, Pullback]:
 
 @accelerated
 def prelu(x: Array, alpha: Array) -> tuple[Array, Pullback]:
-    """x where it is positive, else alpha * x with a learned alpha (He et al., 2015)
+    """Parametric rectifier (He et al., 2015): x where it is positive, else alpha * x with a learned alpha
 
     x (batch, ...), alpha broadcasts against a sample of x  ->  y of x's shape; pullback(dy) -> (dx, dalpha)
     """
@@ -216,7 +249,7 @@ def prelu(x: Array, alpha: Array) -> tuple[Array, Pullback]:
 
 
 def celu(x: Array, alpha: float = 1.0) -> tuple[Array, Pullback]:
-    """x where it is positive, else alpha * (exp(x / alpha) - 1); alpha > 0
+    """Continuously differentiable ELU: x where it is positive, else alpha * (exp(x / alpha) - 1); alpha > 0
 
     Barron, "Continuously differentiable exponential linear units", 2017.
     """
@@ -229,7 +262,7 @@ def celu(x: Array, alpha: float = 1.0) -> tuple[Array, Pullback]:
 
 @accelerated
 def mish(x: Array) -> tuple[Array, Pullback]:
-    """x * tanh(softplus(x))
+    """Mish: x * tanh(softplus(x))
 
     Misra, "Mish: a self regularized non-monotonic activation function", 2019.
     """
@@ -240,13 +273,13 @@ def mish(x: Array) -> tuple[Array, Pullback]:
 
 
 def softsign(x: Array) -> tuple[Array, Pullback]:
-    """x / (1 + |x|)"""
+    """Softsign: x / (1 + |x|)"""
     d = 1.0 + array_namespace(x).abs(x)
     return x / d, lambda dy: dy / d / d  # d * d could overflow
 
 
 def squareplus(x: Array, b: float = 4) -> tuple[Array, Pullback]:
-    """(x + sqrt(x**2 + b)) / 2; b > 0
+    """Squareplus, a rectifier without exponentials: (x + sqrt(x**2 + b)) / 2; b > 0
 
     Barron, "Squareplus: a softplus-like algebraic rectifier", 2021.
     """
@@ -263,14 +296,14 @@ def squareplus(x: Array, b: float = 4) -> tuple[Array, Pullback]:
 
 
 def hard_sigmoid(x: Array) -> tuple[Array, Pullback]:
-    """x / 6 + 1/2, held between 0 and 1"""
+    """Piecewise linear sigmoid: x / 6 + 1/2, held between 0 and 1"""
     xp = array_namespace(x)
     y = xp.minimum(xp.maximum(x / 6.0 + 0.5, 0.0), 1.0)
     return y, lambda dy: dy * (xp.astype((y > 0.0) & (y < 1.0), dy.dtype) / 6.0)
 
 
 def hard_silu(x: Array) -> tuple[Array, Pullback]:
-    """x * hard_sigmoid(x), also called hard swish
+    """Piecewise form of SiLU, also called hard swish: x * hard_sigmoid(x)
 
     Howard et al., "Searching for MobileNetV3", 2019.
     """
@@ -279,61 +312,61 @@ def hard_silu(x: Array) -> tuple[Array, Pullback]:
 
 
 def hard_tanh(x: Array) -> tuple[Array, Pullback]:
-    """x held between -1 and 1"""
+    """Piecewise linear tanh: x held between -1 and 1"""
     xp = array_namespace(x)
     y = xp.minimum(xp.maximum(x, -1.0), 1.0)
     return y, lambda dy: dy * xp.astype(y == x, dy.dtype)
 
 
 def hard_shrink(x: Array, threshold: float = 0.5) -> tuple[Array, Pullback]:
-    """x where |x| > threshold, else 0"""
+    """Hard shrinkage: x where |x| > threshold, else 0"""
     xp = array_namespace(x)
     kept = xp.astype(xp.abs(x) > threshold, x.dtype)
     return x * kept, lambda dy: dy * kept
 
 
 def soft_shrink(x: Array, threshold: float = 0.5) -> tuple[Array, Pullback]:
-    """x moved towards 0 by threshold, and 0 where |x| <= threshold"""
+    """Soft shrinkage: x moved towards 0 by threshold, and 0 where |x| <= threshold"""
     xp = array_namespace(x)
     y = x - xp.minimum(xp.maximum(x, -threshold), threshold)
     return y, lambda dy: dy * xp.astype(y != 0.0, dy.dtype)
 
 
 def tanh_shrink(x: Array) -> tuple[Array, Pullback]:
-    """x - tanh(x)"""
+    """Tanh shrinkage: x - tanh(x)"""
     t = array_namespace(x).tanh(x)
     return x - t, lambda dy: dy * (t * t)
 
 
 def threshold(x: Array, threshold: float = 0.0, default_value: float = 0.0) -> tuple[Array, Pullback]:
-    """x where it is larger than threshold, else default_value"""
+    """Threshold: x where it is larger than threshold, else default_value"""
     xp = array_namespace(x)
     above = x > threshold
     return xp.where(above, x, default_value), lambda dy: dy * xp.astype(above, dy.dtype)
 
 
 def step(x: Array) -> tuple[Array, Pullback]:
-    """1 where x >= 0, else 0: the perceptron's step. Its gradient is zero."""
+    """Heaviside step, the perceptron's: 1 where x >= 0, else 0. Its gradient is zero."""
     xp = array_namespace(x)
     return xp.astype(x >= 0.0, x.dtype), lambda dy: xp.zeros_like(dy)
 
 
 def sparse_plus(x: Array) -> tuple[Array, Pullback]:
-    """0 up to -1, (x + 1)**2 / 4 up to 1, x from there"""
+    """Sparse plus, a rectifier with a parabola: 0 up to -1, (x + 1)**2 / 4 up to 1, x from there"""
     xp = array_namespace(x)
     slope = 0.5 + 0.5 * xp.minimum(xp.maximum(x, -1.0), 1.0)
     return slope * slope + xp.maximum(x - 1.0, 0.0), lambda dy: dy * slope
 
 
 def sparse_sigmoid(x: Array) -> tuple[Array, Pullback]:
-    """(x + 1) / 2, held between 0 and 1"""
+    """Sparse sigmoid: (x + 1) / 2, held between 0 and 1"""
     xp = array_namespace(x)
     y = xp.minimum(xp.maximum(0.5 * x + 0.5, 0.0), 1.0)
     return y, lambda dy: dy * (0.5 * xp.astype((y > 0.0) & (y < 1.0), dy.dtype))
 
 
 def sparsemax(x: Array, axis: int = -1) -> tuple[Array, Pullback]:
-    """The nearest point of the probability simplex along an axis: max(x - t, 0), with t such that the sum is 1
+    """Sparsemax, the nearest point of the probability simplex: max(x - t, 0), with t such that the sum is 1
 
     Martins and Astudillo, "From softmax to sparsemax", 2016. (Keras 3.15 adds up cumulative sums where the sum belongs,
     so its values do not sum to 1 where more than one of them is positive; here they do.)
@@ -341,8 +374,8 @@ def sparsemax(x: Array, axis: int = -1) -> tuple[Array, Pullback]:
     xp = array_namespace(x)
     z = xp.maximum(x - xp.max(x, axis=axis, keepdims=True), -1.0)  # t >= -1 now: what is below gets 0 all the same
     falling = xp.sort(z, axis=axis, descending=True)
-    rank = xp.cumulative_sum(xp.ones_like(z), axis=axis)
-    support = xp.astype(1.0 + rank * falling > xp.cumulative_sum(falling, axis=axis), z.dtype)
+    place = xp.cumulative_sum(xp.ones_like(z), axis=axis)
+    support = xp.astype(1.0 + place * falling > xp.cumulative_sum(falling, axis=axis), z.dtype)
     size = xp.sum(support, axis=axis, keepdims=True)
     y = xp.maximum(z - (xp.sum(support * falling, axis=axis, keepdims=True) - 1.0) / size, 0.0)
 

@@ -9,6 +9,8 @@ from nnx.backends import Array, array_namespace
 from nnx.kernels import accelerated
 from nnx.pullbacks import SKIP, Differentiable, Pullback, linear
 
+__all__ = ["dense"]
+
 
 @accelerated
 def dense(
@@ -37,7 +39,7 @@ def dense(
 
 @accelerated
 def bias_activation(z: Array, bias: Array | None, activate: Differentiable) -> tuple[Array, Pullback]:
-    """How layers with a kernel end: z (..., m), bias (m,) or None  ->  y (..., m) = activate(z + bias)
+    """Bias and activation, as layers with a kernel end: z (..., m), bias (m,) or None -> y = activate(z + bias)
 
     z is used up: a kernel may write y over it.
     pullback(dy) -> (dz, dbias), or (dz,) without a bias

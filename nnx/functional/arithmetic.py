@@ -7,42 +7,44 @@ from typing import Any
 from nnx.backends import Array, array_namespace
 from nnx.pullbacks import Pullback
 
+__all__ = ["add", "divide", "getitem", "matmul", "multiply", "negative", "power", "subtract", "sum_to"]
+
 
 def add(a: Array, b: Array | float) -> tuple[Array, Pullback]:
-    """a + b"""
+    """Sum: a + b"""
     return a + b, lambda dy: (sum_to(dy, a), sum_to(dy, b))
 
 
 def subtract(a: Array | float, b: Array | float) -> tuple[Array, Pullback]:
-    """a - b"""
+    """Difference: a - b"""
     return a - b, lambda dy: (sum_to(dy, a), sum_to(-dy, b))
 
 
 def multiply(a: Array, b: Array | float) -> tuple[Array, Pullback]:
-    """a * b"""
+    """Product, element by element: a * b"""
     return a * b, lambda dy: (sum_to(dy * b, a), sum_to(dy * a, b))
 
 
 def divide(a: Array | float, b: Array | float) -> tuple[Array, Pullback]:
-    """a / b"""
+    """Quotient: a / b"""
     y = a / b
     return y, lambda dy: (sum_to(dy / b, a), sum_to(-dy * y / b, b))
 
 
 def power(a: Array, exponent: float) -> tuple[Array, Pullback]:
-    """a ** exponent, for an exponent that is a number"""
+    """Power: a ** exponent, for an exponent that is a number"""
     if exponent == 2.0:
         return a * a, lambda dy: (2.0 * dy * a, None)
     return a**exponent, lambda dy: (dy * exponent * a ** (exponent - 1.0), None)
 
 
 def negative(a: Array) -> tuple[Array, Pullback]:
-    """-a"""
+    """Negation: -a"""
     return -a, lambda dy: -dy
 
 
 def matmul(a: Array, b: Array) -> tuple[Array, Pullback]:
-    """a @ b for matrices, or stacks of matrices, of at least two axes; stacks broadcast"""
+    """Matrix product a @ b of matrices, or stacks of matrices, of at least two axes; stacks broadcast"""
     xp = array_namespace(a)
 
     def pullback(dy: Array) -> tuple[Array, Array]:
@@ -52,7 +54,7 @@ def matmul(a: Array, b: Array) -> tuple[Array, Pullback]:
 
 
 def getitem(x: Array, key: Any) -> tuple[Array, Pullback]:
-    """x[key] for integers, slices, None and Ellipsis"""
+    """Elements x[key], for integers, slices, None and Ellipsis"""
     xp = array_namespace(x)
 
     parts = key if isinstance(key, tuple) else (key,)
@@ -67,7 +69,7 @@ def getitem(x: Array, key: Any) -> tuple[Array, Pullback]:
 
 
 def sum_to(dy: Array, like: Any) -> Array | None:
-    """The cotangent of something that was broadcast: summed over the axes along which it was repeated.
+    """Cotangent of an array that was broadcast: summed over the axes along which it was repeated.
 
     like : the array; for a number, whose cotangent nobody asks for, None is returned.
     """

@@ -11,6 +11,8 @@ from nnx.functional.dropout import dropout as drop
 from nnx.pullbacks import Pullback
 from nnx.random import Draw
 
+__all__ = ["dot_product_attention"]
+
 
 def dot_product_attention(
     query: Array,
@@ -23,7 +25,7 @@ def dot_product_attention(
     window: int | None = None,
     dropout: tuple[float, Draw] | None = None,
 ) -> tuple[tuple[Array, Array], Pullback]:
-    """dropout(scores) @ value with scores = softmax(query @ key.T / sqrt(n)), for each head
+    """Scaled dot-product attention: dropout(softmax(query @ key.T / sqrt(n))) @ value, for each head
 
     query (batch, targets, heads, n), key (batch, sources, heads, n), value (batch, sources, heads, m)
     -> (output (batch, targets, heads, m), scores (batch, heads, targets, sources))
@@ -93,10 +95,10 @@ class _Folding:
     """Between (batch, ..., heads, n) and (batch * others, heads, positions, n), the form that is computed with."""
 
     def __init__(self, xp: Namespace, query: Array, axes: tuple[int, ...]) -> None:
-        rank = len(query.shape)
+        ndim = len(query.shape)
         self._xp, self._axes, self._shape = xp, axes, tuple(query.shape)
-        self._others = tuple(axis for axis in range(1, rank - 2) if axis not in axes)
-        self._order = (0, *self._others, rank - 2, *axes, rank - 1)
+        self._others = tuple(axis for axis in range(1, ndim - 2) if axis not in axes)
+        self._order = (0, *self._others, ndim - 2, *axes, ndim - 1)
         self._groups = math.prod(self._sizes(self._shape, (0, *self._others)))
 
     @staticmethod

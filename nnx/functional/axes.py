@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from nnx.backends import Array, array_namespace
 from nnx.pullbacks import Pullback
 
+__all__ = ["permute", "repeat_vector"]
+
 
 def permute(x: Array, axes: Sequence[int]) -> tuple[Array, Pullback]:
-    """Axis i of the result is axis axes[i] of x."""
+    """Permutation of axes: axis i of the result is axis axes[i] of x."""
     xp = array_namespace(x)
     order = tuple(axes)
     back = tuple(sorted(range(len(order)), key=order.__getitem__))
@@ -17,6 +19,6 @@ def permute(x: Array, axes: Sequence[int]) -> tuple[Array, Pullback]:
 
 
 def repeat_vector(x: Array, n: int) -> tuple[Array, Pullback]:
-    """x (batch, features)  ->  y (batch, n, features), with x in each of the n steps"""
+    """Repetition along a new axis: x (batch, features)  ->  y (batch, n, features), with x in each of the n steps"""
     xp = array_namespace(x)
     return xp.repeat(x[:, None, :], n, axis=1), lambda dy: xp.sum(dy, axis=1)

@@ -1,4 +1,4 @@
-"""Batch normalisation: each feature by its mean and variance over the batch, or by those that are given."""
+"""Batch normalisation of each feature, by its mean and variance over the batch, or by those that are given."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from nnx.precision import narrow, wide
 from nnx.pullbacks import SKIP, Pullback
 from nnx.ranks import Shard
 
+__all__ = ["batch_normalization", "batch_normalization_inference"]
+
 
 @accelerated
 def batch_normalization(
@@ -22,7 +24,7 @@ def batch_normalization(
     epsilon: float = 1e-3,
     mask: Array | None = None,
 ) -> tuple[tuple[Array, Array, Array], Pullback]:
-    """Each feature over the batch and all positions, as in training: y = gamma * x̂ + beta.
+    """Batch normalisation as in training, of each feature over the batch and all positions: y = gamma * x̂ + beta.
 
     x : of any shape; its axis `axis` are the c features.
     gamma, beta : (c,), or None for 1 and 0.
@@ -71,21 +73,21 @@ def batch_normalization(
 def _weights(counts: Array, x: Array, others: tuple[int, ...]) -> Array:
     """What each position counts for in a mean over `others`: 1 / N for those of the mask, else 0."""
     xp = array_namespace(x)
-    rank = len(counts.shape)
+    ndim = len(counts.shape)
     counts = counts_of(counts, x)
-    repeats = math.prod(x.shape[index] for index in others if index >= rank)
+    repeats = math.prod(x.shape[index] for index in others if index >= ndim)
     return counts / xp.maximum(xp.sum(counts, axis=others, keepdims=True) * repeats, 1.0)
 
 
 def counts_of(counts: Array, x: Array) -> Array:
-    """A mask as numbers, 1 and 0, in a shape that broadcasts against x."""
+    """Mask as numbers, 1 and 0, in a shape that broadcasts against x."""
     xp = array_namespace(x)
-    rank = len(counts.shape)
-    if tuple(counts.shape) != tuple(x.shape[:rank]):
+    ndim = len(counts.shape)
+    if tuple(counts.shape) != tuple(x.shape[:ndim]):
         raise ValueError(
             f"a mask must have the sizes of the first axes of x, whose shape is {tuple(x.shape)}; got {counts.shape}"
         )
-    return xp.reshape(counts, (*counts.shape, *(1,) * (len(x.shape) - rank)))
+    return xp.reshape(counts, (*counts.shape, *(1,) * (len(x.shape) - ndim)))
 
 
 @accelerated
@@ -98,7 +100,7 @@ def batch_normalization_inference(
     axis: int = -1,
     epsilon: float = 1e-3,
 ) -> tuple[Array, Pullback]:
-    """y = gamma * (x - mean) / sqrt(variance + epsilon) + beta, with a mean and a variance that are given.
+    """Batch normalisation by given moments: y = gamma * (x - mean) / sqrt(variance + epsilon) + beta.
 
     x : of any shape; its axis `axis` are the c features. mean, variance : (c,), constants. gamma, beta : (c,) or None.
     pullback(dy) -> (dx, dgamma, dbeta), without the entries of a gamma or beta that is None.
@@ -126,10 +128,10 @@ def batch_normalization_inference(
     return narrow(y, x), pullback
 
 
-def batch_normalization_of_shard(
+def batch_normalization_over_ranks(
     x: Array, gamma: Array | None, beta: Array | None, axis: int, epsilon: float, mask: Array | None, shard: Shard
 ) -> tuple[tuple[Array, Array, Array], Pullback]:
-    """`batch_normalization` of the rows at hand, by the mean and the variance of the whole batch.
+    """Batch normalisation of the rows at hand, by the mean and the variance of the whole batch over several ranks.
 
     shard : what sums over all ranks: twice here, of c numbers or a few more, and once in the pullback.
 

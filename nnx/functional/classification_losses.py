@@ -11,6 +11,8 @@ from nnx.backends import Array, Namespace, array_namespace
 from nnx.functional.loss_functions import EPSILON, clip, loss_function, over_axis
 from nnx.pullbacks import Pullback
 
+__all__ = ["categorical_hinge", "dice", "hinge", "kl_divergence", "squared_hinge", "tversky"]
+
 Axes = int | tuple[int, ...] | None
 
 
@@ -22,7 +24,7 @@ def _signed(xp: Namespace, y_true: Array) -> Array:
 
 @loss_function
 def hinge(y_true: Array, y_pred: Array) -> tuple[Array, Pullback]:
-    """mean(max(1 - y_true * y_pred, 0)), labels -1 and 1; 0 and 1 are taken for -1 and 1"""
+    """Hinge: mean(max(1 - y_true * y_pred, 0)), labels -1 and 1; 0 and 1 are taken for -1 and 1"""
     xp = array_namespace(y_pred)
     y_true = _signed(xp, y_true)
     margin = 1.0 - y_true * y_pred
@@ -36,7 +38,7 @@ def hinge(y_true: Array, y_pred: Array) -> tuple[Array, Pullback]:
 
 @loss_function
 def squared_hinge(y_true: Array, y_pred: Array) -> tuple[Array, Pullback]:
-    """mean(max(1 - y_true * y_pred, 0)**2), labels as for `hinge`"""
+    """Squared hinge: mean(max(1 - y_true * y_pred, 0)**2), labels as for `hinge`"""
     xp = array_namespace(y_pred)
     y_true = _signed(xp, y_true)
     margin = xp.maximum(1.0 - y_true * y_pred, 0.0)
@@ -50,7 +52,7 @@ def squared_hinge(y_true: Array, y_pred: Array) -> tuple[Array, Pullback]:
 
 @loss_function
 def categorical_hinge(y_true: Array, y_pred: Array) -> tuple[Array, Pullback]:
-    """max(1 + max((1 - y_true) * y_pred) - sum(y_true * y_pred), 0), one-hot labels"""
+    """Categorical hinge: max(1 + max((1 - y_true) * y_pred) - sum(y_true * y_pred), 0), one-hot labels"""
     xp = array_namespace(y_pred)
     others = (1.0 - y_true) * y_pred
     highest = xp.max(others, axis=-1, keepdims=True)
@@ -67,7 +69,7 @@ def categorical_hinge(y_true: Array, y_pred: Array) -> tuple[Array, Pullback]:
 
 @loss_function
 def kl_divergence(y_true: Array, y_pred: Array) -> tuple[Array, Pullback]:
-    """sum(y_true * log(y_true / y_pred)), both clipped to [1e-7, 1]"""
+    """Kullback-Leibler divergence: sum(y_true * log(y_true / y_pred)), both clipped to [1e-7, 1]"""
     xp = array_namespace(y_pred)
     y_true = clip(xp, y_true, EPSILON, 1.0)
     clipped = clip(xp, y_pred, EPSILON, 1.0)
@@ -80,7 +82,7 @@ def kl_divergence(y_true: Array, y_pred: Array) -> tuple[Array, Pullback]:
 
 @loss_function
 def dice(y_true: Array, y_pred: Array, axis: Axes = None) -> tuple[Array, Pullback]:
-    """1 - 2 * sum(y_true * y_pred) / (sum(y_true) + sum(y_pred) + 1e-7), sums over `axis`; None is over all axes"""
+    """Dice loss: 1 - 2 * sum(y_true * y_pred) / (sum(y_true) + sum(y_pred) + 1e-7), sums over `axis`; None is all"""
     xp = array_namespace(y_pred)
     axes = _axes(axis, y_pred)
     overlap = xp.sum(y_true * y_pred, axis=axes, keepdims=True)
@@ -96,7 +98,7 @@ def dice(y_true: Array, y_pred: Array, axis: Axes = None) -> tuple[Array, Pullba
 def tversky(
     y_true: Array, y_pred: Array, alpha: float = 0.5, beta: float = 0.5, axis: Axes = None
 ) -> tuple[Array, Pullback]:
-    """1 - o / (o + alpha * sum(y_true * (1 - y_pred)) + beta * sum((1 - y_true) * y_pred) + 1e-7)
+    """Tversky loss: 1 - o / (o + alpha * sum(y_true * (1 - y_pred)) + beta * sum((1 - y_true) * y_pred) + 1e-7)
 
     o = sum(y_true * y_pred), sums over `axis`; None is over all axes. Salehi et al., arXiv:1706.05721.
     """

@@ -26,6 +26,8 @@ from nnx.functional.layout import CHANNELS_LAST, for_each_axis, from_images, siz
 from nnx.pullbacks import SKIP, Differentiable, Pullback, linear
 from nnx.windows import Windows, along_transposed_axis, images_of, windows_of
 
+__all__ = ["conv", "conv_transpose", "depthwise_conv", "separable_conv"]
+
 Sizes = int | Sequence[int]
 
 
@@ -144,7 +146,7 @@ def separable_conv(
     data_format: str = CHANNELS_LAST,
     activate: Differentiable = linear,
 ) -> tuple[Array, Pullback]:
-    """Every channel with its own filters, and a convolution with windows of one element that mixes the results.
+    """Separable convolution: every channel with its own filters, then windows of one element that mix the results.
 
     x (batch, *sizes, c), depthwise_kernel (*window, c, m), pointwise_kernel (*ones, c * m, f), bias (f,) or None
     ->  y (batch, *new sizes, f)

@@ -1,4 +1,4 @@
-"""The linear maps that convolutions are made of: one and its two adjoints. All images are (batch, rows, columns, c).
+"""Correlation of images with a kernel, and its two adjoints: the linear maps that convolutions are made of.
 
 `correlate` is linear in the images and in the kernel. Its adjoint in the images is `correlate_transposed`, which is
 also what a transposed convolution computes; that in the kernel is `correlate_kernel`. Each is one GEMM.
@@ -13,10 +13,12 @@ from nnx.functional.unfolding import fold, unfold
 from nnx.kernels import accelerated
 from nnx.windows import Windows
 
+__all__ = ["correlate", "correlate_kernel", "correlate_transposed"]
+
 
 @accelerated
 def correlate(x: Array, kernel: Array, windows: Windows, groups: int = 1) -> Array:
-    """x (n, rows, columns, c), kernel (kh, kw, c / groups, f)  ->  a new array (n, *windows.counts, f)
+    """Correlation: x (n, rows, columns, c), kernel (kh, kw, c / groups, f)  ->  a new array (n, *windows.counts, f)
 
     Output g of a position is the sum of kernel * window. The channels and the f filters are split into groups,
     and a filter sees the channels of its own group.
@@ -29,7 +31,7 @@ def correlate(x: Array, kernel: Array, windows: Windows, groups: int = 1) -> Arr
 
 @accelerated
 def correlate_transposed(y: Array, kernel: Array, windows: Windows, groups: int = 1) -> Array:
-    """The adjoint of `correlate` in its images: y (n, *windows.counts, f)  ->  (n, rows, columns, c)"""
+    """Adjoint of `correlate` in its images: y (n, *windows.counts, f)  ->  (n, rows, columns, c)"""
     xp = array_namespace(y)
     n, c = y.shape[0], kernel.shape[2] * groups
     elements = xp.matmul(_rows(y, groups), xp.matrix_transpose(_filters(kernel, groups)))
@@ -42,7 +44,7 @@ def correlate_transposed(y: Array, kernel: Array, windows: Windows, groups: int 
 
 @accelerated
 def correlate_kernel(x: Array, y: Array, windows: Windows, groups: int = 1, out: Any = None) -> Array:
-    """The adjoint of `correlate` in its kernel: x (n, rows, columns, c), y (n, *windows.counts, f)  ->  the kernel's
+    """Adjoint of `correlate` in its kernel: x (n, rows, columns, c), y (n, *windows.counts, f)  ->  the kernel's
 
     out : an array for the result, which may be ignored.
     """

@@ -1,4 +1,4 @@
-"""What metrics count with: histograms of whole numbers, and which rows are largest where they should be."""
+"""Counts for metrics: histograms of whole numbers, and rows whose largest element is at a given index."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ from nnx.backends import Array, array_namespace, backend_of
 from nnx.functional.embedding import sums_by_one_hot, sums_by_sorting
 from nnx.kernels import accelerated
 
+__all__ = ["bin_sums", "is_largest"]
+
 _MOST_ONE_HOT = 1 << 21  # comparisons of keys with bins; up to there they cost less than sorting pairs
 
 
 @accelerated
 def bin_sums(keys: Array, count: int, weights: Array | None = None) -> Array:
-    """How many keys there are of each number from 0 to count - 1, or what their weights add up to.
+    """Histogram of keys from 0 to count - 1: how many there are of each, or what their weights add up to.
 
     keys : integers (n,), none negative; those from `count` on are left out.
     weights : (n,), floating.
@@ -29,7 +31,7 @@ def bin_sums(keys: Array, count: int, weights: Array | None = None) -> Array:
 
 @accelerated
 def is_largest(x: Array, index: Array) -> Array:
-    """1 where the element at that index is larger than all others of its row, else 0; 0 for rows with NaN.
+    """Rows that are largest at an index: 1 where that element is larger than all others, else 0; 0 for rows with NaN.
 
     x (..., c), index (...), int64  ->  (...), of x's dtype
     """

@@ -18,14 +18,23 @@ from nnx.functional.loss_functions import EPSILON, clip, loss_function, mark_bui
 from nnx.kernels import accelerated
 from nnx.pullbacks import Pullback
 
+__all__ = [
+    "binary_crossentropy",
+    "binary_focal_crossentropy",
+    "categorical_crossentropy",
+    "categorical_focal_crossentropy",
+    "sparse_categorical_crossentropy",
+]
+
 
 @loss_function
 @accelerated
 def binary_crossentropy(
     y_true: Array, y_pred: Array, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1
 ) -> tuple[Array, Pullback]:
-    """mean(-y_true * log(y_pred) - (1 - y_true) * log(1 - y_pred)); y_pred = sigmoid of the given logits if from_logits
+    """Binary cross-entropy: mean(-y_true * log(y_pred) - (1 - y_true) * log(1 - y_pred))
 
+    from_logits : y_pred = sigmoid of the given logits.
     label_smoothing : s turns the targets into y_true * (1 - s) + s / 2.
     """
     xp = array_namespace(y_pred)
@@ -59,7 +68,9 @@ def binary_focal_crossentropy(
     label_smoothing: float = 0.0,
     axis: int = -1,
 ) -> tuple[Array, Pullback]:
-    """mean((1 - q)**gamma * binary cross-entropy), q the probability given to the true label
+    """Binary focal cross-entropy: mean((1 - q)**gamma * binary cross-entropy), q the probability of the true label
+
+    from_logits : y_pred = sigmoid of the given logits.
 
     Lin et al., "Focal loss for dense object detection", arXiv:1708.02002. Class balancing multiplies by alpha where
     y_true is 1, and by 1 - alpha where it is 0.
@@ -97,8 +108,9 @@ def binary_focal_crossentropy(
 def categorical_crossentropy(
     y_true: Array, y_pred: Array, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1
 ) -> tuple[Array, Pullback]:
-    """-sum(y_true * log(y_pred / sum(y_pred))); y_pred = softmax of the given logits if from_logits
+    """Categorical cross-entropy: -sum(y_true * log(y_pred / sum(y_pred)))
 
+    from_logits : y_pred = softmax of the given logits.
     label_smoothing : s turns the targets into y_true * (1 - s) + s / C, for C classes.
     """
     xp = array_namespace(y_pred)
@@ -131,7 +143,9 @@ def categorical_focal_crossentropy(
     label_smoothing: float = 0.0,
     axis: int = -1,
 ) -> tuple[Array, Pullback]:
-    """-sum(alpha * (1 - p)**gamma * y_true * log(p)), p = y_pred / sum(y_pred), or the softmax of the given logits
+    """Categorical focal cross-entropy: -sum(alpha * (1 - p)**gamma * y_true * log(p)), p = y_pred / sum(y_pred)
+
+    from_logits : p = softmax of the given logits.
 
     Lin et al., "Focal loss for dense object detection", arXiv:1708.02002, for several classes.
     """
@@ -164,8 +178,9 @@ def categorical_focal_crossentropy(
 def sparse_categorical_crossentropy(
     y_true: Array, y_pred: Array, from_logits: bool = False, ignore_class: int | None = None, axis: int = -1
 ) -> tuple[Array, Pullback]:
-    """-log(y_pred[label] / sum(y_pred)); y_pred = softmax of the given logits if from_logits
+    """Categorical cross-entropy of integer labels: -log(y_pred[label] / sum(y_pred))
 
+    from_logits : y_pred = softmax of the given logits.
     y_true : labels from 0 to C - 1, of the shape of y_pred without `axis`, which may also be there with length 1. They
         are not checked here, where that would wait for the device; `nnx.losses` does it on the host.
     ignore_class : samples with this label have the value 0 and the gradient 0.

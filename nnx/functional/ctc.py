@@ -1,4 +1,4 @@
-"""Connectionist temporal classification: the loss for a sequence of labels whose places in the input are not known.
+"""Connectionist temporal classification, a loss for labels in sequence whose places in the input are not known.
 
 Graves et al., "Connectionist temporal classification: labelling unsegmented sequence data with recurrent neural
 networks", 2006. A path is, at each step, either at one of the labels or at one of the blanks before, between and after
@@ -14,6 +14,8 @@ from nnx.functional.activations import log_softmax
 from nnx.functional.loss_functions import mark_built_in, over_axis, require_same_backend
 from nnx.pullbacks import Pullback
 
+__all__ = ["ctc"]
+
 IMPOSSIBLE = 1e5
 """The loss where the labels do not fit into the input; in float16, which ends before, 6e4."""
 
@@ -28,7 +30,7 @@ def ctc(
     input_length: Array | None = None,
     mask_index: int = 0,
 ) -> tuple[Array, Pullback]:
-    """-log(probability of all paths along the labels), for the softmax of the given logits
+    """Connectionist temporal classification: -log(probability of all paths along the labels), by softmax of logits
 
     y_true (batch, labels), integers; y_pred (batch, time, classes), logits  ->  values (batch,)
     label_length, input_length : (batch,), how many labels and steps of each sample count; by default as many labels as

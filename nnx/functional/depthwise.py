@@ -1,4 +1,4 @@
-"""The correlation of each channel of an image with filters of its own."""
+"""Depthwise correlation: each channel of an image with filters of its own."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from nnx.kernels import accelerated
 from nnx.pullbacks import SKIP, Pullback
 from nnx.windows import Windows
 
+__all__ = ["correlate_depthwise"]
+
 
 @accelerated
 def correlate_depthwise(x: Array, kernel: Array, windows: Windows) -> tuple[Array, Pullback]:
-    """x (n, rows, columns, c), kernel (kh, kw, c, m)  ->  a new array (n, *windows.counts, c * m)
+    """Depthwise correlation: x (n, rows, columns, c), kernel (kh, kw, c, m)  ->  new (n, *windows.counts, c * m)
 
     pullback(dy) -> (dx, dkernel)
     """

@@ -1,4 +1,4 @@
-"""Dropout."""
+"""Dropout of elements, with the mean kept."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from nnx.kernels import accelerated
 from nnx.pullbacks import Pullback
 from nnx.random import Draw, bernoulli
 
+__all__ = ["dropout"]
+
 
 @accelerated
 def dropout(
     x: Array, rate: float, draw: Draw, noise_shape: Sequence[int | None] | None = None
 ) -> tuple[Array, Pullback]:
-    """x / (1 - rate) with probability 1 - rate, else 0: the mean stays ("inverted" dropout).
+    """Inverted dropout: x / (1 - rate) with probability 1 - rate, else 0, so that the mean stays.
 
     rate : the probability of 0, in [0, 1].
     draw : the random words that decide, one for each element of the mask, from `Generator.draw`. A word below

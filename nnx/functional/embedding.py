@@ -1,4 +1,4 @@
-"""Rows of a table, looked up by number."""
+"""Embedding: rows of a table, looked up by number."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from nnx.kernels import accelerated
 from nnx.precision import narrow, wide
 from nnx.pullbacks import SKIP, Pullback
 
+__all__ = ["embedding"]
+
 _MOST_ONE_HOT = 1 << 21  # elements of a one-hot matrix; up to there its product costs less than sorting
 
 
 @accelerated
 def embedding(x: Array, embeddings: Array) -> tuple[Array, Pullback]:
-    """y[..., :] = embeddings[x[...], :]
+    """Rows of a table, looked up by number: y[..., :] = embeddings[x[...], :]
 
     x : integers from 0 to v - 1, of any shape. What is outside is found by nobody on a device: check it on the host,
         before the data travel.
@@ -38,7 +40,7 @@ def embedding(x: Array, embeddings: Array) -> tuple[Array, Pullback]:
 
 
 def sums_by_one_hot(keys: Array, values: Array, count: int) -> Array:
-    """For each key from 0 to count - 1, the sum of its rows of values: one matrix product.
+    """Sums of rows of values for each key from 0 to count - 1, by one matrix product.
 
     keys (n,), values (n, m)  ->  (count, m)
     """
@@ -49,7 +51,7 @@ def sums_by_one_hot(keys: Array, values: Array, count: int) -> Array:
 
 
 def sums_by_sorting(keys: Array, values: Array, count: int) -> Array:
-    """The same without a large matrix: differences of the running sum of the rows, in the order of their keys.
+    """Sums of rows of values for each key, by differences of their running sum in the order of the keys.
 
     Running sums of what has a mean grow, and their differences lose digits: the mean is taken off before, and given
     back to each key as often as it was there.

@@ -5,6 +5,8 @@ from __future__ import annotations
 from nnx.backends import Array, array_namespace
 from nnx.kernels import accelerated
 
+__all__ = ["erfc"]
+
 # (1 + 2x) exp(x**2) erfc(x) is smooth on [0, inf) and has a short Chebyshev series in t = (x - 3.75) / (x + 3.75):
 # Shepherd and Laframboise, "Chebyshev approximation of (1 + 2x) exp(x^2) erfc x in 0 <= x < inf", Mathematics of
 # Computation 36 (1981). Here are the powers of t of the first 24 terms (float64) and the first 12 (float32).
@@ -26,7 +28,7 @@ _FAR = 30.0  # erfc underflows before, in every dtype
 
 @accelerated
 def erfc(x: Array) -> Array:
-    """1 - erf(x) = 2 / sqrt(pi) * (the integral of exp(-t**2) over t from x to infinity).
+    """Complementary error function: 1 - erf(x) = 2 / sqrt(pi) * (the integral of exp(-t**2) over t from x to infinity).
 
     The relative error is below 1e-15 for float64, also where the value is tiny, and for float32 below 5e-7 up to x = 2,
     growing to 1e-5 where the value underflows; float16 is computed in float32. Returns the value alone.

@@ -1,4 +1,4 @@
-"""The gated recurrent unit over whole sequences. What its arguments have in common with others: `recurrent`."""
+"""Gated recurrent unit (GRU) over whole sequences. What its arguments have in common with others: `recurrent`."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ from nnx.functional.recurrent import (
 from nnx.kernels import accelerated
 from nnx.pullbacks import SKIP, Differentiable, Pullback
 
+__all__ = ["gru"]
+
 
 def gru(
     x: Array,
@@ -36,7 +38,9 @@ def gru(
     dropout: RateAndDraw | None = None,
     recurrent_dropout: RateAndDraw | None = None,
 ) -> tuple[tuple[Array, Array], Pullback]:
-    """h <- z * h + (1 - z) * candidate, for each step, with the gates z, r = recurrent_activation(a), a and a_h parts
+    """Gated recurrent unit over a sequence.
+
+    h <- z * h + (1 - z) * candidate, for each step, with the gates z, r = recurrent_activation(a), a and a_h parts
     of x_t @ kernel + bias + h @ recurrent_kernel, and
 
     reset_after : candidate = activation(x_t @ kernel_h + bias[0]_h + r * (h @ recurrent_kernel_h + bias[1]_h)), as in
@@ -86,7 +90,7 @@ def gru_recurrence(
     activation: Differentiable = tanh,
     recurrent_activation: Differentiable = sigmoid,
 ) -> tuple[tuple[Array, Array], Pullback]:
-    """The recurrent part of `gru` with reset_after.
+    """Recurrent part of `gru` with reset_after.
 
     z (time, batch, 3 units) from the inputs, h (batch, units), bias (3 units,) of the recurrent part or None,
     mask (time, batch, 1), factor (3, batch, units)  ->  (states (time, batch, units), the last one)
@@ -137,7 +141,7 @@ def gru_reset_before_recurrence(
     activation: Differentiable = tanh,
     recurrent_activation: Differentiable = sigmoid,
 ) -> tuple[tuple[Array, Array], Pullback]:
-    """The recurrent part of `gru` without reset_after: as `gru_recurrence`, without its bias."""
+    """Recurrent part of `gru` without reset_after: as `gru_recurrence`, without its bias."""
     xp = array_namespace(z)
     units = recurrent_kernel.shape[0]
     both = 2 * units

@@ -1,4 +1,4 @@
-"""Pictures: mirrored, and sampled where an affine map of their pixels points to."""
+"""Images: mirrored, and sampled where an affine map of their pixels points to."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ from nnx.kernels import accelerated
 from nnx.precision import narrow, wide
 from nnx.pullbacks import Pullback
 
+__all__ = ["affine_transform"]
+
 INTERPOLATIONS = ("bilinear", "nearest")
 
 
 def flip(x: Array, chosen: Array, axis: int) -> tuple[Array, Pullback]:
-    """x (batch, ...), with the samples that are chosen reversed along an axis.
+    """Reversal along an axis of those samples of x (batch, ...) that are chosen.
 
     chosen : bool (batch,).
     """
@@ -38,7 +40,7 @@ def affine_transform(
     fill_value: float = 0.0,
     data_format: str = CHANNELS_LAST,
 ) -> tuple[Array, Pullback]:
-    """Each pixel of the result is read where its image's affine map points to.
+    """Affine map of images: each pixel of the result is read where the map of its image points to.
 
     x : images (batch, height, width, channels), or (batch, channels, height, width) if `data_format` is
         "channels_first"; the result has the same shape.
@@ -137,14 +139,14 @@ FILL_MODES = tuple(_INTO_RANGE)
 
 
 def translations(right: Array, down: Array) -> Array:
-    """The maps (batch, 6) that move pictures by so many pixels, each (batch,)."""
+    """Affine maps (batch, 6) that move images by so many pixels, each (batch,)."""
     xp = array_namespace(right)
     one, zero = xp.ones_like(right), xp.zeros_like(right)
     return xp.stack([one, zero, -right, zero, one, -down], axis=1)
 
 
 def rotations(angle: Array, height: int, width: int) -> Array:
-    """The maps (batch, 6) that turn pictures about their middle, counter-clockwise, by angles (batch,) in radians."""
+    """Affine maps (batch, 6) that turn images about their middle, counter-clockwise, by angles (batch,) in radians."""
     xp = array_namespace(angle)
     sine, cosine = xp.sin(angle), xp.cos(angle)
     u, v = 0.5 * (width - 1), 0.5 * (height - 1)
@@ -152,7 +154,7 @@ def rotations(angle: Array, height: int, width: int) -> Array:
 
 
 def zooms(horizontal: Array, vertical: Array, height: int, width: int) -> Array:
-    """The maps (batch, 6) that show so many times the width and height of pictures, about their middle.
+    """Affine maps (batch, 6) that show so many times the width and height of images, about their middle.
 
     horizontal, vertical : (batch,); more than 1 makes what is seen smaller.
     """

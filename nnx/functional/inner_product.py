@@ -1,4 +1,4 @@
-"""The inner product of two arrays along an axis of each, sample by sample."""
+"""Inner product of two arrays along an axis of each, sample by sample."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from nnx.functional.normalization import unit_normalization
 from nnx.kernels import accelerated
 from nnx.pullbacks import Pullback
 
+__all__ = ["dot"]
+
 _EPSILON = 1e-7  # what Keras divides by at least
 
 
 @accelerated
 def dot(x: Array, y: Array, axes: int | Sequence[int], normalize: bool = False) -> tuple[Array, Pullback]:
-    """z[n, i..., j...] = Σ_k x[n, i..., k] * y[n, k, j...], where k runs along one axis of each.
+    """Inner product along one axis of each: z[n, i..., j...] = Σ_k x[n, i..., k] * y[n, k, j...].
 
     axes : the axis of both, or one for each; not 0, the batch axis. normalize : give the vectors length 1 before, so
         that z is the cosine of the angle between them.
@@ -53,7 +55,7 @@ def dot(x: Array, y: Array, axes: int | Sequence[int], normalize: bool = False) 
 def axes_of_both(
     shape_x: Sequence[int | None], shape_y: Sequence[int | None], axes: int | Sequence[int]
 ) -> tuple[int, int]:
-    """The axis of each array, as positive numbers; ValueError if there is none, or the batch axis is meant."""
+    """Axis of each array as a positive number; ValueError if there is none, or the batch axis is meant."""
     pair = (axes, axes) if isinstance(axes, int) else tuple(axes)
     if len(pair) != 2:
         raise ValueError(f"dot: axes must be one axis or two, got {axes}")
@@ -70,9 +72,9 @@ def axes_of_both(
     return a, b
 
 
-def _moved(rank: int, source: int, target: int) -> tuple[int, ...]:
+def _moved(ndim: int, source: int, target: int) -> tuple[int, ...]:
     """The permutation that moves one axis."""
-    order = [axis for axis in range(rank) if axis != source]
+    order = [axis for axis in range(ndim) if axis != source]
     order.insert(target, source)
     return tuple(order)
 

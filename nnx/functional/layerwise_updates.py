@@ -1,4 +1,4 @@
-"""Update formulas of optimisers that look at a parameter as a whole: at its norm, or at its rows and columns.
+"""Update formulas of optimisers that need a parameter as a whole: its norm, or its rows and columns.
 
 As in `nnx.functional.updates` each function changes `w`, here one parameter in its own shape, and its slots in place.
 """
@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from nnx.backends import Array, array_namespace
 from nnx.kernels import accelerated
+
+__all__ = ["adafactor", "lamb", "muon", "orthogonalized"]
 
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 """The coefficients of Muon's quintic iteration, which are as steep at 0 as they can be."""

@@ -1,4 +1,4 @@
-"""How sequences and images lie in memory, and numbers given for one axis or for all.
+"""Layout of sequences and images in memory, and numbers given for one axis or for all.
 
 Inside, everything is an image (batch, rows, columns, channels), and a sequence is an image with one column: the
 windows of a long sequence can then be taken a few rows at a time, as those of a large image.
@@ -10,11 +10,13 @@ from collections.abc import Sequence
 
 from nnx.backends import Array, array_namespace
 
+__all__ = ["for_each_axis", "from_images", "sizes_of", "spatial_axes", "to_images"]
+
 CHANNELS_LAST, CHANNELS_FIRST = "channels_last", "channels_first"
 
 
 def spatial_axes(shape: Sequence[int | None], data_format: str, name: str) -> tuple[int, ...]:
-    """The axes between those of batch and channels, of a shape of three or four sizes.
+    """Axes between those of batch and channels, of a shape of three or four sizes.
 
     ValueError, which starts with the name, for another number of axes, another data format, or an axis of size 0.
     """
@@ -32,7 +34,7 @@ def spatial_axes(shape: Sequence[int | None], data_format: str, name: str) -> tu
 
 
 def to_images(x: Array, data_format: str, name: str) -> Array:
-    """x (batch, steps, c) or (batch, rows, columns, c), or c behind the batch axis  ->  (batch, rows, columns, c)"""
+    """Images (batch, rows, columns, c) of x, which is (batch, steps, c) or images, with c last or behind the batch."""
     xp = array_namespace(x)
     spatial = spatial_axes(x.shape, data_format, name)
     if data_format == CHANNELS_FIRST:
@@ -41,7 +43,7 @@ def to_images(x: Array, data_format: str, name: str) -> Array:
 
 
 def from_images(y: Array, axes: int, data_format: str) -> Array:
-    """The inverse of `to_images`, for an array with that many axes."""
+    """Inverse of `to_images`, for an array with that many axes."""
     xp = array_namespace(y)
     if axes == 3:
         y = xp.squeeze(y, axis=2)
@@ -51,10 +53,10 @@ def from_images(y: Array, axes: int, data_format: str) -> Array:
 
 
 def sizes_of(images: Array, axes: int) -> tuple[int, ...]:
-    """The sizes of the axes along which windows lie, of what was an array with that many axes."""
+    """Sizes of the axes along which windows lie, of what was an array with that many axes."""
     return tuple(images.shape[1 : axes - 1])
 
 
 def for_each_axis(value: int | Sequence[int], axes: int) -> tuple[int, ...]:
-    """One number for each axis along which windows lie, of an array with that many axes."""
+    """Numbers, one for each axis along which windows lie, of an array with that many axes."""
     return (value,) * (axes - 2) if isinstance(value, int) else tuple(value)

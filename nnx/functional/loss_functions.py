@@ -1,4 +1,4 @@
-"""What the loss functions share: fitting the targets to the predictions, and spreading cotangents back over an axis."""
+"""Targets fitted to predictions, and cotangents spread over a reduced axis: what loss functions have in common."""
 
 from __future__ import annotations
 
@@ -9,14 +9,28 @@ from nnx.backends import Array, Namespace, array_namespace, backend_of
 from nnx.kernels import accelerated
 from nnx.pullbacks import Differentiable, Pullback
 
+__all__ = [
+    "EPSILON",
+    "clip",
+    "loss_function",
+    "mark_built_in",
+    "match_ndim",
+    "over_axis",
+    "require_same_backend",
+    "scaled_sum",
+    "sign",
+]
+
 EPSILON = 1e-7  # Keras's backend.epsilon(): how far probabilities stay from 0 and 1
 
 
 def loss_function(function: Differentiable) -> Differentiable:
     """Decorator: the function gets targets of the shape and the dtype of the predictions.
 
-    Targets of another dtype are converted. Where the ranks differ by one and the longer shape ends in 1, that axis is
-    added or dropped as in Keras, so that (n,) against (n, 1) never becomes (n, n). Anything else is a ValueError.
+    Targets of another dtype are converted. Where the numbers of axes differ by one and the longer shape ends in 1, that
+    axis is added or dropped as in Keras, so that (n,) against (n, 1) never becomes (n, n).
+
+    ValueError for shapes that differ otherwise.
     """
 
     @functools.wraps(function)
@@ -26,7 +40,7 @@ def loss_function(function: Differentiable) -> Differentiable:
         require_same_backend(y_true, y_pred)
         xp = array_namespace(y_pred)
         shape = y_pred.shape
-        y_true, y_pred = match_ranks(y_true, y_pred)
+        y_true, y_pred = match_ndim(y_true, y_pred)
         if y_true.shape != y_pred.shape:
             raise ValueError(
                 f"{function.__name__} expects targets of the shape of the predictions, {tuple(y_pred.shape)}; "
@@ -47,7 +61,7 @@ def mark_built_in(function: Differentiable) -> Differentiable:
 
 
 def require_same_backend(y_true: Array, y_pred: Array) -> None:
-    """TypeError unless targets and predictions are arrays of one library."""
+    """Check that targets and predictions are arrays of one library; TypeError if not."""
     of_true, of_pred = backend_of(y_true), backend_of(y_pred)
     if of_true is not of_pred:
         raise TypeError(
@@ -56,8 +70,8 @@ def require_same_backend(y_true: Array, y_pred: Array) -> None:
         )
 
 
-def match_ranks(y_true: Array, y_pred: Array) -> tuple[Array, Array]:
-    """Give arrays whose ranks differ by a last axis of length 1 the same rank: (n, 1) for vectors, else without it."""
+def match_ndim(y_true: Array, y_pred: Array) -> tuple[Array, Array]:
+    """Two arrays with equally many axes, where a last one of length 1 is too many: (n, 1) for vectors, else without."""
     longer, shorter = (y_true, y_pred) if len(y_true.shape) > len(y_pred.shape) else (y_pred, y_true)
     if len(longer.shape) != len(shorter.shape) + 1 or longer.shape[-1] != 1:
         return y_true, y_pred
@@ -70,7 +84,7 @@ def match_ranks(y_true: Array, y_pred: Array) -> tuple[Array, Array]:
 
 
 def over_axis(dvalues: Array | float, axis: int = -1) -> Array | float:
-    """The cotangents of values that a reduction over `axis` gave, ready to be broadcast over that axis again."""
+    """Cotangents of values that a reduction over `axis` gave, ready to be broadcast over that axis again."""
     if isinstance(dvalues, int | float):
         return dvalues
     return dvalues[..., None] if axis == -1 else array_namespace(dvalues).expand_dims(dvalues, axis=axis)
@@ -78,14 +92,15 @@ def over_axis(dvalues: Array | float, axis: int = -1) -> Array | float:
 
 @accelerated
 def scaled_sum(values: Array, scale: float) -> Array:
-    """scale times the sum of all values, a 0-d array"""
+    """Sum of all values times scale, a 0-d array"""
     return array_namespace(values).sum(values) * scale
 
 
 def clip(xp: Namespace, x: Array, low: float, high: float) -> Array:
+    """x held between two numbers"""
     return xp.minimum(xp.maximum(x, low), high)
 
 
 def sign(xp: Namespace, x: Array) -> Array:
-    """-1, 0 or 1, without the many launches and the synchronisation of CuPy's `sign` through array-api-compat."""
+    """Sign of each number, -1, 0 or 1, without the launches and the synchronisation of array-api-compat's on CuPy."""
     return xp.astype(x > 0.0, x.dtype) - xp.astype(x < 0.0, x.dtype)

@@ -1,4 +1,4 @@
-"""The long short-term memory over whole sequences. What its arguments have in common with others: `recurrent`."""
+"""Long short-term memory (LSTM) over whole sequences. What its arguments have in common with others: `recurrent`."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ from nnx.functional.recurrent import (
 from nnx.kernels import accelerated
 from nnx.pullbacks import SKIP, Differentiable, Pullback
 
+__all__ = ["lstm"]
+
 
 def lstm(
     x: Array,
@@ -36,7 +38,9 @@ def lstm(
     dropout: RateAndDraw | None = None,
     recurrent_dropout: RateAndDraw | None = None,
 ) -> tuple[tuple[Array, Array, Array], Pullback]:
-    """c <- f * c + i * activation(z_c), h <- o * activation(c), for each step, with the gates
+    """Long short-term memory over a sequence.
+
+    c <- f * c + i * activation(z_c), h <- o * activation(c), for each step, with the gates
     i, f, o = recurrent_activation(z_i), recurrent_activation(z_f), recurrent_activation(z_o)
     and z_i, z_f, z_c, z_o = x_t @ kernel + h @ recurrent_kernel + bias
 
@@ -74,7 +78,7 @@ def lstm_recurrence(
     activation: Differentiable = tanh,
     recurrent_activation: Differentiable = sigmoid,
 ) -> tuple[tuple[Array, Array, Array], Pullback]:
-    """The recurrent part of `lstm`.
+    """Recurrent part of `lstm`.
 
     z (time, batch, 4 units) from the inputs, h, c (batch, units), mask (time, batch, 1), factor (4, batch, units)
     -> (states (time, batch, units), the last h and c)

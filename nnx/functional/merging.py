@@ -1,4 +1,4 @@
-"""One array from several: sums, products, extrema, concatenation and inner products.
+"""Merging of several arrays into one: sums, products, extrema and concatenation.
 
 The element-wise functions broadcast as Keras does: an array of fewer axes gets new ones, of size 1, after the batch
 axis; then sizes of 1 are repeated. Cotangents are summed over what was repeated. As everywhere, the pullback returns
@@ -17,27 +17,29 @@ from nnx.functional.arithmetic import sum_to
 from nnx.kernels import accelerated
 from nnx.pullbacks import Pullback
 
+__all__ = ["add", "average", "concatenate", "maximum", "minimum", "multiply", "subtract"]
+
 Masks = Sequence[Array | None] | None
 """For each input a boolean array of the sizes of its first axes, such as (batch, time), or None."""
 
 
 @accelerated
 def add(*inputs: Array) -> tuple[Array, Pullback]:
-    """The sum of all inputs."""
+    """Sum of all inputs."""
     aligned = align(inputs)
     return functools.reduce(operator.add, aligned), lambda dy: _cotangents([dy] * len(inputs), aligned, inputs)
 
 
 @accelerated
 def subtract(a: Array, b: Array) -> tuple[Array, Pullback]:
-    """a - b"""
+    """Difference of two inputs: a - b"""
     first, second = align((a, b))
     return first - second, lambda dy: _cotangents([dy, -dy], (first, second), (a, b))
 
 
 @accelerated
 def average(*inputs: Array) -> tuple[Array, Pullback]:
-    """The mean of all inputs."""
+    """Mean of all inputs."""
     total, pullback = add(*inputs)
     share = 1.0 / len(inputs)
     return total * share, lambda dy: pullback(dy * share)
@@ -45,7 +47,7 @@ def average(*inputs: Array) -> tuple[Array, Pullback]:
 
 @accelerated
 def multiply(*inputs: Array, masks: Masks = None) -> tuple[Array, Pullback]:
-    """The product of all inputs.
+    """Product of all inputs.
 
     masks : an input counts as 1 where its mask is False; where all inputs have masks and all are False, y is 0.
     """
@@ -73,7 +75,7 @@ def multiply(*inputs: Array, masks: Masks = None) -> tuple[Array, Pullback]:
 
 @accelerated
 def maximum(*inputs: Array, masks: Masks = None) -> tuple[Array, Pullback]:
-    """The largest of all inputs.
+    """Maximum of all inputs, element by element.
 
     masks : an input does not take part where its mask is False; where none does, y is the first. Of two that are equal
         each gets half of the cotangent.
@@ -83,13 +85,13 @@ def maximum(*inputs: Array, masks: Masks = None) -> tuple[Array, Pullback]:
 
 @accelerated
 def minimum(*inputs: Array, masks: Masks = None) -> tuple[Array, Pullback]:
-    """The smallest of all inputs; masks and equal inputs as in `maximum`."""
+    """Minimum of all inputs, element by element; masks and equal inputs as in `maximum`."""
     return _extremum(inputs, masks, array_namespace(inputs[0]).minimum, operator.lt)
 
 
 @accelerated
 def concatenate(*inputs: Array, axis: int = -1) -> tuple[Array, Pullback]:
-    """The inputs one after another along an axis; all other sizes are equal."""
+    """Concatenation of the inputs along an axis; all other sizes are equal."""
     xp = array_namespace(inputs[0])
     axis %= len(inputs[0].shape)
     ahead = (slice(None),) * axis
@@ -136,20 +138,20 @@ def _extremum(
 
 
 def align(inputs: Sequence[Array]) -> list[Array]:
-    """All inputs with as many axes as the one that has most: new ones, of size 1, come after the batch axis."""
-    rank = max(len(x.shape) for x in inputs)
-    return [_expand(x, rank - len(x.shape)) for x in inputs]
+    """Inputs with as many axes as the one that has most: new ones, of size 1, come after the batch axis."""
+    ndim = max(len(x.shape) for x in inputs)
+    return [_expand(x, ndim - len(x.shape)) for x in inputs]
 
 
 def align_masks(masks: Masks, inputs: Sequence[Array]) -> list[Array | None]:
     """Masks in shapes that broadcast against the aligned inputs."""
-    rank = max(len(x.shape) for x in inputs)
+    ndim = max(len(x.shape) for x in inputs)
     aligned: list[Array | None] = []
     for x, mask in zip(inputs, masks or [None] * len(inputs), strict=True):
         if mask is not None:
             xp = array_namespace(mask)
             mask = xp.reshape(mask, (*mask.shape, *(1,) * (len(x.shape) - len(mask.shape))))
-            mask = _expand(mask, rank - len(x.shape))
+            mask = _expand(mask, ndim - len(x.shape))
         aligned.append(mask)
     return aligned
 

@@ -12,12 +12,14 @@ from nnx.precision import narrow
 from nnx.pullbacks import Pullback
 from nnx.random import Draw, uniform
 
+__all__ = ["alpha_dropout", "gaussian_dropout", "gaussian_noise"]
+
 _SATURATION = -1.7580993408473766  # of SELU: -alpha * scale
 
 
 @accelerated
 def gaussian_noise(x: Array, stddev: float, draw: Draw) -> tuple[Array, Pullback]:
-    """x plus normal noise of mean 0.
+    """Gaussian noise of mean 0, added to x.
 
     draw : `words_for_normals(size of x)` words, from `Generator.draw`.
     """
@@ -26,7 +28,7 @@ def gaussian_noise(x: Array, stddev: float, draw: Draw) -> tuple[Array, Pullback
 
 @accelerated
 def gaussian_dropout(x: Array, rate: float, draw: Draw) -> tuple[Array, Pullback]:
-    """x times normal noise of mean 1 and standard deviation sqrt(rate / (1 - rate)), as that of dropout.
+    """Gaussian dropout: x times normal noise of mean 1, standard deviation sqrt(rate / (1 - rate)) as that of dropout.
 
     rate : from 0 to less than 1. draw : `words_for_normals(size of x)` words.
 
@@ -40,7 +42,7 @@ def gaussian_dropout(x: Array, rate: float, draw: Draw) -> tuple[Array, Pullback
 def alpha_dropout(
     x: Array, rate: float, draw: Draw, noise_shape: Sequence[int | None] | None = None
 ) -> tuple[Array, Pullback]:
-    """Dropout to the value that SELU saturates at, then scaled and shifted: inputs of mean 0 and variance 1 keep both.
+    """Alpha dropout, to the value that SELU saturates at, then scaled and shifted: mean 0 and variance 1 are kept.
 
     rate : from 0 to less than 1. draw, noise_shape : as for `dropout`.
 
@@ -52,7 +54,7 @@ def alpha_dropout(
 
 
 def normal(like: Array, draw: Draw) -> Array:
-    """Numbers of the standard normal distribution, of the shape, dtype and device of `like`.
+    """Random numbers of the standard normal distribution, of the shape, dtype and device of `like`.
 
     By the method of Box and Muller from uniforms on a grid of 2**-24, so none is farther out than 5.8. The uniforms are
     equal on every backend, the normals up to the rounding of log, sqrt, sin and cos.
@@ -70,5 +72,5 @@ def normal(like: Array, draw: Draw) -> Array:
 
 
 def words_for_normals(size: int) -> int:
-    """How many words of a random stream that many normal numbers need: two for each pair of numbers."""
+    """Number of words of a random stream that so many normal numbers need: two for each pair of numbers."""
     return size + size % 2

@@ -15,6 +15,14 @@ from nnx.kernels import accelerated
 from nnx.precision import narrow, wide
 from nnx.pullbacks import SKIP, Pullback
 
+__all__ = [
+    "deviation_normalization",
+    "group_normalization",
+    "layer_normalization",
+    "rms_normalization",
+    "unit_normalization",
+]
+
 
 @accelerated
 def layer_normalization(
@@ -24,7 +32,7 @@ def layer_normalization(
     axis: Axis = -1,
     epsilon: float = 1e-3,
 ) -> tuple[Array, Pullback]:
-    """Over the axes `axis`: y = gamma * x̂ + beta.
+    """Layer normalisation over the axes `axis`: y = gamma * x̂ + beta.
 
     gamma, beta : of the sizes of those axes, in ascending order; or None for 1 and 0.
     pullback(dy) -> (dx, dgamma, dbeta), without the entries of a gamma or beta that is None.
@@ -45,7 +53,7 @@ def group_normalization(
     axis: int = -1,
     epsilon: float = 1e-3,
 ) -> tuple[Array, Pullback]:
-    """Over all positions of a sample and the features of a group: y = gamma * x̂ + beta.
+    """Group normalisation, over all positions of a sample and the features of a group: y = gamma * x̂ + beta.
 
     x : (batch, ...); its axis `axis` are the c features, which are divided into `groups` of neighbours.
     gamma, beta : (c,), or None for 1 and 0.
@@ -69,7 +77,7 @@ def group_normalization(
 def rms_normalization(
     x: Array, scale: Array | None = None, axis: Axis = -1, epsilon: float = 1e-6
 ) -> tuple[Array, Pullback]:
-    """y = scale * x / sqrt(mean(x**2) + epsilon), with the mean over the axes `axis`.
+    """Normalisation by the root mean square over `axis`: y = scale * x / sqrt(mean(x**2) + epsilon).
 
     scale : of the sizes of those axes, in ascending order; or None for 1.
     pullback(dy) -> (dx, dscale), without the entry of a scale that is None.
@@ -85,7 +93,7 @@ def rms_normalization(
 def deviation_normalization(
     x: Array, gamma: Array | None = None, axis: Axis = -1, epsilon: float = 1e-3
 ) -> tuple[Array, Pullback]:
-    """y = gamma * x / sqrt(variance + epsilon): what Keras calls LayerNormalization(rms_scaling=True).
+    """Normalisation by the variance alone, in Keras rms_scaling=True: y = gamma * x / sqrt(variance + epsilon).
 
     The variance is that around the mean, although the mean stays in y.
     pullback(dy) -> (dx, dgamma), without the entry of a gamma that is None.
@@ -105,7 +113,7 @@ def deviation_normalization(
 
 @accelerated
 def unit_normalization(x: Array, axis: Axis = -1, epsilon: float = 1e-12) -> tuple[Array, Pullback]:
-    """y = x / max(|x|, epsilon), with the Euclidean norm over the axes `axis`."""
+    """Normalisation to length 1: y = x / max(|x|, epsilon), with the Euclidean norm over the axes `axis`."""
     xp = array_namespace(x)
     axes = axes_of(x.shape, axis)
     x_wide = wide(x)

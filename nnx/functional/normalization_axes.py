@@ -9,26 +9,28 @@ from nnx.backends import Array, array_namespace
 from nnx.precision import narrow, wide
 from nnx.pullbacks import SKIP
 
+__all__ = ["Axis", "along", "axes_of", "other_axes", "parameter_cotangents", "scale_and_shift"]
+
 Axis = int | Sequence[int]
 """One axis, or several; negative ones count from the end."""
 
 
 def axes_of(shape: Sequence[int | None], axis: Axis) -> tuple[int, ...]:
     """Axes of a shape as non-negative numbers in ascending order; ValueError for those that it does not have."""
-    rank = len(shape)
+    ndim = len(shape)
     axes = (axis,) if isinstance(axis, int) else tuple(axis)
-    if any(not -rank <= index < rank for index in axes) or len({index % rank for index in axes}) < len(axes):
+    if any(not -ndim <= index < ndim for index in axes) or len({index % ndim for index in axes}) < len(axes):
         raise ValueError(f"axis must name different axes of shape {tuple(shape)}, got {axis}")
-    return tuple(sorted(index % rank for index in axes))
+    return tuple(sorted(index % ndim for index in axes))
 
 
 def other_axes(x: Array, axes: tuple[int, ...]) -> tuple[int, ...]:
-    """All axes of x but these."""
+    """Axes of x but for these."""
     return tuple(index for index in range(len(x.shape)) if index not in axes)
 
 
 def along(parameter: Array | None, x: Array, axes: tuple[int, ...]) -> Array | None:
-    """A parameter that lies along some axes of x, in a shape that broadcasts against x."""
+    """Parameter that lies along some axes of x, in a shape that broadcasts against x."""
     if parameter is None:
         return None
     shape = tuple(size if index in axes else 1 for index, size in enumerate(x.shape))
@@ -36,7 +38,7 @@ def along(parameter: Array | None, x: Array, axes: tuple[int, ...]) -> Array | N
 
 
 def scale_and_shift(normal: Array, gamma: Array | None, beta: Array | None) -> Array:
-    """gamma * normal + beta, without what is None."""
+    """Scale and shift of normalised values: gamma * normal + beta, without what is None."""
     y = normal if gamma is None else normal * gamma
     return y if beta is None else y + beta
 

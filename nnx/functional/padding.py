@@ -1,4 +1,4 @@
-"""Borders of sequences and images: zeros around them, or what is there taken off.
+"""Padding and cropping of sequences and images: zeros around them, or their borders taken off.
 
 Inputs are (batch, steps, channels) or (batch, rows, columns, channels), with channels behind the batch axis for
 data_format "channels_first". Amounts are given for each spatial axis.
@@ -12,12 +12,14 @@ from nnx.backends import Array, array_namespace, backend_of
 from nnx.functional.layout import CHANNELS_LAST, spatial_axes
 from nnx.pullbacks import Pullback
 
+__all__ = ["crop", "zero_pad"]
+
 Amounts = Sequence[Sequence[int]]
 """Before and after, for each spatial axis."""
 
 
 def zero_pad(x: Array, padding: Amounts, data_format: str = CHANNELS_LAST) -> tuple[Array, Pullback]:
-    """x with zeros around it.
+    """Zero padding: x with zeros around it.
 
     padding : how many zeros come before and after, for each spatial axis: ((1, 2),) or ((1, 2), (3, 4)).
     """
@@ -26,7 +28,7 @@ def zero_pad(x: Array, padding: Amounts, data_format: str = CHANNELS_LAST) -> tu
 
 
 def crop(x: Array, cropping: Amounts, data_format: str = CHANNELS_LAST) -> tuple[Array, Pullback]:
-    """x without what is at its border.
+    """Cropping: x without what is at its border.
 
     cropping : how much to leave out before and after, for each spatial axis. ValueError if nothing would remain.
     """

@@ -16,13 +16,15 @@ from nnx.kernels import accelerated
 from nnx.pullbacks import Pullback
 from nnx.windows import Windows, shares_of_windows, taps_of_windows, windows_of
 
+__all__ = ["average_pool", "global_average_pool", "global_max_pool", "max_pool"]
+
 Sizes = int | Sequence[int]
 
 
 def max_pool(
     x: Array, size: Sizes, strides: Sizes | None = None, padding: str = "valid", data_format: str = CHANNELS_LAST
 ) -> tuple[Array, Pullback]:
-    """The largest element of each window, for each channel. The gradient goes to the first of several largest.
+    """Max pooling: the largest element of each window, for each channel. Of several largest the first has the gradient.
 
     size : of the windows, a number or one for each spatial axis.
     strides : how far apart the windows are; by default their size.
@@ -40,7 +42,7 @@ def max_pool(
 def average_pool(
     x: Array, size: Sizes, strides: Sizes | None = None, padding: str = "valid", data_format: str = CHANNELS_LAST
 ) -> tuple[Array, Pullback]:
-    """The mean of each window, for each channel, without what lies outside the input. Arguments as in `max_pool`."""
+    """Average pooling: the mean of each window, for each channel, of what lies inside the input. See `max_pool`."""
     axes, images = len(x.shape), to_images(x, data_format, "average_pool")
     windows = _windows("average_pool", images, axes, size, strides, padding)
     share: Array | float = 1.0 / windows.taps
@@ -56,7 +58,7 @@ def average_pool(
 
 
 def global_max_pool(x: Array, data_format: str = CHANNELS_LAST, keepdims: bool = False) -> tuple[Array, Pullback]:
-    """The largest element of each channel: (batch, c), or with spatial axes of size 1 if `keepdims`.
+    """Global max pooling: the largest element of each channel (batch, c), or with spatial axes of size 1 if `keepdims`.
 
     Several largest elements share the gradient.
     """
@@ -75,7 +77,7 @@ def global_max_pool(x: Array, data_format: str = CHANNELS_LAST, keepdims: bool =
 def global_average_pool(
     x: Array, data_format: str = CHANNELS_LAST, keepdims: bool = False, mask: Array | None = None
 ) -> tuple[Array, Pullback]:
-    """The mean of each channel: (batch, c), or with spatial axes of size 1 if `keepdims`.
+    """Global average pooling, the mean of each channel: (batch, c), or with spatial axes of size 1 if `keepdims`.
 
     mask : boolean (batch, steps), for sequences: steps that are False do not count. The mean of no steps is 0.
     """
@@ -111,7 +113,7 @@ def _masked_mean(x: Array, axis: int, keepdims: bool, mask: Array) -> tuple[Arra
 
 @accelerated
 def largest_of_windows(x: Array, windows: Windows) -> tuple[Array, Pullback]:
-    """x (n, rows, columns, c)  ->  (n, *windows.counts, c), the largest element of each window"""
+    """Largest element of each window: x (n, rows, columns, c)  ->  (n, *windows.counts, c)"""
     xp = array_namespace(x)
     n, (down, across), c = x.shape[0], windows.counts, x.shape[3]
     y = xp.max(tiles(x, windows), axis=(2, 4)) if windows.tiled else xp.max(unfold(x, windows, -math.inf), axis=2)
@@ -126,7 +128,7 @@ def largest_of_windows(x: Array, windows: Windows) -> tuple[Array, Pullback]:
 
 @accelerated
 def sum_of_windows(x: Array, windows: Windows) -> tuple[Array, Pullback]:
-    """x (n, rows, columns, c)  ->  (n, *windows.counts, c), the sum of the elements of each window inside the image"""
+    """Sum of each window, of what is inside the image: x (n, rows, columns, c)  ->  (n, *windows.counts, c)"""
     xp = array_namespace(x)
     n, (down, across), taps, c = x.shape[0], windows.counts, windows.taps, x.shape[3]
     y = xp.sum(tiles(x, windows), axis=(2, 4)) if windows.tiled else xp.sum(unfold(x, windows), axis=2)

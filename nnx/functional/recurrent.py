@@ -28,6 +28,8 @@ from nnx.kernels import accelerated
 from nnx.pullbacks import SKIP, Differentiable, Pullback
 from nnx.random import Draw
 
+__all__ = ["simple_rnn"]
+
 RateAndDraw = tuple[float, Draw]
 """The rate of a dropout, and the random words of its masks."""
 
@@ -45,7 +47,7 @@ def simple_rnn(
     dropout: RateAndDraw | None = None,
     recurrent_dropout: RateAndDraw | None = None,
 ) -> tuple[tuple[Array, Array], Pullback]:
-    """h <- activation(x_t @ kernel + h @ recurrent_kernel + bias), for each step
+    """Simple recurrent layer: h <- activation(x_t @ kernel + h @ recurrent_kernel + bias), for each step
 
     x (batch, time, n), h (batch, units), kernel (n, units), recurrent_kernel (units, units), bias (units,) or None
     -> (sequence (batch, time, units), h (batch, units))
@@ -75,7 +77,7 @@ def simple_rnn_recurrence(
     factor: Array | None = None,
     activation: Differentiable = tanh,
 ) -> tuple[tuple[Array, Array], Pullback]:
-    """The recurrent part of `simple_rnn`.
+    """Recurrent part of `simple_rnn`.
 
     z (time, batch, units) from the inputs, h (batch, units), mask (time, batch, 1), factor (1, batch, units) of dropout
     -> (states (time, batch, units), the last one)
@@ -119,7 +121,7 @@ def over_time(
     dropout: RateAndDraw | None,
     recurrent_dropout: RateAndDraw | None,
 ) -> tuple[Any, Callable[..., tuple[Any, Any]]]:
-    """Bring inputs into the form that a recurrence takes, run it, and bring its sequence back.
+    """Run of a recurrence over inputs brought into its form, with its sequence brought back.
 
     recur(z, mask, factor) : for z (time, batch, gates * units), mask (time, batch, 1), factor (gates, batch, units) it
         returns (sequence (time, batch, units), last states...), and a pullback whose first cotangent is that of z.
@@ -157,20 +159,20 @@ def _project(x: Array, kernel: Array, bias: Array | None, factor: Array | None) 
     if factor is None:
         return dense(x, kernel, bias)
     xp = array_namespace(x)
-    parts = factor.shape[0]
-    size = kernel.shape[1] // parts
-    columns = [slice(part * size, (part + 1) * size) for part in range(parts)]
+    gates = factor.shape[0]
+    size = kernel.shape[1] // gates
+    columns = [slice(gate * size, (gate + 1) * size) for gate in range(gates)]
     pieces = [
-        dense(x * factor[part, ...], kernel[:, of_part], None if bias is None else bias[of_part])
-        for part, of_part in enumerate(columns)
+        dense(x * factor[gate, ...], kernel[:, own], None if bias is None else bias[own])
+        for gate, own in enumerate(columns)
     ]
 
     def pullback(dz: Array, out: Sequence[Any]) -> tuple[Array | None, ...]:
         out = [SKIP if entry is SKIP else None for entry in out]
-        cotangents = [pull(dz[:, :, of_part], out=out) for (_, pull), of_part in zip(pieces, columns, strict=True)]
+        cotangents = [pull(dz[:, :, own], out=out) for (_, pull), own in zip(pieces, columns, strict=True)]
         dx = None
-        for part, (dpiece, *_) in enumerate(cotangents):
-            dx = None if dpiece is None else add(dpiece * factor[part, ...], dx)
+        for gate, (dpiece, *_) in enumerate(cotangents):
+            dx = None if dpiece is None else add(dpiece * factor[gate, ...], dx)
         of_parameters = list(zip(*cotangents, strict=True))[1:]
         return dx, *(None if some[0] is None else xp.concat(some, axis=-1) for some in of_parameters)
 
@@ -178,7 +180,7 @@ def _project(x: Array, kernel: Array, bias: Array | None, factor: Array | None) 
 
 
 class RecurrentProduct:
-    """h @ kernel, with a factor of dropout for each gate's share of the kernel.
+    """Product h @ kernel, with a factor of dropout for each gate's share of the kernel.
 
     kernel (units, gates * units), factor (gates, batch, units) or None
     """
@@ -223,18 +225,18 @@ def _rows_product(a: Array, b: Array) -> Array:
 
 
 def zero_state(z: Array, recurrent_kernel: Array) -> Array:
-    """Zeros (batch, units), beside z (time, batch, ...)."""
+    """State of zeros (batch, units), on the device and of the dtype of z (time, batch, ...)."""
     xp = array_namespace(z)
     return xp.zeros((z.shape[1], recurrent_kernel.shape[0]), dtype=z.dtype, device=backend_of(z).device_of(z))
 
 
 def hold(mask: Array | None, t: int, new: Array, old: Array) -> Array:
-    """The new state where the step counts, else the old one."""
+    """State after a step: the new one where the step counts, else the old one."""
     return new if mask is None else array_namespace(new).where(mask[t, ...], new, old)
 
 
 def release(mask: Array | None, t: int, dstate: Array) -> tuple[Array, Array | None]:
-    """The cotangent of `hold`'s value, divided between the new and the old state."""
+    """Cotangents of `hold`: that of its value, divided between the new and the old state."""
     if mask is None:
         return dstate, None
     xp = array_namespace(dstate)
@@ -242,12 +244,12 @@ def release(mask: Array | None, t: int, dstate: Array) -> tuple[Array, Array | N
 
 
 def add(a: Array, b: Array | None) -> Array:
-    """a + b, where None is zero"""
+    """Sum a + b, where None is zero"""
     return a if b is None else a + b
 
 
 def wanted(cotangent: Array, out: Any) -> Array | None:
-    """A cotangent, or None where it is skipped."""
+    """Cotangent, or None where it is skipped."""
     return None if out is SKIP else cotangent
 
 

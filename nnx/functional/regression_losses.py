@@ -14,11 +14,22 @@ from nnx.functional.loss_functions import EPSILON, clip, loss_function, over_axi
 from nnx.kernels import accelerated
 from nnx.pullbacks import Pullback
 
+__all__ = [
+    "cosine_similarity",
+    "huber",
+    "log_cosh",
+    "mean_absolute_error",
+    "mean_absolute_percentage_error",
+    "mean_squared_error",
+    "mean_squared_logarithmic_error",
+    "poisson",
+]
+
 
 @loss_function
 @accelerated
 def mean_squared_error(y_true: Array, y_pred: Array) -> tuple[Array, Pullback]:
-    """mean((y_pred - y_true)**2)"""
+    """Mean squared error: mean((y_pred - y_true)**2)"""
     xp = array_namespace(y_pred)
     error = y_pred - y_true
     count = error.shape[-1]
@@ -27,7 +38,7 @@ def mean_squared_error(y_true: Array, y_pred: Array) -> tuple[Array, Pullback]:
 
 @loss_function
 def mean_absolute_error(y_true: Array, y_pred: Array) -> tuple[Array, Pullback]:
-    """mean(|y_pred - y_true|)"""
+    """Mean absolute error: mean(|y_pred - y_true|)"""
     xp = array_namespace(y_pred)
     error = y_pred - y_true
     count = error.shape[-1]
@@ -36,7 +47,7 @@ def mean_absolute_error(y_true: Array, y_pred: Array) -> tuple[Array, Pullback]:
 
 @loss_function
 def mean_absolute_percentage_error(y_true: Array, y_pred: Array) -> tuple[Array, Pullback]:
-    """100 * mean(|y_pred - y_true| / max(|y_true|, 1e-7))"""
+    """Mean absolute percentage error: 100 * mean(|y_pred - y_true| / max(|y_true|, 1e-7))"""
     xp = array_namespace(y_pred)
     error = y_pred - y_true
     size = xp.maximum(xp.abs(y_true), EPSILON)
@@ -50,7 +61,7 @@ def mean_absolute_percentage_error(y_true: Array, y_pred: Array) -> tuple[Array,
 
 @loss_function
 def mean_squared_logarithmic_error(y_true: Array, y_pred: Array) -> tuple[Array, Pullback]:
-    """mean((log(1 + max(y_pred, 1e-7)) - log(1 + max(y_true, 1e-7)))**2)"""
+    """Mean squared logarithmic error: mean((log(1 + max(y_pred, 1e-7)) - log(1 + max(y_true, 1e-7)))**2)"""
     xp = array_namespace(y_pred)
     bounded = xp.maximum(y_pred, EPSILON)
     error = xp.log1p(bounded) - xp.log1p(xp.maximum(y_true, EPSILON))
@@ -65,7 +76,7 @@ def mean_squared_logarithmic_error(y_true: Array, y_pred: Array) -> tuple[Array,
 
 @loss_function
 def log_cosh(y_true: Array, y_pred: Array) -> tuple[Array, Pullback]:
-    """mean(log(cosh(y_pred - y_true)))"""
+    """Logarithm of the hyperbolic cosine: mean(log(cosh(y_pred - y_true)))"""
     xp = array_namespace(y_pred)
     error = y_pred - y_true
     count = error.shape[-1]
@@ -77,7 +88,7 @@ def log_cosh(y_true: Array, y_pred: Array) -> tuple[Array, Pullback]:
 
 @loss_function
 def huber(y_true: Array, y_pred: Array, delta: float = 1.0) -> tuple[Array, Pullback]:
-    """Mean of e**2 / 2 where the error |e| <= delta, and of delta * |e| - delta**2 / 2 beyond (Huber, 1964)."""
+    """Huber loss (1964): mean of e**2 / 2 where the error |e| <= delta, and of delta * |e| - delta**2 / 2 beyond."""
     xp = array_namespace(y_pred)
     error = y_pred - y_true
     count = error.shape[-1]
@@ -88,7 +99,7 @@ def huber(y_true: Array, y_pred: Array, delta: float = 1.0) -> tuple[Array, Pull
 
 @loss_function
 def poisson(y_true: Array, y_pred: Array) -> tuple[Array, Pullback]:
-    """mean(y_pred - y_true * log(y_pred + 1e-7)), for predicted rates of counts"""
+    """Poisson loss: mean(y_pred - y_true * log(y_pred + 1e-7)), for predicted rates of counts"""
     xp = array_namespace(y_pred)
     rate = y_pred + EPSILON
     count = rate.shape[-1]
@@ -98,7 +109,7 @@ def poisson(y_true: Array, y_pred: Array) -> tuple[Array, Pullback]:
 
 @loss_function
 def cosine_similarity(y_true: Array, y_pred: Array, axis: int = -1) -> tuple[Array, Pullback]:
-    """-sum(y_true / |y_true| * y_pred / |y_pred|): -1 for equal directions, 1 for opposite ones.
+    """Cosine similarity, negated: -sum(y_true / |y_true| * y_pred / |y_pred|), -1 for equal directions, 1 for opposite.
 
     Norms are at least 1e-7, so the similarity to a vector of zeros is 0. The values have lost `axis`.
     """

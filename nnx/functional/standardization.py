@@ -1,4 +1,4 @@
-"""Features brought to another range by numbers that are given."""
+"""Standardisation: features brought to another range by numbers that are given."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from nnx.functional.normalization_axes import Axis, along, axes_of
 from nnx.precision import narrow, wide
 from nnx.pullbacks import Pullback
 
+__all__ = ["rescale", "standardize"]
+
 _LEAST_DEVIATION = 1e-7  # what a feature that never changes is divided by, as in Keras
 
 
 def rescale(x: Array, scale: float | Array, offset: float | Array = 0.0) -> tuple[Array, Pullback]:
-    """y = x * scale + offset
+    """Rescaling: y = x * scale + offset
 
     scale, offset : constants: numbers, or arrays that broadcast against x, of its dtype or float32 for float16.
     """
@@ -21,7 +23,7 @@ def rescale(x: Array, scale: float | Array, offset: float | Array = 0.0) -> tupl
 def standardize(
     x: Array, mean: Array, variance: Array, axis: Axis = -1, invert: bool = False
 ) -> tuple[Array, Pullback]:
-    """y = (x - mean) / sqrt(variance), or with `invert` y = x * sqrt(variance) + mean
+    """Standardisation: y = (x - mean) / sqrt(variance), or with `invert` y = x * sqrt(variance) + mean
 
     mean, variance : constants, with the sizes of x along `axis`, which may be several axes or none. A root below 1e-7
         counts as 1e-7.

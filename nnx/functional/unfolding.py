@@ -1,4 +1,4 @@
-"""The elements of all windows of an image, and back; and tables, computed from sizes, that stay on the device."""
+"""Unfolding of images into the elements of all windows, and back; tables, made from sizes, that stay on the device."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ import numpy as np
 from nnx.backends import Array, array_namespace, backend_of
 from nnx.windows import Windows, any_element, is_there, positions_of_windows, windows_of_positions
 
+__all__ = ["fold", "table", "tiles", "unfold"]
+
 _TABLES: dict[tuple[object, ...], Array] = {}
 _LOCK = threading.Lock()
 _MOST_TABLES = 256
 
 
 def table(make: Callable[..., np.ndarray], sizes: Hashable, like: Array, *options: str) -> Array:
-    """What `make` computes from windows or other sizes, on the device of `like`, where it is kept for the next time."""
+    """Table that `make` computes from windows or other sizes, on the device of `like`, and kept for the next time."""
     backend = backend_of(like)
     key = (make, sizes, options, backend.name, str(backend.device_of(like)))
     found = _TABLES.get(key)
@@ -30,7 +32,7 @@ def table(make: Callable[..., np.ndarray], sizes: Hashable, like: Array, *option
 
 
 def unfold(x: Array, windows: Windows, outside: float = 0.0) -> Array:
-    """The elements of all windows, those of padding `outside`: x (n, rows, columns, c) -> (n, windows, taps, c)"""
+    """Elements of all windows, those of padding `outside`: x (n, rows, columns, c) -> (n, windows, taps, c)"""
     xp = array_namespace(x)
     n, height, width, c = x.shape
     (down, across), taps = windows.counts, windows.taps
@@ -52,7 +54,7 @@ def tiles(x: Array, windows: Windows) -> Array:
 
 
 def fold(elements: Array, windows: Windows) -> Array:
-    """The adjoint of `unfold`: sums up, for each position of the images, the elements of windows that lie there."""
+    """Adjoint of `unfold`: the sums, for each position of the images, of the elements of windows that lie there."""
     xp = array_namespace(elements)
     n, c = elements.shape[0], elements.shape[3]
     height, width = windows.rows.size, windows.columns.size

@@ -1,4 +1,4 @@
-"""The update formulas of the optimisers.
+"""Update formulas of the optimisers, element by element.
 
 Each function changes `w`, a 1-D array of parameters, and its slots (1-D arrays of the same size and dtype, also views)
 in place, element by element; `g` is the gradient and stays as it is. Hyper-parameters are Python floats. Factors that
@@ -10,6 +10,21 @@ from __future__ import annotations
 
 from nnx.backends import Array, array_namespace
 from nnx.kernels import accelerated
+
+__all__ = [
+    "adadelta",
+    "adagrad",
+    "adam",
+    "adamax",
+    "decay_weights",
+    "ftrl",
+    "lion",
+    "momentum",
+    "moving_average",
+    "nadam",
+    "rmsprop",
+    "sgd",
+]
 
 
 @accelerated

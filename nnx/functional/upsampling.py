@@ -1,4 +1,4 @@
-"""Longer sequences and larger images: every element repeated, or values interpolated between elements.
+"""Up-sampling of sequences and images: every element repeated, or values interpolated between elements.
 
 Inputs are (batch, steps, channels) or (batch, rows, columns, channels), with channels behind the batch axis for
 data_format "channels_first".
@@ -19,11 +19,13 @@ from nnx.functional.unfolding import table
 from nnx.pullbacks import Pullback
 from nnx.windows import windows_of
 
+__all__ = ["upsample"]
+
 
 def upsample(
     x: Array, size: int | Sequence[int], interpolation: str = "nearest", data_format: str = CHANNELS_LAST
 ) -> tuple[Array, Pullback]:
-    """x with every spatial axis made `size` times as long.
+    """Up-sampling of x, with every spatial axis made `size` times as long.
 
     size : a factor, or one for each spatial axis.
     interpolation : "nearest" repeats elements. "bilinear", "bicubic" (Keys's kernel with a = -1/2), "lanczos3" and
@@ -90,7 +92,7 @@ def _along(matrix: Array, x: Array, axis: int) -> Array:
 
 
 def weights_of_interpolation(sizes: tuple[int, int], interpolation: str, dtype: str) -> np.ndarray:
-    """(length * factor, length), for sizes (length, factor): the weights of the old elements in each new one."""
+    """Weights of the old elements in each new one, (length * factor, length), for sizes (length, factor)."""
     length, factor = sizes
     places = (np.arange(length * factor) + 0.5) / factor - 0.5
     weights = KERNELS[interpolation](np.abs(places[:, None] - np.arange(length)))

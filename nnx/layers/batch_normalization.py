@@ -12,7 +12,7 @@ from nnx.functional import Pullback
 from nnx.functional.batch_normalization import (
     batch_normalization,
     batch_normalization_inference,
-    batch_normalization_of_shard,
+    batch_normalization_over_ranks,
 )
 from nnx.functional.updates import moving_average
 from nnx.layers.layer import registry
@@ -100,7 +100,7 @@ class BatchNormalization(Normalized):
         if shard is None:
             (y, mean, variance), pullback = batch_normalization(x, gamma, beta, self.axis, self.epsilon, mask)
         else:
-            (y, mean, variance), pullback = batch_normalization_of_shard(
+            (y, mean, variance), pullback = batch_normalization_over_ranks(
                 x, gamma, beta, self.axis, self.epsilon, mask, shard
             )
         self._remember(self.moving_mean, mean)

@@ -1,4 +1,4 @@
-"""Data that a user passes to a loss or a metric by hand, as arrays that can be computed with."""
+"""Arrays for losses and metrics, of what a user passes to them by hand."""
 
 from __future__ import annotations
 
@@ -11,17 +11,19 @@ from nnx.backends.base import FLOAT_DTYPES
 
 
 def as_arrays(y_true: Any, y_pred: Any) -> tuple[Array, Array]:
-    """Targets and floating predictions. Lists and numbers become arrays: predictions on the current backend, targets
-    beside the predictions."""
+    """Targets and floating predictions as arrays.
+
+    Lists and numbers are converted: predictions on the current backend, targets on the device of the predictions.
+    """
     if not is_array(y_pred):
         y_pred = asarray(y_pred, get_backend().dtype)
     elif not _is_floating(y_pred):
         xp = array_namespace(y_pred)
         y_pred = xp.astype(y_pred, getattr(xp, get_backend().dtype))
-    return y_true if is_array(y_true) else beside(y_pred, y_true), y_pred
+    return y_true if is_array(y_true) else asarray_like(y_true, y_pred), y_pred
 
 
-def beside(like: Array, values: Any) -> Array:
+def asarray_like(values: Any, like: Array) -> Array:
     """Host data as an array on the device of `like`; floating and boolean data get its dtype if that is floating."""
     host = np.asarray(values)
     if host.dtype.kind in "fb":

@@ -1,9 +1,9 @@
-"""Losses: a function that gives a value for each sample, and how these become the one number that is minimised."""
+"""Base class of losses: a function gives a value for each sample, and a reduction the number that is minimised."""
 
 from __future__ import annotations
 
+import functools
 import math
-import re
 from collections.abc import Callable
 from typing import Any, Literal, Self
 
@@ -12,12 +12,20 @@ import numpy as np
 from nnx import ranks
 from nnx.backends import Array, Namespace, array_namespace, is_array
 from nnx.functional.loss_functions import scaled_sum
-from nnx.losses.arrays import as_arrays, beside
+from nnx.losses.arrays import as_arrays, asarray_like
 from nnx.losses.targets import require_same_shape
-from nnx.pullbacks import Pullback
+from nnx.names import name_of_class
+from nnx.pullbacks import Differentiable, Pullback
 from nnx.registry import Configurable, Registry, serialize
+from nnx.shapes import Shape
 
 registry: Registry[Any] = Registry("loss")
+
+CLASSES: dict[Differentiable, type[LossFunctionWrapper]] = {}
+"""The class of each loss function of `nnx.functional`."""
+
+VALUES_FUNCTIONS: dict[Differentiable, Callable[..., Array]] = {}
+"""The function of `nnx.losses`, without a pullback, of each loss function of `nnx.functional`."""
 
 Reduction = Literal["sum_over_batch_size", "sum", "mean", "mean_with_sample_weight", "none"] | None
 
@@ -34,7 +42,7 @@ _EXAMPLE = """a loss of one's own returns its values, one for each sample, and t
 
 
 class Loss(Configurable):
-    """What a model minimises. A subclass defines `call`.
+    """Loss: what a model minimises. A subclass defines `call`.
 
     name : by default the name of the class in snake case.
     reduction : what becomes of the values of the samples, each multiplied by its weight:
@@ -50,7 +58,7 @@ class Loss(Configurable):
         if reduction not in _REDUCTIONS:
             expected = ", ".join(repr(known) for known in _REDUCTIONS)
             raise ValueError(f"reduction must be one of {expected}; got {reduction!r}")
-        self.name = name or re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(self).__name__).lower()
+        self.name = name or name_of_class(type(self))
         self.reduction = reduction
 
     def call(self, y_true: Array, y_pred: Array) -> tuple[Array, Pullback]:
@@ -92,7 +100,7 @@ class Loss(Configurable):
         """The same loss as a function of what goes into the activation that it `fuses_with`: one stable formula."""
         raise ValueError(f"loss {self.name!r} has no form for logits")
 
-    def check_targets(self, y_true: np.ndarray, output_shape: tuple[int | None, ...]) -> None:
+    def check_targets(self, y_true: np.ndarray, output_shape: Shape) -> None:
         """Raise ValueError for targets, on the host, that cannot be meant for this loss and that shape of outputs."""
 
     def _counted(self, y_true: Array, y_pred: Array, sample_weight: Any) -> Any:
@@ -130,7 +138,7 @@ class Loss(Configurable):
 
 
 class LossFunctionWrapper(Loss):
-    """The loss that a function `values, pullback = fn(y_true, y_pred, **options)` makes.
+    """Loss that a function `values, pullback = fn(y_true, y_pred, **options)` makes.
 
     fn : a function of `nnx.functional`, or one's own.
     name : by default that of the function.
@@ -165,7 +173,7 @@ class LossFunctionWrapper(Loss):
             config = {**config, "fn": found().fn if isinstance(found, type) else found}
         return cls(**config)
 
-    def check_targets(self, y_true: np.ndarray, output_shape: tuple[int | None, ...]) -> None:
+    def check_targets(self, y_true: np.ndarray, output_shape: Shape) -> None:
         if self._built_in:
             require_same_shape(self.name, y_true, output_shape)
 
@@ -178,13 +186,31 @@ class LossFunctionWrapper(Loss):
 registry.register()(LossFunctionWrapper)
 
 
+def loss_values(function: Differentiable, cls: type[LossFunctionWrapper]) -> Callable[..., Array]:
+    """Function of a loss under Keras's name in `nnx.losses`: the value of each sample, without a pullback.
+
+    It takes lists and numbers too, and can be given to `compile`. `.differentiable` is the original.
+
+    function : of `nnx.functional`.
+    cls : the class that is meant where the function is given as a loss.
+    """
+
+    @functools.wraps(function)
+    def values(y_true: Any, y_pred: Any, *args: Any, **options: Any) -> Array:
+        return function(*as_arrays(y_true, y_pred), *args, **options)[0]
+
+    values.differentiable = function  # type: ignore[attr-defined]
+    CLASSES[function], VALUES_FUNCTIONS[function] = cls, values
+    return values
+
+
 def fit_weights(weight: Any, values: Array) -> Array:
-    """Weights in the dtype of the values, and in a shape that multiplies the value of each sample by its weight.
+    """Weights of samples in the dtype of the values, in a shape that multiplies the value of each sample by its weight.
 
     The axes of the weights are the first ones of the values; axes of length 1 may be missing or too many.
     """
     if not is_array(weight):
-        weight = beside(values, np.asarray(weight, dtype=np.float64))
+        weight = asarray_like(np.asarray(weight, dtype=np.float64), values)
     xp = array_namespace(values)
     weight = xp.astype(weight, values.dtype, copy=False)
     wanted, shape = tuple(values.shape), tuple(weight.shape)

@@ -6,13 +6,32 @@ import numpy as np
 
 from nnx import functional
 from nnx.functional.classification_losses import Axes
-from nnx.losses.base import LossFunctionWrapper, Reduction, registry
-from nnx.losses.targets import Shape, require_one_hot_shape, require_signs
+from nnx.losses.base import LossFunctionWrapper, Reduction, loss_values, registry
+from nnx.losses.targets import require_one_hot_shape, require_signs
+from nnx.shapes import Shape
+
+__all__ = [
+    "KLD",
+    "CategoricalHinge",
+    "Dice",
+    "Hinge",
+    "KLDivergence",
+    "SquaredHinge",
+    "Tversky",
+    "categorical_hinge",
+    "dice",
+    "hinge",
+    "kl_divergence",
+    "kld",
+    "kullback_leibler_divergence",
+    "squared_hinge",
+    "tversky",
+]
 
 
 @registry.register("hinge_loss")
 class Hinge(LossFunctionWrapper):
-    """mean(max(1 - y_true * y_pred, 0)), labels -1 and 1, or 0 and 1."""
+    """Hinge: mean(max(1 - y_true * y_pred, 0)), labels -1 and 1, or 0 and 1."""
 
     def __init__(self, reduction: Reduction = "sum_over_batch_size", name: str | None = "hinge") -> None:
         super().__init__(functional.hinge, reduction, name)
@@ -22,9 +41,12 @@ class Hinge(LossFunctionWrapper):
         require_signs(self.name, y_true)
 
 
+hinge = loss_values(functional.hinge, Hinge)
+
+
 @registry.register()
 class SquaredHinge(LossFunctionWrapper):
-    """mean(max(1 - y_true * y_pred, 0)**2), labels -1 and 1, or 0 and 1."""
+    """Squared hinge: mean(max(1 - y_true * y_pred, 0)**2), labels -1 and 1, or 0 and 1."""
 
     def __init__(self, reduction: Reduction = "sum_over_batch_size", name: str | None = "squared_hinge") -> None:
         super().__init__(functional.squared_hinge, reduction, name)
@@ -34,9 +56,12 @@ class SquaredHinge(LossFunctionWrapper):
         require_signs(self.name, y_true)
 
 
+squared_hinge = loss_values(functional.squared_hinge, SquaredHinge)
+
+
 @registry.register()
 class CategoricalHinge(LossFunctionWrapper):
-    """max(1 + max((1 - y_true) * y_pred) - sum(y_true * y_pred), 0), one-hot labels."""
+    """Categorical hinge: max(1 + max((1 - y_true) * y_pred) - sum(y_true * y_pred), 0), one-hot labels."""
 
     def __init__(self, reduction: Reduction = "sum_over_batch_size", name: str | None = "categorical_hinge") -> None:
         super().__init__(functional.categorical_hinge, reduction, name)
@@ -45,9 +70,12 @@ class CategoricalHinge(LossFunctionWrapper):
         require_one_hot_shape(self.name, y_true, output_shape)
 
 
+categorical_hinge = loss_values(functional.categorical_hinge, CategoricalHinge)
+
+
 @registry.register("kld", "kullback_leibler_divergence")
 class KLDivergence(LossFunctionWrapper):
-    """sum(y_true * log(y_true / y_pred)): of two probability distributions along the last axis."""
+    """Kullback-Leibler divergence of two distributions along the last axis: sum(y_true * log(y_true / y_pred))."""
 
     def __init__(self, reduction: Reduction = "sum_over_batch_size", name: str | None = "kl_divergence") -> None:
         super().__init__(functional.kl_divergence, reduction, name)
@@ -56,9 +84,12 @@ class KLDivergence(LossFunctionWrapper):
         require_one_hot_shape(self.name, y_true, output_shape)
 
 
+kl_divergence = kullback_leibler_divergence = kld = KLD = loss_values(functional.kl_divergence, KLDivergence)
+
+
 @registry.register()
 class Dice(LossFunctionWrapper):
-    """1 - 2 * |overlap| / (|y_true| + |y_pred|) of masks. axis : the axes that are summed over, by default all."""
+    """Dice loss of masks: 1 - 2 * |overlap| / (|y_true| + |y_pred|), summed over the axes `axis`, by default all."""
 
     def __init__(
         self,
@@ -69,9 +100,12 @@ class Dice(LossFunctionWrapper):
         super().__init__(functional.dice, reduction, name, axis=axis)
 
 
+dice = loss_values(functional.dice, Dice)
+
+
 @registry.register()
 class Tversky(LossFunctionWrapper):
-    """Dice's loss with a weight for what is missed (alpha) and for what is invented (beta), arXiv:1706.05721.
+    """Tversky loss: Dice's with a weight for what is missed (alpha) and for what is invented (beta), arXiv:1706.05721.
 
     axis : the axes that are summed over, by default all.
     """
@@ -85,3 +119,6 @@ class Tversky(LossFunctionWrapper):
         axis: Axes = None,
     ) -> None:
         super().__init__(functional.tversky, reduction, name, alpha=alpha, beta=beta, axis=axis)
+
+
+tversky = loss_values(functional.tversky, Tversky)

@@ -13,9 +13,25 @@ import numpy as np
 
 from nnx import functional, ranks
 from nnx.backends import Array, array_namespace
-from nnx.losses.base import Loss, LossFunctionWrapper, Reduction, fit_weights, registry
-from nnx.losses.targets import Shape, require_labels, require_one_hot_shape, require_probabilities
+from nnx.losses.base import Loss, LossFunctionWrapper, Reduction, fit_weights, loss_values, registry
+from nnx.losses.targets import require_labels, require_one_hot_shape, require_probabilities
 from nnx.pullbacks import Differentiable
+from nnx.shapes import Shape
+
+__all__ = [
+    "BCE",
+    "BinaryCrossentropy",
+    "BinaryFocalCrossentropy",
+    "CategoricalCrossentropy",
+    "CategoricalFocalCrossentropy",
+    "SparseCategoricalCrossentropy",
+    "bce",
+    "binary_crossentropy",
+    "binary_focal_crossentropy",
+    "categorical_crossentropy",
+    "categorical_focal_crossentropy",
+    "sparse_categorical_crossentropy",
+]
 
 
 class _Crossentropy(LossFunctionWrapper):
@@ -56,7 +72,7 @@ class _Crossentropy(LossFunctionWrapper):
 
 @registry.register("bce")
 class BinaryCrossentropy(_Crossentropy):
-    """-y_true * log(y_pred) - (1 - y_true) * log(1 - y_pred), averaged over `axis`.
+    """Binary cross-entropy: -y_true * log(y_pred) - (1 - y_true) * log(1 - y_pred), averaged over `axis`.
 
     y_true : between 0 and 1, of the shape of y_pred.
     from_logits : whether y_pred are logits and not probabilities.
@@ -87,9 +103,12 @@ class BinaryCrossentropy(_Crossentropy):
         require_probabilities(self.name, y_true)
 
 
+binary_crossentropy = bce = BCE = loss_values(functional.binary_crossentropy, BinaryCrossentropy)
+
+
 @registry.register()
 class BinaryFocalCrossentropy(_Crossentropy):
-    """Binary cross-entropy times (1 - probability of the true label)**gamma, arXiv:1708.02002.
+    """Binary focal cross-entropy: times (1 - probability of the true label)**gamma, arXiv:1708.02002.
 
     apply_class_balancing : whether to weight the labels 1 by alpha, and 0 by 1 - alpha.
     The other arguments are those of BinaryCrossentropy.
@@ -125,9 +144,12 @@ class BinaryFocalCrossentropy(_Crossentropy):
         require_probabilities(self.name, y_true)
 
 
+binary_focal_crossentropy = loss_values(functional.binary_focal_crossentropy, BinaryFocalCrossentropy)
+
+
 @registry.register()
 class CategoricalCrossentropy(_Crossentropy):
-    """-sum(y_true * log(y_pred)) over the classes along `axis`.
+    """Categorical cross-entropy: -sum(y_true * log(y_pred)) over the classes along `axis`.
 
     y_true : one-hot, or probabilities of the classes, of the shape of y_pred.
     from_logits : whether y_pred are logits and not probabilities.
@@ -158,9 +180,12 @@ class CategoricalCrossentropy(_Crossentropy):
         _warn_of_single_class(self.name, output_shape[self.axis])
 
 
+categorical_crossentropy = loss_values(functional.categorical_crossentropy, CategoricalCrossentropy)
+
+
 @registry.register()
 class CategoricalFocalCrossentropy(_Crossentropy):
-    """Categorical cross-entropy times alpha * (1 - probability of the class)**gamma, arXiv:1708.02002.
+    """Categorical focal cross-entropy: times alpha * (1 - probability of the class)**gamma, arXiv:1708.02002.
 
     The other arguments are those of CategoricalCrossentropy.
     """
@@ -193,9 +218,12 @@ class CategoricalFocalCrossentropy(_Crossentropy):
         _warn_of_single_class(self.name, output_shape[self.axis])
 
 
+categorical_focal_crossentropy = loss_values(functional.categorical_focal_crossentropy, CategoricalFocalCrossentropy)
+
+
 @registry.register()
 class SparseCategoricalCrossentropy(_Crossentropy):
-    """-log(y_pred[label]), for integer labels in place of one-hot targets.
+    """Categorical cross-entropy of integer labels in place of one-hot targets: -log(y_pred[label]).
 
     y_true : labels from 0 to C - 1, of the shape of y_pred without `axis`, which may also be there with length 1.
     from_logits : whether y_pred are logits and not probabilities.
@@ -240,6 +268,9 @@ class SparseCategoricalCrossentropy(_Crossentropy):
 
     def check_targets(self, y_true: np.ndarray, output_shape: Shape) -> None:
         require_labels(self.name, y_true, output_shape, self.axis, self.ignore_class)
+
+
+sparse_categorical_crossentropy = loss_values(functional.sparse_categorical_crossentropy, SparseCategoricalCrossentropy)
 
 
 def _warn_of_single_class(loss: str, classes: int | None) -> None:

@@ -1,17 +1,22 @@
-"""The loss of connectionist temporal classification as a class. The formula is in `nnx.functional`."""
+"""Loss of connectionist temporal classification as a class. The formula is in `nnx.functional`."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from nnx.functional.ctc import ctc
-from nnx.losses.base import LossFunctionWrapper, Reduction, registry
-from nnx.losses.targets import Shape
+from nnx import functional
+from nnx.losses.base import LossFunctionWrapper, Reduction, loss_values, registry
+from nnx.shapes import Shape
+
+__all__ = [
+    "CTC",
+    "ctc",
+]
 
 
 @registry.register()
 class CTC(LossFunctionWrapper):
-    """-log(probability of all paths that read as the labels), for labels whose places in the input are not known.
+    """Connectionist temporal classification: -log(probability of all paths that read as the labels), wherever they are.
 
     y_true : labels (batch, length) from 1 to classes - 1, padded with 0 behind; 0 is the blank.
     y_pred : logits (batch, time, classes), not normalised by softmax.
@@ -26,7 +31,7 @@ class CTC(LossFunctionWrapper):
     integer_targets = True
 
     def __init__(self, reduction: Reduction = "sum_over_batch_size", name: str | None = "ctc") -> None:
-        super().__init__(ctc, reduction, name)
+        super().__init__(functional.ctc, reduction, name)
 
     def check_targets(self, y_true: np.ndarray, output_shape: Shape) -> None:
         if y_true.ndim != 2 or len(output_shape) != 3:
@@ -59,3 +64,6 @@ class CTC(LossFunctionWrapper):
                 f"loss {self.name!r}: the labels of row {row} need {needed[row]} time steps, one each and one more "
                 f"between equal ones, but the outputs have {time}"
             )
+
+
+ctc = loss_values(functional.ctc, CTC)

@@ -7,22 +7,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from nnx.backends import Array
-from nnx.losses import classification as classification  # these three fill the registry
-from nnx.losses import crossentropies as crossentropies
-from nnx.losses import functions
-from nnx.losses import regression as regression
-from nnx.losses.base import Loss, LossFunctionWrapper, registry
-from nnx.losses.ctc import CTC as CTC
+from nnx.losses.base import CLASSES, VALUES_FUNCTIONS, Loss, LossFunctionWrapper, registry
 from nnx.pullbacks import differentiable
 from nnx.registry import custom_objects as custom_names
 from nnx.registry import serialize as serialize
 
-_CLASSES = {cls().fn: cls for cls in registry.objects.values() if cls is not LossFunctionWrapper}
-_FUNCTIONS = {f.differentiable: f for f in vars(functions).values() if hasattr(f, "differentiable")}
-
 
 def resolve(identifier: Any) -> Loss:
-    """The loss that is meant by a name, a class, a configuration, a function or a Loss.
+    """Loss that is meant by a name, a class, a configuration, a function or a Loss.
 
     Functions are those of `nnx.losses` (`mse`), those of `nnx.functional`, and one's own
     `values, pullback = function(y_true, y_pred)`. ValueError for an unknown name, TypeError for anything else.
@@ -44,24 +36,24 @@ def resolve(identifier: Any) -> Loss:
 
 
 def of_function(function: Any, options: Mapping[str, Any] | None = None) -> Loss | None:
-    """The loss of a function of `nnx.losses` or `nnx.functional` with these options; None for one's own."""
+    """Loss of a function of `nnx.losses` or `nnx.functional` with these options; None for one's own."""
     original = differentiable(function)
-    cls = next((cls for known, cls in _CLASSES.items() if known is original), None)
+    cls = next((cls for known, cls in CLASSES.items() if known is original), None)
     return None if cls is None else cls(**(options or {}))
 
 
 def get(identifier: Any) -> Loss | Callable[..., Array] | None:
-    """As in Keras: an object for the name of a class, a plain function for that of a function, None for None."""
+    """Loss as Keras gives it: an object for the name of a class, a function for that of a function, None for None."""
     if identifier is None:
         return None
     loss = resolve(identifier)
     if isinstance(identifier, str) and identifier not in registry.objects and isinstance(loss, LossFunctionWrapper):
-        function: Callable[..., Array] = _FUNCTIONS.get(loss.fn, loss.fn)
+        function: Callable[..., Array] = VALUES_FUNCTIONS.get(loss.fn, loss.fn)
         return function
     return loss
 
 
 def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Loss | Callable[..., Array] | None:
-    """A loss from what `serialize` returned. custom_objects : classes and functions of one's own, by name."""
+    """Loss from what `serialize` returned. custom_objects : classes and functions of one's own, by name."""
     with custom_names(custom_objects):
         return get(config)

@@ -1,4 +1,4 @@
-"""Targets, looked at on the host before they travel: mistakes that would give a wrong loss, or a bare shape error.
+"""Checks of targets on the host, before they travel: for mistakes that would give a wrong loss, or a bare shape error.
 
 Shapes of outputs begin with the batch, whose size is not looked at; other sizes may be None for "any".
 """
@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-Shape = tuple[int | None, ...]
+from nnx.shapes import Shape
 
 
 def require_same_shape(loss: str, y_true: np.ndarray, output_shape: Shape) -> None:
-    """Targets must have the shape of the outputs, but for a last axis of length 1."""
+    """Check of shapes: targets must have that of the outputs, but for a last axis of length 1."""
     shape = y_true.shape
     if _fits(shape, output_shape) or _fits((*shape, 1), output_shape):
         return
@@ -26,7 +26,7 @@ def require_same_shape(loss: str, y_true: np.ndarray, output_shape: Shape) -> No
 
 
 def require_probabilities(loss: str, y_true: np.ndarray) -> None:
-    """Binary targets must lie between 0 and 1."""
+    """Check of binary targets: they must lie between 0 and 1."""
     if y_true.dtype.kind == "b" or not y_true.size:
         return
     if np.minimum.reduce(y_true, axis=None) < 0 or np.maximum.reduce(y_true, axis=None) > 1:
@@ -38,14 +38,14 @@ def require_probabilities(loss: str, y_true: np.ndarray) -> None:
 
 
 def require_signs(loss: str, y_true: np.ndarray) -> None:
-    """Targets of a hinge must be -1 or 1, or else 0 or 1."""
+    """Check of the targets of a hinge: they must be -1 or 1, or else 0 or 1."""
     wrong = (y_true != -1) & (y_true != 0) & (y_true != 1) & (y_true == y_true)
     if wrong.any():
         raise ValueError(f"loss {loss!r} expects the labels -1 and 1 (or 0 and 1), got {_first(y_true, wrong)}")
 
 
 def require_one_hot_shape(loss: str, y_true: np.ndarray, output_shape: Shape, axis: int = -1) -> None:
-    """Targets must have a number for each class, where integer labels are the usual mistake."""
+    """Check of one-hot targets: a number for each class, where integer labels are the usual mistake."""
     shape, classes = y_true.shape, output_shape[axis]
     if _fits(shape, output_shape):
         return
@@ -62,7 +62,7 @@ def require_one_hot_shape(loss: str, y_true: np.ndarray, output_shape: Shape, ax
 def require_labels(
     loss: str, y_true: np.ndarray, output_shape: Shape, axis: int = -1, ignore_class: int | None = None
 ) -> None:
-    """Targets must be class numbers from 0 to C - 1, one for each sample."""
+    """Check of labels: class numbers from 0 to C - 1, one for each sample."""
     shape, classes, expected = y_true.shape, output_shape[axis], _without(output_shape, axis)
     if not _fits(shape, expected) and not (len(shape) == len(output_shape) and shape[axis] == 1):
         if _fits(shape, output_shape):

@@ -9,7 +9,7 @@ and y_pred that gives a value for each sample) or an object (`TopKCategoricalAcc
 0.75
 """
 
-from nnx.losses.functions import (
+from nnx.losses import (
     BCE,
     KLD,
     MAE,
@@ -43,6 +43,17 @@ from nnx.losses.functions import (
     squared_hinge,
     tversky,
 )
+from nnx.metrics import (
+    auc,
+    confusion,
+    correlation,
+    f_score,
+    iou,
+    losses_as_metrics,
+    operating_points,
+    precision_recall,
+    regression,
+)
 from nnx.metrics.accuracy import (
     Accuracy,
     BinaryAccuracy,
@@ -57,122 +68,36 @@ from nnx.metrics.accuracy import (
     sparse_top_k_categorical_accuracy,
     top_k_categorical_accuracy,
 )
-from nnx.metrics.auc import AUC
+from nnx.metrics.auc import *
 from nnx.metrics.base import Mean, MeanMetricWrapper, Metric, Sum, registry
-from nnx.metrics.confusion import ConfusionMatrix
-from nnx.metrics.correlation import (
-    ConcordanceCorrelation,
-    PearsonCorrelation,
-    concordance_correlation,
-    pearson_correlation,
-)
-from nnx.metrics.f_score import F1Score, FBetaScore
-from nnx.metrics.iou import BinaryIoU, IoU, MeanIoU, OneHotIoU, OneHotMeanIoU
-from nnx.metrics.lookup import (
-    depends_on_shapes,
-    deserialize,
-    get,
-    resolve,
-    serialize,
-)
-from nnx.metrics.loss_metrics import (
-    BinaryCrossentropy,
-    BinaryFocalCrossentropy,
-    CategoricalCrossentropy,
-    CategoricalFocalCrossentropy,
-    CategoricalHinge,
-    CosineSimilarity,
-    Dice,
-    Hinge,
-    Huber,
-    KLDivergence,
-    LogCoshError,
-    MeanAbsoluteError,
-    MeanAbsolutePercentageError,
-    MeanSquaredError,
-    MeanSquaredLogarithmicError,
-    Poisson,
-    RootMeanSquaredError,
-    SparseCategoricalCrossentropy,
-    SquaredHinge,
-    Tversky,
-)
-from nnx.metrics.operating_points import (
-    PrecisionAtRecall,
-    RecallAtPrecision,
-    SensitivityAtSpecificity,
-    SpecificityAtSensitivity,
-)
-from nnx.metrics.precision_recall import (
-    FalseNegatives,
-    FalsePositives,
-    Precision,
-    Recall,
-    TrueNegatives,
-    TruePositives,
-)
-from nnx.metrics.regression import MeanRelativeError, R2Score
+from nnx.metrics.confusion import *
+from nnx.metrics.correlation import *
+from nnx.metrics.f_score import *
+from nnx.metrics.iou import *
+from nnx.metrics.lookup import depends_on_shapes, deserialize, get, resolve, serialize
+from nnx.metrics.losses_as_metrics import *
+from nnx.metrics.operating_points import *
+from nnx.metrics.precision_recall import *
+from nnx.metrics.regression import *
 
+# A file says in its own __all__ what is exported. One whose name is also that of a function cannot be named below.
 __all__ = [
-    "AUC",
+    "Accuracy",
     "BCE",
+    "BinaryAccuracy",
+    "CategoricalAccuracy",
     "KLD",
     "MAE",
     "MAPE",
     "MSE",
     "MSLE",
-    "Accuracy",
-    "BinaryAccuracy",
-    "BinaryCrossentropy",
-    "BinaryFocalCrossentropy",
-    "BinaryIoU",
-    "CategoricalAccuracy",
-    "CategoricalCrossentropy",
-    "CategoricalFocalCrossentropy",
-    "CategoricalHinge",
-    "ConcordanceCorrelation",
-    "ConfusionMatrix",
-    "CosineSimilarity",
-    "Dice",
-    "F1Score",
-    "FBetaScore",
-    "FalseNegatives",
-    "FalsePositives",
-    "Hinge",
-    "Huber",
-    "IoU",
-    "KLDivergence",
-    "LogCoshError",
     "Mean",
-    "MeanAbsoluteError",
-    "MeanAbsolutePercentageError",
-    "MeanIoU",
     "MeanMetricWrapper",
-    "MeanRelativeError",
-    "MeanSquaredError",
-    "MeanSquaredLogarithmicError",
     "Metric",
-    "OneHotIoU",
-    "OneHotMeanIoU",
-    "PearsonCorrelation",
-    "Poisson",
-    "Precision",
-    "PrecisionAtRecall",
-    "R2Score",
-    "Recall",
-    "RecallAtPrecision",
-    "RootMeanSquaredError",
-    "SensitivityAtSpecificity",
     "SparseCategoricalAccuracy",
-    "SparseCategoricalCrossentropy",
     "SparseTopKCategoricalAccuracy",
-    "SpecificityAtSensitivity",
-    "SquaredHinge",
     "Sum",
     "TopKCategoricalAccuracy",
-    "TrueNegatives",
-    "TruePositives",
-    "Tversky",
     "accuracy",
     "bce",
     "binary_accuracy",
@@ -182,7 +107,6 @@ __all__ = [
     "categorical_crossentropy",
     "categorical_focal_crossentropy",
     "categorical_hinge",
-    "concordance_correlation",
     "depends_on_shapes",
     "deserialize",
     "dice",
@@ -202,7 +126,6 @@ __all__ = [
     "mean_squared_logarithmic_error",
     "mse",
     "msle",
-    "pearson_correlation",
     "poisson",
     "registry",
     "resolve",
@@ -213,4 +136,13 @@ __all__ = [
     "squared_hinge",
     "top_k_categorical_accuracy",
     "tversky",
+    *auc.__all__,
+    *confusion.__all__,
+    *correlation.__all__,
+    *f_score.__all__,
+    *iou.__all__,
+    *losses_as_metrics.__all__,
+    *operating_points.__all__,
+    *precision_recall.__all__,
+    *regression.__all__,
 ]

@@ -1,4 +1,4 @@
-"""How often predictions are right: as functions that give 1 or 0 for each sample, and as metrics.
+"""Accuracies, as functions that give 1 or 0 for each sample, and as metrics.
 
 A prediction that is not a number is never right. Neither is a class that shares its first place with another one, so
 that no backend's order of looking decides.
@@ -13,49 +13,65 @@ import numpy as np
 from nnx.backends import Array, Namespace, backend_of
 from nnx.functional.counting import is_largest
 from nnx.metrics.base import MeanMetricWrapper, functions, registry
-from nnx.metrics.targets import Shape, alike, labelled, require_alike, require_labels
+from nnx.metrics.targets import as_labels_and_scores, as_matching_arrays, require_labels, require_matching_shapes
+from nnx.shapes import Shape
+
+__all__ = [
+    "Accuracy",
+    "BinaryAccuracy",
+    "CategoricalAccuracy",
+    "SparseCategoricalAccuracy",
+    "SparseTopKCategoricalAccuracy",
+    "TopKCategoricalAccuracy",
+    "accuracy",
+    "binary_accuracy",
+    "categorical_accuracy",
+    "sparse_categorical_accuracy",
+    "sparse_top_k_categorical_accuracy",
+    "top_k_categorical_accuracy",
+]
 
 
 @functions.register()
 def accuracy(y_true: Any, y_pred: Any) -> Array:
-    """Whether y_true equals y_pred, element by element. (n, ...), (n, ...) -> (n, ...)"""
-    xp, y_true, y_pred = alike("accuracy", y_true, y_pred)
+    """Equality of y_true and y_pred, element by element: 1 or 0. (n, ...), (n, ...) -> (n, ...)"""
+    xp, y_true, y_pred = as_matching_arrays("accuracy", y_true, y_pred)
     return xp.astype(y_true == y_pred, y_pred.dtype)
 
 
 @functions.register()
 def binary_accuracy(y_true: Any, y_pred: Any, threshold: float = 0.5) -> Array:
-    """Whether y_true is 1 where y_pred > threshold, and 0 elsewhere. (n, ...), (n, ...) -> (n, ...)"""
-    xp, y_true, y_pred = alike("binary_accuracy", y_true, y_pred)
+    """Binary accuracy: whether y_true is 1 where y_pred > threshold, and 0 elsewhere. (n, ...), (n, ...) -> (n, ...)"""
+    xp, y_true, y_pred = as_matching_arrays("binary_accuracy", y_true, y_pred)
     right = (xp.astype(y_pred > threshold, y_pred.dtype) == y_true) & (y_pred == y_pred)
     return xp.astype(right, y_pred.dtype)
 
 
 @functions.register()
 def categorical_accuracy(y_true: Any, y_pred: Any) -> Array:
-    """Whether the largest of y_true and of y_pred are at the same place. One-hot (..., c), (..., c) -> (...)"""
-    xp, y_true, y_pred = alike("categorical_accuracy", y_true, y_pred)
+    """Categorical accuracy: whether y_true and y_pred are largest at one place. One-hot (..., c), (..., c) -> (...)"""
+    xp, y_true, y_pred = as_matching_arrays("categorical_accuracy", y_true, y_pred)
     return is_largest(y_pred, xp.argmax(y_true, axis=-1))
 
 
 @functions.register()
 def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> Array:
-    """Whether the largest of y_pred is at the place of the label. Labels (...) or (..., 1), (..., c) -> (...)"""
-    _, labels, y_pred = labelled("sparse_categorical_accuracy", y_true, y_pred)
+    """Categorical accuracy of integer labels: whether y_pred is largest there. (...) or (..., 1), (..., c) -> (...)"""
+    _, labels, y_pred = as_labels_and_scores("sparse_categorical_accuracy", y_true, y_pred)
     return is_largest(y_pred, labels)
 
 
 @functions.register()
 def top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> Array:
-    """Whether the class of y_true is among the k largest of y_pred. One-hot (..., c), (..., c) -> (...)"""
-    xp, y_true, y_pred = alike("top_k_categorical_accuracy", y_true, y_pred)
+    """Top-k accuracy: whether the class of y_true is among y_pred's k largest. One-hot (..., c), (..., c) -> (...)"""
+    xp, y_true, y_pred = as_matching_arrays("top_k_categorical_accuracy", y_true, y_pred)
     return _is_among(xp, xp.argmax(y_true, axis=-1), y_pred, k)
 
 
 @functions.register()
 def sparse_top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> Array:
-    """Whether the label is among the k largest of y_pred. Labels (...) or (..., 1), (..., c) -> (...)"""
-    xp, labels, y_pred = labelled("sparse_top_k_categorical_accuracy", y_true, y_pred)
+    """Top-k accuracy of integer labels, among the k largest of y_pred or not. (...) or (..., 1), (..., c) -> (...)"""
+    xp, labels, y_pred = as_labels_and_scores("sparse_top_k_categorical_accuracy", y_true, y_pred)
     return _is_among(xp, labels, y_pred, k)
 
 
@@ -72,7 +88,7 @@ class _OfSameShape(MeanMetricWrapper):
     """An accuracy whose targets have the shape of the predictions."""
 
     def check_targets(self, y_true: np.ndarray, output_shape: Shape) -> None:
-        require_alike(self.fn.__name__, y_true.shape, output_shape)
+        require_matching_shapes(self.fn.__name__, y_true.shape, output_shape)
 
 
 class _OfLabels(MeanMetricWrapper):
@@ -84,7 +100,7 @@ class _OfLabels(MeanMetricWrapper):
 
 @registry.register()
 class Accuracy(_OfSameShape):
-    """How often y_pred equals y_true."""
+    """Accuracy: how often y_pred equals y_true."""
 
     direction = "max"
 
@@ -94,7 +110,7 @@ class Accuracy(_OfSameShape):
 
 @registry.register()
 class BinaryAccuracy(_OfSameShape):
-    """How often y_true is 1 where y_pred > threshold, and 0 elsewhere."""
+    """Binary accuracy: how often y_true is 1 where y_pred > threshold, and 0 elsewhere."""
 
     direction = "max"
 
@@ -104,7 +120,7 @@ class BinaryAccuracy(_OfSameShape):
 
 @registry.register()
 class CategoricalAccuracy(_OfSameShape):
-    """How often the class of one-hot targets has the largest prediction."""
+    """Categorical accuracy: how often the class of one-hot targets has the largest prediction."""
 
     direction = "max"
 
@@ -114,7 +130,7 @@ class CategoricalAccuracy(_OfSameShape):
 
 @registry.register()
 class SparseCategoricalAccuracy(_OfLabels):
-    """How often the class of integer labels has the largest prediction."""
+    """Categorical accuracy of integer labels: how often their class has the largest prediction."""
 
     direction = "max"
 
@@ -124,7 +140,7 @@ class SparseCategoricalAccuracy(_OfLabels):
 
 @registry.register()
 class TopKCategoricalAccuracy(_OfSameShape):
-    """How often the class of one-hot targets is among the k largest predictions."""
+    """Top-k accuracy: how often the class of one-hot targets is among the k largest predictions."""
 
     direction = "max"
 
@@ -134,7 +150,7 @@ class TopKCategoricalAccuracy(_OfSameShape):
 
 @registry.register()
 class SparseTopKCategoricalAccuracy(_OfLabels):
-    """How often the class of integer labels is among the k largest predictions."""
+    """Top-k accuracy of integer labels: how often their class is among the k largest predictions."""
 
     direction = "max"
 

@@ -1,4 +1,4 @@
-"""The area under a curve, from one pass over the predictions."""
+"""Area under a curve (AUC), from one pass over the predictions."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ import numpy as np
 
 from nnx.backends import Array, array_namespace, to_numpy
 from nnx.functional.activations import sigmoid
-from nnx.losses.arrays import as_arrays, beside
+from nnx.losses.arrays import as_arrays, asarray_like
 from nnx.metrics.base import registry
-from nnx.metrics.targets import Shape, require_count, shape_text
+from nnx.metrics.targets import require_count, shape_text
 from nnx.metrics.thresholds import ThresholdMetric, ratio
+from nnx.shapes import Shape
+
+__all__ = ["AUC"]
 
 _CURVES = ("ROC", "PR", "PRGAIN")
 _SUMMATIONS = ("interpolation", "majoring", "minoring")
@@ -21,7 +24,7 @@ _MARGIN = 1e-7  # how far the first threshold is below 0 and the last above 1
 
 @registry.register()
 class AUC(ThresholdMetric):
-    """The area under the ROC curve, or under the precision-recall curve, approximated at thresholds.
+    """Area under the ROC curve, or under the precision-recall curve, approximated at thresholds.
 
     num_thresholds : how many, in equal steps from 0 to 1.
     curve : "ROC", recall over the rate of false positives; "PR", precision over recall; "PRGAIN", the gain of
@@ -94,7 +97,7 @@ class AUC(ThresholdMetric):
         by_label = xp.sum(areas, axis=0)
         if len(by_label.shape) == 0 or self.label_weights is None:
             return xp.mean(by_label)
-        weights = beside(by_label, self.label_weights)
+        weights = asarray_like(self.label_weights, by_label)
         return ratio(xp.sum(by_label * weights), xp.sum(weights))
 
     def points(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, Self
 
 import numpy as np
 
-from nnx.backends import Array, Namespace, array_namespace, asarray, get_backend, is_array, to_numpy
-from nnx.losses.arrays import beside
+from nnx.backends import Array, Namespace, Placement, array_namespace, asarray, get_backend, is_array, to_numpy
+from nnx.losses.arrays import asarray_like
 from nnx.losses.base import Loss, fit_weights
 from nnx.losses.lookup import of_function
-from nnx.metrics.variable import HasVariables, plain
+from nnx.metrics.variable import Variable, value_of
+from nnx.names import name_of_class
 from nnx.registry import Configurable, Registry, serialize
+from nnx.shapes import Shape
 
 registry: Registry[Any] = Registry("metric")
 functions: Registry[Callable[..., Array]] = Registry("metric function")
 
 
-class Metric(HasVariables, Configurable):
-    """A running value. A subclass defines `update_state`, `result` and `reset_state`.
+class Metric(Configurable):
+    """Metric: a running value. A subclass defines `update_state`, `result` and `reset_state`.
 
     name : its key in the history; by default the name of the class in snake case.
     dtype : of the variables that `add_weight` makes; by default that of the backend, and at least float32.
@@ -34,9 +35,9 @@ class Metric(HasVariables, Configurable):
     running: tuple[str, ...] = ()
 
     def __init__(self, name: str | None = None, dtype: str | None = None) -> None:
-        super().__init__()
-        self.name = name or re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(self).__name__).lower()
+        self.name = name or name_of_class(type(self))
         self.dtype = dtype
+        self.variables: list[Variable] = []
 
     def update_state(self, *args: Any, **kwargs: Any) -> None:
         """Take a batch in: (y_true, y_pred, sample_weight=None)."""
@@ -53,7 +54,41 @@ class Metric(HasVariables, Configurable):
         for variable in self.variables:
             variable.assign(0)
 
-    def check_targets(self, y_true: np.ndarray, output_shape: tuple[int | None, ...]) -> None:
+    def add_weight(
+        self,
+        shape: Sequence[int] = (),
+        initializer: Any = "zeros",
+        dtype: str | None = None,
+        name: str | None = None,
+    ) -> Variable:
+        """A running value in an array on the device, for `assign` and `assign_add`; see `Variable`.
+
+        >>> class Batches(Metric):
+        ...     def __init__(self, name="batches", **kwargs):
+        ...         super().__init__(name=name, **kwargs)
+        ...         self.count = self.add_weight(name="count")
+        ...
+        ...     def update_state(self, y_true, y_pred, sample_weight=None):
+        ...         self.count.assign_add(1)
+        ...
+        ...     def result(self):
+        ...         return self.count.value
+        >>> float(Batches()([1.0], [2.0]))
+        1.0
+        """
+        name, taken = name or "variable", {variable.name for variable in self.variables}
+        name = next(n for n in (name, *(f"{name}_{number}" for number in range(1, len(taken) + 1))) if n not in taken)
+        variable = Variable(name, tuple(shape), initializer, dtype or self.dtype)
+        self.variables.append(variable)
+        return variable
+
+    def add_variable(
+        self, shape: Sequence[int], initializer: Any = "zeros", dtype: str | None = None, name: str | None = None
+    ) -> Variable:
+        """`add_weight`, as Keras also calls it."""
+        return self.add_weight(shape, initializer, dtype, name)
+
+    def check_targets(self, y_true: np.ndarray, output_shape: Shape) -> None:
         """Raise ValueError for targets, on the host, that cannot be meant for this metric and that shape of outputs.
 
         A model asks before it learns from them.
@@ -90,6 +125,11 @@ class Metric(HasVariables, Configurable):
         for variable in self.variables:
             variable.set_state(state[variable.name])
 
+    def move(self, placement: Placement) -> None:
+        """Bring the variables to the place of a model."""
+        for variable in self.variables:
+            variable.move(placement)
+
     def together(self, states: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """The running values of several ranks that took in a part of every batch each, from their states on the host.
 
@@ -101,7 +141,7 @@ class Metric(HasVariables, Configurable):
     def __call__(self, *args: Any, **kwargs: Any) -> Array:
         """Take a batch in, and return the value so far."""
         self.update_state(*args, **kwargs)
-        return plain(self.result())
+        return value_of(self.result())
 
 
 def on_host(state: Any) -> Any:
@@ -114,7 +154,7 @@ def on_host(state: Any) -> Any:
 
 
 def added(states: Sequence[Any]) -> Any:
-    """Equally nested numbers and NumPy arrays, each added up; what is None in one counts for nothing."""
+    """Sums of equally nested numbers and NumPy arrays; what is None in one counts for nothing."""
     found = [state for state in states if state is not None]
     first = found[0] if found else None
     if isinstance(first, Mapping):
@@ -128,7 +168,7 @@ def added(states: Sequence[Any]) -> Any:
 
 
 class Total(Metric):
-    """What sums and means share: a total on the device."""
+    """Total on the device: what sums and means have in common."""
 
     running: tuple[str, ...] = ("total",)
 
@@ -158,7 +198,7 @@ class Total(Metric):
 
 
 class Sum(Total):
-    """The sum of all values, each times its weight.
+    """Sum of all values, each times its weight.
 
     >>> total = Sum()
     >>> float(total([1.0, 3.0, 5.0], sample_weight=[1.0, 1.0, 0.0]))
@@ -176,7 +216,7 @@ class Sum(Total):
 
 
 class MeanOfSamples(Total):
-    """What means share: beside the total, how much weight it stands for."""
+    """Mean over samples, from a total and the weight that it stands for: what means have in common."""
 
     running = ("total", "count")
 
@@ -213,7 +253,7 @@ class MeanOfSamples(Total):
 
 
 class Mean(MeanOfSamples):
-    """The mean of all values, each times its weight, divided by the sum of the weights.
+    """Mean of all values, each times its weight, divided by the sum of the weights.
 
     Values of shape (n, ...) count as n: their mean over the other axes is taken first, as in Keras.
 
@@ -230,7 +270,7 @@ class Mean(MeanOfSamples):
 
 
 class MeanMetricWrapper(MeanOfSamples):
-    """The mean of what a function `fn(y_true, y_pred, **options)` gives for each sample.
+    """Mean of what a function `fn(y_true, y_pred, **options)` gives for each sample.
 
     fn : a function of `nnx.metrics` or `nnx.losses`, or one's own. Of a pair of values and pullback, the values count.
     name : by default that of the function.
@@ -246,7 +286,7 @@ class MeanMetricWrapper(MeanOfSamples):
         for option, value in options.items():
             setattr(self, option, value)
 
-    def check_targets(self, y_true: np.ndarray, output_shape: tuple[int | None, ...]) -> None:
+    def check_targets(self, y_true: np.ndarray, output_shape: Shape) -> None:
         """What the loss says of them, where the function is a loss of `nnx.losses`, or an object."""
         loss = self.fn if isinstance(self.fn, Loss) else of_function(self.fn, self._options)
         if loss is not None:
@@ -260,7 +300,7 @@ class MeanMetricWrapper(MeanOfSamples):
         if type(values) is tuple:
             values = values[0]
         if not hasattr(values, "dtype") and hasattr(y_pred, "dtype"):
-            values = beside(y_pred, values)
+            values = asarray_like(values, y_pred)
         self.accumulate(values, sample_weight)
 
     def get_config(self) -> dict[str, Any]:

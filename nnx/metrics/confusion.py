@@ -1,4 +1,4 @@
-"""How often each class is taken for each."""
+"""Confusion matrix: how often each class is taken for each."""
 
 from __future__ import annotations
 
@@ -9,15 +9,18 @@ import numpy as np
 from nnx.backends import Array, Namespace, array_namespace, asarray, get_backend, is_array
 from nnx.functional.counting import bin_sums
 from nnx.functional.loss_functions import require_same_backend
-from nnx.losses.arrays import beside
+from nnx.losses.arrays import asarray_like
 from nnx.losses.base import fit_weights
 from nnx.metrics.base import Metric, registry
 from nnx.metrics.tally import Tally
-from nnx.metrics.targets import Shape, are_labels, fits, shape_text
+from nnx.metrics.targets import are_labels, fits, shape_text
+from nnx.shapes import Shape
+
+__all__ = ["ConfusionMatrix"]
 
 
 class ClassCounts(Metric):
-    """What comes from counts of pairs of a true and a predicted class."""
+    """Counts of pairs of a true and a predicted class, and what comes from them."""
 
     running = ("_tally",)
 
@@ -45,7 +48,7 @@ class ClassCounts(Metric):
 
 @registry.register()
 class ConfusionMatrix(ClassCounts):
-    """How often each class was taken for each: (classes, classes), rows are the true classes, columns the predicted.
+    """Confusion matrix, how often each class was taken for each: (classes, classes), rows true, columns predicted.
 
     Targets are class labels (...) or (..., 1), or one-hot (..., classes). Predictions are numbers for each class,
     (..., classes), of which the largest counts; the probability of class 1, (..., 1) or (n,), for two classes; or
@@ -77,7 +80,7 @@ class ConfusionMatrix(ClassCounts):
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         y_pred = y_pred if is_array(y_pred) else asarray(y_pred)
-        y_true = y_true if is_array(y_true) else beside(y_pred, y_true)
+        y_true = y_true if is_array(y_true) else asarray_like(y_true, y_pred)
         if type(y_true) is not type(y_pred):
             require_same_backend(y_true, y_pred)
         xp = array_namespace(y_pred)

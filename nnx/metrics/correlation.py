@@ -9,8 +9,11 @@ import numpy as np
 from nnx.backends import Array, Namespace
 from nnx.functional.loss_functions import EPSILON
 from nnx.metrics.base import MeanMetricWrapper, functions, registry
-from nnx.metrics.targets import Shape, alike, require_alike, shape_text
+from nnx.metrics.targets import as_matching_arrays, require_matching_shapes, shape_text
 from nnx.metrics.thresholds import ratio
+from nnx.shapes import Shape
+
+__all__ = ["ConcordanceCorrelation", "PearsonCorrelation", "concordance_correlation", "pearson_correlation"]
 
 Axis = int | tuple[int, ...]
 
@@ -21,7 +24,7 @@ def pearson_correlation(y_true: Any, y_pred: Any, axis: Axis = -1) -> Array:
 
     (n, m), (n, m) -> (n,)
     """
-    xp, y_true, y_pred = alike("pearson_correlation", y_true, y_pred)
+    xp, y_true, y_pred = as_matching_arrays("pearson_correlation", y_true, y_pred)
     _check_axis("pearson_correlation", y_pred.shape, axis)
     true, predicted = (_centred(xp, y, axis) for y in (y_true, y_pred))
     spread = xp.sqrt(xp.mean(true * true, axis=axis)) * xp.sqrt(xp.mean(predicted * predicted, axis=axis))
@@ -34,7 +37,7 @@ def concordance_correlation(y_true: Any, y_pred: Any, axis: Axis = -1) -> Array:
 
     2 * cov(y, p) / (var(y) + var(p) + (mean(y) - mean(p))**2)   (Lin, 1989).  (n, m), (n, m) -> (n,)
     """
-    xp, y_true, y_pred = alike("concordance_correlation", y_true, y_pred)
+    xp, y_true, y_pred = as_matching_arrays("concordance_correlation", y_true, y_pred)
     _check_axis("concordance_correlation", y_pred.shape, axis)
     true, predicted = (_centred(xp, y, axis) for y in (y_true, y_pred))
     between = xp.mean(y_true - y_pred, axis=axis)
@@ -64,13 +67,13 @@ class _Correlation(MeanMetricWrapper):
     axis: Axis
 
     def check_targets(self, y_true: np.ndarray, output_shape: Shape) -> None:
-        require_alike(self.name, y_true.shape, output_shape)
+        require_matching_shapes(self.name, y_true.shape, output_shape)
         _check_axis(self.name, output_shape, self.axis)
 
 
 @registry.register()
 class PearsonCorrelation(_Correlation):
-    """The mean of Pearson's coefficient of correlation of each sample.
+    """Mean of Pearson's coefficient of correlation of each sample.
 
     axis : along which targets and predictions are correlated: their last; 0 for the samples of a batch, and the mean
         over batches.
@@ -82,7 +85,7 @@ class PearsonCorrelation(_Correlation):
 
 @registry.register()
 class ConcordanceCorrelation(_Correlation):
-    """The mean of Lin's coefficient of concordance of each sample. axis : as for `PearsonCorrelation`."""
+    """Mean of Lin's coefficient of concordance of each sample. axis : as for `PearsonCorrelation`."""
 
     def __init__(self, name: str | None = "concordance_correlation", axis: Axis = -1) -> None:
         super().__init__(concordance_correlation, name, axis=axis if isinstance(axis, int) else tuple(axis))

@@ -12,15 +12,18 @@ from nnx.functional.loss_functions import EPSILON
 from nnx.losses.base import fit_weights
 from nnx.metrics.base import Metric, registry
 from nnx.metrics.tally import Tally
-from nnx.metrics.targets import Shape, alike, require_alike, shape_text
+from nnx.metrics.targets import as_matching_arrays, require_matching_shapes, shape_text
 from nnx.precision import wide
+from nnx.shapes import Shape
+
+__all__ = ["F1Score", "FBetaScore"]
 
 _AVERAGES = (None, "micro", "macro", "weighted")
 
 
 @registry.register()
 class FBetaScore(Metric):
-    """The F-score (1 + beta**2) * precision * recall / (beta**2 * precision + recall) of each class, or their average.
+    """F-score (1 + beta**2) * precision * recall / (beta**2 * precision + recall) of each class, or their average.
 
     Labels are one-hot rows, or several labels a row; predictions (n, classes).
 
@@ -55,7 +58,7 @@ class FBetaScore(Metric):
         self._tally = Tally()
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        xp, y_true, y_pred = alike(self.name, y_true, y_pred)
+        xp, y_true, y_pred = as_matching_arrays(self.name, y_true, y_pred)
         self._check_shape(y_pred.shape)
         y_true, y_pred = wide(y_true), wide(y_pred)
         if self.threshold is None:  # a row of zeros has no largest
@@ -84,7 +87,7 @@ class FBetaScore(Metric):
         return scores if self.average is None else xp.mean(scores)
 
     def check_targets(self, y_true: np.ndarray, output_shape: Shape) -> None:
-        require_alike(self.name, y_true.shape, output_shape)
+        require_matching_shapes(self.name, y_true.shape, output_shape)
         self._check_shape(output_shape)
         if output_shape[-1] == 1 and self.threshold is None:
             warnings.warn(
@@ -103,7 +106,7 @@ class FBetaScore(Metric):
 
 @registry.register()
 class F1Score(FBetaScore):
-    """The F-score with beta=1: 2 * precision * recall / (precision + recall). Arguments as for `FBetaScore`.
+    """F-score with beta=1: 2 * precision * recall / (precision + recall). Arguments as for `FBetaScore`.
 
     >>> score = F1Score(average="macro", threshold=0.5)
     >>> round(float(score([[1, 0], [1, 1], [0, 1]], [[0.9, 0.1], [0.2, 0.8], [0.1, 0.7]])), 4)

@@ -12,13 +12,16 @@ from nnx.functional.loss_functions import require_same_backend
 from nnx.losses.arrays import as_arrays
 from nnx.metrics.base import registry
 from nnx.metrics.confusion import ClassCounts
-from nnx.metrics.targets import Shape, are_labels, require_alike, require_count, shape_text
+from nnx.metrics.targets import are_labels, require_count, require_matching_shapes, shape_text
 from nnx.metrics.thresholds import ratio
+from nnx.shapes import Shape
+
+__all__ = ["BinaryIoU", "IoU", "MeanIoU", "OneHotIoU", "OneHotMeanIoU"]
 
 
 @registry.register()
 class IoU(ClassCounts):
-    """The mean over some classes of tp / (tp + fp + fn), the intersection of true and predicted area over their union.
+    """Intersection over union, the mean over some classes of tp / (tp + fp + fn), of true and predicted area.
 
     Classes that are neither in the labels nor in the predictions do not count. As in Keras, labels and predictions that
     are no classes from 0 to num_classes - 1 are left out; unlike there, weights need not be whole numbers.
@@ -92,12 +95,12 @@ class IoU(ClassCounts):
                 f"metric {self.name!r} expects class numbers as predictions, got numbers for each class, shape "
                 f"{shape_text(output_shape)}; give it sparse_y_pred=False"
             )
-        require_alike(self.name, true, predicted)
+        require_matching_shapes(self.name, true, predicted)
 
 
 @registry.register()
 class MeanIoU(IoU):
-    """The mean of intersection over union over all classes. Arguments as for `IoU`.
+    """Mean of intersection over union over all classes. Arguments as for `IoU`.
 
     >>> round(float(MeanIoU(num_classes=2)([0, 0, 1, 1], [0, 1, 0, 1])), 4)
     0.3333
@@ -136,7 +139,7 @@ class BinaryIoU(IoU):
 
 @registry.register()
 class OneHotIoU(IoU):
-    """The mean of intersection over union over some classes, for one-hot labels. Arguments as for `IoU`."""
+    """Mean of intersection over union over some classes, for one-hot labels. Arguments as for `IoU`."""
 
     def __init__(
         self,
@@ -152,7 +155,7 @@ class OneHotIoU(IoU):
 
 @registry.register()
 class OneHotMeanIoU(IoU):
-    """The mean of intersection over union over all classes, for one-hot labels. Arguments as for `IoU`."""
+    """Mean of intersection over union over all classes, for one-hot labels. Arguments as for `IoU`."""
 
     def __init__(
         self,

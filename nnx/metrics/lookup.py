@@ -9,13 +9,12 @@ from typing import Any
 
 from nnx.backends import Array
 from nnx.losses import BinaryCrossentropy, BinaryFocalCrossentropy, Loss
-from nnx.metrics import loss_metrics
+from nnx.metrics import losses_as_metrics
 from nnx.metrics.accuracy import Accuracy, BinaryAccuracy, CategoricalAccuracy, SparseCategoricalAccuracy
 from nnx.metrics.base import MeanMetricWrapper, Metric, functions, registry
 from nnx.registry import custom_objects as custom_names
 from nnx.registry import serialize as serialize
-
-Shape = tuple[int | None, ...]
+from nnx.shapes import Shape
 
 _BY_SHAPES: dict[str, dict[str, Callable[[], Metric]]] = {
     "accuracy": {
@@ -25,17 +24,17 @@ _BY_SHAPES: dict[str, dict[str, Callable[[], Metric]]] = {
         "categorical": CategoricalAccuracy,
     },
     "crossentropy": {
-        "unknown": loss_metrics.CategoricalCrossentropy,
-        "binary": loss_metrics.BinaryCrossentropy,
-        "sparse": loss_metrics.SparseCategoricalCrossentropy,
-        "categorical": loss_metrics.CategoricalCrossentropy,
+        "unknown": losses_as_metrics.CategoricalCrossentropy,
+        "binary": losses_as_metrics.BinaryCrossentropy,
+        "sparse": losses_as_metrics.SparseCategoricalCrossentropy,
+        "categorical": losses_as_metrics.CategoricalCrossentropy,
     },
 }
 _BY_SHAPES["acc"], _BY_SHAPES["ce"] = _BY_SHAPES["accuracy"], _BY_SHAPES["crossentropy"]
 
 
 def depends_on_shapes(identifier: Any) -> bool:
-    """Whether a name means different metrics for different targets, as "accuracy" does."""
+    """Names that mean different metrics for different targets, as "accuracy" does: whether this is one."""
     return isinstance(identifier, str) and identifier.lower() in _BY_SHAPES
 
 
@@ -46,7 +45,7 @@ def resolve(
     target_shape: Shape | None = None,
     output_shape: Shape | None = None,
 ) -> Metric:
-    """The metric that is meant by a name, a class, a configuration, a function or a Metric.
+    """Metric that is meant by a name, a class, a configuration, a function or a Metric.
 
     A name becomes the metric's name as it was typed. "accuracy" (or "acc") and "crossentropy" (or "ce") depend on the
     shapes, batch included: with one output it is the binary form, for targets without the axis of the classes the
@@ -115,14 +114,14 @@ def _kind(target_shape: Shape | None, output_shape: Shape | None) -> str:
 
 
 def get(identifier: Any) -> Metric | Callable[..., Array] | None:
-    """As in Keras: a metric for a name, a class or a configuration; a function as it is; None for None."""
+    """Metric as Keras gives it: for a name, a class or a configuration; a function as it is; None for None."""
     if identifier is None or (callable(identifier) and not inspect.isclass(identifier)):
         return identifier
     return resolve(identifier)
 
 
 def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Metric | Callable[..., Array] | None:
-    """A metric from what `serialize` returned. custom_objects : classes and functions of one's own, by name."""
+    """Metric from what `serialize` returned. custom_objects : classes and functions of one's own, by name."""
     with custom_names(custom_objects):
         if isinstance(config, str) and config in functions.objects:
             return functions.find(config)

@@ -1,4 +1,4 @@
-"""The best of one rate under a bound for another: over thresholds from 0 to 1, in equal steps."""
+"""Operating points: the best of one rate under a bound for another, over thresholds from 0 to 1 in equal steps."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from nnx.backends import Array, array_namespace
 from nnx.metrics.base import registry
 from nnx.metrics.targets import require_count
 from nnx.metrics.thresholds import ThresholdMetric, ratio
+
+__all__ = ["PrecisionAtRecall", "RecallAtPrecision", "SensitivityAtSpecificity", "SpecificityAtSensitivity"]
 
 
 class _Best(ThresholdMetric):
@@ -47,7 +49,7 @@ class _Best(ThresholdMetric):
 
 @registry.register()
 class SensitivityAtSpecificity(_Best):
-    """The largest sensitivity, tp / (tp + fn), where the specificity, tn / (tn + fp), is at least `specificity`.
+    """Largest sensitivity, tp / (tp + fn), where the specificity, tn / (tn + fp), is at least `specificity`.
 
     num_thresholds : how many thresholds from 0 to 1 are looked at; a single one is 0.5.
     class_id : look at this class alone, for labels and predictions (n, ..., classes).
@@ -68,7 +70,7 @@ class SensitivityAtSpecificity(_Best):
 
 @registry.register()
 class SpecificityAtSensitivity(_Best):
-    """The largest specificity where the sensitivity is at least `sensitivity`. See `SensitivityAtSpecificity`."""
+    """Largest specificity where the sensitivity is at least `sensitivity`. See `SensitivityAtSpecificity`."""
 
     def __init__(
         self, sensitivity: float, num_thresholds: int = 200, class_id: int | None = None, name: str | None = None
@@ -82,7 +84,7 @@ class SpecificityAtSensitivity(_Best):
 
 @registry.register()
 class PrecisionAtRecall(_Best):
-    """The largest precision, tp / (tp + fp), where the recall, tp / (tp + fn), is at least `recall`.
+    """Largest precision, tp / (tp + fp), where the recall, tp / (tp + fn), is at least `recall`.
 
     Other arguments as for `SensitivityAtSpecificity`.
     """
@@ -99,7 +101,7 @@ class PrecisionAtRecall(_Best):
 
 @registry.register()
 class RecallAtPrecision(_Best):
-    """The largest recall where the precision is at least `precision`. See `PrecisionAtRecall`."""
+    """Largest recall where the precision is at least `precision`. See `PrecisionAtRecall`."""
 
     def __init__(
         self, precision: float, num_thresholds: int = 200, class_id: int | None = None, name: str | None = None

@@ -9,6 +9,8 @@ from nnx.backends import Array
 from nnx.metrics.base import registry
 from nnx.metrics.thresholds import ThresholdMetric, ratio
 
+__all__ = ["FalseNegatives", "FalsePositives", "Precision", "Recall", "TrueNegatives", "TruePositives"]
+
 Thresholds = float | Sequence[float] | None
 
 

@@ -1,4 +1,4 @@
-"""How well numbers are predicted, beyond the losses: the coefficient of determination and relative errors."""
+"""Metrics of regression beyond the losses: the coefficient of determination and relative errors."""
 
 from __future__ import annotations
 
@@ -9,20 +9,23 @@ from typing import Any
 import numpy as np
 
 from nnx.backends import Array, array_namespace, get_backend
-from nnx.losses.arrays import beside
+from nnx.losses.arrays import asarray_like
 from nnx.losses.base import fit_weights
 from nnx.metrics.base import MeanOfSamples, Metric, registry
 from nnx.metrics.tally import Tally
-from nnx.metrics.targets import Shape, alike, require_alike, shape_text
+from nnx.metrics.targets import as_matching_arrays, require_matching_shapes, shape_text
 from nnx.metrics.thresholds import ratio
 from nnx.precision import wide
+from nnx.shapes import Shape
+
+__all__ = ["MeanRelativeError", "R2Score"]
 
 _AGGREGATIONS = (None, "uniform_average", "variance_weighted_average")
 
 
 @registry.register()
 class R2Score(Metric):
-    """The coefficient of determination of each output, 1 - sum((y - p)**2) / sum((y - mean(y))**2), or their mean.
+    """Coefficient of determination of each output, 1 - sum((y - p)**2) / sum((y - mean(y))**2), or their mean.
 
     Targets and predictions (n, outputs), or (n,). A constant target has the score 0, or 1 if it is predicted exactly,
     as in scikit-learn.
@@ -58,7 +61,7 @@ class R2Score(Metric):
         self._size = 0
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        xp, y_true, y_pred = alike(self.name, y_true, y_pred)
+        xp, y_true, y_pred = as_matching_arrays(self.name, y_true, y_pred)
         self._check_shape(y_pred.shape)
         y_true, y_pred = (wide(y if len(y.shape) == 2 else y[:, None]) for y in (y_true, y_pred))
         if not y_true.shape[0]:
@@ -95,7 +98,7 @@ class R2Score(Metric):
         return self._adjusted(scores)
 
     def check_targets(self, y_true: np.ndarray, output_shape: Shape) -> None:
-        require_alike(self.name, y_true.shape, output_shape)
+        require_matching_shapes(self.name, y_true.shape, output_shape)
         self._check_shape(output_shape)
 
     def _adjusted(self, scores: Array) -> Array:
@@ -128,7 +131,7 @@ def _around(origin: np.ndarray, state: Mapping[str, Any]) -> dict[str, Any]:
 
 @registry.register()
 class MeanRelativeError(MeanOfSamples):
-    """The mean of |y_pred - y_true| / normalizer, 0 where the normalizer is 0.
+    """Mean relative error: of |y_pred - y_true| / normalizer, 0 where the normalizer is 0.
 
     normalizer : numbers of the shape of the predictions, or one that broadcasts to it.
 
@@ -141,10 +144,10 @@ class MeanRelativeError(MeanOfSamples):
         self.normalizer = normalizer
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        xp, y_true, y_pred = alike(self.name, y_true, y_pred)
-        normalizer = beside(y_pred, np.asarray(self.normalizer, dtype=np.float64))
+        xp, y_true, y_pred = as_matching_arrays(self.name, y_true, y_pred)
+        normalizer = asarray_like(np.asarray(self.normalizer, dtype=np.float64), y_pred)
         error = xp.abs(y_pred - y_true)
         self.accumulate(ratio(error, xp.broadcast_to(normalizer, error.shape)), sample_weight)
 
     def check_targets(self, y_true: np.ndarray, output_shape: Shape) -> None:
-        require_alike(self.name, y_true.shape, output_shape)
+        require_matching_shapes(self.name, y_true.shape, output_shape)

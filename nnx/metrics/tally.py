@@ -1,4 +1,4 @@
-"""Sums over batches that lose nothing: float32 counts would stand still at 2**24."""
+"""Tally: sums over batches that lose nothing, where float32 counts would stand still at 2**24."""
 
 from __future__ import annotations
 

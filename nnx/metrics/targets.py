@@ -1,14 +1,14 @@
-"""What metrics are given: targets and predictions that fit together, or an error that says what to give instead."""
+"""Checks of what metrics are given: targets and predictions that fit together, or an error that says what to give."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from nnx.backends import Array, Namespace, array_namespace
-from nnx.functional.loss_functions import match_ranks, require_same_backend
+from nnx.functional.loss_functions import match_ndim, require_same_backend
 from nnx.losses.arrays import as_arrays
+from nnx.shapes import Shape
 
-Shape = tuple[int | None, ...]
 _MOST = 100_000
 
 
@@ -20,19 +20,19 @@ def require_count(what: str, value: int, least: int) -> None:
         raise ValueError(f"{what} must be at most {_MOST}, got {value}")
 
 
-def alike(metric: str, y_true: Any, y_pred: Any) -> tuple[Namespace, Array, Array]:
+def as_matching_arrays(metric: str, y_true: Any, y_pred: Any) -> tuple[Namespace, Array, Array]:
     """Targets and predictions of one shape and dtype; the predictions are floating."""
     y_true, y_pred = as_arrays(y_true, y_pred)
     if type(y_true) is not type(y_pred):
         require_same_backend(y_true, y_pred)
     if y_true.shape != y_pred.shape:
-        require_alike(metric, y_true.shape, y_pred.shape)
-        y_true, y_pred = match_ranks(y_true, y_pred)
+        require_matching_shapes(metric, y_true.shape, y_pred.shape)
+        y_true, y_pred = match_ndim(y_true, y_pred)
     xp = array_namespace(y_pred)
     return xp, xp.astype(y_true, y_pred.dtype, copy=False), y_pred
 
 
-def labelled(metric: str, y_true: Any, y_pred: Any) -> tuple[Namespace, Array, Array]:
+def as_labels_and_scores(metric: str, y_true: Any, y_pred: Any) -> tuple[Namespace, Array, Array]:
     """Class labels as integers of the shape (...), and predictions (..., c)."""
     y_true, y_pred = as_arrays(y_true, y_pred)
     if type(y_true) is not type(y_pred):
@@ -42,7 +42,7 @@ def labelled(metric: str, y_true: Any, y_pred: Any) -> tuple[Namespace, Array, A
     return xp, xp.reshape(xp.astype(y_true, xp.int64, copy=False), y_pred.shape[:-1]), y_pred
 
 
-def require_alike(metric: str, target_shape: Shape, output_shape: Shape) -> None:
+def require_matching_shapes(metric: str, target_shape: Shape, output_shape: Shape) -> None:
     """ValueError unless targets have the shape of the predictions, but for a last axis of length 1."""
     if fits(target_shape, output_shape) or _fits_but_for_last(target_shape, output_shape):
         return

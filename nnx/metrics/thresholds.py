@@ -1,4 +1,4 @@
-"""How many predictions above thresholds are right: the counts that precision, recall, AUC and their like come from.
+"""Counts of right predictions at thresholds, which precision, recall, AUC and their like come from.
 
 A prediction is positive where it is above a threshold, strictly. It is looked at once, however many thresholds there
 are: what is counted is how many thresholds are below it, beside whether its label is positive. A prediction that is
@@ -15,16 +15,17 @@ import numpy as np
 
 from nnx.backends import Array, Namespace, array_namespace, backend_of, get_backend
 from nnx.functional.counting import bin_sums
-from nnx.losses.arrays import beside
+from nnx.losses.arrays import asarray_like
 from nnx.losses.base import fit_weights
 from nnx.metrics.base import Metric
 from nnx.metrics.tally import Tally
-from nnx.metrics.targets import Shape, alike, require_alike, shape_text
+from nnx.metrics.targets import as_matching_arrays, require_matching_shapes, shape_text
 from nnx.precision import wide
+from nnx.shapes import Shape
 
 
 class ThresholdMetric(Metric):
-    """What comes from counts at thresholds.
+    """Counts at thresholds, and what comes from them.
 
     cuts : the thresholds, in the order that results are wanted in.
     top_k : only the k largest predictions along the last axis can be positive; of equal ones the first.
@@ -62,7 +63,7 @@ class ThresholdMetric(Metric):
         self._dtype: str | None = None  # of the predictions
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        xp, y_true, y_pred = alike(self.name, y_true, y_pred)
+        xp, y_true, y_pred = as_matching_arrays(self.name, y_true, y_pred)
         self._check_shape(y_pred.shape)
         y_pred = wide(y_pred)
         self._dtype = str(y_pred.dtype).rpartition(".")[2]
@@ -75,7 +76,7 @@ class ThresholdMetric(Metric):
         self._tally.add(self._counts(xp, xp.astype(y_true != 0.0, xp.int64), y_pred, weights))
 
     def check_targets(self, y_true: np.ndarray, output_shape: Shape) -> None:
-        require_alike(self.name, y_true.shape, output_shape)
+        require_matching_shapes(self.name, y_true.shape, output_shape)
         self._check_shape(output_shape)
 
     def confusion(self) -> tuple[Array, Array, Array, Array]:
@@ -136,7 +137,7 @@ class ThresholdMetric(Metric):
         """A weight for each prediction; None where each counts as 1."""
         weights = None if sample_weight is None else fit_weights(sample_weight, y_pred)
         if self._weights_of_labels is not None and not self._per_label:
-            of_labels = beside(y_pred, self._weights_of_labels)
+            of_labels = asarray_like(self._weights_of_labels, y_pred)
             weights = of_labels if weights is None else weights * of_labels
         return None if weights is None else xp.broadcast_to(weights, y_pred.shape)
 
@@ -158,7 +159,7 @@ class ThresholdMetric(Metric):
             return xp.astype(y_pred > self._first, xp.int64)
         y_pred = xp.where(y_pred == y_pred, y_pred, -float("inf"))
         if not self._evenly:
-            cuts = beside(y_pred, self._cuts)
+            cuts = asarray_like(self._cuts, y_pred)
             return xp.reshape(xp.searchsorted(cuts, xp.reshape(y_pred, (-1,))), y_pred.shape)
         steps = xp.ceil(xp.minimum(xp.maximum(y_pred, 0.0), 1.0) * (count - 1.0))
         lowest = 1.0 if self._first < 0.0 else 0.0  # a first threshold just below 0 is below all predictions
@@ -166,19 +167,19 @@ class ThresholdMetric(Metric):
 
 
 def evenly_spaced(cuts: np.ndarray) -> bool:
-    """Whether thresholds are 0, 1/(t-1), ..., 1, so that no search is needed; Keras's tolerance."""
+    """Even spacing: whether thresholds are 0, 1/(t-1), ..., 1, so that no search is needed; Keras's tolerance."""
     even = np.arange(len(cuts)) / max(len(cuts) - 1, 1)
     return len(cuts) > 2 and np.allclose(cuts, even, atol=1e-7)
 
 
 def among_largest(xp: Namespace, values: Array, k: int) -> Array:
-    """Which values are among the k largest of the last axis; of equal ones the first. What is no number is last."""
+    """The k largest values of the last axis, as a mask; of equal ones the first. What is no number is last."""
     order = xp.argsort(-values, axis=-1, stable=True)
     return xp.argsort(order, axis=-1, stable=True) < k
 
 
 def ratio(part: Array, whole: Array) -> Array:
-    """part / whole, and 0 where whole is 0."""
+    """Quotient part / whole, and 0 where whole is 0."""
     xp = array_namespace(part)
     empty = whole == 0.0
     return xp.where(empty, 0.0, part / xp.where(empty, 1.0, whole))

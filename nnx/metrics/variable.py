@@ -1,8 +1,7 @@
-"""The running values of a metric that is written as Keras has it, with `add_weight`."""
+"""Variables: the running values of a metric that is written as in Keras, with `add_weight`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from nnx.backends import Array, Placement, array_namespace, get_backend, is_array, to_numpy
@@ -10,7 +9,9 @@ from nnx.initializers import resolve as resolve_initializer
 
 
 class Variable:
-    """An array that `assign`, `assign_add` and `assign_sub` replace; numbers and arrays are added to it as it is.
+    """Variable of a metric: an array that `assign`, `assign_add` and `assign_sub` replace.
+
+    In arithmetic with numbers and arrays it is its array.
 
     name : of the variable, in the metric.
     value : the array, on the device that the metric's model is on.
@@ -39,7 +40,7 @@ class Variable:
 
     def assign(self, value: Any) -> Array:
         """Take a value of the same shape, or one number for all; returns the new value."""
-        xp, new = array_namespace(self.value), plain(value)
+        xp, new = array_namespace(self.value), value_of(value)
         if not is_array(new):
             new = xp.asarray(new, dtype=self.value.dtype, device=self.value.device)
         elif new.dtype != self.value.dtype:
@@ -76,31 +77,31 @@ class Variable:
         self.assign(state)
 
     def __add__(self, other: Any) -> Array:
-        return self.value + plain(other)
+        return self.value + value_of(other)
 
     def __radd__(self, other: Any) -> Array:
         return other + self.value
 
     def __sub__(self, other: Any) -> Array:
-        return self.value - plain(other)
+        return self.value - value_of(other)
 
     def __rsub__(self, other: Any) -> Array:
         return other - self.value
 
     def __mul__(self, other: Any) -> Array:
-        return self.value * plain(other)
+        return self.value * value_of(other)
 
     def __rmul__(self, other: Any) -> Array:
         return other * self.value
 
     def __truediv__(self, other: Any) -> Array:
-        return self.value / plain(other)
+        return self.value / value_of(other)
 
     def __rtruediv__(self, other: Any) -> Array:
         return other / self.value
 
     def __pow__(self, exponent: Any) -> Array:
-        return self.value ** plain(exponent)
+        return self.value ** value_of(exponent)
 
     def __neg__(self) -> Array:
         return -self.value
@@ -109,55 +110,6 @@ class Variable:
         return self.value[key]
 
 
-def plain(value: Any) -> Any:
-    """The value of a variable; anything else as it is."""
+def value_of(value: Any) -> Any:
+    """The array of a variable; anything else as it is."""
     return value.value if isinstance(value, Variable) else value
-
-
-class HasVariables:
-    """The part of a metric that makes variables, and keeps them where its model is."""
-
-    dtype: str | None
-
-    def __init__(self) -> None:
-        self.variables: list[Variable] = []
-
-    def add_weight(
-        self,
-        shape: Sequence[int] = (),
-        initializer: Any = "zeros",
-        dtype: str | None = None,
-        name: str | None = None,
-    ) -> Variable:
-        """A running value in an array on the device, for `assign` and `assign_add`; see `Variable`.
-
-        >>> from nnx.metrics import Metric
-        >>> class Batches(Metric):
-        ...     def __init__(self, name="batches", **kwargs):
-        ...         super().__init__(name=name, **kwargs)
-        ...         self.count = self.add_weight(name="count")
-        ...
-        ...     def update_state(self, y_true, y_pred, sample_weight=None):
-        ...         self.count.assign_add(1)
-        ...
-        ...     def result(self):
-        ...         return self.count.value
-        >>> float(Batches()([1.0], [2.0]))
-        1.0
-        """
-        name, taken = name or "variable", {variable.name for variable in self.variables}
-        name = next(n for n in (name, *(f"{name}_{number}" for number in range(1, len(taken) + 1))) if n not in taken)
-        variable = Variable(name, tuple(shape), initializer, dtype or self.dtype)
-        self.variables.append(variable)
-        return variable
-
-    def add_variable(
-        self, shape: Sequence[int], initializer: Any = "zeros", dtype: str | None = None, name: str | None = None
-    ) -> Variable:
-        """`add_weight`, as Keras also calls it."""
-        return self.add_weight(shape, initializer, dtype, name)
-
-    def move(self, placement: Placement) -> None:
-        """Bring the variables to the place of a model."""
-        for variable in self.variables:
-            variable.move(placement)

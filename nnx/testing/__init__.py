@@ -1,4 +1,4 @@
-"""For tests, nnx's own and its users': comparisons, the gradient check, the guard, and a pytest plugin.
+"""Tools for tests, nnx's own and its users': comparisons, the gradient check, the guard, and a pytest plugin.
 
 The plugin (fixtures `backend` and `backend_float64`, option `--nnx-backend`) is active wherever nnx is installed.
 """

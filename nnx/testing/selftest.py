@@ -1,4 +1,4 @@
-"""What a user runs on a GPU workstation: does that backend compute what NumPy computes, and how fast?"""
+"""Self-test of a backend, for the user of a GPU workstation: whether it computes what NumPy does, and how fast."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `python -m nnx selftest` compares: everything that computes, in two places."""
+"""Checks of `python -m nnx selftest`: everything that computes, in two places."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ from nnx import activations, random
 from nnx.backends import Placement, to_numpy
 from nnx.backends.base import Backend
 from nnx.metrics import Metric
-from nnx.testing import cases
-from nnx.testing.cases_metrics import metric_cases, metric_data
 from nnx.testing.kernel_comparison import assert_same, compare
 from nnx.testing.kernel_examples import Example
 from nnx.testing.kernel_rows import ROWS
-from nnx.testing.layer_tables import ALL_LAYERS
+from nnx.testing.rows.layer_case import LayerCase
+from nnx.testing.rows.layers import LAYERS
+from nnx.testing.rows.losses import LOSSES, loss_case
+from nnx.testing.rows.metrics import metric_cases, metric_data
+from nnx.testing.rows.optimizers import optimizer_cases
 from nnx.testing.selftest_networks import TRAINED, Network
 
 Measure = Callable[[Placement, Placement], float]
@@ -43,17 +45,17 @@ def checks(backend: Backend) -> Iterator[Check]:
         examples = [example for example in ROWS.get(name, ()) if example.only in (None, backend.name)]
         longest = max((example.length for example in examples), default=1)
         yield f"kernel {name}", _Kernel(name, examples), 2.0 * 16.0 * 2.0**-23 * math.sqrt(longest)  # as `assert_close`
-    for rows in ALL_LAYERS.values():
+    for rows in LAYERS.values():
         for case in rows:
             yield f"layer {case}", _Both(_Layer(case)), ONE_OPERATION
     for activation in sorted(activations.registry.objects):
         yield f"activation {activation}", _Both(_Activation(activation)), ONE_OPERATION
-    for loss in cases.LOSSES:
+    for loss in LOSSES:
         yield f"loss {loss}", _Both(_LossOf(loss)), ONE_OPERATION
     for title, kind, metric in metric_cases():
         yield f"metric {title}", _Both(_ResultOf(metric, kind)), ONE_OPERATION
     dense = TRAINED["dense with dropout"]
-    for title, make in cases.optimizer_cases():
+    for title, make in optimizer_cases():
         yield f"optimiser {title}, 10 steps", _Both(_Training(dense, make, epochs=2)), MANY_STEPS
     for title, network in TRAINED.items():
         yield f"training, {title}, 3 epochs", _Both(_Training(network, nnx.optimizers.Adam, epochs=3)), MANY_STEPS
@@ -133,7 +135,7 @@ def _initial_weights(place: Placement) -> list[np.ndarray]:
 class _Layer:
     """Value, cotangent of the input and gradients of a layer."""
 
-    def __init__(self, case: cases.LayerCase) -> None:
+    def __init__(self, case: LayerCase) -> None:
         self._case = case
 
     def __call__(self, place: Placement) -> list[np.ndarray]:
@@ -168,7 +170,7 @@ class _LossOf:
         self._name = name
 
     def __call__(self, place: Placement) -> list[np.ndarray]:
-        loss, targets, outputs = cases.loss_case(self._name)
+        loss, targets, outputs = loss_case(self._name)
         value, pullback = loss.forward(place.asarray(targets), place.asarray(outputs))
         return [nnx.to_numpy(value), nnx.to_numpy(pullback())]
 

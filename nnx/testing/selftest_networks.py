@@ -1,4 +1,4 @@
-"""The networks that `python -m nnx selftest` trains, and how long a step of theirs takes."""
+"""Networks that `python -m nnx selftest` trains, and how long a step of theirs takes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from nnx.layers import (
 
 @dataclasses.dataclass(frozen=True)
 class Network:
-    """Layers that classify samples of a shape, and the size of a batch.
+    """Network of layers that classify samples of a shape, and the size of a batch.
 
     words : how many different integers the samples consist of; None for numbers.
     """

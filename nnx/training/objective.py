@@ -14,7 +14,7 @@ from nnx.backends import Array, array_namespace, is_array, to_numpy
 from nnx.losses import Loss
 from nnx.metrics import Metric
 from nnx.metrics.base import added, on_host
-from nnx.metrics.variable import plain
+from nnx.metrics.variable import value_of
 
 
 class OutputObjective:
@@ -258,7 +258,7 @@ class Objective:
         if len(self.by_output) == 1 and not self.by_output[0].metrics:
             return {"loss": float(to_numpy(self._total / self._count))}
         parts = [self._parts[index] / self._count for index in self._counted]
-        results = [self._total / self._count, *parts, *(plain(metric.result()) for _, metric in self.metrics)]
+        results = [self._total / self._count, *parts, *(value_of(metric.result()) for _, metric in self.metrics)]
         return dict(zip(self.names, read_values(results), strict=True))
 
 

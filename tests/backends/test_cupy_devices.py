@@ -33,7 +33,7 @@ from nnx.layers import (
 )
 from nnx.random import Generator
 from nnx.testing import selftest as selftest_module
-from nnx.testing.cases import optimizer_cases
+from nnx.testing.rows.optimizers import optimizer_cases
 
 _problem = nnx.available_backends()["cupy"]
 if _problem:

@@ -8,92 +8,17 @@ import numpy as np
 import pytest
 
 import nnx
-from nnx import activations, functional
+from nnx import functional
 from nnx.backends.base import find_backend
 from nnx.kernels import GENERIC
 from nnx.testing import assert_close, check_gradients, no_synchronization
+from nnx.testing.rows.activations import ACTIVATIONS, complaints
+from nnx.testing.rows.completeness import assert_complete
 
-
-def _normal_cdf(x):
-    return np.vectorize(lambda value: 0.5 * math.erfc(-value / math.sqrt(2.0)))(x)
-
-
-def _elu(x, alpha=1.0):
-    return np.where(x > 0, x, alpha * (np.exp(x) - 1))
-
-
-def _relu(x, negative_slope=0.0, max_value=math.inf, threshold=0.0):
-    return np.where(x > threshold, np.clip(x, min(threshold, 0.0), max_value), negative_slope * (x - threshold))
-
-
-def _softmax(x, axis=-1):
-    return np.exp(x) / np.exp(x).sum(axis=axis, keepdims=True)
-
-
-def _sparsemax(x, axis=-1):
-    """By bisection for t in sum(max(x - t, 0)) = 1."""
-    low, high = x.min(axis=axis, keepdims=True) - 1.0, x.max(axis=axis, keepdims=True)
-    for _ in range(100):
-        middle = (low + high) / 2.0
-        too_much = np.maximum(x - middle, 0.0).sum(axis=axis, keepdims=True) > 1.0
-        low, high = np.where(too_much, middle, low), np.where(too_much, high, middle)
-    return np.maximum(x - high, 0.0)
-
-
-# name: the plain formula, then the examples to call it and the activation with
-TABLE = {
-    "celu": (lambda x, alpha=1.0: np.where(x > 0, x, alpha * (np.exp(x / alpha) - 1)), {}, {"alpha": 0.3}),
-    "elu": (_elu, {}, {"alpha": 0.5}),
-    "exponential": (np.exp, {}),
-    "gelu": (
-        lambda x, approximate=False: (
-            0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
-            if approximate
-            else x * _normal_cdf(x)
-        ),
-        *({}, {"approximate": True}),
-    ),
-    "hard_shrink": (lambda x, threshold=0.5: np.where(np.abs(x) > threshold, x, 0), {}, {"threshold": 1.5}),
-    "hard_sigmoid": (lambda x: np.clip(x / 6 + 0.5, 0, 1), {}),
-    "hard_silu": (lambda x: x * np.clip(x / 6 + 0.5, 0, 1), {}),
-    "hard_tanh": (lambda x: np.clip(x, -1, 1), {}),
-    "leaky_relu": (
-        lambda x, negative_slope=0.2: np.where(x > 0, x, negative_slope * x),
-        *({}, {"negative_slope": 0.01}, {"negative_slope": 1.5}, {"negative_slope": -0.5}),
-    ),
-    "linear": (lambda x: x, {}),
-    "log_sigmoid": (lambda x: -np.log(1 + np.exp(-x)), {}),
-    "log_softmax": (lambda x, axis=-1: np.log(_softmax(x, axis)), {}, {"axis": 0}),
-    "mish": (lambda x: x * np.tanh(np.log(1 + np.exp(x))), {}),
-    "relu": (
-        _relu,
-        *({}, {"negative_slope": 0.1}, {"max_value": 2.0}, {"threshold": 1.0}, {"threshold": -1.0}),
-        {"negative_slope": 0.1, "max_value": 2.0, "threshold": 1.0},
-    ),
-    "relu6": (lambda x: np.clip(x, 0, 6), {}),
-    "selu": (lambda x: 1.0507009873554805 * _elu(x, 1.6732632423543772), {}),
-    "sigmoid": (lambda x: 1 / (1 + np.exp(-x)), {}),
-    "silu": (lambda x: x / (1 + np.exp(-x)), {}),
-    "soft_shrink": (lambda x, threshold=0.5: x - np.clip(x, -threshold, threshold), {}, {"threshold": 1.5}),
-    "softmax": (_softmax, {}, {"axis": 0}),
-    "softplus": (lambda x: np.log(1 + np.exp(x)), {}),
-    "softsign": (lambda x: x / (1 + np.abs(x)), {}),
-    "sparse_plus": (lambda x: np.where(x <= -1, 0, np.where(x >= 1, x, (x + 1) ** 2 / 4)), {}),
-    "sparse_sigmoid": (lambda x: np.clip((x + 1) / 2, 0, 1), {}),
-    "sparsemax": (_sparsemax, {}, {"axis": 0}),
-    "squareplus": (lambda x, b=4: (x + np.sqrt(x**2 + b)) / 2, {}, {"b": 0.5}),
-    "step": (lambda x: np.where(x >= 0, 1.0, 0.0), {}),
-    "tanh": (np.tanh, {}),
-    "tanh_shrink": (lambda x: x - np.tanh(x), {}),
-    "threshold": (
-        lambda x, threshold=0.0, default_value=0.0: np.where(x > threshold, x, default_value),
-        *({}, {"threshold": 1.0, "default_value": -2.0}),
-    ),
-}
 CASES = [
     pytest.param(name, options, id="-".join([name, *(f"{key}={value}" for key, value in options.items())]))
-    for name, (_, *examples) in TABLE.items()
-    for options in examples
+    for name, row in ACTIVATIONS.items()
+    for options in row.options
 ]
 
 # away from kinks, and on both sides of all of them
@@ -103,12 +28,12 @@ EXTREME = np.asarray([[-1e4, -300.0, -30.0, -1e-4, 0.0], [1e-4, 1.0, 30.0, 300.0
 
 
 def test_every_activation_has_a_row():
-    assert set(TABLE) == set(activations.registry.objects)
+    assert_complete(complaints())
 
 
 @pytest.mark.parametrize(("name", "options"), CASES)
 def test_value_is_the_formula(backend, name, options):
-    formula, *_ = TABLE[name]
+    formula = ACTIVATIONS[name].formula
     x = backend.asarray(POINTS)
     y, _ = getattr(functional, name)(x, **options)
     assert_close(y, formula(POINTS, **options), rtol=5e-6, atol=1e-6, like=x)
@@ -143,7 +68,7 @@ def test_extreme_inputs_are_finite_in_every_dtype(backend, name, options):
             assert np.isfinite(nnx.to_numpy(array)).all(), (dtype, array)
 
 
-@pytest.mark.parametrize("name", sorted(TABLE))
+@pytest.mark.parametrize("name", sorted(ACTIVATIONS))
 def test_shapes_without_and_with_many_axes(name):
     for shape in ((5,), (2, 3, 4), (0, 3)):
         x = np.linspace(-3.0, 3.0, math.prod(shape), dtype=np.float32).reshape(shape)
@@ -151,17 +76,17 @@ def test_shapes_without_and_with_many_axes(name):
         assert y.shape == pullback(np.ones_like(y)).shape == shape
 
 
-@pytest.mark.parametrize("name", sorted(set(TABLE) - {"softmax", "log_softmax", "sparsemax"}))
+@pytest.mark.parametrize("name", sorted(name for name, row in ACTIVATIONS.items() if row.elementwise))
 def test_scalars(name):
     y, pullback = getattr(functional, name)(np.float32(0.7))
-    assert_close(y, TABLE[name][0](np.float64(0.7)), rtol=1e-6)
+    assert_close(y, ACTIVATIONS[name].formula(np.float64(0.7)), rtol=1e-6)
     assert np.isfinite(pullback(np.float32(1.0)))
 
 
 @pytest.mark.parametrize("name", ["sigmoid", "silu", "softplus", "gelu", "mish"])
 def test_small_values_keep_their_digits(name):
     x = np.asarray([-30.0, -25.0, -20.0])
-    limit = TABLE["gelu"][0](x) if name == "gelu" else np.exp(x) * (x if name in ("silu", "mish") else 1.0)
+    limit = ACTIVATIONS["gelu"].formula(x) if name == "gelu" else np.exp(x) * (x if name in ("silu", "mish") else 1.0)
     near = np.asarray([-10.0, -8.0, -5.0])
     for function in (getattr(functional, name), GENERIC[name]):
         assert_close(function(x)[0], limit, rtol=1e-8, atol=0.0)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 import pytest
 
@@ -12,8 +10,15 @@ from nnx.backends.base import find_backend
 from nnx.kernels import GENERIC
 from nnx.random import Generator
 from nnx.testing import assert_close, check_gradients, no_synchronization
+from nnx.testing.rows.completeness import assert_complete
+from nnx.testing.rows.losses import LOSSES, complaints, examples, function_of
 
 _CLASSES = 5
+
+
+TABLE = {function_of(name): row for name, row in LOSSES.items()}
+CASES = [(function_of(name), options) for name in LOSSES for options in examples(name)]
+CASES += [("binary_crossentropy", {"from_logits": True, "label_smoothing": 0.1, "axis": 1})]
 
 
 def _softmax(z, axis=-1):
@@ -25,147 +30,9 @@ def _sigmoid(z):
     return 1.0 / (1.0 + np.exp(-z))
 
 
-def _mean(values, axis=-1):
-    return values.mean(axis=axis)
-
-
-def _binary(t, p, from_logits=False, label_smoothing=0.0, axis=-1, focal=None):
-    p = _sigmoid(p) if from_logits else p
-    t = t * (1.0 - label_smoothing) + label_smoothing / 2.0
-    values = -t * np.log(p) - (1.0 - t) * np.log(1.0 - p)
-    return _mean(values if focal is None else focal(t, t * p + (1.0 - t) * (1.0 - p)) * values, axis)
-
-
-def _binary_focal(t, p, apply_class_balancing=False, alpha=0.25, gamma=2.0, **options):
-    def focal(t, q):
-        return (1.0 - q) ** gamma * (t * alpha + (1.0 - t) * (1.0 - alpha) if apply_class_balancing else 1.0)
-
-    return _binary(t, p, focal=focal, **options)
-
-
-def _categorical(t, p, from_logits=False, label_smoothing=0.0, axis=-1, focal=lambda p: 1.0):
-    p = _softmax(p, axis) if from_logits else p / p.sum(axis=axis, keepdims=True)
-    t = t * (1.0 - label_smoothing) + label_smoothing / p.shape[axis]
-    return -(focal(p) * t * np.log(p)).sum(axis=axis)
-
-
-def _sparse(labels, p, from_logits=False, ignore_class=None, axis=-1):
-    p = np.moveaxis(p, axis, -1)
-    labels = labels.reshape(p.shape[:-1])
-    values = _categorical(np.eye(p.shape[-1])[np.where(labels == ignore_class, 0, labels)], p, from_logits)
-    return np.where(labels == ignore_class, 0.0, values)
-
-
-def _cosine(t, p, axis=-1):
-    return -(t * p).sum(axis) / np.sqrt((t * t).sum(axis) * (p * p).sum(axis))
-
-
-def _hinge(t, p, power=1):
-    t = 2.0 * t - 1.0 if np.isin(t, (0.0, 1.0)).all() else t
-    return _mean(np.maximum(1.0 - t * p, 0.0) ** power)
-
-
-def _categorical_hinge(t, p):
-    return np.maximum(1.0 + ((1.0 - t) * p).max(axis=-1) - (t * p).sum(axis=-1), 0.0)
-
-
-def _huber(t, p, delta=1.0):
-    size = np.abs(p - t)
-    return _mean(np.where(size <= delta, 0.5 * size**2, delta * size - 0.5 * delta**2))
-
-
-def _tversky(t, p, alpha=0.5, beta=0.5, axis=None):
-    overlap = (t * p).sum(axis)
-    return 1.0 - overlap / (overlap + alpha * (t * (1 - p)).sum(axis) + beta * ((1 - t) * p).sum(axis))
-
-
-@dataclasses.dataclass(frozen=True)
-class Loss:
-    """A row: the plain formula, what goes in, and options to call both with."""
-
-    formula: object
-    targets: str = "numbers"
-    predictions: str = "numbers"
-    options: tuple[dict, ...] = ({},)
-
-
-_ONE_HOT = {"targets": "one_hot", "predictions": "probabilities"}
-_BINARY = {"targets": "bits", "predictions": "probabilities"}
-
-TABLE = {
-    "mean_squared_error": Loss(lambda t, p: _mean((p - t) ** 2)),
-    "mean_absolute_error": Loss(lambda t, p: _mean(np.abs(p - t))),
-    "mean_absolute_percentage_error": Loss(lambda t, p: 100.0 * _mean(np.abs((p - t) / t)), "positive"),
-    "mean_squared_logarithmic_error": Loss(
-        lambda t, p: _mean((np.log(1.0 + p) - np.log(1.0 + t)) ** 2), "positive", "positive"
-    ),
-    "log_cosh": Loss(lambda t, p: _mean(np.log(np.cosh(p - t)))),
-    "huber": Loss(_huber, options=({}, {"delta": 0.3})),
-    "poisson": Loss(lambda t, p: _mean(p - t * np.log(p)), "positive", "positive"),
-    "cosine_similarity": Loss(_cosine, options=({}, {"axis": 0})),
-    "hinge": Loss(_hinge, "signs"),
-    "squared_hinge": Loss(lambda t, p: _hinge(t, p, 2), "signs"),
-    "categorical_hinge": Loss(_categorical_hinge, "one_hot"),
-    "kl_divergence": Loss(lambda t, p: (t * np.log(t / p)).sum(-1), "probabilities", "probabilities"),
-    "dice": Loss(
-        lambda t, p, axis=None: 1.0 - 2.0 * (t * p).sum(axis) / (t.sum(axis) + p.sum(axis)),
-        **_BINARY,
-        options=({}, {"axis": 0}, {"axis": (0, -1)}, {"axis": -1}),
-    ),
-    "tversky": Loss(_tversky, **_BINARY, options=({}, {"axis": -1}, {"alpha": 0.3, "beta": 0.9, "axis": (0,)})),
-    "binary_crossentropy": Loss(_binary, **_BINARY, options=({}, {"label_smoothing": 0.1}, {"axis": 0})),
-    "binary_focal_crossentropy": Loss(
-        _binary_focal,
-        **_BINARY,
-        options=({}, {"apply_class_balancing": True, "alpha": 0.4}, {"gamma": 0.5}, {"gamma": 1.0, "axis": 0}),
-    ),
-    "categorical_crossentropy": Loss(_categorical, **_ONE_HOT, options=({}, {"label_smoothing": 0.1}, {"axis": 0})),
-    "categorical_focal_crossentropy": Loss(
-        lambda t, p, alpha=0.25, gamma=2.0, **options: _categorical(
-            t, p, focal=lambda q: alpha * (1.0 - q) ** gamma, **options
-        ),
-        **_ONE_HOT,
-        options=({}, {"alpha": 0.4, "label_smoothing": 0.1}, {"gamma": 0.5}, {"gamma": 1.0, "axis": 0}),
-    ),
-    "sparse_categorical_crossentropy": Loss(
-        _sparse, "labels", "probabilities", options=({}, {"ignore_class": 2}, {"ignore_class": -1}, {"axis": 0})
-    ),
-}
-
-CASES = [(name, options) for name, row in TABLE.items() for options in row.options] + [
-    (name, {**options, "from_logits": True})
-    for name in TABLE
-    if "crossentropy" in name
-    for options in TABLE[name].options
-]
-CASES += [("binary_crossentropy", {"from_logits": True, "label_smoothing": 0.1, "axis": 1})]
-
-
 def _data(name, options, shape=(12, _CLASSES), seed=0):
     """Targets and predictions, float64 (labels int64), away from kinks."""
-    random, row = Generator(seed), TABLE[name]
-    axis = options.get("axis", -1) if row.targets in ("labels", "one_hot") else -1
-
-    def draw(kind):
-        if kind == "numbers":
-            return 2.0 * random.normal(shape)
-        if kind == "positive":
-            return random.uniform(shape, 0.2, 3.0)
-        if kind == "probabilities":
-            return random.uniform(shape, 0.05, 0.95)
-        if kind in ("bits", "signs"):
-            bits = np.floor(random.uniform(shape, 0.0, 2.0))
-            return bits if kind == "bits" else 2.0 * bits - 1.0
-        axes = [size for place, size in enumerate(shape) if place != axis % len(shape)]
-        labels = np.floor(random.uniform(tuple(axes), 0.0, shape[axis])).astype(np.int64)
-        if kind == "labels":
-            if options.get("ignore_class") is not None:
-                labels.reshape(-1)[::3] = options["ignore_class"]
-            return labels
-        return np.moveaxis(np.eye(shape[axis])[labels], -1, axis)
-
-    predictions = draw("numbers" if options.get("from_logits") else row.predictions)
-    return draw(row.targets), predictions
+    return TABLE[name].draw(options, shape, seed)
 
 
 def _id(value):
@@ -176,8 +43,7 @@ cases = pytest.mark.parametrize(("name", "options"), CASES, ids=_id)
 
 
 def test_every_loss_function_has_a_row():
-    losses = {name for name in functional.__all__ if hasattr(getattr(functional, name), "is_built_in")}
-    assert set(TABLE) == losses - {"ctc"}  # of sequences: test_ctc.py
+    assert_complete(complaints())
 
 
 @cases
@@ -249,7 +115,7 @@ def test_the_hot_path_has_kernels(name):
 def test_extreme_logits_and_errors_are_finite(backend, name, size):
     row = TABLE[name]
     options = {"from_logits": True} if "crossentropy" in name else {}
-    if row.predictions != "numbers" and not options:
+    if row.data[1] != "numbers" and not options:
         return  # made for probabilities
     y_true, _ = _data(name, options)
     signs = np.sign(Generator(2).normal((12, _CLASSES)))
@@ -259,7 +125,7 @@ def test_extreme_logits_and_errors_are_finite(backend, name, size):
     assert bool(xp.all(xp.isfinite(pullback(1.0))))
 
 
-@pytest.mark.parametrize("name", [name for name in TABLE if TABLE[name].predictions == "probabilities"])
+@pytest.mark.parametrize("name", [name for name in TABLE if TABLE[name].data[1] == "probabilities"])
 def test_certain_probabilities_are_clipped(backend, name):
     y_true, y_pred = _data(name, {})
     y_pred = np.eye(_CLASSES)[np.argmax(y_pred, axis=-1)]

@@ -11,7 +11,7 @@ import nnx
 from nnx.layers.embedding import Embedding
 from nnx.parameters import FlatParameters
 from nnx.testing import assert_close, no_synchronization
-from nnx.testing.cases_embedding import LAYERS
+from nnx.testing.rows.layers.embedding import LAYERS
 
 TABLE = np.arange(12.0).reshape(4, 3)
 each = pytest.mark.parametrize("case", [case for rows in LAYERS.values() for case in rows], ids=str)

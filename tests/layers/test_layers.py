@@ -13,28 +13,26 @@ import pytest
 import nnx
 from nnx import random
 from nnx.backends import Placement
-from nnx.layers import Layer, LayerPullback
+from nnx.layers import LayerPullback
 from nnx.testing import assert_close, check_gradients, no_synchronization
-from nnx.testing.cases import LayerCase, scale_by_three
-from nnx.testing.layer_tables import ALL_LAYERS as LAYERS
+from nnx.testing.rows.completeness import assert_complete
+from nnx.testing.rows.layer_case import LayerCase
+from nnx.testing.rows.layers import LAYERS, complaints
+from nnx.testing.rows.layers.core import scale_by_three
 
 CASES = [case for rows in LAYERS.values() for case in rows if type(case) is LayerCase]  # of one input of numbers
 each_layer = pytest.mark.parametrize("case", CASES, ids=str)
 
 
-def without_row(rows: dict[str, list[LayerCase]]) -> set[str]:
-    """Public layers, models and what operators make aside (see tests/models/test_graph.py), without a row."""
-    public = {t.__name__ for t in vars(nnx.layers).values() if isinstance(t, type) and issubclass(t, Layer)}
-    layers = (public | set(nnx.layers.registry.objects)) - {"Layer", "Model", "Sequential", "Operation"}
-    return {name for name in layers if not any(type(case.make()).__name__ == name for case in rows.get(name, []))}
-
-
 def test_every_public_layer_has_a_row():
-    assert without_row(LAYERS) == set()
+    assert_complete(complaints(LAYERS))
 
 
 def test_a_layer_without_row_is_noticed():
-    assert without_row({name: rows for name, rows in LAYERS.items() if name != "PReLU"}) == {"PReLU"}
+    (sentence,) = complaints({name: rows for name, rows in LAYERS.items() if name != "PReLU"})
+    assert sentence == (
+        'a file of nnx/testing/rows/layers: add the row  _layer("PReLU", lambda: PReLU(), <the shape of an input>)'
+    )
 
 
 def stack(case: LayerCase) -> nnx.Sequential:

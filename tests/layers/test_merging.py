@@ -12,7 +12,7 @@ from nnx.layers import merging
 from nnx.layers.merging import Add, Average, Concatenate, Dot, Maximum, Minimum, Multiply, Subtract
 from nnx.random import Generator
 from nnx.testing import assert_close, check_gradients, no_synchronization
-from nnx.testing.cases_merging import LAYERS
+from nnx.testing.rows.layers.merging import LAYERS
 
 each = pytest.mark.parametrize("case", [case for rows in LAYERS.values() for case in rows], ids=str)
 

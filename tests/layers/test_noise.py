@@ -15,7 +15,7 @@ from nnx.layers.noise import GaussianNoise
 from nnx.layers.reshaping import Permute, RepeatVector
 from nnx.random import Generator
 from nnx.testing import assert_close, no_synchronization
-from nnx.testing.cases_noise import LAYERS
+from nnx.testing.rows.layers.noise import LAYERS
 
 CASES = [case for rows in LAYERS.values() for case in rows]
 each = pytest.mark.parametrize("case", CASES, ids=str)

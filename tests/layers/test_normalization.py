@@ -12,7 +12,7 @@ from nnx.layers.batch_normalization import BatchNormalization
 from nnx.layers.normalization import GroupNormalization, LayerNormalization, RMSNormalization, UnitNormalization
 from nnx.random import Generator
 from nnx.testing import assert_close, no_synchronization
-from nnx.testing.cases_normalization import LAYERS
+from nnx.testing.rows.layers.normalization import LAYERS
 
 CASES = [case for rows in LAYERS.values() for case in rows]
 each = pytest.mark.parametrize("case", CASES, ids=str)

@@ -15,7 +15,7 @@ from nnx.metrics import MeanMetricWrapper, Metric
 from nnx.metrics.base import on_host
 from nnx.random import Generator
 from nnx.testing import assert_close
-from nnx.testing.cases_metrics import metric_cases, metric_data
+from nnx.testing.rows.metrics import metric_cases, metric_data
 
 CASES: dict[str, tuple[str, Callable[[], Metric]]] = {title: (kind, make) for title, kind, make in metric_cases()}
 CASES["MeanMetricWrapper"] = ("numbers", lambda: MeanMetricWrapper(metrics.mean_squared_error))

@@ -13,7 +13,7 @@ from nnx.backends import Placement
 from nnx.layers import Dense, Dropout
 from nnx.random import Generator
 from nnx.testing import assert_close, no_synchronization
-from nnx.testing.cases import optimizer_cases
+from nnx.testing.rows.optimizers import optimizer_cases
 
 X = Generator(1).normal((40, 6))
 LABELS = (X[:, 0] * X[:, 1] > 0.0).astype(np.int64) + (X[:, 2] > 0.5)

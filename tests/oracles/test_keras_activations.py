@@ -19,48 +19,36 @@ if keras.backend.backend() != "jax":
 from nnx import activations, constraints, functional, initializers, regularizers  # noqa: E402
 from nnx.random import Generator  # noqa: E402
 from nnx.testing import assert_close  # noqa: E402
+from nnx.testing.rows.activations import ACTIVATIONS  # noqa: E402
+from nnx.testing.rows.completeness import assert_complete, keras_complaints  # noqa: E402
 
 RTOL = 2e-5
 # no point is exactly on a kink, where each library has its own gradient
 X = np.concatenate([np.linspace(-12.1, 12.3, 97), [-1e4, -100.0, 100.0, 1e4, 0.1]]).astype(np.float32).reshape(17, 6)
 DY = Generator(0).normal(X.shape).astype(np.float32)
 
-EXAMPLES = {
-    "celu": [{"alpha": 0.3}],
-    "elu": [{"alpha": 0.5}],
-    "gelu": [{"approximate": True}],
-    "hard_shrink": [{"threshold": 1.1}],
-    "leaky_relu": [{"negative_slope": 0.01}],
-    "log_softmax": [{"axis": 0}],
-    "relu": [
-        *({"negative_slope": 0.1}, {"max_value": 2.1}, {"max_value": 6}, {"threshold": 1.1}, {"threshold": -1.1}),
-        *({"max_value": 2.1, "threshold": -1.1}, {"negative_slope": 0.1, "max_value": 2.1, "threshold": 1.1}),
-    ],
-    "soft_shrink": [{"threshold": 1.1}],
-    "softmax": [{"axis": 0}],
-    "squareplus": [{"b": 0.5}],
-}
-NOT_IN_KERAS = {
-    "step",  # nnx's own
-    "sparsemax",  # adds up cumulative sums in Keras 3.15: tested against bisection instead
-    "threshold",  # has no defaults in Keras: below
-}
 CASES = [
     pytest.param(name, options, id="-".join([name, *map(str, options.values())]))
-    for name in sorted(set(activations.registry.objects) - NOT_IN_KERAS)
-    for options in [{}, *EXAMPLES.get(name, ())]
-] + [pytest.param("threshold", {"threshold": 1.1, "default_value": -2.0}, id="threshold")]
+    for name, row in sorted(ACTIVATIONS.items())
+    for options in row.keras_options
+]
 
 
 @pytest.mark.parametrize(("name", "options"), CASES)
 def test_activation_and_gradient(name, options):
-    # farther out, Keras's exponential is infinite and its squareplus has no digits left
-    x = {"exponential": np.minimum(X, 80.0), "squareplus": np.maximum(X, -30.0)}.get(name, X)
+    x = np.clip(X, *map(np.float32, ACTIVATIONS[name].keras_range))
     value, pullback = getattr(functional, name)(x, **options)
     expected, vjp = jax.vjp(lambda x: getattr(keras.activations, name)(x, **options), x)
     (gradient,) = vjp(DY)
     assert_close(value, np.asarray(expected), rtol=RTOL, atol=RTOL)
     assert_close(pullback(DY), np.asarray(gradient), rtol=RTOL, atol=RTOL)
+
+
+def test_every_activation_of_both_is_compared():
+    compared = {
+        name: bool(row.keras) for name, row in ACTIVATIONS.items() if name != "sparsemax"
+    }  # wrong in Keras 3.15
+    assert_complete(keras_complaints("nnx/testing/rows/activations.py", keras.activations, compared))
 
 
 def test_every_name_of_keras_is_known():

@@ -16,71 +16,21 @@ if keras.backend.backend() != "jax":
     )
 
 from nnx import losses, metrics  # noqa: E402
-from nnx.metrics.base import MeanOfSamples  # noqa: E402
 from nnx.random import Generator  # noqa: E402
 from nnx.testing import assert_close  # noqa: E402
+from nnx.testing.rows import metrics as metric_rows  # noqa: E402
+from nnx.testing.rows.completeness import assert_complete, keras_complaints  # noqa: E402
+from nnx.testing.rows.example_data import draw  # noqa: E402
+from nnx.testing.rows.losses import LOSSES  # noqa: E402
 
 RTOL, ATOL = 2e-5, 2e-6
 N, CLASSES = 12, 5
 
-ONE_HOT = ("one_hot", "probabilities")
-LOGITS = ("one_hot", "numbers")
-LABELS = ("labels", "probabilities")
-LABEL_LOGITS = ("labels", "numbers")
-BITS = ("bits", "probabilities")
-BIT_LOGITS = ("bits", "numbers")
-NUMBERS = ("numbers", "numbers")
-POSITIVE = ("positive", "positive")
-
-# class: (what goes in, options), ...
-LOSSES = {
-    "MeanSquaredError": [(NUMBERS, {})],
-    "MeanAbsoluteError": [(NUMBERS, {})],
-    "MeanAbsolutePercentageError": [(POSITIVE, {})],
-    "MeanSquaredLogarithmicError": [(POSITIVE, {})],
-    "LogCosh": [(NUMBERS, {})],
-    "Huber": [(NUMBERS, {}), (NUMBERS, {"delta": 0.3})],
-    "Poisson": [(POSITIVE, {})],
-    "CosineSimilarity": [(NUMBERS, {}), (NUMBERS, {"axis": 0})],
-    "Hinge": [(("signs", "numbers"), {}), (BIT_LOGITS, {})],
-    "SquaredHinge": [(("signs", "numbers"), {}), (BIT_LOGITS, {})],
-    "CategoricalHinge": [(LOGITS, {})],
-    "KLDivergence": [(("probabilities", "probabilities"), {})],
-    "Dice": [(BITS, {}), (BITS, {"axis": (0,)}), (BITS, {"axis": -1})],
-    "Tversky": [(BITS, {}), (BITS, {"alpha": 0.3, "beta": 0.9, "axis": -1})],
-    "BinaryCrossentropy": [
-        *((BITS, {}), (BITS, {"label_smoothing": 0.1}), (BITS, {"axis": 0}), (BIT_LOGITS, {"from_logits": True})),
-        (BIT_LOGITS, {"from_logits": True, "label_smoothing": 0.2}),
-    ],
-    "BinaryFocalCrossentropy": [
-        *((BITS, {}), (BITS, {"apply_class_balancing": True, "alpha": 0.4}), (BITS, {"gamma": 1.5})),
-        (BIT_LOGITS, {"from_logits": True, "label_smoothing": 0.1, "apply_class_balancing": True}),
-    ],
-    "CategoricalCrossentropy": [
-        *((ONE_HOT, {}), (ONE_HOT, {"label_smoothing": 0.1}), (LOGITS, {"from_logits": True})),
-        (LOGITS, {"from_logits": True, "label_smoothing": 0.2}),
-    ],
-    "CategoricalFocalCrossentropy": [
-        *((ONE_HOT, {}), (ONE_HOT, {"alpha": 0.5, "gamma": 1.5, "label_smoothing": 0.1})),
-        (LOGITS, {"from_logits": True}),
-    ],
-    "SparseCategoricalCrossentropy": [
-        *((LABELS, {}), (LABEL_LOGITS, {"from_logits": True}), (LABELS, {"ignore_class": 2})),
-        (LABEL_LOGITS, {"from_logits": True, "ignore_class": 2}),
-    ],
-}
+EXAMPLES = {name: row.keras_examples for name, row in LOSSES.items() if row.keras}
 
 METRICS = {
-    **{name: rows for name, rows in LOSSES.items() if hasattr(keras.metrics, name)},
-    "LogCoshError": LOSSES["LogCosh"],
-    "RootMeanSquaredError": [(NUMBERS, {})],
-    "BinaryCrossentropy": [row for row in LOSSES["BinaryCrossentropy"] if "axis" not in row[1]],
-    "Accuracy": [(("labels", "labels"), {})],
-    "BinaryAccuracy": [(BITS, {}), (BITS, {"threshold": 0.3})],
-    "CategoricalAccuracy": [(ONE_HOT, {})],
-    "SparseCategoricalAccuracy": [(LABELS, {})],
-    "TopKCategoricalAccuracy": [(ONE_HOT, {"k": 2}), (ONE_HOT, {})],
-    "SparseTopKCategoricalAccuracy": [(LABELS, {"k": 3}), (LABELS, {})],
+    name: [(example.data, example.options) for example in row.keras if isinstance(example.data, tuple)]
+    for name, row in metric_rows.METRICS.items()
 }
 
 
@@ -89,21 +39,7 @@ def _flat(table):
 
 
 def _data(kinds, seed=0, shape=(N, CLASSES)):
-    random = Generator(seed)
-
-    def draw(kind):
-        labels = np.floor(random.uniform(shape[:-1], 0.0, shape[-1])).astype(np.int64)
-        return {
-            "numbers": lambda: 2.0 * random.normal(shape),
-            "positive": lambda: random.uniform(shape, 0.2, 3.0),
-            "probabilities": lambda: random.uniform(shape, 0.05, 0.95),
-            "bits": lambda: np.floor(random.uniform(shape, 0.0, 2.0)),
-            "signs": lambda: 2.0 * np.floor(random.uniform(shape, 0.0, 2.0)) - 1.0,
-            "one_hot": lambda: np.eye(shape[-1])[labels],
-            "labels": lambda: labels,
-        }[kind]()
-
-    return [array if array.dtype.kind == "i" else array.astype(np.float32) for array in map(draw, kinds)]
+    return [array if array.dtype.kind == "i" else array.astype(np.float32) for array in draw(*kinds, shape, seed)]
 
 
 def _check(ours, theirs, y_true, y_pred, sample_weight=None):
@@ -117,15 +53,14 @@ def _check(ours, theirs, y_true, y_pred, sample_weight=None):
 def test_every_loss_class_of_both_has_a_row():
     missing = {"Circle", "CategoricalGeneralizedCrossEntropy", "Loss"}  # not in nnx
     missing |= {"CTC"}  # compared in tests/losses/test_ctc.py and test_keras_recurrent.py
-    assert set(LOSSES) == {name for name in dir(keras.losses) if name[0].isupper()} - missing
-    assert set(LOSSES) == set(losses.registry.objects) - {"LossFunctionWrapper", "CTC"}
+    compared = {name: name in EXAMPLES for name in LOSSES}
+    assert_complete(keras_complaints("nnx/testing/rows/losses.py", keras.losses, compared))
+    assert {name for name in dir(keras.losses) if name[0].isupper()} - missing <= set(EXAMPLES)
 
 
 def test_every_metric_of_both_has_a_row():
-    only_here = {"Dice", "Huber", "Tversky", "BinaryFocalCrossentropy", "CategoricalFocalCrossentropy"}
-    means = {name for name, cls in metrics.registry.objects.items() if issubclass(cls, MeanOfSamples)}
-    elsewhere = {"PearsonCorrelation", "ConcordanceCorrelation", "MeanRelativeError"}  # test_keras_metrics.py
-    assert set(METRICS) == means - only_here - elsewhere - {"Mean", "MeanMetricWrapper"}
+    compared = {name: bool(row.keras) for name, row in metric_rows.METRICS.items()}
+    assert_complete(keras_complaints("nnx/testing/rows/metrics.py", keras.metrics, compared))
 
 
 REDUCTIONS = [
@@ -136,7 +71,7 @@ REDUCTIONS = [
 
 
 @pytest.mark.parametrize(("reduction", "weights"), REDUCTIONS)
-@pytest.mark.parametrize(("name", "kinds", "options"), _flat(LOSSES))
+@pytest.mark.parametrize(("name", "kinds", "options"), _flat(EXAMPLES))
 def test_losses(name, kinds, options, reduction, weights):
     if weights != "none" and name in ("Dice", "Tversky") and options.get("axis") is None:
         return  # one value for the batch has no weights of samples
@@ -148,7 +83,7 @@ def test_losses(name, kinds, options, reduction, weights):
     _check(ours, getattr(keras.losses, name)(**options, reduction=reduction), y_true, y_pred, weight)
 
 
-@pytest.mark.parametrize(("name", "kinds", "options"), _flat(LOSSES))
+@pytest.mark.parametrize(("name", "kinds", "options"), _flat(EXAMPLES))
 def test_loss_values_without_reduction(name, kinds, options):
     y_true, y_pred = _data(kinds)
     for reduction in ("none", None):
@@ -157,7 +92,7 @@ def test_loss_values_without_reduction(name, kinds, options):
         assert_close(ours, np.asarray(theirs), rtol=RTOL, atol=ATOL, like=y_pred)
 
 
-@pytest.mark.parametrize(("name", "kinds", "options"), _flat(LOSSES))
+@pytest.mark.parametrize(("name", "kinds", "options"), _flat(EXAMPLES))
 def test_losses_of_sequences(name, kinds, options):
     y_true, y_pred = _data(kinds, shape=(4, 3, CLASSES))
     _check(getattr(losses, name)(**options), getattr(keras.losses, name)(**options), y_true, y_pred)
@@ -168,7 +103,7 @@ def test_loss_functions(name):
     if name in ("get", "serialize", "deserialize", "ctc"):
         return
     cls = type(losses.resolve(name)).__name__
-    for kinds, options in LOSSES[cls]:
+    for kinds, options in EXAMPLES[cls]:
         y_true, y_pred = _data(kinds)
         ours = getattr(losses, name)(y_true, y_pred, **options)
         theirs = getattr(keras.losses, name)(y_true, y_pred, **options)
@@ -180,7 +115,7 @@ def test_every_loss_function_of_keras_is_there():
     assert {name for name in dir(keras.losses) if name[0].islower()} - missing <= set(losses.__all__)
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", EXAMPLES)
 def test_loss_configurations(name):
     theirs = getattr(keras.losses, name)().get_config()
     ours = getattr(losses, name)().get_config()
@@ -209,7 +144,7 @@ def test_a_last_axis_of_one_may_be_missing(name, true_shape, pred_shape):
 @pytest.mark.parametrize("reduction", ["sum_over_batch_size", "mean_with_sample_weight"])
 @pytest.mark.parametrize("shape", [(4, 3), (4, 1)], ids=str)
 def test_weights_of_steps(reduction, shape):
-    y_true, y_pred = _data(NUMBERS, shape=(4, 3, CLASSES))
+    y_true, y_pred = _data(("numbers", "numbers"), shape=(4, 3, CLASSES))
     weight = Generator(2).uniform(shape, 0.1, 3.0).astype(np.float32)
     ours = losses.MeanSquaredError(reduction=reduction)
     _check(ours, keras.losses.MeanSquaredError(reduction=reduction), y_true, y_pred, weight)

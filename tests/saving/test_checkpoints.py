@@ -19,7 +19,7 @@ from nnx.layers import LSTM, Dense, Dropout
 from nnx.random import Generator
 from nnx.saving import files
 from nnx.saving.model_file import contents, describe
-from nnx.testing.layer_tables import ALL_LAYERS
+from nnx.testing.rows.layers import LAYERS
 
 X = np.float32(Generator(1).normal((23, 4)))
 LABELS = np.arange(23) % 3
@@ -404,10 +404,10 @@ def test_a_learning_rate_that_was_changed_goes_on(tmp_path: Path):
 # Completeness
 
 
-@pytest.mark.parametrize("name", ALL_LAYERS)
+@pytest.mark.parametrize("name", LAYERS)
 def test_nothing_else_changes_in_a_layer(name: str):
     """Parameters, random streams and states are saved; whatever else a layer remembered would be lost."""
-    for case in ALL_LAYERS[name]:
+    for case in LAYERS[name]:
         layer, data = case.make(), case.input(1)
         inputs = data if isinstance(data, list | tuple) else [data]
         layer(*inputs, training=True)

@@ -17,7 +17,7 @@ from nnx.backends import Placement
 from nnx.layers import Dense, Dropout, LeakyReLU
 from nnx.random import Generator
 from nnx.testing import assert_close
-from nnx.testing.cases import optimizer_cases
+from nnx.testing.rows.optimizers import optimizer_cases
 
 X = np.float32(Generator(1).normal((30, 4)))
 LABELS = np.arange(30) % 3

@@ -6,35 +6,31 @@ import numpy as np
 import pytest
 
 import nnx
-from nnx.testing import assert_close, cases
-
-
-def public(module, base):
-    kinds = [getattr(module, name) for name in module.__all__]
-    return {kind.__name__ for kind in kinds if isinstance(kind, type) and issubclass(kind, base)}
+from nnx.testing import assert_close
+from nnx.testing.rows import initializers, losses, optimizers
+from nnx.testing.rows.completeness import assert_complete
 
 
 def test_everything_public_has_a_row():
-    assert set(cases.OPTIMIZERS) == public(nnx.optimizers, nnx.optimizers.Optimizer) - {"Optimizer"}
-    assert set(cases.INITIALIZERS) == public(nnx.initializers, nnx.initializers.Initializer) - {"Initializer"}
-    losses = public(nnx.losses, nnx.losses.Loss) - {"Loss", "LossFunctionWrapper"}
-    assert set(cases.LOSSES) == losses - {"CTC"}  # of sequences: tests/losses/test_ctc.py
+    assert_complete(optimizers.complaints())
+    assert_complete(initializers.complaints())
+    assert_complete(losses.complaints())
 
 
-@pytest.mark.parametrize("name", cases.LOSSES)
+@pytest.mark.parametrize("name", losses.LOSSES)
 def test_losses_on_every_backend(backend, name):
-    loss, targets, outputs = cases.loss_case(name)
+    loss, targets, outputs = losses.loss_case(name)
     expected, pullback = loss.forward(targets, outputs)
     value, found = loss.forward(backend.asarray(targets), backend.asarray(outputs))
     assert_close(value, expected, length=24)
     assert_close(found(), pullback(), length=24)
 
 
-@pytest.mark.parametrize("name", cases.INITIALIZERS)
+@pytest.mark.parametrize("name", initializers.INITIALIZERS)
 def test_initial_weights_are_equal_on_every_backend(backend, name):
     def weights():
         nnx.random.set_seed(4)
-        initializer = getattr(nnx.initializers, name)(**cases.INITIALIZERS[name])
+        initializer = getattr(nnx.initializers, name)(**initializers.INITIALIZERS[name])
         copy = type(initializer).from_config(json.loads(json.dumps(initializer.get_config())))
         return nnx.Sequential([nnx.layers.Dense(5, kernel_initializer=copy, input_dim=5)]).get_weights()[0]
 
@@ -43,9 +39,9 @@ def test_initial_weights_are_equal_on_every_backend(backend, name):
         assert np.array_equal(found, weights())
 
 
-@pytest.mark.parametrize("title", [title for title, _ in cases.optimizer_cases()])
+@pytest.mark.parametrize("title", [title for title, _ in optimizers.optimizer_cases()])
 def test_optimizers_go_on_after_loading_on_every_backend(backend, title, tmp_path):
-    make = dict(cases.optimizer_cases())[title]
+    make = dict(optimizers.optimizer_cases())[title]
 
     def build():
         nnx.random.set_seed(6)

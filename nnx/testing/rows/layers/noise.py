@@ -1,22 +1,16 @@
-"""Rows of the table of layers: noise, masks, axes and penalties."""
+"""Examples of layers: noise, masks, axes and penalties."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from nnx.layers import Layer
 from nnx.layers.activity_regularization import ActivityRegularization
 from nnx.layers.dropout import AlphaDropout, GaussianDropout, SpatialDropout1D, SpatialDropout2D
 from nnx.layers.masking import Masking
 from nnx.layers.noise import GaussianNoise
 from nnx.layers.reshaping import Permute, RepeatVector
-from nnx.testing.cases import LayerCase
+from nnx.testing.rows.layer_case import LayerRows
 
-LAYERS: dict[str, list[LayerCase]] = {}
-
-
-def _layer(name: str, make: Callable[[], Layer], *input_shape: int) -> None:
-    LAYERS.setdefault(name.partition(" ")[0], []).append(LayerCase(name, make, input_shape))
+LAYERS = LayerRows()
+_layer = LAYERS.one_input
 
 
 _layer("GaussianNoise", lambda: GaussianNoise(0.3, seed=3), 4, 5)

@@ -1,10 +1,7 @@
-"""Rows of the table of layers: convolution, pooling, padding, cropping and up-sampling."""
+"""Examples of layers: convolution, pooling, padding, cropping and up-sampling."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from nnx.layers import Layer
 from nnx.layers.convolution import Conv1D, Conv2D
 from nnx.layers.padding import Cropping1D, Cropping2D, ZeroPadding1D, ZeroPadding2D
 from nnx.layers.pooling import (
@@ -20,15 +17,12 @@ from nnx.layers.pooling import (
 from nnx.layers.separable_convolution import DepthwiseConv1D, DepthwiseConv2D, SeparableConv1D, SeparableConv2D
 from nnx.layers.transposed_convolution import Conv1DTranspose, Conv2DTranspose
 from nnx.layers.upsampling import UpSampling1D, UpSampling2D
-from nnx.testing.cases import LayerCase
+from nnx.testing.rows.layer_case import LayerRows
 
-LAYERS: dict[str, list[LayerCase]] = {}
+LAYERS = LayerRows()
+_layer = LAYERS.one_input
 
 FIRST = "channels_first"
-
-
-def _layer(name: str, make: Callable[[], Layer], *input_shape: int) -> None:
-    LAYERS.setdefault(name.partition(" ")[0], []).append(LayerCase(name, make, input_shape))
 
 
 _layer("Conv1D", lambda: Conv1D(4, 3), 2, 7, 3)

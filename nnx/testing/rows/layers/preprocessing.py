@@ -1,21 +1,15 @@
-"""Rows of the table of layers: scaling of features, and random changes of images."""
+"""Examples of layers: scaling of features, and random changes of images."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from nnx.layers import Layer
 from nnx.layers.feature_normalization import Normalization
 from nnx.layers.random_flip import RandomFlip
 from nnx.layers.random_transforms import RandomRotation, RandomTranslation, RandomZoom
 from nnx.layers.rescaling import Rescaling
-from nnx.testing.cases import LayerCase
+from nnx.testing.rows.layer_case import LayerRows
 
-LAYERS: dict[str, list[LayerCase]] = {}
-
-
-def _layer(name: str, make: Callable[[], Layer], *input_shape: int) -> None:
-    LAYERS.setdefault(name.partition(" ")[0], []).append(LayerCase(name, make, input_shape))
+LAYERS = LayerRows()
+_layer = LAYERS.one_input
 
 
 _layer("Rescaling", lambda: Rescaling(0.5, -1), 4, 5)

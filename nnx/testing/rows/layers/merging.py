@@ -1,36 +1,13 @@
-"""Rows of the table of layers: layers of several inputs."""
+"""Examples of layers: those of several inputs."""
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Sequence
-
-import numpy as np
-
 from nnx.layers import Layer
 from nnx.layers.merging import Add, Average, Concatenate, Dot, Maximum, Minimum, Multiply, Subtract
-from nnx.random import Generator
-from nnx.testing.cases import LayerCase
+from nnx.testing.rows.layer_case import LayerRows
 
-
-@dataclasses.dataclass(frozen=True)
-class MergeCase(LayerCase):
-    """A layer of several inputs: `input_shape` is a list of shapes, and `input` returns a list of arrays."""
-
-    input_shape: list[tuple[int, ...]]  # type: ignore[assignment]
-
-    def input(self, seed: int = 0) -> list[np.ndarray]:  # type: ignore[override]
-        generator = Generator(seed)
-        return [generator.normal(shape) for shape in self.input_shape]
-
-
-LAYERS: dict[str, list[MergeCase]] = {}
-
-
-def _layer(name: str, make: Callable[[], Layer], *input_shapes: Sequence[int]) -> None:
-    row = MergeCase(name, make, [tuple(shape) for shape in input_shapes])
-    LAYERS.setdefault(name.partition(" ")[0], []).append(row)
-
+LAYERS = LayerRows()
+_layer = LAYERS.several_inputs
 
 _ELEMENTWISE: tuple[type[Layer], ...] = (Add, Multiply, Average, Maximum, Minimum)
 

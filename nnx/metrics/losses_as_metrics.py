@@ -1,4 +1,4 @@
-"""The losses as metrics: their mean over all samples, whatever the reduction of the loss that is trained."""
+"""Losses as metrics: their mean over all samples, whatever the reduction of the loss that is trained."""
 
 from __future__ import annotations
 
@@ -7,17 +7,41 @@ from typing import Any
 from nnx import losses
 from nnx.backends import Array, array_namespace
 from nnx.functional.classification_losses import Axes
-from nnx.losses.base import fit_weights
+from nnx.losses.arrays import as_arrays
+from nnx.losses.base import VALUES_FUNCTIONS, fit_weights
 from nnx.metrics.base import MeanMetricWrapper, MeanOfSamples, functions, registry
-from nnx.metrics.targets import alike
+from nnx.metrics.targets import as_matching_arrays
 
-for _function in {id(f): f for f in vars(losses).values() if hasattr(f, "differentiable")}.values():
+__all__ = [
+    "BinaryCrossentropy",
+    "BinaryFocalCrossentropy",
+    "CategoricalCrossentropy",
+    "CategoricalFocalCrossentropy",
+    "CategoricalHinge",
+    "CosineSimilarity",
+    "Dice",
+    "Hinge",
+    "Huber",
+    "KLDivergence",
+    "LogCoshError",
+    "MeanAbsoluteError",
+    "MeanAbsolutePercentageError",
+    "MeanSquaredError",
+    "MeanSquaredLogarithmicError",
+    "Poisson",
+    "RootMeanSquaredError",
+    "SparseCategoricalCrossentropy",
+    "SquaredHinge",
+    "Tversky",
+]
+
+for _function in VALUES_FUNCTIONS.values():
     functions.register()(_function)
 
 
 @registry.register("mse")
 class MeanSquaredError(MeanMetricWrapper):
-    """The mean of (y_pred - y_true)**2."""
+    """Mean squared error: the mean of (y_pred - y_true)**2."""
 
     def __init__(self, name: str | None = "mean_squared_error") -> None:
         super().__init__(losses.mean_squared_error, name)
@@ -25,7 +49,7 @@ class MeanSquaredError(MeanMetricWrapper):
 
 @registry.register("rmse")
 class RootMeanSquaredError(MeanOfSamples):
-    """The square root of the mean of (y_pred - y_true)**2 over all samples."""
+    """Root mean squared error: the square root of the mean of (y_pred - y_true)**2 over all samples."""
 
     direction = "min"
 
@@ -33,7 +57,7 @@ class RootMeanSquaredError(MeanOfSamples):
         super().__init__(name)
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        _, y_true, y_pred = alike("root_mean_squared_error", y_true, y_pred)
+        _, y_true, y_pred = as_matching_arrays("root_mean_squared_error", y_true, y_pred)
         error = y_pred - y_true
         self.accumulate(error * error, sample_weight)
 
@@ -44,7 +68,7 @@ class RootMeanSquaredError(MeanOfSamples):
 
 @registry.register("mae")
 class MeanAbsoluteError(MeanMetricWrapper):
-    """The mean of |y_pred - y_true|."""
+    """Mean absolute error: the mean of |y_pred - y_true|."""
 
     def __init__(self, name: str | None = "mean_absolute_error") -> None:
         super().__init__(losses.mean_absolute_error, name)
@@ -52,7 +76,7 @@ class MeanAbsoluteError(MeanMetricWrapper):
 
 @registry.register("mape")
 class MeanAbsolutePercentageError(MeanMetricWrapper):
-    """The mean of 100 * |y_pred - y_true| / |y_true|."""
+    """Mean absolute percentage error: the mean of 100 * |y_pred - y_true| / |y_true|."""
 
     def __init__(self, name: str | None = "mean_absolute_percentage_error") -> None:
         super().__init__(losses.mean_absolute_percentage_error, name)
@@ -60,7 +84,7 @@ class MeanAbsolutePercentageError(MeanMetricWrapper):
 
 @registry.register("msle")
 class MeanSquaredLogarithmicError(MeanMetricWrapper):
-    """The mean of (log(1 + y_pred) - log(1 + y_true))**2."""
+    """Mean squared logarithmic error: the mean of (log(1 + y_pred) - log(1 + y_true))**2."""
 
     def __init__(self, name: str | None = "mean_squared_logarithmic_error") -> None:
         super().__init__(losses.mean_squared_logarithmic_error, name)
@@ -68,7 +92,7 @@ class MeanSquaredLogarithmicError(MeanMetricWrapper):
 
 @registry.register("logcosh")
 class LogCoshError(MeanMetricWrapper):
-    """The mean of log(cosh(y_pred - y_true))."""
+    """Mean logarithm of the hyperbolic cosine: of log(cosh(y_pred - y_true))."""
 
     def __init__(self, name: str | None = "logcosh") -> None:
         super().__init__(losses.log_cosh, name)
@@ -76,7 +100,7 @@ class LogCoshError(MeanMetricWrapper):
 
 @registry.register("huber_loss")
 class Huber(MeanMetricWrapper):
-    """The mean of Huber's loss: squared up to an error of delta, linear beyond."""
+    """Mean of Huber's loss: squared up to an error of delta, linear beyond."""
 
     def __init__(self, delta: float = 1.0, name: str | None = "huber") -> None:
         super().__init__(losses.huber, name, delta=delta)
@@ -84,7 +108,7 @@ class Huber(MeanMetricWrapper):
 
 @registry.register()
 class Poisson(MeanMetricWrapper):
-    """The mean of y_pred - y_true * log(y_pred)."""
+    """Mean Poisson loss: of y_pred - y_true * log(y_pred)."""
 
     def __init__(self, name: str | None = "poisson") -> None:
         super().__init__(losses.poisson, name)
@@ -96,7 +120,7 @@ def _cosine(y_true: Any, y_pred: Any, axis: int = -1) -> Array:
 
 @registry.register("cosine", "cosine_proximity")
 class CosineSimilarity(MeanMetricWrapper):
-    """The mean cosine of the angle between y_true and y_pred: 1 is best. (The loss of this name has the other sign.)"""
+    """Mean cosine of the angle between y_true and y_pred: 1 is best. (The loss of this name has the other sign.)"""
 
     direction = "max"
 
@@ -106,7 +130,7 @@ class CosineSimilarity(MeanMetricWrapper):
 
 @registry.register()
 class Hinge(MeanMetricWrapper):
-    """The mean of max(1 - y_true * y_pred, 0), labels -1 and 1, or 0 and 1."""
+    """Mean hinge: of max(1 - y_true * y_pred, 0), labels -1 and 1, or 0 and 1."""
 
     def __init__(self, name: str | None = "hinge") -> None:
         super().__init__(losses.hinge, name)
@@ -114,7 +138,7 @@ class Hinge(MeanMetricWrapper):
 
 @registry.register()
 class SquaredHinge(MeanMetricWrapper):
-    """The mean of max(1 - y_true * y_pred, 0)**2, labels -1 and 1, or 0 and 1."""
+    """Mean squared hinge: of max(1 - y_true * y_pred, 0)**2, labels -1 and 1, or 0 and 1."""
 
     def __init__(self, name: str | None = "squared_hinge") -> None:
         super().__init__(losses.squared_hinge, name)
@@ -122,7 +146,7 @@ class SquaredHinge(MeanMetricWrapper):
 
 @registry.register()
 class CategoricalHinge(MeanMetricWrapper):
-    """The mean of the categorical hinge of one-hot labels."""
+    """Mean categorical hinge of one-hot labels."""
 
     def __init__(self, name: str | None = "categorical_hinge") -> None:
         super().__init__(losses.categorical_hinge, name)
@@ -130,7 +154,7 @@ class CategoricalHinge(MeanMetricWrapper):
 
 @registry.register("kld", "kullback_leibler_divergence")
 class KLDivergence(MeanMetricWrapper):
-    """The mean of sum(y_true * log(y_true / y_pred))."""
+    """Mean Kullback-Leibler divergence: of sum(y_true * log(y_true / y_pred))."""
 
     def __init__(self, name: str | None = "kl_divergence") -> None:
         super().__init__(losses.kl_divergence, name)
@@ -138,7 +162,7 @@ class KLDivergence(MeanMetricWrapper):
 
 @registry.register()
 class Dice(MeanMetricWrapper):
-    """The mean of Dice's loss; with axis=None it is one value for each batch."""
+    """Mean of Dice's loss; with axis=None it is one value for each batch."""
 
     def __init__(self, name: str | None = "dice", axis: Axes = None) -> None:
         super().__init__(losses.dice, name, axis=axis)
@@ -146,7 +170,7 @@ class Dice(MeanMetricWrapper):
 
 @registry.register()
 class Tversky(MeanMetricWrapper):
-    """The mean of Tversky's loss; with axis=None it is one value for each batch."""
+    """Mean of Tversky's loss; with axis=None it is one value for each batch."""
 
     def __init__(self, alpha: float = 0.5, beta: float = 0.5, name: str | None = "tversky", axis: Axes = None) -> None:
         super().__init__(losses.tversky, name, alpha=alpha, beta=beta, axis=axis)
@@ -154,7 +178,7 @@ class Tversky(MeanMetricWrapper):
 
 @registry.register("bce")
 class BinaryCrossentropy(MeanMetricWrapper):
-    """The mean binary cross-entropy. Arguments as for the loss."""
+    """Mean binary cross-entropy. Arguments as for the loss."""
 
     def __init__(
         self,
@@ -167,7 +191,7 @@ class BinaryCrossentropy(MeanMetricWrapper):
 
 @registry.register()
 class BinaryFocalCrossentropy(MeanMetricWrapper):
-    """The mean binary focal cross-entropy. Arguments as for the loss."""
+    """Mean binary focal cross-entropy. Arguments as for the loss."""
 
     def __init__(
         self,
@@ -191,7 +215,7 @@ class BinaryFocalCrossentropy(MeanMetricWrapper):
 
 @registry.register()
 class CategoricalCrossentropy(MeanMetricWrapper):
-    """The mean categorical cross-entropy of one-hot labels. Arguments as for the loss."""
+    """Mean categorical cross-entropy of one-hot labels. Arguments as for the loss."""
 
     def __init__(
         self,
@@ -211,7 +235,7 @@ class CategoricalCrossentropy(MeanMetricWrapper):
 
 @registry.register()
 class CategoricalFocalCrossentropy(MeanMetricWrapper):
-    """The mean categorical focal cross-entropy of one-hot labels. Arguments as for the loss."""
+    """Mean categorical focal cross-entropy of one-hot labels. Arguments as for the loss."""
 
     def __init__(
         self,
@@ -235,7 +259,7 @@ class CategoricalFocalCrossentropy(MeanMetricWrapper):
 
 @registry.register()
 class SparseCategoricalCrossentropy(MeanMetricWrapper):
-    """The mean categorical cross-entropy of integer labels. Arguments as for the loss.
+    """Mean categorical cross-entropy of integer labels. Arguments as for the loss.
 
     ignore_class : samples with this label have the value 0; as in Keras they are left out of the number that the mean
         divides by only where there are weights.
@@ -261,7 +285,7 @@ class SparseCategoricalCrossentropy(MeanMetricWrapper):
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         if sample_weight is not None and self.ignore_class is not None:
-            y_true, y_pred = losses.arrays.as_arrays(y_true, y_pred)
+            y_true, y_pred = as_arrays(y_true, y_pred)
             xp = array_namespace(y_pred)
             counted = xp.astype(y_true != self.ignore_class, y_pred.dtype)
             if len(y_true.shape) == len(y_pred.shape):

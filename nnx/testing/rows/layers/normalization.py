@@ -1,19 +1,13 @@
-"""Rows of the table of layers: normalisation."""
+"""Examples of layers: normalisation."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from nnx.layers import Layer
 from nnx.layers.batch_normalization import BatchNormalization
 from nnx.layers.normalization import GroupNormalization, LayerNormalization, RMSNormalization, UnitNormalization
-from nnx.testing.cases import LayerCase
+from nnx.testing.rows.layer_case import LayerRows
 
-LAYERS: dict[str, list[LayerCase]] = {}
-
-
-def _layer(name: str, make: Callable[[], Layer], *input_shape: int) -> None:
-    LAYERS.setdefault(name.partition(" ")[0], []).append(LayerCase(name, make, input_shape))
+LAYERS = LayerRows()
+_layer = LAYERS.one_input
 
 
 _layer("BatchNormalization", lambda: BatchNormalization(), 4, 5)

@@ -1,4 +1,4 @@
-"""Rows of the table of layers: recurrent layers, wrappers and attention."""
+"""Examples of layers: recurrent layers, wrappers and attention."""
 
 from __future__ import annotations
 
@@ -11,18 +11,14 @@ from nnx.layers.gru import GRU
 from nnx.layers.lstm import LSTM
 from nnx.layers.simple_rnn import SimpleRNN
 from nnx.layers.time_distributed import TimeDistributed
-from nnx.testing.cases import LayerCase
-from nnx.testing.cases_merging import MergeCase
+from nnx.testing.rows.layer_case import LayerRows
 
-LAYERS: dict[str, list[LayerCase]] = {}
+LAYERS = LayerRows()
+_several = LAYERS.several_inputs
 
 
 def _layer(name: str, make: Callable[[], Layer], input_shape: tuple[int, ...] = (3, 4, 5)) -> None:
-    LAYERS.setdefault(name.partition(" ")[0], []).append(LayerCase(name, make, input_shape))
-
-
-def _several(name: str, make: Callable[[], Layer], input_shapes: list[tuple[int, ...]]) -> None:
-    LAYERS.setdefault(name.partition(" ")[0], []).append(MergeCase(name, make, input_shapes))
+    LAYERS.one_input(name, make, *input_shape)
 
 
 _layer("SimpleRNN", lambda: SimpleRNN(3))
@@ -73,20 +69,20 @@ _layer("TimeDistributed activation", lambda: TimeDistributed(Activation("softmax
 _layer("TimeDistributed dropout", lambda: TimeDistributed(Dropout(0.4, seed=3)))
 _layer("TimeDistributed twice", lambda: TimeDistributed(TimeDistributed(Dense(2))), (2, 3, 4, 5))
 
-_SELF: list[tuple[int, ...]] = [(2, 4, 5), (2, 4, 5)]
-_CROSS: list[tuple[int, ...]] = [(2, 4, 5), (2, 3, 6)]
-_several("MultiHeadAttention", lambda: MultiHeadAttention(2, 3), _SELF)
-_several("MultiHeadAttention of another sequence", lambda: MultiHeadAttention(2, 3, value_dim=4), _CROSS)
-_several("MultiHeadAttention with key", lambda: MultiHeadAttention(2, 3, use_bias=False), [*_CROSS, (2, 3, 7)])
-_several("MultiHeadAttention one head", lambda: MultiHeadAttention(1, 1, output_shape=2), _CROSS)
-_several("MultiHeadAttention output of two axes", lambda: MultiHeadAttention(3, 2, output_shape=(2, 3)), _CROSS)
-_several("MultiHeadAttention dropout", lambda: MultiHeadAttention(2, 3, dropout=0.3, seed=3), _CROSS)
-_several("MultiHeadAttention window, gate", lambda: MultiHeadAttention(2, 3, sliding_window=2, use_gate=True), _SELF)
-_several("MultiHeadAttention of images", lambda: MultiHeadAttention(2, 3), [(2, 3, 2, 5), (2, 2, 2, 4)])
-_several("MultiHeadAttention of rows", lambda: MultiHeadAttention(2, 3, attention_axes=2), [(2, 3, 2, 5), (2, 3, 4, 4)])
+_SELF = (2, 4, 5), (2, 4, 5)
+_CROSS = (2, 4, 5), (2, 3, 6)
+_several("MultiHeadAttention", lambda: MultiHeadAttention(2, 3), *_SELF)
+_several("MultiHeadAttention of another sequence", lambda: MultiHeadAttention(2, 3, value_dim=4), *_CROSS)
+_several("MultiHeadAttention with key", lambda: MultiHeadAttention(2, 3, use_bias=False), *_CROSS, (2, 3, 7))
+_several("MultiHeadAttention one head", lambda: MultiHeadAttention(1, 1, output_shape=2), *_CROSS)
+_several("MultiHeadAttention output of two axes", lambda: MultiHeadAttention(3, 2, output_shape=(2, 3)), *_CROSS)
+_several("MultiHeadAttention dropout", lambda: MultiHeadAttention(2, 3, dropout=0.3, seed=3), *_CROSS)
+_several("MultiHeadAttention window, gate", lambda: MultiHeadAttention(2, 3, sliding_window=2, use_gate=True), *_SELF)
+_several("MultiHeadAttention of images", lambda: MultiHeadAttention(2, 3), (2, 3, 2, 5), (2, 2, 2, 4))
+_several("MultiHeadAttention of rows", lambda: MultiHeadAttention(2, 3, attention_axes=2), (2, 3, 2, 5), (2, 3, 4, 4))
 _several(
     "MultiHeadAttention regularised",
     lambda: MultiHeadAttention(2, 3, kernel_regularizer="l2", bias_regularizer="l1", kernel_constraint="max_norm"),
-    _SELF,
+    *_SELF,
 )
-_several("MultiHeadAttention of one sample", lambda: MultiHeadAttention(2, 3), [(1, 1, 1), (1, 1, 1)])
+_several("MultiHeadAttention of one sample", lambda: MultiHeadAttention(2, 3), (1, 1, 1), (1, 1, 1))
