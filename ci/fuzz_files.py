@@ -27,6 +27,7 @@ import subprocess
 import sys
 import tempfile
 import tracemalloc
+import unicodedata  # noqa: F401, Python's parser imports it at the first name that is not ASCII, as in a header of .npy
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator

@@ -10,31 +10,12 @@
 >>> history = model.fit(x, y, epochs=200, verbose=0)
 >>> model.predict(x, verbose=0).round().tolist() == y.tolist()
 True
+
+Backends are imported with it, everything else when it is first asked for.
 """
 
 from typing import TYPE_CHECKING
 
-from nnx import (
-    activations,
-    callbacks,
-    constraints,
-    data,
-    debug,
-    distributed,
-    functional,
-    initializers,
-    layers,
-    losses,
-    metrics,
-    models,
-    optimizers,
-    plotting,
-    random,
-    regularizers,
-    saving,
-    schedules,
-    utils,
-)
 from nnx.backends import (
     Backend,
     array_namespace,
@@ -46,17 +27,77 @@ from nnx.backends import (
     set_backend,
     to_numpy,
 )
-from nnx.debug import profile
 from nnx.kernels import is_deterministic, set_deterministic
-from nnx.layers import Input, Layer
-from nnx.lazy_loading import on_demand
-from nnx.losses import Loss
-from nnx.metrics import Metric
-from nnx.models import Model, Sequential
-from nnx.optimizers import Optimizer
 
 if TYPE_CHECKING:
-    from nnx import datasets
+    from nnx import (
+        activations,
+        callbacks,
+        constraints,
+        data,
+        datasets,
+        debug,
+        distributed,
+        functional,
+        initializers,
+        layers,
+        losses,
+        metrics,
+        models,
+        optimizers,
+        plotting,
+        random,
+        regularizers,
+        saving,
+        schedules,
+        utils,
+    )
+    from nnx import ops as ops
+    from nnx import testing as testing
+    from nnx.debug import profile
+    from nnx.layers import Input, Layer
+    from nnx.losses import Loss
+    from nnx.metrics import Metric
+    from nnx.models import Model, Sequential
+    from nnx.optimizers import Optimizer
+else:
+    from nnx.lazy_loading import on_demand
+
+    __getattr__, __dir__ = on_demand(
+        __name__,
+        {
+            "Input": "nnx.layers",
+            "Layer": "nnx.layers",
+            "Loss": "nnx.losses",
+            "Metric": "nnx.metrics",
+            "Model": "nnx.models",
+            "Optimizer": "nnx.optimizers",
+            "Sequential": "nnx.models",
+            "activations": "nnx.activations",
+            "callbacks": "nnx.callbacks",
+            "constraints": "nnx.constraints",
+            "data": "nnx.data",
+            "datasets": "nnx.datasets",
+            "debug": "nnx.debug",
+            "distributed": "nnx.distributed",
+            "functional": "nnx.functional",
+            "initializers": "nnx.initializers",
+            "layers": "nnx.layers",
+            "losses": "nnx.losses",
+            "metrics": "nnx.metrics",
+            "models": "nnx.models",
+            "ops": "nnx.ops",
+            "optimizers": "nnx.optimizers",
+            "plotting": "nnx.plotting",
+            "profile": "nnx.debug",
+            "random": "nnx.random",
+            "regularizers": "nnx.regularizers",
+            "saving": "nnx.saving",
+            "schedules": "nnx.schedules",
+            "testing": "nnx.testing",
+            "utils": "nnx.utils",
+        },
+    )
 
 __version__ = "0.1.0"
 
@@ -101,5 +142,3 @@ __all__ = [
     "to_numpy",
     "utils",
 ]
-
-__getattr__ = on_demand(__name__, {"datasets": "nnx.datasets", "ops": "nnx.ops"})

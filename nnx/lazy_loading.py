@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 
-def on_demand(package: str, places: Mapping[str, str]) -> Callable[[str], Any]:
-    """A `__getattr__` for a package: for each name the module that has it, or that it is if their last words are equal.
+def on_demand(package: str, places: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """`__getattr__` and `__dir__` of a package whose names are imported when they are first asked for (PEP 562).
 
-    >>> get = on_demand("here", {"sqrt": "math", "path": "os.path"})
+    places : for each name the module that has it, or that it is if their last words are equal. A name that has been
+        asked for is the package's own from then on, so the second look costs nothing.
+
+    >>> get, names = on_demand("here", {"sqrt": "math", "path": "os.path"})
     >>> get("sqrt")(4.0), get("path").__name__.endswith("path")
     (2.0, True)
     """
+    own: dict[str, Any] = vars(sys.modules[package]) if package in sys.modules else {}
 
     def get(name: str) -> Any:
         place = places.get(name)
         if place is None:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         module = importlib.import_module(place)
-        return module if place.rpartition(".")[2] == name else getattr(module, name)
+        own[name] = module if place.rpartition(".")[2] == name else getattr(module, name)
+        return own[name]
 
-    return get
+    def names() -> list[str]:
+        return sorted({*own, *places})
+
+    return get, names
 
 
 def not_there(module: str, advice: str) -> Callable[[str], NoReturn]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import functools
+import importlib
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Generic, Self, TypeVar
@@ -44,10 +45,12 @@ class Registry(Generic[T]):
     """Objects of one kind by name. Case and underscores do not matter: "HeNormal" and "he_normal" are one name.
 
     kind : what the objects are, for error messages, such as "loss".
+    packages : what registers objects of the kind when it is imported, which is done when a name is not known yet.
     """
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, packages: Sequence[str] = ()) -> None:
         self.kind = kind
+        self.packages = packages
         self.objects: dict[str, T] = {}  # by their own name
         self._by_key: dict[str, T] = {}  # by every normalised name and alias
 
@@ -68,12 +71,17 @@ class Registry(Generic[T]):
         custom = {**_REGISTERED, **_CUSTOM.get()}
         if name in custom:
             return custom[name]  # type: ignore[no-any-return]
-        thing = self._by_key.get(_key(name))
+        thing = self._by_key.get(_key(name)) or self._imported().get(_key(name))
         if thing is None:
             near = {self._by_key[key].__name__ for key in nearest(_key(name), self._by_key, n=3)}  # type: ignore[attr-defined]
             hint = did_you_mean(sorted(near)) or f"known are: {', '.join(sorted(self.objects))}"
             raise ValueError(f"unknown {self.kind} {name!r}: {hint}")
         return thing
+
+    def _imported(self) -> dict[str, T]:
+        for package in self.packages:
+            importlib.import_module(package)
+        return self._by_key
 
     def build(self, config: Mapping[str, Any]) -> Any:
         """Rebuild an object from `{"class_name": ..., "config": {...}}`."""
@@ -95,7 +103,7 @@ class Registry(Generic[T]):
         return identifier() if inspect.isclass(identifier) else identifier
 
 
-layer_registry: Registry[Any] = Registry("layer")
+layer_registry: Registry[Any] = Registry("layer", packages=("nnx.layers", "nnx.models"))
 """All layers and models, by the names of their classes."""
 
 

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 import nnx.random
-from nnx.testing import plugin
+import pytest_nnx
 
 
 def pytest_addoption(pluginmanager: pytest.PytestPluginManager) -> None:
     # Where nnx is installed, pytest has loaded the plugin already, by its entry point.
-    if not pluginmanager.is_registered(plugin):
-        pluginmanager.register(plugin, "nnx")
+    if not pluginmanager.is_registered(pytest_nnx):
+        pluginmanager.register(pytest_nnx, "nnx")
 
 
 @pytest.fixture(autouse=True)

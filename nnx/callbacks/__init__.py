@@ -1,19 +1,45 @@
 """Objects that watch training, evaluation and prediction, and may act on them."""
 
-from nnx.callbacks.backup_and_restore import BackupAndRestore
-from nnx.callbacks.callback import Callback
-from nnx.callbacks.callback_list import CallbackList
-from nnx.callbacks.csv_logger import CSVLogger
-from nnx.callbacks.early_stopping import EarlyStopping
-from nnx.callbacks.history import History
-from nnx.callbacks.lambda_callback import LambdaCallback
-from nnx.callbacks.learning_rate_scheduler import LearningRateScheduler
-from nnx.callbacks.logs import LazyLogs
-from nnx.callbacks.model_checkpoint import ModelCheckpoint
-from nnx.callbacks.progbar_logger import ProgbarLogger, verbosity
-from nnx.callbacks.reduce_lr_on_plateau import ReduceLROnPlateau
-from nnx.callbacks.tensorboard import TensorBoard
-from nnx.callbacks.terminate_on_nan import TerminateOnNaN
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nnx.callbacks.backup_and_restore import BackupAndRestore
+    from nnx.callbacks.callback import Callback
+    from nnx.callbacks.callback_list import CallbackList
+    from nnx.callbacks.csv_logger import CSVLogger
+    from nnx.callbacks.early_stopping import EarlyStopping
+    from nnx.callbacks.history import History
+    from nnx.callbacks.lambda_callback import LambdaCallback
+    from nnx.callbacks.learning_rate_scheduler import LearningRateScheduler
+    from nnx.callbacks.logs import LazyLogs
+    from nnx.callbacks.model_checkpoint import ModelCheckpoint
+    from nnx.callbacks.progbar_logger import ProgbarLogger, verbosity
+    from nnx.callbacks.reduce_lr_on_plateau import ReduceLROnPlateau
+    from nnx.callbacks.tensorboard import TensorBoard
+    from nnx.callbacks.terminate_on_nan import TerminateOnNaN
+else:
+    from nnx.lazy_loading import on_demand
+
+    __getattr__, __dir__ = on_demand(
+        __name__,
+        {
+            "BackupAndRestore": "nnx.callbacks.backup_and_restore",
+            "CSVLogger": "nnx.callbacks.csv_logger",
+            "Callback": "nnx.callbacks.callback",
+            "CallbackList": "nnx.callbacks.callback_list",
+            "EarlyStopping": "nnx.callbacks.early_stopping",
+            "History": "nnx.callbacks.history",
+            "LambdaCallback": "nnx.callbacks.lambda_callback",
+            "LazyLogs": "nnx.callbacks.logs",
+            "LearningRateScheduler": "nnx.callbacks.learning_rate_scheduler",
+            "ModelCheckpoint": "nnx.callbacks.model_checkpoint",
+            "ProgbarLogger": "nnx.callbacks.progbar_logger",
+            "ReduceLROnPlateau": "nnx.callbacks.reduce_lr_on_plateau",
+            "TensorBoard": "nnx.callbacks.tensorboard",
+            "TerminateOnNaN": "nnx.callbacks.terminate_on_nan",
+            "verbosity": "nnx.callbacks.progbar_logger",
+        },
+    )
 
 __all__ = [
     "BackupAndRestore",

@@ -1,4 +1,4 @@
-"""Output for people: lines, and one line that is rewritten, on whatever standard output happens to be."""
+"""Output for people, in whole lines, on whatever standard output happens to be."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import sys
 import threading
 from typing import Any
 
-from tqdm import tqdm
-from tqdm.utils import disp_trim
-
 from nnx import ranks
+
+# tqdm would create a lock shared between processes, and thereby settle how multiprocessing starts them
+LINE_LOCK = threading.RLock()
+"""Held while a line is written or rewritten."""
 
 
 def standard_output() -> Any:
@@ -54,11 +55,20 @@ def write_line(text: str, stream: Any) -> None:
     A terminal that has gone away, as when a connection is lost, is no error: the training behind it may go on.
     """
     try:
-        RewrittenLine.write(encodable(text, stream), file=stream)
+        _write(f"{encodable(text, stream)}\n", stream)
         getattr(stream, "flush", lambda: None)()
     except OSError as error:
         if error.errno != errno.EIO:
             raise
+
+
+def _write(text: str, stream: Any) -> None:
+    bars = getattr(sys.modules.get("tqdm"), "tqdm", None)
+    if bars is None:  # nobody has drawn a bar, and nothing is gained by importing tqdm, which costs 40 ms
+        stream.write(text)
+        return
+    with LINE_LOCK:
+        bars.write(text, file=stream, end="", nolock=True)
 
 
 def say(text: str) -> None:
@@ -79,48 +89,3 @@ def format_bytes(size: float) -> str:
             return f"{size:.2f} {unit}"
         size /= 1024
     return f"{size:.2f} PB"
-
-
-class RewrittenLine(tqdm):  # type: ignore[misc]
-    """The line of a terminal or notebook that shows a text, then another in its place.
-
-    tqdm gets along with other progress bars on the terminal, a loop of the user's around the training for instance,
-    and survives a terminal that goes away; the text is ours. A text that is too wide is cut, since a wrapped line
-    cannot be rewritten.
-    """
-
-    monitor_interval = 0  # no thread that watches for stalled bars: this one is redrawn on request
-
-    def __init__(self, text: str, stream: Any) -> None:
-        self.text = text
-        columns, lines = _size(stream)
-        super().__init__(file=stream, ncols=columns, nrows=lines, disable=False, delay=0)
-
-    def show(self, text: str) -> None:
-        """Replace what the line says."""
-        self.text = text
-        self.refresh()
-
-    def finish(self, text: str | None = None) -> None:
-        """Go on below the line, with a last text, or the one it has, left in its full length."""
-        self.leave = False
-        self.close()
-        write_line(self.text if text is None else text, self.fp)
-
-    def __str__(self) -> str:
-        columns, self.nrows = _size(self.fp)  # anew each time: windows are resized
-        text = encodable(self.text, self.fp)
-        return text if columns is None else str(disp_trim(text, columns))
-
-
-# tqdm would create a lock shared between processes, and thereby settle how multiprocessing starts them
-RewrittenLine.set_lock(threading.RLock())
-
-
-def _size(stream: Any) -> tuple[int | None, int]:
-    """Columns that a line may take, None for any number, and lines. A terminal may not know its size, and says 0."""
-    try:
-        columns, lines = os.get_terminal_size(stream.fileno())
-    except (AttributeError, OSError, ValueError):
-        return None, 24
-    return (columns or 80) - 1, lines or 24

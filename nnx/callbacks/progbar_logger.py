@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nnx import ranks
 from nnx.callbacks.callback import Callback
-from nnx.callbacks.console import RewrittenLine, can_encode, format_bytes, is_interactive, standard_output, write_line
+from nnx.callbacks.console import can_encode, format_bytes, is_interactive, standard_output, write_line
 from nnx.callbacks.progress_line import DONE, LEFT, brief_line, finished_line, running_line
+
+if TYPE_CHECKING:
+    from nnx.callbacks.rewritten_line import RewrittenLine
 
 INTERVAL = 0.1  # seconds between two drawings, and so between two looks at numbers on the device
 
@@ -132,6 +135,8 @@ class ProgbarLogger(Callback):
         target = self._target if self._target is None else max(self._target, self._seen)
         text = running_line(self._seen, target, *self._times(), logs, ascii_only=self._ascii_only) + self._memory()
         if self._line is None:
+            from nnx.callbacks.rewritten_line import RewrittenLine  # imports tqdm, in 40 ms
+
             self._line = RewrittenLine(text, self._output)
         else:
             self._line.show(text)

@@ -1,8 +1,24 @@
 """Saving and loading: one safetensors file, the same on every backend."""
 
+from typing import TYPE_CHECKING
+
 from nnx.registry import custom_objects, register_keras_serializable
-from nnx.saving.model_file import load_model, save_model
-from nnx.saving.weights import load_weights, save_weights
+
+if TYPE_CHECKING:
+    from nnx.saving.model_file import load_model, save_model
+    from nnx.saving.weights import load_weights, save_weights
+else:
+    from nnx.lazy_loading import on_demand
+
+    __getattr__, __dir__ = on_demand(
+        __name__,
+        {
+            "load_model": "nnx.saving.model_file",
+            "load_weights": "nnx.saving.weights",
+            "save_model": "nnx.saving.model_file",
+            "save_weights": "nnx.saving.weights",
+        },
+    )
 
 custom_object_scope = custom_objects  # the name that Keras has for it
 

@@ -1,6 +1,7 @@
-"""Tools for tests, nnx's own and its users': comparisons, the gradient check, the guard, and a pytest plugin.
+"""Tools for tests, nnx's own and its users': comparisons, the gradient check, and the guard.
 
-The plugin (fixtures `backend` and `backend_float64`, option `--nnx-backend`) is active wherever nnx is installed.
+A pytest plugin, the module `pytest_nnx` (fixtures `backend` and `backend_float64`, option `--nnx-backend`), is active
+wherever nnx is installed.
 """
 
 from nnx.testing.close import assert_close

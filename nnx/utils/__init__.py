@@ -3,14 +3,32 @@
 `plot_model` is here too, as in Keras; see `nnx.plotting`.
 """
 
+from typing import TYPE_CHECKING
+
 from nnx.data.pydataset import PyDataset
-from nnx.lazy_loading import on_demand
 from nnx.registry import custom_objects as custom_object_scope
 from nnx.registry import register_keras_serializable
-from nnx.utils import np_utils as np_utils  # older scripts write `from ... .utils import np_utils`
-from nnx.utils.numerical import normalize, to_categorical
-from nnx.utils.seeding import set_random_seed
-from nnx.utils.sequences import pad_sequences
+
+if TYPE_CHECKING:
+    from nnx.plotting import plot_model
+    from nnx.utils import np_utils as np_utils
+    from nnx.utils.numerical import normalize, to_categorical
+    from nnx.utils.seeding import set_random_seed
+    from nnx.utils.sequences import pad_sequences
+else:
+    from nnx.lazy_loading import on_demand
+
+    __getattr__, __dir__ = on_demand(
+        __name__,
+        {
+            "normalize": "nnx.utils.numerical",
+            "np_utils": "nnx.utils.np_utils",  # older scripts write `from ... .utils import np_utils`
+            "pad_sequences": "nnx.utils.sequences",
+            "plot_model": "nnx.plotting",
+            "set_random_seed": "nnx.utils.seeding",
+            "to_categorical": "nnx.utils.numerical",
+        },
+    )
 
 Sequence = PyDataset  # its name in older scripts
 
@@ -25,5 +43,3 @@ __all__ = [
     "set_random_seed",
     "to_categorical",
 ]
-
-__getattr__ = on_demand(__name__, {"plot_model": "nnx.plotting"})

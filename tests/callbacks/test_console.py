@@ -9,14 +9,8 @@ from typing import Any
 import pytest
 from tqdm import tqdm
 
-from nnx.callbacks.console import (
-    RewrittenLine,
-    can_encode,
-    encodable,
-    is_interactive,
-    standard_output,
-    write_line,
-)
+from nnx.callbacks.console import can_encode, encodable, is_interactive, standard_output, write_line
+from nnx.callbacks.rewritten_line import RewrittenLine
 
 
 def test_encodings(encoded: Any) -> None:

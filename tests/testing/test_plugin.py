@@ -40,11 +40,12 @@ def project(tmp_path: pathlib.Path) -> pathlib.Path:
     return tmp_path
 
 
-def run(project: pathlib.Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def run(project: pathlib.Path, *arguments: str, first_on_path: str = "") -> subprocess.CompletedProcess[str]:
     installed = any(point.name == "nnx" for point in importlib.metadata.entry_points(group="pytest11"))
-    plugin = [] if installed else ["-p", "nnx.testing.plugin"]
+    plugin = [] if installed else ["-p", "pytest_nnx"]
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-rA", *plugin, *arguments]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTEST_ADDOPTS": ""}
+    path = os.pathsep.join(filter(None, (first_on_path, str(ROOT))))
+    environment = {**os.environ, "PYTHONPATH": path, "PYTEST_ADDOPTS": ""}
     return subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True)
 
 
@@ -139,11 +140,91 @@ def test_a_fixture_of_the_same_name_in_a_project_is_left_alone(project: pathlib.
     assert "nnx backend" not in result.stdout
 
 
-def test_a_project_without_such_tests_pays_nothing(project: pathlib.Path) -> None:
-    (project / "test_it.py").write_text(
-        "import sys\n"
-        "def test_imports(): assert not {'torch', 'cupy', 'array_api_strict', 'matplotlib'} & set(sys.modules)\n"
-    )
-    result = run(project)
+NO_NNX = """
+import sys
+
+def test_imports():
+    assert "pytest_nnx" in sys.modules
+    modules = {"torch", "cupy", "array_api_strict", "matplotlib", "array_api_compat", "numpy"}
+    assert not [name for name in sys.modules if name.split(".")[0] in modules or name.startswith("nnx")]
+"""
+BROKEN = {  # the source of an nnx, and what is wrong with it
+    "import a_module_that_nobody_has": "ModuleNotFoundError: No module named 'a_module_that_nobody_has'",
+    "def (:": "SyntaxError: invalid syntax (__init__.py, line 1)",
+    "raise RuntimeError('no driver')": "RuntimeError: no driver",
+    "'Another package of that name.'": "ImportError: cannot import name 'backend_rows' from 'nnx.testing'",
+}
+by_broken = pytest.mark.parametrize("source", BROKEN)
+
+
+@pytest.fixture
+def broken(tmp_path: pathlib.Path, source: str) -> str:
+    """A folder with an nnx in it that cannot be used."""
+    (tmp_path / "broken" / "nnx").mkdir(parents=True)
+    (tmp_path / "broken" / "nnx" / "__init__.py").write_text(source)
+    (tmp_path / "broken" / "nnx" / "testing.py").write_text("")
+    return str(tmp_path / "broken")
+
+
+@pytest.mark.parametrize("arguments", [[], ["-n", "1"]], ids=["alone", "with xdist"])
+def test_a_project_without_such_tests_pays_nothing(project: pathlib.Path, arguments: list[str]) -> None:
+    (project / "test_it.py").write_text(NO_NNX)
+    result = run(project, *arguments)
     assert result.returncode == 0, result.stdout
+    assert "1 passed" in result.stdout
     assert "nnx backend" not in result.stdout
+
+
+@by_broken
+def test_an_nnx_that_cannot_be_imported_does_not_stop_other_tests(project: pathlib.Path, broken: str) -> None:
+    (project / "test_it.py").write_text(NO_NNX)
+    result = run(project, first_on_path=broken)
+    assert result.returncode == 0, result.stdout
+    assert "1 passed" in result.stdout
+    assert "nnx backend" not in result.stdout
+
+
+@by_broken
+def test_an_nnx_that_cannot_be_imported_is_an_error_of_the_tests_that_need_it(
+    project: pathlib.Path, broken: str, source: str
+) -> None:
+    (project / "test_it.py").write_text(
+        "def test_row(backend): pass\ndef test_both(backend, backend_float64): pass\ndef test_other(): print('RAN')\n"
+    )
+    result = run(project, first_on_path=broken)
+    assert result.returncode == pytest.ExitCode.TESTS_FAILED
+    assert "1 passed, 2 errors" in result.stdout
+    assert "RAN\n" in result.stdout
+    assert "nnx backends: none, nnx cannot be imported: " in result.stdout
+    assert "ERROR at setup of test_row[nnx-cannot-be-imported]" in result.stdout
+    assert f"\nnnx cannot be imported: {BROKEN[source]}" in result.stdout
+
+
+@by_broken
+def test_an_nnx_that_cannot_be_imported_is_an_error_where_the_option_is_given(
+    project: pathlib.Path, broken: str
+) -> None:
+    result = run(project, "--nnx-backend", "numpy", first_on_path=broken)
+    assert result.returncode == pytest.ExitCode.USAGE_ERROR
+    assert "--nnx-backend numpy: nnx cannot be imported: " in result.stderr
+
+
+def test_with_xdist_the_report_says_which_rows_ran(project: pathlib.Path) -> None:
+    result = run(project, "-n", "2")
+    assert result.returncode == 0, result.stdout
+    assert result.stdout.count("nnx backends: numpy, array-api-strict-device1, array-api-strict-no_float64") == 1
+    result = run(project, "-n", "2", "--nnx-backend", "numpy")
+    assert result.returncode == 0, result.stdout
+    assert result.stdout.count("nnx backends: numpy\n") == 1
+
+
+def test_it_is_one_module_over_pytest() -> None:
+    code = "import sys, pytest; before = set(sys.modules); import pytest_nnx; print(sorted(set(sys.modules) - before))"
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert result.stdout == "['pytest_nnx']\n"
+
+
+def test_nnx_for_tests_does_not_import_pytest() -> None:
+    code = "import sys, nnx.testing, nnx.testing.backend_rows; print('pytest' in sys.modules)"
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert result.stdout == "False\n"
