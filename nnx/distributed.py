@@ -34,7 +34,7 @@ import numpy as np
 from nnx import random, ranks
 from nnx.backends import Array
 from nnx.backends.base import usable_backend
-from nnx.utils.optional import optional_import
+from nnx.lazy_loading import optional_import
 
 __all__ = ["all_reduce", "barrier", "initialize", "rank", "size"]
 

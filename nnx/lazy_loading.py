@@ -1,4 +1,4 @@
-"""Names of a module that are looked for: imported when somebody asks for them, or not there, with advice."""
+"""Lazy loading: names of a package and optional packages, imported when somebody asks for them, or not there."""
 
 from __future__ import annotations
 
@@ -49,3 +49,18 @@ def not_there(module: str, advice: str) -> Callable[[str], NoReturn]:
         raise AttributeError(f"module {module!r} has no attribute {name!r}" if own else advice.format(name=name))
 
     return refuse
+
+
+def optional_import(module: str, purpose: str, extra: str = "examples") -> Any:
+    """Import a module that comes with an extra of nnx; ImportError that says how to install it.
+
+    purpose : what it is needed for; the error message begins with it.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        package = module.partition(".")[0]
+        raise ImportError(
+            f"{purpose} needs {package}, which cannot be imported ({error}); "
+            f"install it with: pip install 'nnx[{extra}]'"
+        ) from error

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nnx import ranks
+from nnx.arguments import non_negative_integer
 from nnx.backends import Array, array_namespace, backend_of
 from nnx.kernels import accelerated
 from nnx.lazy_loading import not_there
@@ -44,9 +45,8 @@ class Generator:
     """
 
     def __init__(self, seed: int) -> None:
-        if isinstance(seed, bool) or not hasattr(seed, "__index__") or seed.__index__() < 0:
-            raise ValueError(f"seed must be a non-negative integer, got {seed!r}")
-        self._key = int.from_bytes(hashlib.sha256(b"nnx" + str(seed.__index__()).encode()).digest()[:16], "little")
+        seed = non_negative_integer("seed", seed)
+        self._key = int.from_bytes(hashlib.sha256(b"nnx" + str(seed).encode()).digest()[:16], "little")
         self._counter = 0
         self._lock = threading.Lock()
 

@@ -10,9 +10,9 @@ import pytest
 import nnx.random
 from nnx import utils
 from nnx.backends import backend_of, to_numpy
+from nnx.lazy_loading import optional_import
 from nnx.testing import assert_close
 from nnx.utils import np_utils
-from nnx.utils.optional import optional_import
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,9 @@ from nnx.backends.base import (
     backend_of,
     is_array,
     register_backend,
+    to_numpy,
 )
-from nnx.backends.context import Placement, asarray, backend, get_backend, placement_of, set_backend, to_numpy
+from nnx.backends.context import Placement, asarray, backend, get_backend, placement_of, set_backend
 
 __all__ = [
     "Array",

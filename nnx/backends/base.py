@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import difflib
 import functools
 import importlib
 import math
@@ -20,6 +19,7 @@ import numpy as np
 
 from nnx.backends.memory import resident_bytes
 from nnx.backends.processor import processor
+from nnx.names import nearest
 
 Array = Any  # an array of any library that follows the Python Array API standard
 Namespace = Any  # that library's module of functions
@@ -254,7 +254,7 @@ def find_backend(name: str) -> Backend:
         if name not in _BUILT_IN:
             known = backend_names()
             wish = str(name).lower()
-            near = [_WISHES[wish]] if wish in _WISHES else difflib.get_close_matches(wish, known, n=1)
+            near = [_WISHES[wish]] if wish in _WISHES else nearest(wish, known)
             hint = f" Did you mean {near[0]!r}?" if near else ""
             raise ValueError(f"unknown backend {name!r}: expected 'auto' or one of {', '.join(known)}.{hint}")
         importlib.import_module(_BUILT_IN[name])
@@ -302,6 +302,16 @@ def is_array(value: Any) -> bool:
     except TypeError:
         return False
     return True
+
+
+def to_numpy(value: Any) -> np.ndarray:
+    """An array of any backend, or host data, as a NumPy array on the host. Waits for the device.
+
+    This is the one place where nnx exports to the host.
+    """
+    if is_array(value):
+        return backend_of(value).to_host(value)
+    return np.asarray(value)
 
 
 def array_namespace(array: Array) -> Namespace:

@@ -18,7 +18,7 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 
-from nnx.backends.base import FLOAT_DTYPES, Array, Backend, Namespace, backend_of, is_array, usable_backend
+from nnx.backends.base import FLOAT_DTYPES, Array, Backend, Namespace, backend_of, is_array, to_numpy, usable_backend
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -245,13 +245,3 @@ def asarray(value: Any, dtype: str | None = None) -> Array:
     dtype('float32')
     """
     return get_backend().asarray(value, dtype)
-
-
-def to_numpy(value: Any) -> np.ndarray:
-    """An array of any backend, or host data, as a NumPy array on the host. Waits for the device.
-
-    This is the one place where nnx exports to the host.
-    """
-    if is_array(value):
-        return backend_of(value).to_host(value)
-    return np.asarray(value)

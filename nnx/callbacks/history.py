@@ -11,7 +11,7 @@ from typing import Any
 from nnx import plotting
 from nnx.callbacks.callback import Callback
 from nnx.callbacks.progress_line import format_value
-from nnx.utils.shown import as_number
+from nnx.metrics.displayed_results import as_number
 
 
 class History(Callback):

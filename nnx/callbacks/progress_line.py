@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from nnx.utils.shown import as_number
+from nnx.metrics.displayed_results import as_number
 
 WIDTH = 20
 DONE, LEFT = "━", "─"

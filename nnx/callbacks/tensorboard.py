@@ -13,7 +13,7 @@ import numpy as np
 from nnx import ranks
 from nnx.backends import to_numpy
 from nnx.callbacks.callback import Callback
-from nnx.utils.optional import optional_import
+from nnx.lazy_loading import optional_import
 
 _NOT_WRITTEN = {
     "write_images": "images of weights",

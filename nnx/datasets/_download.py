@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from nnx.utils.optional import optional_import
+from nnx.lazy_loading import optional_import
 
 
 @dataclasses.dataclass(frozen=True)

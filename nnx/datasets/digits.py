@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from nnx.datasets._split import Pair, split
-from nnx.utils.optional import optional_import
+from nnx.lazy_loading import optional_import
 
 
 def load_data(test_split: float = 0.2, seed: int = 113) -> tuple[Pair, Pair]:

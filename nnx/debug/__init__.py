@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from nnx.debug.finite import NotFiniteError, check_data, check_finite, is_checking, watched
+from nnx.debug.finite import NotFiniteError, check_data, check_finite, checks, is_checking
 
 if TYPE_CHECKING:
     from nnx.debug.parameter_statistics import Statistics, StatisticsRow, statistics
@@ -30,8 +30,8 @@ __all__ = [
     "StatisticsRow",
     "check_data",
     "check_finite",
+    "checks",
     "is_checking",
     "profile",
     "statistics",
-    "watched",
 ]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import functools
 from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -14,11 +15,11 @@ from nnx.backends import array_namespace, is_array, to_numpy
 from nnx.debug.watching import Work, watch
 from nnx.structure import leaves
 
-P = ParamSpec("P")
-R = TypeVar("R")
+CHECKING: contextvars.ContextVar[bool] = contextvars.ContextVar("nnx_check_finite")
+"""Whether `check_finite` is on in a block."""
 
-_CHECKING: contextvars.ContextVar[bool | None] = contextvars.ContextVar("nnx_check_finite", default=None)
-_default = False
+everywhere = False
+"""Whether it is on outside of such blocks; a step looks at `CHECKING.get(everywhere)`."""
 
 
 class check_finite:  # noqa: N801, it reads as a statement
@@ -35,26 +36,25 @@ class check_finite:  # noqa: N801, it reads as a statement
     """
 
     def __init__(self, enabled: bool = True) -> None:
-        global _default
+        global everywhere
         self._enabled = enabled
-        self._before = _default
-        _default = enabled
+        self._before = everywhere
+        everywhere = enabled
 
     def __enter__(self) -> None:
-        global _default
-        _default = self._before
-        self._token = _CHECKING.set(self._enabled)
+        global everywhere
+        everywhere = self._before
+        self._token = CHECKING.set(self._enabled)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        _CHECKING.reset(self._token)
+        CHECKING.reset(self._token)
 
 
 def is_checking() -> bool:
     """Whether `check_finite` is on."""
-    chosen = _CHECKING.get()
-    return _default if chosen is None else chosen
+    return CHECKING.get(everywhere)
 
 
 class NotFiniteError(FloatingPointError):
@@ -91,24 +91,9 @@ def check_data(**named: Any) -> None:
             raise ValueError(f"{name} {values}: clean the data, for example with np.nan_to_num")
 
 
-def watched(model_of: Callable[[Any], Any]) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Decorator of a method that lets a model compute: while `check_finite` is on, all of that is checked.
-
-    model_of : gives the model for the object whose method it is.
-    """
-
-    def decorate(method: Callable[P, R]) -> Callable[P, R]:
-        @functools.wraps(method)
-        def checked(*args: P.args, **kwargs: P.kwargs) -> R:
-            if not is_checking():
-                return method(*args, **kwargs)
-            model = model_of(args[0])
-            with watch(model, functools.partial(_check, model)):
-                return method(*args, **kwargs)
-
-        return checked
-
-    return decorate
+def checks(model: Any) -> contextlib.AbstractContextManager[None]:
+    """A block in which everything that a model computes is checked, if `check_finite` is on."""
+    return watch(model, functools.partial(_check, model)) if is_checking() else contextlib.nullcontext()
 
 
 def _check(model: Any, work: Work, compute: Callable[[], Any]) -> Any:

@@ -24,11 +24,10 @@ from nnx.functional.correlation import correlate, correlate_kernel, correlate_tr
 from nnx.functional.depthwise import correlate_depthwise
 from nnx.functional.layout import CHANNELS_LAST, for_each_axis, from_images, sizes_of, to_images
 from nnx.pullbacks import SKIP, Differentiable, Pullback, linear
+from nnx.shapes import Sizes
 from nnx.windows import Windows, along_transposed_axis, images_of, windows_of
 
 __all__ = ["conv", "conv_transpose", "depthwise_conv", "separable_conv"]
-
-Sizes = int | Sequence[int]
 
 
 def conv(

@@ -7,18 +7,16 @@ data_format "channels_first".
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 from nnx.backends import Array, array_namespace
 from nnx.functional.layout import CHANNELS_LAST, for_each_axis, from_images, sizes_of, spatial_axes, to_images
 from nnx.functional.unfolding import fold, table, tiles, unfold
 from nnx.kernels import accelerated
 from nnx.pullbacks import Pullback
+from nnx.shapes import Sizes
 from nnx.windows import Windows, shares_of_windows, taps_of_windows, windows_of
 
 __all__ = ["average_pool", "global_average_pool", "global_max_pool", "max_pool"]
-
-Sizes = int | Sequence[int]
 
 
 def max_pool(

@@ -6,9 +6,10 @@ import functools
 import inspect
 import types
 from collections.abc import Mapping
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any, NoReturn
 
+from nnx.arguments import is_integer, is_number
 from nnx.backends import Array
 from nnx.functional import Pullback, arithmetic
 from nnx.graph.program import as_masks
@@ -129,7 +130,7 @@ def _describe_operation(operator: str, operands: tuple[Any, ...]) -> Symbol:
     constant = operands[0] if constant_first else operands[1]
     if isinstance(constant, TracedArgument):
         constant.refuse()
-    if isinstance(constant, bool) or not isinstance(constant, Real) or (operator == "power" and constant_first):
+    if not is_number(constant) or (operator == "power" and constant_first):
         _refuse(operator, constant_first, constant)
     number = constant.__index__() if isinstance(constant, Integral) else float(constant)
     return _call(Operation(operator, number, constant_first), symbols)  # an integer leaves indices integers
@@ -179,9 +180,9 @@ def _write_key(key: Any) -> list[Any]:
 def _integer(part: Any) -> int | None:
     if part is None:
         return None
-    if isinstance(part, bool) or not hasattr(part, "__index__"):
+    if not is_integer(part):
         raise TypeError(f"a symbolic value is indexed by integers, slices, None and ..., got {part!r}: {ADVICE}")
-    return part.__index__()  # type: ignore[no-any-return]
+    return part.__index__()
 
 
 def _read_key(written: list[Any]) -> tuple[int | slice | types.EllipsisType | None, ...]:

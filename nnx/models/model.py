@@ -402,7 +402,6 @@ class Model(Layer):
     def makes_mask(self) -> bool:  # type: ignore[override]
         return any(layer.makes_mask for layer in self.sublayers())
 
-    @debug.watched(lambda model: model)
     def forward(self, *inputs: Any, training: bool = False, mask: Any = None) -> tuple[Any, Pullback]:
         """The output and its pullback, for a training loop of one's own. Several inputs as when it is called.
 
@@ -410,7 +409,7 @@ class Model(Layer):
         gathered since the last `optimizer.step(model)`.
         """
         computing = self.placement.computing
-        with computing:
+        with computing, debug.checks(self):
             inputs = tuple(self.admit(*(self.in_order(inputs) if is_value(inputs) else inputs)))
             self._trained = None  # a layer may have been frozen since the last call
             _ = self.flat  # the gradients need a place before the pullback is called

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nnx.backends import to_numpy
+from nnx.lazy_loading import optional_import
+from nnx.metrics.displayed_results import as_number
 from nnx.plotting._figure import FAINT, GRID, INK, LETTER, SMALL, PathLike, finished, new_axes, new_figure
-from nnx.utils.optional import optional_import
-from nnx.utils.shown import as_number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,7 +7,7 @@ import io
 import os
 from typing import TYPE_CHECKING, Any
 
-from nnx.utils.optional import optional_import
+from nnx.lazy_loading import optional_import
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

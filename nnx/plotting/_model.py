@@ -8,11 +8,11 @@ import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from nnx.lazy_loading import optional_import
 from nnx.plotting._curves import COLOURS
 from nnx.plotting._diagram import Diagram, Line, Show, diagram_of
 from nnx.plotting._figure import FAINT, INK, SMALL, PathLike, finished, new_axes, new_figure
 from nnx.plotting._layout import Edge, Layout, layout
-from nnx.utils.optional import optional_import
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

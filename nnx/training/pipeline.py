@@ -12,6 +12,7 @@ from nnx.arguments import optional_integer
 from nnx.backends import Array, backend_of, is_array
 from nnx.data.row_pools import POOL_BYTES
 from nnx.data.stored_arrays import has_stored, with_stored
+from nnx.debug import finite
 from nnx.precision import dtype_bytes
 from nnx.random import Generator
 from nnx.structure import leaves
@@ -221,7 +222,8 @@ class InputPipeline:
 
     def _form(self, x: Any, y: Any) -> Any:
         """What is looked at in a batch of NumPy arrays, None for anything else: what was fine once is fine again."""
-        if type(x) is not np.ndarray or type(y) is not np.ndarray or debug.is_checking() or not x.shape or not len(x):
+        checking = finite.CHECKING.get(finite.everywhere)
+        if type(x) is not np.ndarray or type(y) is not np.ndarray or checking or not x.shape or not len(x):
             return None
         return x.shape, x.dtype, y.shape, y.dtype, id(self.model().placement)
 

@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
-from nnx import debug, ranks
+from nnx import ranks
 from nnx.backends import Array, array_namespace, backend_of, is_array, to_numpy
+from nnx.debug import finite
 from nnx.structure import leaves, rebuild
 from nnx.training.host_data import widened
 from nnx.training.pipeline import InputPipeline
 from nnx.training.trainable import TrainableModel
 
+R = TypeVar("R")
 
-def _model_of(step: BatchStep) -> TrainableModel:
-    return step.model()
+
+def _checked(method: Callable[..., R]) -> Callable[..., R]:
+    """Decorator: while `nnx.debug.check_finite` is on, all that the step computes is checked; else it costs a look."""
+
+    @functools.wraps(method)
+    def step(self: BatchStep, *batch: Any) -> R:
+        if not finite.CHECKING.get(finite.everywhere):
+            return method(self, *batch)
+        with finite.checks(self.model()):
+            return method(self, *batch)
+
+    return step
 
 
 class BatchStep:
@@ -30,7 +43,7 @@ class BatchStep:
 
     # A batch in place: nothing in here waits for the device
 
-    @debug.watched(_model_of)
+    @_checked
     def train(self, xs: list[Array], ys: list[Array], weights: list[Array | None]) -> None:
         """Train the model, and take the batch into the running loss and metrics."""
         model = self.model()
@@ -55,7 +68,7 @@ class BatchStep:
             optimizer.step(model)
             objective.update(loss, parts, ys, predictions, weights, rows)
 
-    @debug.watched(_model_of)
+    @_checked
     def test(self, xs: list[Array], ys: list[Array], weights: list[Array | None]) -> None:
         """Take the batch into the running loss and metrics."""
         model = self.model()
@@ -68,7 +81,7 @@ class BatchStep:
                 loss = loss + model.regularization()[0] * ranks.share()
             model.require_compiled().update(loss, parts, ys, predictions, weights, rows)
 
-    @debug.watched(_model_of)
+    @_checked
     def predict(self, xs: list[Array]) -> list[Array]:
         """The outputs."""
         outputs, _, _ = self.model().chain(self.pipeline.computed(xs), training=False)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import operator
 from typing import Any
 
 import array_api_extra as xpx
 import numpy as np
 
+from nnx.arguments import positive_integer
 from nnx.backends import Array, array_namespace, backend_of, is_array, to_numpy
 
 
@@ -58,14 +58,13 @@ def _class_count(labels: np.ndarray, num_classes: int | None) -> int:
         if not labels.size:
             raise ValueError("to_categorical got no labels to infer num_classes from; pass num_classes")
         return largest + 1
-    if isinstance(num_classes, bool) or not hasattr(num_classes, "__index__") or operator.index(num_classes) < 1:
-        raise ValueError(f"num_classes must be a positive integer, got {num_classes!r}")
+    num_classes = positive_integer("num_classes", num_classes)
     if largest >= num_classes:
         raise ValueError(
             f"label {largest} does not fit num_classes={num_classes}, which allows 0 to {num_classes - 1}; "
             f"pass num_classes={largest + 1} or more"
         )
-    return operator.index(num_classes)
+    return num_classes
 
 
 def normalize(x: Any, axis: int = -1, order: float = 2) -> Array:

@@ -7,6 +7,7 @@ import random
 
 import numpy as np
 
+from nnx.arguments import is_integer
 from nnx.random import set_seed
 
 
@@ -15,7 +16,7 @@ def set_random_seed(seed: int) -> None:
 
     seed : an integer from 0 to 2**32 - 1, the range of NumPy's global generator; else ValueError.
     """
-    if isinstance(seed, bool) or not hasattr(seed, "__index__") or not 0 <= operator.index(seed) < 1 << 32:
+    if not is_integer(seed, 0) or operator.index(seed) >= 1 << 32:
         raise ValueError(f"seed must be an integer from 0 to 2**32 - 1, got {seed!r}")
     seed = operator.index(seed)
     random.seed(seed)

@@ -12,7 +12,7 @@ import numpy as np
 
 from nnx.backends.base import Array
 from nnx.kernels import backend_kernel
-from nnx.kernels.numpy.memory import empty
+from nnx.kernels.numpy.memory import LEAST, empty
 from nnx.kernels.numpy.table import KERNELS
 from nnx.pullbacks import Pullback
 
@@ -31,7 +31,8 @@ def relu_pullback(dy: Array, y: Array, out: Any = None) -> Array:
     """Pullback of relu from its value, not its argument, so that the one may lie where the other was."""
     dx = out
     if dx is None:
-        dx = empty(y.shape, y.dtype) if y.flags.c_contiguous else np.empty_like(y)  # in the order of y
+        large = y.nbytes >= LEAST and y.flags.c_contiguous
+        dx = empty(y.shape, y.dtype) if large else np.empty_like(y)  # in the order of y
     np.greater(y, 0.0, out=dx)
     dx *= dy
     return dx

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-_LEAST, _LARGEST = 1 << 20, 1 << 26  # bytes of an array for which it is worth it
+LEAST, _LARGEST = 1 << 20, 1 << 26  # bytes of an array for which it is worth it
 _MOST = 1 << 28  # bytes that are kept for arrays to come
 _MOST_SCRATCH = 1 << 23  # bytes that a thread keeps for one use
 _of_thread = threading.local()
@@ -45,7 +45,7 @@ def empty(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     """An array with whatever values, as `np.empty`, whose memory comes back when no array uses it any more."""
     dtype = np.dtype(dtype)
     nbytes = math.prod(shape) * dtype.itemsize
-    if not _LEAST <= nbytes <= _LARGEST:
+    if not LEAST <= nbytes <= _LARGEST:
         return np.empty(shape, dtype)
     try:
         block = _free[nbytes].pop()

@@ -1,4 +1,4 @@
-"""Results where there is room for one number."""
+"""Results of metrics where there is room for one number, as in a progress bar or a plot."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def as_number(value: Any) -> float | None:
     >>> as_number(0.5), as_number(np.asarray([1.0, 2.0])), as_number(np.eye(2))
     (0.5, 1.5, None)
     """
-    rank = np.ndim(value)
-    if rank > 1:
+    ndim = np.ndim(value)
+    if ndim > 1:
         return None
-    return float(np.mean(value)) if rank else value
+    return float(np.mean(value)) if ndim else value
