@@ -8,6 +8,24 @@ from typing import Any
 from nnx.backends import Array, array_namespace
 from nnx.registry import Configurable, Registry
 
+__all__ = [
+    "Constraint",
+    "MaxNorm",
+    "MinMaxNorm",
+    "NonNeg",
+    "UnitNorm",
+    "get",
+    "max_norm",
+    "maxnorm",
+    "min_max_norm",
+    "non_neg",
+    "nonneg",
+    "registry",
+    "resolve",
+    "unit_norm",
+    "unitnorm",
+]
+
 registry: Registry[Any] = Registry("constraint")
 
 _EPSILON = 1e-7

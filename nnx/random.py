@@ -21,6 +21,8 @@ from nnx.backends import Array, array_namespace, backend_of
 from nnx.kernels import accelerated
 from nnx.lazy_loading import not_there
 
+__all__ = ["Draw", "Generator", "bernoulli", "default", "set_seed", "uniform"]
+
 _WORDS_PER_BLOCK = 8  # a Philox block is four 64-bit words; each gives two 32-bit words, the low half first
 _COUNTERS = 1 << 256
 

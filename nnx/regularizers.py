@@ -9,6 +9,21 @@ from nnx.backends import Array, array_namespace
 from nnx.functional import Pullback
 from nnx.registry import Configurable, Registry
 
+__all__ = [
+    "L1",
+    "L1L2",
+    "L2",
+    "OrthogonalRegularizer",
+    "Regularizer",
+    "get",
+    "l1",
+    "l1_l2",
+    "l2",
+    "orthogonal_regularizer",
+    "registry",
+    "resolve",
+]
+
 registry: Registry[Any] = Registry("regularizer")
 
 _EPSILON = 1e-7

@@ -14,6 +14,19 @@ from typing import Any, cast
 from nnx import registry
 from nnx.registry import Configurable, Registry
 
+__all__ = [
+    "CosineDecay",
+    "CosineDecayRestarts",
+    "ExponentialDecay",
+    "InverseTimeDecay",
+    "LearningRateSchedule",
+    "PiecewiseConstantDecay",
+    "PolynomialDecay",
+    "deserialize",
+    "schedules",
+    "serialize",
+]
+
 schedules: Registry[type[LearningRateSchedule]] = Registry("learning-rate schedule")
 
 

@@ -7,6 +7,8 @@ import numpy as np
 from nnx.datasets._split import Pair, split
 from nnx.utils.optional import optional_import
 
+__all__ = ["load_data"]
+
 
 def load_data(test_split: float = 0.2, seed: int = 113, standardize: bool = False) -> tuple[Pair, Pair]:
     """`(x_train, y_train), (x_test, y_test)`: 569 tumours, 30 measures of cell nuclei each; nothing is downloaded.

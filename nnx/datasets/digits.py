@@ -7,6 +7,8 @@ import numpy as np
 from nnx.datasets._split import Pair, split
 from nnx.utils.optional import optional_import
 
+__all__ = ["load_data"]
+
 
 def load_data(test_split: float = 0.2, seed: int = 113) -> tuple[Pair, Pair]:
     """`(x_train, y_train), (x_test, y_test)`: 1,797 images with the digit that each shows; nothing is downloaded.
