@@ -22,6 +22,10 @@ def load_data(test_split: float = 0.2, seed: int = 113, standardize: bool = Fals
         more than a thousand, which trains badly.
 
     Raises ImportError without scikit-learn, ValueError for a test_split outside [0, 1).
+
+    >>> (x_train, y_train), (x_test, y_test) = load_data()
+    >>> x_train.shape, y_train.shape, x_test.shape
+    ((455, 30), (455,), (114, 30))
     """
     bundled = optional_import("sklearn.datasets", "the data set breast_cancer").load_breast_cancer()
     (x_train, y_train), (x_test, y_test) = split(bundled.data, bundled.target.astype(np.int64), test_split, seed)

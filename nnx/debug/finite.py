@@ -52,7 +52,14 @@ class check_finite:  # noqa: N801, it reads as a statement
 
 
 def is_checking() -> bool:
-    """Whether `check_finite` is on."""
+    """Whether `check_finite` is on.
+
+    >>> with check_finite():
+    ...     is_checking()
+    True
+    >>> is_checking()
+    False
+    """
     chosen = _CHECKING.get()
     return _default if chosen is None else chosen
 
