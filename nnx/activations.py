@@ -20,6 +20,45 @@ from nnx import registry as names
 from nnx.backends import Array
 from nnx.pullbacks import Differentiable, Pullback, differentiable, values_only
 
+__all__ = [
+    "celu",
+    "elu",
+    "exponential",
+    "gelu",
+    "get",
+    "hard_shrink",
+    "hard_sigmoid",
+    "hard_silu",
+    "hard_swish",
+    "hard_tanh",
+    "leaky_relu",
+    "linear",
+    "log_sigmoid",
+    "log_softmax",
+    "mish",
+    "registry",
+    "relu",
+    "relu6",
+    "resolve",
+    "selu",
+    "serialize",
+    "sigmoid",
+    "silu",
+    "soft_shrink",
+    "softmax",
+    "softplus",
+    "softsign",
+    "sparse_plus",
+    "sparse_sigmoid",
+    "sparsemax",
+    "squareplus",
+    "step",
+    "swish",
+    "tanh",
+    "tanh_shrink",
+    "threshold",
+]
+
 registry: names.Registry[Callable[..., Array]] = names.Registry("activation")
 _register = registry.register()
 

@@ -8,6 +8,24 @@ from typing import Any
 from nnx.backends import Array, array_namespace
 from nnx.registry import Configurable, Registry
 
+__all__ = [
+    "Constraint",
+    "MaxNorm",
+    "MinMaxNorm",
+    "NonNeg",
+    "UnitNorm",
+    "get",
+    "max_norm",
+    "maxnorm",
+    "min_max_norm",
+    "non_neg",
+    "nonneg",
+    "registry",
+    "resolve",
+    "unit_norm",
+    "unitnorm",
+]
+
 registry: Registry[Any] = Registry("constraint")
 
 _EPSILON = 1e-7
@@ -17,7 +35,12 @@ Axis = int | Sequence[int] | None
 
 
 class Constraint(Configurable):
-    """A projection of an array. A subclass defines `__call__`."""
+    """A projection of an array. A subclass defines `__call__`.
+
+    >>> class Halved(Constraint):
+    ...     def __call__(self, w):
+    ...         return 0.5 * w
+    """
 
     def __call__(self, w: Array) -> Array:
         """The projected array, of the same shape and dtype."""
@@ -26,7 +49,12 @@ class Constraint(Configurable):
 
 @registry.register()
 class NonNeg(Constraint):
-    """Negative weights become 0."""
+    """Weights that are not negative: max(w, 0)
+
+    >>> import numpy as np
+    >>> NonNeg()(np.asarray([-1.0, 2.0]))
+    array([0., 2.])
+    """
 
     def __call__(self, w: Array) -> Array:
         return array_namespace(w).maximum(w, 0.0)
@@ -34,7 +62,16 @@ class NonNeg(Constraint):
 
 @registry.register()
 class UnitNorm(Constraint):
-    """The norm along `axis` becomes 1."""
+    """Weights whose norm along `axis` is 1: w / (|w| + 1e-7)
+
+    axis : the axes that a norm runs over: 0 for each unit of a dense kernel, (0, 1, 2) for each filter of a
+        convolution.
+
+    >>> import numpy as np
+    >>> UnitNorm()(np.asarray([[3.0], [4.0]])).round(4)
+    array([[0.6],
+           [0.8]])
+    """
 
     def __init__(self, axis: Axis = 0) -> None:
         self.axis = axis
@@ -45,12 +82,18 @@ class UnitNorm(Constraint):
 
 @registry.register()
 class MaxNorm(Constraint):
-    """Norms along `axis` that are larger than `max_value` become that.
+    """Weights whose norm along `axis` is at most `max_value`: w * min(|w|, max_value) / (|w| + 1e-7)
+
+    max_value : the largest norm.
+    axis : the axes that a norm runs over: 0 for each unit of a dense kernel, (0, 1, 2) for each filter of a
+        convolution.
 
     >>> import numpy as np
     >>> MaxNorm(1.0)(np.asarray([[3.0, 0.3], [4.0, 0.4]])).round(6)
     array([[0.6, 0.3],
            [0.8, 0.4]])
+
+    ValueError for a negative max_value.
     """
 
     def __init__(self, max_value: float = 2, axis: Axis = 0) -> None:
@@ -66,7 +109,22 @@ class MaxNorm(Constraint):
 
 @registry.register()
 class MinMaxNorm(Constraint):
-    """Norms along `axis` go a part `rate` of the way to the nearest value between `min_value` and `max_value`."""
+    """Weights whose norm along `axis` is drawn towards an interval.
+
+        w * (rate * clip(|w|, min_value, max_value) + (1 - rate) * |w|) / (|w| + 1e-7)
+
+    min_value, max_value : the interval.
+    rate : which part of the way the norm goes; 1 for all of it.
+    axis : the axes that a norm runs over: 0 for each unit of a dense kernel, (0, 1, 2) for each filter of a
+        convolution.
+
+    >>> import numpy as np
+    >>> MinMaxNorm(0.0, 1.0, rate=0.5)(np.asarray([[3.0], [4.0]])).round(4)
+    array([[1.8],
+           [2.4]])
+
+    ValueError unless 0 <= min_value <= max_value.
+    """
 
     def __init__(self, min_value: float = 0.0, max_value: float = 1.0, rate: float = 1.0, axis: Axis = 0) -> None:
         if not 0 <= min_value <= max_value:

@@ -72,19 +72,30 @@ def initialize() -> None:
 
 
 def rank() -> int:
-    """The number of this process, from 0; 0 if it is alone."""
+    """The number of this process, from 0; 0 if it is alone.
+
+    >>> rank()
+    0
+    """
     group = ranks.group()
     return 0 if group is None else group.rank
 
 
 def size() -> int:
-    """The number of processes; 1 if this one is alone."""
+    """The number of processes; 1 if this one is alone.
+
+    >>> size()
+    1
+    """
     group = ranks.group()
     return 1 if group is None else group.size
 
 
 def barrier() -> None:
-    """Wait until every rank is here: before reading a file that rank 0 has written, for instance."""
+    """Wait until every rank is here: before reading a file that rank 0 has written, for instance.
+
+    >>> barrier()  # a process that is alone waits for nobody
+    """
     ranks.wait_for_all()
 
 
@@ -93,6 +104,11 @@ def all_reduce(array: Array) -> None:
 
     For a training loop of one's own: between the pullback and the optimizer's step, `model.flat.finish_pass()` and
     `all_reduce(model.flat.grads)`.
+
+    >>> sums = np.asarray([1.0, 2.0])
+    >>> all_reduce(sums)  # of one process alone
+    >>> sums
+    array([1., 2.])
     """
     group = ranks.group()
     if group is not None:

@@ -22,13 +22,21 @@ from nnx.backends import Array, array_namespace, backend_of
 from nnx.kernels import accelerated
 from nnx.lazy_loading import not_there
 
+__all__ = ["Draw", "Generator", "bernoulli", "default", "set_seed", "uniform"]
+
 _WORDS_PER_BLOCK = 8  # a Philox block is four 64-bit words; each gives two 32-bit words, the low half first
 _COUNTERS = 1 << 256
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Draw:
-    """A piece of a random stream: `size` 32-bit words, from block `counter` of the stream with that `key`."""
+    """A piece of a random stream: `size` 32-bit words, from block `counter` of the stream with that `key`.
+
+    >>> generator = Generator(1)
+    >>> first, second = generator.draw(8), generator.draw(4)
+    >>> second.counter - first.counter, second.size
+    (1, 4)
+    """
 
     key: int
     counter: int
@@ -93,6 +101,7 @@ class Generator:
 
     @classmethod
     def from_state(cls, state: dict[str, str]) -> Generator:
+        """A generator that goes on where `state()` was called."""
         generator = cls(0)
         generator.set_state(state)
         return generator
@@ -144,7 +153,14 @@ def words_below(like: Array, draw: Draw, threshold: int) -> Array:
 
 @accelerated
 def uniform(like: Array, draw: Draw) -> Array:
-    """Numbers from [0, 1) on a grid of 2**-24, of the shape, dtype and device of `like`."""
+    """Numbers from [0, 1) on a grid of 2**-24, of the shape, dtype and device of `like`.
+
+    draw : of as many words as the array has elements.
+
+    >>> numbers = uniform(np.zeros((2, 3), "float32"), Generator(1).draw(6))
+    >>> numbers.shape, numbers.dtype, bool((0.0 <= numbers).all() and (numbers < 1.0).all())
+    ((2, 3), dtype('float32'), True)
+    """
     xp = array_namespace(like)
     unit = ((host_words(draw) >> np.uint32(8)).astype(np.float32) * np.float32(2.0**-24)).reshape(like.shape)
     return xp.astype(backend_of(like).put_beside(like, unit), like.dtype, copy=False)
@@ -154,6 +170,9 @@ def bernoulli(like: Array, draw: Draw, probability: float) -> Array:
     """Boolean array of the shape and device of `like`, true with that probability.
 
     The comparison is of integers, with round(probability * 2**32), and so exact on every backend.
+
+    >>> bernoulli(np.zeros((2, 3)), Generator(1).draw(6), 1.0).tolist()
+    [[True, True, True], [True, True, True]]
     """
     return words_below(like, draw, round(probability * 2.0**32))
 
@@ -167,6 +186,10 @@ def default() -> Generator:
 
     Before `set_seed` its seed follows NumPy's global generator, without drawing from it: chance, unless the script
     called `np.random.seed`, as many do.
+
+    >>> set_seed(1)
+    >>> default().permutation(3).shape
+    (3,)
     """
     global _default
     if _default is None:

@@ -10,6 +10,21 @@ from nnx.backends import Array, array_namespace
 from nnx.functional import Pullback
 from nnx.registry import Configurable, Registry
 
+__all__ = [
+    "L1",
+    "L1L2",
+    "L2",
+    "OrthogonalRegularizer",
+    "Regularizer",
+    "get",
+    "l1",
+    "l1_l2",
+    "l2",
+    "orthogonal_regularizer",
+    "registry",
+    "resolve",
+]
+
 registry: Registry[Any] = Registry("regularizer")
 
 _EPSILON = 1e-7
@@ -34,7 +49,9 @@ class Regularizer(Configurable):
 
 @registry.register()
 class L1(Regularizer):
-    """l1 * sum(|w|)
+    """Sum of absolute values of the weights: l1 * sum(|w|)
+
+    l1 : the factor, not negative; None for 0.01.
 
     >>> import numpy as np
     >>> float(L1(0.5)(np.asarray([1.0, -3.0])))
@@ -52,7 +69,14 @@ class L1(Regularizer):
 
 @registry.register()
 class L2(Regularizer):
-    """l2 * sum(w**2)"""
+    """Sum of squares of the weights: l2 * sum(w**2)
+
+    l2 : the factor, not negative; None for 0.01.
+
+    >>> import numpy as np
+    >>> float(L2(0.5)(np.asarray([1.0, -3.0])))
+    5.0
+    """
 
     def __init__(self, l2: float | None = 0.01) -> None:
         self.l2 = _factor(0.01 if l2 is None else l2, "l2")
@@ -64,7 +88,14 @@ class L2(Regularizer):
 
 @registry.register()
 class L1L2(Regularizer):
-    """l1 * sum(|w|) + l2 * sum(w**2)"""
+    """Sums of absolute values and of squares of the weights: l1 * sum(|w|) + l2 * sum(w**2)
+
+    l1, l2 : the factors, not negative; None for 0.
+
+    >>> import numpy as np
+    >>> float(L1L2(0.5, 0.5)(np.asarray([1.0, -3.0])))
+    7.0
+    """
 
     def __init__(self, l1: float | None = 0.0, l2: float | None = 0.0) -> None:
         self.l1 = _factor(l1 or 0.0, "l1")
@@ -82,10 +113,18 @@ class L1L2(Regularizer):
 
 @registry.register("orthogonal")
 class OrthogonalRegularizer(Regularizer):
-    """factor * the mean of |cosine| over all pairs of rows (or columns) of a matrix.
+    """Mean of |cosine| over all pairs of rows, or columns, of a matrix, times a factor.
 
-    factor : non-negative.
+        factor * mean(|u_i . u_j|), i < j, for rows u of length 1
+
+    factor : not negative.
     mode : "rows" or "columns", what is to be orthogonal.
+
+    >>> import numpy as np
+    >>> round(float(OrthogonalRegularizer(1.0)(np.asarray([[1.0, 0.0], [3.0, 4.0]]))), 6)
+    0.6
+
+    ValueError for an unknown mode, and for an array that is no matrix.
     """
 
     def __init__(self, factor: float = 0.01, mode: str = "rows") -> None:

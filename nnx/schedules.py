@@ -14,11 +14,31 @@ from nnx import registry
 from nnx.arguments import non_negative_number
 from nnx.registry import Configurable, Registry
 
+__all__ = [
+    "CosineDecay",
+    "CosineDecayRestarts",
+    "ExponentialDecay",
+    "InverseTimeDecay",
+    "LearningRateSchedule",
+    "PiecewiseConstantDecay",
+    "PolynomialDecay",
+    "deserialize",
+    "schedules",
+    "serialize",
+]
+
 schedules: Registry[type[LearningRateSchedule]] = Registry("learning-rate schedule")
 
 
 class LearningRateSchedule(Configurable):
-    """The learning rate as a function of the step. A schedule of one's own subclasses this and defines `__call__`."""
+    """The learning rate as a function of the step. A schedule of one's own subclasses this and defines `__call__`.
+
+    >>> class Halves(LearningRateSchedule):
+    ...     def __call__(self, step):
+    ...         return 0.5**step
+    >>> Halves()(3)
+    0.125
+    """
 
     def __call__(self, step: int) -> float:
         """The learning rate of step 0, 1, 2, ..."""
@@ -46,9 +66,17 @@ class _RateDecay(LearningRateSchedule):
 
 @schedules.register()
 class ExponentialDecay(_RateDecay):
-    """initial_learning_rate * decay_rate ** (step / decay_steps)
+    """Exponential decay of the learning rate.
 
+        initial_learning_rate * decay_rate ** (step / decay_steps)
+
+    decay_steps : positive; the steps in which the rate is multiplied by decay_rate.
     staircase : round step / decay_steps down, so that the rate falls in stairs.
+
+    >>> ExponentialDecay(0.1, decay_steps=100, decay_rate=0.5)(200)
+    0.025
+
+    TypeError for what is no number, ValueError for a negative one.
     """
 
     def __call__(self, step: int) -> float:
@@ -57,9 +85,17 @@ class ExponentialDecay(_RateDecay):
 
 @schedules.register()
 class InverseTimeDecay(_RateDecay):
-    """initial_learning_rate / (1 + decay_rate * step / decay_steps)
+    """Decay of the learning rate by the inverse of the time.
 
+        initial_learning_rate / (1 + decay_rate * step / decay_steps)
+
+    decay_steps : positive.
     staircase : round step / decay_steps down, so that the rate falls in stairs.
+
+    >>> InverseTimeDecay(0.1, decay_steps=100, decay_rate=3.0)(100)
+    0.025
+
+    TypeError for what is no number, ValueError for a negative one.
     """
 
     def __call__(self, step: int) -> float:
@@ -68,10 +104,18 @@ class InverseTimeDecay(_RateDecay):
 
 @schedules.register("piecewise_constant")
 class PiecewiseConstantDecay(LearningRateSchedule):
-    """values[0] up to and including step boundaries[0], values[1] up to boundaries[1], ..., then values[-1].
+    """Learning rate that is constant between given steps.
+
+    values[0] up to and including step boundaries[0], values[1] up to boundaries[1], ..., then values[-1].
 
     boundaries : increasing steps.
     values : learning rates, one more than boundaries.
+
+    >>> schedule = PiecewiseConstantDecay([100, 200], [0.1, 0.05, 0.01])
+    >>> schedule(100), schedule(101), schedule(1000)
+    (0.1, 0.05, 0.01)
+
+    ValueError for boundaries that do not increase, and for another number of values.
     """
 
     def __init__(self, boundaries: Sequence[float], values: Sequence[float], name: str = "PiecewiseConstant") -> None:
@@ -92,10 +136,16 @@ class PiecewiseConstantDecay(LearningRateSchedule):
 
 @schedules.register()
 class PolynomialDecay(LearningRateSchedule):
-    """(initial_learning_rate - end_learning_rate) * (1 - step / decay_steps) ** power + end_learning_rate
+    """Polynomial decay of the learning rate to its end.
+
+        (initial_learning_rate - end_learning_rate) * (1 - step / decay_steps) ** power + end_learning_rate
 
     After decay_steps the rate stays at end_learning_rate; with `cycle` it rises again: decay_steps is then replaced by
     its first multiple that is not smaller than the step.
+
+    >>> schedule = PolynomialDecay(0.5, decay_steps=100, end_learning_rate=0.0)
+    >>> schedule(50), schedule(100), schedule(1000)
+    (0.25, 0.0, 0.0)
     """
 
     def __init__(
@@ -127,8 +177,14 @@ class PolynomialDecay(LearningRateSchedule):
 class CosineDecay(LearningRateSchedule):
     """Half a cosine from initial_learning_rate to alpha * initial_learning_rate in decay_steps.
 
+        initial_learning_rate * ((1 - alpha) * (1 + cos(pi * step / decay_steps)) / 2 + alpha)
+
     Loshchilov and Hutter, "SGDR", 2016. With warmup_target the rate first rises in a line from initial_learning_rate
     to warmup_target in warmup_steps, and the cosine then falls from warmup_target to alpha * warmup_target.
+
+    >>> schedule = CosineDecay(0.5, decay_steps=100)
+    >>> schedule(0), round(schedule(50), 6), schedule(100)
+    (0.5, 0.25, 0.0)
     """
 
     def __init__(
@@ -160,11 +216,19 @@ class CosineDecay(LearningRateSchedule):
 class CosineDecayRestarts(LearningRateSchedule):
     """Half cosines one after another; each period is t_mul times as long and starts m_mul times as high.
 
+        initial_learning_rate * ((1 - alpha) * m_mul**n * (1 + cos(pi * fraction)) / 2 + alpha)
+
+    after n restarts, where fraction is the part of the present period that has passed.
+
     first_decay_steps : the length of the first period.
     t_mul : at least 1.
     alpha : the lowest rate, as a fraction of initial_learning_rate.
 
     Loshchilov and Hutter, "SGDR: Stochastic Gradient Descent with Warm Restarts", 2016.
+
+    >>> schedule = CosineDecayRestarts(0.5, first_decay_steps=100, m_mul=0.5)
+    >>> schedule(0), round(schedule(50), 6), schedule(100), round(schedule(200), 6)
+    (0.5, 0.25, 0.25, 0.125)
     """
 
     def __init__(
@@ -212,11 +276,21 @@ def _half_cosine(fraction: float, height: float, alpha: float) -> float:
 
 
 def serialize(learning_rate_schedule: LearningRateSchedule) -> dict[str, Any]:
-    """A schedule as `{"class_name": ..., "config": {...}}`."""
+    """A schedule as `{"class_name": ..., "config": {...}}`.
+
+    >>> serialize(ExponentialDecay(0.1, 100, 0.5))["class_name"]
+    'ExponentialDecay'
+    """
     return cast(dict[str, Any], registry.serialize(learning_rate_schedule))
 
 
 def deserialize(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> LearningRateSchedule:
-    """The schedule that `serialize` described."""
+    """The schedule that `serialize` described.
+
+    custom_objects : classes of one's own, by name.
+
+    >>> deserialize(serialize(ExponentialDecay(0.1, 100, 0.5)))(100)
+    0.05
+    """
     with registry.custom_objects(custom_objects):
         return cast(LearningRateSchedule, schedules.build(config))

@@ -27,6 +27,10 @@ class CallbackList:
     Every hook, such as `on_train_batch_end(batch, logs)`, is an attribute that calls the callbacks that override it,
     in their order, with those at the end that say `runs_last`. Which those are is found out once: a hook that nobody
     overrides does nothing, and `listens(hook)` says so. Raises TypeError for what is not a callback.
+
+    >>> callbacks = CallbackList([Callback()])
+    >>> callbacks.listens("on_epoch_end")
+    False
     """
 
     on_train_begin: Hook

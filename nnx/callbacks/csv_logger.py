@@ -24,6 +24,18 @@ class CSVLogger(Callback):
     of validation, also if that comes later. A value that an epoch does not have is "NA".
 
     ValueError if the file to go on in does not begin like this.
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> file = Path(folder.name, "log.csv")
+    >>> import nnx
+    >>> model = nnx.Sequential([nnx.layers.Dense(1, input_shape=(2,))])
+    >>> model.compile("sgd", "mse")
+    >>> history = model.fit([[0.0, 1.0]], [[1.0]], epochs=2, callbacks=[CSVLogger(file)], verbose=0)
+    >>> file.read_text().splitlines()[0], len(file.read_text().splitlines())
+    ('epoch,loss,val_loss', 3)
+    >>> folder.cleanup()
     """
 
     def __init__(self, filename: str | os.PathLike[str], separator: str = ",", append: bool = False) -> None:

@@ -27,6 +27,13 @@ class EarlyStopping(MonitorCallback):
     best, best_epoch, stopped_epoch : the best value, its epoch, and the one that training was stopped after (0 if not).
 
     A NaN is no improvement; but where the first value is one, nothing is better than it, as in Keras.
+
+    >>> import nnx
+    >>> model = nnx.Sequential([nnx.layers.Dense(1, input_shape=(2,))])
+    >>> model.compile("sgd", "mse")
+    >>> stopping = EarlyStopping("loss", min_delta=1e9, patience=3)  # nothing is such an improvement
+    >>> len(model.fit([[0.0, 1.0]], [[1.0]], epochs=100, callbacks=[stopping], verbose=0).epoch)
+    4
     """
 
     def __init__(

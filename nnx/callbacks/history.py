@@ -24,6 +24,13 @@ class History(Callback):
     params : of the training: "epochs", "steps", "verbose".
 
     In a notebook it shows itself as a table. A History that is given to `fit` again goes on where it was.
+
+    >>> import nnx
+    >>> model = nnx.Sequential([nnx.layers.Dense(1, input_shape=(2,))])
+    >>> model.compile("sgd", "mse")
+    >>> history = model.fit([[0.0, 1.0]], [[1.0]], epochs=2, verbose=0)
+    >>> history.epoch, sorted(history.history), len(history.history["loss"])
+    ([0, 1], ['loss'], 2)
     """
 
     def __init__(self) -> None:

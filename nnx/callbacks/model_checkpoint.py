@@ -33,6 +33,8 @@ class ModelCheckpoint(MonitorCallback):
 
     A file is complete or not there, also when training is interrupted while it is written. ValueError for a filepath
     that is no template and for an unknown save_freq; KeyError, at the first saving, if the logs lack one of its fields.
+
+    >>> checkpoint = ModelCheckpoint("models/{epoch:02d}.safetensors", "val_loss", save_best_only=True)
     """
 
     def __init__(

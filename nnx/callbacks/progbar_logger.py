@@ -21,6 +21,9 @@ def verbosity(verbose: object) -> int:
     """What `verbose=` means: 0 silent, 1 ("auto", True) a progress bar, 2 a line for each epoch.
 
     Raises ValueError for anything else.
+
+    >>> verbosity("auto"), verbosity(False), verbosity(2)
+    (1, 0, 2)
     """
     if isinstance(verbose, str) and verbose == "auto":
         return 1
@@ -41,6 +44,15 @@ class ProgbarLogger(Callback):
 
     stream : where to write; by default what `sys.stdout` is when an epoch begins.
     clock : a function that returns seconds.
+
+    >>> import io
+    >>> import nnx
+    >>> model = nnx.Sequential([nnx.layers.Dense(1, input_shape=(2,))])
+    >>> model.compile("sgd", "mse")
+    >>> stream = io.StringIO()
+    >>> loss = model.evaluate([[0.0, 1.0]], [[1.0]], callbacks=[ProgbarLogger(stream=stream)], verbose=1)
+    >>> "1/1" in stream.getvalue()
+    True
     """
 
     def __init__(self, *, stream: Any = None, clock: Callable[[], float] = time.perf_counter) -> None:

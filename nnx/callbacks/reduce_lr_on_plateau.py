@@ -25,6 +25,14 @@ class ReduceLROnPlateau(MonitorCallback):
 
     The learning rate of each epoch is added to the history as "learning_rate". ValueError, at the beginning of `fit`,
     if the optimizer's learning rate follows a schedule.
+
+    >>> import nnx
+    >>> model = nnx.Sequential([nnx.layers.Dense(1, input_shape=(2,))])
+    >>> model.compile("sgd", "mse")
+    >>> reducing = ReduceLROnPlateau("loss", factor=0.5, patience=1, min_delta=1e9)  # nothing is such an improvement
+    >>> history = model.fit([[0.0, 1.0]], [[1.0]], epochs=3, callbacks=[reducing], verbose=0)
+    >>> model.optimizer.learning_rate
+    0.0025
     """
 
     def __init__(

@@ -43,6 +43,8 @@ class TensorBoard(Callback):
 
     The other arguments of Keras are taken with a warning that they write nothing. ImportError, at once, without
     tensorboardX.
+
+        model.fit(x, y, validation_split=0.2, callbacks=[TensorBoard("logs/first", histogram_freq=1)])
     """
 
     def __init__(

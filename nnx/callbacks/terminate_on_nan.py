@@ -15,6 +15,14 @@ class TerminateOnNaN(Callback):
     raise_error : end it with a RuntimeError.
 
     The loss is looked at after every batch, for which a GPU has to be waited for.
+
+    >>> import nnx
+    >>> model = nnx.Sequential([nnx.layers.Dense(1, input_shape=(2,))])
+    >>> model.compile("sgd", "mse")
+    >>> history = model.fit([[0.0, float("nan")]], [[1.0]], epochs=9, callbacks=[TerminateOnNaN()], verbose=0)
+    Batch 0: Invalid loss, terminating training
+    >>> len(history.epoch)
+    1
     """
 
     def __init__(self, raise_error: bool = False) -> None:

@@ -7,6 +7,8 @@ import numpy as np
 from nnx.datasets._split import Pair, split
 from nnx.lazy_loading import optional_import
 
+__all__ = ["load_data"]
+
 
 def load_data(test_split: float = 0.2, seed: int = 113, standardize: bool = False) -> tuple[Pair, Pair]:
     """`(x_train, y_train), (x_test, y_test)`: 569 tumours, 30 measures of cell nuclei each; nothing is downloaded.
@@ -20,6 +22,10 @@ def load_data(test_split: float = 0.2, seed: int = 113, standardize: bool = Fals
         more than a thousand, which trains badly.
 
     Raises ImportError without scikit-learn, ValueError for a test_split outside [0, 1).
+
+    >>> (x_train, y_train), (x_test, y_test) = load_data()
+    >>> x_train.shape, y_train.shape, x_test.shape
+    ((455, 30), (455,), (114, 30))
     """
     bundled = optional_import("sklearn.datasets", "the data set breast_cancer").load_breast_cancer()
     (x_train, y_train), (x_test, y_test) = split(bundled.data, bundled.target.astype(np.int64), test_split, seed)

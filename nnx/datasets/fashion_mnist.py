@@ -8,6 +8,8 @@ from nnx.datasets._download import Source
 from nnx.datasets._images import load_images
 from nnx.datasets._split import Pair
 
+__all__ = ["load_data"]
+
 CLASS_NAMES = (
     "T-shirt/top",
     "Trouser",

@@ -63,15 +63,18 @@ class Profile:
 
     @property
     def seconds(self) -> float:
+        """Seconds since the block began, until it ended."""
         return (self._clock() if self._ended is None else self._ended) - self._began
 
     @property
     def steps(self) -> int:
+        """Steps of training that were measured, or of evaluation or prediction where nothing was trained."""
         calls = [row.calls for row in self._rows.values()]
         return self._of_model["optimizer"].calls or self._of_model["loss"].calls or max(calls, default=0)
 
     @property
     def rows(self) -> list[ProfileRow]:
+        """The layers of the model, in its order, then what else a step does; those that took no time are left out."""
         known = [*(row for row in self._rows.values() if row.calls), *self._of_model.values()]
         rest = ProfileRow("rest", own=self.seconds - sum(row.own for row in known))
         rest.forward = rest.own

@@ -13,7 +13,11 @@ from nnx.random import Generator
 
 @registry.register("zero")
 class Zeros(Initializer):
-    """Zeros."""
+    """Zeros.
+
+    >>> Zeros()((2,))
+    array([0., 0.], dtype=float32)
+    """
 
     def draw(self, shape: tuple[int, ...], generator: Generator) -> np.ndarray:
         return np.zeros(shape)
@@ -21,7 +25,11 @@ class Zeros(Initializer):
 
 @registry.register("one")
 class Ones(Initializer):
-    """Ones."""
+    """Ones.
+
+    >>> Ones()((2,), "float64")
+    array([1., 1.])
+    """
 
     def draw(self, shape: tuple[int, ...], generator: Generator) -> np.ndarray:
         return np.ones(shape)
@@ -48,7 +56,14 @@ class Constant(Initializer):
 
 @registry.register("IdentityInitializer")
 class Identity(Initializer):
-    """`gain` on the diagonal of a matrix, zeros elsewhere."""
+    """`gain` on the diagonal of a matrix, zeros elsewhere.
+
+    >>> Identity(2.0)((2, 3))
+    array([[2., 0., 0.],
+           [0., 2., 0.]], dtype=float32)
+
+    ValueError for a shape that is not that of a matrix.
+    """
 
     def __init__(self, gain: float = 1.0) -> None:
         self.gain = gain

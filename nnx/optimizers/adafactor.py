@@ -19,6 +19,12 @@ from nnx.parameters import Parameter
 class Adafactor(LayerwiseOptimizer):
     """Gradients over roots of mean squares that are put together from those of rows and columns.
 
+        v = rows / mean(rows) * columns, of means of g**2 + epsilon_1 over rows and columns
+        d = g / sqrt(v)
+        w <- w - learning_rate * max(epsilon_2, rms(w)) * d / max(1, rms(d) / clip_threshold)
+
+    Shazeer and Stern, "Adafactor: adaptive learning rates with sublinear memory cost", arXiv:1804.04235.
+
     See `nnx.functional.layerwise_updates.adafactor`. The learning rate is at most 1 / sqrt(step), and in units of the
     parameter's root mean square. The mean squares are kept at full size: unlike the paper's, this form saves no memory.
 
@@ -28,6 +34,14 @@ class Adafactor(LayerwiseOptimizer):
     clip_threshold : the largest root mean square of a step, before the learning rate.
     relative_step : accepted as in Keras, where the learning rate has the same bound without it.
     Further arguments are those of `Optimizer`.
+
+    >>> import numpy as np
+    >>> import nnx
+    >>> model = nnx.Sequential([nnx.layers.Dense(1, kernel_initializer="ones", use_bias=False, input_shape=(1,))])
+    >>> model.compile(Adafactor(0.1), "mse")
+    >>> loss = model.train_on_batch(np.ones((1, 1)), np.zeros((1, 1)))  # gradient 2
+    >>> model.get_weights()[0].round(4)
+    array([[0.9]], dtype=float32)
     """
 
     def __init__(

@@ -15,9 +15,22 @@ from nnx.optimizers.optimizer import Optimizer, optimizers
 class Adagrad(Optimizer):
     """Gradients divided by the root of the sum of their squares; see `nnx.functional.updates.adagrad`.
 
+        v <- v + g**2
+        w <- w - learning_rate * g / sqrt(v + epsilon)
+
+    Duchi et al., "Adaptive subgradient methods for online learning and stochastic optimization", 2011.
+
     initial_accumulator_value : where the sum starts.
     epsilon : added to the sum, under the root.
     Further arguments are those of `Optimizer`.
+
+    >>> import numpy as np
+    >>> import nnx
+    >>> model = nnx.Sequential([nnx.layers.Dense(1, kernel_initializer="ones", use_bias=False, input_shape=(1,))])
+    >>> model.compile(Adagrad(0.1), "mse")
+    >>> loss = model.train_on_batch(np.ones((1, 1)), np.zeros((1, 1)))  # gradient 2
+    >>> model.get_weights()[0].round(4)
+    array([[0.9012]], dtype=float32)
     """
 
     def __init__(
@@ -44,9 +57,24 @@ class Adagrad(Optimizer):
 class Adadelta(Optimizer):
     """Gradients in units of the recent changes; see `nnx.functional.updates.adadelta`.
 
+        v <- rho * v + (1 - rho) * g**2
+        d = sqrt(u + epsilon) / sqrt(v + epsilon) * g
+        u <- rho * u + (1 - rho) * d**2
+        w <- w - learning_rate * d
+
+    Zeiler, "ADADELTA: an adaptive learning rate method", arXiv:1212.5701. The paper's learning rate is 1.
+
     rho : the decay of both mean squares, from [0, 1).
     epsilon : added to the mean squares, under the roots.
     Further arguments are those of `Optimizer`.
+
+    >>> import numpy as np
+    >>> import nnx
+    >>> model = nnx.Sequential([nnx.layers.Dense(1, kernel_initializer="ones", use_bias=False, input_shape=(1,))])
+    >>> model.compile(Adadelta(1.0), "mse")
+    >>> loss = model.train_on_batch(np.ones((1, 1)), np.zeros((1, 1)))  # gradient 2
+    >>> model.get_weights()[0].round(4)
+    array([[0.9986]], dtype=float32)
     """
 
     def __init__(

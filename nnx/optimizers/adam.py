@@ -36,10 +36,24 @@ class _Adaptive(Optimizer):
 class Adam(_Adaptive):
     """Averages of the gradient over the root of averages of its square; see `nnx.functional.updates.adam`.
 
+        m <- m + (1 - beta_1) * (g - m)
+        v <- v + (1 - beta_2) * (g**2 - v)
+        w <- w - learning_rate * sqrt(1 - beta_2**t) / (1 - beta_1**t) * m / (sqrt(v) + epsilon)
+
+    Kingma and Ba, arXiv:1412.6980; amsgrad, with the largest v so far, is of Reddi et al., arXiv:1904.09237.
+
     beta_1, beta_2 : the decay of the two averages, from [0, 1).
     epsilon : added to the root; the "epsilon hat" before section 2.1 of the paper.
     amsgrad : divide by the largest average so far.
     Further arguments are those of `Optimizer`.
+
+    >>> import numpy as np
+    >>> import nnx
+    >>> model = nnx.Sequential([nnx.layers.Dense(1, kernel_initializer="ones", use_bias=False, input_shape=(1,))])
+    >>> model.compile(Adam(0.1), "mse")
+    >>> loss = model.train_on_batch(np.ones((1, 1)), np.zeros((1, 1)))  # gradient 2
+    >>> model.get_weights()[0].round(4)
+    array([[0.9]], dtype=float32)
     """
 
     def __init__(
@@ -68,7 +82,19 @@ class Adam(_Adaptive):
 class AdamW(Adam):
     """Adam with weight decay (Loshchilov and Hutter, 2017).
 
+        w <- w - learning_rate * weight_decay * w, then as Adam
+
+    arXiv:1711.05101. `exclude_from_weight_decay` spares parameters.
+
     weight_decay : a number; 0.004 by default. Further arguments are those of `Adam`.
+
+    >>> import numpy as np
+    >>> import nnx
+    >>> model = nnx.Sequential([nnx.layers.Dense(1, kernel_initializer="ones", use_bias=False, input_shape=(1,))])
+    >>> model.compile(AdamW(0.1, weight_decay=0.5), "mse")
+    >>> loss = model.train_on_batch(np.ones((1, 1)), np.zeros((1, 1)))  # gradient 2
+    >>> model.get_weights()[0].round(4)
+    array([[0.85]], dtype=float32)
     """
 
     def __init__(
@@ -88,7 +114,22 @@ class AdamW(Adam):
 
 @optimizers.register()
 class Adamax(_Adaptive):
-    """Adam with the maximum norm; see `nnx.functional.updates.adamax`. Arguments are those of `Adam`, but amsgrad."""
+    """Adam with the maximum norm; see `nnx.functional.updates.adamax`. Arguments are those of `Adam`, but amsgrad.
+
+        m <- m + (1 - beta_1) * (g - m)
+        u <- max(beta_2 * u, |g|)
+        w <- w - learning_rate / (1 - beta_1**t) * m / (u + epsilon)    at step t = 1, 2, ...
+
+    Kingma and Ba, arXiv:1412.6980, section 7.1.
+
+    >>> import numpy as np
+    >>> import nnx
+    >>> model = nnx.Sequential([nnx.layers.Dense(1, kernel_initializer="ones", use_bias=False, input_shape=(1,))])
+    >>> model.compile(Adamax(0.1), "mse")
+    >>> loss = model.train_on_batch(np.ones((1, 1)), np.zeros((1, 1)))  # gradient 2
+    >>> model.get_weights()[0].round(4)
+    array([[0.9]], dtype=float32)
+    """
 
     def slot_starts(self) -> dict[str, float]:
         return {"momentum": 0.0, "norm": 0.0}
@@ -103,8 +144,22 @@ class Adamax(_Adaptive):
 class Nadam(_Adaptive):
     """Adam with Nesterov's look-ahead; see `nnx.functional.updates.nadam`. Arguments are those of `Adam`, but amsgrad.
 
+        m <- m + (1 - beta_1) * (g - m)
+        v <- v + (1 - beta_2) * (g**2 - v)
+        w <- w - learning_rate * (a * m + b * g) / (sqrt(v / (1 - beta_2**t)) + epsilon)    at step t = 1, 2, ...
+
+    Dozat, "Incorporating Nesterov momentum into Adam", 2016.
+
     With u(t) = beta_1 * (1 - 0.96**t / 2) and U(t) = u(1) * ... * u(t), the average of the gradient weighs
     u(t + 1) / (1 - U(t + 1)) at step t, and the gradient itself (1 - u(t)) / (1 - U(t)).
+
+    >>> import numpy as np
+    >>> import nnx
+    >>> model = nnx.Sequential([nnx.layers.Dense(1, kernel_initializer="ones", use_bias=False, input_shape=(1,))])
+    >>> model.compile(Nadam(0.1), "mse")
+    >>> loss = model.train_on_batch(np.ones((1, 1)), np.zeros((1, 1)))  # gradient 2
+    >>> model.get_weights()[0].round(4)
+    array([[0.8937]], dtype=float32)
     """
 
     _product = (0, 1.0)  # t, U(t)

@@ -15,12 +15,26 @@ from nnx.optimizers.optimizer import Optimizer, optimizers
 class Ftrl(Optimizer):
     """FTRL-proximal, for sparse linear models; see `nnx.functional.updates.ftrl`. A learning rate of 0 changes nothing.
 
+        z <- z + g + 2 * shrinkage * w - ((n + g**2)**p - n**p) / learning_rate * w,    p = -learning_rate_power
+        n <- n + g**2
+        w <- (clip(z, -l1, l1) - z) / (n**p / learning_rate + 2 * l2)
+
+    McMahan et al., "Ad click prediction: a view from the trenches", 2013. n starts at initial_accumulator_value.
+
     learning_rate_power : how the rate falls with the sum of the squared gradients; 0 keeps it.
     initial_accumulator_value : where that sum starts.
     l1_regularization_strength, l2_regularization_strength : penalties that the parameters are the minimum under.
     l2_shrinkage_regularization_strength : an L2 penalty by the gradient.
     beta : of the paper; adds beta / (2 * learning_rate) to the L2 penalty.
     Further arguments are those of `Optimizer`.
+
+    >>> import numpy as np
+    >>> import nnx
+    >>> model = nnx.Sequential([nnx.layers.Dense(1, kernel_initializer="ones", use_bias=False, input_shape=(1,))])
+    >>> model.compile(Ftrl(0.1), "mse")
+    >>> loss = model.train_on_batch(np.ones((1, 1)), np.zeros((1, 1)))  # gradient 2
+    >>> model.get_weights()[0].round(4)
+    array([[0.7451]], dtype=float32)
     """
 
     def __init__(

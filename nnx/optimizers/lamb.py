@@ -18,9 +18,24 @@ from nnx.parameters import Parameter
 class Lamb(LayerwiseOptimizer):
     """Steps of Adam as long as each parameter, for large batches; see `nnx.functional.layerwise_updates.lamb`.
 
+        m <- m + (1 - beta_1) * (g - m)
+        v <- v + (1 - beta_2) * (g**2 - v)
+        d = m / (1 - beta_1**t) / (sqrt(v / (1 - beta_2**t)) + epsilon)    at step t = 1, 2, ...
+        w <- w - learning_rate * |w| / |d| * d    for each parameter; the ratio is 1 if a norm is 0
+
+    You et al., "Large batch optimization for deep learning", arXiv:1904.00962.
+
     beta_1, beta_2 : the decay of the averages of the gradient and of its square, from [0, 1).
     epsilon : added to the root.
     Further arguments are those of `Optimizer`.
+
+    >>> import numpy as np
+    >>> import nnx
+    >>> model = nnx.Sequential([nnx.layers.Dense(1, kernel_initializer="ones", use_bias=False, input_shape=(1,))])
+    >>> model.compile(Lamb(0.1), "mse")
+    >>> loss = model.train_on_batch(np.ones((1, 1)), np.zeros((1, 1)))  # gradient 2
+    >>> model.get_weights()[0].round(4)
+    array([[0.9]], dtype=float32)
     """
 
     def __init__(

@@ -15,9 +15,22 @@ from nnx.optimizers.optimizer import Optimizer, optimizers
 class Lion(Optimizer):
     """Steps of equal size in the direction of a momentum's sign; see `nnx.functional.updates.lion`.
 
+        w <- w - learning_rate * sign(beta_1 * m + (1 - beta_1) * g)
+        m <- beta_2 * m + (1 - beta_2) * g
+
+    Chen et al., "Symbolic discovery of optimization algorithms", arXiv:2302.06675.
+
     beta_1 : the share of the momentum in the direction, from (0, 1].
     beta_2 : the decay of the momentum, from [0, 1].
     Further arguments are those of `Optimizer`.
+
+    >>> import numpy as np
+    >>> import nnx
+    >>> model = nnx.Sequential([nnx.layers.Dense(1, kernel_initializer="ones", use_bias=False, input_shape=(1,))])
+    >>> model.compile(Lion(0.1), "mse")
+    >>> loss = model.train_on_batch(np.ones((1, 1)), np.zeros((1, 1)))  # gradient 2
+    >>> model.get_weights()[0].round(4)
+    array([[0.9]], dtype=float32)
     """
 
     def __init__(

@@ -20,6 +20,11 @@ from nnx.parameters import Parameter
 class Muon(LayerwiseOptimizer):
     """Momentum made almost orthogonal, for matrices, and Adam for everything else.
 
+        m <- momentum * m + g
+        w <- w - learning_rate * orthogonalized(m), or of g + momentum * m with nesterov
+
+    Jordan et al., "Muon: an optimizer for hidden layers in neural networks", 2024.
+
     See `nnx.functional.layerwise_updates.muon`.
     The kernel of the last layer should be left to Adam: exclude_layers=["its_name"].
 
@@ -33,6 +38,14 @@ class Muon(LayerwiseOptimizer):
     rms_rate : steps are longer by sqrt(the larger side of the matrix) * rms_rate, so that learning rates and weight
         decays for Adam suit (Liu et al., 2025); None for steps as they are.
     Further arguments are those of `Optimizer`.
+
+    >>> import numpy as np
+    >>> import nnx
+    >>> model = nnx.Sequential([nnx.layers.Dense(1, kernel_initializer="ones", use_bias=False, input_shape=(1,))])
+    >>> model.compile(Muon(0.1), "mse")
+    >>> loss = model.train_on_batch(np.ones((1, 1)), np.zeros((1, 1)))  # gradient 2
+    >>> model.get_weights()[0].round(4)
+    array([[0.9857]], dtype=float32)
     """
 
     def __init__(

@@ -39,6 +39,9 @@ class _Trained(Protocol):
 class Optimizer(Configurable):
     """The base of all optimisers. One subclasses it with `update` and, where it remembers arrays, `slot_starts`.
 
+    In the formulas of the subclasses w is a parameter, g its gradient, t = 1, 2, ... the number of the update, and all
+    other letters are slots, which start at 0.
+
     learning_rate : a number, a schedule, or a function of the step or of nothing; `lr` is its old name.
     weight_decay : before every update the parameters shrink by learning_rate * weight_decay of themselves.
     clipnorm : upper bound of the Euclidean norm of each parameter's gradient.
@@ -55,6 +58,12 @@ class Optimizer(Configurable):
     the parameters, when some are frozen and when the model moves to another device.
 
     Parameters in float16 are trained by float32 copies of them, the slot "master": see `scale_loss`.
+
+    >>> class SignDescent(Optimizer):
+    ...     def update(self, w, g, learning_rate):
+    ...         w -= learning_rate * array_namespace(w).sign(g)
+    >>> SignDescent(0.1, clipnorm=1.0).learning_rate
+    0.1
     """
 
     def __init__(

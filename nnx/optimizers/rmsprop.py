@@ -15,11 +15,26 @@ from nnx.optimizers.optimizer import Optimizer, optimizers
 class RMSprop(Optimizer):
     """Gradients divided by the root of their mean square; see `nnx.functional.updates.rmsprop`.
 
+        v <- rho * v + (1 - rho) * g**2
+        a <- rho * a + (1 - rho) * g                                   if centered, else a = 0
+        m <- momentum * m + learning_rate * g / sqrt(v - a**2 + epsilon)
+        w <- w - m
+
+    Tieleman and Hinton, "Lecture 6.5: RMSprop", 2012.
+
     rho : the decay of the mean square, from [0, 1).
     momentum : the share of the last change that is made again, from [0, 1].
     epsilon : added to the mean square, under the root.
     centered : divide by an estimate of the standard deviation instead.
     Further arguments are those of `Optimizer`.
+
+    >>> import numpy as np
+    >>> import nnx
+    >>> model = nnx.Sequential([nnx.layers.Dense(1, kernel_initializer="ones", use_bias=False, input_shape=(1,))])
+    >>> model.compile(RMSprop(0.1), "mse")
+    >>> loss = model.train_on_batch(np.ones((1, 1)), np.zeros((1, 1)))  # gradient 2
+    >>> model.get_weights()[0].round(4)
+    array([[0.6838]], dtype=float32)
     """
 
     def __init__(

@@ -29,6 +29,8 @@ def confusion_matrix(
     path : where to write the picture; by default nowhere.
 
     The diagonal is blue, mistakes are red; the shade says the share of the row's class.
+
+    >>> figure = confusion_matrix([0, 1, 1, 2], [0, 1, 2, 2], labels=["a", "b", "c"])
     """
     true, predicted = _classes(y_true, "y_true"), _classes(y_pred, "y_pred")
     if len(true) != len(predicted) or not len(true):

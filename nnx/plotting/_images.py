@@ -34,6 +34,9 @@ def images(
     signed : whether zero is the middle of the scale, blue below and red above; by default if any value is negative.
 
     Weights of a dense layer: `images(nnx.to_numpy(kernel).T.reshape(-1, 28, 28))`.
+
+    >>> import numpy as np
+    >>> figure = images(np.zeros((6, 8, 8)), titles=range(6), columns=3)
     """
     pixels = _pixels(images)
     count, tall, wide = pixels.shape[:3]

@@ -58,6 +58,10 @@ def plot_model(
 
     A layer that is called several times has a box for each call, which says so. Returns the figure, which a notebook
     shows.
+
+    >>> import nnx
+    >>> model = nnx.Sequential([nnx.layers.Dense(1, input_shape=(2,))])
+    >>> figure = plot_model(model, to_file=None, show_shapes=True)
     """
     if not hasattr(model, "composition") or not (hasattr(model, "layers") or hasattr(model, "call")):
         raise TypeError(f"plot_model draws a model, got {type(model).__name__}")

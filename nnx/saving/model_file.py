@@ -29,11 +29,23 @@ DAMAGE = (json.JSONDecodeError, LookupError, ArithmeticError, TypeError, Attribu
 def save_model(model: Any, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
     """Write a model to one safetensors file, so that `load_model` gives it back and training can go on.
 
+    overwrite : whether a file of that name may be replaced; FileExistsError if not.
+
     Parameters are under their paths ("dense_1/kernel"), optimiser slots under "optimizer.<slot>/<path>"; architecture,
     compile arguments, step, history and random streams are JSON in the metadata. No pickle.
 
     The file is complete or not there: it is written under another name first. TypeError for a model with an anonymous
     function, which cannot be saved.
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> import nnx
+    >>> model = nnx.Sequential([nnx.layers.Dense(1, input_shape=(2,))])
+    >>> save_model(model, Path(folder.name, "model.safetensors"))
+    >>> sorted(path.name for path in Path(folder.name).iterdir())
+    ['model.safetensors']
+    >>> folder.cleanup()
     """
     model.require_built("parameters to save")
     refuse_overwriting(filepath, overwrite)
@@ -94,6 +106,17 @@ def load_model(
     safe_mode : accepted for scripts written for Keras; a file of nnx has no code that could run.
 
     FileNotFoundError, or ValueError that says what is wrong with the file.
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> import nnx
+    >>> model = nnx.Sequential([nnx.layers.Dense(1, input_shape=(2,))])
+    >>> save_model(model, Path(folder.name, "model.safetensors"))
+    >>> loaded = load_model(Path(folder.name, "model.safetensors"))
+    >>> bool((loaded.get_weights()[0] == model.get_weights()[0]).all())
+    True
+    >>> folder.cleanup()
     """
     arrays, metadata = read_file(filepath)
     if metadata.get("format") != FORMAT or "model" not in metadata:

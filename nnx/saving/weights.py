@@ -22,7 +22,20 @@ def weight_arrays(model: Any) -> dict[str, np.ndarray]:
 
 
 def save_weights(model: Any, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
-    """Write the parameters to a safetensors file, each under its path such as "dense_1/kernel"."""
+    """Write the parameters to a safetensors file, each under its path such as "dense_1/kernel".
+
+    overwrite : whether a file of that name may be replaced; FileExistsError if not.
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> import nnx
+    >>> model = nnx.Sequential([nnx.layers.Dense(1, input_shape=(2,))])
+    >>> save_weights(model, Path(folder.name, "weights.safetensors"))
+    >>> sorted(read_file(Path(folder.name, "weights.safetensors"))[0])
+    ['dense/bias', 'dense/kernel']
+    >>> folder.cleanup()
+    """
     model.require_built("weights to save")
     refuse_overwriting(filepath, overwrite)
     write_file(filepath, weight_arrays(model), {"format": "nnx-weights"})
@@ -34,6 +47,15 @@ def load_weights(model: Any, filepath: str | os.PathLike[str], skip_mismatch: bo
     skip_mismatch : leave parameters as they are, with a warning, where the file has none of that name and shape.
 
     ValueError that names what is missing or differs; then nothing is changed.
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> import nnx
+    >>> model = nnx.Sequential([nnx.layers.Dense(1, input_shape=(2,))])
+    >>> save_weights(model, Path(folder.name, "weights.safetensors"))
+    >>> load_weights(model, Path(folder.name, "weights.safetensors"))
+    >>> folder.cleanup()
     """
     model.require_built("weights to load into")
     arrays, _ = read_file(filepath)
