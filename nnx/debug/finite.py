@@ -53,7 +53,14 @@ class check_finite:  # noqa: N801, it reads as a statement
 
 
 def is_checking() -> bool:
-    """Whether `check_finite` is on."""
+    """Whether `check_finite` is on.
+
+    >>> with check_finite():
+    ...     is_checking()
+    True
+    >>> is_checking()
+    False
+    """
     return CHECKING.get(everywhere)
 
 
