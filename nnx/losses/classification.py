@@ -137,13 +137,13 @@ kl_divergence = kullback_leibler_divergence = kld = KLD = loss_values(functional
 
 @registry.register()
 class Dice(LossFunctionWrapper):
-    """Dice loss of masks: 0 for masks that are equal, 1 for masks that do not overlap.
+    """Dice loss of masks: 1 minus twice their overlap, over the sum of their areas.
 
         value = 1 - 2 * sum(y_true * y_pred) / (sum(y_true) + sum(y_pred) + 1e-7)
 
-    Sums are over `axis`. After the coefficient of Dice, "Measures of the amount of ecologic association between
-    species", 1945; for segmentation Milletari et al., "V-Net", arXiv:1606.04797, whose sums below the line are of
-    squares.
+    It is 0 for equal masks of 0 and 1, and 1 for those that do not overlap. Sums are over `axis`. After the coefficient
+    of Dice, "Measures of the amount of ecologic association between species", 1945; for segmentation Milletari et al.,
+    "V-Net", arXiv:1606.04797, whose sums below the line are of squares.
 
     y_true, y_pred : masks, from 0 to 1, of one shape; ValueError for different ones.
     reduction, name : as for `Loss`.

@@ -344,6 +344,7 @@ class BinaryFocalCrossentropy(MeanMetricWrapper):
     """Mean binary focal cross-entropy, in which labels that are predicted well count less.
 
         result = mean(weight * (1 - q)**gamma * (-y_true * log(p) - (1 - y_true) * log(1 - p)))
+        p = y_pred, or sigmoid(y_pred) from logits; in logarithms clipped to [1e-7, 1 - 1e-7], but not from logits
         q = y_true * p + (1 - y_true) * (1 - p), the probability of the true label
         weight = alpha * y_true + (1 - alpha) * (1 - y_true) if apply_class_balancing, else 1
 
