@@ -4,6 +4,12 @@ A loss is given to `compile` as a name ("mse", "mean_squared_error", "MeanSquare
 object (`MeanSquaredError(reduction="sum")`). One's own is a function `(y_true, y_pred) -> (values, pullback)`, or a
 subclass of `Loss` with such a method `call`.
 
+A loss has a value for each sample, and makes one number of them: by default their mean over the batch, see `Loss`.
+Functions stop at the values. Where a formula says `mean` without more, it is over the last axis: predictions
+(n, ..., m) have values (n, ...). Targets have the shape of the predictions unless something else is said; a last axis
+of length 1 may be missing in either, as in targets (n,) for predictions (n, 1). Formulas and defaults are those of
+Keras 3.
+
 >>> mse([[0.0, 1.0]], [[1.0, 1.0]])
 array([0.5], dtype=float32)
 >>> loss, pullback = MeanSquaredError().forward([[0.0, 1.0]], [[1.0, 1.0]])

@@ -44,11 +44,26 @@ _EXAMPLE = """a loss of one's own returns its values, one for each sample, and t
 class Loss(Configurable):
     """Loss: what a model minimises. A subclass defines `call`.
 
+        loss = sum(weight * value) / number of values           "sum_over_batch_size", "mean"
+        loss = sum(weight * value) / sum(weight)                "mean_with_sample_weight"
+        loss = sum(weight * value)                              "sum"
+        loss = weight * value, an array                         "none", None
+
     name : by default the name of the class in snake case.
-    reduction : what becomes of the values of the samples, each multiplied by its weight:
+    reduction : what becomes of the values of the samples, each multiplied by its weight, which is 1 by default:
         "sum_over_batch_size" or "mean" : their sum, divided by their number (not by the sum of the weights);
         "mean_with_sample_weight" : their sum, divided by the sum of the weights;
-        "sum" : their sum;  "none" or None : they stay an array.
+        "sum" : their sum;
+        "none" or None : they stay an array.
+
+    ValueError for any other reduction.
+
+    >>> class FourthPower(Loss):
+    ...     def call(self, y_true, y_pred):
+    ...         error = y_pred - y_true
+    ...         return (error**4).sum(axis=-1), lambda dvalues: 4 * error**3 * dvalues[:, None]
+    >>> float(FourthPower()([[0.0, 1.0], [0.0, 0.0]], [[1.0, 3.0], [0.0, 1.0]]))
+    9.0
     """
 
     integer_targets = False
@@ -141,8 +156,14 @@ class LossFunctionWrapper(Loss):
     """Loss that a function `values, pullback = fn(y_true, y_pred, **options)` makes.
 
     fn : a function of `nnx.functional`, or one's own.
+    reduction : as for `Loss`.
     name : by default that of the function.
     options : keyword arguments of the function, each kept as an attribute of its name.
+
+    >>> from nnx import functional
+    >>> loss = LossFunctionWrapper(functional.huber, delta=2.0)
+    >>> loss.name, loss.delta, float(loss([[0.0]], [[3.0]]))
+    ('huber', 2.0, 4.0)
     """
 
     def __init__(

@@ -72,11 +72,22 @@ class _Crossentropy(LossFunctionWrapper):
 
 @registry.register("bce")
 class BinaryCrossentropy(_Crossentropy):
-    """Binary cross-entropy: -y_true * log(y_pred) - (1 - y_true) * log(1 - y_pred), averaged over `axis`.
+    """Binary cross-entropy, for labels that are right or wrong each by itself.
 
-    y_true : between 0 and 1, of the shape of y_pred.
+        value = mean(-y_true * log(p) - (1 - y_true) * log(1 - p))
+        p = y_pred, clipped to [1e-7, 1 - 1e-7], or sigmoid(y_pred), without a clip, from logits
+
+    The mean is over `axis`.
+
+    y_true : between 0 and 1, of the shape of y_pred; ValueError for other shapes, and in `fit` for other numbers.
+    y_pred : probabilities, or logits, (n, ..., m), for values (n, ...).
     from_logits : whether y_pred are logits and not probabilities.
-    label_smoothing : s turns the targets into y_true * (1 - s) + s / 2.
+    label_smoothing : s turns the targets into y_true * (1 - s) + s / 2; from 0 to 1, else ValueError.
+    axis : over which the mean is; by default the last.
+    reduction, name : as for `Loss`.
+
+    >>> round(float(BinaryCrossentropy()([[1, 0]], [[0.8, 0.4]])), 3)
+    0.367
     """
 
     _activation = "sigmoid"
@@ -108,10 +119,23 @@ binary_crossentropy = bce = BCE = loss_values(functional.binary_crossentropy, Bi
 
 @registry.register()
 class BinaryFocalCrossentropy(_Crossentropy):
-    """Binary focal cross-entropy: times (1 - probability of the true label)**gamma, arXiv:1708.02002.
+    """Binary focal cross-entropy, in which labels that are predicted well count less.
+
+        value = mean(weight * (1 - q)**gamma * (-y_true * log(p) - (1 - y_true) * log(1 - p)))
+        q = y_true * p + (1 - y_true) * (1 - p), the probability of the true label
+        weight = alpha * y_true + (1 - alpha) * (1 - y_true) if apply_class_balancing, else 1
+
+    p is y_pred, or sigmoid(y_pred) from logits; in logarithms it is clipped as for `BinaryCrossentropy`. Lin et al.,
+    "Focal loss for dense object detection", arXiv:1708.02002.
 
     apply_class_balancing : whether to weight the labels 1 by alpha, and 0 by 1 - alpha.
-    The other arguments are those of BinaryCrossentropy.
+    alpha : that weight, from 0 to 1.
+    gamma : from 0, which is the cross-entropy itself; 2 in the paper.
+    y_true, y_pred, from_logits, label_smoothing, axis : as for `BinaryCrossentropy`.
+    reduction, name : as for `Loss`.
+
+    >>> round(float(BinaryFocalCrossentropy()([[1, 0]], [[0.8, 0.4]])), 3)
+    0.045
     """
 
     _activation = "sigmoid"
@@ -149,11 +173,23 @@ binary_focal_crossentropy = loss_values(functional.binary_focal_crossentropy, Bi
 
 @registry.register()
 class CategoricalCrossentropy(_Crossentropy):
-    """Categorical cross-entropy: -sum(y_true * log(y_pred)) over the classes along `axis`.
+    """Categorical cross-entropy, for one-hot targets or probabilities of classes.
 
-    y_true : one-hot, or probabilities of the classes, of the shape of y_pred.
+        value = -sum(y_true * log(p))
+        p = y_pred / sum(y_pred), clipped to [1e-7, 1 - 1e-7], or softmax(y_pred), without a clip, from logits
+
+    Sums are over the classes along `axis`.
+
+    y_true : one-hot, or probabilities of the classes, of the shape of y_pred. ValueError for other shapes, such as that
+        of numbers of classes, for which there is `SparseCategoricalCrossentropy`.
+    y_pred : probabilities, or logits, (n, ..., classes), for values (n, ...).
     from_logits : whether y_pred are logits and not probabilities.
-    label_smoothing : s turns the targets into y_true * (1 - s) + s / C, for C classes.
+    label_smoothing : s turns the targets into y_true * (1 - s) + s / C, for C classes; from 0 to 1, else ValueError.
+    axis : of the classes; by default the last.
+    reduction, name : as for `Loss`.
+
+    >>> round(float(CategoricalCrossentropy()([[0, 1, 0]], [[0.1, 0.7, 0.2]])), 3)
+    0.357
     """
 
     _activation = "softmax"
@@ -185,9 +221,20 @@ categorical_crossentropy = loss_values(functional.categorical_crossentropy, Cate
 
 @registry.register()
 class CategoricalFocalCrossentropy(_Crossentropy):
-    """Categorical focal cross-entropy: times alpha * (1 - probability of the class)**gamma, arXiv:1708.02002.
+    """Categorical focal cross-entropy, in which classes that are predicted well count less.
 
-    The other arguments are those of CategoricalCrossentropy.
+        value = -sum(alpha * (1 - p)**gamma * y_true * log(p))
+        p = y_pred / sum(y_pred), clipped to [1e-7, 1 - 1e-7], or softmax(y_pred), without a clip, from logits
+
+    Lin et al., "Focal loss for dense object detection", arXiv:1708.02002, for several classes.
+
+    alpha : one factor for all classes.
+    gamma : from 0; 2 in the paper.
+    y_true, y_pred, from_logits, label_smoothing, axis : as for `CategoricalCrossentropy`.
+    reduction, name : as for `Loss`.
+
+    >>> round(float(CategoricalFocalCrossentropy()([[0, 1, 0]], [[0.1, 0.7, 0.2]])), 3)
+    0.008
     """
 
     _activation = "softmax"
@@ -223,11 +270,23 @@ categorical_focal_crossentropy = loss_values(functional.categorical_focal_crosse
 
 @registry.register()
 class SparseCategoricalCrossentropy(_Crossentropy):
-    """Categorical cross-entropy of integer labels in place of one-hot targets: -log(y_pred[label]).
+    """Categorical cross-entropy of integer labels in place of one-hot targets.
+
+        value = -log(p[y_true])
+        p = y_pred / sum(y_pred), clipped to [1e-7, 1 - 1e-7], or softmax(y_pred), without a clip, from logits
 
     y_true : labels from 0 to C - 1, of the shape of y_pred without `axis`, which may also be there with length 1.
+        ValueError for other shapes, and in `fit` for labels that do not exist.
+    y_pred : probabilities, or logits, (n, ..., classes), for values (n, ...).
     from_logits : whether y_pred are logits and not probabilities.
     ignore_class : samples with this label do not count, neither in the sum nor in the number that a mean divides by.
+    reduction, name : as for `Loss`.
+    axis : of the classes; by default the last.
+
+    >>> round(float(SparseCategoricalCrossentropy()([1], [[0.1, 0.7, 0.2]])), 3)
+    0.357
+    >>> round(float(SparseCategoricalCrossentropy(ignore_class=-1)([1, -1], [[0.1, 0.7, 0.2], [0.8, 0.1, 0.1]])), 3)
+    0.357
     """
 
     _activation = "softmax"

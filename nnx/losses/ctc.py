@@ -16,16 +16,23 @@ __all__ = [
 
 @registry.register()
 class CTC(LossFunctionWrapper):
-    """Connectionist temporal classification: -log(probability of all paths that read as the labels), wherever they are.
+    """Connectionist temporal classification, for labels in sequence whose places in the input are not known.
 
-    y_true : labels (batch, length) from 1 to classes - 1, padded with 0 behind; 0 is the blank.
-    y_pred : logits (batch, time, classes), not normalised by softmax.
+        value = -log(sum over paths of prod over t of softmax(y_pred[t])[path[t]])
 
-    Graves et al., "Connectionist temporal classification", 2006.
+    The paths are those that read as the labels: one class for each step, from which repetitions and then blanks are
+    taken out. Graves et al., "Connectionist temporal classification: labelling unsegmented sequence data with recurrent
+    neural networks", 2006.
 
-    >>> import numpy as np
-    >>> CTC()(np.asarray([[1, 2]]), np.zeros((1, 2, 3)))
-    np.float64(2.1972245773362196)
+    y_true : labels (n, length) from 1 to classes - 1, padded with 0 behind; 0 is the blank.
+    y_pred : logits (n, time, classes), not normalised by softmax, for values (n,).
+    reduction, name : as for `Loss`.
+
+    Labels need a step each, and one more between two that are equal. `fit` raises ValueError for labels that need more
+    steps than there are, and for others that cannot be meant.
+
+    >>> round(float(CTC()([[1, 2]], [[[0.0, 0.0, 0.0], [0.0, 0.0, 0.0]]])), 3)  # one path of nine: log(9)
+    2.197
     """
 
     integer_targets = True

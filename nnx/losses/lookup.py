@@ -18,6 +18,11 @@ def resolve(identifier: Any) -> Loss:
 
     Functions are those of `nnx.losses` (`mse`), those of `nnx.functional`, and one's own
     `values, pullback = function(y_true, y_pred)`. ValueError for an unknown name, TypeError for anything else.
+
+    >>> resolve("mse").name
+    'mean_squared_error'
+    >>> resolve({"class_name": "Huber", "config": {"delta": 2.0}}).delta
+    2.0
     """
     if isinstance(identifier, str):
         identifier = registry.find(identifier)
@@ -43,7 +48,13 @@ def of_function(function: Any, options: Mapping[str, Any] | None = None) -> Loss
 
 
 def get(identifier: Any) -> Loss | Callable[..., Array] | None:
-    """Loss as Keras gives it: an object for the name of a class, a function for that of a function, None for None."""
+    """Loss as Keras gives it: an object for the name of a class, a function for that of a function, None for None.
+
+    Other identifiers are those of `resolve`, with its errors.
+
+    >>> get("mse").__name__, get("MeanSquaredError").reduction, get(None)
+    ('mean_squared_error', 'sum_over_batch_size', None)
+    """
     if identifier is None:
         return None
     loss = resolve(identifier)
@@ -54,6 +65,15 @@ def get(identifier: Any) -> Loss | Callable[..., Array] | None:
 
 
 def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Loss | Callable[..., Array] | None:
-    """Loss from what `serialize` returned. custom_objects : classes and functions of one's own, by name."""
+    """Loss from what `serialize` returned, or from any other identifier of `get`.
+
+    custom_objects : classes and functions of one's own, by name.
+
+    >>> from nnx.losses import Huber
+    >>> deserialize(serialize(Huber(delta=2.0))).delta
+    2.0
+
+    ValueError for a name that is not known.
+    """
     with custom_names(custom_objects):
         return get(config)

@@ -3,6 +3,10 @@
 A metric is given to `compile` as a name ("accuracy", "mse"), a function (`mean_squared_error`, or one's own of y_true
 and y_pred that gives a value for each sample) or an object (`TopKCategoricalAccuracy(k=3)`).
 
+An object takes in batch after batch, `update_state(y_true, y_pred, sample_weight=None)`, until `reset_state`, and has
+one `result` over all of them. Targets have the shape of the predictions unless something else is said; a last axis of
+length 1 may be missing in either. Formulas and defaults are those of Keras 3.
+
 >>> metric = BinaryAccuracy()
 >>> metric.update_state([1, 0, 1, 1], [0.9, 0.2, 0.4, 0.8])
 >>> float(metric.result())

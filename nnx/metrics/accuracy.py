@@ -34,14 +34,32 @@ __all__ = [
 
 @functions.register()
 def accuracy(y_true: Any, y_pred: Any) -> Array:
-    """Equality of y_true and y_pred, element by element: 1 or 0. (n, ...), (n, ...) -> (n, ...)"""
+    """Equality of y_true and y_pred, element by element: 1 or 0.
+
+        value = 1 if y_pred == y_true else 0
+
+    y_true, y_pred : numbers (n, ...), for values (n, ...). ValueError for different shapes.
+
+    >>> accuracy([1, 2, 3], [1, 2, 4]).tolist()
+    [1.0, 1.0, 0.0]
+    """
     xp, y_true, y_pred = as_matching_arrays("accuracy", y_true, y_pred)
     return xp.astype(y_true == y_pred, y_pred.dtype)
 
 
 @functions.register()
 def binary_accuracy(y_true: Any, y_pred: Any, threshold: float = 0.5) -> Array:
-    """Binary accuracy: whether y_true is 1 where y_pred > threshold, and 0 elsewhere. (n, ...), (n, ...) -> (n, ...)"""
+    """Binary accuracy, element by element: 1 where a probability is on the side of its label, else 0.
+
+        value = 1 if y_true == (1 if y_pred > threshold else 0) else 0
+
+    y_true : labels 0 and 1, (n, ...); between them nothing is right.
+    y_pred : probabilities (n, ...), for values (n, ...). ValueError for different shapes.
+    threshold : above which, exclusive, a probability says 1. For logits use 0.
+
+    >>> binary_accuracy([1, 0, 1], [0.9, 0.2, 0.4]).tolist()
+    [1.0, 1.0, 0.0]
+    """
     xp, y_true, y_pred = as_matching_arrays("binary_accuracy", y_true, y_pred)
     right = (xp.astype(y_pred > threshold, y_pred.dtype) == y_true) & (y_pred == y_pred)
     return xp.astype(right, y_pred.dtype)
@@ -49,28 +67,74 @@ def binary_accuracy(y_true: Any, y_pred: Any, threshold: float = 0.5) -> Array:
 
 @functions.register()
 def categorical_accuracy(y_true: Any, y_pred: Any) -> Array:
-    """Categorical accuracy: whether y_true and y_pred are largest at one place. One-hot (..., c), (..., c) -> (...)"""
+    """Categorical accuracy of one-hot targets: 1 where their class has the largest prediction, else 0.
+
+        value = 1 if argmax(y_pred) == argmax(y_true) else 0,   along the last axis
+
+    y_true : one-hot rows, or probabilities of classes, (n, ..., classes).
+    y_pred : scores of any kind, (n, ..., classes), for values (n, ...). ValueError for different shapes.
+
+    A class that shares the first place is not right, and nothing is where a prediction is not a number.
+
+    >>> categorical_accuracy([[0, 1], [1, 0]], [[0.3, 0.7], [0.4, 0.6]]).tolist()
+    [1.0, 0.0]
+    """
     xp, y_true, y_pred = as_matching_arrays("categorical_accuracy", y_true, y_pred)
     return is_largest(y_pred, xp.argmax(y_true, axis=-1))
 
 
 @functions.register()
 def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> Array:
-    """Categorical accuracy of integer labels: whether y_pred is largest there. (...) or (..., 1), (..., c) -> (...)"""
+    """Categorical accuracy of integer labels: 1 where their class has the largest prediction, else 0.
+
+        value = 1 if argmax(y_pred) == y_true else 0,   along the last axis
+
+    y_true : labels from 0 to classes - 1, (n, ...) or (n, ..., 1).
+    y_pred : scores of any kind, (n, ..., classes), for values (n, ...). ValueError for shapes that do not fit.
+
+    A class that shares the first place is not right, and nothing is where a prediction is not a number.
+
+    >>> sparse_categorical_accuracy([1, 0], [[0.3, 0.7], [0.4, 0.6]]).tolist()
+    [1.0, 0.0]
+    """
     _, labels, y_pred = as_labels_and_scores("sparse_categorical_accuracy", y_true, y_pred)
     return is_largest(y_pred, labels)
 
 
 @functions.register()
 def top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> Array:
-    """Top-k accuracy: whether the class of y_true is among y_pred's k largest. One-hot (..., c), (..., c) -> (...)"""
+    """Top-k accuracy of one-hot targets: 1 where their class is among the k largest predictions, else 0.
+
+        value = 1 if fewer than k of y_pred are above y_pred[argmax(y_true)] else 0
+
+    y_true : one-hot rows, or probabilities of classes, (n, ..., classes).
+    y_pred : scores of any kind, (n, ..., classes), for values (n, ...). ValueError for different shapes.
+    k : 5 by default; with as many classes or fewer everything is right.
+
+    Equal predictions share the better place.
+
+    >>> top_k_categorical_accuracy([[0, 0, 1], [1, 0, 0]], [[0.1, 0.6, 0.3], [0.1, 0.6, 0.3]], k=2).tolist()
+    [1.0, 0.0]
+    """
     xp, y_true, y_pred = as_matching_arrays("top_k_categorical_accuracy", y_true, y_pred)
     return _is_among(xp, xp.argmax(y_true, axis=-1), y_pred, k)
 
 
 @functions.register()
 def sparse_top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> Array:
-    """Top-k accuracy of integer labels, among the k largest of y_pred or not. (...) or (..., 1), (..., c) -> (...)"""
+    """Top-k accuracy of integer labels: 1 where their class is among the k largest predictions, else 0.
+
+        value = 1 if fewer than k of y_pred are above y_pred[y_true] else 0
+
+    y_true : labels from 0 to classes - 1, (n, ...) or (n, ..., 1).
+    y_pred : scores of any kind, (n, ..., classes), for values (n, ...). ValueError for shapes that do not fit.
+    k : 5 by default; with as many classes or fewer everything is right.
+
+    Equal predictions share the better place.
+
+    >>> sparse_top_k_categorical_accuracy([2, 0], [[0.1, 0.6, 0.3], [0.1, 0.6, 0.3]], k=2).tolist()
+    [1.0, 0.0]
+    """
     xp, labels, y_pred = as_labels_and_scores("sparse_top_k_categorical_accuracy", y_true, y_pred)
     return _is_among(xp, labels, y_pred, k)
 
@@ -100,7 +164,18 @@ class _OfLabels(MeanMetricWrapper):
 
 @registry.register()
 class Accuracy(_OfSameShape):
-    """Accuracy: how often y_pred equals y_true."""
+    """Accuracy: how often y_pred equals y_true.
+
+        result = mean of (1 if y_pred == y_true else 0)
+
+    y_true, y_pred : numbers (n, ...), such as classes; a prediction that is a probability is hardly ever equal.
+        ValueError for different shapes.
+
+    The name "accuracy" in `compile` means what fits the shapes, see `resolve`, and not this class.
+
+    >>> float(Accuracy()([1, 2, 3, 4], [1, 2, 3, 5]))
+    0.75
+    """
 
     direction = "max"
 
@@ -110,7 +185,17 @@ class Accuracy(_OfSameShape):
 
 @registry.register()
 class BinaryAccuracy(_OfSameShape):
-    """Binary accuracy: how often y_true is 1 where y_pred > threshold, and 0 elsewhere."""
+    """Binary accuracy: how often y_true is 1 where y_pred > threshold, and 0 elsewhere.
+
+        result = mean of (1 if y_true == (1 if y_pred > threshold else 0) else 0)
+
+    y_true : labels 0 and 1, (n, ...).
+    y_pred : probabilities (n, ...). ValueError for different shapes.
+    threshold : above which, exclusive, a probability says 1. For logits use 0.
+
+    >>> float(BinaryAccuracy()([1, 0, 1, 1], [0.9, 0.2, 0.4, 0.8]))
+    0.75
+    """
 
     direction = "max"
 
@@ -120,7 +205,18 @@ class BinaryAccuracy(_OfSameShape):
 
 @registry.register()
 class CategoricalAccuracy(_OfSameShape):
-    """Categorical accuracy: how often the class of one-hot targets has the largest prediction."""
+    """Categorical accuracy: how often the class of one-hot targets has the largest prediction.
+
+        result = mean of (1 if argmax(y_pred) == argmax(y_true) else 0),   along the last axis
+
+    y_true : one-hot rows, or probabilities of classes, (n, ..., classes).
+    y_pred : scores of any kind, (n, ..., classes). ValueError for different shapes.
+
+    A class that shares the first place is not right, and nothing is where a prediction is not a number.
+
+    >>> float(CategoricalAccuracy()([[0, 1], [1, 0]], [[0.3, 0.7], [0.4, 0.6]]))
+    0.5
+    """
 
     direction = "max"
 
@@ -130,7 +226,18 @@ class CategoricalAccuracy(_OfSameShape):
 
 @registry.register()
 class SparseCategoricalAccuracy(_OfLabels):
-    """Categorical accuracy of integer labels: how often their class has the largest prediction."""
+    """Categorical accuracy of integer labels: how often their class has the largest prediction.
+
+        result = mean of (1 if argmax(y_pred) == y_true else 0),   along the last axis
+
+    y_true : labels from 0 to classes - 1, (n, ...) or (n, ..., 1).
+    y_pred : scores of any kind, (n, ..., classes). ValueError for shapes that do not fit.
+
+    A class that shares the first place is not right, and nothing is where a prediction is not a number.
+
+    >>> float(SparseCategoricalAccuracy()([1, 0], [[0.3, 0.7], [0.4, 0.6]]))
+    0.5
+    """
 
     direction = "max"
 
@@ -140,7 +247,17 @@ class SparseCategoricalAccuracy(_OfLabels):
 
 @registry.register()
 class TopKCategoricalAccuracy(_OfSameShape):
-    """Top-k accuracy: how often the class of one-hot targets is among the k largest predictions."""
+    """Top-k accuracy: how often the class of one-hot targets is among the k largest predictions.
+
+        result = mean of (1 if fewer than k of y_pred are above y_pred[argmax(y_true)] else 0)
+
+    k : at least 1, else ValueError; with as many classes or fewer everything is right.
+    y_true : one-hot rows, or probabilities of classes, (n, ..., classes).
+    y_pred : scores of any kind, (n, ..., classes). ValueError for different shapes.
+
+    >>> float(TopKCategoricalAccuracy(k=2)([[0, 0, 1], [1, 0, 0]], [[0.1, 0.6, 0.3], [0.1, 0.6, 0.3]]))
+    0.5
+    """
 
     direction = "max"
 
@@ -150,7 +267,17 @@ class TopKCategoricalAccuracy(_OfSameShape):
 
 @registry.register()
 class SparseTopKCategoricalAccuracy(_OfLabels):
-    """Top-k accuracy of integer labels: how often their class is among the k largest predictions."""
+    """Top-k accuracy of integer labels: how often their class is among the k largest predictions.
+
+        result = mean of (1 if fewer than k of y_pred are above y_pred[y_true] else 0)
+
+    k : at least 1, else ValueError; with as many classes or fewer everything is right.
+    y_true : labels from 0 to classes - 1, (n, ...) or (n, ..., 1).
+    y_pred : scores of any kind, (n, ..., classes). ValueError for shapes that do not fit.
+
+    >>> float(SparseTopKCategoricalAccuracy(k=2)([2, 0], [[0.1, 0.6, 0.3], [0.1, 0.6, 0.3]]))
+    0.5
+    """
 
     direction = "max"
 

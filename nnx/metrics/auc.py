@@ -26,6 +26,14 @@ _MARGIN = 1e-7  # how far the first threshold is below 0 and the last above 1
 class AUC(ThresholdMetric):
     """Area under the ROC curve, or under the precision-recall curve, approximated at thresholds.
 
+        recall = tp / (tp + fn), over the rate of false positives, fp / (fp + tn)                   "ROC"
+        precision = tp / (tp + fp), over recall                                                     "PR"
+        1 - (tp + fn) / (tn + fp) * fp / tp, over 1 - (tp + fn) / (tn + fp) * fn / tp, from 0 on    "PRGAIN"
+
+    The counts are those of predictions above a threshold, at every threshold; a quotient by 0 is 0.
+
+    y_true : labels 0 and 1, (n, ...).
+    y_pred : probabilities (n, ...). ValueError for different shapes.
     num_thresholds : how many, in equal steps from 0 to 1.
     curve : "ROC", recall over the rate of false positives; "PR", precision over recall; "PRGAIN", the gain of
         precision over that of recall (Flach and Kull, 2015).
@@ -38,7 +46,8 @@ class AUC(ThresholdMetric):
     from_logits : whether predictions are logits, that the sigmoid makes probabilities of.
 
     `true_positives`, `false_positives`, `true_negatives` and `false_negatives` are arrays (thresholds,), or
-    (thresholds, labels), and `points` is the curve itself.
+    (thresholds, labels), and `points` is the curve itself. ValueError for other names of curves and methods, and for
+    labels or weights of them that do not fit.
 
     >>> float(AUC()([0, 0, 1, 1], [0.0, 0.5, 0.3, 0.9]))
     0.75

@@ -29,6 +29,27 @@ class Metric(Configurable):
     direction : "max" if more is better, "min" if less is, None where nobody can tell. Of the class, or of the object.
     running : the attributes that `reset_state` sets: arrays, numbers, or objects with `state` and `set_state`. A class
         whose running values all come from `add_weight`, as in Keras, needs neither this nor a `reset_state`.
+
+    >>> import numpy as np
+    >>> class TooLow(Metric):
+    ...     running = ("count",)
+    ...
+    ...     def __init__(self, name=None):
+    ...         super().__init__(name)
+    ...         self.reset_state()
+    ...
+    ...     def reset_state(self):
+    ...         self.count = 0
+    ...
+    ...     def update_state(self, y_true, y_pred, sample_weight=None):
+    ...         self.count = self.count + (y_pred < y_true).sum()
+    ...
+    ...     def result(self):
+    ...         return self.count
+    >>> metric = TooLow()
+    >>> metric.update_state(np.asarray([1.0, 2.0]), np.asarray([0.5, 2.5]))
+    >>> metric.name, int(metric.result())
+    ('too_low', 1)
     """
 
     direction: Literal["max", "min"] | None = None
@@ -200,6 +221,8 @@ class Total(Metric):
 class Sum(Total):
     """Sum of all values, each times its weight.
 
+        result = sum(weight * value)
+
     >>> total = Sum()
     >>> float(total([1.0, 3.0, 5.0], sample_weight=[1.0, 1.0, 0.0]))
     4.0
@@ -255,6 +278,8 @@ class MeanOfSamples(Total):
 class Mean(MeanOfSamples):
     """Mean of all values, each times its weight, divided by the sum of the weights.
 
+        result = sum(weight * value) / sum(weight)
+
     Values of shape (n, ...) count as n: their mean over the other axes is taken first, as in Keras.
 
     >>> mean = Mean()
@@ -272,9 +297,16 @@ class Mean(MeanOfSamples):
 class MeanMetricWrapper(MeanOfSamples):
     """Mean of what a function `fn(y_true, y_pred, **options)` gives for each sample.
 
+        result = sum(weight * fn(y_true, y_pred)) / sum(weight)
+
     fn : a function of `nnx.metrics` or `nnx.losses`, or one's own. Of a pair of values and pullback, the values count.
     name : by default that of the function.
     options : keyword arguments of the function, each kept as an attribute of its name.
+
+    >>> from nnx.losses import huber
+    >>> metric = MeanMetricWrapper(huber, delta=2.0)
+    >>> metric.name, metric.delta, float(metric([[0.0], [0.0]], [[3.0], [0.0]]))
+    ('huber', 2.0, 2.0)
     """
 
     def __init__(self, fn: Callable[..., Any], name: str | None = None, **options: Any) -> None:

@@ -50,11 +50,13 @@ class ClassCounts(Metric):
 class ConfusionMatrix(ClassCounts):
     """Confusion matrix, how often each class was taken for each: (classes, classes), rows true, columns predicted.
 
+        result[i, j] = sum of weights of the samples of class i that are predicted as class j
+
     Targets are class labels (...) or (..., 1), or one-hot (..., classes). Predictions are numbers for each class,
     (..., classes), of which the largest counts; the probability of class 1, (..., 1) or (n,), for two classes; or
     integers, which are classes themselves.
 
-    num_classes : by default what the predictions say.
+    num_classes : by default what the predictions say; ValueError below 2, and where integers leave it open.
     threshold : from where on, exclusive, a probability says class 1.
     ignore_class : samples with this label are not counted.
 

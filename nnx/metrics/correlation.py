@@ -22,7 +22,15 @@ Axis = int | tuple[int, ...]
 def pearson_correlation(y_true: Any, y_pred: Any, axis: Axis = -1) -> Array:
     """Pearson's coefficient of correlation along an axis, from -1 to 1; 0 where either is constant.
 
-    (n, m), (n, m) -> (n,)
+        value = mean((y - mean(y)) * (p - mean(p))) / (std(y) * std(p))
+
+    Pearson, "Note on regression and inheritance in the case of two parents", 1895.
+
+    y_true, y_pred : numbers (n, ..., m), y and p of the formula, for values of that shape without the axis.
+    axis : an axis or several; by default the last, 0 for the samples of a batch. ValueError where it has one number.
+
+    >>> round(float(pearson_correlation([[1.0, 2.0, 3.0]], [[1.0, 3.0, 2.0]])[0]), 3)
+    0.5
     """
     xp, y_true, y_pred = as_matching_arrays("pearson_correlation", y_true, y_pred)
     _check_axis("pearson_correlation", y_pred.shape, axis)
@@ -35,7 +43,15 @@ def pearson_correlation(y_true: Any, y_pred: Any, axis: Axis = -1) -> Array:
 def concordance_correlation(y_true: Any, y_pred: Any, axis: Axis = -1) -> Array:
     """Lin's coefficient of concordance along an axis, from -1 to 1: how near the pairs are to the line y_pred = y_true.
 
-    2 * cov(y, p) / (var(y) + var(p) + (mean(y) - mean(p))**2)   (Lin, 1989).  (n, m), (n, m) -> (n,)
+        value = 2 * cov(y, p) / (var(y) + var(p) + (mean(y) - mean(p))**2 + 1e-7)
+
+    Lin, "A concordance correlation coefficient to evaluate reproducibility", 1989.
+
+    y_true, y_pred : numbers (n, ..., m), y and p of the formula, for values of that shape without the axis.
+    axis : an axis or several; by default the last, 0 for the samples of a batch. ValueError where it has one number.
+
+    >>> round(float(concordance_correlation([[1.0, 2.0, 3.0]], [[2.0, 3.0, 4.0]])[0]), 3)
+    0.571
     """
     xp, y_true, y_pred = as_matching_arrays("concordance_correlation", y_true, y_pred)
     _check_axis("concordance_correlation", y_pred.shape, axis)
@@ -75,8 +91,14 @@ class _Correlation(MeanMetricWrapper):
 class PearsonCorrelation(_Correlation):
     """Mean of Pearson's coefficient of correlation of each sample.
 
+        result = mean of mean((y - mean(y)) * (p - mean(p))) / (std(y) * std(p))
+
+    y_true, y_pred : numbers (n, ..., m), y and p of the formula; a constant one has the coefficient 0.
     axis : along which targets and predictions are correlated: their last; 0 for the samples of a batch, and the mean
-        over batches.
+        over batches. ValueError where it has one number.
+
+    >>> round(float(PearsonCorrelation()([[1.0, 2.0, 3.0], [1.0, 2.0, 3.0]], [[1.0, 3.0, 2.0], [1.0, 2.0, 3.0]])), 3)
+    0.75
     """
 
     def __init__(self, name: str | None = "pearson_correlation", axis: Axis = -1) -> None:
@@ -85,7 +107,18 @@ class PearsonCorrelation(_Correlation):
 
 @registry.register()
 class ConcordanceCorrelation(_Correlation):
-    """Mean of Lin's coefficient of concordance of each sample. axis : as for `PearsonCorrelation`."""
+    """Mean of Lin's coefficient of concordance of each sample.
+
+        result = mean of 2 * cov(y, p) / (var(y) + var(p) + (mean(y) - mean(p))**2 + 1e-7)
+
+    Lin, "A concordance correlation coefficient to evaluate reproducibility", 1989.
+
+    y_true, y_pred : numbers (n, ..., m), y and p of the formula.
+    axis : as for `PearsonCorrelation`.
+
+    >>> round(float(ConcordanceCorrelation()([[1.0, 2.0, 3.0]], [[2.0, 3.0, 4.0]])), 3)
+    0.571
+    """
 
     def __init__(self, name: str | None = "concordance_correlation", axis: Axis = -1) -> None:
         super().__init__(concordance_correlation, name, axis=axis if isinstance(axis, int) else tuple(axis))

@@ -23,14 +23,25 @@ _AVERAGES = (None, "micro", "macro", "weighted")
 
 @registry.register()
 class FBetaScore(Metric):
-    """F-score (1 + beta**2) * precision * recall / (beta**2 * precision + recall) of each class, or their average.
+    """F-score of each class, or their average: a mean of precision and recall that is low if one of them is.
 
-    Labels are one-hot rows, or several labels a row; predictions (n, classes).
+        score = (1 + beta**2) * precision * recall / (beta**2 * precision + recall)
+        precision = tp / (tp + fp),   recall = tp / (tp + fn)
 
+    Van Rijsbergen, "Information retrieval", 1979. Where nothing is to be divided by, precision, recall or score is 0.
+
+    y_true : one-hot rows, or several labels 0 and 1 a row, (n, classes).
+    y_pred : scores (n, classes). ValueError for other shapes.
     average : None for one value for each class, (classes,); "micro" for that of all classes together; "macro" for the
         mean over classes; "weighted" for the mean weighted by how many labels each class has.
-    beta : how many times more recall counts than precision.
-    threshold : predictions above it are positive; None for the largest one of each row.
+    beta : how many times more recall counts than precision; positive.
+    threshold : predictions above it are positive, from above 0 to 1; None for the largest one of each row.
+
+    ValueError for arguments that are none of these.
+
+    >>> score = FBetaScore(average="macro", beta=2.0, threshold=0.5)
+    >>> round(float(score([[1, 0], [1, 1], [0, 1]], [[0.9, 0.1], [0.2, 0.8], [0.1, 0.7]])), 3)  # 5/9 and 1
+    0.778
     """
 
     direction = "max"
@@ -106,7 +117,12 @@ class FBetaScore(Metric):
 
 @registry.register()
 class F1Score(FBetaScore):
-    """F-score with beta=1: 2 * precision * recall / (precision + recall). Arguments as for `FBetaScore`.
+    """F-score with beta=1, the harmonic mean of precision and recall.
+
+        score = 2 * precision * recall / (precision + recall)
+        precision = tp / (tp + fp),   recall = tp / (tp + fn)
+
+    y_true, y_pred, average, threshold : as for `FBetaScore`.
 
     >>> score = F1Score(average="macro", threshold=0.5)
     >>> round(float(score([[1, 0], [1, 1], [0, 1]], [[0.9, 0.1], [0.2, 0.8], [0.1, 0.7]])), 4)

@@ -21,13 +21,17 @@ __all__ = ["BinaryIoU", "IoU", "MeanIoU", "OneHotIoU", "OneHotMeanIoU"]
 
 @registry.register()
 class IoU(ClassCounts):
-    """Intersection over union, the mean over some classes of tp / (tp + fp + fn), of true and predicted area.
+    """Intersection over union, the mean over some classes of that of their true and their predicted area.
+
+        result = mean over target_class_ids of tp / (tp + fp + fn)
 
     Classes that are neither in the labels nor in the predictions do not count. As in Keras, labels and predictions that
     are no classes from 0 to num_classes - 1 are left out; unlike there, weights need not be whole numbers.
 
+    y_true, y_pred : class numbers of one shape (n, ...), or with one axis more of numbers for each class. ValueError
+        for shapes that do not fit.
     num_classes : how many classes there are.
-    target_class_ids : those that the mean is over.
+    target_class_ids : those that the mean is over; ValueError if there are none, or such that do not exist.
     ignore_class : samples with this label are not counted.
     sparse_y_true, sparse_y_pred : whether these are class numbers; else numbers for each class, of which the largest
         counts, along `axis`.
@@ -100,7 +104,11 @@ class IoU(ClassCounts):
 
 @registry.register()
 class MeanIoU(IoU):
-    """Mean of intersection over union over all classes. Arguments as for `IoU`.
+    """Mean of intersection over union over all classes.
+
+        result = mean over classes of tp / (tp + fp + fn)
+
+    Arguments, and which classes count, as for `IoU`.
 
     >>> round(float(MeanIoU(num_classes=2)([0, 0, 1, 1], [0, 1, 0, 1])), 4)
     0.3333
@@ -123,8 +131,15 @@ class MeanIoU(IoU):
 class BinaryIoU(IoU):
     """Intersection over union of class 0, class 1, or their mean, for probabilities.
 
+        result = mean over target_class_ids of tp / (tp + fp + fn)
+
+    y_true : labels 0 and 1, (n, ...).
+    y_pred : probabilities (n, ...). ValueError for different shapes.
     target_class_ids : (0,), (1,) or (0, 1).
     threshold : from where on, inclusive, a prediction says class 1.
+
+    >>> float(BinaryIoU(target_class_ids=[1])([0, 0, 1, 1], [0.1, 0.2, 0.4, 0.9]))
+    0.5
     """
 
     def __init__(
@@ -139,7 +154,19 @@ class BinaryIoU(IoU):
 
 @registry.register()
 class OneHotIoU(IoU):
-    """Mean of intersection over union over some classes, for one-hot labels. Arguments as for `IoU`."""
+    """Mean of intersection over union over some classes, for one-hot labels.
+
+        result = mean over target_class_ids of tp / (tp + fp + fn)
+
+    y_true : one-hot along `axis`, (n, ..., num_classes).
+    y_pred : numbers for each class, of which the largest counts, of that shape; class numbers if `sparse_y_pred`.
+
+    Other arguments as for `IoU`.
+
+    >>> metric = OneHotIoU(num_classes=3, target_class_ids=[0])
+    >>> float(metric([[1, 0, 0], [0, 1, 0], [0, 0, 1]], [[0.9, 0.1, 0.0], [0.6, 0.3, 0.1], [0.0, 0.2, 0.8]]))
+    0.5
+    """
 
     def __init__(
         self,
@@ -155,7 +182,15 @@ class OneHotIoU(IoU):
 
 @registry.register()
 class OneHotMeanIoU(IoU):
-    """Mean of intersection over union over all classes, for one-hot labels. Arguments as for `IoU`."""
+    """Mean of intersection over union over all classes, for one-hot labels.
+
+        result = mean over classes of tp / (tp + fp + fn)
+
+    Arguments as for `OneHotIoU`.
+
+    >>> float(OneHotMeanIoU(num_classes=2)([[1, 0], [0, 1]], [[0.9, 0.1], [0.6, 0.4]]))  # 1/2 and 0
+    0.25
+    """
 
     def __init__(
         self,

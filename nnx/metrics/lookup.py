@@ -34,7 +34,11 @@ _BY_SHAPES["acc"], _BY_SHAPES["ce"] = _BY_SHAPES["accuracy"], _BY_SHAPES["crosse
 
 
 def depends_on_shapes(identifier: Any) -> bool:
-    """Names that mean different metrics for different targets, as "accuracy" does: whether this is one."""
+    """Names that mean different metrics for different targets, as "accuracy" does: whether this is one.
+
+    >>> depends_on_shapes("accuracy"), depends_on_shapes("binary_accuracy")
+    (True, False)
+    """
     return isinstance(identifier, str) and identifier.lower() in _BY_SHAPES
 
 
@@ -52,8 +56,16 @@ def resolve(
     sparse one, else the categorical one. Without shapes "accuracy" is Accuracy, as `keras.metrics.get` has it.
     A function is that of `nnx.metrics` or `nnx.losses`, or one's own: (y_true, y_pred) -> the value of each sample.
 
+    loss : that the model is trained with, for the warning below.
+    target_shape, output_shape : of targets and predictions, with the batch, whose size may be None.
+
     Warns where the model has several binary outputs, for which "accuracy" is hardly meant to be categorical.
     ValueError for an unknown name, TypeError for anything else.
+
+    >>> type(resolve("accuracy", target_shape=(None,), output_shape=(None, 10))).__name__
+    'SparseCategoricalAccuracy'
+    >>> resolve("mse").name
+    'mse'
     """
     if isinstance(identifier, str):
         metric = _by_name(identifier, loss, target_shape, output_shape)
@@ -114,14 +126,29 @@ def _kind(target_shape: Shape | None, output_shape: Shape | None) -> str:
 
 
 def get(identifier: Any) -> Metric | Callable[..., Array] | None:
-    """Metric as Keras gives it: for a name, a class or a configuration; a function as it is; None for None."""
+    """Metric as Keras gives it: for a name, a class or a configuration; a function as it is; None for None.
+
+    Names are those of `resolve`, with its errors.
+
+    >>> type(get("mse")).__name__, get(abs), get(None)
+    ('MeanSquaredError', <built-in function abs>, None)
+    """
     if identifier is None or (callable(identifier) and not inspect.isclass(identifier)):
         return identifier
     return resolve(identifier)
 
 
 def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Metric | Callable[..., Array] | None:
-    """Metric from what `serialize` returned. custom_objects : classes and functions of one's own, by name."""
+    """Metric from what `serialize` returned, or from any other identifier of `get`.
+
+    custom_objects : classes and functions of one's own, by name.
+
+    >>> from nnx.metrics import TopKCategoricalAccuracy
+    >>> deserialize(serialize(TopKCategoricalAccuracy(k=3))).k
+    3
+
+    ValueError for a name that is not known.
+    """
     with custom_names(custom_objects):
         if isinstance(config, str) and config in functions.objects:
             return functions.find(config)

@@ -41,7 +41,15 @@ for _function in VALUES_FUNCTIONS.values():
 
 @registry.register("mse")
 class MeanSquaredError(MeanMetricWrapper):
-    """Mean squared error: the mean of (y_pred - y_true)**2."""
+    """Mean squared error, over all samples.
+
+        result = mean((y_pred - y_true)**2)
+
+    y_true, y_pred : numbers (n, ...). ValueError for different shapes.
+
+    >>> float(MeanSquaredError()([[0.0, 1.0]], [[2.0, 1.0]]))
+    2.0
+    """
 
     def __init__(self, name: str | None = "mean_squared_error") -> None:
         super().__init__(losses.mean_squared_error, name)
@@ -49,7 +57,15 @@ class MeanSquaredError(MeanMetricWrapper):
 
 @registry.register("rmse")
 class RootMeanSquaredError(MeanOfSamples):
-    """Root mean squared error: the square root of the mean of (y_pred - y_true)**2 over all samples."""
+    """Root mean squared error, in the unit of the targets.
+
+        result = sqrt(mean((y_pred - y_true)**2)),   the mean over all samples
+
+    y_true, y_pred : numbers (n, ...). ValueError for different shapes.
+
+    >>> float(RootMeanSquaredError()([[0.0, 1.0]], [[4.0, 5.0]]))
+    4.0
+    """
 
     direction = "min"
 
@@ -68,7 +84,15 @@ class RootMeanSquaredError(MeanOfSamples):
 
 @registry.register("mae")
 class MeanAbsoluteError(MeanMetricWrapper):
-    """Mean absolute error: the mean of |y_pred - y_true|."""
+    """Mean absolute error, over all samples.
+
+        result = mean(|y_pred - y_true|)
+
+    y_true, y_pred : numbers (n, ...). ValueError for different shapes.
+
+    >>> float(MeanAbsoluteError()([[0.0, 1.0]], [[2.0, 1.0]]))
+    1.0
+    """
 
     def __init__(self, name: str | None = "mean_absolute_error") -> None:
         super().__init__(losses.mean_absolute_error, name)
@@ -76,7 +100,15 @@ class MeanAbsoluteError(MeanMetricWrapper):
 
 @registry.register("mape")
 class MeanAbsolutePercentageError(MeanMetricWrapper):
-    """Mean absolute percentage error: the mean of 100 * |y_pred - y_true| / |y_true|."""
+    """Mean absolute percentage error: errors in per cent of the targets.
+
+        result = 100 * mean(|y_pred - y_true| / max(|y_true|, 1e-7))
+
+    y_true, y_pred : numbers (n, ...). ValueError for different shapes.
+
+    >>> round(float(MeanAbsolutePercentageError()([[2.0, 4.0]], [[1.0, 5.0]])), 3)
+    37.5
+    """
 
     def __init__(self, name: str | None = "mean_absolute_percentage_error") -> None:
         super().__init__(losses.mean_absolute_percentage_error, name)
@@ -84,7 +116,15 @@ class MeanAbsolutePercentageError(MeanMetricWrapper):
 
 @registry.register("msle")
 class MeanSquaredLogarithmicError(MeanMetricWrapper):
-    """Mean squared logarithmic error: the mean of (log(1 + y_pred) - log(1 + y_true))**2."""
+    """Mean squared logarithmic error: relative errors of numbers that are not negative.
+
+        result = mean((log(1 + max(y_pred, 1e-7)) - log(1 + max(y_true, 1e-7)))**2)
+
+    y_true, y_pred : numbers from 0, (n, ...). ValueError for different shapes.
+
+    >>> round(float(MeanSquaredLogarithmicError()([[0.0, 1.0]], [[1.0, 1.0]])), 3)
+    0.24
+    """
 
     def __init__(self, name: str | None = "mean_squared_logarithmic_error") -> None:
         super().__init__(losses.mean_squared_logarithmic_error, name)
@@ -92,7 +132,15 @@ class MeanSquaredLogarithmicError(MeanMetricWrapper):
 
 @registry.register("logcosh")
 class LogCoshError(MeanMetricWrapper):
-    """Mean logarithm of the hyperbolic cosine: of log(cosh(y_pred - y_true))."""
+    """Mean logarithm of the hyperbolic cosine of the error, a smooth absolute error.
+
+        result = mean(log(cosh(y_pred - y_true)))
+
+    y_true, y_pred : numbers (n, ...). ValueError for different shapes.
+
+    >>> round(float(LogCoshError()([[0.0, 1.0]], [[1.0, 1.0]])), 3)
+    0.217
+    """
 
     def __init__(self, name: str | None = "logcosh") -> None:
         super().__init__(losses.log_cosh, name)
@@ -100,7 +148,19 @@ class LogCoshError(MeanMetricWrapper):
 
 @registry.register("huber_loss")
 class Huber(MeanMetricWrapper):
-    """Mean of Huber's loss: squared up to an error of delta, linear beyond."""
+    """Mean of Huber's loss: squared up to an error of `delta`, linear beyond.
+
+        result = mean(e**2 / 2                      where |e| <= delta,
+                      delta * |e| - delta**2 / 2    elsewhere),   e = y_pred - y_true
+
+    Huber, "Robust estimation of a location parameter", 1964.
+
+    y_true, y_pred : numbers (n, ...). ValueError for different shapes.
+    delta : positive.
+
+    >>> round(float(Huber()([[0.0, 1.0]], [[3.0, 1.5]])), 4)  # 2.5 and 0.125
+    1.3125
+    """
 
     def __init__(self, delta: float = 1.0, name: str | None = "huber") -> None:
         super().__init__(losses.huber, name, delta=delta)
@@ -108,7 +168,15 @@ class Huber(MeanMetricWrapper):
 
 @registry.register()
 class Poisson(MeanMetricWrapper):
-    """Mean Poisson loss: of y_pred - y_true * log(y_pred)."""
+    """Mean Poisson loss, of counts and their predicted rates.
+
+        result = mean(y_pred - y_true * log(y_pred + 1e-7))
+
+    y_true, y_pred : counts and positive rates, (n, ...). ValueError for different shapes.
+
+    >>> round(float(Poisson()([[2.0, 0.0]], [[2.0, 1.0]])), 3)
+    0.807
+    """
 
     def __init__(self, name: str | None = "poisson") -> None:
         super().__init__(losses.poisson, name)
@@ -120,7 +188,17 @@ def _cosine(y_true: Any, y_pred: Any, axis: int = -1) -> Array:
 
 @registry.register("cosine", "cosine_proximity")
 class CosineSimilarity(MeanMetricWrapper):
-    """Mean cosine of the angle between y_true and y_pred: 1 is best. (The loss of this name has the other sign.)"""
+    """Mean cosine of the angle between y_true and y_pred: 1 is best. (The loss of this name has the other sign.)
+
+        result = mean of sum(y_true / max(|y_true|, 1e-7) * y_pred / max(|y_pred|, 1e-7)),   |y| = sqrt(sum(y**2))
+
+    y_true, y_pred : vectors along `axis`, (n, ..., m). ValueError for different shapes. The similarity to a vector of
+        zeros is 0.
+    axis : by default the last.
+
+    >>> round(float(CosineSimilarity()([[1.0, 0.0]], [[1.0, 1.0]])), 3)
+    0.707
+    """
 
     direction = "max"
 
@@ -130,7 +208,16 @@ class CosineSimilarity(MeanMetricWrapper):
 
 @registry.register()
 class Hinge(MeanMetricWrapper):
-    """Mean hinge: of max(1 - y_true * y_pred, 0), labels -1 and 1, or 0 and 1."""
+    """Mean hinge: how far scores are from being at least 1 on the side of their label.
+
+        result = mean(max(1 - y_true * y_pred, 0))
+
+    y_true : labels -1 and 1, (n, ...), or 0 and 1, which are taken for them where a batch has no others.
+    y_pred : scores of that shape, of any size.
+
+    >>> float(Hinge()([[-1, 1]], [[0.5, 0.75]]))  # 1.5 and 0.25
+    0.875
+    """
 
     def __init__(self, name: str | None = "hinge") -> None:
         super().__init__(losses.hinge, name)
@@ -138,7 +225,16 @@ class Hinge(MeanMetricWrapper):
 
 @registry.register()
 class SquaredHinge(MeanMetricWrapper):
-    """Mean squared hinge: of max(1 - y_true * y_pred, 0)**2, labels -1 and 1, or 0 and 1."""
+    """Mean squared hinge: the square of how far scores are from being at least 1 on the side of their label.
+
+        result = mean(max(1 - y_true * y_pred, 0)**2)
+
+    y_true : labels -1 and 1, (n, ...), or 0 and 1, which are taken for them where a batch has no others.
+    y_pred : scores of that shape, of any size.
+
+    >>> float(SquaredHinge()([[-1, 1]], [[0.5, 0.5]]))  # 2.25 and 0.25
+    1.25
+    """
 
     def __init__(self, name: str | None = "squared_hinge") -> None:
         super().__init__(losses.squared_hinge, name)
@@ -146,7 +242,18 @@ class SquaredHinge(MeanMetricWrapper):
 
 @registry.register()
 class CategoricalHinge(MeanMetricWrapper):
-    """Mean categorical hinge of one-hot labels."""
+    """Mean categorical hinge of one-hot labels: how far the true class's score is from 1 above the highest other.
+
+        result = mean of max(1 + max((1 - y_true) * y_pred) - sum(y_true * y_pred), 0)
+
+    Inside, maximum and sum are over the classes, the last axis.
+
+    y_true : one-hot labels (n, ..., classes).
+    y_pred : scores (n, ..., classes). ValueError for different shapes.
+
+    >>> float(CategoricalHinge()([[0, 1, 0]], [[0.25, 0.5, 0.25]]))
+    0.75
+    """
 
     def __init__(self, name: str | None = "categorical_hinge") -> None:
         super().__init__(losses.categorical_hinge, name)
@@ -154,7 +261,15 @@ class CategoricalHinge(MeanMetricWrapper):
 
 @registry.register("kld", "kullback_leibler_divergence")
 class KLDivergence(MeanMetricWrapper):
-    """Mean Kullback-Leibler divergence: of sum(y_true * log(y_true / y_pred))."""
+    """Mean Kullback-Leibler divergence of the predicted from the true distribution, along the last axis.
+
+        result = mean of sum(y_true * log(y_true / y_pred)),   both clipped to [1e-7, 1]
+
+    y_true, y_pred : probabilities (n, ..., classes). ValueError for different shapes.
+
+    >>> round(float(KLDivergence()([[0.5, 0.5]], [[0.25, 0.75]])), 3)
+    0.144
+    """
 
     def __init__(self, name: str | None = "kl_divergence") -> None:
         super().__init__(losses.kl_divergence, name)
@@ -162,7 +277,18 @@ class KLDivergence(MeanMetricWrapper):
 
 @registry.register()
 class Dice(MeanMetricWrapper):
-    """Mean of Dice's loss; with axis=None it is one value for each batch."""
+    """Mean of Dice's loss of masks; with axis=None it is one value for each batch.
+
+        result = mean of 1 - 2 * sum(y_true * y_pred) / (sum(y_true) + sum(y_pred) + 1e-7)
+
+    Sums are over `axis`; see `nnx.losses.Dice`.
+
+    y_true, y_pred : masks, from 0 to 1, of one shape; ValueError for different ones.
+    axis : an axis or several; None for all.
+
+    >>> round(float(Dice()([[1, 1, 0, 0]], [[1.0, 0.0, 0.0, 0.0]])), 3)
+    0.333
+    """
 
     def __init__(self, name: str | None = "dice", axis: Axes = None) -> None:
         super().__init__(losses.dice, name, axis=axis)
@@ -170,7 +296,22 @@ class Dice(MeanMetricWrapper):
 
 @registry.register()
 class Tversky(MeanMetricWrapper):
-    """Mean of Tversky's loss; with axis=None it is one value for each batch."""
+    """Mean of Tversky's loss of masks; with axis=None it is one value for each batch.
+
+        result = mean of 1 - overlap / (overlap + alpha * missed + beta * invented + 1e-7)
+        overlap = sum(y_true * y_pred)
+        missed = sum(y_true * (1 - y_pred))
+        invented = sum((1 - y_true) * y_pred)
+
+    Sums are over `axis`; see `nnx.losses.Tversky`.
+
+    y_true, y_pred : masks, from 0 to 1, of one shape; ValueError for different ones.
+    alpha, beta : the weights of what is missed and of what is invented.
+    axis : an axis or several; None for all.
+
+    >>> round(float(Tversky(alpha=0.7, beta=0.3)([[1, 1, 0, 0]], [[1.0, 0.0, 0.0, 0.0]])), 3)  # 1 - 1 / 1.7
+    0.412
+    """
 
     def __init__(self, alpha: float = 0.5, beta: float = 0.5, name: str | None = "tversky", axis: Axes = None) -> None:
         super().__init__(losses.tversky, name, alpha=alpha, beta=beta, axis=axis)
@@ -178,7 +319,16 @@ class Tversky(MeanMetricWrapper):
 
 @registry.register("bce")
 class BinaryCrossentropy(MeanMetricWrapper):
-    """Mean binary cross-entropy. Arguments as for the loss."""
+    """Mean binary cross-entropy, for labels that are right or wrong each by itself.
+
+        result = mean(-y_true * log(p) - (1 - y_true) * log(1 - p))
+        p = y_pred, clipped to [1e-7, 1 - 1e-7], or sigmoid(y_pred), without a clip, from logits
+
+    y_true, y_pred, from_logits, label_smoothing : as for `nnx.losses.BinaryCrossentropy`.
+
+    >>> round(float(BinaryCrossentropy()([[1, 0]], [[0.8, 0.4]])), 3)
+    0.367
+    """
 
     def __init__(
         self,
@@ -191,7 +341,18 @@ class BinaryCrossentropy(MeanMetricWrapper):
 
 @registry.register()
 class BinaryFocalCrossentropy(MeanMetricWrapper):
-    """Mean binary focal cross-entropy. Arguments as for the loss."""
+    """Mean binary focal cross-entropy, in which labels that are predicted well count less.
+
+        result = mean(weight * (1 - q)**gamma * (-y_true * log(p) - (1 - y_true) * log(1 - p)))
+        p = y_pred, or sigmoid(y_pred) from logits; in logarithms clipped to [1e-7, 1 - 1e-7], but not from logits
+        q = y_true * p + (1 - y_true) * (1 - p), the probability of the true label
+        weight = alpha * y_true + (1 - alpha) * (1 - y_true) if apply_class_balancing, else 1
+
+    Lin et al., arXiv:1708.02002. Targets, predictions and arguments are those of `nnx.losses.BinaryFocalCrossentropy`.
+
+    >>> round(float(BinaryFocalCrossentropy()([[1, 0]], [[0.8, 0.4]])), 3)
+    0.045
+    """
 
     def __init__(
         self,
@@ -215,7 +376,16 @@ class BinaryFocalCrossentropy(MeanMetricWrapper):
 
 @registry.register()
 class CategoricalCrossentropy(MeanMetricWrapper):
-    """Mean categorical cross-entropy of one-hot labels. Arguments as for the loss."""
+    """Mean categorical cross-entropy of one-hot labels.
+
+        result = mean of -sum(y_true * log(p))
+        p = y_pred / sum(y_pred), clipped to [1e-7, 1 - 1e-7], or softmax(y_pred), without a clip, from logits
+
+    Targets, predictions and arguments are those of `nnx.losses.CategoricalCrossentropy`.
+
+    >>> round(float(CategoricalCrossentropy()([[0, 1, 0]], [[0.1, 0.7, 0.2]])), 3)
+    0.357
+    """
 
     def __init__(
         self,
@@ -235,7 +405,17 @@ class CategoricalCrossentropy(MeanMetricWrapper):
 
 @registry.register()
 class CategoricalFocalCrossentropy(MeanMetricWrapper):
-    """Mean categorical focal cross-entropy of one-hot labels. Arguments as for the loss."""
+    """Mean categorical focal cross-entropy of one-hot labels, in which classes that are predicted well count less.
+
+        result = mean of -sum(alpha * (1 - p)**gamma * y_true * log(p))
+        p = y_pred / sum(y_pred), clipped to [1e-7, 1 - 1e-7], or softmax(y_pred), without a clip, from logits
+
+    Lin et al., arXiv:1708.02002. Targets, predictions and arguments are those of
+    `nnx.losses.CategoricalFocalCrossentropy`.
+
+    >>> round(float(CategoricalFocalCrossentropy()([[0, 1, 0]], [[0.1, 0.7, 0.2]])), 3)
+    0.008
+    """
 
     def __init__(
         self,
@@ -259,10 +439,17 @@ class CategoricalFocalCrossentropy(MeanMetricWrapper):
 
 @registry.register()
 class SparseCategoricalCrossentropy(MeanMetricWrapper):
-    """Mean categorical cross-entropy of integer labels. Arguments as for the loss.
+    """Mean categorical cross-entropy of integer labels.
 
+        result = mean of -log(p[y_true])
+        p = y_pred / sum(y_pred), clipped to [1e-7, 1 - 1e-7], or softmax(y_pred), without a clip, from logits
+
+    y_true, y_pred, from_logits, axis : as for `nnx.losses.SparseCategoricalCrossentropy`.
     ignore_class : samples with this label have the value 0; as in Keras they are left out of the number that the mean
         divides by only where there are weights.
+
+    >>> round(float(SparseCategoricalCrossentropy()([1], [[0.1, 0.7, 0.2]])), 3)
+    0.357
     """
 
     ignore_class: int | None

@@ -49,9 +49,14 @@ class _Best(ThresholdMetric):
 
 @registry.register()
 class SensitivityAtSpecificity(_Best):
-    """Largest sensitivity, tp / (tp + fn), where the specificity, tn / (tn + fp), is at least `specificity`.
+    """Largest sensitivity at a threshold where the specificity is at least `specificity`.
 
-    num_thresholds : how many thresholds from 0 to 1 are looked at; a single one is 0.5.
+        result = max(tp / (tp + fn)) over thresholds with tn / (tn + fp) >= specificity,   0 if there are none
+
+    y_true : labels 0 and 1, (n, ...).
+    y_pred : probabilities (n, ...). ValueError for different shapes.
+    specificity : from 0 to 1, else ValueError.
+    num_thresholds : how many thresholds from 0 to 1, in equal steps, are looked at; a single one is 0.5.
     class_id : look at this class alone, for labels and predictions (n, ..., classes).
 
     >>> float(SensitivityAtSpecificity(0.5)([0, 0, 0, 1, 1], [0.0, 0.3, 0.8, 0.3, 0.8]))
@@ -70,7 +75,17 @@ class SensitivityAtSpecificity(_Best):
 
 @registry.register()
 class SpecificityAtSensitivity(_Best):
-    """Largest specificity where the sensitivity is at least `sensitivity`. See `SensitivityAtSpecificity`."""
+    """Largest specificity at a threshold where the sensitivity is at least `sensitivity`.
+
+        result = max(tn / (tn + fp)) over thresholds with tp / (tp + fn) >= sensitivity,   0 if there are none
+
+    sensitivity : from 0 to 1, else ValueError.
+
+    Targets, predictions and other arguments are those of `SensitivityAtSpecificity`.
+
+    >>> round(float(SpecificityAtSensitivity(0.5)([0, 0, 0, 1, 1], [0.0, 0.3, 0.8, 0.3, 0.8])), 3)
+    0.667
+    """
 
     def __init__(
         self, sensitivity: float, num_thresholds: int = 200, class_id: int | None = None, name: str | None = None
@@ -84,9 +99,16 @@ class SpecificityAtSensitivity(_Best):
 
 @registry.register()
 class PrecisionAtRecall(_Best):
-    """Largest precision, tp / (tp + fp), where the recall, tp / (tp + fn), is at least `recall`.
+    """Largest precision at a threshold where the recall is at least `recall`.
 
-    Other arguments as for `SensitivityAtSpecificity`.
+        result = max(tp / (tp + fp)) over thresholds with tp / (tp + fn) >= recall,   0 if there are none
+
+    recall : from 0 to 1, else ValueError.
+
+    Targets, predictions and other arguments are those of `SensitivityAtSpecificity`.
+
+    >>> float(PrecisionAtRecall(0.5)([0, 0, 0, 1, 1], [0.0, 0.3, 0.8, 0.3, 0.8]))
+    0.5
     """
 
     def __init__(
@@ -101,7 +123,17 @@ class PrecisionAtRecall(_Best):
 
 @registry.register()
 class RecallAtPrecision(_Best):
-    """Largest recall where the precision is at least `precision`. See `PrecisionAtRecall`."""
+    """Largest recall at a threshold where the precision is at least `precision`.
+
+        result = max(tp / (tp + fn)) over thresholds with tp / (tp + fp) >= precision,   0 if there are none
+
+    precision : from 0 to 1, else ValueError.
+
+    Targets, predictions and other arguments are those of `SensitivityAtSpecificity`.
+
+    >>> float(RecallAtPrecision(0.8)([0, 0, 1, 1], [0.0, 0.5, 0.3, 0.9]))
+    0.5
+    """
 
     def __init__(
         self, precision: float, num_thresholds: int = 200, class_id: int | None = None, name: str | None = None

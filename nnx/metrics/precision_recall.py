@@ -50,12 +50,18 @@ class _Count(_AtThresholds):
 class TruePositives(_Count):
     """How many positive labels have a prediction above the threshold.
 
-    thresholds : 0.5 by default; for several there is a value for each, in their order.
+        result = sum of weights where y_true is not 0 and y_pred > threshold
+
+    y_true : labels 0 and 1, (n, ...).
+    y_pred : probabilities (n, ...). ValueError for different shapes.
+    thresholds : 0.5 by default; for several there is a value for each, in their order. ValueError outside of [0, 1].
 
     Whole numbers, exact, without weights.
 
     >>> int(TruePositives()([0, 1, 1, 1], [0.1, 0.3, 0.6, 0.9]))
     2
+    >>> TruePositives(thresholds=[0.2, 0.5])([0, 1, 1, 1], [0.1, 0.3, 0.6, 0.9]).tolist()
+    [3, 2]
     """
 
     kind = 0
@@ -63,21 +69,45 @@ class TruePositives(_Count):
 
 @registry.register()
 class FalsePositives(_Count):
-    """How many negative labels have a prediction above the threshold. Arguments as for `TruePositives`."""
+    """How many negative labels have a prediction above the threshold.
+
+        result = sum of weights where y_true is 0 and y_pred > threshold
+
+    Targets, predictions and arguments are those of `TruePositives`.
+
+    >>> int(FalsePositives()([0, 0, 0, 1], [0.1, 0.7, 0.6, 0.9]))
+    2
+    """
 
     kind = 1
 
 
 @registry.register()
 class TrueNegatives(_Count):
-    """How many negative labels have a prediction not above the threshold. Arguments as for `TruePositives`."""
+    """How many negative labels have a prediction not above the threshold.
+
+        result = sum of weights where y_true is 0 and not y_pred > threshold
+
+    Targets, predictions and arguments are those of `TruePositives`.
+
+    >>> int(TrueNegatives()([0, 0, 0, 1], [0.1, 0.7, 0.6, 0.9]))
+    1
+    """
 
     kind = 2
 
 
 @registry.register()
 class FalseNegatives(_Count):
-    """How many positive labels have a prediction not above the threshold. Arguments as for `TruePositives`."""
+    """How many positive labels have a prediction not above the threshold.
+
+        result = sum of weights where y_true is not 0 and not y_pred > threshold
+
+    Targets, predictions and arguments are those of `TruePositives`.
+
+    >>> int(FalseNegatives()([0, 1, 1, 1], [0.1, 0.3, 0.4, 0.9]))
+    2
+    """
 
     kind = 3
 
@@ -86,7 +116,12 @@ class FalseNegatives(_Count):
 class Precision(_AtThresholds):
     """The share of positive labels among the predictions above the threshold; 0 where there are none.
 
-    thresholds : 0.5 by default; for several there is a value for each, in their order. Of logits use 0.
+        result = tp / (tp + fp)
+
+    y_true : labels 0 and 1, (n, ...).
+    y_pred : probabilities (n, ...). ValueError for different shapes.
+    thresholds : 0.5 by default; for several there is a value for each, in their order. Of logits use 0. ValueError
+        outside of [0, 1].
     top_k : only the k largest predictions of a sample count, all of them if there are no thresholds.
     class_id : look at this class alone, for labels and predictions (n, ..., classes).
 
@@ -114,7 +149,9 @@ class Precision(_AtThresholds):
 class Recall(_AtThresholds):
     """The share of the positive labels that have a prediction above the threshold; 0 where there are none.
 
-    Arguments as for `Precision`.
+        result = tp / (tp + fn)
+
+    Targets, predictions and arguments are those of `Precision`.
 
     >>> round(float(Recall()([0, 1, 1, 1], [0.6, 0.3, 0.7, 0.9])), 4)
     0.6667

@@ -25,15 +25,23 @@ _AGGREGATIONS = (None, "uniform_average", "variance_weighted_average")
 
 @registry.register()
 class R2Score(Metric):
-    """Coefficient of determination of each output, 1 - sum((y - p)**2) / sum((y - mean(y))**2), or their mean.
+    """Coefficient of determination of each output, or their mean: 1 is best, 0 as good as the mean of the targets.
 
-    Targets and predictions (n, outputs), or (n,). A constant target has the score 0, or 1 if it is predicted exactly,
-    as in scikit-learn.
+        score = 1 - sum((y_true - y_pred)**2) / sum((y_true - mean(y_true))**2)
+        adjusted = 1 - (1 - score) * (n - 1) / (n - num_regressors - 1)
 
+    A constant target has the score 0, or 1 if it is predicted exactly, as in scikit-learn.
+
+    y_true, y_pred : numbers (n, outputs), or (n,). ValueError for other shapes.
     class_aggregation : None for one value for each output, "uniform_average" for their mean,
         "variance_weighted_average" for the mean weighted by the variances of the targets.
-    num_regressors : p of the adjusted score, 1 - (1 - R2) * (n - 1) / (n - p - 1), where as in Keras n counts every
-        number of the targets; 0 for the plain score.
+    num_regressors : that of the adjusted score, where as in Keras n counts every number of the targets; 0 for the plain
+        score, which is also the result, with a warning, where n is too small.
+
+    ValueError for other arguments.
+
+    >>> float(R2Score()([1.0, 2.0, 3.0], [1.0, 2.0, 4.0]))
+    0.5
     """
 
     direction = "max"
@@ -131,9 +139,12 @@ def _around(origin: np.ndarray, state: Mapping[str, Any]) -> dict[str, Any]:
 
 @registry.register()
 class MeanRelativeError(MeanOfSamples):
-    """Mean relative error: of |y_pred - y_true| / normalizer, 0 where the normalizer is 0.
+    """Mean relative error: errors in units of given numbers.
 
-    normalizer : numbers of the shape of the predictions, or one that broadcasts to it.
+        result = mean(|y_pred - y_true| / normalizer),   0 where the normalizer is 0
+
+    y_true, y_pred : numbers (n, ...). ValueError for different shapes.
+    normalizer : numbers of the shape of the predictions, or of one that broadcasts to it.
 
     >>> float(MeanRelativeError([1, 3, 2, 3])([1, 3, 2, 3], [2, 4, 6, 8]))
     1.25

@@ -31,6 +31,7 @@ class Variable:
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """The lengths of the array's axes."""
         return tuple(self.value.shape)
 
     @property
