@@ -6,7 +6,7 @@ The source is plain text, in blocks between empty lines:
 - lines that begin with `- ` become a list, with more text indented by two spaces;
 - lines from `>>>` on stay an example, letter by letter;
 - blocks of which every line is indented stay as they are: formulas, commands;
-- all else is a paragraph.
+- all else is a paragraph, and a line that begins with `pullback(` begins a new one.
 
 In text, what stands between single backticks is code, and everything else means itself: no star, bar, underscore or
 backslash is markup. Numbers of arXiv become links.
@@ -114,7 +114,9 @@ def _items(block: list[str]) -> Iterator[list[str]]:
     """A line that begins something, with the lines that go on with it."""
     item: list[str] = []
     for line in block:
-        goes_on = line.startswith(" ") or not (line.startswith("- ") or _begins_term(line) or _is_of_its_own(item))
+        goes_on = line.startswith(" ") or not (
+            line.startswith(("- ", "pullback(")) or _begins_term(line) or _is_of_its_own(item)
+        )
         if item and not goes_on:
             yield item
             item = []

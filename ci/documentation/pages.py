@@ -67,8 +67,10 @@ class Reference:
         return found
 
     def index(self) -> str:
-        """The page that lists the modules, and all names in alphabetical order."""
-        rows = [(f":py:mod:`{module}`", first_line(value)) for module, value in self.modules.items()]
+        """The page that lists the modules."""
+        rows = [
+            (f":py:mod:`{module}`", first_line(inspect.getdoc(value) or "")) for module, value in self.modules.items()
+        ]
         return _page(
             "Reference",
             "Every public name of nnx has a page, made of its docstring. A name that is not here is not public.",
@@ -108,11 +110,8 @@ class Reference:
                 f"   Another name of {self.reference(described, full=True)}: {self.summary(described)}",
             ]
         elif name.kind == "data":
-            kind = type(name.value)
-            lines += [f".. py:data:: {name.path}", f"   :type: {kind.__name__}", ""]
-            lines += [
-                f"   {line}".rstrip() for line in to_rest(inspect.getdoc(name.value) or "", self.linker(name.path))
-            ]
+            lines += [f".. py:data:: {name.path}", f"   :type: {_type_of(name.value)}", ""]
+            lines += [f"   {line}".rstrip() for line in to_rest(name.text, self.linker(name.path))]
         else:
             lines += [f".. {_DIRECTIVES[name.kind]}:: {name.path}"]
             if name.kind == "class":
@@ -144,15 +143,21 @@ class Reference:
         """The first line of a name's docstring, or what it is another name of."""
         if name.of is not None:
             return f"Another name of {self.reference(self.by_path[name.of], full=True)}."
-        return inline(first_line(name.value), self.linker(name.path))
+        return inline(first_line(name.text), self.linker(name.path))
 
     def linker(self, module: str) -> Linker:
         return Linker(self, module)
 
 
-def first_line(value: object) -> str:
-    """The first line of a docstring; the first paragraph where it goes on in the next line."""
-    return (inspect.getdoc(value) or "").partition("\n\n")[0].partition("\n")[0]
+def first_line(text: str) -> str:
+    """The first line of a docstring."""
+    return text.partition("\n")[0]
+
+
+def _type_of(value: object) -> str:
+    """The class of an object; a type that is an alias is shown as what it stands for."""
+    kind = type(value)
+    return kind.__name__ if kind.__module__ == "builtins" or kind.__module__.startswith("nnx") else repr(value)
 
 
 def _files(paths: list[str]) -> dict[str, str]:

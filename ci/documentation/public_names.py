@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import functools
 import importlib
 import inspect
+import itertools
 import pathlib
 from types import ModuleType
 from typing import Any
+
+import nnx
+
+ROOT = pathlib.Path(nnx.__file__).parent
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,9 +39,21 @@ class Name:
     def kind(self) -> str:
         if inspect.ismodule(self.value):
             return "module"
-        if inspect.isclass(self.value):
+        if inspect.isclass(self.value) and not _is_foreign(self.value):
             return "class"
         return "function" if is_function(self.value) else "data"
+
+    @property
+    def text(self) -> str:
+        """The docstring; of data, the string that follows the assignment, else what is said of objects of that class.
+
+        A class does not have that of its base.
+        """
+        if self.kind == "class":
+            return inspect.cleandoc(vars(self.value).get("__doc__") or "")
+        if self.kind != "data":
+            return inspect.getdoc(self.value) or ""
+        return assigned_text(self.name) or ("" if _is_foreign(type(self.value)) else inspect.getdoc(self.value) or "")
 
 
 def is_function(value: Any) -> bool:
@@ -43,13 +61,30 @@ def is_function(value: Any) -> bool:
     return (callable(value) and hasattr(value, "__wrapped__")) or inspect.isroutine(value)
 
 
+@functools.cache
+def _assigned_texts() -> dict[str, str]:
+    found: dict[str, str] = {}
+    for file in sorted(ROOT.rglob("*.py")):
+        body = ast.parse(file.read_text(encoding="utf-8")).body
+        for node, following in itertools.pairwise(body):
+            targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+            text = following.value if isinstance(following, ast.Expr) else None
+            if isinstance(targets[0], ast.Name) and isinstance(text, ast.Constant) and isinstance(text.value, str):
+                found.setdefault(targets[0].id, inspect.cleandoc(text.value))
+    return found
+
+
+def assigned_text(name: str) -> str:
+    """The string behind the assignment of a name in one of the modules of nnx; empty if there is none."""
+    return _assigned_texts().get(name, "")
+
+
 def modules(package: ModuleType) -> dict[str, ModuleType]:
     """The public modules by name: the package, its folders that have an `__all__`, and the modules in such lists.
 
     ValueError for a module in a list that has no list itself.
     """
-    root = pathlib.Path(package.__path__[0])
-    folders = [file.parent.name for file in sorted(root.glob("[a-z]*/__init__.py")) if _has_list(file)]
+    folders = [file.parent.name for file in sorted(ROOT.glob("[a-z]*/__init__.py")) if _has_list(file)]
     found: dict[str, ModuleType] = {}
     waiting = [package, *(importlib.import_module(f"{package.__name__}.{folder}") for folder in folders)]
     while waiting:

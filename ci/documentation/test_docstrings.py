@@ -115,6 +115,11 @@ def test_definitions_follow_a_paragraph() -> None:
     assert kinds(parsed("x : a number.\nSome words.")) == ["definition_list", "paragraph"]
 
 
+def test_what_a_pullback_returns_stands_in_a_line_of_its_own() -> None:
+    document = parsed("x (n,), y (n,)  ->  z (n,)\npullback(dz) -> (dx, dy)")
+    assert [child.astext() for child in document.children] == ["x (n,), y (n,) -> z (n,)", "pullback(dz) -> (dx, dy)"]
+
+
 def test_bullets() -> None:
     document = parsed("What holds:\n\n- one, with `code`\n  that goes on;\n- 2. two * three.\n\nThe end.")
     assert kinds(document) == ["paragraph", "bullet_list", "paragraph"]
