@@ -47,8 +47,8 @@ class MultiHeadAttention(Layer):
     inputs. return_attention_scores for (output, scores (batch, heads, targets, sources)), as they are before dropout.
 
     Output (batch, targets, *output_shape). Kernels of query and key (features, heads, key_dim), of the value (features,
-    heads, value_dim), of the output (heads, value_dim, *output_shape); biases have the sizes of what is added to.
-    ValueError for shapes that do not go together. Vaswani et al., arXiv:1706.03762.
+    heads, value_dim), of the output (heads, value_dim, *output_shape); biases (heads, key_dim), (heads, value_dim) and
+    output_shape. ValueError for shapes that do not go together. Vaswani et al., arXiv:1706.03762.
 
     >>> import numpy as np
     >>> x = np.ones((2, 5, 8))
