@@ -148,7 +148,8 @@ class GroupNormalization(Normalized):
 
     groups : how many groups the features of a sample are divided into, each normalised together with all positions;
         -1 for groups of one feature (instance normalisation).
-    axis : the axis of the features; the last one by default. epsilon : what keeps the root from 0.
+    axis : the axis of the features; the last one by default.
+    epsilon : what keeps the root from 0.
     center, scale : whether there is a beta, and a gamma.
     beta_initializer, ... gamma_constraint : as for `BatchNormalization`.
 

@@ -36,7 +36,7 @@ KINDS = {
 
 @registry.register()
 class Operation(Layer):
-    """What `a + b`, `2.0 * a`, `a @ b`, `a ** 2`, `-a` and `a[:, 0]` make of symbolic values.
+    """Operation on symbolic values: what `a + b`, `2.0 * a`, `a @ b`, `a ** 2`, `-a` and `a[:, 0]` make of them.
 
     operator : "add", "subtract", "multiply", "divide", "matmul", "power", "negative" or "getitem".
     constant : the operand that is a number, if one is; the key of "getitem".

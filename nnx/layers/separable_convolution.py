@@ -168,7 +168,7 @@ class SeparableConv(Convolution):
 class SeparableConv1D(SeparableConv):
     """A depthwise convolution along a sequence, then a mixture of all its features in each step.
 
-        z = the depthwise convolution of x with depthwise_kernel, as `DepthwiseConv1D` computes it
+        z = the depthwise convolution of x with depthwise_kernel, as DepthwiseConv1D computes it
         y[t, f] = activation(sum of z[t, i] * pointwise_kernel[0, i, f] over i, + bias[f])
 
     filters : how many features each step of the output has.
@@ -194,7 +194,7 @@ class SeparableConv1D(SeparableConv):
 class SeparableConv2D(SeparableConv):
     """A depthwise convolution of images, then a mixture of all channels in each pixel.
 
-        z = the depthwise convolution of x with depthwise_kernel, as `DepthwiseConv2D` computes it
+        z = the depthwise convolution of x with depthwise_kernel, as DepthwiseConv2D computes it
         y[i, j, f] = activation(sum of z[i, j, m] * pointwise_kernel[0, 0, m, f] over m, + bias[f])
 
     The arguments are those of `SeparableConv1D`, with numbers for rows and columns or one for both.
