@@ -30,6 +30,14 @@ class Parameter(Operand):
     value : the array; a view of the model's flat buffer once a model trains it.
     grad : the gradient, of the same shape; None before the parameter is in a flat buffer.
     trainable : whether training changes it. What counts is this and its layer's `trainable`.
+    regularizer : a penalty that is added to the loss; None for none.
+    constraint : what the value becomes after each step of an optimizer; None to stay as it is.
+
+    >>> from nnx.layers import Dense
+    >>> layer = Dense(2)
+    >>> layer.build((None, 3))
+    >>> layer.kernel
+    <Parameter kernel, shape (3, 2), float32>
     """
 
     __slots__ = ("backward", "constraint", "grad", "name", "pass_number", "path", "regularizer", "trainable", "value")
@@ -69,10 +77,12 @@ class Parameter(Operand):
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """The sizes of the value."""
         return tuple(self.value.shape)
 
     @property
     def size(self) -> int:
+        """How many numbers the value is made of."""
         return math.prod(self.value.shape)
 
     @property
@@ -82,6 +92,7 @@ class Parameter(Operand):
 
     @property
     def nbytes(self) -> int:
+        """How many bytes the value takes, without the gradient."""
         return self.size * dtype_bytes(self.dtype)
 
     def numpy(self) -> object:
@@ -128,6 +139,15 @@ class FlatParameters:
 
     parameters : the parameters in their order; their values are copied into the buffer.
     slices : for each parameter, the (start, stop) of its piece.
+    values, grads : the arrays (size,), for all parameters together.
+
+    ValueError for parameters of several dtypes.
+
+    >>> from nnx import Sequential
+    >>> from nnx.layers import Dense
+    >>> flat = Sequential([Dense(2, input_dim=3)]).flat
+    >>> flat.values.shape, flat.slices
+    ((8,), [(0, 6), (6, 8)])
     """
 
     def __init__(self, parameters: list[Parameter], placement: Placement) -> None:

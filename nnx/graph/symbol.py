@@ -60,6 +60,11 @@ class Symbol(Operand):
 
     Layers, the merging functions and arithmetic operators make new symbols from it. What would need its values, such as
     an `if`, a loop over it or a function of NumPy, raises a TypeError that says what to do instead.
+
+    >>> from nnx.layers import Dense, Input
+    >>> x = Input(shape=(4,))
+    >>> Dense(3)(x) / 2.0
+    <Symbol (None, 3) from true_divide>
     """
 
     __slots__ = ("index", "node", "parameter", "shape")
@@ -83,6 +88,7 @@ class Symbol(Operand):
 
     @property
     def ndim(self) -> int:
+        """The number of axes, that of the batch included."""
         return len(self.shape)
 
     @property

@@ -21,6 +21,7 @@ class TracedArgument:
         return self._name
 
     def refuse(self, *arguments: Any) -> NoReturn:
+        """TypeError, with what to do instead of reading the argument."""
         raise TypeError(f"call() looks at `{self._name}`, but it is traced once, before there is one: {self._advice}")
 
     __bool__ = __float__ = __int__ = __index__ = __len__ = __iter__ = refuse

@@ -35,8 +35,11 @@ class Activated(Layer):
 
     @property
     def fusible_activation(self) -> str | None:
-        """The name of the activation if a loss can take its logits instead, or if it has none: "softmax", "sigmoid",
-        "linear"."""
+        """The name of the last activation, where a loss can take the logits before it instead; else None.
+
+        "softmax" or "sigmoid", or "linear" where there is no activation. None too for a layer with an
+        activity_regularizer, which looks at what comes after the activation.
+        """
         return None if self.activity_regularizer else self._FUSIBLE.get(self.activate)
 
     def activated(self, x: Array, activate: Differentiable) -> tuple[Array, Pullback]:
@@ -61,9 +64,11 @@ def read_activation(activation: Any) -> tuple[Any, Differentiable]:
 
 @registry.register()
 class Activation(Activated):
-    """An activation function as a layer.
+    """An activation function as a layer: y = activation(x).
 
-    activation : a name such as "relu", or a function; see `nnx.activations`.
+    activation : a name such as "relu", or a function; see `nnx.activations`. ValueError for a name that is not known.
+
+    Input of any shape, output of the same shape.
 
     >>> Activation("relu")([-1.0, 2.0])
     array([0., 2.], dtype=float32)
@@ -78,9 +83,17 @@ class Activation(Activated):
 class ReLU(Activated):
     """The rectifier: max(x, 0), with an upper bound, a slope below the threshold, and a threshold other than 0.
 
-    max_value : the upper bound; None for no bound.
-    negative_slope : the slope below the threshold.
-    threshold : where the function leaves zero.
+        y = min(x, max_value)                  where x > threshold
+        y = negative_slope * (x - threshold)   elsewhere
+
+    max_value : the upper bound; None (default) for no bound.
+    negative_slope : the slope below the threshold; 0 by default.
+    threshold : where the function leaves zero; 0 by default.
+
+    Input of any shape, output of the same shape. ValueError for negative arguments.
+
+    >>> ReLU(max_value=3.0, negative_slope=0.5)([-2.0, 1.0, 5.0])
+    array([-1.,  1.,  3.], dtype=float32)
     """
 
     def __init__(
@@ -103,6 +116,13 @@ class LeakyReLU(Activated):
     """The leaky rectifier: x where it is positive, else negative_slope * x.
 
     negative_slope : 0.3 by default, as in Keras, whose function `leaky_relu` has 0.2. The old name is `alpha`.
+        ValueError for a negative one.
+
+    Input of any shape, output of the same shape. Maas et al., "Rectifier nonlinearities improve neural network acoustic
+    models", 2013.
+
+    >>> LeakyReLU(0.5)([-2.0, 1.0])
+    array([-1.,  1.], dtype=float32)
     """
 
     def __init__(self, negative_slope: float = 0.3, **kwargs: Any) -> None:
@@ -117,6 +137,11 @@ class ELU(Activated):
     """The exponential linear unit: x where it is positive, else alpha * (exp(x) - 1).
 
     alpha : the limit for large negative x is -alpha.
+
+    Input of any shape, output of the same shape. Clevert et al., arXiv:1511.07289.
+
+    >>> ELU()([-1.0, 2.0]).round(4)
+    array([-0.6321,  2.    ], dtype=float32)
     """
 
     def __init__(self, alpha: float = 1.0, **kwargs: Any) -> None:
@@ -127,7 +152,16 @@ class ELU(Activated):
 
 @registry.register()
 class Softmax(Activated):
-    """Softmax: exp(x) / sum(exp(x)) along an axis."""
+    """Softmax: exp(x) / sum(exp(x)) along an axis.
+
+    axis : the axis whose outputs have the sum 1; the last one by default.
+
+    Input of any shape, output of the same shape. ValueError for an input without such an axis.
+
+    >>> Softmax()([[0.0, 0.0], [9.0, 9.0]])
+    array([[0.5, 0.5],
+           [0.5, 0.5]], dtype=float32)
+    """
 
     def __init__(self, axis: int = -1, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -22,6 +22,10 @@ from nnx.shapes import Shape
 class MultiHeadAttention(Layer):
     """Attention with several heads: each position of a query looks at all positions of a value.
 
+        q, k, v = query @ kernel_q + bias_q, key @ kernel_k + bias_k, value @ kernel_v + bias_v    for each head
+        scores = softmax(q @ k.T / sqrt(key_dim))
+        output = the sum over the heads of (dropout(scores) @ v) @ kernel_o, + bias_o
+
     num_heads : the number of heads.
     key_dim : size of the queries and keys of a head.
     value_dim : size of the values of a head; by default key_dim.
@@ -42,8 +46,9 @@ class MultiHeadAttention(Layer):
     source; use_causal_mask, with which a target sees nothing after its own position; both besides the masks of the
     inputs. return_attention_scores for (output, scores (batch, heads, targets, sources)), as they are before dropout.
 
-    Kernels of query, key and value (features, heads, size of a head), of the output (heads, value_dim, features).
-    Vaswani et al., "Attention is all you need", 2017.
+    Output (batch, targets, *output_shape). Kernels of query and key (features, heads, key_dim), of the value (features,
+    heads, value_dim), of the output (heads, value_dim, *output_shape); biases (heads, key_dim), (heads, value_dim) and
+    output_shape. ValueError for shapes that do not go together. Vaswani et al., arXiv:1706.03762.
 
     >>> import numpy as np
     >>> x = np.ones((2, 5, 8))

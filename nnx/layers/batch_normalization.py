@@ -25,7 +25,7 @@ from nnx.shapes import Shape
 class BatchNormalization(Normalized):
     """Batch normalisation: each feature brought to a mean and a variance that are learned.
 
-    y = gamma * (x - mean) / sqrt(variance + epsilon) + beta, with the mean and the variance of each feature.
+        y = gamma * (x - mean) / sqrt(variance + epsilon) + beta    with the mean and the variance of each feature
 
     In training these are of the batch and all positions, and moving averages of them are kept; at inference, and in a
     layer with `trainable = False`, the moving averages are used.
@@ -38,11 +38,12 @@ class BatchNormalization(Normalized):
     beta_regularizer, gamma_regularizer : see `nnx.regularizers`.
     beta_constraint, gamma_constraint : see `nnx.constraints`.
 
-    The variance is the biased one, in the moving average too, as in Keras. Weights, all of shape (features,): gamma,
-    beta, moving_mean, moving_variance. Steps that a mask leaves out do not count for the mean and the variance. Where
-    several ranks train together, these are of the whole batch.
+    Input (batch, ..., features), output of the same shape. Weights, all of shape (features,): gamma, beta, moving_mean,
+    moving_variance. The variance is the biased one, in the moving average too, as in Keras. Steps that a mask leaves
+    out do not count for the mean and the variance. Where several ranks train together, these are of the whole batch.
+    ValueError for several axes, or for an input whose features are not known or other ones than before.
 
-    Ioffe and Szegedy, "Batch normalization", 2015.
+    Ioffe and Szegedy, arXiv:1502.03167.
 
     >>> layer = BatchNormalization(momentum=0.5, epsilon=0.0)
     >>> layer([[1.0], [3.0]], training=True)

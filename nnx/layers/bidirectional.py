@@ -23,9 +23,13 @@ class Bidirectional(Layer):
     merge_mode : what becomes of the two outputs: "concat", "sum", "mul", "ave" (their mean), or None for a tuple.
     backward_layer : the layer backwards, with go_backwards=True; by default one like `layer`.
 
-    Weights are those of the forward layer, then those of the backward layer. Steps that a mask leaves out have the
-    output 0 in sequences. With return_state, or with `initial_state=[...]` when called, the states of the forward layer
-    come first.
+    Input (batch, time, n), output (batch, units) or, of layers with return_sequences, (batch, time, units), with
+    2 units for "concat"; the sequence of the backward layer is turned round before it is merged. Weights are those of
+    the forward layer, then those of the backward layer. Steps that a mask leaves out have the output 0 in sequences.
+    With return_state, or with `initial_state=[...]` when called, the states of the forward layer come first.
+
+    TypeError for layers that are not recurrent; ValueError for two that go in one direction, or differ in
+    return_sequences, return_state or stateful. Schuster and Paliwal, "Bidirectional recurrent neural networks", 1997.
 
     >>> import numpy as np
     >>> from nnx.layers.lstm import LSTM

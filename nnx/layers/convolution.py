@@ -26,6 +26,7 @@ class Convolution(Spatial, Activated):
     def set_windows(
         self, kernel_size: Sizes, strides: Sizes, padding: str, dilation_rate: Sizes, data_format: str | None
     ) -> None:
+        """Keep the options of the windows, as one integer for each spatial axis; ValueError for what cannot be one."""
         self.set_data_format(data_format)
         self.kernel_size = self.for_each_axis("kernel_size", kernel_size)
         self.strides = self.for_each_axis("strides", strides)
@@ -33,6 +34,7 @@ class Convolution(Spatial, Activated):
         self.padding = padding
 
     def forbid_strides_with_dilation(self) -> None:
+        """ValueError for strides and a dilation_rate that both are above 1."""
         if max(self.strides) > 1 and max(self.dilation_rate) > 1:
             raise ValueError(
                 f"{self.name}: strides {self.strides} and dilation_rate {self.dilation_rate} cannot both be above 1"
@@ -40,6 +42,7 @@ class Convolution(Spatial, Activated):
 
     @property
     def bias_value(self) -> Array | None:
+        """The array of the bias; None without one."""
         return None if self.bias is None else self.bias.value
 
     def routed(self, pullback: Pullback, *kernels: Parameter) -> LayerPullback:
@@ -47,6 +50,10 @@ class Convolution(Spatial, Activated):
         return self.route(pullback, None, *kernels, *([] if self.bias is None else [self.bias]), direct=True)
 
     def convolved_shape(self, input_shape: Shape, channels: int) -> Shape:
+        """The shape of a convolution's output with so many channels, for an input's.
+
+        ValueError for other channels than the layer was built for, and for windows that do not fit into the input.
+        """
         self.check_channels(input_shape)
         return self.output_shape(
             input_shape,
@@ -119,6 +126,11 @@ class Conv(Convolution):
 class Conv1D(Conv):
     """Convolution along a sequence.
 
+        y[t, f] = activation(sum of x[t * strides + k * dilation_rate, c] * kernel[k, c, f] over k and c, + bias[f])
+
+    with c from the channels of the filter's group. That is, as everywhere in the field, a cross-correlation. With
+    padding "same" and "causal" the windows begin before the first step, where x is 0.
+
     filters : how many features each step of the output has.
     kernel_size : length of the windows.
     strides : how far apart the windows are.
@@ -134,7 +146,8 @@ class Conv1D(Conv):
     kernel_constraint, bias_constraint : see `nnx.constraints`.
 
     Input (batch, steps, c), output (batch, new steps, filters), kernel (kernel_size, c / groups, filters), bias
-    (filters,). ValueError for a window that is longer than the input.
+    (filters,). ValueError for a window that is longer than the input, and for channels or filters that groups does not
+    divide.
 
     >>> import numpy as np
     >>> Conv1D(4, 3)(np.ones((2, 10, 5))).shape
@@ -148,6 +161,10 @@ class Conv1D(Conv):
 class Conv2D(Conv):
     """Convolution over images.
 
+        y[i, j, f] = activation(sum of x[i * s + k * d, j * s + l * d, c] * kernel[k, l, c, f] over k, l, c, + bias[f])
+
+    with strides s and dilation_rate d.
+
     filters : how many channels the output has.
     kernel_size : height and width of the windows, or one number for both.
     strides : how far apart the windows are, down and across.
@@ -155,7 +172,9 @@ class Conv2D(Conv):
     data_format : "channels_last", inputs (batch, rows, columns, channels), or "channels_first", (batch, channels,
         rows, columns).
 
-    The other arguments are those of `Conv1D`. Kernel (height, width, c / groups, filters), bias (filters,).
+    The other arguments are those of `Conv1D`. Input (batch, rows, columns, c), output (batch, new rows, new columns,
+    filters), kernel (height, width, c / groups, filters), bias (filters,). ValueError for a window that is larger than
+    the input, and for channels or filters that groups does not divide.
 
     >>> import numpy as np
     >>> Conv2D(8, 3, padding="same", activation="relu")(np.ones((2, 28, 28, 1))).shape

@@ -25,7 +25,8 @@ class Dense(Activated):
     kernel_regularizer, bias_regularizer, activity_regularizer : see `nnx.regularizers`.
     kernel_constraint, bias_constraint : see `nnx.constraints`.
 
-    Input (batch, ..., n), output (batch, ..., units), kernel (n, units), bias (units,).
+    Input (batch, ..., n), output (batch, ..., units), kernel (n, units), bias (units,). ValueError for an input whose
+    last size is not known, or not n.
 
     >>> Dense(2, kernel_initializer="ones")([[1.0, 2.0, 3.0]])
     array([[6., 6.]], dtype=float32)

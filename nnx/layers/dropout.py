@@ -26,7 +26,14 @@ class Dropout(Stochastic):
         input's.
     seed : for a random stream of this layer's own; by default it is split from the default stream when built.
 
-    The mask is the same, bit for bit, on every backend. Srivastava et al., "Dropout", 2014.
+    Input of any shape, output of the same shape. The mask is the same, bit for bit, on every backend. Srivastava et
+    al., "Dropout: a simple way to prevent neural networks from overfitting", 2014.
+
+    >>> layer = Dropout(0.5, seed=1)
+    >>> layer([[1.0, 1.0, 1.0, 1.0]], training=True)
+    array([[0., 0., 2., 0.]], dtype=float32)
+    >>> layer([[1.0, 1.0, 1.0, 1.0]])
+    array([[1., 1., 1., 1.]], dtype=float32)
     """
 
     def __init__(
@@ -56,8 +63,18 @@ class Dropout(Stochastic):
 class GaussianDropout(Stochastic):
     """Dropout by factors: in training normal noise of mean 1 and standard deviation sqrt(rate / (1 - rate)).
 
+        y = x * (1 + sqrt(rate / (1 - rate)) * n)    with a standard normal n for each element
+
     rate : from 0 to less than 1; the noise is as strong as that of Dropout of the same rate.
     seed : for a random stream of this layer's own; by default it is split from the default stream when built.
+
+    Input of any shape, output of the same shape; at inference the same values. Srivastava et al., "Dropout: a simple
+    way to prevent neural networks from overfitting", 2014, section 10.
+
+    >>> import numpy as np
+    >>> y = GaussianDropout(0.5, seed=1)(np.ones((100, 100)), training=True)
+    >>> round(float(y.mean()), 1), round(float(y.std()), 1)
+    (1.0, 1.0)
     """
 
     def __init__(self, rate: float, seed: int | None = None, **kwargs: Any) -> None:
@@ -74,10 +91,20 @@ class GaussianDropout(Stochastic):
 class AlphaDropout(Stochastic):
     """Dropout for SELU: in training, with the mean 0 and the variance 1 of what comes out of it kept.
 
+        y = a * x + b where x is kept, a * s + b elsewhere
+        a = 1 / sqrt((1 - rate) * (1 + rate * s**2)), b = -a * rate * s, s = -1.7581, at which SELU saturates
+
     rate : from 0 to less than 1: the probability that a value becomes the one that SELU saturates at.
     noise_shape : shape of the mask, with 1 along axes that share one decision and None along others; by default the
         input's.
     seed : for a random stream of this layer's own; by default it is split from the default stream when built.
+
+    Input of any shape, output of the same shape; at inference the same values. Klambauer et al., arXiv:1706.02515.
+
+    >>> import numpy as np
+    >>> y = AlphaDropout(0.5, seed=1)(np.zeros((100, 100)), training=True)
+    >>> sorted({round(float(value), 2) for value in y.ravel()})
+    [-0.78, 0.78]
     """
 
     def __init__(
@@ -130,7 +157,15 @@ class SpatialDropout1D(_SpatialDropout):
     rate : the probability of zero, in [0, 1].
     seed : for a random stream of this layer's own; by default it is split from the default stream when built.
 
-    Tompson et al., "Efficient object localization using convolutional networks", 2014.
+    Input (batch, time, features), output of the same shape: a feature is kept for all steps of a sample, divided by
+    1 - rate, or zero for all. At inference nothing changes. ValueError for an input of another number of axes.
+
+    Tompson et al., arXiv:1411.4280.
+
+    >>> import numpy as np
+    >>> SpatialDropout1D(0.5, seed=1)(np.ones((1, 2, 4)), training=True)
+    array([[[0., 0., 2., 0.],
+            [0., 0., 2., 0.]]], dtype=float32)
     """
 
     positions = 1
@@ -144,7 +179,16 @@ class SpatialDropout2D(_SpatialDropout):
     data_format : "channels_last" (default), for inputs (batch, height, width, channels), or "channels_first".
     seed : for a random stream of this layer's own; by default it is split from the default stream when built.
 
-    Tompson et al., "Efficient object localization using convolutional networks", 2014.
+    Input (batch, height, width, channels), output of the same shape: a channel is kept for all pixels of a sample,
+    divided by 1 - rate, or zero for all. At inference nothing changes. ValueError for an input of another number of
+    axes.
+
+    Tompson et al., arXiv:1411.4280.
+
+    >>> import numpy as np
+    >>> y = SpatialDropout2D(0.5, seed=1)(np.ones((1, 28, 28, 4)), training=True)
+    >>> y.mean(axis=(1, 2))
+    array([[0., 0., 2., 0.]], dtype=float32)
     """
 
     positions = 2

@@ -19,6 +19,8 @@ from nnx.shapes import Shape
 class Embedding(Layer):
     """A vector for each index, such as the number of a word: rows of a table that is learned.
 
+        y[..., :] = embeddings[x[...], :]
+
     input_dim : size of the vocabulary; indices are from 0 to input_dim - 1.
     output_dim : size of the vectors.
     embeddings_initializer, embeddings_regularizer, embeddings_constraint : for the table (input_dim, output_dim).
@@ -26,7 +28,9 @@ class Embedding(Layer):
     weights : the table to start with, in place of an initializer; also as a list of one.
     input_length : in old scripts the length of the sequences, for the first layer of a Sequential.
 
-    Input: integers (batch, ...); output (batch, ..., output_dim).
+    Input: integers (batch, ...), output (batch, ..., output_dim), embeddings (input_dim, output_dim). With mask_zero
+    the output has a mask, True where x is not 0. ValueError in training and prediction for indices in host data that
+    are out of range.
 
     >>> Embedding(3, 2, weights=[[0.0, 0.0], [0.1, 0.2], [0.3, 0.4]])([[2, 1]])
     array([[[0.3, 0.4],

@@ -31,6 +31,7 @@ class Moments:
         self._kept = tuple(kept)
 
     def add(self, block: np.ndarray) -> None:
+        """Take a block (rows, ...) into the moments."""
         others = tuple(axis for axis in range(block.ndim) if axis not in self._kept)
         count = math.prod(block.shape[axis] for axis in others)
         if not count:
@@ -45,6 +46,7 @@ class Moments:
 
     @property
     def variance(self) -> np.ndarray:
+        """The biased variance of all blocks so far."""
         return np.asarray(self._deviations / max(self.count, 1))
 
 

@@ -21,15 +21,16 @@ from nnx.shapes import Shape
 class Normalization(LayerWithConstants):
     """Normalisation of features by the moments of a data set, which `adapt` finds.
 
-    y = (x - mean) / sqrt(variance), in training and at inference.
+        y = (x - mean) / max(sqrt(variance), 1e-7)    in training and at inference
 
     axis : the axis, or the axes, along which each index has a mean and a variance of its own; the last one by default,
         None for one mean of everything.
     mean, variance : the moments, where they are known; then there is nothing to adapt.
-    invert : do the opposite: y = x * sqrt(variance) + mean.
+    invert : do the opposite: y = x * max(sqrt(variance), 1e-7) + mean.
 
-    Weights, none of them trained: adapt_mean, adapt_variance, and count, how many numbers each mean is of; there are
-    none where the moments are given. The variance is the biased one. A feature that never changes is divided by 1e-7.
+    Input (batch, ...), output of the same shape. Weights, of the sizes along axis and none of them trained: adapt_mean,
+    adapt_variance, and count (), how many numbers each mean is of; there are none where the moments are given. The
+    variance is the biased one. ValueError for one moment without the other, and for an axis that is that of the batch.
 
     >>> layer = Normalization()
     >>> layer.adapt([[0.0, 7.0], [2.0, 9.0]])

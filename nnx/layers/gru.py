@@ -15,14 +15,23 @@ from nnx.layers.recurrent import Recurrent
 
 @registry.register()
 class GRU(Recurrent):
-    """Gated recurrent unit (Cho et al., 2014): h <- z * h + (1 - z) * candidate, with an update gate z and a reset r.
+    """Gated recurrent unit: h <- z * h + (1 - z) * candidate, with an update gate z and a reset gate r.
 
-    recurrent_activation : of the gates.
-    reset_after : whether r acts after the product with the recurrent kernel, as in cuDNN, or before it.
-    The other arguments are those of every recurrent layer, see `Recurrent`.
+        z, r = recurrent_activation(x_t @ kernel + bias[0] + h @ recurrent_kernel + bias[1])    of the columns of each
+        candidate = activation(x_t @ kernel_h + bias[0]_h + r * (h @ recurrent_kernel_h + bias[1]_h))
+        h <- z * h + (1 - z) * candidate    for each step t
 
-    Kernel (n, 3 units), recurrent kernel (units, 3 units), in the order z, r, h; bias (3 units,), with reset_after
-    (2, 3 units): for the inputs and for the state.
+    Without reset_after there is one bias, and the candidate is activation(x_t @ kernel_h + bias_h +
+    (r * h) @ recurrent_kernel_h).
+
+    recurrent_activation : of the gates; "sigmoid" by default.
+    reset_after : whether r acts after the product with the recurrent kernel (default), as in cuDNN, or before it.
+
+    The other arguments are those of every recurrent layer: as for `SimpleRNN`. Input (batch, time, n), output (batch,
+    units), or (batch, time, units) with return_sequences; one state. Kernel (n, 3 units), recurrent_kernel (units,
+    3 units), in the order z, r, h; bias (3 units,), with reset_after (2, 3 units): for the inputs and for the state.
+
+    Cho et al., arXiv:1406.1078; reset_after: version 1 of that paper.
 
     >>> import numpy as np
     >>> y, h = GRU(4, return_state=True)(np.ones((2, 3, 5)))

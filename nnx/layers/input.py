@@ -22,6 +22,11 @@ class InputLayer(Layer):
     dtype : what input data is converted to before it comes to the device, such as "uint8" for images; by default the
         model's floating dtype, in which all layers compute that do not take integers.
     batch_shape : the shape with the batch axis, in place of `shape` and `batch_size`.
+
+    ValueError without a shape; TypeError for `batch_shape` beside `shape`.
+
+    >>> InputLayer(shape=(28, 28, 1)).batch_input_shape
+    (None, 28, 28, 1)
     """
 
     def __init__(

@@ -31,13 +31,16 @@ def _named(function: Any, what: str) -> Any:
 
 @registry.register()
 class Lambda(Layer):
-    """A function without parameters as a layer.
+    """A function without parameters as a layer: y = function(x, **arguments).
 
     function : returns `(y, pullback)`, as those of `nnx.functional` do; or only y, if `pullback` is given.
     pullback : for a function that returns only y: called as pullback(dy, x, y), returns the cotangent of x. The string
         "stop" gives no cotangent to x (zeros), for a function that is not to be differentiated.
     output_shape : shape of a sample of the output, if it differs from the input's.
     arguments : keyword arguments for the function.
+
+    Input (batch, ...), output of the same shape, or (batch, *output_shape). ValueError, when it runs, for a function
+    that returns another shape; TypeError for one that returns only y where no `pullback` is given.
 
     Anonymous functions (lambda) work, but a model with one cannot be saved: use a named function, and pass it to
     `load_model(..., custom_objects={"its_name": function})`.

@@ -292,6 +292,7 @@ class Layer(Configurable):
 
     @property
     def trainable_weights(self) -> list[Parameter]:
+        """The parameters that training changes, those of inner layers included; none of a frozen layer."""
         if not self.trainable:
             return []
         found = [parameter for parameter in self.own_weights if parameter.trainable]
@@ -301,6 +302,7 @@ class Layer(Configurable):
 
     @property
     def non_trainable_weights(self) -> list[Parameter]:
+        """The parameters that training does not change, those of inner layers included."""
         trained = set(self.trainable_weights)
         return [parameter for parameter in self.weights if parameter not in trained]
 
@@ -568,6 +570,7 @@ class Layer(Configurable):
     # Configuration and copies
 
     def get_config(self) -> dict[str, Any]:
+        """The arguments of the constructor; activity_regularizer and batch_input_shape only where they were given."""
         optional = ("activity_regularizer", "batch_input_shape")
         return {key: value for key, value in super().get_config().items() if key not in optional or value is not None}
 

@@ -18,13 +18,21 @@ from nnx.random import Generator
 
 @registry.register()
 class LSTM(Recurrent):
-    """Long short-term memory (Hochreiter and Schmidhuber, 1997): a state h and a cell c, guarded by gates i, f and o.
+    """Long short-term memory: a state h and a cell c, guarded by an input, a forget and an output gate i, f and o.
 
-    recurrent_activation : of the gates.
-    unit_forget_bias : whether the bias of the forget gate starts at 1.
-    The other arguments are those of every recurrent layer, see `Recurrent`; there are two states, h and c.
+        a_i, a_f, a_c, a_o = x_t @ kernel + h @ recurrent_kernel + bias    the columns of each
+        i, f, o = recurrent_activation(a_i), recurrent_activation(a_f), recurrent_activation(a_o)
+        c <- f * c + i * activation(a_c)
+        h <- o * activation(c)    for each step t
 
-    Kernel (n, 4 units), recurrent kernel (units, 4 units), bias (4 units,), in the order i, f, c, o.
+    recurrent_activation : of the gates; "sigmoid" by default.
+    unit_forget_bias : whether the bias of the forget gate starts at 1, as it does by default.
+
+    The other arguments are those of every recurrent layer: as for `SimpleRNN`. Input (batch, time, n), output (batch,
+    units), or (batch, time, units) with return_sequences; two states, h and c. Kernel (n, 4 units), recurrent_kernel
+    (units, 4 units), bias (4 units,), in the order i, f, c, o.
+
+    Hochreiter and Schmidhuber, "Long short-term memory", 1997; forget gate: Gers et al., "Learning to forget", 2000.
 
     >>> import numpy as np
     >>> LSTM(4, return_sequences=True)(np.ones((2, 3, 5))).shape

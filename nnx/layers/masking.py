@@ -14,9 +14,13 @@ from nnx.layers.layer import Layer, registry
 class Masking(Layer):
     """Masking of the time steps all of whose features are equal to a value; they become zero.
 
-    mask_value : the value.
+        mask[n, t] = any(x[n, t, :] != mask_value)
+        y[n, t, :] = x[n, t, :] where mask[n, t], else 0
 
-    Input and output (batch, time, features). Layers that know masks, such as LSTM, skip these steps.
+    mask_value : the value; 0 by default.
+
+    Input and output (batch, time, features), mask (batch, time). Layers that know masks, such as LSTM, skip the steps
+    where it is False.
 
     >>> Masking(-1.0)([[[1.0, -1.0], [-1.0, -1.0]]])
     array([[[ 1., -1.],

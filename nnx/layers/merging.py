@@ -74,7 +74,10 @@ def _masks(mask: Any) -> list[Any]:
 
 @registry.register()
 class Add(Merge):
-    """The sum of all inputs.
+    """The sum of all inputs, element by element: y = x1 + x2 + ...
+
+    Inputs (batch, ...) of one shape, or of shapes that broadcast behind the batch axis; output of the common shape.
+    ValueError for others.
 
     >>> Add()([1.0, 2.0], [10.0, 20.0])
     array([11., 22.], dtype=float32)
@@ -86,7 +89,14 @@ class Add(Merge):
 
 @registry.register()
 class Subtract(Merge):
-    """The first input minus the second."""
+    """The first input minus the second, element by element: y = x1 - x2
+
+    Inputs (batch, ...) of one shape, or of shapes that broadcast behind the batch axis; output of the common shape.
+    ValueError for others, and for more or fewer inputs than two.
+
+    >>> Subtract()([3.0, 2.0], [1.0, 5.0])
+    array([ 2., -3.], dtype=float32)
+    """
 
     exactly = 2
 
@@ -96,7 +106,14 @@ class Subtract(Merge):
 
 @registry.register()
 class Average(Merge):
-    """The mean of all inputs."""
+    """The mean of all inputs, element by element: y = (x1 + ... + xk) / k
+
+    Inputs (batch, ...) of one shape, or of shapes that broadcast behind the batch axis; output of the common shape.
+    ValueError for others.
+
+    >>> Average()([1.0, 2.0], [3.0, 6.0])
+    array([2., 4.], dtype=float32)
+    """
 
     def forward(self, *inputs: Array, training: bool = False) -> tuple[Array, Pullback]:
         return merging.average(*inputs)
@@ -110,7 +127,16 @@ class _MaskedMerge(Merge):
 
 @registry.register()
 class Multiply(_MaskedMerge):
-    """The product of all inputs. Where the masks of some are False the others count; where all are, it is 0."""
+    """The product of all inputs, element by element: y = x1 * x2 * ...
+
+    Inputs (batch, ...) of one shape, or of shapes that broadcast behind the batch axis; output of the common shape.
+    ValueError for others.
+
+    Where the masks of some inputs are False, the product is that of the others; where those of all are, it is 0.
+
+    >>> Multiply()([1.0, 2.0], [3.0, 4.0])
+    array([3., 8.], dtype=float32)
+    """
 
     def forward(self, *inputs: Array, mask: Any = None, training: bool = False) -> tuple[Array, Pullback]:
         return merging.multiply(*inputs, masks=None if mask is None else _masks(mask))
@@ -118,7 +144,17 @@ class Multiply(_MaskedMerge):
 
 @registry.register()
 class Maximum(_MaskedMerge):
-    """The largest of all inputs, of those whose mask is True."""
+    """The largest of all inputs, element by element: y = max(x1, x2, ...)
+
+    Inputs (batch, ...) of one shape, or of shapes that broadcast behind the batch axis; output of the common shape.
+    ValueError for others.
+
+    Inputs whose mask is False do not take part; where none does, y is the first. Of two that are equal each gets half
+    of the gradient.
+
+    >>> Maximum()([1.0, 4.0], [3.0, 2.0])
+    array([3., 4.], dtype=float32)
+    """
 
     def forward(self, *inputs: Array, mask: Any = None, training: bool = False) -> tuple[Array, Pullback]:
         return merging.maximum(*inputs, masks=None if mask is None else _masks(mask))
@@ -126,7 +162,17 @@ class Maximum(_MaskedMerge):
 
 @registry.register()
 class Minimum(_MaskedMerge):
-    """The smallest of all inputs, of those whose mask is True."""
+    """The smallest of all inputs, element by element: y = min(x1, x2, ...)
+
+    Inputs (batch, ...) of one shape, or of shapes that broadcast behind the batch axis; output of the common shape.
+    ValueError for others.
+
+    Inputs whose mask is False do not take part; where none does, y is the first. Of two that are equal each gets half
+    of the gradient.
+
+    >>> Minimum()([1.0, 4.0], [3.0, 2.0])
+    array([1., 2.], dtype=float32)
+    """
 
     def forward(self, *inputs: Array, mask: Any = None, training: bool = False) -> tuple[Array, Pullback]:
         return merging.minimum(*inputs, masks=None if mask is None else _masks(mask))
@@ -136,7 +182,10 @@ class Minimum(_MaskedMerge):
 class Concatenate(Merge):
     """The inputs one after another along an axis; all other sizes are equal.
 
-    axis : not 0, the batch axis.
+    axis : the last one by default; not 0, the batch axis.
+
+    Inputs (batch, ..., n_i, ...), output (batch, ..., n_1 + n_2 + ..., ...). ValueError for inputs that differ in the
+    number of their axes, or in other sizes.
 
     Along the axis of time masks are concatenated too, and an input without one counts in full. Along others, the mask
     of the output is True where that of any input is.
@@ -196,11 +245,19 @@ class Concatenate(Merge):
 class Dot(Merge):
     """Inner products of two inputs along an axis of each, sample by sample.
 
+        y[n, i..., j...] = sum of x1[n, i..., k] * x2[n, j..., k] over k, which counts along the axes
+
     axes : the axis of both, or one for each; not 0, the batch axis.
     normalize : give the vectors along the axes length 1 before, so that the products are cosines.
 
-    The output has the other axes of the first input, then those of the second; (batch, 1) if there are none. From
-    (batch, 3, 5) and (batch, 10, 3), axes=(1, 2) makes (batch, 5, 10).
+    The output has the other axes of the first input, then those of the second; (batch, 1) if there are none. It has no
+    mask. ValueError for axes of different sizes, or ones that an input does not have.
+
+    >>> Dot(axes=1)([[1.0, 2.0]], [[3.0, 4.0]])
+    array([[11.]], dtype=float32)
+    >>> import numpy as np
+    >>> Dot(axes=(1, 2))(np.ones((2, 3, 5)), np.ones((2, 10, 3))).shape
+    (2, 5, 10)
     """
 
     exactly = 2
@@ -233,40 +290,100 @@ class Dot(Merge):
 
 
 def add(inputs: Sequence[Any], **kwargs: Any) -> Any:
-    """The sum of the inputs, as `Add`."""
+    """The sum of the inputs, as of the layer `Add`.
+
+    inputs : a list of arrays or symbols (batch, ...).
+    Further arguments are those of the layer, such as its name.
+
+    >>> add([[1.0, 2.0], [10.0, 20.0]])
+    array([11., 22.], dtype=float32)
+    """
     return Add(**kwargs)(*inputs)
 
 
 def subtract(inputs: Sequence[Any], **kwargs: Any) -> Any:
-    """The first input minus the second, as `Subtract`."""
+    """The first input minus the second, as of the layer `Subtract`.
+
+    inputs : a list of two arrays or symbols (batch, ...).
+    Further arguments are those of the layer, such as its name.
+
+    >>> subtract([[3.0, 2.0], [1.0, 5.0]])
+    array([ 2., -3.], dtype=float32)
+    """
     return Subtract(**kwargs)(*inputs)
 
 
 def multiply(inputs: Sequence[Any], **kwargs: Any) -> Any:
-    """The product of the inputs, as `Multiply`."""
+    """The product of the inputs, as of the layer `Multiply`.
+
+    inputs : a list of arrays or symbols (batch, ...).
+    Further arguments are those of the layer, such as its name.
+
+    >>> multiply([[1.0, 2.0], [3.0, 4.0]])
+    array([3., 8.], dtype=float32)
+    """
     return Multiply(**kwargs)(*inputs)
 
 
 def average(inputs: Sequence[Any], **kwargs: Any) -> Any:
-    """The mean of the inputs, as `Average`."""
+    """The mean of the inputs, as of the layer `Average`.
+
+    inputs : a list of arrays or symbols (batch, ...).
+    Further arguments are those of the layer, such as its name.
+
+    >>> average([[1.0, 2.0], [3.0, 6.0]])
+    array([2., 4.], dtype=float32)
+    """
     return Average(**kwargs)(*inputs)
 
 
 def maximum(inputs: Sequence[Any], **kwargs: Any) -> Any:
-    """The largest of the inputs, as `Maximum`."""
+    """The largest of the inputs, element by element, as of the layer `Maximum`.
+
+    inputs : a list of arrays or symbols (batch, ...).
+    Further arguments are those of the layer, such as its name.
+
+    >>> maximum([[1.0, 4.0], [3.0, 2.0]])
+    array([3., 4.], dtype=float32)
+    """
     return Maximum(**kwargs)(*inputs)
 
 
 def minimum(inputs: Sequence[Any], **kwargs: Any) -> Any:
-    """The smallest of the inputs, as `Minimum`."""
+    """The smallest of the inputs, element by element, as of the layer `Minimum`.
+
+    inputs : a list of arrays or symbols (batch, ...).
+    Further arguments are those of the layer, such as its name.
+
+    >>> minimum([[1.0, 4.0], [3.0, 2.0]])
+    array([1., 2.], dtype=float32)
+    """
     return Minimum(**kwargs)(*inputs)
 
 
 def concatenate(inputs: Sequence[Any], axis: int = -1, **kwargs: Any) -> Any:
-    """The inputs one after another, as `Concatenate`."""
+    """The inputs one after another along an axis, as of the layer `Concatenate`.
+
+    inputs : a list of arrays or symbols (batch, ...).
+    axis : the last one by default.
+    Further arguments are those of the layer, such as its name.
+
+    >>> import numpy as np
+    >>> concatenate([np.ones((2, 3)), np.zeros((2, 1))]).shape
+    (2, 4)
+    """
     return Concatenate(axis=axis, **kwargs)(*inputs)
 
 
 def dot(inputs: Sequence[Any], axes: int | Sequence[int] = -1, **kwargs: Any) -> Any:
-    """The inner products of two inputs, as `Dot`."""
+    """The inner products of two inputs along an axis of each, as of the layer `Dot`.
+
+    inputs : a list of two arrays or symbols (batch, ...).
+    axes : the axis of both, or one for each; the last one by default.
+    Further arguments are those of the layer, such as its name.
+
+    >>> import numpy as np
+    >>> dot([np.ones((2, 3)), np.ones((2, 3))]).tolist()
+    [[3.0], [3.0]]
+    """
     return Dot(axes=axes, **kwargs)(*inputs)

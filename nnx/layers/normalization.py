@@ -94,16 +94,17 @@ def sizes_along(layer: str, shape: Shape, axis: int | list[int]) -> tuple[int, .
 class LayerNormalization(Normalized):
     """Layer normalisation: each sample brought to a mean and a variance that are learned.
 
-    y = gamma * (x - mean) / sqrt(variance + epsilon) + beta, with the mean and the variance of each sample.
+        y = gamma * (x - mean) / sqrt(variance + epsilon) + beta    with the mean and the variance over axis
 
-    axis : the axis, or the axes, that are normalised over. gamma and beta have their sizes.
+    axis : the axis, or the axes, that are normalised over; the last one by default.
     epsilon : what keeps the root from 0.
     center, scale : whether there is a beta, and a gamma.
     rms_scaling : gamma * x / sqrt(variance + epsilon) instead, which Keras once had; RMSNormalization is what it was
         meant to be.
     beta_initializer, ... gamma_constraint : as for `BatchNormalization`.
 
-    Ba, Kiros and Hinton, "Layer normalization", 2016.
+    Input (batch, ...), output of the same shape; gamma and beta have the sizes along axis, in ascending order. The
+    variance is the biased one. ValueError for sizes that are not known. Ba, Kiros and Hinton, arXiv:1607.06450.
 
     >>> LayerNormalization(epsilon=0.0)([[1.0, 3.0]])
     array([[-1.,  1.]], dtype=float32)
@@ -143,15 +144,20 @@ class LayerNormalization(Normalized):
 class GroupNormalization(Normalized):
     """Group normalisation: each group of features of a sample brought to a mean and a variance that are learned.
 
-    y = gamma * (x - mean) / sqrt(variance + epsilon) + beta, with the mean and the variance of each group of features.
+        y = gamma * (x - mean) / sqrt(variance + epsilon) + beta    with the mean and the variance of each group
 
     groups : how many groups the features of a sample are divided into, each normalised together with all positions;
         -1 for groups of one feature (instance normalisation).
-    axis : the axis of the features. epsilon : what keeps the root from 0.
+    axis : the axis of the features; the last one by default.
+    epsilon : what keeps the root from 0.
     center, scale : whether there is a beta, and a gamma.
     beta_initializer, ... gamma_constraint : as for `BatchNormalization`.
 
-    Wu and He, "Group normalization", 2018.
+    Input (batch, ..., features), output of the same shape; gamma and beta (features,). The variance is the biased one.
+    ValueError for features that groups does not divide. Wu and He, arXiv:1803.08494.
+
+    >>> GroupNormalization(2, epsilon=0.0)([[1.0, 3.0, 10.0, 30.0]])
+    array([[-1.,  1., -1.,  1.]], dtype=float32)
     """
 
     axis: int
@@ -194,11 +200,16 @@ class GroupNormalization(Normalized):
 class RMSNormalization(Layer):
     """Normalisation by the root mean square of each sample, with a scale that is learned.
 
-    y = scale * x / sqrt(mean(x**2) + epsilon), with the mean over the features of each sample.
+        y = scale * x / sqrt(mean(x**2) + epsilon)    with the mean over axis
 
-    axis : the axis, or the axes, that are normalised over. scale has their sizes. epsilon : what keeps the root from 0.
+    axis : the axis, or the axes, that are normalised over; the last one by default.
+    epsilon : what keeps the root from 0.
 
-    Zhang and Sennrich, "Root mean square layer normalization", 2019.
+    Input (batch, ...), output of the same shape; scale has the sizes along axis, in ascending order, and starts at 1.
+    ValueError for sizes that are not known. Zhang and Sennrich, arXiv:1910.07467.
+
+    >>> RMSNormalization(epsilon=0.0)([[1.0, 7.0]])
+    array([[0.2, 1.4]], dtype=float32)
     """
 
     def __init__(self, axis: int | Sequence[int] = -1, epsilon: float = 1e-6, **kwargs: Any) -> None:
@@ -225,7 +236,11 @@ class RMSNormalization(Layer):
 class UnitNormalization(Layer):
     """Normalisation to length 1: each sample divided by its Euclidean norm.
 
-    axis : the axis, or the axes, that the norm runs over.
+        y = x / max(sqrt(sum(x**2)), 1e-12)    with the sum over axis
+
+    axis : the axis, or the axes, that the norm runs over; the last one by default.
+
+    Input (batch, ...), output of the same shape.
 
     >>> UnitNormalization()([[3.0, 4.0]])
     array([[0.6, 0.8]], dtype=float32)

@@ -36,11 +36,19 @@ KINDS = {
 
 @registry.register()
 class Operation(Layer):
-    """What `a + b`, `2.0 * a`, `a @ b`, `a ** 2`, `-a` and `a[:, 0]` make of symbolic values.
+    """Operation on symbolic values: what `a + b`, `2.0 * a`, `a @ b`, `a ** 2`, `-a` and `a[:, 0]` make of them.
 
     operator : "add", "subtract", "multiply", "divide", "matmul", "power", "negative" or "getitem".
     constant : the operand that is a number, if one is; the key of "getitem".
     constant_first : whether the number is the left operand.
+
+    The shape of the output is that of the operator by the rules of NumPy; "matmul" takes matrices, or stacks of them.
+    ValueError for shapes that do not go together.
+
+    >>> from nnx.layers import Input
+    >>> x = Input(shape=(2,))
+    >>> 2.0 * x[:, :1] + x
+    <Symbol (None, 2) from add>
     """
 
     def __init__(self, operator: str, constant: Any = None, constant_first: bool = False, **kwargs: Any) -> None:

@@ -58,8 +58,10 @@ class ZeroPadding(_Bordered):
 class ZeroPadding1D(ZeroPadding):
     """Zeros before and after a sequence.
 
-    padding : how many steps of zeros, or (before, after).
+    padding : how many steps of zeros at each end, or (before, after); 1 by default. ValueError for a negative number.
     data_format : "channels_last", inputs (batch, steps, channels), or "channels_first", (batch, channels, steps).
+
+    Input (batch, steps, channels), output (batch, before + steps + after, channels).
 
     >>> ZeroPadding1D((1, 0))([[[1.0], [2.0]]])
     array([[[0.],
@@ -74,9 +76,12 @@ class ZeroPadding1D(ZeroPadding):
 class ZeroPadding2D(ZeroPadding):
     """Zeros around an image.
 
-    padding : how many rows and columns of zeros, (rows, columns), or ((top, bottom), (left, right)).
+    padding : how many rows and columns of zeros at each side, (rows, columns), or ((top, bottom), (left, right)); 1 by
+        default. ValueError for a negative number.
     data_format : "channels_last", inputs (batch, rows, columns, channels), or "channels_first", (batch, channels,
         rows, columns).
+
+    Input (batch, rows, columns, channels), output (batch, top + rows + bottom, left + columns + right, channels).
 
     >>> import numpy as np
     >>> ZeroPadding2D(((1, 0), (2, 2)))(np.ones((2, 7, 7, 3))).shape
@@ -110,7 +115,10 @@ class Cropping(_Bordered):
 class Cropping1D(Cropping):
     """A sequence (batch, steps, channels) without its first and last steps.
 
-    cropping : how many steps to leave out at each end, or (before, after). ValueError if nothing would remain.
+    cropping : how many steps to leave out at each end, or (before, after); 1 by default. ValueError if nothing would
+        remain.
+
+    Output (batch, steps - before - after, channels).
 
     >>> Cropping1D((1, 0))([[[1.0], [2.0]]])
     array([[[2.]]], dtype=float32)
@@ -127,10 +135,12 @@ class Cropping1D(Cropping):
 class Cropping2D(Cropping):
     """An image without its border.
 
-    cropping : how many rows and columns to leave out at each side, (rows, columns), or ((top, bottom), (left, right)).
-        ValueError if nothing would remain.
+    cropping : how many rows and columns to leave out at each side, (rows, columns), or ((top, bottom), (left, right));
+        0 by default. ValueError if nothing would remain.
     data_format : "channels_last", inputs (batch, rows, columns, channels), or "channels_first", (batch, channels,
         rows, columns).
+
+    Input (batch, rows, columns, channels), output (batch, rows - top - bottom, columns - left - right, channels).
 
     >>> import numpy as np
     >>> Cropping2D(((1, 0), (2, 2)))(np.ones((2, 7, 7, 3))).shape

@@ -54,7 +54,9 @@ class MaxPooling1D(Pooling):
     padding : "valid", windows lie inside the sequence; "same", ceil(steps / strides) windows that reach over its ends.
     data_format : "channels_last", inputs (batch, steps, channels), or "channels_first", (batch, channels, steps).
 
-    The gradient goes to the first of several largest values. ValueError for a window that is longer than the input.
+    Input (batch, steps, channels), output (batch, new steps, channels), where "valid" leaves
+    floor((steps - pool_size) / strides) + 1 steps. The gradient goes to the first of several largest values. ValueError
+    for a window that is longer than the input.
 
     >>> MaxPooling1D(2)([[[1.0], [3.0], [2.0], [0.0]]])
     array([[[3.],
@@ -74,7 +76,9 @@ class MaxPooling2D(Pooling):
     data_format : "channels_last", inputs (batch, rows, columns, channels), or "channels_first", (batch, channels,
         rows, columns).
 
-    The gradient goes to the first of several largest values. ValueError for a window that is larger than the input.
+    Input (batch, rows, columns, channels), output (batch, new rows, new columns, channels), where "valid" leaves
+    floor((size - pool_size) / strides) + 1 of either. The gradient goes to the first of several largest values.
+    ValueError for a window that is larger than the input.
 
     >>> import numpy as np
     >>> MaxPooling2D()(np.ones((2, 28, 28, 8))).shape
@@ -86,7 +90,9 @@ class MaxPooling2D(Pooling):
 
 @registry.register("AvgPool1D")
 class AveragePooling1D(Pooling):
-    """The mean of each window of a sequence, for each channel; padding does not count. Arguments as in `MaxPooling1D`.
+    """The mean of each window of a sequence, for each channel; padding does not count.
+
+    Arguments, shapes and errors are those of `MaxPooling1D`.
 
     >>> AveragePooling1D(2)([[[1.0], [3.0], [2.0], [0.0]]])
     array([[[2.],
@@ -98,7 +104,9 @@ class AveragePooling1D(Pooling):
 
 @registry.register("AvgPool2D")
 class AveragePooling2D(Pooling):
-    """The mean of each window of an image, for each channel; padding does not count. Arguments as in `MaxPooling2D`.
+    """The mean of each window of an image, for each channel; padding does not count.
+
+    Arguments, shapes and errors are those of `MaxPooling2D`.
 
     >>> import numpy as np
     >>> AveragePooling2D(3, strides=2, padding="same")(np.ones((2, 28, 28, 8))).shape
@@ -134,6 +142,11 @@ class GlobalMaxPooling1D(_GlobalMaxPooling):
 
     data_format : "channels_last", or "channels_first" for inputs (batch, channels, steps).
     keepdims : whether the axis of the steps stays, with size 1.
+
+    The gradient goes to the first of several largest values. ValueError for an input of another number of axes.
+
+    >>> GlobalMaxPooling1D()([[[1.0], [3.0], [2.0]]])
+    array([[3.]], dtype=float32)
     """
 
     spatial_ndim = 1
@@ -145,6 +158,11 @@ class GlobalMaxPooling2D(_GlobalMaxPooling):
 
     data_format : "channels_last", or "channels_first" for inputs (batch, channels, rows, columns).
     keepdims : whether the axes of rows and columns stay, with size 1.
+
+    The gradient goes to the first of several largest values. ValueError for an input of another number of axes.
+
+    >>> GlobalMaxPooling2D(keepdims=True)([[[[1.0], [3.0]], [[2.0], [0.0]]]])
+    array([[[[3.]]]], dtype=float32)
     """
 
     spatial_ndim = 2
@@ -157,7 +175,8 @@ class GlobalAveragePooling1D(GlobalPooling):
     data_format : "channels_last", or "channels_first" for inputs (batch, channels, steps).
     keepdims : whether the axis of the steps stays, with size 1.
 
-    With a mask (batch, steps), the mean of the steps that are True; 0 if there are none.
+    With a mask (batch, steps), the mean of the steps that are True; 0 if there are none. ValueError for an input of
+    another number of axes, or a mask of another shape.
 
     >>> import numpy as np
     >>> GlobalAveragePooling1D()([[[1.0], [3.0], [8.0]]], mask=np.asarray([[True, True, False]]))
@@ -185,6 +204,11 @@ class GlobalAveragePooling2D(GlobalPooling):
 
     data_format : "channels_last", or "channels_first" for inputs (batch, channels, rows, columns).
     keepdims : whether the axes of rows and columns stay, with size 1.
+
+    ValueError for an input of another number of axes.
+
+    >>> GlobalAveragePooling2D()([[[[1.0], [3.0]], [[4.0], [0.0]]]])
+    array([[2.]], dtype=float32)
     """
 
     spatial_ndim = 2

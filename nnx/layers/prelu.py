@@ -16,10 +16,16 @@ from nnx.shapes import Shape
 class PReLU(Layer):
     """The rectifier with a learned slope alpha for each position: x where it is positive, else alpha * x.
 
-    alpha_initializer, alpha_regularizer, alpha_constraint : for alpha.
-    shared_axes : axes along which all positions share one alpha, such as (1, 2) for the pixels of an image.
+    alpha_initializer, alpha_regularizer, alpha_constraint : for alpha, which starts at 0 by default.
+    shared_axes : axes along which all positions share one alpha, such as (1, 2) for the pixels of an image; none by
+        default.
 
-    He et al., "Delving deep into rectifiers", 2015.
+    Input (batch, ...), output of the same shape; alpha has the shape of a sample, with 1 along shared_axes. ValueError
+    for other sizes that are not known, and for axes that an input does not have. He et al., arXiv:1502.01852.
+
+    >>> from nnx.initializers import Constant
+    >>> PReLU(alpha_initializer=Constant(0.25))([[-2.0, 1.0]])
+    array([[-0.5,  1. ]], dtype=float32)
     """
 
     def __init__(

@@ -22,6 +22,9 @@ class RandomFlip(Augmentation):
     seed : for a random stream of this layer's own; by default it is split from the default stream when built.
     data_format : "channels_last" (default), for inputs (batch, height, width, channels), or "channels_first".
 
+    Output of the input's shape; with training=False the input itself. ValueError for an input of another number of
+    axes.
+
     >>> RandomFlip("horizontal", seed=1)([[[[1.0], [2.0]]]] * 3)[:, 0, :, 0]
     array([[2., 1.],
            [2., 1.],

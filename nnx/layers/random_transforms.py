@@ -65,6 +65,12 @@ class RandomTranslation(_RandomMap):
     seed : for a random stream of this layer's own; by default it is split from the default stream when built.
     fill_value : the k of "constant".
     data_format : "channels_last" (default), for inputs (batch, height, width, channels), or "channels_first".
+
+    Output of the input's shape; with training=False the input itself. ValueError for factors out of range.
+
+    >>> layer = RandomTranslation((0.5, 0.5), 0.0, fill_mode="constant")  # by half the height, always
+    >>> layer([[[[1.0]], [[2.0]]]])[0, :, 0, 0]
+    array([0., 1.], dtype=float32)
     """
 
     def __init__(
@@ -107,6 +113,13 @@ class RandomRotation(_RandomMap):
     seed : for a random stream of this layer's own; by default it is split from the default stream when built.
     fill_value : the k of "constant".
     data_format : "channels_last" (default), for inputs (batch, height, width, channels), or "channels_first".
+
+    Output of the input's shape; with training=False the input itself. ValueError for factors out of range.
+
+    >>> layer = RandomRotation((0.5, 0.5))  # by half a turn, always
+    >>> layer([[[[1.0], [2.0]], [[3.0], [4.0]]]])[0, :, :, 0].round(3)
+    array([[4., 3.],
+           [2., 1.]], dtype=float32)
     """
 
     def __init__(
@@ -148,6 +161,12 @@ class RandomZoom(_RandomMap):
     seed : for a random stream of this layer's own; by default it is split from the default stream when built.
     fill_value : the k of "constant".
     data_format : "channels_last" (default), for inputs (batch, height, width, channels), or "channels_first".
+
+    Output of the input's shape; with training=False the input itself. ValueError for factors out of range.
+
+    >>> layer = RandomZoom((-0.5, -0.5))  # to half the height and width, always
+    >>> layer([[[[0.0]], [[1.0]], [[2.0]], [[3.0]]]])[0, :, 0, 0]
+    array([0.75, 1.25, 1.75, 2.25], dtype=float32)
     """
 
     def __init__(

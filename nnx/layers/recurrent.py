@@ -19,26 +19,10 @@ from nnx.structure import leaves
 class Recurrent(Layer):
     """A layer that goes through a sequence step by step. A subclass says how many gates and states it has.
 
-    units : size of the state, and of the output.
-    activation : of the new state; a name or a function, see `nnx.activations`.
-    use_bias : whether a bias is added.
-    kernel_initializer, recurrent_initializer, bias_initializer : see `nnx.initializers`. "Recurrent" is what multiplies
-        the state, "kernel" what multiplies the input.
-    kernel_regularizer, recurrent_regularizer, bias_regularizer, activity_regularizer : see `nnx.regularizers`.
-    kernel_constraint, recurrent_constraint, bias_constraint : see `nnx.constraints`.
-    dropout, recurrent_dropout : in training, the share of the inputs and of the state that is set to zero. A mask holds
-        for a whole sequence.
-    seed : for a random stream of this layer's own; by default it is split from the default stream when built.
-    return_sequences : whether the output of every step is returned, or that of the last one.
-    return_state : whether the last states are returned too: (output, *states).
-    go_backwards : start at the last step; with return_sequences the outputs come in that order.
-    stateful : remember the states: row i of a batch goes on where row i of the batch before stopped, until
-        `reset_states()`. No gradient flows from a batch to the one before.
-    zero_output_for_mask : with return_sequences, steps that a mask leaves out have the output 0, not the last one.
-    unroll : accepted for Keras's sake; makes no difference here.
+    The arguments, and what it is called with, are described where users look for them: at `SimpleRNN`.
 
-    Input (batch, time, n). Called with `initial_state=[...]`, or with the states as further inputs, arrays (batch,
-    units), it starts there; then its pullback returns cotangents of these too. mask : (batch, time), bool.
+    gates : how many times `units` columns the kernels have.
+    state_count : how many states (batch, units) it has.
     """
 
     uses_mask = True
@@ -110,6 +94,7 @@ class Recurrent(Layer):
         super().build(input_shape)
 
     def bias_shape(self) -> tuple[int, ...]:
+        """The shape of the bias: (gates * units,), where a subclass has no other."""
         return (self.gates * self.units,)
 
     def initial_bias(self) -> Any:

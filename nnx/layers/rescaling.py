@@ -20,6 +20,8 @@ class Rescaling(LayerWithConstants):
 
     scale, offset : numbers, or arrays that broadcast against the input, such as one number for each channel.
 
+    Input (batch, ...), output of the same shape, in the layer's floating dtype. ValueError for arrays that do not fit.
+
     >>> Rescaling(1.0 / 127.5, offset=-1.0)([[0, 255]])
     array([[-1.,  1.]], dtype=float32)
     """

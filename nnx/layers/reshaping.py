@@ -36,9 +36,16 @@ class Flatten(Layer):
 
 @registry.register()
 class Reshape(Layer):
-    """A new shape for each sample.
+    """A new shape for each sample: (batch, ...) -> (batch, *target_shape).
 
     target_shape : without the batch axis; one size may be -1, and is computed from the others.
+
+    The values keep their order, with the last axis running fastest. ValueError for another number of values than a
+    sample has, and for several -1.
+
+    >>> Reshape((2, -1))([[1.0, 2.0, 3.0, 4.0]])
+    array([[[1., 2.],
+            [3., 4.]]], dtype=float32)
     """
 
     def __init__(self, target_shape: Sequence[int] | int, **kwargs: Any) -> None:
@@ -76,6 +83,9 @@ class Permute(Layer):
 
     dims : for each axis of the output, the axis of the input, counted from 1; the batch axis, 0, stays where it is.
 
+    Axis i of the output has the size of axis dims[i - 1] of the input. ValueError for dims that are not all numbers
+    from 1 on, each once, and for an input of another number of axes.
+
     >>> Permute((2, 1))([[[1.0, 2.0, 3.0]]]).shape
     (1, 3, 1)
     """
@@ -106,6 +116,12 @@ class RepeatVector(Layer):
     """A sequence of n equal steps from a vector: (batch, features) -> (batch, n, features).
 
     n : a positive integer.
+
+    ValueError for an input of another number of axes.
+
+    >>> RepeatVector(2)([[1.0, 2.0]])
+    array([[[1., 2.],
+            [1., 2.]]], dtype=float32)
     """
 
     def __init__(self, n: int, **kwargs: Any) -> None:

@@ -67,12 +67,16 @@ class DepthwiseConv(Convolution):
 class DepthwiseConv1D(DepthwiseConv):
     """Convolution of each channel of a sequence with depth_multiplier filters of its own.
 
+        z[t, c, m] = sum of x[t * strides + k * dilation_rate, c] * kernel[k, c, m] over k
+        y[t, c * depth_multiplier + m] = activation(z[t, c, m] + bias[c * depth_multiplier + m])
+
     kernel_size, strides, padding, data_format, dilation_rate : as in `Conv1D`, without "causal" padding.
-    depth_multiplier : how many features each channel gives.
+    depth_multiplier : how many features each channel gives; 1 by default.
+    activation, use_bias, bias_initializer, bias_regularizer, bias_constraint, activity_regularizer : as in `Conv1D`.
     depthwise_initializer, depthwise_regularizer, depthwise_constraint : of the kernel.
 
     Input (batch, steps, c), output (batch, new steps, c * depth_multiplier), kernel (kernel_size, c, depth_multiplier),
-    bias (c * depth_multiplier,).
+    bias (c * depth_multiplier,). ValueError for a window that is longer than the input.
 
     >>> import numpy as np
     >>> DepthwiseConv1D(3, depth_multiplier=2)(np.ones((2, 10, 5))).shape
@@ -86,8 +90,14 @@ class DepthwiseConv1D(DepthwiseConv):
 class DepthwiseConv2D(DepthwiseConv):
     """Convolution of each channel of an image with depth_multiplier filters of its own.
 
-    The arguments are those of `DepthwiseConv1D`, with numbers for rows and columns or one for both. Input (batch, rows,
-    columns, c), kernel (height, width, c, depth_multiplier), bias (c * depth_multiplier,).
+        z[i, j, c, m] = sum of x[i * s + k * d, j * s + l * d, c] * kernel[k, l, c, m] over k and l
+        y[i, j, c * depth_multiplier + m] = activation(z[i, j, c, m] + bias[c * depth_multiplier + m])
+
+    with strides s and dilation_rate d. The arguments are those of `DepthwiseConv1D`, with numbers for rows and columns
+    or one for both.
+
+    Input (batch, rows, columns, c), output (batch, new rows, new columns, c * depth_multiplier), kernel (height, width,
+    c, depth_multiplier), bias (c * depth_multiplier,). ValueError for a window that is larger than the input.
 
     >>> import numpy as np
     >>> DepthwiseConv2D(3, padding="same")(np.ones((2, 7, 7, 5))).shape
@@ -158,14 +168,19 @@ class SeparableConv(Convolution):
 class SeparableConv1D(SeparableConv):
     """A depthwise convolution along a sequence, then a mixture of all its features in each step.
 
+        z = the depthwise convolution of x with depthwise_kernel, as DepthwiseConv1D computes it
+        y[t, f] = activation(sum of z[t, i] * pointwise_kernel[0, i, f] over i, + bias[f])
+
     filters : how many features each step of the output has.
     kernel_size, strides, padding, data_format, dilation_rate : of the depthwise convolution, as in `Conv1D`, without
         "causal" padding.
-    depth_multiplier : how many features the depthwise convolution makes of each channel.
+    depth_multiplier : how many features the depthwise convolution makes of each channel; 1 by default.
+    activation, use_bias, activity_regularizer : as in `Conv1D`.
     depthwise_*, pointwise_*, bias_* : initializer, regularizer and constraint of each weight.
 
     Input (batch, steps, c), output (batch, new steps, filters), depthwise_kernel (kernel_size, c, depth_multiplier),
-    pointwise_kernel (1, c * depth_multiplier, filters), bias (filters,).
+    pointwise_kernel (1, c * depth_multiplier, filters), bias (filters,). ValueError for a window that is longer than
+    the input. Chollet, arXiv:1610.02357.
 
     >>> import numpy as np
     >>> SeparableConv1D(4, 3)(np.ones((2, 10, 5))).shape
@@ -179,8 +194,14 @@ class SeparableConv1D(SeparableConv):
 class SeparableConv2D(SeparableConv):
     """A depthwise convolution of images, then a mixture of all channels in each pixel.
 
-    The arguments are those of `SeparableConv1D`, with numbers for rows and columns or one for both. Depthwise_kernel
-    (height, width, c, depth_multiplier), pointwise_kernel (1, 1, c * depth_multiplier, filters), bias (filters,).
+        z = the depthwise convolution of x with depthwise_kernel, as DepthwiseConv2D computes it
+        y[i, j, f] = activation(sum of z[i, j, m] * pointwise_kernel[0, 0, m, f] over m, + bias[f])
+
+    The arguments are those of `SeparableConv1D`, with numbers for rows and columns or one for both.
+
+    Input (batch, rows, columns, c), output (batch, new rows, new columns, filters), depthwise_kernel (height, width, c,
+    depth_multiplier), pointwise_kernel (1, 1, c * depth_multiplier, filters), bias (filters,). ValueError for a window
+    that is larger than the input. Chollet, arXiv:1610.02357.
 
     >>> import numpy as np
     >>> SeparableConv2D(4, 3, padding="same")(np.ones((2, 7, 7, 5))).shape

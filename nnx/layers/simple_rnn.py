@@ -14,9 +14,33 @@ from nnx.layers.recurrent import Recurrent
 
 @registry.register()
 class SimpleRNN(Recurrent):
-    """h <- activation(x_t @ kernel + h @ recurrent_kernel + bias), for each step of a sequence.
+    """The simple recurrent layer: h <- activation(x_t @ kernel + h @ recurrent_kernel + bias), for each step t.
 
-    Arguments as for every recurrent layer, see `Recurrent`. Kernel (n, units), recurrent kernel (units, units).
+    These are the arguments of every recurrent layer:
+
+    units : size of the state, and of the output.
+    activation : of the new state; a name or a function, see `nnx.activations`; "tanh" by default.
+    use_bias : whether a bias is added.
+    kernel_initializer, recurrent_initializer, bias_initializer : see `nnx.initializers`. "Recurrent" is what multiplies
+        the state, "kernel" what multiplies the input.
+    kernel_regularizer, recurrent_regularizer, bias_regularizer, activity_regularizer : see `nnx.regularizers`.
+    kernel_constraint, recurrent_constraint, bias_constraint : see `nnx.constraints`.
+    dropout, recurrent_dropout : in training, the share of the inputs and of the state that is set to zero. A mask holds
+        for a whole sequence.
+    seed : for a random stream of this layer's own; by default it is split from the default stream when built.
+    return_sequences : whether the output of every step is returned, or that of the last one (default).
+    return_state : whether the last states are returned too: (output, *states).
+    go_backwards : start at the last step; with return_sequences the outputs come in that order.
+    stateful : remember the states: row i of a batch goes on where row i of the batch before stopped, until
+        `reset_states()`. No gradient flows from a batch to the one before.
+    zero_output_for_mask : with return_sequences, steps that a mask leaves out have the output 0, not the last one.
+    unroll : accepted for Keras's sake; makes no difference here.
+
+    Input (batch, time, n), output (batch, units), or (batch, time, units) with return_sequences; one state. Kernel
+    (n, units), recurrent_kernel (units, units), bias (units,). Steps at which a mask (batch, time) is False leave the
+    state as it is. Called with `initial_state=[...]`, or with the states as further inputs, arrays (batch, units), it
+    starts there; then its pullback returns cotangents of these too. ValueError for inputs, states or masks of other
+    shapes. Elman, "Finding structure in time", 1990.
 
     >>> import numpy as np
     >>> SimpleRNN(4)(np.ones((2, 3, 5))).shape

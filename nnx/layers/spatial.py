@@ -20,6 +20,7 @@ class Spatial(Layer):
     data_format: str
 
     def set_data_format(self, data_format: str | None) -> None:
+        """Take "channels_last" or "channels_first"; None for the former, ValueError for anything else."""
         known = (CHANNELS_LAST, CHANNELS_FIRST)
         self.data_format = choice(f"{self.name}: data_format", data_format or CHANNELS_LAST, known)
 
@@ -28,10 +29,12 @@ class Spatial(Layer):
         return integers(f"{self.name}: {argument}", value, self.spatial_ndim, least)
 
     def check_padding(self, padding: Any, *known: str) -> str:
+        """One of the paddings that the layer knows; ValueError for any other."""
         return choice(f"{self.name}: padding", padding, known)
 
     @property
     def channel_axis(self) -> int:
+        """The axis of the channels, counted from that of the batch, which is 0."""
         return 1 if self.data_format == CHANNELS_FIRST else self.spatial_ndim + 1
 
     def check_axes(self, input_shape: Shape) -> tuple[int, ...]:

@@ -14,10 +14,12 @@ from nnx.shapes import Shape
 
 @registry.register()
 class TimeDistributed(Layer):
-    """A layer applied to each time step: x[:, 0], x[:, 1], ...
+    """A layer applied to each time step: y[:, t] = layer(x[:, t]) for all t.
 
-    layer : takes the samples of a step; input (batch, time, ...), output (batch, time, ...).
+    layer : takes the samples of a step. TypeError for what is not a layer.
 
+    Input (batch, time, ...), output (batch, time, ...), where (batch, ...) is what the layer takes and returns. The
+    weights are those of the layer. ValueError for an input without an axis of time, and for a layer of several outputs.
     All steps are computed at once, as a batch of batch * time samples. A layer with averages of the batch, such as
     BatchNormalization, gets one step after another.
 

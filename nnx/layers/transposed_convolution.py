@@ -79,6 +79,10 @@ class ConvTranspose(Convolution):
 class Conv1DTranspose(ConvTranspose):
     """Transposed convolution along a sequence: each step is spread over a window of the output.
 
+        y[u, f] = activation(sum of x[t, c] * kernel[k, f, c] over c and t * strides + k * dilation_rate = u, + bias[f])
+
+    which is the adjoint of the convolution with the same kernel. Padding "same" leaves out steps at both ends.
+
     filters : how many features each step of the output has.
     kernel_size : length of the windows.
     strides : how far apart the windows are.
@@ -89,8 +93,9 @@ class Conv1DTranspose(ConvTranspose):
     data_format : "channels_last", inputs (batch, steps, channels), or "channels_first", (batch, channels, steps).
     dilation_rate : how far apart the taps of a window are; not above 1 together with strides.
 
-    The other arguments are those of `Conv1D`. Input (batch, steps, c), output (batch, new steps, filters), kernel
-    (kernel_size, filters, c), bias (filters,).
+    The other arguments are those of `Conv1D`, without groups. Input (batch, steps, c), output (batch, new steps,
+    filters), kernel (kernel_size, filters, c), bias (filters,). ValueError for an output_padding that is not below
+    strides.
 
     >>> import numpy as np
     >>> Conv1DTranspose(4, 3, strides=2, padding="same")(np.ones((2, 10, 5))).shape
@@ -106,8 +111,9 @@ class Conv2DTranspose(ConvTranspose):
 
     kernel_size, strides, output_padding, dilation_rate : for rows and columns, or one number for both.
 
-    The arguments are those of `Conv1DTranspose`. Input (batch, rows, columns, c), output (batch, new rows, new columns,
-    filters), kernel (height, width, filters, c), bias (filters,).
+    The formula and the arguments are those of `Conv1DTranspose`, for rows and columns alike. Input (batch, rows,
+    columns, c), output (batch, new rows, new columns, filters), kernel (height, width, filters, c), bias (filters,).
+    ValueError for an output_padding that is not below strides.
 
     >>> import numpy as np
     >>> Conv2DTranspose(4, 3, strides=2)(np.ones((2, 7, 7, 5))).shape

@@ -32,9 +32,9 @@ class UpSampling(Spatial):
 
 @registry.register()
 class UpSampling1D(UpSampling):
-    """Sequences (batch, steps, channels) with every step repeated.
+    """Sequences with every step repeated: (batch, steps, channels) -> (batch, size * steps, channels).
 
-    size : how many times.
+    size : how many times each step is there; 2 by default. ValueError for what is not a positive integer.
 
     >>> UpSampling1D(2)([[[1.0], [2.0]]])
     array([[[1.],
@@ -53,13 +53,16 @@ class UpSampling1D(UpSampling):
 
 @registry.register()
 class UpSampling2D(UpSampling):
-    """Images with more rows and columns.
+    """Images with more rows and columns, repeated or interpolated.
 
-    size : how many times as many, (rows, columns) or one number for both.
+    size : how many times as many, (rows, columns) or one number for both; 2 by default.
     data_format : "channels_last", inputs (batch, rows, columns, channels), or "channels_first", (batch, channels,
         rows, columns).
     interpolation : "nearest" repeats pixels; "bilinear", "bicubic", "lanczos3" and "lanczos5" interpolate between their
         centres, see `nnx.functional.upsample`.
+
+    Input (batch, rows, columns, channels), output (batch, size[0] * rows, size[1] * columns, channels). ValueError for
+    sizes that are not positive integers, and for another interpolation.
 
     >>> import numpy as np
     >>> UpSampling2D((2, 3), interpolation="bilinear")(np.ones((2, 7, 7, 3))).shape

@@ -427,6 +427,7 @@ class Model(Layer):
     def regularization(self) -> tuple[Array, Callable[..., None]]:
         """The sum of the penalties on the trained parameters, and a pullback that adds their gradients.
 
+        The pullback takes the cotangent of the sum, 1 by default.
 
         >>> import nnx
         >>> model = nnx.Sequential([nnx.layers.Dense(1, kernel_regularizer="l2", input_dim=2)])

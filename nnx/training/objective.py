@@ -41,6 +41,7 @@ class OutputObjective:
 
     @property
     def needs_targets(self) -> bool:
+        """Whether there is a loss or a metric that looks at targets."""
         return self.loss is not None or bool(self._identifiers)
 
     def bind(self, target_shape: tuple[Any, ...], output_shape: tuple[Any, ...], fusible: str | None) -> None:
@@ -134,6 +135,7 @@ class Objective:
 
     @property
     def names(self) -> list[str]:
+        """The names of what `evaluate` returns: "loss", the losses of several outputs, then the metrics."""
         of_outputs = [f"{self.outputs[index]}_loss" for index in self._counted]
         return ["loss", *of_outputs, *(name for name, _ in self.metrics)]
 
@@ -191,6 +193,7 @@ class Objective:
                 metric.update_state(ys[index], predictions[index], sample_weights[index] if weighted else None)
 
     def reset(self) -> None:
+        """Forget the running loss and metrics."""
         self._total, self._count = 0.0, 0
         self._parts = [0.0] * len(self.by_output)
         for one in self.by_output:
