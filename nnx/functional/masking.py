@@ -9,7 +9,18 @@ __all__ = ["mask_steps"]
 
 
 def mask_steps(x: Array, mask_value: float = 0.0) -> tuple[Array, Pullback]:
-    """Time steps of x, with zeros in those all of whose features are equal to the mask value."""
+    """Masking of padded time steps: x, with zeros in the steps all of whose features are equal to the mask value
+
+    x : (batch, time, features).
+    mask_value : by default 0.
+
+    Returns y of x's shape, and pullback(dy) -> dx, dy with zeros in the same steps.
+
+    >>> import numpy as np
+    >>> y, pullback = mask_steps(np.asarray([[[1.0, -1.0], [-1.0, -1.0]]]), mask_value=-1.0)
+    >>> y.tolist(), pullback(np.ones((1, 2, 2))).tolist()
+    ([[[1.0, -1.0], [0.0, 0.0]]], [[[1.0, 1.0], [0.0, 0.0]]])
+    """
     xp = array_namespace(x)
     kept = steps_to_keep(x, mask_value)[..., None]
     return xp.where(kept, x, 0.0), lambda dy: xp.where(kept, dy, 0.0)
