@@ -53,6 +53,10 @@ def sums_by_one_hot(keys: Array, values: Array, count: int) -> Array:
     """Sums of rows of values for each key from 0 to count - 1, by one matrix product.
 
     keys (n,), values (n, m)  ->  (count, m)
+
+    >>> import numpy as np
+    >>> sums_by_one_hot(np.asarray([1, 0, 1]), np.asarray([[1.0], [2.0], [3.0]]), 2).tolist()
+    [[2.0], [4.0]]
     """
     xp = array_namespace(values)
     every = xp.arange(count, dtype=keys.dtype, device=backend_of(keys).device_of(keys))
@@ -67,6 +71,10 @@ def sums_by_sorting(keys: Array, values: Array, count: int) -> Array:
 
     Running sums of what has a mean grow, and their differences lose digits: the mean is taken off before, and given
     back to each key as often as it was there.
+
+    >>> import numpy as np
+    >>> sums_by_sorting(np.asarray([1, 0, 1]), np.asarray([[1.0], [2.0], [3.0]]), 2).tolist()
+    [[2.0], [4.0]]
     """
     xp = array_namespace(values)
     device = backend_of(keys).device_of(keys)

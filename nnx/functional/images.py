@@ -157,14 +157,24 @@ FILL_MODES = tuple(_INTO_RANGE)
 
 
 def translations(right: Array, down: Array) -> Array:
-    """Affine maps (batch, 6) that move images by so many pixels, each (batch,)."""
+    """Affine maps (batch, 6) that move images by so many pixels, each (batch,).
+
+    >>> import numpy as np
+    >>> translations(np.asarray([1.0]), np.asarray([2.0])).tolist()
+    [[1.0, 0.0, -1.0, 0.0, 1.0, -2.0]]
+    """
     xp = array_namespace(right)
     one, zero = xp.ones_like(right), xp.zeros_like(right)
     return xp.stack([one, zero, -right, zero, one, -down], axis=1)
 
 
 def rotations(angle: Array, height: int, width: int) -> Array:
-    """Affine maps (batch, 6) that turn images about their middle, counter-clockwise, by angles (batch,) in radians."""
+    """Affine maps (batch, 6) that turn images about their middle, counter-clockwise, by angles (batch,) in radians.
+
+    >>> import numpy as np
+    >>> bool((rotations(np.asarray([0.0]), 3, 3) == [[1.0, 0.0, 0.0, 0.0, 1.0, 0.0]]).all())  # nothing is turned
+    True
+    """
     xp = array_namespace(angle)
     sine, cosine = xp.sin(angle), xp.cos(angle)
     u, v = 0.5 * (width - 1), 0.5 * (height - 1)
@@ -175,6 +185,10 @@ def zooms(horizontal: Array, vertical: Array, height: int, width: int) -> Array:
     """Affine maps (batch, 6) that show so many times the width and height of images, about their middle.
 
     horizontal, vertical : (batch,); more than 1 makes what is seen smaller.
+
+    >>> import numpy as np
+    >>> zooms(np.asarray([2.0]), np.asarray([1.0]), 3, 3).tolist()
+    [[2.0, 0.0, -1.0, 0.0, 1.0, 0.0]]
     """
     xp = array_namespace(horizontal)
     zero = xp.zeros_like(horizontal)

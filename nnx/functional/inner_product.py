@@ -64,7 +64,11 @@ def dot(x: Array, y: Array, axes: int | Sequence[int], normalize: bool = False) 
 def axes_of_both(
     shape_x: Sequence[int | None], shape_y: Sequence[int | None], axes: int | Sequence[int]
 ) -> tuple[int, int]:
-    """Axis of each array as a positive number; ValueError if there is none, or the batch axis is meant."""
+    """Axis of each array as a positive number; ValueError if there is none, or the batch axis is meant.
+
+    >>> axes_of_both((None, 2, 3), (None, 3, 4), (-1, 1))
+    (2, 1)
+    """
     pair = (axes, axes) if isinstance(axes, int) else tuple(axes)
     if len(pair) != 2:
         raise ValueError(f"dot: axes must be one axis or two, got {axes}")

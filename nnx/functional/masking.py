@@ -27,5 +27,10 @@ def mask_steps(x: Array, mask_value: float = 0.0) -> tuple[Array, Pullback]:
 
 
 def steps_to_keep(x: Array, mask_value: float = 0.0) -> Array:
-    """Mask (batch, time) of x (batch, time, features), boolean: whether a feature differs from the mask value."""
+    """Mask (batch, time) of x (batch, time, features), boolean: whether a feature differs from the mask value.
+
+    >>> import numpy as np
+    >>> steps_to_keep(np.asarray([[[1.0, 0.0], [0.0, 0.0]]])).tolist()
+    [[True, False]]
+    """
     return array_namespace(x).any(x != mask_value, axis=-1)

@@ -93,6 +93,12 @@ def normal(like: Array, draw: Draw) -> Array:
 
     By the method of Box and Muller from uniforms on a grid of 2**-24, so none is farther out than 5.8. The uniforms are
     equal on every backend, the normals up to the rounding of log, sqrt, sin and cos.
+
+    >>> import numpy as np
+    >>> from nnx.random import Generator
+    >>> numbers = normal(np.empty(10000, "float32"), Generator(1).draw(10000))
+    >>> numbers.dtype, round(float(numbers.std()), 1)
+    (dtype('float32'), 1.0)
     """
     xp = array_namespace(like)
     size = math.prod(like.shape)
@@ -107,5 +113,9 @@ def normal(like: Array, draw: Draw) -> Array:
 
 
 def words_for_normals(size: int) -> int:
-    """Number of words of a random stream that so many normal numbers need: two for each pair of numbers."""
+    """Number of words of a random stream that so many normal numbers need: two for each pair of numbers.
+
+    >>> words_for_normals(4), words_for_normals(5)
+    (4, 6)
+    """
     return size + size % 2

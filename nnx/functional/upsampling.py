@@ -104,7 +104,11 @@ def _along(matrix: Array, x: Array, axis: int) -> Array:
 
 
 def weights_of_interpolation(sizes: tuple[int, int], interpolation: str, dtype: str) -> np.ndarray:
-    """Weights of the old elements in each new one, (length * factor, length), for sizes (length, factor)."""
+    """Weights of the old elements in each new one, (length * factor, length), for sizes (length, factor).
+
+    >>> weights_of_interpolation((2, 2), "bilinear", "float64").tolist()
+    [[1.0, 0.0], [0.75, 0.25], [0.25, 0.75], [0.0, 1.0]]
+    """
     length, factor = sizes
     places = (np.arange(length * factor) + 0.5) / factor - 0.5
     weights = KERNELS[interpolation](np.abs(places[:, None] - np.arange(length)))
