@@ -40,20 +40,20 @@ def gru(
 ) -> tuple[tuple[Array, Array], Pullback]:
     """Gated recurrent unit over a sequence.
 
-    For each step, with the gates z, r = recurrent_activation(a), where a and a_h are parts of
-    x_t @ kernel + bias + h @ recurrent_kernel:
+    For each step, with the gates z, r = recurrent_activation(x_t @ kernel + bias + h @ recurrent_kernel), each by its
+    own columns, and the columns `_h` for the candidate:
 
         h <- z * h + (1 - z) * candidate
-
-    reset_after : candidate = activation(x_t @ kernel_h + bias[0]_h + r * (h @ recurrent_kernel_h + bias[1]_h)), as in
-        cuDNN; bias (2, 3 units), the second row for the recurrent part. This is the default.
-    else : candidate = activation(x_t @ kernel_h + bias_h + (r * h) @ recurrent_kernel_h); bias (3 units,)
 
     x : (batch, time, n).
     h : (batch, units), or None for zeros.
     kernel, recurrent_kernel : (n, 3 units) and (units, 3 units), in the order z, r, h.
-    bias : see above; or None (default) for none.
+    bias : (2, 3 units), the second row for the recurrent part, or (3 units,) without reset_after; or None (default) for
+        none.
     mask : (batch, time), bool. Where it is false, a step leaves the state as it was, and its output is the last one.
+    reset_after : by default True, as in cuDNN:
+        candidate = activation(x_t @ kernel_h + bias[0]_h + r * (h @ recurrent_kernel_h + bias[1]_h)). If False:
+        candidate = activation(x_t @ kernel_h + bias_h + (r * h) @ recurrent_kernel_h).
     activation, recurrent_activation : activation functions, by default `tanh` and `sigmoid`.
     go_backwards : from the last step to the first; outputs come in the order of the computation. By default False.
     dropout, recurrent_dropout : a rate, and the draw of the masks, which hold for all steps; by default None. A draw
