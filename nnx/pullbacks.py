@@ -26,12 +26,36 @@ SKIP: Final = _Skip()
 
 
 def linear(x: Array) -> tuple[Array, Pullback]:
-    """x itself"""
+    """Linear activation, which changes nothing: y = x
+
+    x : of any shape.
+
+    Returns x itself, and pullback(dy) -> dx = dy. `nnx.activations.linear` returns x alone.
+
+    >>> import numpy as np
+    >>> from nnx import functional
+    >>> y, pullback = functional.linear(np.asarray([-1.0, 2.0]))
+    >>> y, pullback(np.ones(2))
+    (array([-1.,  2.]), array([1., 1.]))
+    """
     return x, lambda dy: dy
 
 
 def values_only(function: Differentiable) -> Callable[..., Array]:
-    """The same function without its pullback, for those who only want numbers; `.differentiable` is the original."""
+    """The same function without its pullback, for those who only want numbers; `.differentiable` is the original.
+
+    function : returns (y, pullback).
+
+    Returns a function of the same arguments that returns y.
+
+    >>> import numpy as np
+    >>> from nnx import functional
+    >>> pool = functional.values_only(functional.max_pool)
+    >>> pool(np.asarray([[[1.0], [5.0], [2.0], [3.0]]]), 2).ravel()
+    array([5., 3.])
+    >>> pool.differentiable is functional.max_pool
+    True
+    """
 
     @functools.wraps(function)
     def values(*args: Any, **kwargs: Any) -> Array:
@@ -42,7 +66,11 @@ def values_only(function: Differentiable) -> Callable[..., Array]:
 
 
 def differentiable(function: Any) -> Any:
-    """The original of what `values_only` or its like for losses made; any other function as it is."""
+    """The original of what `values_only` or its like for losses made; any other function as it is.
+
+    >>> differentiable(values_only(linear)) is linear, differentiable(linear) is linear
+    (True, True)
+    """
     original = getattr(function, "differentiable", None)
     # `functools.wraps` gives the attribute also to what somebody writes around the function.
     return function if original is None or function.__wrapped__ is not original else original
@@ -51,7 +79,23 @@ def differentiable(function: Any) -> Any:
 class LayerPullback:
     """A layer's pullback: returns the cotangents of the inputs and sends those of parameters into their gradients.
 
-    Called with `inputs=False` it skips the inputs' cotangents, which nobody needs for the first layer of a model.
+    Called with `inputs=False` it skips the inputs' cotangents, which nobody needs for the first layer of a model: None
+    stands in their place.
+
+    pullback : that of a function, which returns a cotangent for each of its array arguments.
+    targets : for each array argument of the function, the parameter it was, or None where it was an input.
+    direct : the function's pullback takes `out` and writes to the gradients itself; see `nnx.functional`.
+
+    `Layer.route` makes one. It returns the cotangent of one input, or a tuple for several. The gradients are those that
+    a model has given to its parameters; those of a layer without a model, as here, are not computed.
+
+    >>> import numpy as np
+    >>> import nnx
+    >>> layer = nnx.layers.Dense(2, kernel_initializer="ones")
+    >>> layer.build((None, 3))
+    >>> y, pullback = layer.forward(np.ones((1, 3), "float32"))
+    >>> type(pullback).__name__, pullback(np.ones((1, 2), "float32"))
+    ('LayerPullback', array([[2., 2., 2.]], dtype=float32))
     """
 
     __slots__ = ("_direct", "_pullback", "_targets")
@@ -98,7 +142,11 @@ class Skippable:
 
 
 def call_pullback(pullback: Pullback, dy: Any, inputs: bool) -> Any:
-    """Call a layer's pullback; without `inputs`, one of nnx's own leaves out the cotangents of its inputs."""
+    """Call of a layer's pullback; without `inputs`, one of nnx's own leaves out the cotangents of its inputs.
+
+    >>> call_pullback(lambda dy: 2.0 * dy, 3.0, inputs=False)  # somebody else's computes them all the same
+    6.0
+    """
     if inputs or not isinstance(pullback, LayerPullback | Skippable):
         return pullback(dy)
     return pullback(dy, inputs=False)

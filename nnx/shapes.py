@@ -43,7 +43,11 @@ def check_shape(shape: Sequence[int | None], what: str) -> Shape:
 
 
 def check_shapes(shapes: Any, what: str) -> Any:
-    """`check_shape` of one shape, or of each in a list."""
+    """`check_shape` of one shape, or of each in a list.
+
+    >>> check_shapes([4], "input_shape"), check_shapes([[None, 4], [None, 8]], "input_shape")
+    ((4,), [(None, 4), (None, 8)])
+    """
     if isinstance(shapes, list) and shapes and isinstance(shapes[0], list | tuple):
         return [check_shape(shape, what) for shape in shapes]
     return check_shape(shapes, what)

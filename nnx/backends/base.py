@@ -249,7 +249,13 @@ def _check_writing(backend: Backend) -> None:
 
 
 def find_backend(name: str) -> Backend:
-    """The backend of that name, imported on first use; whether it works is another question."""
+    """The backend of that name, imported on first use; whether it works is another question.
+
+    ValueError for an unknown name, with the known ones.
+
+    >>> find_backend("numpy")
+    <nnx backend 'numpy'>
+    """
     if name not in _LOADED:
         if name not in _BUILT_IN:
             known = backend_names()
@@ -262,7 +268,13 @@ def find_backend(name: str) -> Backend:
 
 
 def usable_backend(name: str) -> Backend:
-    """The backend of that name, or of the best one for "auto"; RuntimeError with the reason if it cannot be used."""
+    """The backend of that name, or of the best one for "auto"; RuntimeError with the reason if it cannot be used.
+
+    ValueError for an unknown name.
+
+    >>> usable_backend("numpy")
+    <nnx backend 'numpy'>
+    """
     if name == "auto":
         name = "cupy" if find_backend("cupy").problem() is None else "numpy"
     backend = find_backend(name)
@@ -273,7 +285,11 @@ def usable_backend(name: str) -> Backend:
 
 
 def backend_names() -> list[str]:
-    """The names of all known backends, nnx's own first."""
+    """The names of all known backends, nnx's own first.
+
+    >>> backend_names()[:4]
+    ['numpy', 'cupy', 'torch', 'array-api-strict']
+    """
     return list(dict.fromkeys([*_BUILT_IN, *_LOADED]))
 
 
@@ -287,7 +303,11 @@ def available_backends() -> dict[str, str | None]:
 
 
 def backend_of(array: Array) -> Backend:
-    """The backend that an array belongs to; TypeError for anything that is not an array."""
+    """The backend that an array belongs to; TypeError for anything that is not an array.
+
+    >>> backend_of(np.zeros(2))
+    <nnx backend 'numpy'>
+    """
     kind = type(array)
     backend = _OF_TYPE.get(kind)
     if backend is None:
@@ -296,7 +316,11 @@ def backend_of(array: Array) -> Backend:
 
 
 def is_array(value: Any) -> bool:
-    """Whether a value is an array (or an array scalar) of a library that nnx knows."""
+    """Whether a value is an array (or an array scalar) of a library that nnx knows.
+
+    >>> is_array(np.zeros(2)), is_array([0.0, 0.0])
+    (True, False)
+    """
     try:
         backend_of(value)
     except TypeError:
@@ -308,6 +332,9 @@ def to_numpy(value: Any) -> np.ndarray:
     """An array of any backend, or host data, as a NumPy array on the host. Waits for the device.
 
     This is the one place where nnx exports to the host.
+
+    >>> to_numpy([1.0, 2.0])
+    array([1., 2.])
     """
     if is_array(value):
         return backend_of(value).to_host(value)
@@ -317,7 +344,12 @@ def to_numpy(value: Any) -> np.ndarray:
 def array_namespace(array: Array) -> Namespace:
     """The namespace of functions for an array: where every computation of nnx starts.
 
-    Equals `array_api_compat.array_namespace` of one array, at the price of one dictionary look-up.
+    Equals `array_api_compat.array_namespace` of one array, at the price of one dictionary look-up. TypeError for
+    anything that is not an array.
+
+    >>> xp = array_namespace(np.zeros(2))
+    >>> xp.astype(np.zeros(2), xp.int64)
+    array([0, 0])
     """
     return backend_of(array).xp
 

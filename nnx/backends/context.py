@@ -70,17 +70,25 @@ class Placement:
             return self.backend.device_of(self.backend.from_host(np.zeros(1, np.float32), device=self.device))
 
     def holds(self, array: Array) -> bool:
-        """Whether an array already is where this placement would put it."""
+        """Whether an array already is where this placement would put it.
+
+        >>> Placement(usable_backend("numpy")).holds(np.zeros(2))
+        True
+        """
         backend = backend_of(array)
         return backend is self.backend and (backend.name == "numpy" or backend.device_of(array) == self._device)
 
     def asarray(self, value: Any, dtype: str | None = None) -> Array:
         """Host data, or an array of any backend, as an array at this placement.
 
-        dtype: a name such as "float32"; by default floating and boolean data become `self.dtype`, while integers
-        stay integers (wide unsigned ones become int64, because not every library computes with them).
+        dtype : a name such as "float32"; by default floating and boolean data become `self.dtype`, while integers
+            stay integers (wide unsigned ones become int64, because not every library computes with them).
 
-        Raises TypeError for data that are not real numbers.
+        Raises TypeError for data that are not real numbers, and ValueError for an unknown dtype.
+
+        >>> placement = Placement(usable_backend("numpy"), dtype="float64")
+        >>> placement.asarray([True, False]), placement.asarray([1.5], "float32").dtype
+        (array([1., 0.]), dtype('float32'))
         """
         if dtype is not None and dtype not in DTYPES:
             raise ValueError(f"dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
@@ -113,7 +121,11 @@ class Placement:
         return np.asarray(array, dtype=dtype or array.dtype.newbyteorder("="))
 
     def zeros(self, shape: tuple[int, ...], dtype: str | None = None) -> Array:
-        """A new array of zeros at this placement, by default of its dtype."""
+        """A new array of zeros at this placement, by default of its dtype.
+
+        >>> Placement(usable_backend("numpy"), dtype="float16").zeros((2,))
+        array([0., 0.], dtype=float16)
+        """
         with self.computing:
             return self.xp.zeros(shape, dtype=getattr(self.xp, dtype or self.dtype), device=self._creation_device)
 
@@ -197,7 +209,14 @@ class backend(contextlib.ContextDecorator):  # noqa: N801, it reads as a stateme
 def set_backend(name: str, *, device: str | None = None, dtype: str | None = None) -> None:
     """Choice of a backend for the whole process. A surrounding `with nnx.backend(...)` still has precedence.
 
+    name, device, dtype : as of `backend`, with the same errors.
+
     CUDA's current device, on which CuPy computes outside of models, stays what it is.
+
+    >>> set_backend("numpy", dtype="float64")
+    >>> asarray([1.0, 2.0]).dtype
+    dtype('float64')
+    >>> set_backend("numpy")
     """
     global _default
     _default = _placement(name, device, dtype)
@@ -207,6 +226,11 @@ def get_backend() -> Placement:
     """The placement where arrays are created now: its `name`, `device`, `dtype` and `xp`.
 
     The innermost `with nnx.backend(...)`, else `set_backend`, else the environment's NNX_BACKEND, else NumPy.
+
+    >>> with backend("numpy", dtype="float64"):
+    ...     placement = get_backend()
+    >>> placement.name, placement.device, placement.dtype
+    ('numpy', None, 'float64')
     """
     blocks = _OPEN.get()
     return blocks[-1] if blocks else _default or _from_environment()
@@ -226,7 +250,16 @@ def _placement(name: str, device: str | None, dtype: str | None) -> Placement:
 
 
 def placement_of(array: Array, dtype: str) -> Placement:
-    """The placement that an array is in, for parameters that have to be beside it."""
+    """The placement that an array is in, for parameters that have to be beside it.
+
+    dtype : the floating dtype that the placement gets.
+
+    ValueError for an array on a device that its backend does not name.
+
+    >>> placement = placement_of(np.zeros(2, "float64"), "float32")
+    >>> placement.name, placement.dtype
+    ('numpy', 'float32')
+    """
     owner = backend_of(array)
     for device in (None, *owner.devices()):
         if Placement(owner, device).holds(array):

@@ -16,10 +16,24 @@ __all__ = ["dense"]
 def dense(
     x: Array, kernel: Array, bias: Array | None = None, activate: Differentiable = linear
 ) -> tuple[Array, Pullback]:
-    """Affine map of the last axis, and an activation of it.
+    """Affine map of the last axis, and an activation of it: y = activate(x @ kernel + bias)
 
-    x (..., n), kernel (n, m), bias (m,) or None  ->  y (..., m) = activate(x @ kernel + bias)
-    pullback(dy) -> (dx, dkernel, dbias), or (dx, dkernel) without a bias
+    x (..., n), kernel (n, m) : floating, of one dtype.
+    bias : (m,), or None (default) for none.
+    activate : an activation function of `nnx.functional`, by default `linear`, which changes nothing.
+
+    Returns y (..., m), and pullback(dy) -> (dx, dkernel, dbias), or (dx, dkernel) without a bias.
+
+        dz = the activation's cotangent for dy
+        dx = dz @ kernel.T;  dkernel = x.T @ dz;  dbias = sum(dz), over all axes but the last
+
+    >>> import numpy as np
+    >>> y, pullback = dense(np.asarray([[1.0, 2.0]]), np.asarray([[1.0], [3.0]]), np.asarray([0.5]))
+    >>> y
+    array([[7.5]])
+    >>> dx, dkernel, dbias = pullback(np.ones((1, 1)))
+    >>> dx, dkernel.tolist(), dbias
+    (array([[1., 3.]]), [[1.0], [2.0]], array([1.]))
     """
     xp = array_namespace(x)
     n, m = kernel.shape

@@ -27,20 +27,32 @@ def dot_product_attention(
 ) -> tuple[tuple[Array, Array], Pullback]:
     """Scaled dot-product attention: dropout(softmax(query @ key.T / sqrt(n))) @ value, for each head
 
-    query (batch, targets, heads, n), key (batch, sources, heads, n), value (batch, sources, heads, m)
-    -> (output (batch, targets, heads, m), scores (batch, heads, targets, sources))
-    pullback((doutput, dscores)), each of which may be None for zero -> (dquery, dkey, dvalue)
-
+    query : (batch, targets, heads, n).
+    key, value : (batch, sources, heads, n) and (batch, sources, heads, m).
     mask : bool, true where a target may look at a source; (batch, [heads,] targets, sources), or what can be broadcast
         to that. The others get a large negative logit: score 0, unless a target may look at no source, when all scores
         are equal.
     axes : for inputs of more axes, (batch, ..., heads, n): which of those between are attended over, by default all.
         The others belong to the batch. Scores are (batch, others..., heads, targets..., sources...), as is the mask.
-    causal : a target may only look at sources up to its own position.
-    window : a target may only look at sources less than so many positions away.
-    dropout : a rate, and the draw of a mask of the scores' size.
+    causal : a target may only look at sources up to its own position. By default False.
+    window : a target may only look at sources less than so many positions away. By default None, all.
+    dropout : a rate, and the draw of a mask of the scores' size. By default None.
 
-    Vaswani et al., "Attention is all you need", 2017.
+    Returns (output, scores), output (batch, targets, heads, m) and scores (batch, heads, targets, sources), before
+    dropout, and pullback((doutput, dscores)) -> (dquery, dkey, dvalue); doutput or dscores may be None for zero.
+    ValueError for a mask whose axes do not fit.
+
+    Vaswani et al., "Attention is all you need", 2017, arXiv:1706.03762.
+
+    >>> import numpy as np
+    >>> query, key = np.zeros((1, 1, 1, 2)), np.zeros((1, 2, 1, 2))
+    >>> value = np.asarray([1.0, 3.0]).reshape(1, 2, 1, 1)
+    >>> (output, scores), pullback = dot_product_attention(query, key, value)
+    >>> output.tolist(), scores.tolist()
+    ([[[[2.0]]]], [[[[0.5, 0.5]]]])
+    >>> dquery, dkey, dvalue = pullback((np.ones((1, 1, 1, 1)), None))
+    >>> dvalue.ravel()
+    array([0.5, 0.5])
     """
     xp = array_namespace(query)
     axes = tuple(range(1, len(query.shape) - 2)) if axes is None else tuple(axes)

@@ -26,16 +26,33 @@ def batch_normalization(
 ) -> tuple[tuple[Array, Array, Array], Pullback]:
     """Batch normalisation as in training, of each feature over the batch and all positions: y = gamma * x̂ + beta.
 
-    x : of any shape; its axis `axis` are the c features.
-    gamma, beta : (c,), or None for 1 and 0.
+    x : of any shape; its axis `axis` are the c features. float16 is computed in float32.
+    gamma, beta : (c,), or None (default) for 1 and 0.
+    axis : of the features, by default the last.
+    epsilon : added to the variance, by default 1e-3.
     mask : boolean, of the sizes of x's first axes, such as (batch, time). Positions where it is False do not count for
         the mean and the variance.
 
     Returns (y, mean, variance) and the pullback of y alone: mean and biased variance, (c,), are for moving averages.
-    pullback(dy) -> (dx, dgamma, dbeta), without the entries of a gamma or beta that is None.
+    pullback(dy) -> (dx, dgamma, dbeta), without the entries of a gamma or beta that is None. ValueError for an axis or
+    a mask that does not fit x.
 
-    With x̂ = (x - mean) * r, r = 1 / sqrt(variance + epsilon) and N values of a feature,
-    dx = (r / N) * (N dx̂ - Σ dx̂ - x̂ Σ (dx̂ x̂)), dx̂ = gamma * dy. Ioffe and Szegedy, "Batch normalization", 2015.
+    With N values of a feature:
+
+        x̂ = (x - mean) * r;  r = 1 / sqrt(variance + epsilon)
+        dx̂ = gamma * dy;  dx = (r / N) * (N dx̂ - Σ dx̂ - x̂ Σ (dx̂ x̂))
+        dgamma = Σ dy x̂;  dbeta = Σ dy
+
+    Ioffe and Szegedy, "Batch normalization", 2015, arXiv:1502.03167.
+
+    >>> import numpy as np
+    >>> x, gamma, beta = np.asarray([[0.0, 1.0], [4.0, 3.0]]), np.ones(2), np.zeros(2)
+    >>> (y, mean, variance), pullback = batch_normalization(x, gamma, beta, epsilon=0.0)
+    >>> y.tolist(), mean.tolist(), variance.tolist()
+    ([[-1.0, -1.0], [1.0, 1.0]], [2.0, 2.0], [4.0, 1.0])
+    >>> dx, dgamma, dbeta = pullback(np.asarray([[1.0, 2.0], [1.0, 0.0]]))
+    >>> dgamma.tolist(), dbeta.tolist()
+    ([0.0, -2.0], [2.0, 2.0])
     """
     xp = array_namespace(x)
     axes = axes_of(x.shape, axis)
@@ -102,8 +119,23 @@ def batch_normalization_inference(
 ) -> tuple[Array, Pullback]:
     """Batch normalisation by given moments: y = gamma * (x - mean) / sqrt(variance + epsilon) + beta.
 
-    x : of any shape; its axis `axis` are the c features. mean, variance : (c,), constants. gamma, beta : (c,) or None.
-    pullback(dy) -> (dx, dgamma, dbeta), without the entries of a gamma or beta that is None.
+    x : of any shape; its axis `axis` are the c features. float16 is computed in float32.
+    mean, variance : (c,), constants.
+    gamma, beta : (c,), or None (default) for 1 and 0.
+    axis : of the features, by default the last.
+    epsilon : added to the variance, by default 1e-3.
+
+    Returns y, and pullback(dy) -> (dx, dgamma, dbeta), without the entries of a gamma or beta that is None:
+    dx = gamma * dy / sqrt(variance + epsilon). ValueError for an axis that x does not have.
+
+    >>> import numpy as np
+    >>> x, mean, variance = np.asarray([[0.0], [6.0]]), np.asarray([2.0]), np.asarray([4.0])
+    >>> y, pullback = batch_normalization_inference(x, mean, variance, gamma=np.asarray([3.0]), epsilon=0.0)
+    >>> y.tolist()
+    [[-3.0], [6.0]]
+    >>> dx, dgamma = pullback(np.ones((2, 1)))
+    >>> dx.tolist(), dgamma
+    ([[1.5], [1.5]], array([1.]))
     """
     xp = array_namespace(x)
     axes = axes_of(x.shape, axis)

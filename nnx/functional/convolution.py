@@ -41,11 +41,32 @@ def conv(
     data_format: str = CHANNELS_LAST,
     activate: Differentiable = linear,
 ) -> tuple[Array, Pullback]:
-    """Convolution over one or two axes.
+    """Convolution over one or two axes: y[n, p, f] = Σ x[n, p * stride + t * dilation, c] * kernel[t, c, f] + bias[f]
 
-    x (batch, *sizes, c), kernel (*window, c / groups, f), bias (f,) or None  ->  y (batch, *new sizes, f)
-    groups : channels and filters are split into so many groups; a filter sees the channels of its own group.
-    pullback(dy) -> (dx, dkernel, dbias), or (dx, dkernel) without a bias
+    The sum is over the taps t of the window and the channels c; in images p and t have two axes. Padding moves the
+    windows to the left, and above.
+
+    x : (batch, *sizes, c), or (batch, c, *sizes) for "channels_first".
+    kernel : (*window, c / groups, f).
+    bias : (f,), or None (default).
+    strides, padding, dilation : see the module; by default 1, "valid" and 1.
+    groups : channels and filters are split into so many groups; a filter sees the channels of its own group. By
+        default 1.
+    data_format : "channels_last" (default) or "channels_first".
+    activate : an activation function, by default `linear`.
+
+    Returns y (batch, *new sizes, f), and pullback(dy) -> (dx, dkernel, dbias), or (dx, dkernel) without a bias. New
+    sizes are floor((size - extent) / stride) + 1 for "valid", with the extent (window - 1) * dilation + 1, and
+    ceil(size / stride) else. ValueError for shapes that do not go together.
+
+    >>> import numpy as np
+    >>> x, kernel = np.asarray([[[1.0], [2.0], [4.0]]]), np.asarray([[[1.0]], [[10.0]]])
+    >>> y, pullback = conv(x, kernel)
+    >>> y.ravel()
+    array([21., 42.])
+    >>> dx, dkernel = pullback(np.ones((1, 2, 1)))
+    >>> dx.ravel(), dkernel.ravel()
+    (array([ 1., 11., 10.]), array([3., 6.]))
     """
     axes, images = len(x.shape), to_images(x, data_format, "conv")
     filters = _kernel_of_images(kernel, axes, "conv")
@@ -78,10 +99,28 @@ def conv_transpose(
 ) -> tuple[Array, Pullback]:
     """Transposed convolution: the adjoint of `conv` with the same kernel, and a bias.
 
-    x (batch, *sizes, c), kernel (*window, f, c), bias (f,) or None  ->  y (batch, *new sizes, f)
+    Every element of x is multiplied by the kernel, and the products are added up where its window lies in y.
+
+    x : (batch, *sizes, c), or (batch, c, *sizes) for "channels_first".
+    kernel : (*window, f, c).
+    bias : (f,), or None (default).
+    strides, padding, dilation : see the module; by default 1, "valid" and 1. There is no "causal" padding.
     output_padding : what to add to the smallest new size, below the stride. By default new sizes are size * stride for
         padding "same", and size * stride + max(0, extent of the window - stride) for "valid".
-    pullback(dy) -> (dx, dkernel, dbias), or (dx, dkernel) without a bias
+    data_format : "channels_last" (default) or "channels_first".
+    activate : an activation function, by default `linear`.
+
+    Returns y (batch, *new sizes, f), and pullback(dy) -> (dx, dkernel, dbias), or (dx, dkernel) without a bias.
+    ValueError for shapes that do not go together.
+
+    Dumoulin and Visin, "A guide to convolution arithmetic for deep learning", 2016, arXiv:1603.07285.
+
+    >>> import numpy as np
+    >>> x, kernel = np.asarray([[[1.0], [2.0]]]), np.asarray([[[1.0]], [[10.0]]])
+    >>> conv_transpose(x, kernel)[0].ravel()
+    array([ 1., 12., 20.])
+    >>> conv_transpose(x, kernel, strides=2)[0].ravel()
+    array([ 1., 10.,  2., 20.])
     """
     axes, images = len(x.shape), to_images(x, data_format, "conv_transpose")
     filters = _kernel_of_images(kernel, axes, "conv_transpose")
@@ -113,9 +152,22 @@ def depthwise_conv(
 ) -> tuple[Array, Pullback]:
     """Convolution of every channel with its own filters.
 
-    x (batch, *sizes, c), kernel (*window, c, m), bias (c * m,) or None  ->  y (batch, *new sizes, c * m), in which
-    channel i gives the features i * m to i * m + m - 1
-    pullback(dy) -> (dx, dkernel, dbias), or (dx, dkernel) without a bias
+    x : (batch, *sizes, c), or (batch, c, *sizes) for "channels_first".
+    kernel : (*window, c, m).
+    bias : (c * m,), or None (default).
+    strides, padding, dilation : see the module; by default 1, "valid" and 1. Both may be above 1 here.
+    data_format : "channels_last" (default) or "channels_first".
+    activate : an activation function, by default `linear`.
+
+    Returns y (batch, *new sizes, c * m), in which channel i gives the features i * m to i * m + m - 1, and
+    pullback(dy) -> (dx, dkernel, dbias), or (dx, dkernel) without a bias. ValueError for shapes that do not go
+    together.
+
+    >>> import numpy as np
+    >>> x, kernel = np.asarray([[[1.0, 5.0], [2.0, 6.0]]]), np.asarray([[[1.0], [0.0]], [[10.0], [1.0]]])
+    >>> y, pullback = depthwise_conv(x, kernel)
+    >>> y.tolist()
+    [[[21.0, 6.0]]]
     """
     axes, images = len(x.shape), to_images(x, data_format, "depthwise_conv")
     filters = _kernel_of_images(kernel, axes, "depthwise_conv")
@@ -147,9 +199,26 @@ def separable_conv(
 ) -> tuple[Array, Pullback]:
     """Separable convolution: every channel with its own filters, then windows of one element that mix the results.
 
-    x (batch, *sizes, c), depthwise_kernel (*window, c, m), pointwise_kernel (*ones, c * m, f), bias (f,) or None
-    ->  y (batch, *new sizes, f)
-    pullback(dy) -> (dx, ddepthwise_kernel, dpointwise_kernel, dbias), or without dbias if there is no bias
+    x : (batch, *sizes, c), or (batch, c, *sizes) for "channels_first".
+    depthwise_kernel : (*window, c, m), as of `depthwise_conv`.
+    pointwise_kernel : (*ones, c * m, f), as of `conv` with a window of one element.
+    bias : (f,), or None (default).
+    strides, padding, dilation : of the first of the two; see the module. By default 1, "valid" and 1.
+    data_format : "channels_last" (default) or "channels_first".
+    activate : an activation function, by default `linear`; it comes last.
+
+    Returns y (batch, *new sizes, f), and pullback(dy) -> (dx, ddepthwise_kernel, dpointwise_kernel, dbias), or without
+    dbias if there is no bias. ValueError for shapes that do not go together.
+
+    Chollet, "Xception", 2016, arXiv:1610.02357.
+
+    >>> import numpy as np
+    >>> x, depthwise = np.asarray([[[1.0, 5.0], [2.0, 6.0]]]), np.asarray([[[1.0], [0.0]], [[10.0], [1.0]]])
+    >>> y, pullback = separable_conv(x, depthwise, np.ones((1, 2, 1)))
+    >>> y.tolist()
+    [[[27.0]]]
+    >>> [cotangent.shape for cotangent in pullback(y)]
+    [(1, 2, 2), (2, 2, 1), (1, 2, 1)]
     """
     between, pull_depthwise = depthwise_conv(
         x, depthwise_kernel, None, strides, padding, dilation, data_format=data_format

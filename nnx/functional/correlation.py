@@ -22,6 +22,13 @@ def correlate(x: Array, kernel: Array, windows: Windows, groups: int = 1) -> Arr
 
     Output g of a position is the sum of kernel * window. The channels and the f filters are split into groups,
     and a filter sees the channels of its own group.
+
+    >>> import numpy as np
+    >>> from nnx.windows import windows_of
+    >>> windows = windows_of("correlate", (3, 1), (2, 1), (1, 1), "valid")
+    >>> x, kernel = np.asarray([1.0, 2.0, 4.0]).reshape(1, 3, 1, 1), np.asarray([1.0, 10.0]).reshape(2, 1, 1, 1)
+    >>> correlate(x, kernel, windows).ravel()
+    array([21., 42.])
     """
     xp = array_namespace(x)
     left, right = _columns(unfold(x, windows), groups), _filters(kernel, groups)

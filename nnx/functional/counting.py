@@ -19,6 +19,10 @@ def bin_sums(keys: Array, count: int, weights: Array | None = None) -> Array:
     weights : (n,), floating.
 
     Returns (count,): without weights int64, exact; with weights in their dtype.
+
+    >>> import numpy as np
+    >>> bin_sums(np.asarray([0, 2, 2, 5]), 3), bin_sums(np.asarray([0, 2, 2]), 3, np.asarray([0.5, 1.0, 2.0]))
+    (array([1, 0, 2]), array([0.5, 0. , 3. ]))
     """
     xp = array_namespace(keys)
     if weights is not None:
@@ -34,6 +38,10 @@ def is_largest(x: Array, index: Array) -> Array:
     """Rows that are largest at an index: 1 where that element is larger than all others, else 0; 0 for rows with NaN.
 
     x (..., c), index (...), int64  ->  (...), of x's dtype
+
+    >>> import numpy as np
+    >>> is_largest(np.asarray([[1.0, 3.0], [2.0, 2.0]]), np.asarray([1, 1]))
+    array([1., 0.])
     """
     xp = array_namespace(x)
     largest = x == xp.max(x, axis=-1, keepdims=True)

@@ -34,8 +34,28 @@ def binary_crossentropy(
 ) -> tuple[Array, Pullback]:
     """Binary cross-entropy: mean(-y_true * log(y_pred) - (1 - y_true) * log(1 - y_pred))
 
-    from_logits : y_pred = sigmoid of the given logits.
-    label_smoothing : s turns the targets into y_true * (1 - s) + s / 2.
+    y_true : (..., n), the labels 0 and 1, or numbers between them.
+    y_pred : (..., n), probabilities of the label 1, clipped to [1e-7, 1 - 1e-7].
+    from_logits : y_pred = sigmoid of the given logits, without a clip. By default False.
+    label_smoothing : s turns the targets into y_true * (1 - s) + s / 2. By default 0.
+    axis : that the mean is over, by default the last.
+
+    Returns the values, of the shape of y_pred without `axis`, and pullback(dvalues) -> dy_pred, with dvalues of the
+    values' shape, or one float for all. `nnx.losses.binary_crossentropy` returns the values alone. ValueError for
+    shapes that do not go together.
+
+        dy_pred = (y_pred - y_true) / (y_pred * (1 - y_pred)) / n * dvalues, 0 where the clip bites
+        for logits: (sigmoid(y_pred) - y_true) / n * dvalues
+
+    >>> import numpy as np
+    >>> from nnx import functional
+    >>> values, pullback = functional.binary_crossentropy(np.asarray([[0.0, 1.0]]), np.asarray([[0.5, 0.25]]))
+    >>> values.round(4), pullback(1.0).round(4)
+    (array([1.0397]), array([[ 1., -2.]]))
+    >>> y_true, y_pred = np.asarray([[0.0, 1.0]]), np.asarray([[0.0, 1000.0]])
+    >>> values, pullback = functional.binary_crossentropy(y_true, y_pred, from_logits=True)
+    >>> values.round(4), pullback(1.0).round(4)
+    (array([0.3466]), array([[0.25, 0.  ]]))
     """
     xp = array_namespace(y_pred)
     target = _smoothed(y_true, label_smoothing, 2)
@@ -70,10 +90,31 @@ def binary_focal_crossentropy(
 ) -> tuple[Array, Pullback]:
     """Binary focal cross-entropy: mean((1 - q)**gamma * binary cross-entropy), q the probability of the true label
 
-    from_logits : y_pred = sigmoid of the given logits.
+    y_true : (..., n), the labels 0 and 1, or numbers between them.
+    y_pred : (..., n), probabilities of the label 1, clipped to [1e-7, 1 - 1e-7].
+    apply_class_balancing : multiply by alpha where y_true is 1, and by 1 - alpha where it is 0. By default False.
+    alpha : of class balancing, by default 0.25.
+    gamma : how much less counts what is already right, by default 2; with 0 this is the binary cross-entropy.
+    from_logits : y_pred = sigmoid of the given logits, without a clip. By default False.
+    label_smoothing : s turns the targets into y_true * (1 - s) + s / 2. By default 0.
+    axis : that the mean is over, by default the last.
 
-    Lin et al., "Focal loss for dense object detection", arXiv:1708.02002. Class balancing multiplies by alpha where
-    y_true is 1, and by 1 - alpha where it is 0.
+    Returns the values, of the shape of y_pred without `axis`, and pullback(dvalues) -> dy_pred, with dvalues of the
+    values' shape, or one float for all. `nnx.losses.binary_focal_crossentropy` returns the values alone. ValueError for
+    shapes that do not go together.
+
+        d = 1 - q = y_true * (1 - y_pred) + (1 - y_true) * y_pred
+        e, de = the binary cross-entropy of an element, and its gradient
+        dy_pred = (d**gamma * de + gamma * d**(gamma - 1) * (1 - 2 * y_true) * e) / n * dvalues * class weight
+        for logits: times the gradient of the sigmoid, y_pred * (1 - y_pred)
+
+    Lin et al., "Focal loss for dense object detection", arXiv:1708.02002.
+
+    >>> import numpy as np
+    >>> from nnx import functional
+    >>> values, pullback = functional.binary_focal_crossentropy(np.asarray([[0.0, 1.0]]), np.asarray([[0.5, 0.25]]))
+    >>> values.round(4), pullback(1.0).round(4)
+    (array([0.4765]), array([[ 0.5966, -2.1647]]))
     """
     xp = array_namespace(y_pred)
     target = _smoothed(y_true, label_smoothing, 2)
@@ -110,8 +151,29 @@ def categorical_crossentropy(
 ) -> tuple[Array, Pullback]:
     """Categorical cross-entropy: -sum(y_true * log(y_pred / sum(y_pred)))
 
-    from_logits : y_pred = softmax of the given logits.
-    label_smoothing : s turns the targets into y_true * (1 - s) + s / C, for C classes.
+    y_true : (..., C), the probability of each of the C classes, 1 for the true one and 0 for others.
+    y_pred : (..., C), probabilities, which are divided by their sum and clipped to [1e-7, 1 - 1e-7].
+    from_logits : y_pred = softmax of the given logits, without a clip. By default False.
+    label_smoothing : s turns the targets into y_true * (1 - s) + s / C. By default 0.
+    axis : of the classes, by default the last.
+
+    Returns the values, of the shape of y_pred without `axis`, and pullback(dvalues) -> dy_pred, with dvalues of the
+    values' shape, or one float for all. `nnx.losses.categorical_crossentropy` returns the values alone. ValueError for
+    shapes that do not go together.
+
+        p = y_pred / sum(y_pred);  s = -y_true / p * dvalues, 0 where the clip bites
+        dy_pred = (s - sum(s * p)) / sum(y_pred)
+        for logits: (softmax(y_pred) * sum(y_true) - y_true) * dvalues
+
+    >>> import numpy as np
+    >>> from nnx import functional
+    >>> values, pullback = functional.categorical_crossentropy(np.asarray([[0.0, 1.0]]), np.asarray([[0.25, 0.75]]))
+    >>> values.round(4), pullback(1.0).round(4)
+    (array([0.2877]), array([[ 1.    , -0.3333]]))
+    >>> y_true, y_pred = np.asarray([[0.0, 1.0]]), np.asarray([[0.0, 0.0]])
+    >>> values, pullback = functional.categorical_crossentropy(y_true, y_pred, from_logits=True)
+    >>> values.round(4), pullback(1.0).round(4)
+    (array([0.6931]), array([[ 0.5, -0.5]]))
     """
     xp = array_namespace(y_pred)
     target = _smoothed(y_true, label_smoothing, y_pred.shape[axis])
@@ -145,9 +207,30 @@ def categorical_focal_crossentropy(
 ) -> tuple[Array, Pullback]:
     """Categorical focal cross-entropy: -sum(alpha * (1 - p)**gamma * y_true * log(p)), p = y_pred / sum(y_pred)
 
-    from_logits : p = softmax of the given logits.
+    y_true : (..., C), the probability of each of the C classes, 1 for the true one and 0 for others.
+    y_pred : (..., C), probabilities, which are divided by their sum and clipped to [1e-7, 1 - 1e-7].
+    alpha : a factor, by default 0.25.
+    gamma : how much less counts what is already right, by default 2.
+    from_logits : p = softmax of the given logits, without a clip. By default False.
+    label_smoothing : s turns the targets into y_true * (1 - s) + s / C. By default 0.
+    axis : of the classes, by default the last.
+
+    Returns the values, of the shape of y_pred without `axis`, and pullback(dvalues) -> dy_pred, with dvalues of the
+    values' shape, or one float for all. `nnx.losses.categorical_focal_crossentropy` returns the values alone.
+    ValueError for shapes that do not go together.
+
+        s = alpha * y_true * (gamma * (1 - p)**(gamma - 1) * log(p) - (1 - p)**gamma / p) * dvalues
+        dy_pred = (s - sum(s * p)) / sum(y_pred), with s = 0 where the clip bites
+        for logits: p * (s - sum(s * p))
 
     Lin et al., "Focal loss for dense object detection", arXiv:1708.02002, for several classes.
+
+    >>> import numpy as np
+    >>> from nnx import functional
+    >>> y_true, y_pred = np.asarray([[0.0, 1.0]]), np.asarray([[0.25, 0.75]])
+    >>> values, pullback = functional.categorical_focal_crossentropy(y_true, y_pred)
+    >>> values.round(4), pullback(1.0).round(4)
+    (array([0.0045]), array([[ 0.0426, -0.0142]]))
     """
     xp = array_namespace(y_pred)
     target = _smoothed(y_true, label_smoothing, y_pred.shape[axis])
@@ -180,10 +263,26 @@ def sparse_categorical_crossentropy(
 ) -> tuple[Array, Pullback]:
     """Categorical cross-entropy of integer labels: -log(y_pred[label] / sum(y_pred))
 
-    from_logits : y_pred = softmax of the given logits.
     y_true : labels from 0 to C - 1, of the shape of y_pred without `axis`, which may also be there with length 1. They
         are not checked here, where that would wait for the device; `nnx.losses` does it on the host.
-    ignore_class : samples with this label have the value 0 and the gradient 0.
+    y_pred : (..., C), probabilities, which are divided by their sum and clipped to [1e-7, 1 - 1e-7].
+    from_logits : y_pred = softmax of the given logits, without a clip. By default False.
+    ignore_class : samples with this label have the value 0 and the gradient 0. By default None.
+    axis : of the classes, by default the last.
+
+    Returns the values, of the shape of y_pred without `axis`, and pullback(dvalues) -> dy_pred, with dvalues of the
+    values' shape, or one float for all. `nnx.losses.sparse_categorical_crossentropy` returns the values alone.
+    ValueError for shapes that do not go together.
+
+        p = y_pred[label] / sum(y_pred)
+        dy_pred = (1 - 1 / p at the label, 1 elsewhere) / sum(y_pred) * dvalues, 0 where the clip bites
+        for logits: (softmax(y_pred) - 1 at the label, softmax(y_pred) elsewhere) * dvalues
+
+    >>> import numpy as np
+    >>> from nnx import functional
+    >>> values, pullback = functional.sparse_categorical_crossentropy(np.asarray([1]), np.asarray([[0.25, 0.75]]))
+    >>> values.round(4), pullback(1.0).round(4)
+    (array([0.2877]), array([[ 1.    , -0.3333]]))
     """
     require_same_backend(y_true, y_pred)
     xp = array_namespace(y_pred)

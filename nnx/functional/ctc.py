@@ -32,13 +32,28 @@ def ctc(
 ) -> tuple[Array, Pullback]:
     """Connectionist temporal classification: -log(probability of all paths along the labels), by softmax of logits
 
-    y_true (batch, labels), integers; y_pred (batch, time, classes), logits  ->  values (batch,)
+    y_true : (batch, labels), integers.
+    y_pred : (batch, time, classes), logits. float16 is computed in float32.
     label_length, input_length : (batch,), how many labels and steps of each sample count; by default as many labels as
         are not blank, and all steps. What stands behind the labels can be any class.
-    mask_index : the class of the blank.
+    mask_index : the class of the blank, by default 0.
 
-    Labels need a step each, and one more between two that are equal. Those that do not fit into the input have the
-    value 1e5 and no gradient. float16 is computed in float32.
+    A path has a class at each step; without repetitions, and then without blanks, it is the labels. The probability of
+    a path is the product of those of its classes. Labels need a step each, and one more between two that are equal.
+    Those that do not fit into the input have the value 1e5 (6e4 in float16) and no gradient.
+
+    Returns the values (batch,), and pullback(dvalues) -> dy_pred = (softmax(y_pred) - the probability, among the paths
+    along the labels, to be at each class) * dvalues, for the steps that count; dvalues is (batch,), or one float for
+    all. `nnx.losses.ctc` returns the values alone. ValueError for other shapes, and for inputs without labels or steps.
+
+    Graves et al., "Connectionist temporal classification", 2006.
+
+    >>> import numpy as np
+    >>> from nnx import functional
+    >>> values, pullback = functional.ctc(np.asarray([[1]]), np.zeros((1, 2, 2)))  # three of four paths: 11, 10, 01
+    >>> np.exp(-values).round(4), pullback(1.0).round(4)
+    (array([0.75]), array([[[ 0.1667, -0.1667],
+            [ 0.1667, -0.1667]]]))
     """
     require_same_backend(y_true, y_pred)
     shape = tuple(y_pred.shape)

@@ -19,12 +19,22 @@ def dropout(
 ) -> tuple[Array, Pullback]:
     """Inverted dropout: x / (1 - rate) with probability 1 - rate, else 0, so that the mean stays.
 
+    x : floating, of any shape.
     rate : the probability of 0, in [0, 1].
     draw : the random words that decide, one for each element of the mask, from `Generator.draw`. A word below
         round(rate * 2**32) drops its element, so the same draw gives the same mask, bit for bit, on every backend.
     noise_shape : shape of the mask; 1 along axes that share a decision, None or x's size along others. By default x's.
 
+    Returns y of the shape and dtype of x, and pullback(dy) -> dx, dy times what x was multiplied by. ValueError for
+    another rate, a noise_shape that does not fit, or a draw of another size.
+
     Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", 2014.
+
+    >>> import numpy as np
+    >>> from nnx.random import Generator
+    >>> y, pullback = dropout(np.asarray([1.0, 2.0, 3.0, 4.0]), 0.5, Generator(5).draw(4))
+    >>> y, pullback(np.ones(4))
+    (array([2., 0., 6., 0.]), array([2., 0., 2., 0.]))
     """
     xp = array_namespace(x)
     if not 0.0 <= rate <= 1.0:

@@ -21,8 +21,18 @@ def embedding(x: Array, embeddings: Array) -> tuple[Array, Pullback]:
 
     x : integers from 0 to v - 1, of any shape. What is outside is found by nobody on a device: check it on the host,
         before the data travel.
-    embeddings : (v, n). y : (*x.shape, n).
-    pullback(dy) -> (None, dembeddings): for each row of the table, the sum of dy where it was looked up.
+    embeddings : (v, n).
+
+    Returns y (*x.shape, n), and pullback(dy) -> (None, dembeddings): for each row of the table, the sum of dy where it
+    was looked up.
+
+    >>> import numpy as np
+    >>> table = np.asarray([[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]])
+    >>> y, pullback = embedding(np.asarray([2, 0, 2]), table)
+    >>> y.tolist()
+    [[4.0, 5.0], [0.0, 1.0], [4.0, 5.0]]
+    >>> pullback(np.ones((3, 2)))[1].tolist()
+    [[1.0, 1.0], [0.0, 0.0], [2.0, 2.0]]
     """
     xp = array_namespace(embeddings)
     rows, size = embeddings.shape
@@ -43,6 +53,10 @@ def sums_by_one_hot(keys: Array, values: Array, count: int) -> Array:
     """Sums of rows of values for each key from 0 to count - 1, by one matrix product.
 
     keys (n,), values (n, m)  ->  (count, m)
+
+    >>> import numpy as np
+    >>> sums_by_one_hot(np.asarray([1, 0, 1]), np.asarray([[1.0], [2.0], [3.0]]), 2).tolist()
+    [[2.0], [4.0]]
     """
     xp = array_namespace(values)
     every = xp.arange(count, dtype=keys.dtype, device=backend_of(keys).device_of(keys))
@@ -53,8 +67,14 @@ def sums_by_one_hot(keys: Array, values: Array, count: int) -> Array:
 def sums_by_sorting(keys: Array, values: Array, count: int) -> Array:
     """Sums of rows of values for each key, by differences of their running sum in the order of the keys.
 
+    keys (n,), values (n, m) -> (count, m), as `sums_by_one_hot`, for many keys and bins.
+
     Running sums of what has a mean grow, and their differences lose digits: the mean is taken off before, and given
     back to each key as often as it was there.
+
+    >>> import numpy as np
+    >>> sums_by_sorting(np.asarray([1, 0, 1]), np.asarray([[1.0], [2.0], [3.0]]), 2).tolist()
+    [[2.0], [4.0]]
     """
     xp = array_namespace(values)
     device = backend_of(keys).device_of(keys)

@@ -30,8 +30,17 @@ _FAR = 30.0  # erfc underflows before, in every dtype
 def erfc(x: Array) -> Array:
     """Complementary error function: 1 - erf(x) = 2 / sqrt(pi) * (the integral of exp(-t**2) over t from x to infinity).
 
-    The relative error is below 1e-15 for float64, also where the value is tiny, and for float32 below 5e-7 up to x = 2,
-    growing to 1e-5 where the value underflows; float16 is computed in float32. Returns the value alone.
+    x : floating, of any shape.
+
+    Returns the value alone, of x's shape and dtype. The relative error is below 1e-15 for float64, also where the value
+    is tiny, and for float32 below 5e-7 up to x = 2, growing to 1e-5 where the value underflows; float16 is computed in
+    float32.
+
+    Shepherd and Laframboise, "Chebyshev approximation of (1 + 2x) exp(x^2) erfc x in 0 <= x < inf", 1981.
+
+    >>> import numpy as np
+    >>> erfc(np.asarray([-30.0, 0.0, 1.0])).round(4)
+    array([2.    , 1.    , 0.1573])
     """
     xp = array_namespace(x)
     bits = xp.finfo(x.dtype).bits

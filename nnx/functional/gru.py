@@ -40,18 +40,37 @@ def gru(
 ) -> tuple[tuple[Array, Array], Pullback]:
     """Gated recurrent unit over a sequence.
 
-    h <- z * h + (1 - z) * candidate, for each step, with the gates z, r = recurrent_activation(a), a and a_h parts
-    of x_t @ kernel + bias + h @ recurrent_kernel, and
+    For each step, with the gates z, r = recurrent_activation(x_t @ kernel + bias + h @ recurrent_kernel), each by its
+    own columns, and the columns `_h` for the candidate:
 
-    reset_after : candidate = activation(x_t @ kernel_h + bias[0]_h + r * (h @ recurrent_kernel_h + bias[1]_h)), as in
-        cuDNN; bias (2, 3 units), the second row for the recurrent part
-    else : candidate = activation(x_t @ kernel_h + bias_h + (r * h) @ recurrent_kernel_h); bias (3 units,)
+        h <- z * h + (1 - z) * candidate
 
-    x (batch, time, n), h (batch, units), kernel (n, 3 units), recurrent_kernel (units, 3 units), in the order z, r, h
-    -> (sequence (batch, time, units), h (batch, units))
-    pullback((dsequence, dh)) -> (dx, dh, dkernel, drecurrent_kernel, dbias), or without dbias
+    x : (batch, time, n).
+    h : (batch, units), or None for zeros.
+    kernel, recurrent_kernel : (n, 3 units) and (units, 3 units), in the order z, r, h.
+    bias : (2, 3 units), the second row for the recurrent part, or (3 units,) without reset_after; or None (default) for
+        none.
+    mask : (batch, time), bool. Where it is false, a step leaves the state as it was, and its output is the last one.
+    reset_after : by default True, as in cuDNN:
+        candidate = activation(x_t @ kernel_h + bias[0]_h + r * (h @ recurrent_kernel_h + bias[1]_h)). If False:
+        candidate = activation(x_t @ kernel_h + bias_h + (r * h) @ recurrent_kernel_h).
+    activation, recurrent_activation : activation functions, by default `tanh` and `sigmoid`.
+    go_backwards : from the last step to the first; outputs come in the order of the computation. By default False.
+    dropout, recurrent_dropout : a rate, and the draw of the masks, which hold for all steps; by default None. A draw
+        has batch * n words for the inputs; with recurrent dropout 3 * batch * n, and for it 3 * batch * units.
 
-    Cho et al., "Learning phrase representations using RNN encoder-decoder", 2014.
+    Returns (sequence, h), sequence (batch, time, units) and h (batch, units), and pullback((dsequence, dh)) ->
+    (dx, dh, dkernel, drecurrent_kernel, dbias), or without dbias; dsequence or dh may be None for zero, and the dh
+    returned is None where h was. ValueError for a sequence without steps.
+
+    Cho et al., "Learning phrase representations using RNN encoder-decoder", 2014, arXiv:1406.1078.
+
+    >>> import numpy as np
+    >>> from nnx.functional import linear
+    >>> kernel, recurrent_kernel = np.asarray([[0.0, 0.0, 1.0]]), np.zeros((1, 3))  # z = 0.5, candidate = x
+    >>> (sequence, h), pullback = gru(np.ones((1, 2, 1)), None, kernel, recurrent_kernel, activation=linear)
+    >>> sequence.ravel(), h
+    (array([0.5 , 0.75]), array([[0.75]]))
     """
     xp = array_namespace(x)
     two = reset_after and bias is not None

@@ -21,6 +21,14 @@ def flip(x: Array, chosen: Array, axis: int) -> tuple[Array, Pullback]:
     """Reversal along an axis of those samples of x (batch, ...) that are chosen.
 
     chosen : bool (batch,).
+    axis : of x, not that of the batch.
+
+    Returns y, and pullback(dy) -> dx, dy reversed in the same way.
+
+    >>> import numpy as np
+    >>> y, pullback = flip(np.asarray([[1.0, 2.0], [3.0, 4.0]]), np.asarray([True, False]), axis=1)
+    >>> y.tolist()
+    [[2.0, 1.0], [3.0, 4.0]]
     """
     xp = array_namespace(x)
     which = xp.reshape(chosen, (-1, *(1,) * (len(x.shape) - 1)))
@@ -43,15 +51,25 @@ def affine_transform(
     """Affine map of images: each pixel of the result is read where the map of its image points to.
 
     x : images (batch, height, width, channels), or (batch, channels, height, width) if `data_format` is
-        "channels_first"; the result has the same shape.
+        "channels_first"; the result has the same shape. float16 is computed in float32.
     transform (batch, 6) : a0, a1, a2, b0, b1, b2. The pixel in column u and row v of the result is read from column
         a0 u + a1 v + a2 and row b0 u + b1 v + b2: the map leads from the result to the image. It is a constant.
-    interpolation : between the four pixels around that place, "bilinear"; or the "nearest" one.
+    interpolation : between the four pixels around that place, "bilinear" (default); or the "nearest" one.
     fill_mode : what lies outside the image a b c d: k k | a b c d | k k ("constant", k is `fill_value`),
-        a a | a b c d | d d ("nearest"), b a | a b c d | d c ("reflect"), c d | a b c d | a b ("wrap").
+        a a | a b c d | d d ("nearest"), b a | a b c d | d c ("reflect"), c d | a b c d | a b ("wrap"). By default
+        "constant".
+    fill_value : by default 0.
 
-    As `keras.ops.image.affine_transform`, whose maps have two numbers more.
-    pullback(dy) -> dx: each pixel collects dy from where it was read, by the weight that it was read with.
+    Returns y, and pullback(dy) -> dx: each pixel collects dy from where it was read, by the weight that it was read
+    with. ValueError for an unknown interpolation or fill_mode. As `keras.ops.image.affine_transform`, whose maps have
+    two numbers more.
+
+    >>> import numpy as np
+    >>> image = np.asarray([1.0, 2.0, 3.0]).reshape(1, 1, 3, 1)
+    >>> half_a_pixel_right = np.asarray([[1.0, 0.0, -0.5, 0.0, 1.0, 0.0]])
+    >>> y, pullback = affine_transform(image, half_a_pixel_right)
+    >>> y.ravel(), pullback(np.ones((1, 1, 3, 1))).ravel()
+    (array([0.5, 1.5, 2.5]), array([1. , 1. , 0.5]))
     """
     xp = array_namespace(x)
     if interpolation not in INTERPOLATIONS or fill_mode not in FILL_MODES:
@@ -139,14 +157,24 @@ FILL_MODES = tuple(_INTO_RANGE)
 
 
 def translations(right: Array, down: Array) -> Array:
-    """Affine maps (batch, 6) that move images by so many pixels, each (batch,)."""
+    """Affine maps (batch, 6) that move images by so many pixels, each (batch,).
+
+    >>> import numpy as np
+    >>> translations(np.asarray([1.0]), np.asarray([2.0])).tolist()
+    [[1.0, 0.0, -1.0, 0.0, 1.0, -2.0]]
+    """
     xp = array_namespace(right)
     one, zero = xp.ones_like(right), xp.zeros_like(right)
     return xp.stack([one, zero, -right, zero, one, -down], axis=1)
 
 
 def rotations(angle: Array, height: int, width: int) -> Array:
-    """Affine maps (batch, 6) that turn images about their middle, counter-clockwise, by angles (batch,) in radians."""
+    """Affine maps (batch, 6) that turn images about their middle, counter-clockwise, by angles (batch,) in radians.
+
+    >>> import numpy as np
+    >>> bool((rotations(np.asarray([0.0]), 3, 3) == [[1.0, 0.0, 0.0, 0.0, 1.0, 0.0]]).all())  # nothing is turned
+    True
+    """
     xp = array_namespace(angle)
     sine, cosine = xp.sin(angle), xp.cos(angle)
     u, v = 0.5 * (width - 1), 0.5 * (height - 1)
@@ -157,6 +185,10 @@ def zooms(horizontal: Array, vertical: Array, height: int, width: int) -> Array:
     """Affine maps (batch, 6) that show so many times the width and height of images, about their middle.
 
     horizontal, vertical : (batch,); more than 1 makes what is seen smaller.
+
+    >>> import numpy as np
+    >>> zooms(np.asarray([2.0]), np.asarray([1.0]), 3, 3).tolist()
+    [[2.0, 0.0, -1.0, 0.0, 1.0, 0.0]]
     """
     xp = array_namespace(horizontal)
     zero = xp.zeros_like(horizontal)

@@ -32,6 +32,12 @@ def lamb(
     m += (1 - beta_1) * (g - m);  v += (1 - beta_2) * (g**2 - v)
     d = correction_1 * m / (sqrt(correction_2 * v) + epsilon), where the corrections are 1 / (1 - beta**t) at step t
     w -= rate * |w| / |d| * d, where the ratio of the norms is 1 if one of them is 0
+
+    >>> import numpy as np
+    >>> w, m, v = np.asarray([3.0, 4.0]), np.zeros(2), np.zeros(2)
+    >>> lamb(w, np.asarray([1.0, 0.0]), m, v, 0.5, 0.5, 0.75, correction_1=2.0, correction_2=4.0, epsilon=1.0)
+    >>> w, m, v
+    (array([0.5, 4. ]), array([0.5, 0. ]), array([0.25, 0.  ]))
     """
     xp = array_namespace(w)
     m += (1.0 - beta_1) * (g - m)
@@ -107,6 +113,11 @@ def orthogonalized(x: Array, steps: int, coefficients: tuple[float, float, float
     """A matrix with the singular vectors of x and singular values near 1, by Newton and Schulz's iteration.
 
     x <- a * x + (b * x x' + c * (x x')**2) x, from x / |x|; with these a, b, c the values end between 0.7 and 1.2.
+
+    >>> import numpy as np
+    >>> y = orthogonalized(np.asarray([[3.0, 0.0], [0.0, 4.0]]), 5, NEWTON_SCHULZ)
+    >>> bool(y[0, 1] == 0.0 and (0.6 < y[[0, 1], [0, 1]]).all() and (y < 1.3).all())
+    True
     """
     xp = array_namespace(x)
     a, b, c = coefficients

@@ -19,6 +19,9 @@ def spatial_axes(shape: Sequence[int | None], data_format: str, name: str) -> tu
     """Axes between those of batch and channels, of a shape of three or four sizes.
 
     ValueError, which starts with the name, for another number of axes, another data format, or an axis of size 0.
+
+    >>> spatial_axes((None, 28, 28, 3), "channels_last", "conv"), spatial_axes((None, 3, 50), "channels_first", "conv")
+    ((1, 2), (2,))
     """
     if data_format not in (CHANNELS_LAST, CHANNELS_FIRST):
         raise ValueError(f"{name}: data_format must be {CHANNELS_LAST!r} or {CHANNELS_FIRST!r}, got {data_format!r}")
@@ -34,7 +37,12 @@ def spatial_axes(shape: Sequence[int | None], data_format: str, name: str) -> tu
 
 
 def to_images(x: Array, data_format: str, name: str) -> Array:
-    """Images (batch, rows, columns, c) of x, which is (batch, steps, c) or images, with c last or behind the batch."""
+    """Images (batch, rows, columns, c) of x, which is (batch, steps, c) or images, with c last or behind the batch.
+
+    >>> import numpy as np
+    >>> to_images(np.zeros((2, 50, 3)), "channels_last", "conv").shape
+    (2, 50, 1, 3)
+    """
     xp = array_namespace(x)
     spatial = spatial_axes(x.shape, data_format, name)
     if data_format == CHANNELS_FIRST:
@@ -43,7 +51,12 @@ def to_images(x: Array, data_format: str, name: str) -> Array:
 
 
 def from_images(y: Array, axes: int, data_format: str) -> Array:
-    """Inverse of `to_images`, for an array with that many axes."""
+    """Inverse of `to_images`, for an array with that many axes.
+
+    >>> import numpy as np
+    >>> from_images(np.zeros((2, 50, 1, 3)), 3, "channels_first").shape
+    (2, 3, 50)
+    """
     xp = array_namespace(y)
     if axes == 3:
         y = xp.squeeze(y, axis=2)
@@ -58,5 +71,9 @@ def sizes_of(images: Array, axes: int) -> tuple[int, ...]:
 
 
 def for_each_axis(value: int | Sequence[int], axes: int) -> tuple[int, ...]:
-    """Numbers, one for each axis along which windows lie, of an array with that many axes."""
+    """Numbers, one for each axis along which windows lie, of an array with that many axes.
+
+    >>> for_each_axis(2, 4), for_each_axis([2, 3], 4), for_each_axis(2, 3)
+    ((2, 2), (2, 3), (2,))
+    """
     return (value,) * (axes - 2) if isinstance(value, int) else tuple(value)

@@ -31,6 +31,15 @@ def loss_function(function: Differentiable) -> Differentiable:
     axis is added or dropped as in Keras, so that (n,) against (n, 1) never becomes (n, n).
 
     ValueError for shapes that differ otherwise.
+
+    >>> import numpy as np
+    >>> @loss_function
+    ... def distance(y_true, y_pred):
+    ...     error = y_pred - y_true
+    ...     return (error * error).sum(axis=-1), lambda dvalues: 2.0 * error * over_axis(dvalues)
+    >>> values, pullback = distance(np.asarray([1, 2]), np.asarray([[1.0], [4.0]]))
+    >>> values, pullback(1.0).tolist()
+    (array([0., 4.]), [[0.0], [4.0]])
     """
 
     @functools.wraps(function)
@@ -71,7 +80,12 @@ def require_same_backend(y_true: Array, y_pred: Array) -> None:
 
 
 def match_ndim(y_true: Array, y_pred: Array) -> tuple[Array, Array]:
-    """Two arrays with equally many axes, where a last one of length 1 is too many: (n, 1) for vectors, else without."""
+    """Two arrays with equally many axes, where a last one of length 1 is too many: (n, 1) for vectors, else without.
+
+    >>> import numpy as np
+    >>> [array.shape for array in match_ndim(np.zeros(5), np.zeros((5, 1)))]
+    [(5, 1), (5, 1)]
+    """
     longer, shorter = (y_true, y_pred) if len(y_true.shape) > len(y_pred.shape) else (y_pred, y_true)
     if len(longer.shape) != len(shorter.shape) + 1 or longer.shape[-1] != 1:
         return y_true, y_pred
@@ -84,7 +98,12 @@ def match_ndim(y_true: Array, y_pred: Array) -> tuple[Array, Array]:
 
 
 def over_axis(dvalues: Array | float, axis: int = -1) -> Array | float:
-    """Cotangents of values that a reduction over `axis` gave, ready to be broadcast over that axis again."""
+    """Cotangents of values that a reduction over `axis` gave, ready to be broadcast over that axis again.
+
+    >>> import numpy as np
+    >>> over_axis(np.zeros(5)).shape, over_axis(0.5)
+    ((5, 1), 0.5)
+    """
     if isinstance(dvalues, int | float):
         return dvalues
     return dvalues[..., None] if axis == -1 else array_namespace(dvalues).expand_dims(dvalues, axis=axis)
@@ -92,7 +111,12 @@ def over_axis(dvalues: Array | float, axis: int = -1) -> Array | float:
 
 @accelerated
 def scaled_sum(values: Array, scale: float) -> Array:
-    """Sum of all values times scale, a 0-d array"""
+    """Sum of all values times scale, a 0-d array
+
+    >>> import numpy as np
+    >>> float(scaled_sum(np.asarray([1.0, 3.0]), 0.5))
+    2.0
+    """
     return array_namespace(values).sum(values) * scale
 
 

@@ -40,15 +40,36 @@ def lstm(
 ) -> tuple[tuple[Array, Array, Array], Pullback]:
     """Long short-term memory over a sequence.
 
-    c <- f * c + i * activation(z_c), h <- o * activation(c), for each step, with the gates
-    i, f, o = recurrent_activation(z_i), recurrent_activation(z_f), recurrent_activation(z_o)
-    and z_i, z_f, z_c, z_o = x_t @ kernel + h @ recurrent_kernel + bias
+    For each step, with the gates i, f, o = recurrent_activation(z_i), recurrent_activation(z_f),
+    recurrent_activation(z_o) and z_i, z_f, z_c, z_o = x_t @ kernel + h @ recurrent_kernel + bias:
 
-    x (batch, time, n), h, c (batch, units), kernel (n, 4 units), recurrent_kernel (units, 4 units), bias (4 units,) or
-    None  ->  (sequence (batch, time, units), h, c (batch, units))
-    pullback((dsequence, dh, dc)) -> (dx, dh, dc, dkernel, drecurrent_kernel, dbias), or without dbias
+        c <- f * c + i * activation(z_c)
+        h <- o * activation(c)
+
+    x : (batch, time, n).
+    h, c : (batch, units), or None for zeros.
+    kernel, recurrent_kernel : (n, 4 units) and (units, 4 units), in the order i, f, c, o.
+    bias : (4 units,), or None (default) for none.
+    mask : (batch, time), bool. Where it is false, a step leaves the states as they were, and its output is the last
+        one.
+    activation, recurrent_activation : activation functions, by default `tanh` and `sigmoid`.
+    go_backwards : from the last step to the first; outputs come in the order of the computation. By default False.
+    dropout, recurrent_dropout : a rate, and the draw of the masks, which hold for all steps; by default None. A draw
+        has batch * n words for the inputs; with recurrent dropout 4 * batch * n, and for it 4 * batch * units.
+
+    Returns (sequence, h, c), sequence (batch, time, units), h and c (batch, units), and pullback((dsequence, dh, dc))
+    -> (dx, dh, dc, dkernel, drecurrent_kernel, dbias), or without dbias; each of those given may be None for zero, and
+    the dh or dc returned is None where h or c was. ValueError for a sequence without steps.
 
     Hochreiter and Schmidhuber, "Long short-term memory", 1997; forget gate: Gers et al., "Learning to forget", 2000.
+
+    >>> import numpy as np
+    >>> from nnx.functional import linear
+    >>> kernel, recurrent_kernel = np.asarray([[0.0, 0.0, 1.0, 0.0]]), np.zeros((1, 4))  # gates 0.5, candidate x
+    >>> x = np.ones((1, 2, 1))
+    >>> (sequence, h, c), pullback = lstm(x, None, None, kernel, recurrent_kernel, activation=linear)
+    >>> sequence.ravel(), h, c
+    (array([0.25 , 0.375]), array([[0.375]]), array([[0.75]]))
     """
 
     def recur(z: Array, steps: Array | None, factor: Array | None) -> tuple[tuple[Array, ...], Pullback]:

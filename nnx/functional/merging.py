@@ -25,21 +25,54 @@ Masks = Sequence[Array | None] | None
 
 @accelerated
 def add(*inputs: Array) -> tuple[Array, Pullback]:
-    """Sum of all inputs."""
+    """Sum of all inputs: y = inputs[0] + inputs[1] + ...
+
+    inputs : (batch, ...), of shapes that broadcast as Keras's; see the module.
+
+    Returns y, and pullback(dy) -> a cotangent for each input: dy, summed over what was repeated.
+
+    >>> import numpy as np
+    >>> from nnx import functional
+    >>> y, pullback = functional.add(np.asarray([[1.0, 2.0]]), np.asarray([[10.0]]))
+    >>> y, pullback(np.ones((1, 2)))
+    (array([[11., 12.]]), (array([[1., 1.]]), array([[2.]])))
+    """
     aligned = align(inputs)
     return functools.reduce(operator.add, aligned), lambda dy: _cotangents([dy] * len(inputs), aligned, inputs)
 
 
 @accelerated
 def subtract(a: Array, b: Array) -> tuple[Array, Pullback]:
-    """Difference of two inputs: a - b"""
+    """Difference of two inputs: a - b
+
+    a, b : (batch, ...), of shapes that broadcast as Keras's; see the module.
+
+    Returns y, and pullback(dy) -> (da, db): dy and -dy, summed over what was repeated.
+
+    >>> import numpy as np
+    >>> from nnx import functional
+    >>> y, pullback = functional.subtract(np.asarray([[1.0, 2.0]]), np.asarray([[3.0, 0.0]]))
+    >>> y, pullback(np.ones((1, 2)))
+    (array([[-2.,  2.]]), (array([[1., 1.]]), array([[-1., -1.]])))
+    """
     first, second = align((a, b))
     return first - second, lambda dy: _cotangents([dy, -dy], (first, second), (a, b))
 
 
 @accelerated
 def average(*inputs: Array) -> tuple[Array, Pullback]:
-    """Mean of all inputs."""
+    """Mean of all inputs: y = (inputs[0] + inputs[1] + ...) / (how many there are)
+
+    inputs : (batch, ...), of shapes that broadcast as Keras's; see the module.
+
+    Returns y, and pullback(dy) -> a cotangent for each input: dy / (how many there are), summed over what was repeated.
+
+    >>> import numpy as np
+    >>> from nnx import functional
+    >>> y, pullback = functional.average(np.asarray([[1.0, 2.0]]), np.asarray([[3.0, 0.0]]))
+    >>> y, pullback(np.ones((1, 2)))
+    (array([[2., 1.]]), (array([[0.5, 0.5]]), array([[0.5, 0.5]])))
+    """
     total, pullback = add(*inputs)
     share = 1.0 / len(inputs)
     return total * share, lambda dy: pullback(dy * share)
@@ -47,9 +80,20 @@ def average(*inputs: Array) -> tuple[Array, Pullback]:
 
 @accelerated
 def multiply(*inputs: Array, masks: Masks = None) -> tuple[Array, Pullback]:
-    """Product of all inputs.
+    """Product of all inputs: y = inputs[0] * inputs[1] * ...
 
-    masks : an input counts as 1 where its mask is False; where all inputs have masks and all are False, y is 0.
+    inputs : (batch, ...), of shapes that broadcast as Keras's; see the module.
+    masks : an input counts as 1 where its mask is False; where all inputs have masks and all are False, y is 0. By
+        default None; else for each input None, or a boolean array of the sizes of its first axes.
+
+    Returns y, and pullback(dy) -> a cotangent for each input: dy times the product of the others, summed over what was
+    repeated, and 0 where a mask is False.
+
+    >>> import numpy as np
+    >>> from nnx import functional
+    >>> y, pullback = functional.multiply(np.asarray([[1.0, 2.0]]), np.asarray([[3.0, 0.0]]))
+    >>> y, pullback(np.ones((1, 2)))
+    (array([[3., 0.]]), (array([[3., 0.]]), array([[1., 2.]])))
     """
     xp = array_namespace(inputs[0])
     aligned, kept = align(inputs), align_masks(masks, inputs)
@@ -75,23 +119,57 @@ def multiply(*inputs: Array, masks: Masks = None) -> tuple[Array, Pullback]:
 
 @accelerated
 def maximum(*inputs: Array, masks: Masks = None) -> tuple[Array, Pullback]:
-    """Maximum of all inputs, element by element.
+    """Maximum of all inputs, element by element: y = max(inputs[0], inputs[1], ...)
 
-    masks : an input does not take part where its mask is False; where none does, y is the first. Of two that are equal
-        each gets half of the cotangent.
+    inputs : (batch, ...), of shapes that broadcast as Keras's; see the module.
+    masks : an input does not take part where its mask is False; where none does, y is the first. By default None; else
+        for each input None, or a boolean array of the sizes of its first axes.
+
+    Returns y, and pullback(dy) -> a cotangent for each input: dy where it is the largest, else 0. Of two that are equal
+    each gets half of the cotangent.
+
+    >>> import numpy as np
+    >>> from nnx import functional
+    >>> y, pullback = functional.maximum(np.asarray([[1.0, 2.0]]), np.asarray([[3.0, 2.0]]))
+    >>> y, pullback(np.ones((1, 2)))
+    (array([[3., 2.]]), (array([[0. , 0.5]]), array([[1. , 0.5]])))
     """
     return _extremum(inputs, masks, array_namespace(inputs[0]).maximum, operator.gt)
 
 
 @accelerated
 def minimum(*inputs: Array, masks: Masks = None) -> tuple[Array, Pullback]:
-    """Minimum of all inputs, element by element; masks and equal inputs as in `maximum`."""
+    """Minimum of all inputs, element by element: y = min(inputs[0], inputs[1], ...)
+
+    inputs, masks : as for `maximum`.
+
+    Returns y, and pullback(dy) -> a cotangent for each input: dy where it is the smallest, else 0; equal inputs share
+    it as in `maximum`.
+
+    >>> import numpy as np
+    >>> from nnx import functional
+    >>> y, pullback = functional.minimum(np.asarray([[1.0, 2.0]]), np.asarray([[3.0, 0.0]]))
+    >>> y, pullback(np.ones((1, 2)))
+    (array([[1., 0.]]), (array([[1., 0.]]), array([[0., 1.]])))
+    """
     return _extremum(inputs, masks, array_namespace(inputs[0]).minimum, operator.lt)
 
 
 @accelerated
 def concatenate(*inputs: Array, axis: int = -1) -> tuple[Array, Pullback]:
-    """Concatenation of the inputs along an axis; all other sizes are equal."""
+    """Concatenation of the inputs along an axis; all other sizes are equal.
+
+    inputs : of as many axes each.
+    axis : by default the last.
+
+    Returns y, and pullback(dy) -> a cotangent for each input: its part of dy.
+
+    >>> import numpy as np
+    >>> from nnx import functional
+    >>> y, pullback = functional.concatenate(np.asarray([[1.0, 2.0]]), np.asarray([[3.0]]))
+    >>> y, pullback(y)
+    (array([[1., 2., 3.]]), (array([[1., 2.]]), array([[3.]])))
+    """
     xp = array_namespace(inputs[0])
     axis %= len(inputs[0].shape)
     ahead = (slice(None),) * axis

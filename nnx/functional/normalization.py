@@ -34,10 +34,27 @@ def layer_normalization(
 ) -> tuple[Array, Pullback]:
     """Layer normalisation over the axes `axis`: y = gamma * x̂ + beta.
 
-    gamma, beta : of the sizes of those axes, in ascending order; or None for 1 and 0.
-    pullback(dy) -> (dx, dgamma, dbeta), without the entries of a gamma or beta that is None.
+    x : (batch, ...), floating. float16 is computed in float32.
+    gamma, beta : of the sizes of those axes, in ascending order; or None (default) for 1 and 0.
+    axis : one axis or several, by default the last.
+    epsilon : added to the variance, by default 1e-3.
 
-    Ba, Kiros and Hinton, "Layer normalization", 2016.
+    Returns y of the shape and dtype of x, and pullback(dy) -> (dx, dgamma, dbeta), without the entries of a gamma or
+    beta that is None. ValueError for axes that x does not have.
+
+        x̂ = (x - mean) / sqrt(variance + epsilon), by the mean and the biased variance over those axes
+
+    Ba, Kiros and Hinton, "Layer normalization", 2016, arXiv:1607.06450.
+
+    >>> import numpy as np
+    >>> x, gamma = np.asarray([[0.0, 4.0], [1.0, 3.0]]), np.asarray([1.0, 2.0])
+    >>> y, pullback = layer_normalization(x, gamma, epsilon=0.0)
+    >>> y
+    array([[-1.,  2.],
+           [-1.,  2.]])
+    >>> dx, dgamma = pullback(np.ones((2, 2)))
+    >>> dgamma
+    array([-2.,  2.])
     """
     axes = axes_of(x.shape, axis)
     normal, pullback_normal = _standardize(wide(x), axes, epsilon)
@@ -55,11 +72,24 @@ def group_normalization(
 ) -> tuple[Array, Pullback]:
     """Group normalisation, over all positions of a sample and the features of a group: y = gamma * x̂ + beta.
 
-    x : (batch, ...); its axis `axis` are the c features, which are divided into `groups` of neighbours.
-    gamma, beta : (c,), or None for 1 and 0.
-    pullback(dy) -> (dx, dgamma, dbeta), without the entries of a gamma or beta that is None.
+    x : (batch, ...); its axis `axis` are the c features, which are divided into `groups` of neighbours. float16 is
+        computed in float32.
+    gamma, beta : (c,), or None (default) for 1 and 0.
+    groups : a divisor of c, by default 32.
+    axis : of the features, by default the last.
+    epsilon : added to the variance, by default 1e-3.
 
-    Wu and He, "Group normalization", 2018.
+    Returns y of the shape and dtype of x, and pullback(dy) -> (dx, dgamma, dbeta), without the entries of a gamma or
+    beta that is None.
+
+        x̂ = (x - mean) / sqrt(variance + epsilon), by the mean and the biased variance of each group in a sample
+
+    Wu and He, "Group normalization", 2018, arXiv:1803.08494.
+
+    >>> import numpy as np
+    >>> y, pullback = group_normalization(np.asarray([[0.0, 4.0, 1.0, 3.0]]), groups=2, epsilon=0.0)
+    >>> y
+    array([[-1.,  1., -1.,  1.]])
     """
     xp = array_namespace(x)
     (position,) = axes_of(x.shape, axis)
@@ -79,10 +109,20 @@ def rms_normalization(
 ) -> tuple[Array, Pullback]:
     """Normalisation by the root mean square over `axis`: y = scale * x / sqrt(mean(x**2) + epsilon).
 
-    scale : of the sizes of those axes, in ascending order; or None for 1.
-    pullback(dy) -> (dx, dscale), without the entry of a scale that is None.
+    x : (batch, ...), floating. float16 is computed in float32.
+    scale : of the sizes of those axes, in ascending order; or None (default) for 1.
+    axis : one axis or several, by default the last.
+    epsilon : by default 1e-6.
 
-    Zhang and Sennrich, "Root mean square layer normalization", 2019.
+    Returns y of the shape and dtype of x, and pullback(dy) -> (dx, dscale), without the entry of a scale that is None.
+    ValueError for axes that x does not have.
+
+    Zhang and Sennrich, "Root mean square layer normalization", 2019, arXiv:1910.07467.
+
+    >>> import numpy as np
+    >>> y, pullback = rms_normalization(np.asarray([[1.0, 7.0]]), epsilon=0.0)
+    >>> y
+    array([[0.2, 1.4]])
     """
     axes = axes_of(x.shape, axis)
     normal, pullback_normal = _standardize(wide(x), axes, epsilon, centered=False)
@@ -96,7 +136,19 @@ def deviation_normalization(
     """Normalisation by the variance alone, in Keras rms_scaling=True: y = gamma * x / sqrt(variance + epsilon).
 
     The variance is that around the mean, although the mean stays in y.
-    pullback(dy) -> (dx, dgamma), without the entry of a gamma that is None.
+
+    x : (batch, ...), floating. float16 is computed in float32.
+    gamma : of the sizes of those axes, in ascending order; or None (default) for 1.
+    axis : one axis or several, by default the last.
+    epsilon : by default 1e-3.
+
+    Returns y of the shape and dtype of x, and pullback(dy) -> (dx, dgamma), without the entry of a gamma that is None.
+    ValueError for axes that x does not have.
+
+    >>> import numpy as np
+    >>> y, pullback = deviation_normalization(np.asarray([[1.0, 5.0]]), epsilon=0.0)
+    >>> y
+    array([[0.5, 2.5]])
     """
     xp = array_namespace(x)
     axes = axes_of(x.shape, axis)
@@ -113,7 +165,20 @@ def deviation_normalization(
 
 @accelerated
 def unit_normalization(x: Array, axis: Axis = -1, epsilon: float = 1e-12) -> tuple[Array, Pullback]:
-    """Normalisation to length 1: y = x / max(|x|, epsilon), with the Euclidean norm over the axes `axis`."""
+    """Normalisation to length 1: y = x / max(|x|, epsilon), with the Euclidean norm over the axes `axis`.
+
+    x : (batch, ...), floating. float16 is computed in float32.
+    axis : one axis or several, by default the last.
+    epsilon : by default 1e-12.
+
+    Returns y of the shape and dtype of x, and pullback(dy) -> dx = (dy - y * sum(dy * y)) / |x|, or dy / epsilon where
+    |x| <= epsilon. ValueError for axes that x does not have.
+
+    >>> import numpy as np
+    >>> y, pullback = unit_normalization(np.asarray([[3.0, 4.0]]))
+    >>> y.round(4), pullback(np.asarray([[1.0, 0.0]])).round(4)
+    (array([[0.6, 0.8]]), array([[ 0.128, -0.096]]))
+    """
     xp = array_namespace(x)
     axes = axes_of(x.shape, axis)
     x_wide = wide(x)

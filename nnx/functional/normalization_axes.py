@@ -16,7 +16,11 @@ Axis = int | Sequence[int]
 
 
 def axes_of(shape: Sequence[int | None], axis: Axis) -> tuple[int, ...]:
-    """Axes of a shape as non-negative numbers in ascending order; ValueError for those that it does not have."""
+    """Axes of a shape as non-negative numbers in ascending order; ValueError for those that it does not have.
+
+    >>> axes_of((None, 8, 3), -1), axes_of((None, 8, 3), (-1, 1))
+    ((2,), (1, 2))
+    """
     ndim = len(shape)
     axes = (axis,) if isinstance(axis, int) else tuple(axis)
     if any(not -ndim <= index < ndim for index in axes) or len({index % ndim for index in axes}) < len(axes):

@@ -21,7 +21,17 @@ Amounts = Sequence[Sequence[int]]
 def zero_pad(x: Array, padding: Amounts, data_format: str = CHANNELS_LAST) -> tuple[Array, Pullback]:
     """Zero padding: x with zeros around it.
 
+    x : (batch, steps, channels) or (batch, rows, columns, channels).
     padding : how many zeros come before and after, for each spatial axis: ((1, 2),) or ((1, 2), (3, 4)).
+    data_format : "channels_last" (default) or "channels_first".
+
+    Returns y, longer by before + after along each spatial axis, and pullback(dy) -> dx, what dy has inside. ValueError
+    for amounts that are negative or not two for each axis.
+
+    >>> import numpy as np
+    >>> y, pullback = zero_pad(np.ones((1, 2, 1)), ((1, 2),))
+    >>> y.ravel(), pullback(y).shape
+    (array([0., 1., 1., 0., 0.]), (1, 2, 1))
     """
     inside, shape = _inside(x, padding, data_format, "zero_pad", outer=True)
     return _surrounded(x, inside, shape), lambda dy: dy[inside]
@@ -30,7 +40,17 @@ def zero_pad(x: Array, padding: Amounts, data_format: str = CHANNELS_LAST) -> tu
 def crop(x: Array, cropping: Amounts, data_format: str = CHANNELS_LAST) -> tuple[Array, Pullback]:
     """Cropping: x without what is at its border.
 
-    cropping : how much to leave out before and after, for each spatial axis. ValueError if nothing would remain.
+    x : (batch, steps, channels) or (batch, rows, columns, channels).
+    cropping : how much to leave out before and after, for each spatial axis: ((1, 2),) or ((1, 2), (3, 4)).
+    data_format : "channels_last" (default) or "channels_first".
+
+    Returns y, shorter by before + after along each spatial axis, and pullback(dy) -> dx, dy with zeros around it.
+    ValueError for amounts that are negative or not two for each axis, and if nothing would remain.
+
+    >>> import numpy as np
+    >>> y, pullback = crop(np.asarray([[[1.0], [2.0], [3.0], [4.0]]]), ((1, 2),))
+    >>> y.ravel(), pullback(y).ravel()
+    (array([2.]), array([0., 2., 0., 0.]))
     """
     inside, _ = _inside(x, cropping, data_format, "crop", outer=False)
     return x[inside], lambda dy: _surrounded(dy, inside, tuple(x.shape))

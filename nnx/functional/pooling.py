@@ -24,11 +24,20 @@ def max_pool(
 ) -> tuple[Array, Pullback]:
     """Max pooling: the largest element of each window, for each channel. Of several largest the first has the gradient.
 
+    x : (batch, steps, c) or (batch, rows, columns, c).
     size : of the windows, a number or one for each spatial axis.
     strides : how far apart the windows are; by default their size.
-    padding : "valid", windows lie inside the input; "same", ceil(size / stride) windows that reach over its border.
+    padding : "valid" (default), windows lie inside the input; "same", ceil(size / stride) windows that reach over its
+        border.
+    data_format : "channels_last" (default) or "channels_first".
 
-    ValueError for windows that do not fit into the input.
+    Returns y (batch, *new sizes, c), and pullback(dy) -> dx: each element of dy where its window's largest is, added up
+    where windows overlap. ValueError for windows that do not fit into the input.
+
+    >>> import numpy as np
+    >>> y, pullback = max_pool(np.asarray([[[1.0], [5.0], [2.0], [2.0]]]), 2)
+    >>> y.ravel(), pullback(np.ones((1, 2, 1))).ravel()
+    (array([5., 2.]), array([0., 1., 1., 0.]))
     """
     axes, images = len(x.shape), to_images(x, data_format, "max_pool")
     y, pullback = largest_of_windows(images, _windows("max_pool", images, axes, size, strides, padding))
@@ -40,7 +49,19 @@ def max_pool(
 def average_pool(
     x: Array, size: Sizes, strides: Sizes | None = None, padding: str = "valid", data_format: str = CHANNELS_LAST
 ) -> tuple[Array, Pullback]:
-    """Average pooling: the mean of each window, for each channel, of what lies inside the input. See `max_pool`."""
+    """Average pooling: the mean of each window, for each channel, of what lies inside the input.
+
+    x, size, strides, padding, data_format : as for `max_pool`.
+
+    Returns y (batch, *new sizes, c), and pullback(dy) -> dx: each element of dy, divided by the number of elements that
+    its window has inside the input, added up where windows overlap. ValueError for windows that do not fit into the
+    input.
+
+    >>> import numpy as np
+    >>> y, pullback = average_pool(np.asarray([[[1.0], [5.0], [2.0]]]), 2, padding="same")
+    >>> y.ravel(), pullback(np.ones((1, 2, 1))).ravel()
+    (array([3., 2.]), array([0.5, 0.5, 1. ]))
+    """
     axes, images = len(x.shape), to_images(x, data_format, "average_pool")
     windows = _windows("average_pool", images, axes, size, strides, padding)
     share: Array | float = 1.0 / windows.taps
@@ -58,7 +79,16 @@ def average_pool(
 def global_max_pool(x: Array, data_format: str = CHANNELS_LAST, keepdims: bool = False) -> tuple[Array, Pullback]:
     """Global max pooling: the largest element of each channel (batch, c), or with spatial axes of size 1 if `keepdims`.
 
-    Several largest elements share the gradient.
+    x : (batch, steps, c) or (batch, rows, columns, c).
+    data_format : "channels_last" (default) or "channels_first".
+    keepdims : by default False.
+
+    Returns y, and pullback(dy) -> dx: dy where the largest element is, else 0. Several largest elements share it.
+
+    >>> import numpy as np
+    >>> y, pullback = global_max_pool(np.asarray([[[1.0], [5.0], [5.0]]]))
+    >>> y, pullback(np.ones((1, 1))).ravel()
+    (array([[5.]]), array([0. , 0.5, 0.5]))
     """
     xp = array_namespace(x)
     axes = spatial_axes(x.shape, data_format, "global_max_pool")
@@ -77,7 +107,19 @@ def global_average_pool(
 ) -> tuple[Array, Pullback]:
     """Global average pooling, the mean of each channel: (batch, c), or with spatial axes of size 1 if `keepdims`.
 
-    mask : boolean (batch, steps), for sequences: steps that are False do not count. The mean of no steps is 0.
+    x : (batch, steps, c) or (batch, rows, columns, c).
+    data_format : "channels_last" (default) or "channels_first".
+    keepdims : by default False.
+    mask : boolean (batch, steps), for sequences: steps that are False do not count. The mean of no steps is 0. By
+        default None.
+
+    Returns y, and pullback(dy) -> dx: dy divided by the number of the elements that count, at each of them. ValueError
+    for a mask of images.
+
+    >>> import numpy as np
+    >>> y, pullback = global_average_pool(np.asarray([[[1.0], [5.0], [0.0]]]), mask=np.asarray([[True, True, False]]))
+    >>> y, pullback(np.ones((1, 1))).ravel()
+    (array([[3.]]), array([0.5, 0.5, 0. ]))
     """
     xp = array_namespace(x)
     axes = spatial_axes(x.shape, data_format, "global_average_pool")

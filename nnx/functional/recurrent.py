@@ -49,9 +49,28 @@ def simple_rnn(
 ) -> tuple[tuple[Array, Array], Pullback]:
     """Simple recurrent layer: h <- activation(x_t @ kernel + h @ recurrent_kernel + bias), for each step
 
-    x (batch, time, n), h (batch, units), kernel (n, units), recurrent_kernel (units, units), bias (units,) or None
-    -> (sequence (batch, time, units), h (batch, units))
-    pullback((dsequence, dh)) -> (dx, dh, dkernel, drecurrent_kernel, dbias), or without dbias. See the module.
+    x : (batch, time, n).
+    h : (batch, units), or None for zeros.
+    kernel, recurrent_kernel : (n, units) and (units, units).
+    bias : (units,), or None (default) for none.
+    mask : (batch, time), bool. Where it is false, a step leaves the state as it was, and its output is the last one.
+    activation : an activation function, by default `tanh`.
+    go_backwards : from the last step to the first; outputs come in the order of the computation. By default False.
+    dropout, recurrent_dropout : a rate, and the draw of the masks, which hold for all steps; by default None. Draws
+        have batch * n and batch * units words.
+
+    Returns (sequence, h), sequence (batch, time, units) and h (batch, units), and pullback((dsequence, dh)) ->
+    (dx, dh, dkernel, drecurrent_kernel, dbias), or without dbias; dsequence or dh may be None for zero, and the dh
+    returned is None where h was. ValueError for a sequence without steps.
+
+    Elman, "Finding structure in time", 1990.
+
+    >>> import numpy as np
+    >>> from nnx.functional import linear
+    >>> x, one = np.asarray([[[1.0], [2.0], [4.0]]]), np.ones((1, 1))
+    >>> (sequence, h), pullback = simple_rnn(x, None, one, one, activation=linear)  # running sums
+    >>> sequence.ravel(), h
+    (array([1., 3., 7.]), array([[7.]]))
     """
 
     def recur(z: Array, steps: Array | None, factor: Array | None) -> tuple[tuple[Array, ...], Pullback]:

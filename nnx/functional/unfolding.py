@@ -32,7 +32,14 @@ def table(make: Callable[..., np.ndarray], sizes: Hashable, like: Array, *option
 
 
 def unfold(x: Array, windows: Windows, outside: float = 0.0) -> Array:
-    """Elements of all windows, those of padding `outside`: x (n, rows, columns, c) -> (n, windows, taps, c)"""
+    """Elements of all windows, those of padding `outside`: x (n, rows, columns, c) -> (n, windows, taps, c)
+
+    >>> import numpy as np
+    >>> from nnx.windows import windows_of
+    >>> windows = windows_of("unfold", (3, 1), (2, 1), (1, 1), "valid")
+    >>> unfold(np.asarray([1.0, 2.0, 4.0]).reshape(1, 3, 1, 1), windows)[..., 0].tolist()
+    [[[1.0, 2.0], [2.0, 4.0]]]
+    """
     xp = array_namespace(x)
     n, height, width, c = x.shape
     (down, across), taps = windows.counts, windows.taps
@@ -54,7 +61,14 @@ def tiles(x: Array, windows: Windows) -> Array:
 
 
 def fold(elements: Array, windows: Windows) -> Array:
-    """Adjoint of `unfold`: the sums, for each position of the images, of the elements of windows that lie there."""
+    """Adjoint of `unfold`: the sums, for each position of the images, of the elements of windows that lie there.
+
+    >>> import numpy as np
+    >>> from nnx.windows import windows_of
+    >>> windows = windows_of("fold", (3, 1), (2, 1), (1, 1), "valid")
+    >>> fold(np.ones((1, 2, 2, 1)), windows).ravel()
+    array([1., 2., 1.])
+    """
     xp = array_namespace(elements)
     n, c = elements.shape[0], elements.shape[3]
     height, width = windows.rows.size, windows.columns.size

@@ -29,7 +29,14 @@ __all__ = [
 
 @accelerated
 def sgd(w: Array, g: Array, rate: float) -> None:
-    """Gradient descent: w -= rate * g"""
+    """Gradient descent: w -= rate * g
+
+    >>> import numpy as np
+    >>> w = np.asarray([1.0, -1.0])
+    >>> sgd(w, np.asarray([2.0, 0.0]), rate=0.25)
+    >>> w
+    array([ 0.5, -1. ])
+    """
     w -= rate * g
 
 
@@ -38,6 +45,12 @@ def momentum(w: Array, g: Array, m: Array, rate: float, decay: float, nesterov: 
     """Gradient descent with momentum (Polyak, 1964), or with Nesterov's look-ahead (Sutskever et al., 2013).
 
     m <- decay * m - rate * g;  w += m, or with Nesterov  w += decay * m - rate * g
+
+    >>> import numpy as np
+    >>> w, m = np.asarray([1.0]), np.asarray([-0.5])
+    >>> momentum(w, np.asarray([2.0]), m, rate=0.25, decay=0.5, nesterov=False)
+    >>> w, m
+    (array([0.25]), array([-0.75]))
     """
     m *= decay
     m -= rate * g
@@ -60,6 +73,12 @@ def rmsprop(
 
     v <- rho * v + (1 - rho) * g**2; with a, the centred form: a <- rho * a + (1 - rho) * g
     d = rate * g / sqrt(v - a**2 + epsilon);  w -= d, or with momentum m: m <- decay * m + d, w -= m
+
+    >>> import numpy as np
+    >>> w, v = np.asarray([1.0]), np.asarray([0.0])
+    >>> rmsprop(w, np.asarray([2.0]), v, None, None, rate=0.25, rho=0.75, decay=0.0, epsilon=0.0)
+    >>> w, v
+    (array([0.5]), array([1.]))
     """
     xp = array_namespace(w)
     v *= rho
@@ -79,7 +98,14 @@ def rmsprop(
 
 @accelerated
 def adagrad(w: Array, g: Array, v: Array, rate: float, epsilon: float) -> None:
-    """Adagrad (Duchi et al., 2011): v += g**2;  w -= rate * g / sqrt(v + epsilon)"""
+    """Adagrad (Duchi et al., 2011): v += g**2;  w -= rate * g / sqrt(v + epsilon)
+
+    >>> import numpy as np
+    >>> w, v = np.asarray([1.0]), np.asarray([12.0])
+    >>> adagrad(w, np.asarray([2.0]), v, rate=1.0, epsilon=0.0)
+    >>> w, v
+    (array([0.5]), array([16.]))
+    """
     xp = array_namespace(w)
     v += g * g
     w -= rate * g / xp.sqrt(v + epsilon)
@@ -91,6 +117,12 @@ def adadelta(w: Array, g: Array, v: Array, u: Array, rate: float, rho: float, ep
 
     v <- rho * v + (1 - rho) * g**2;  d = sqrt(u + epsilon) / sqrt(v + epsilon) * g
     u <- rho * u + (1 - rho) * d**2;  w -= rate * d
+
+    >>> import numpy as np
+    >>> w, v, u = np.asarray([1.0]), np.asarray([4.0]), np.asarray([1.0])
+    >>> adadelta(w, np.asarray([2.0]), v, u, rate=0.5, rho=0.5, epsilon=0.0)
+    >>> w, v, u
+    (array([0.5]), array([4.]), array([1.]))
     """
     xp = array_namespace(w)
     v *= rho
@@ -118,6 +150,12 @@ def adam(
     m += (1 - beta_1) * (g - m);  v += (1 - beta_2) * (g**2 - v);  w -= rate * m / (sqrt(v) + epsilon)
     where rate is the learning rate * sqrt(1 - beta_2**t) / (1 - beta_1**t) at step t = 1, 2, ...
     AMSGrad: largest_v <- max(largest_v, v), and w moves by largest_v in place of v.
+
+    >>> import numpy as np
+    >>> w, m, v = np.asarray([1.0]), np.asarray([0.0]), np.asarray([0.0])
+    >>> adam(w, np.asarray([2.0]), m, v, None, rate=0.25, beta_1=0.5, beta_2=0.75, epsilon=0.0)
+    >>> w, m, v
+    (array([0.75]), array([1.]), array([1.]))
     """
     xp = array_namespace(w)
     m += (1.0 - beta_1) * (g - m)
@@ -134,6 +172,12 @@ def adamax(w: Array, g: Array, m: Array, u: Array, rate: float, beta_1: float, b
 
     m += (1 - beta_1) * (g - m);  u <- max(beta_2 * u, |g|);  w -= rate * m / (u + epsilon)
     where rate is the learning rate / (1 - beta_1**t) at step t = 1, 2, ...
+
+    >>> import numpy as np
+    >>> w, m, u = np.asarray([1.0]), np.asarray([0.0]), np.asarray([8.0])
+    >>> adamax(w, np.asarray([2.0]), m, u, rate=1.0, beta_1=0.5, beta_2=0.5, epsilon=0.0)
+    >>> w, m, u
+    (array([0.75]), array([1.]), array([4.]))
     """
     xp = array_namespace(w)
     m += (1.0 - beta_1) * (g - m)
@@ -159,6 +203,12 @@ def nadam(
     m += (1 - beta_1) * (g - m);  v += (1 - beta_2) * (g**2 - v)
     w -= (rate_m * m + rate_g * g) / (sqrt(correction * v) + epsilon), where correction is 1 / (1 - beta_2**t) at step
     t = 1, 2, ... and the rates follow the schedule of the momentum: see `nnx.optimizers.Nadam`.
+
+    >>> import numpy as np
+    >>> w, m, v = np.asarray([1.0]), np.asarray([0.0]), np.asarray([0.0])
+    >>> nadam(w, np.asarray([2.0]), m, v, 0.25, 0.125, correction=4.0, beta_1=0.5, beta_2=0.75, epsilon=0.0)
+    >>> w, m, v
+    (array([0.75]), array([1.]), array([1.]))
     """
     xp = array_namespace(w)
     m += (1.0 - beta_1) * (g - m)
@@ -168,7 +218,14 @@ def nadam(
 
 @accelerated
 def lion(w: Array, g: Array, m: Array, rate: float, beta_1: float, beta_2: float) -> None:
-    """Lion (Chen et al., 2023): w -= rate * sign(beta_1 * m + (1 - beta_1) * g);  m <- beta_2 * m + (1 - beta_2) * g"""
+    """Lion (Chen et al., 2023): w -= rate * sign(beta_1 * m + (1 - beta_1) * g);  m <- beta_2 * m + (1 - beta_2) * g
+
+    >>> import numpy as np
+    >>> w, m = np.asarray([1.0]), np.asarray([0.0])
+    >>> lion(w, np.asarray([2.0]), m, rate=0.25, beta_1=0.5, beta_2=0.75)
+    >>> w, m
+    (array([0.75]), array([0.5]))
+    """
     xp = array_namespace(w)
     c = beta_1 * m + (1.0 - beta_1) * g
     step = xp.full_like(c, rate)
@@ -193,6 +250,12 @@ def ftrl(
 
     n' = n + g**2;  z += g + 2 * shrinkage * w - (n'**p - n**p) / rate * w, where p is -power;  n <- n'
     w <- (clip(z, -l1, l1) - z) / (n**p / rate + 2 * l2)
+
+    >>> import numpy as np
+    >>> w, n, z = np.asarray([0.0]), np.asarray([0.0]), np.asarray([0.0])
+    >>> ftrl(w, np.asarray([2.0]), n, z, rate=0.5, power=-0.5, l1=1.0, l2=0.0, shrinkage=0.0)
+    >>> w, n, z
+    (array([-0.25]), array([4.]), array([2.]))
     """
     xp = array_namespace(w)
     before = n**-power
@@ -204,12 +267,26 @@ def ftrl(
 
 @accelerated
 def decay_weights(w: Array, mask: Array | None, rate: float) -> None:
-    """Weight decay apart from the gradient (Loshchilov and Hutter, 2017): w -= rate * w, or rate * mask * w"""
+    """Weight decay apart from the gradient (Loshchilov and Hutter, 2017): w -= rate * w, or rate * mask * w
+
+    >>> import numpy as np
+    >>> w = np.asarray([1.0, 2.0])
+    >>> decay_weights(w, np.asarray([1.0, 0.0]), rate=0.25)
+    >>> w
+    array([0.75, 2.  ])
+    """
     w -= rate * w if mask is None else rate * mask * w
 
 
 @accelerated
 def moving_average(average: Array, w: Array, decay: float) -> None:
-    """Exponential moving average: average <- decay * average + (1 - decay) * w"""
+    """Exponential moving average: average <- decay * average + (1 - decay) * w
+
+    >>> import numpy as np
+    >>> average = np.asarray([1.0])
+    >>> moving_average(average, np.asarray([2.0]), decay=0.75)
+    >>> average
+    array([1.25])
+    """
     average *= decay
     average += (1.0 - decay) * w

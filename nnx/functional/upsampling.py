@@ -27,13 +27,25 @@ def upsample(
 ) -> tuple[Array, Pullback]:
     """Up-sampling of x, with every spatial axis made `size` times as long.
 
+    x : (batch, steps, channels) or (batch, rows, columns, channels).
     size : a factor, or one for each spatial axis.
-    interpolation : "nearest" repeats elements. "bilinear", "bicubic" (Keys's kernel with a = -1/2), "lanczos3" and
-        "lanczos5" sum up the elements nearby, with weights by their distance: new element i lies at (i + 1/2) / size -
-        1/2 among the old ones. Where some are missing, at the border, the weights of the others are scaled to the sum
-        1; "bilinear" then repeats the outermost element.
+    interpolation : "nearest" (default) repeats elements. "bilinear", "bicubic" (Keys's kernel with a = -1/2),
+        "lanczos3" and "lanczos5" sum up the elements nearby, with weights by their distance: new element i lies at
+        (i + 1/2) / size - 1/2 among the old ones. Where some are missing, at the border, the weights of the others are
+        scaled to the sum 1; "bilinear" then repeats the outermost element.
+    data_format : "channels_last" (default) or "channels_first".
+
+    Returns y, and pullback(dy) -> dx: each element collects dy from where it was read, by the weight that it was read
+    with. ValueError for another interpolation or size.
 
     Keys, "Cubic convolution interpolation for digital image processing", 1981.
+
+    >>> import numpy as np
+    >>> y, pullback = upsample(np.asarray([[[1.0], [3.0]]]), 2)
+    >>> y.ravel(), pullback(np.ones((1, 4, 1))).ravel()
+    (array([1., 1., 3., 3.]), array([2., 2.]))
+    >>> upsample(np.asarray([[[1.0], [3.0]]]), 2, interpolation="bilinear")[0].ravel()
+    array([1. , 1.5, 2.5, 3. ])
     """
     if interpolation not in INTERPOLATIONS:
         known = ", ".join(map(repr, INTERPOLATIONS))
@@ -92,7 +104,11 @@ def _along(matrix: Array, x: Array, axis: int) -> Array:
 
 
 def weights_of_interpolation(sizes: tuple[int, int], interpolation: str, dtype: str) -> np.ndarray:
-    """Weights of the old elements in each new one, (length * factor, length), for sizes (length, factor)."""
+    """Weights of the old elements in each new one, (length * factor, length), for sizes (length, factor).
+
+    >>> weights_of_interpolation((2, 2), "bilinear", "float64").tolist()
+    [[1.0, 0.0], [0.75, 0.25], [0.25, 0.75], [0.0, 1.0]]
+    """
     length, factor = sizes
     places = (np.arange(length * factor) + 0.5) / factor - 0.5
     weights = KERNELS[interpolation](np.abs(places[:, None] - np.arange(length)))

@@ -47,14 +47,25 @@ def set_deterministic(deterministic: bool = True) -> None:
 
 
 def is_deterministic() -> bool:
-    """Whether results have to be bitwise equal from run to run; see `set_deterministic`."""
+    """Whether results have to be bitwise equal from run to run; see `set_deterministic`.
+
+    >>> is_deterministic()
+    False
+    """
     return _deterministic
 
 
 def accelerated(generic: Callable[P, R]) -> Callable[P, R]:
     """A function that backends may replace by a kernel of the same name, chosen by the type of its first argument.
 
+    generic : written in Array API code; the kernels are held to it. What is returned calls it where there is no kernel,
+        where the kernel does not accept the arguments, and where it is not deterministic but has to be.
+
     The function's own name is the kernel's name: ValueError where another module already uses it.
+
+    >>> from nnx.functional import relu, softsign
+    >>> name_of(relu), name_of(softsign)
+    ('relu', None)
     """
     name = generic.__name__
     if name in GENERIC and GENERIC[name].__module__ != generic.__module__:

@@ -65,7 +65,12 @@ def _eps(array: np.ndarray) -> float:
 
 
 def assert_like(actual: Any, like: Array) -> None:
-    """Assert that a value is an array of the same namespace, dtype and device as another one."""
+    """Assert that a value is an array of the same namespace, dtype and device as another one.
+
+    >>> assert_like(np.zeros(2, "float64"), np.zeros(2, "float32"))
+    Traceback (most recent call last):
+    AssertionError: expected dtype float32, got float64
+    """
     if not is_array(actual):
         raise AssertionError(f"expected an array of {backend_of(like).name}, got {type(actual).__name__}: {actual!r}")
     owner = backend_of(like)

@@ -41,6 +41,7 @@ class Outcome:
         self.after = [array.copy() for array in map(to_numpy, values.arrays)]
 
     def pull(self, pullback: Any, values: Values, example: Example, out: bool) -> dict[str, tuple[Any, ...]]:
+        """The cotangents that the pullback returns for an array, and for a number where it takes one."""
         random = np.random.default_rng(1234)  # other numbers than those of the arguments
         pulled = (self.value, *self.other_values) if example.several else (self.value,)
         hosts = [values.rounded(random.normal(size=part.shape)) for part in pulled]
@@ -66,6 +67,7 @@ class Outcome:
 
 
 def assert_same(found: Any, expected: Any, example: Example) -> None:
+    """Assert that two results are close under the tolerance of the example, of one kind; or both None."""
     if expected is None:
         assert found is None
     else:
@@ -75,6 +77,7 @@ def assert_same(found: Any, expected: Any, example: Example) -> None:
 def assert_equal_outcomes(
     found: Outcome, expected: Outcome, example: Example, assert_same: Callable[..., None] = assert_same
 ) -> None:
+    """Assert that two outcomes have the same values and cotangents, and changed the same arguments or none."""
     assert found.in_place == expected.in_place
     if found.in_place:
         for position, (mine, theirs) in enumerate(zip(found.after, expected.after, strict=True)):
@@ -102,6 +105,7 @@ def where_defined(cotangent: Any, value: Any) -> Any:
 
 @contextlib.contextmanager
 def described(what: str) -> Iterator[None]:
+    """A block whose AssertionErrors begin with what they are about."""
     try:
         yield
     except AssertionError as error:

@@ -38,12 +38,15 @@ class Values:
         self._random = np.random.default_rng(n)
 
     def normal(self, *shape: int, scale: float = 1.0) -> Array:
+        """Normal numbers, which have a cotangent."""
         return self._floating(self._random.normal(scale=scale, size=shape))
 
     def positive(self, *shape: int) -> Array:
+        """Numbers from 0.1 to 1, which have a cotangent."""
         return self._floating(self._random.uniform(0.1, 1.0, size=shape))
 
     def one_hot(self, rows: int, classes: int) -> Array:
+        """One-hot rows (rows, classes), floating."""
         return self._floating(np.eye(classes)[self._random.integers(classes, size=rows)])
 
     def constant(self, *shape: int) -> Array:
@@ -51,16 +54,20 @@ class Values:
         return self.lay_out(self.rounded(self._random.uniform(0.1, 1.0, size=shape)))
 
     def mask(self, *shape: int) -> Array:
+        """Booleans, each as likely as the other."""
         return self.lay_out(self._random.integers(2, size=shape).astype(bool))
 
     def binary(self, *shape: int) -> Array:
+        """Floating numbers that are 0 or 1."""
         return self._floating(self._random.integers(2, size=shape))
 
     def distribution(self, *shape: int) -> Array:
+        """Positive numbers whose sum over the last axis is 1."""
         values = self._random.uniform(0.1, 1.0, size=shape)
         return self._floating(values / np.sum(values, axis=-1, keepdims=True))
 
     def labels(self, *shape: int, classes: int, dtype: str = "int64") -> Array:
+        """Integers from 0 to classes - 1."""
         return self.lay_out(self._random.integers(classes, size=shape).astype(dtype))
 
     def _floating(self, values: np.ndarray) -> Array:
@@ -72,6 +79,7 @@ class Values:
         return array
 
     def rounded(self, values: np.ndarray) -> np.ndarray:
+        """The numbers in the dtype of these values, rounded to what float16 has if that is asked for."""
         return values.astype("float16" if self.as_half else self.dtype).astype(self.dtype)
 
     def lay_out(self, values: np.ndarray) -> Array:
