@@ -21,8 +21,11 @@ from nnx.backends.memory import resident_bytes
 from nnx.backends.processor import processor
 from nnx.names import nearest
 
-Array = Any  # an array of any library that follows the Python Array API standard
-Namespace = Any  # that library's module of functions
+Array = Any
+"""An array of any library that follows the Python Array API standard."""
+
+Namespace = Any
+"""The module of functions of such a library."""
 
 FLOAT_DTYPES = ("float16", "float32", "float64")
 
