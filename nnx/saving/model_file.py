@@ -121,6 +121,8 @@ def load_model(
     arrays, metadata = read_file(filepath)
     if metadata.get("format") != FORMAT or "model" not in metadata:
         hint = "it has only weights: build the model and call load_weights" if arrays else "it is empty"
+        if str(metadata.get("format")).startswith("nnx-model"):
+            hint = f"its format {metadata['format']!r} is not known to this version, which reads {FORMAT!r}; update nnx"
         raise ValueError(f"{filepath} is not a model saved by nnx: {hint}")
     with custom_objects_scope(custom_objects):
         try:

@@ -16,6 +16,7 @@ import nnx
 from nnx.backends import Placement
 from nnx.layers import Dense, Dropout, LeakyReLU
 from nnx.random import Generator
+from nnx.saving.files import read_file, write_file
 from nnx.testing import assert_close
 from nnx.testing.rows.optimizers import optimizer_cases
 
@@ -245,6 +246,14 @@ def test_weights_go_from_one_model_to_another(backend: Placement, path: Path):
     assert other.optimizer.iterations == 0
     model.save_weights(path)
     with pytest.raises(ValueError, match="it has only weights: build the model and call load_weights"):
+        nnx.models.load_model(path)
+
+
+def test_a_format_of_a_later_version_is_named(path: Path):
+    make().save(path)
+    arrays, metadata = read_file(path)
+    write_file(path, arrays, {**metadata, "format": "nnx-model-9"})
+    with pytest.raises(ValueError, match="its format 'nnx-model-9' is not known to this version"):
         nnx.models.load_model(path)
 
 
