@@ -40,6 +40,17 @@ def test_its_first_lines_say_what_it_is_not(text: str) -> None:
     assert "`flax.nnx`" in "\n".join(text.splitlines()[:6])
 
 
+def test_what_it_says_is_not_there_is_not_there(text: str) -> None:
+    rows = {
+        kind: re.findall(rf"^\| {kind} \| (.*)\|$", text, re.MULTILINE)
+        for kind in ("optimizers", "losses", "callbacks")
+    }
+    for kind, (row,) in rows.items():
+        names = [name for name in re.findall(r"`(\w+)`", row) if name[0].isupper()]
+        assert names
+        assert [name for name in names if hasattr(getattr(nnx, kind), name)] == []
+
+
 def test_the_two_commands(text: str) -> None:
     assert COMMANDS in text
 
