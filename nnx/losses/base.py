@@ -220,8 +220,9 @@ def fit_weights(weight: Any, values: Array) -> Array:
         shape = shape[:-1]
     shape = (*shape, *[1] * (len(wanted) - len(shape)))
     if len(shape) != len(wanted) or any(given not in (1, size) for given, size in zip(shape, wanted, strict=True)):
+        of_steps = "; weights of steps, as a mask makes them too, need a value for each step: (batch, time, features)"
         raise ValueError(
             f"sample_weight must have a weight for each of {wanted[0]} samples, or for each value, shape {wanted}; "
-            f"got the shape {tuple(weight.shape)}"
+            f"got the shape {tuple(weight.shape)}{of_steps if len(shape) > len(wanted) else ''}"
         )
     return xp.reshape(weight, shape)
