@@ -15,7 +15,7 @@ import numpy as np
 
 from nnx import constraints, initializers, ranks, regularizers
 from nnx.arguments import check_name, dtype_name
-from nnx.backends import Array, Placement, get_backend, is_array, placement_of, to_numpy
+from nnx.backends import Array, Placement, array_namespace, get_backend, is_array, placement_of, to_numpy
 from nnx.functional import Pullback
 from nnx.graph.composition import Composition, trace
 from nnx.graph.program import as_masks
@@ -590,10 +590,10 @@ class Layer(Configurable):
             return mask
         if isinstance(mask, list | tuple) and any(one is None or is_array(one) for one in mask):
             xs = [*inputs, *inputs[-1:] * len(mask)]  # a key that is not given is the value
-            return [None if one is None else self._read_mask(x, one) for x, one in zip(xs, mask, strict=False)]
-        return self._read_mask(inputs[0], mask)
+            return [None if one is None else self._fitted_mask(x, one) for x, one in zip(xs, mask, strict=False)]
+        return self._fitted_mask(inputs[0], mask)
 
-    def _read_mask(self, x: Array, mask: Any) -> Array:
+    def _fitted_mask(self, x: Array, mask: Any) -> Array:
         mask = self.placement.asarray(mask, "bool")
         given, sizes = tuple(mask.shape), self.sizes_of_mask(tuple(x.shape))[: len(mask.shape)]
         if given == sizes:
