@@ -11,6 +11,7 @@ import numpy as np
 
 from nnx import ranks
 from nnx.backends import Array, Namespace, array_namespace, is_array
+from nnx.backends.base import refuse_masked
 from nnx.functional.loss_functions import scaled_sum
 from nnx.losses.arrays import as_arrays, asarray_like
 from nnx.losses.targets import require_same_shape
@@ -209,6 +210,8 @@ def fit_weights(weight: Any, values: Array) -> Array:
 
     The axes of the weights are the first ones of the values; axes of length 1 may be missing or too many.
     """
+    if isinstance(weight, np.ndarray) and type(weight) is not np.ndarray:
+        refuse_masked(weight, "sample_weight")
     if not is_array(weight):
         weight = asarray_like(np.asarray(weight, dtype=np.float64), values)
     xp = array_namespace(values)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from nnx.backends import Array, Placement, array_namespace, backend_of, is_array, to_numpy
+from nnx.backends.base import refuse_masked
 from nnx.data.columns import count_rows, is_sparse, refuse_sparse
 from nnx.data.stored_arrays import Stored
 from nnx.precision import narrow, wide
@@ -27,6 +28,7 @@ def as_host_or_array(value: Any, what: str) -> Any:
     if value is None:
         raise ValueError(f"{what} is missing: expected an array, a list, or an iterable of batches")
     refuse_sparse(value, what)
+    refuse_masked(value, what)
     try:
         host = value if isinstance(value, Stored) else np.asarray(value)
     except ValueError:  # what NumPy says does not name the argument
