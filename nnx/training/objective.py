@@ -169,10 +169,10 @@ class Objective:
         self,
         loss: Array,
         parts: Sequence[Array | None],
+        rows: int,
         ys: Sequence[Array],
         predictions: Sequence[Array | None],
         sample_weights: Sequence[Array | None],
-        rows: int,
         counts: Sequence[Array | None] = (),
     ) -> None:
         """Take a batch of so many rows into the running values: the whole loss, and those of the outputs.

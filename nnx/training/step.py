@@ -18,6 +18,10 @@ from nnx.training.trainable import TrainableModel
 
 R = TypeVar("R")
 
+Watched = tuple[list[Array], list[Any], list[Array | None], list[Array | None]]
+"""What metrics look at: targets, predictions and sample weights, and the masks of outputs as numbers, 1 for steps that
+count; no masks where no output has one."""
+
 
 def _checked(method: Callable[..., R]) -> Callable[..., R]:
     """Decorator: while `nnx.debug.check_finite` is on, all that the step computes is checked; else it costs a look."""
@@ -56,9 +60,7 @@ class BatchStep:
                 xs, ys, weights = map(shard.cut, (xs, ys, weights))
             flat.start_pass()
             scale = optimizer.scale_loss(flat)
-            loss, parts, pullback_loss, predictions, pullback, counts = self.loss(
-                xs, ys, weights, training=True, scale=scale
-            )
+            loss, parts, pullback_loss, watched, pullback = self.loss(xs, ys, weights, training=True, scale=scale)
             pullback(pullback_loss(scale), inputs=False)
             if (self.pipeline.setup or self.pipeline.set_up(ys)).regularised:
                 penalty, pullback_penalty = model.regularization()
@@ -69,7 +71,7 @@ class BatchStep:
             if shard is not None:
                 flat.add_up(shard)
             optimizer.step(model)
-            objective.update(loss, parts, ys, predictions, weights, rows, counts)
+            objective.update(loss, parts, rows, *watched)
 
     @_checked
     def test(self, xs: list[Array], ys: list[Array], weights: list[Array | None]) -> None:
@@ -79,10 +81,10 @@ class BatchStep:
         with ranks.shard_of(rows) as shard:
             if shard is not None:
                 xs, ys, weights = map(shard.cut, (xs, ys, weights))
-            loss, parts, _, predictions, _, counts = self.loss(xs, ys, weights, training=False)
+            loss, parts, _, watched, _ = self.loss(xs, ys, weights, training=False)
             if (self.pipeline.setup or self.pipeline.set_up(ys)).regularised:
                 loss = loss + model.regularization()[0] * ranks.share()
-            model.require_compiled().update(loss, parts, ys, predictions, weights, rows, counts)
+            model.require_compiled().update(loss, parts, rows, *watched)
 
     @_checked
     def predict(self, xs: list[Array]) -> list[Array]:
@@ -92,12 +94,10 @@ class BatchStep:
 
     def loss(
         self, xs: list[Array], ys: list[Array], weights: list[Array | None], training: bool, scale: Any = 1.0
-    ) -> tuple[Any, list[Array], Any, list[Any], Any, list[Array | None]]:
-        """The loss, that of each output, their pullback; the predictions for metrics, the model's pullback, the masks.
+    ) -> tuple[Any, list[Array], Any, Watched, Any]:
+        """The loss, that of each output, their pullback, what metrics look at, and the model's pullback.
 
         scale : what the cotangent of the loss is going to be, for penalties on outputs.
-
-        The masks of the outputs are numbers, 1 for steps that count; the list is empty where no output has one.
         """
         model = self.model()
         objective, setup = model.require_compiled(), self.pipeline.setup or self.pipeline.set_up(ys)
@@ -107,10 +107,12 @@ class BatchStep:
             outputs, masks, pullback = model.chain(self.pipeline.computed(xs), training=training, logits=setup.logits)
             if setup.loss_dtype != model.placement.dtype:
                 outputs, pullback = widened(outputs, pullback)
-            counts: list[Array | None] = []
+            of_samples, counts = weights, []
             if masks[0] is not None or (len(masks) > 1 and any(mask is not None for mask in masks)):
                 counts = [mask_as_numbers(*each) for each in zip(masks, outputs, strict=True)]
                 weights = [masked_weights(*each) for each in zip(weights, counts, strict=True)]
+            if weights[0] is not None or (len(weights) > 1 and any(weight is not None for weight in weights)):
+                ys = [with_axis_of_values(*each) for each in zip(ys, outputs, weights, strict=True)]
             parts, pullback_loss = objective.forward(ys, outputs, weights)
             loss = objective.total(parts)
             for layer in setup.penalised:
@@ -123,7 +125,7 @@ class BatchStep:
         for index in setup.logits:
             if objective.by_output[index].metrics:
                 predictions[index] = model.activate(outputs[index], index)[0]
-        return loss, parts, pullback_loss, predictions, pullback, counts
+        return loss, parts, pullback_loss, (ys, predictions, of_samples, counts), pullback
 
     # As users give it: these are the methods of the model, which document them
 
@@ -165,6 +167,17 @@ def mask_as_numbers(mask: Array | None, output: Array) -> Array | None:
             f"mask in its compute_mask"
         )
     return array_namespace(output).astype(mask, output.dtype)
+
+
+def with_axis_of_values(y: Array, output: Array, weight: Array | None) -> Array:
+    """Targets of steps that have a weight each, (n, time), in the form (n, time, 1) that the output has.
+
+    Without weights of steps the loss may take them as they are.
+    """
+    if weight is None or y is None or len(y.shape) != len(output.shape) - 1 or output.shape[-1] != 1:
+        return y
+    of_steps = any(size > 1 for size in weight.shape[1:])
+    return array_namespace(y).expand_dims(y, axis=-1) if of_steps else y
 
 
 def masked_weights(weight: Array | None, counts: Array | None) -> Array | None:

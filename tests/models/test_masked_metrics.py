@@ -120,3 +120,32 @@ def per_step(y_true, y_pred):
 def test_a_function_with_values_of_steps_has_the_mask():
     expected = ((X - Y) ** 2)[COUNTS].mean()
     assert_close(passing(metrics=[per_step]).evaluate(X, Y, verbose=0)[1], expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("weights", [None, WEIGHTS, WEIGHTS[:, None] * np.asarray([1.0, 2.0, 3.0])])
+def test_targets_without_the_last_axis(weights, backend):
+    """(n, time) for an output (n, time, 1), as they are without a mask."""
+    options = {"metrics": ["mse"], "weighted_metrics": ["mae"]}
+    found = passing(**options).evaluate(X, Y[..., 0], sample_weight=weights, verbose=0)
+    assert_close(np.asarray(found), passing(**options).evaluate(X, Y, sample_weight=weights, verbose=0), rtol=1e-6)
+
+
+def test_weights_of_steps_for_targets_without_the_last_axis(backend):
+    weights = WEIGHTS[:, None] * np.asarray([1.0, 2.0, 3.0])
+    model = nnx.Sequential([Input((3, 1)), Dense(1, kernel_initializer="ones")])
+    model.compile(nnx.optimizers.SGD(0.0), "mae", weighted_metrics=["mae"])
+    errors = np.abs(X - Y)[..., 0] * weights
+    expected = [errors.mean(), errors.sum() / weights.sum()]
+    assert_close(np.asarray(model.evaluate(X, Y[..., 0], sample_weight=weights, verbose=0)), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("last", [lambda x: x[..., 0], nnx.layers.Lambda(lambda x: (x, lambda dy: dy))])
+def test_a_mask_that_does_not_fit_the_output(last):
+    x = Input((3, 1))
+    model = nnx.Model(x, last(Dense(1)(Masking()(x))))
+    model.compile("sgd", "mse")
+    if len(model.output_shape) == 3:
+        model.layers[-1].compute_mask = lambda x, mask: mask[:, 1:]
+    message = "the mask of an output must .* a mask of shape|weights of steps, as a mask makes them too, need a value"
+    with pytest.raises(ValueError, match=message):
+        model.evaluate(X, Y if len(model.output_shape) == 3 else Y[..., 0], verbose=0)
