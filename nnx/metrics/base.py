@@ -41,7 +41,10 @@ class Metric(Configurable):
         self.variables: list[Variable] = []
 
     def update_state(self, *args: Any, **kwargs: Any) -> None:
-        """Take a batch in: (y_true, y_pred, sample_weight=None)."""
+        """Take a batch in: (y_true, y_pred, sample_weight=None).
+
+        Of an output with a mask, the mask as numbers, (batch, time), comes as the weights, or multiplied with them.
+        """
         raise NotImplementedError(f"{type(self).__name__} has to define update_state")
 
     def result(self) -> Array:
@@ -94,6 +97,9 @@ class Metric(Configurable):
 
         A model asks before it learns from them.
         """
+
+    def question_targets(self, y_true: np.ndarray) -> None:
+        """Warn of targets, on the host, of which the metric can say nothing. A model asks once, of the first ones."""
 
     def state(self) -> dict[str, Any]:
         """The running values, for a checkpoint in the middle of an epoch.
