@@ -325,7 +325,7 @@ def refuse_masked(value: Any, what: str = "data") -> None:
     if any(isinstance(part, np.ma.MaskedArray) and np.ma.is_masked(part) for part in parts):
         raise ValueError(
             f"{what}: a masked array of NumPy, and nnx would compute with what is behind its mask; write "
-            f"{what}.filled(0.0), and let a Masking layer, the mask= of a layer or sample_weight say what does not count"
+            f"{what}.filled(0.0), and say what does not count by a Masking layer, the mask= of a layer or sample_weight"
         )
 
 

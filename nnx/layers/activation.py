@@ -154,12 +154,13 @@ class Softmax(Activated):
 
     def __init__(self, axis: int | Sequence[int] = -1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        several = isinstance(axis, list | tuple)
-        self.axis: Any = list(axis) if several else axis.__index__() if is_integer(axis) else axis  # type: ignore[arg-type]
-        if several:
+        self.axis: Any = [_plain(one) for one in axis] if isinstance(axis, list | tuple) else _plain(axis)
+        if isinstance(self.axis, list):
             self.activate = functools.partial(masking.masked_softmax, mask=None, axes=self._axes)
+        elif self.axis == -1:
+            self.activate = functional.softmax
         else:
-            self.activate = functional.softmax if axis == -1 else functools.partial(functional.softmax, axis=self.axis)
+            self.activate = functools.partial(functional.softmax, axis=self.axis)
 
     @property
     def _axes(self) -> tuple[Any, ...]:
@@ -187,7 +188,7 @@ class Softmax(Activated):
         missing = ndim - len(mask.shape)
         if missing and all(axis % ndim >= len(mask.shape) for axis in self._axes):
             return None
-        return array_namespace(mask).reshape(mask, (*mask.shape, *(1,) * missing))  # type: ignore[no-any-return]
+        return array_namespace(mask).reshape(mask, (*mask.shape, *(1,) * missing))
 
     def compute_mask(self, x: Any, mask: Any) -> Any:
         """The mask of the input, if it is one of steps, with fewer axes than the input."""
@@ -200,3 +201,8 @@ class Softmax(Activated):
         if len({axis % ndim for axis in axes}) < len(axes):
             raise ValueError(f"{self.name}: axis names an axis of an input {input_shape} twice: {self.axis!r}")
         return input_shape
+
+
+def _plain(axis: Any) -> Any:
+    """An axis as Python's integer; what is none is refused when the input is known."""
+    return axis.__index__() if is_integer(axis) else axis

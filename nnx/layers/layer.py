@@ -587,9 +587,9 @@ class Layer(Configurable):
         ValueError for one that does not have the sizes of the first axes of its input; 1 stands for any size.
         """
         if isinstance(mask, dict):
-            return mask
+            mask = self.in_order((mask,))
         if isinstance(mask, list | tuple) and any(one is None or is_array(one) for one in mask):
-            xs = [*inputs, *inputs[-1:] * len(mask)]  # a key that is not given is the value
+            xs = [*inputs, *[inputs[-1]] * len(mask)]  # a key that is not given is the value
             return [None if one is None else self._fitted_mask(x, one) for x, one in zip(xs, mask, strict=False)]
         return self._fitted_mask(inputs[0], mask)
 
@@ -608,15 +608,16 @@ class Layer(Configurable):
         """The sizes of the axes that a mask of an input of that shape has, if it has all."""
         return shape
 
-    def lost_mask(self, mask: Any, advice: str = "") -> None:
+    def lost_mask(self, mask: Any, advice: str = "") -> Any:
         """None, for the mask of an output that cannot have one. The first time a mask is lost so, a warning says it."""
         if self._said_lost_mask or all(one is None for one in leaves(mask)):
-            return
+            return None
         self._said_lost_mask = True
         warn_user(
             f"{self.name} ({type(self).__name__}) gets a mask, and its output has none: in the layers after it, and in "
             f"the loss, the steps that the mask leaves out count like all others{advice and f'; {advice}'}"
         )
+        return None
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """The output's shape for an input's, without computing; ValueError if the layer cannot take such an input.

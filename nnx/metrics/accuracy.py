@@ -94,9 +94,9 @@ class _OfClasses(MeanMetricWrapper):
         wrong = self._never_right(y_true)
         if wrong.any():
             warn_user(
-                f"metric {self.name!r} ({self.fn.__name__}) counts targets that are predicted exactly, which have to be "
-                f"{self.expected}; those given have other values, such as {y_true[wrong][0].item()!r}, which are never "
-                f"right: for continuous targets use 'mae', 'rmse' or 'r2_score'"
+                f"metric {self.name!r} ({self.fn.__name__}) counts targets that are predicted exactly, which have to "
+                f"be {self.expected}; those given have other values, such as {y_true[wrong][0].item()!r}, which are "
+                f"never right: for continuous targets use 'mae', 'rmse' or 'r2_score'"
             )
 
     def _never_right(self, y_true: np.ndarray) -> np.ndarray:
@@ -139,7 +139,8 @@ class BinaryAccuracy(_OfSameShape):
         super().__init__(binary_accuracy, name, threshold=threshold)
 
     def _never_right(self, y_true: np.ndarray) -> np.ndarray:
-        return (y_true != 0) & (y_true != 1)
+        wrong: np.ndarray = (y_true != 0) & (y_true != 1)
+        return wrong
 
 
 @registry.register()
@@ -190,7 +191,8 @@ class SparseTopKCategoricalAccuracy(_OfLabels):
 
 def _no_probabilities(y_true: np.ndarray) -> np.ndarray:
     """Which targets are neither whole numbers nor from 0 to 1."""
-    return ((y_true < 0) | (y_true > 1)) & (y_true != np.floor(y_true))
+    wrong: np.ndarray = ((y_true < 0) | (y_true > 1)) & (y_true != np.floor(y_true))
+    return wrong
 
 
 def _positive(k: int) -> int:

@@ -314,7 +314,7 @@ class MeanMetricWrapper(MeanOfSamples):
         self.accumulate(values, sample_weight)
 
     def _takes(self, weight: Any, values: Any) -> bool:
-        """Whether a function of one's own has values for such weights. A warning says where steps are weighted in vain."""
+        """Whether a function of one's own has values for such weights; a warning if steps are weighted in vain."""
         of_steps = any(size > 1 for size in getattr(weight, "shape", ())[1:])
         built_in = type(self) is not MeanMetricWrapper or hasattr(self.fn, "differentiable")
         if built_in or not of_steps or len(values.shape) > 1:

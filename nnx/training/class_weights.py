@@ -29,7 +29,8 @@ def with_class_weights(
     of_samples: np.ndarray = to_numpy(weights[0])
     ndim = max(of_samples.ndim, of_classes.ndim)
     of_samples, of_classes = (w.reshape(*w.shape, *(1,) * (ndim - w.ndim)) for w in (of_samples, of_classes))
-    return of_samples * of_classes
+    product: np.ndarray = of_samples * of_classes
+    return product
 
 
 def weights_of_classes(

@@ -193,9 +193,7 @@ class Objective:
                 self._parts[index] = part * rows + self._parts[index]
             count, weight = counts[index] if counts else None, sample_weights[index]
             for metric, weighted in one.metrics:
-                metric.update_state(
-                    ys[index], predictions[index], weighted_steps(count, weight) if weighted else count
-                )
+                metric.update_state(ys[index], predictions[index], weighted_steps(count, weight) if weighted else count)
 
     def reset(self) -> None:
         self._total, self._count = 0.0, 0

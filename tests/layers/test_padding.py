@@ -135,8 +135,7 @@ def test_masks_follow_the_steps(make, expected, backend):
 @pytest.mark.parametrize("layer", [ZeroPadding2D(), Cropping2D(1), UpSampling2D()])
 def test_images_lose_masks_with_a_warning(layer):
     with pytest.warns(UserWarning, match=rf"{layer.name} \({type(layer).__name__}\) gets a mask") as found:
-        for _ in range(2):
-            assert layer.compute_mask(np.ones((2, 3, 3, 4)), np.ones((2, 3), bool)) is None
+        assert [layer.compute_mask(np.ones((2, 3, 3, 4)), np.ones((2, 3), bool)) for _ in range(2)] == [None, None]
     assert len(found) == 1
 
 

@@ -187,8 +187,7 @@ class TestMasks:
         """Which names the layer, once."""
         x = np.ones((2, 3, 4) if layer.spatial_ndim == 1 else (2, 3, 3, 4))
         with pytest.warns(UserWarning, match=rf"{layer.name} \({type(layer).__name__}\) gets a mask, and") as found:
-            for _ in range(2):
-                assert layer.compute_mask(x, self.MASK) is None
+            assert [layer.compute_mask(x, self.MASK) for _ in range(2)] == [None, None]
         assert len(found) == 1
         assert found[0].filename == __file__
 

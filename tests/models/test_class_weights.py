@@ -151,5 +151,7 @@ def test_targets_of_another_shape_are_refused():
     def first(y_true: Any, y_pred: Any) -> Any:
         return y_pred[:, 0, 0], lambda d: d
 
-    with pytest.raises(ValueError, match=r"targets of shape \(batch, 5\), or one-hot .*\(batch, 5, 3\); got \(batch, 4\)"):
+    with pytest.raises(
+        ValueError, match=r"targets of shape \(batch, 5\), or one-hot .*\(batch, 5, 3\); got \(batch, 4\)"
+    ):
         make(3, "softmax", first).train_on_batch(X, LABELS[:, :4], class_weight={0: 2.0})
