@@ -71,16 +71,23 @@ def test_every_output_has_its_own_mask(backend):
     assert_close(logs["b_mae"], np.abs(predictions[1] - Y).mean(), rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["accuracy", "sparse_top_k_categorical_accuracy", "sparse_categorical_crossentropy"])
-def test_metrics_of_labels(name, backend):
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: "accuracy",
+        lambda: nnx.metrics.SparseTopKCategoricalAccuracy(k=2),
+        lambda: "sparse_categorical_crossentropy",
+    ],
+)
+def test_metrics_of_labels(make, backend):
     """The same as if only the steps that count had been given."""
     words = np.asarray([[1, 2, 0], [3, 0, 0], [1, 1, 1], [2, 0, 1]])
     labels = np.asarray([[0, 2, 1], [1, 1, 0], [2, 2, 0], [0, 1, 2]])
     model = nnx.Sequential([Input((3,), dtype="int64"), Embedding(4, 5, mask_zero=True), Dense(3, "softmax")])
-    model.compile("sgd", "sparse_categorical_crossentropy", metrics=[name])
+    model.compile("sgd", "sparse_categorical_crossentropy", metrics=[make()])
     found = model.evaluate(words, labels, verbose=0)[1]
     picked = nnx.Sequential([Input((5,)), *model.layers[1:]])
-    picked.compile("sgd", "sparse_categorical_crossentropy", metrics=[name])
+    picked.compile("sgd", "sparse_categorical_crossentropy", metrics=[make()])
     rows = nnx.to_numpy(model.layers[0](nnx.asarray(words)))[words != 0]
     assert_close(found, picked.evaluate(rows, labels[words != 0], verbose=0)[1], rtol=1e-5)
 
@@ -88,9 +95,9 @@ def test_metrics_of_labels(name, backend):
 @pytest.mark.parametrize("make", [nnx.metrics.AUC, nnx.metrics.Precision, nnx.metrics.TruePositives])
 def test_curves_and_counts_have_the_mask(make, backend):
     labels, metric = (Y > 2.0).astype("float32"), make()
-    metric.update_state(labels[COUNTS], X[COUNTS] / 5.0)
+    metric.update_state(labels[COUNTS], X[COUNTS] / 10.0 + 0.6)
     model = passing(metrics=[make(name="found")])
-    model.set_weights([np.asarray([[0.2]]), np.zeros(1)])
+    model.set_weights([np.asarray([[0.1]]), np.asarray([0.6])])  # all are above one half
     assert_close(model.evaluate(X, labels, verbose=0)[1], float(metric.result()), rtol=1e-5)
 
 
