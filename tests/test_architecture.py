@@ -22,7 +22,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # A module imports only from its own floor and from lower ones; imports for annotations count.
 FLOORS = [
-    {"backends", "registry", "lazy_loading", "names", "shapes", "structure", "arguments"},
+    {"backends", "registry", "lazy_loading", "names", "shapes", "structure", "arguments", "notices"},
     {"precision", "ranks", "random", "kernels", "operators", "parameters", "pullbacks", "windows"},
     {"functional", "activations", "initializers", "regularizers", "constraints"},
     {"graph"},
@@ -322,6 +322,7 @@ READS = {
     "nnx.parameters.Parameter.numpy": "the border: who asks for the host waits for it",
     "nnx.losses.arrays._is_floating": "the answer of isdtype is a Python bool",
     "nnx.losses.targets._first": "targets are checked before they travel",
+    "nnx.metrics.accuracy._OfClasses.question_targets": "the first targets, on the host, before they travel",
     "nnx.metrics.auc.AUC.points": "the border: who asks for the curve on the host waits for it",
     "nnx.metrics.base.on_host": "several ranks read their logs together, once in a while",
     "nnx.metrics.displayed_results": "results that were read already, on the host",

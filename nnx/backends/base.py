@@ -344,6 +344,21 @@ def to_numpy(value: Any) -> np.ndarray:
     return np.asarray(value)
 
 
+def refuse_masked(value: Any, what: str = "data") -> None:
+    """ValueError for a masked array of NumPy, or a list of some, in which something is masked: nnx sees no such masks.
+
+    what : the argument's name in the error.
+    """
+    if type(value) is np.ndarray:
+        return
+    parts = value if isinstance(value, list | tuple) else [value]
+    if any(isinstance(part, np.ma.MaskedArray) and np.ma.is_masked(part) for part in parts):
+        raise ValueError(
+            f"{what}: a masked array of NumPy, and nnx would compute with what is behind its mask; write "
+            f"{what}.filled(0.0), and say what does not count by a Masking layer, the mask= of a layer or sample_weight"
+        )
+
+
 def array_namespace(array: Array) -> Namespace:
     """The namespace of functions for an array: where every computation of nnx starts.
 

@@ -18,7 +18,17 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 
-from nnx.backends.base import FLOAT_DTYPES, Array, Backend, Namespace, backend_of, is_array, to_numpy, usable_backend
+from nnx.backends.base import (
+    FLOAT_DTYPES,
+    Array,
+    Backend,
+    Namespace,
+    backend_of,
+    is_array,
+    refuse_masked,
+    to_numpy,
+    usable_backend,
+)
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -93,6 +103,7 @@ class Placement:
         if dtype is not None and dtype not in DTYPES:
             raise ValueError(f"dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
         if isinstance(value, np.ndarray | np.generic) or not is_array(value):
+            refuse_masked(value)
             host = np.asarray(value)
         elif self.holds(value):
             with self.computing:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from nnx.backends import is_array, to_numpy
+from nnx.backends.base import refuse_masked
 from nnx.data.stored_arrays import Stored, is_stored
 
 
@@ -25,6 +26,7 @@ def columns_of(value: Any, what: str, rows: int | None = None) -> Any:
 
 def _column(value: Any, what: str) -> Any:
     refuse_sparse(value, what)
+    refuse_masked(value, what)
     if is_stored(value):
         return Stored(value)
     try:

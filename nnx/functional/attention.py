@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from nnx.backends import Array, Namespace, array_namespace, backend_of
 from nnx.functional.activations import softmax
 from nnx.functional.dropout import dropout as drop
+from nnx.functional.masking import keep
 from nnx.pullbacks import Pullback
 from nnx.random import Draw
 
@@ -67,7 +68,7 @@ def dot_product_attention(
     q = q * scale
     logits = q @ xp.matrix_transpose(k)
     if allowed is not None:
-        logits = xp.where(allowed, logits, -3e4 if xp.finfo(logits.dtype).bits < 32 else -1e30)
+        logits = keep(logits, allowed)
     scores, pullback_scores = softmax(logits)
     weights, pullback_weights = (scores, None) if dropout is None else drop(scores, *dropout)
     found = weights @ v

@@ -1,9 +1,15 @@
-"""Masking of padded time steps."""
+"""Masking of padded time steps, softmax of what a mask keeps, and masks of windows."""
 
 from __future__ import annotations
 
+import functools
+import math
+from collections.abc import Sequence
+
 from nnx.backends import Array, array_namespace
+from nnx.functional.activations import softmax
 from nnx.pullbacks import Pullback
+from nnx.windows import Axis
 
 __all__ = ["mask_steps"]
 
@@ -34,3 +40,47 @@ def steps_to_keep(x: Array, mask_value: float = 0.0) -> Array:
     [[True, False]]
     """
     return array_namespace(x).any(x != mask_value, axis=-1)
+
+
+def steps_of_windows(mask: Array, windows: Axis) -> Array:
+    """Mask (batch, windows) of windows along the steps of a mask (batch, time): is one of a window's steps kept?"""
+    xp = array_namespace(mask)
+    none = xp.zeros_like(mask[:, :1])
+    padded = xp.concat([*[none] * windows.before, mask, *[none] * windows.after], axis=1)
+    span = (windows.count - 1) * windows.stride + 1
+    starts = (tap * windows.dilation for tap in range(windows.window))
+    return functools.reduce(xp.logical_or, (padded[:, start : start + span : windows.stride] for start in starts))
+
+
+def masked_softmax(x: Array, mask: Array | None, axes: Sequence[int]) -> tuple[Array, Pullback]:
+    """Softmax along several axes together, of the elements that a mask keeps: the others are 0, all if none is kept.
+
+    mask : boolean, broadcasts against x; None keeps all.
+    """
+    xp, ndim = array_namespace(x), len(x.shape)
+    axes = tuple(axis % ndim for axis in axes)
+    order = (*(axis for axis in range(ndim) if axis not in axes), *axes)
+    back = tuple(order.index(axis) for axis in range(ndim))
+    moved = tuple(x.shape[axis] for axis in order)
+    rows = (*moved[: ndim - len(axes)], math.prod(moved[ndim - len(axes) :]))
+
+    def as_rows(array: Array) -> Array:
+        return xp.reshape(xp.permute_dims(array, order), rows)
+
+    def from_rows(array: Array) -> Array:
+        return xp.permute_dims(xp.reshape(array, moved), back)
+
+    y, pullback = softmax(as_rows(x if mask is None else keep(x, mask)))
+    if mask is None:
+        return from_rows(y), lambda dy: from_rows(pullback(as_rows(dy)))
+
+    def pull_back(dy: Array) -> Array:
+        return xp.where(mask, from_rows(pullback(as_rows(xp.where(mask, dy, 0.0)))), 0.0)
+
+    return xp.where(mask, from_rows(y), 0.0), pull_back
+
+
+def keep(logits: Array, mask: Array) -> Array:
+    """Logits with a number that softmax makes 0 where a mask, which broadcasts against them, is False."""
+    xp = array_namespace(logits)
+    return xp.where(mask, logits, -3e4 if xp.finfo(logits.dtype).bits < 32 else -1e30)

@@ -29,14 +29,17 @@ class Composition:
         self.program = Program(leaves(inputs), leaves(outputs), owner)
 
     def run(self, inputs: Any, *, training: bool, masks: Sequence[Any] = ()) -> tuple[Any, Any, Pullback]:
-        """The outputs in their structure, the first one's mask, and the pullback of cotangents in that structure."""
+        """The outputs in their structure, their masks, and the pullback of cotangents in that structure.
+
+        The masks are a list, or one mask of one output.
+        """
         outputs, made, pullback = self.program.run(leaves(inputs), training=training, masks=masks)
 
         def pull_back(dy: Any, inputs: bool) -> Any:
             dxs = pullback(leaves(dy), inputs=inputs)
             return None if not inputs else dxs[0] if len(dxs) == 1 else tuple(dxs)
 
-        return rebuild(self.output_structure, outputs), made[0], Skippable(pull_back)
+        return rebuild(self.output_structure, outputs), made[0] if len(made) == 1 else made, Skippable(pull_back)
 
     @property
     def output_structure(self) -> Any:

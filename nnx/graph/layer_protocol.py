@@ -52,5 +52,8 @@ class GraphLayer(Protocol):
     def run_masked(self, arrays: list[Any], mask: Any, **options: Any) -> Any:
         """(y, mask of y, pullback) for arrays of which some have a mask."""
 
+    def read_mask(self, inputs: list[Any], mask: Any) -> Any:
+        """A mask as users give it, as boolean arrays."""
+
     def remember_call(self, node: Any) -> None:
         """Take a call in a graph as the first one, unless there is one."""

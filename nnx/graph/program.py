@@ -164,12 +164,13 @@ class Program:
         found = [mask_of.get(slot) for slot in step.inputs] if mask_of else []
         made: Any = None
         if "mask" in options:
-            found = [options.pop("mask")]
+            found = [layer.read_mask(arrays, options.pop("mask"))]
         if step.outputs[0] in bare:
-            y, pullback = layer.preactivation(*arrays, training=options["training"])
-            made = found[0] if found else None
-        elif layer.makes_mask or any(mask is not None for mask in found):
+            options = {"training": options["training"], "logits": True}
+        if layer.makes_mask or any(mask is not None for mask in found):
             y, made, pullback = layer.run_masked(arrays, found[0] if len(found) == 1 else found or None, **options)
+        elif "logits" in options:
+            y, pullback = layer.preactivation(*arrays, training=options["training"])
         else:
             y, pullback = layer.run(*arrays, **options)
         for slot, part in zip(step.outputs, leaves(y), strict=True):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from nnx import activations, functional
-from nnx.arguments import number
-from nnx.backends import Array
-from nnx.functional import Pullback
+from nnx.arguments import is_integer, number
+from nnx.backends import Array, array_namespace
+from nnx.functional import Pullback, masking
 from nnx.layers.layer import Layer, registry
 from nnx.pullbacks import Differentiable
 from nnx.shapes import Shape
@@ -52,6 +53,15 @@ class Activated(Layer):
 
     def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
         return self.activated(x, self.activate)
+
+    def run_masked(
+        self, arrays: list[Any], mask: Any, *, logits: bool = False, **options: Any
+    ) -> tuple[Any, Any, Pullback]:
+        """As `Layer.run_masked`; with `logits` what comes before the activation."""
+        if not logits:
+            return super().run_masked(arrays, mask, **options)
+        y, pullback = self.preactivation(arrays[0], training=options["training"])
+        return y, self.compute_mask(arrays[0], mask), pullback
 
 
 def read_activation(activation: Any) -> tuple[Any, Differentiable]:
@@ -152,23 +162,74 @@ class ELU(Activated):
 
 @registry.register()
 class Softmax(Activated):
-    """Softmax: exp(x) / sum(exp(x)) along an axis.
+    """Softmax: exp(x) / sum(exp(x)) along an axis, or along several together.
 
-    axis : the axis whose outputs have the sum 1; the last one by default.
+    axis : an integer, or a list of them; the last one by default.
 
-    Input of any shape, output of the same shape. ValueError for an input without such an axis.
+    Input of any shape, output of the same shape. ValueError for an input without such axes.
 
-    >>> Softmax()([[0.0, 0.0], [9.0, 9.0]])
-    array([[0.5, 0.5],
-           [0.5, 0.5]], dtype=float32)
+    With a mask of the input's shape, or of its first axes if the axis is one of them, as (batch, time) for axis=1: what
+    is False becomes 0, and the others share the sum 1; where all are False along the axis, all are 0.
+
+    >>> import numpy as np
+    >>> Softmax()([[2.0, 2.0, 5.0]], mask=np.asarray([[True, True, False]]))
+    array([[0.5, 0.5, 0. ]], dtype=float32)
     """
 
-    def __init__(self, axis: int = -1, **kwargs: Any) -> None:
+    uses_mask = True
+    mask_by_position = True
+
+    def __init__(self, axis: int | Sequence[int] = -1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.axis = axis
-        self.activate = functional.softmax if axis == -1 else functools.partial(functional.softmax, axis=axis)
+        self.axis: Any = [_plain(one) for one in axis] if isinstance(axis, list | tuple) else _plain(axis)
+        if isinstance(self.axis, list):
+            self.activate = functools.partial(masking.masked_softmax, mask=None, axes=self._axes)
+        elif self.axis == -1:
+            self.activate = functional.softmax
+        else:
+            self.activate = functools.partial(functional.softmax, axis=self.axis)
+
+    @property
+    def _axes(self) -> tuple[Any, ...]:
+        return tuple(self.axis) if isinstance(self.axis, list) else (self.axis,)
+
+    def forward(self, x: Array, *, mask: Any = None, training: bool = False) -> tuple[Array, Pullback]:
+        kept = self._mask_along(x, mask)
+        return self.activated(x, self.activate) if kept is None else masking.masked_softmax(x, kept, self._axes)
+
+    def run_masked(
+        self, arrays: list[Any], mask: Any, *, logits: bool = False, **options: Any
+    ) -> tuple[Any, Any, Pullback]:
+        (x,) = arrays
+        kept = self._mask_along(x, mask) if logits else None
+        if kept is None:
+            return super().run_masked(arrays, mask, logits=logits, **options)
+        xp = array_namespace(x)
+        return masking.keep(x, kept), self.compute_mask(x, mask), lambda dy: xp.where(kept, dy, 0.0)
+
+    def _mask_along(self, x: Array, mask: Any) -> Array | None:
+        """A mask in a form that broadcasts against x; None if it says nothing of the axes."""
+        if mask is None:
+            return None
+        mask, ndim = self.read_mask([x], mask), len(x.shape)
+        missing = ndim - len(mask.shape)
+        if missing and all(axis % ndim >= len(mask.shape) for axis in self._axes):
+            return None
+        return array_namespace(mask).reshape(mask, (*mask.shape, *(1,) * missing))
+
+    def compute_mask(self, x: Any, mask: Any) -> Any:
+        """The mask of the input, if it is one of steps, with fewer axes than the input."""
+        return mask if mask is not None and len(mask.shape) < len(x.shape) else None
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        if not isinstance(self.axis, int) or not -len(input_shape) <= self.axis < len(input_shape):
+        axes, ndim = self._axes, len(input_shape)
+        if not axes or not all(isinstance(axis, int) and -ndim <= axis < ndim for axis in axes):
             raise ValueError(f"{self.name}: axis must be one of the axes of an input {input_shape}, got {self.axis!r}")
+        if len({axis % ndim for axis in axes}) < len(axes):
+            raise ValueError(f"{self.name}: axis names an axis of an input {input_shape} twice: {self.axis!r}")
         return input_shape
+
+
+def _plain(axis: Any) -> Any:
+    """An axis as Python's integer; what is none is refused when the input is known."""
+    return axis.__index__() if is_integer(axis) else axis

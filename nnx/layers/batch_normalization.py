@@ -40,7 +40,7 @@ class BatchNormalization(Normalized):
 
     Input (batch, ..., features), output of the same shape. Weights, all of shape (features,): gamma, beta, moving_mean,
     moving_variance. The variance is the biased one, in the moving average too, as in Keras. Steps that a mask leaves
-    out do not count for the mean and the variance. Where several ranks train together, these are of the whole batch.
+    out do not count for the mean and the variance; it has the sizes of the first axes of the input, or 1. Where several ranks train together, these are of the whole batch.
     ValueError for several axes, or for an input whose features are not known or other ones than before.
 
     Ioffe and Szegedy, arXiv:1502.03167.
@@ -97,6 +97,8 @@ class BatchNormalization(Normalized):
             mean, variance = self.moving_mean.value, self.moving_variance.value
             y, pullback = batch_normalization_inference(x, mean, variance, gamma, beta, self.axis, self.epsilon)
             return y, self.route_parameters(pullback)
+        if mask is not None:
+            mask = self.read_mask([x], mask)
         shard = ranks.shard()
         if shard is None:
             (y, mean, variance), pullback = batch_normalization(x, gamma, beta, self.axis, self.epsilon, mask)

@@ -84,8 +84,9 @@ class Embedding(Layer):
         return y, self.route(pullback, None, self.embeddings, direct=True)
 
     def compute_mask(self, x: Array, mask: Array | None = None) -> Array | None:
-        """True where there is a word; None without `mask_zero`."""
-        return x != 0 if self.mask_zero else None
+        """True where there is a word, and the mask of the input is True; that one without `mask_zero`."""
+        words = x != 0 if self.mask_zero else None
+        return mask if words is None else words if mask is None else array_namespace(words).logical_and(words, mask)
 
     def check_indices(self, x: Any) -> None:
         """ValueError if host data have an index that is not in the vocabulary. On a device nobody would notice."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from nnx.arguments import finite_numbers
 from nnx.backends import Array, get_backend
+from nnx.backends.base import refuse_masked
 from nnx.functional import Pullback, standardization
 from nnx.layers.feature_moments import Moments, batches_of, blocks_of
 from nnx.layers.layer import registry
@@ -94,6 +95,7 @@ class Normalization(LayerWithConstants):
             raise ValueError(f"{self.name}: mean and variance were given, so there is nothing to adapt")
         moments: Moments | None = None
         for batch in batches_of(data, f"{self.name}.adapt"):
+            refuse_masked(batch)
             shape = (None, *batch.shape[1:])
             sizes = self._sizes(shape)
             if not self.built:

@@ -94,8 +94,8 @@ class Lambda(Layer):
         return self.pullback(dy, x, y)
 
     def compute_mask(self, x: Array, mask: Array | None = None) -> Array | None:
-        """The mask of the input; None where the output has another shape."""
-        return mask if self.output_shape is None else None
+        """The mask of the input; None, with a warning, where the output has another shape."""
+        return mask if self.output_shape is None else self.lost_mask(mask)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape if self.output_shape is None else (input_shape[0], *self.output_shape)

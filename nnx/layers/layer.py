@@ -15,13 +15,14 @@ import numpy as np
 
 from nnx import constraints, initializers, ranks, regularizers
 from nnx.arguments import check_name, dtype_name
-from nnx.backends import Array, Placement, get_backend, is_array, placement_of, to_numpy
+from nnx.backends import Array, Placement, array_namespace, get_backend, is_array, placement_of, to_numpy
 from nnx.functional import Pullback
 from nnx.graph.composition import Composition, trace
 from nnx.graph.program import as_masks
 from nnx.graph.symbol import Node, Symbol
 from nnx.graph.traced_arguments import MASK, TRAINING
 from nnx.names import did_you_mean, names_apart, nearest, numbered, snake_case
+from nnx.notices import warn_user
 from nnx.parameters import Parameter
 from nnx.precision import narrow, wide
 from nnx.pullbacks import LayerPullback, Skippable, call_pullback
@@ -77,6 +78,14 @@ class Layer(Configurable):
 
     makes_mask = False
     """Whether the layer makes a mask where its input has none."""
+
+    mask_axes: tuple[str, ...] = ("batch", "time")
+    """What the axes of a mask are called in errors."""
+
+    mask_by_position = False
+    """Whether a mask may also be the argument after the input, as in Keras."""
+
+    _said_lost_mask = False
 
     def __init__(
         self,
@@ -365,6 +374,8 @@ class Layer(Configurable):
         the first call, beside its input; lists of numbers are converted. Without `training` layers do what they do at
         inference, except for those that augment images: as in Keras, these do that unless it is False.
         """
+        if len(inputs) > 1:
+            inputs, options = self._without_surplus(inputs, options)
         if options:
             inputs, options = self.arrange(inputs, options)
             self._check_options(options)
@@ -388,7 +399,7 @@ class Layer(Configurable):
             arrays = self.admit(*(parts if self._composition is None else self.in_order(inputs)))
             if mask is None:
                 return self.run(*arrays, training=training, **options)[0]
-            return self.run_masked(arrays, mask, training=training, **options)[0]
+            return self.run_masked(arrays, self.read_mask(arrays, mask), training=training, **options)[0]
 
     def build_for_first_call(self, placement: Placement, inputs: tuple[Any, ...], shapes: list[Any]) -> None:
         """Build the layer in that place for arguments nested like these, of these shapes."""
@@ -408,6 +419,20 @@ class Layer(Configurable):
                 break
             inputs = (*inputs, options.pop(name))
         return inputs, options
+
+    def _without_surplus(
+        self, inputs: tuple[Any, ...], options: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Bring what is given by position and is no input to its name; TypeError for more inputs than there are."""
+        positional, known, _ = _signature(type(self))  # type: ignore[arg-type]
+        if "*" in positional or len(inputs) <= len(positional):
+            return inputs, options
+        if self.mask_by_position and len(inputs) == 2 and "mask" not in options:
+            return inputs[:1], {**options, "mask": inputs[1]}
+        raise TypeError(
+            f"{self.name} takes {', '.join(positional)}, got {len(inputs)} inputs; anything else is given by its name: "
+            f"{', '.join(f'{name}=...' for name in ('training', 'mask', *sorted(known - {'*'})))}"
+        )
 
     def in_order(self, inputs: tuple[Any, ...]) -> list[Any]:
         """The arguments of a call as one list, in the order of the layer's graph if it has one; dicts by their keys."""
@@ -558,6 +583,44 @@ class Layer(Configurable):
         """The output's mask from that of the input: a bool array (batch, time), False where a step does not count."""
         return mask
 
+    def read_mask(self, inputs: Sequence[Array], mask: Any) -> Any:
+        """A mask as users give it, or a list with one for each input, as boolean arrays in the layer's place.
+
+        ValueError for one that does not have the sizes of the first axes of its input; 1 stands for any size.
+        """
+        if isinstance(mask, dict):
+            mask = self.in_order((mask,))
+        if isinstance(mask, list | tuple) and any(one is None or is_array(one) for one in mask):
+            xs = [*inputs, *[inputs[-1]] * len(mask)]  # a key that is not given is the value
+            return [None if one is None else self._fitted_mask(x, one) for x, one in zip(xs, mask, strict=False)]
+        return self._fitted_mask(inputs[0], mask)
+
+    def _fitted_mask(self, x: Array, mask: Any) -> Array:
+        mask = self.placement.asarray(mask, "bool")
+        given, sizes = tuple(mask.shape), self.sizes_of_mask(tuple(x.shape))[: len(mask.shape)]
+        if given == sizes:
+            return mask
+        if len(given) != len(sizes) or any(one not in (1, size) for one, size in zip(given, sizes, strict=True)):
+            axes = (*self.mask_axes, "...")[: max(len(sizes), 2)]
+            raise ValueError(f"{self.name}: expected a mask ({', '.join(axes)}) = {sizes}, got shape {given}")
+        xp = array_namespace(mask)
+        return xp.asarray(xp.broadcast_to(mask, sizes), copy=True)
+
+    def sizes_of_mask(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The sizes of the axes that a mask of an input of that shape has, if it has all."""
+        return shape
+
+    def lost_mask(self, mask: Any, advice: str = "") -> Any:
+        """None, for the mask of an output that cannot have one. The first time a mask is lost so, a warning says it."""
+        if self._said_lost_mask or all(one is None for one in leaves(mask)):
+            return None
+        self._said_lost_mask = True
+        warn_user(
+            f"{self.name} ({type(self).__name__}) gets a mask, and its output has none: in the layers after it, and in "
+            f"the loss, the steps that the mask leaves out count like all others{advice and f'; {advice}'}"
+        )
+        return None
+
     def compute_output_shape(self, input_shape: Any) -> Any:
         """The output's shape for an input's, without computing; ValueError if the layer cannot take such an input.
 
@@ -582,19 +645,21 @@ class Layer(Configurable):
 def _signature(cls: Any) -> tuple[tuple[str, ...], frozenset[str], bool]:
     """The positional arguments of a layer's `call` or `forward`, its options, and whether it is written as `call`.
 
-    Of a `forward(..., **options)` the options are "*", for any.
+    Of a `forward(*inputs, **options)` the arguments end in "*", and the options are "*", for any.
     """
     composes = hasattr(cls, "call")
     parameters = list(inspect.signature(cls.call if composes else cls.forward).parameters.values())[1:]
     named = [p for p in parameters if p.name not in ("training", "mask")]
     positional = [p.name for p in named if p.kind is p.POSITIONAL_OR_KEYWORD]
+    positional += ["*" for p in named if p.kind is p.VAR_POSITIONAL]
     options = [] if composes else [p.name for p in named if p.kind is p.KEYWORD_ONLY]
     anything = [] if composes else ["*" for p in named if p.kind is p.VAR_KEYWORD]
     return tuple(positional), frozenset([*options, *anything]), composes
 
 
 def _listing(positional: tuple[str, ...], options: frozenset[str]) -> str:
-    return ", ".join([*(positional or ("its inputs",)), "training", *sorted(options)])
+    inputs = [name for name in positional if name != "*"] or ["its inputs"]
+    return ", ".join([*inputs, "training", *sorted(options)])
 
 
 def is_value(given: Any) -> bool:

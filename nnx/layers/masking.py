@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from nnx.arguments import number
-from nnx.backends import Array
+from nnx.backends import Array, array_namespace
 from nnx.functional import Pullback, masking
 from nnx.layers.layer import Layer, registry
 
@@ -37,5 +37,6 @@ class Masking(Layer):
         return masking.mask_steps(x, self.mask_value)
 
     def compute_mask(self, x: Array, mask: Array | None = None) -> Array:
-        """(batch, time): False for the steps that are left out."""
-        return masking.steps_to_keep(x, self.mask_value)
+        """(batch, time): False for the steps that are left out, here or by the mask of the input."""
+        kept = masking.steps_to_keep(x, self.mask_value)
+        return kept if mask is None else array_namespace(kept).logical_and(kept, mask)

@@ -286,7 +286,8 @@ class Dot(Merge):
         return (first[0] if second[0] is None else second[0], *(rest or (1,)))
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Array | None:
-        return None
+        """None, with a warning: products of steps are no steps."""
+        return self.lost_mask(mask)
 
 
 def add(inputs: Sequence[Any], **kwargs: Any) -> Any:

@@ -82,10 +82,12 @@ class Operation(Layer):
     def compute_mask(self, x: Any, mask: Any) -> Any:
         """The first operand's that has one, of a matrix product the left one's; of x[key] that of the steps it leaves.
 
-        None where the key takes time away, as in x[:, -1].
+        None where the key takes time away, as in x[:, -1]; with a warning, where it moves it, as in x[:, None].
         """
         if self.operator == "getitem":
             key = _key_of_axes(self._key, len(x.shape))[: len(mask.shape)]
+            if any(part is None for part in key):
+                return self.lost_mask(mask)
             return mask[key] if all(isinstance(part, slice) for part in key) else None
         masks = as_masks(mask)
         return masks[0] if self.operator == "matmul" else next((one for one in masks if one is not None), None)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from nnx.arguments import integers
-from nnx.backends import Array
+from nnx.backends import Array, array_namespace
 from nnx.functional import Pullback
 from nnx.functional.padding import crop, zero_pad
 from nnx.layers.layer import registry
@@ -43,6 +43,14 @@ class ZeroPadding(_Bordered):
         super().__init__(**kwargs)
         self.padding = self.amounts("padding", padding)
         self.set_data_format(data_format)
+
+    def compute_mask(self, x: Any, mask: Any = None) -> Any:
+        """Of a sequence, that of the input, and False for the zeros."""
+        if mask is None or len(mask.shape) != 2 or self.spatial_ndim != 1:
+            return self.lost_mask(mask)
+        xp, ((before, after),) = array_namespace(mask), self.pairs(self.padding)
+        no_step = xp.zeros_like(mask[:, :1])
+        return xp.concat([*[no_step] * before, mask, *[no_step] * after], axis=1)
 
     def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
         return zero_pad(x, self.pairs(self.padding), self.data_format)
@@ -97,6 +105,13 @@ class Cropping(_Bordered):
     def _set_cropping(self, cropping: Any, data_format: str | None) -> None:
         self.cropping = self.amounts("cropping", cropping)
         self.set_data_format(data_format)
+
+    def compute_mask(self, x: Any, mask: Any = None) -> Any:
+        """Of a sequence, that of the steps that remain."""
+        if mask is None or len(mask.shape) != 2 or self.spatial_ndim != 1:
+            return self.lost_mask(mask)
+        ((before, after),) = self.pairs(self.cropping)
+        return mask[:, before : mask.shape[1] - after]
 
     def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
         return crop(x, self.pairs(self.cropping), self.data_format)

@@ -38,6 +38,10 @@ class Pooling(Spatial):
         )
         return pair
 
+    def compute_mask(self, x: Any, mask: Any = None) -> Any:
+        """Of a sequence, whether one of a window's steps counts; with as many windows as steps, the mask of these."""
+        return self.mask_of_windows(x, mask, self.pool_size, self.strides, self.padding)
+
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return self.output_shape(
             input_shape,
@@ -130,6 +134,11 @@ class GlobalPooling(Spatial):
             return tuple(1 if axis in axes else size for axis, size in enumerate(input_shape))
         return (input_shape[0], input_shape[self.channel_axis])
 
+    def compute_mask(self, x: Any, mask: Any = None) -> Any:
+        """None, with a warning: what a mask leaves out has been pooled with the rest."""
+        advice = "GlobalAveragePooling1D takes the mean of the steps that count" if self.spatial_ndim == 1 else ""
+        return self.lost_mask(mask, advice)
+
 
 class _GlobalMaxPooling(GlobalPooling):
     def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
@@ -185,6 +194,11 @@ class GlobalAveragePooling1D(GlobalPooling):
 
     spatial_ndim = 1
     uses_mask = True
+    mask_by_position = True
+
+    def compute_mask(self, x: Any, mask: Any = None) -> Any:
+        """None: the steps are gone."""
+        return None
 
     def forward(self, x: Array, *, training: bool = False, mask: Any = None) -> tuple[Array, Pullback]:
         if mask is not None:

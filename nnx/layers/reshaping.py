@@ -26,8 +26,8 @@ class Flatten(Layer):
         return functional.flatten(x)
 
     def compute_mask(self, x: Array, mask: Array | None = None) -> Array | None:
-        """None: there are no steps any more."""
-        return None
+        """None, with a warning: there are no steps any more."""
+        return self.lost_mask(mask)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         sizes = input_shape[1:]
@@ -59,8 +59,10 @@ class Reshape(Layer):
         return functional.reshape(x, self.compute_output_shape(tuple(x.shape)))  # type: ignore[arg-type]
 
     def compute_mask(self, x: Array, mask: Array | None = None) -> Array | None:
-        """None: the axis of time may be another one, or none."""
-        return None
+        """That of the input, if the axes it is for stay and others follow; else None, with a warning."""
+        ndim = 0 if mask is None else len(mask.shape)
+        stays = len(self.target_shape) >= ndim and self.compute_output_shape(tuple(x.shape))[:ndim] == x.shape[:ndim]
+        return mask if stays else self.lost_mask(mask)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         sizes = input_shape[1:]
@@ -102,8 +104,10 @@ class Permute(Layer):
         return axes.permute(x, (0, *self.dims))
 
     def compute_mask(self, x: Array, mask: Array | None = None) -> Array | None:
-        """None: time may be another axis now."""
-        return None
+        """That of the input, if the axes it is for stay and others follow; else None, with a warning."""
+        ndim = 0 if mask is None else len(mask.shape)
+        stays = len(self.dims) >= ndim and self.dims[: ndim - 1] == tuple(range(1, ndim))
+        return mask if stays else self.lost_mask(mask)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         if len(input_shape) != len(self.dims) + 1:
@@ -132,8 +136,8 @@ class RepeatVector(Layer):
         return axes.repeat_vector(x, self.n)
 
     def compute_mask(self, x: Array, mask: Array | None = None) -> Array | None:
-        """None: the sequence is a new one."""
-        return None
+        """None, with a warning: the sequence is a new one."""
+        return self.lost_mask(mask)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         if len(input_shape) != 2:

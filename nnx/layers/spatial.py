@@ -6,9 +6,12 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from nnx.arguments import choice, integers
+from nnx.backends import Array
 from nnx.functional.layout import CHANNELS_FIRST, CHANNELS_LAST, spatial_axes
+from nnx.functional.masking import steps_of_windows
 from nnx.layers.layer import Layer
 from nnx.shapes import Shape
+from nnx.windows import windows_of
 
 _NAMES = {1: "steps", 2: "rows, columns"}
 
@@ -65,9 +68,36 @@ class Spatial(Layer):
                     f"{self.name}: expected an input with {expected} channels, got {given} (shape {input_shape})"
                 )
 
+    @property
+    def mask_axes(self) -> tuple[str, ...]:  # type: ignore[override]
+        return ("batch", *_NAMES[self.spatial_ndim].split(", "))
+
+    def sizes_of_mask(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        return (shape[0], *(shape[axis] for axis in self.check_axes(shape)))
+
     def compute_mask(self, x: Any, mask: Any = None) -> Any:
-        """None: the steps of the output are not those of the input."""
-        return None
+        """None, with a warning: the steps of the output are not those of the input."""
+        return self.lost_mask(mask)
+
+    def mask_of_windows(
+        self,
+        x: Array,
+        mask: Any,
+        window: tuple[int, ...],
+        strides: tuple[int, ...],
+        padding: str,
+        dilation: tuple[int, ...] | None = None,
+    ) -> Any:
+        """The mask of windows along a sequence: whether one of a window's steps counts.
+
+        Where each step has a window of its own, as with "same" padding and strides of 1, it is that of the steps.
+        """
+        if mask is None or len(mask.shape) != 2 or self.spatial_ndim != 1:
+            return self.lost_mask(mask)
+        if padding != "valid" and strides == (1,):
+            return mask
+        sizes = self.sizes_of_mask(tuple(x.shape))[1:]
+        return steps_of_windows(mask, windows_of(self.name, sizes, window, strides, padding, dilation).rows)
 
     def output_shape(
         self, input_shape: Shape, resize: Callable[[Sequence[int]], Sequence[int]], channels: int | None = None

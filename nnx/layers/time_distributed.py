@@ -37,6 +37,7 @@ class TimeDistributed(Layer):
             raise TypeError(f"{self.name}: layer must be a layer such as Dense(10), got {layer!r}")
         self.layer = layer
         self.takes_integers = layer.takes_integers
+        self.makes_mask = layer.makes_mask
 
     def sublayers(self) -> Sequence[Layer]:
         return (self.layer,)
@@ -72,6 +73,20 @@ class TimeDistributed(Layer):
             return xp.stack(dxs, axis=1) if inputs else None
 
         return xp.stack([y for y, _ in runs], axis=1), Skippable(pull_back)
+
+    def compute_mask(self, x: Array, mask: Any) -> Any:
+        """(batch, time, ...), of which the layer says what follows time; (batch, time) if it leaves none of that.
+
+        Then a step counts if something in it does.
+        """
+        if not self.makes_mask and (mask is None or len(mask.shape) == 2):
+            return mask
+        xp = array_namespace(x)
+        inner = None if mask is None or len(mask.shape) == 2 else xp.reshape(mask, (-1, *mask.shape[2:]))
+        made = self.layer.compute_mask(xp.reshape(x, (-1, *x.shape[2:])), inner)
+        if made is not None:
+            return xp.reshape(made, (*x.shape[:2], *made.shape[1:]))
+        return mask if inner is None else xp.any(mask, axis=tuple(range(2, len(mask.shape))))
 
     def _of_a_step(self, input_shape: Shape) -> Shape:
         if len(input_shape) < 3 and not (len(input_shape) == 2 and self.takes_integers):

@@ -67,6 +67,10 @@ class ConvTranspose(Convolution):
         y, pullback = conv_transpose(x, self.kernel.value, self.bias_value, *steps, self.data_format, activate)
         return y, self.routed(pullback, self.kernel)
 
+    def compute_mask(self, x: Any, mask: Any = None) -> Any:
+        """None, with a warning: each step is spread over several."""
+        return self.lost_mask(mask)
+
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         self.check_channels(input_shape)
         steps = self.strides, self.padding, self.output_padding, self.dilation_rate

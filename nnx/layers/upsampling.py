@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from nnx.arguments import choice, positive_integer
-from nnx.backends import Array
+from nnx.backends import Array, array_namespace
 from nnx.functional import Pullback
 from nnx.functional.upsampling import INTERPOLATIONS, upsample
 from nnx.layers.layer import registry
@@ -22,6 +22,12 @@ class UpSampling(Spatial):
 
     def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
         return upsample(x, self.size, self.interpolation, self.data_format)
+
+    def compute_mask(self, x: Any, mask: Any = None) -> Any:
+        """Of a sequence, that of the input with every step repeated."""
+        if mask is None or len(mask.shape) != 2 or not isinstance(self.size, int) or self.spatial_ndim != 1:
+            return self.lost_mask(mask)
+        return array_namespace(mask).repeat(mask, self.size, axis=1)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         factors = (self.size,) if isinstance(self.size, int) else self.size

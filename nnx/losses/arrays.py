@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from nnx.backends import Array, array_namespace, asarray, backend_of, get_backend, is_array
-from nnx.backends.base import FLOAT_DTYPES
+from nnx.backends.base import FLOAT_DTYPES, refuse_masked
 
 
 def as_arrays(y_true: Any, y_pred: Any) -> tuple[Array, Array]:
@@ -15,6 +15,9 @@ def as_arrays(y_true: Any, y_pred: Any) -> tuple[Array, Array]:
 
     Lists and numbers are converted: predictions on the current backend, targets on the device of the predictions.
     """
+    for values, what in ((y_true, "y_true"), (y_pred, "y_pred")):
+        if isinstance(values, np.ndarray) and type(values) is not np.ndarray:
+            refuse_masked(values, what)
     if not is_array(y_pred):
         y_pred = asarray(y_pred, get_backend().dtype)
     elif not _is_floating(y_pred):
@@ -25,6 +28,7 @@ def as_arrays(y_true: Any, y_pred: Any) -> tuple[Array, Array]:
 
 def asarray_like(values: Any, like: Array) -> Array:
     """Host data as an array on the device of `like`; floating and boolean data get its dtype if that is floating."""
+    refuse_masked(values)
     host = np.asarray(values)
     if host.dtype.kind in "fb":
         xp = array_namespace(like)

@@ -11,6 +11,7 @@ import numpy as np
 
 from nnx import ranks
 from nnx.backends import Array, Namespace, array_namespace, is_array
+from nnx.backends.base import refuse_masked
 from nnx.functional.loss_functions import scaled_sum
 from nnx.losses.arrays import as_arrays, asarray_like
 from nnx.losses.targets import require_same_shape
@@ -230,6 +231,8 @@ def fit_weights(weight: Any, values: Array) -> Array:
 
     The axes of the weights are the first ones of the values; axes of length 1 may be missing or too many.
     """
+    if isinstance(weight, np.ndarray) and type(weight) is not np.ndarray:
+        refuse_masked(weight, "sample_weight")
     if not is_array(weight):
         weight = asarray_like(np.asarray(weight, dtype=np.float64), values)
     xp = array_namespace(values)
@@ -241,8 +244,9 @@ def fit_weights(weight: Any, values: Array) -> Array:
         shape = shape[:-1]
     shape = (*shape, *[1] * (len(wanted) - len(shape)))
     if len(shape) != len(wanted) or any(given not in (1, size) for given, size in zip(shape, wanted, strict=True)):
+        of_steps = "; weights of steps, as a mask makes them too, need a value for each step: (batch, time, features)"
         raise ValueError(
             f"sample_weight must have a weight for each of {wanted[0]} samples, or for each value, shape {wanted}; "
-            f"got the shape {tuple(weight.shape)}"
+            f"got the shape {tuple(weight.shape)}{of_steps if len(shape) > len(wanted) else ''}"
         )
     return xp.reshape(weight, shape)

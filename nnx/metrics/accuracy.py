@@ -14,6 +14,7 @@ from nnx.backends import Array, Namespace, backend_of
 from nnx.functional.counting import is_largest
 from nnx.metrics.base import MeanMetricWrapper, functions, registry
 from nnx.metrics.targets import as_labels_and_scores, as_matching_arrays, require_labels, require_matching_shapes
+from nnx.notices import warn_user
 from nnx.shapes import Shape
 
 __all__ = [
@@ -148,14 +149,33 @@ def _is_among(xp: Namespace, labels: Array, y_pred: Array, k: int) -> Array:
     return xp.astype(not_above > classes - min(k, classes), y_pred.dtype)
 
 
-class _OfSameShape(MeanMetricWrapper):
+class _OfClasses(MeanMetricWrapper):
+    """An accuracy: targets are classes, or probabilities of them."""
+
+    expected = "classes"
+
+    def question_targets(self, y_true: np.ndarray) -> None:
+        wrong = self._never_right(y_true)
+        if wrong.any():
+            warn_user(
+                f"metric {self.name!r} ({self.fn.__name__}) counts targets that are predicted exactly, which have to "
+                f"be {self.expected}; those given have other values, such as {y_true[wrong][0].item()!r}, which are "
+                f"never right: for continuous targets use 'mae', 'rmse' or 'r2_score'"
+            )
+
+    def _never_right(self, y_true: np.ndarray) -> np.ndarray:
+        """Which targets are no classes."""
+        return y_true != np.floor(y_true) if y_true.dtype.kind == "f" else np.zeros(1, bool)
+
+
+class _OfSameShape(_OfClasses):
     """An accuracy whose targets have the shape of the predictions."""
 
     def check_targets(self, y_true: np.ndarray, output_shape: Shape) -> None:
         require_matching_shapes(self.fn.__name__, y_true.shape, output_shape)
 
 
-class _OfLabels(MeanMetricWrapper):
+class _OfLabels(_OfClasses):
     """An accuracy whose targets are numbers of classes."""
 
     def check_targets(self, y_true: np.ndarray, output_shape: Shape) -> None:
@@ -198,9 +218,14 @@ class BinaryAccuracy(_OfSameShape):
     """
 
     direction = "max"
+    expected = "0 and 1"
 
     def __init__(self, name: str | None = "binary_accuracy", threshold: float = 0.5) -> None:
         super().__init__(binary_accuracy, name, threshold=threshold)
+
+    def _never_right(self, y_true: np.ndarray) -> np.ndarray:
+        wrong: np.ndarray = (y_true != 0) & (y_true != 1)
+        return wrong
 
 
 @registry.register()
@@ -222,6 +247,9 @@ class CategoricalAccuracy(_OfSameShape):
 
     def __init__(self, name: str | None = "categorical_accuracy") -> None:
         super().__init__(categorical_accuracy, name)
+
+    def _never_right(self, y_true: np.ndarray) -> np.ndarray:
+        return _no_probabilities(y_true)
 
 
 @registry.register()
@@ -264,6 +292,9 @@ class TopKCategoricalAccuracy(_OfSameShape):
     def __init__(self, k: int = 5, name: str | None = "top_k_categorical_accuracy") -> None:
         super().__init__(top_k_categorical_accuracy, name, k=_positive(k))
 
+    def _never_right(self, y_true: np.ndarray) -> np.ndarray:
+        return _no_probabilities(y_true)
+
 
 @registry.register()
 class SparseTopKCategoricalAccuracy(_OfLabels):
@@ -283,6 +314,12 @@ class SparseTopKCategoricalAccuracy(_OfLabels):
 
     def __init__(self, k: int = 5, name: str | None = "sparse_top_k_categorical_accuracy") -> None:
         super().__init__(sparse_top_k_categorical_accuracy, name, k=_positive(k))
+
+
+def _no_probabilities(y_true: np.ndarray) -> np.ndarray:
+    """Which targets are neither whole numbers nor from 0 to 1."""
+    wrong: np.ndarray = ((y_true < 0) | (y_true > 1)) & (y_true != np.floor(y_true))
+    return wrong
 
 
 def _positive(k: int) -> int:

@@ -14,6 +14,7 @@ from nnx.losses.base import Loss, fit_weights
 from nnx.losses.lookup import of_function
 from nnx.metrics.variable import Variable, value_of
 from nnx.names import name_of_class
+from nnx.notices import warn_user
 from nnx.registry import Configurable, Registry, serialize
 from nnx.shapes import Shape
 
@@ -61,7 +62,10 @@ class Metric(Configurable):
         self.variables: list[Variable] = []
 
     def update_state(self, *args: Any, **kwargs: Any) -> None:
-        """Take a batch in: (y_true, y_pred, sample_weight=None)."""
+        """Take a batch in: (y_true, y_pred, sample_weight=None).
+
+        Of an output with a mask, the mask as numbers, (batch, time), comes as the weights, or multiplied with them.
+        """
         raise NotImplementedError(f"{type(self).__name__} has to define update_state")
 
     def result(self) -> Array:
@@ -114,6 +118,9 @@ class Metric(Configurable):
 
         A model asks before it learns from them.
         """
+
+    def question_targets(self, y_true: np.ndarray) -> None:
+        """Warn of targets, on the host, of which the metric can say nothing. A model asks once, of the first ones."""
 
     def state(self) -> dict[str, Any]:
         """The running values, for a checkpoint in the middle of an epoch.
@@ -315,6 +322,7 @@ class MeanMetricWrapper(MeanOfSamples):
         if hasattr(fn, "differentiable"):  # a loss
             self.direction = "min"
         self._options = options
+        self._warned = False
         for option, value in options.items():
             setattr(self, option, value)
 
@@ -333,7 +341,24 @@ class MeanMetricWrapper(MeanOfSamples):
             values = values[0]
         if not hasattr(values, "dtype") and hasattr(y_pred, "dtype"):
             values = asarray_like(values, y_pred)
+        if sample_weight is not None and not self._takes(sample_weight, values):
+            sample_weight = None
         self.accumulate(values, sample_weight)
+
+    def _takes(self, weight: Any, values: Any) -> bool:
+        """Whether a function of one's own has values for such weights; a warning if steps are weighted in vain."""
+        of_steps = any(size > 1 for size in getattr(weight, "shape", ())[1:])
+        built_in = type(self) is not MeanMetricWrapper or hasattr(self.fn, "differentiable")
+        if built_in or not of_steps or len(values.shape) > 1:
+            return True
+        if not self._warned:
+            self._warned = True
+            warn_user(
+                f"metric {self.name!r} gives {'a value for each sample' if values.shape else 'one value for a batch'}, "
+                f"so weights of steps {tuple(weight.shape)}, as a mask makes them, cannot change it: all steps count. "
+                f"Return a value for each step: reduce the last axis alone, as in mean(..., axis=-1)"
+            )
+        return False
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), **serialize(self._options)}

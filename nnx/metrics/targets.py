@@ -33,13 +33,21 @@ def as_matching_arrays(metric: str, y_true: Any, y_pred: Any) -> tuple[Namespace
 
 
 def as_labels_and_scores(metric: str, y_true: Any, y_pred: Any) -> tuple[Namespace, Array, Array]:
-    """Class labels as integers of the shape (...), and predictions (..., c)."""
+    """Class labels as integers of the shape (...), and predictions (..., c).
+
+    Labels (n, 1) of predictions (1, n, c), as of one sample of n steps, make (n,) and (n, c): as in Keras, axes of
+    length 1 may stand elsewhere.
+    """
     y_true, y_pred = as_arrays(y_true, y_pred)
     if type(y_true) is not type(y_pred):
         require_same_backend(y_true, y_pred)
-    require_labels(metric, y_true.shape, y_pred.shape)
-    xp = array_namespace(y_pred)
-    return xp, xp.reshape(xp.astype(y_true, xp.int64, copy=False), y_pred.shape[:-1]), y_pred
+    xp, shape = array_namespace(y_pred), tuple(y_pred.shape[:-1])
+    if not are_labels(y_true.shape, y_pred.shape):
+        if _without_ones(y_true.shape) != _without_ones(shape):
+            require_labels(metric, y_true.shape, y_pred.shape)
+        shape = tuple(y_true.shape[:-1] if y_true.shape[-1:] == (1,) else y_true.shape)
+        y_pred = xp.reshape(y_pred, (*shape, y_pred.shape[-1]))
+    return xp, xp.reshape(xp.astype(y_true, xp.int64, copy=False), shape), y_pred
 
 
 def require_matching_shapes(metric: str, target_shape: Shape, output_shape: Shape) -> None:
@@ -80,6 +88,10 @@ def fits(shape: Shape, expected: Shape) -> bool:
     return len(shape) == len(expected) and all(
         size is None or wanted is None or size == wanted for size, wanted in zip(shape, expected, strict=True)
     )
+
+
+def _without_ones(shape: Shape) -> Shape:
+    return tuple(size for size in shape if size != 1)
 
 
 def shape_text(shape: Shape) -> str:

@@ -381,9 +381,11 @@ class Model(Layer):
         y, _, pullback = self._masked_and_structured(inputs, training, logits, masks)
         return y, pullback
 
-    def run_masked(self, arrays: list[Any], mask: Any, **options: Any) -> tuple[Any, Any, Pullback]:
+    def run_masked(
+        self, arrays: list[Any], mask: Any, *, logits: bool = False, **options: Any
+    ) -> tuple[Any, Any, Pullback]:
         y, masks, pullback = self._masked_and_structured(
-            arrays, options["training"], (), () if mask is None else leaves(mask)
+            arrays, options["training"], (0,) if logits else (), () if mask is None else leaves(mask)
         )
         return y, masks[0] if len(masks) == 1 else masks, pullback
 
@@ -411,6 +413,7 @@ class Model(Layer):
         computing = self.placement.computing
         with computing, debug.checks(self):
             inputs = tuple(self.admit(*(self.in_order(inputs) if is_value(inputs) else inputs)))
+            mask = None if mask is None else self.read_mask(inputs, mask)
             self._trained = None  # a layer may have been frozen since the last call
             _ = self.flat  # the gradients need a place before the pullback is called
             y, pullback = self.propagate(*inputs, training=training, mask=mask)

@@ -226,10 +226,11 @@ class Sequential(Model):
         pullbacks: list[Pullback] = []
         last = self._layers[-1]
         for layer in self._layers:
-            if logits and layer is last:
+            bare = logits and layer is last
+            if mask is not None or layer.makes_mask:
+                x, mask, pullback = layer.run_masked([x], mask, training=training, **({"logits": True} if bare else {}))
+            elif bare:
                 x, pullback = layer.preactivation(x, training=training)  # type: ignore[attr-defined]
-            elif mask is not None or layer.makes_mask:
-                x, mask, pullback = layer.run_masked([x], mask, training=training)
             else:
                 x, pullback = layer.run(x, training=training)
             pullbacks.append(pullback)

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from nnx.backends import Array, Placement, array_namespace, backend_of, is_array, to_numpy
+from nnx.backends import Array, Placement, array_namespace, backend_of, is_array
+from nnx.backends.base import refuse_masked
 from nnx.data.columns import count_rows, is_sparse, refuse_sparse
 from nnx.data.stored_arrays import Stored
 from nnx.precision import narrow, wide
@@ -27,6 +28,7 @@ def as_host_or_array(value: Any, what: str) -> Any:
     if value is None:
         raise ValueError(f"{what} is missing: expected an array, a list, or an iterable of batches")
     refuse_sparse(value, what)
+    refuse_masked(value, what)
     try:
         host = value if isinstance(value, Stored) else np.asarray(value)
     except ValueError:  # what NumPy says does not name the argument
@@ -161,33 +163,6 @@ def split_validation(structures: Sequence[Any], rows: int, fraction: float) -> t
         [rebuild(s, [None if a is None else a[:split, ...] for a in leaves(s)]) for s in structures],
         [rebuild(s, [None if a is None else a[split:, ...] for a in leaves(s)]) for s in structures],
     )
-
-
-def weights_of_classes(y: Any, class_weight: dict[int, float]) -> np.ndarray:
-    """The weight of each sample from that of its class; y are labels or one-hot rows on the host."""
-    if not isinstance(class_weight, dict):
-        raise TypeError(f"class_weight must be a dict of class: weight, got {type(class_weight).__name__}")
-    labels = np.asarray(y)
-    if labels.ndim > 1 and labels.shape[-1] > 1:
-        labels = labels.argmax(axis=-1)
-    labels = labels.reshape(labels.shape[0], -1)
-    if labels.shape[1] != 1:
-        raise ValueError("class_weight needs one label for each sample")
-    labels = np.round(labels[:, 0])
-    weights = np.ones(labels.shape, dtype=np.float32)
-    for label, weight in class_weight.items():
-        if isinstance(label, str) or isinstance(weight, bool) or not isinstance(weight, int | float | np.number):
-            raise ValueError(f"class_weight must map numbers of classes to numbers, got {label!r}: {weight!r}")
-        weights[labels == label] = weight
-    return weights
-
-
-def with_class_weights(ys: list[Any], weights: list[Any], class_weight: dict[int, float]) -> Array:
-    """Sample weights multiplied by those of the classes; only for one output."""
-    if len(ys) > 1:
-        raise ValueError("class_weight is for models with one output; give sample_weight for each output instead")
-    of_classes = weights_of_classes(to_numpy(ys[0]), class_weight)
-    return of_classes if weights[0] is None else to_numpy(weights[0]) * of_classes
 
 
 def widened(outputs: Sequence[Array], pullback: Callable[..., Any]) -> tuple[list[Array], Callable[..., Any]]:

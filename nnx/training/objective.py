@@ -171,14 +171,18 @@ class Objective:
         self,
         loss: Array,
         parts: Sequence[Array | None],
+        rows: int,
         ys: Sequence[Array],
         predictions: Sequence[Array | None],
         sample_weights: Sequence[Array | None],
-        rows: int,
+        counts: Sequence[Array | None] = (),
     ) -> None:
         """Take a batch of so many rows into the running values: the whole loss, and those of the outputs.
 
         Of a shard of the batch: what this shard adds to the losses of the whole.
+
+        counts : the masks of the outputs as numbers, 1 for steps that count; empty for none. They are for all metrics,
+            the sample weights for those that are weighted.
         """
         self._count += rows
         shard = ranks.shard()
@@ -189,8 +193,9 @@ class Objective:
             part = parts[index]
             if len(self.by_output) > 1 and part is not None:
                 self._parts[index] = part * rows + self._parts[index]
+            count, weight = counts[index] if counts else None, sample_weights[index]
             for metric, weighted in one.metrics:
-                metric.update_state(ys[index], predictions[index], sample_weights[index] if weighted else None)
+                metric.update_state(ys[index], predictions[index], weighted_steps(count, weight) if weighted else count)
 
     def reset(self) -> None:
         """Forget the running loss and metrics."""
@@ -263,6 +268,18 @@ class Objective:
         parts = [self._parts[index] / self._count for index in self._counted]
         results = [self._total / self._count, *parts, *(value_of(metric.result()) for _, metric in self.metrics)]
         return dict(zip(self.names, read_values(results), strict=True))
+
+
+def weighted_steps(counts: Array | None, weight: Array | None) -> Array | None:
+    """Numbers of steps times the weights of samples, steps or values; what is None does not count.
+
+    Axes that one of them lacks are the last ones.
+    """
+    if counts is None or weight is None:
+        return weight if counts is None else counts
+    xp, ndim = array_namespace(counts), max(len(counts.shape), len(weight.shape))
+    counts, weight = (xp.reshape(x, (*x.shape, *(1,) * (ndim - len(x.shape)))) for x in (counts, weight))
+    return counts * weight
 
 
 def distribute(value: Any, outputs: list[str], what: str) -> list[Any]:

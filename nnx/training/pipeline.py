@@ -17,6 +17,7 @@ from nnx.precision import dtype_bytes
 from nnx.random import Generator
 from nnx.structure import leaves
 from nnx.training.batches import ArrayBatches, Batch, IterableBatches, PooledBatches, Source
+from nnx.training.class_weights import with_class_weights
 from nnx.training.epochs import Epochs
 from nnx.training.host_data import (
     as_list,
@@ -26,7 +27,6 @@ from nnx.training.host_data import (
     place,
     split_validation,
     three,
-    with_class_weights,
     with_last_axis,
 )
 from nnx.training.setup import TrainingSetup
@@ -241,9 +241,10 @@ class InputPipeline:
         if debug.is_checking():
             for name, arrays in (("x", xs), ("y", ys), ("sample_weight", weights)):
                 debug.check_data(**{f"{name}[{i}]" if len(arrays) > 1 else name: a for i, a in enumerate(arrays)})
-        if class_weight is not None:
-            weights = [with_class_weights(ys, weights, class_weight)]
         self._check_targets(ys)
+        if class_weight is not None:
+            loss = model.require_compiled().by_output[0].loss
+            weights = [with_class_weights(ys, weights, class_weight, loss, setup.output_shapes)]
         placement, name = model.placement, model.name
         ys = [
             None if y is None else place(y, placement, dtype, "y", name)

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any, Self
 
+from nnx.backends import backend_of, is_array
 from nnx.shapes import Shape, as_shapes
 from nnx.training.trainable import TrainableModel
 
@@ -39,6 +40,9 @@ class TrainingSetup:
         for one, y, shape, activation in zip(objective.by_output, ys, shapes, fusible, strict=True):
             if y is not None:
                 one.bind(tuple(y.shape), shape, activation)
+                if not is_array(y) or backend_of(y).name == "numpy":
+                    for metric, _ in one.metrics:
+                        metric.question_targets(y)
             elif one.needs_targets:
                 raise ValueError(f"{model.name} has {len(names)} outputs, {', '.join(names)}: give targets for all")
         for _, metric in objective.metrics:

@@ -12,10 +12,15 @@ from nnx.backends import Array, array_namespace, backend_of, is_array, to_numpy
 from nnx.debug import finite
 from nnx.structure import leaves, rebuild
 from nnx.training.host_data import widened
+from nnx.training.objective import weighted_steps
 from nnx.training.pipeline import InputPipeline
 from nnx.training.trainable import TrainableModel
 
 R = TypeVar("R")
+
+Watched = tuple[list[Array], list[Any], list[Array | None], list[Array | None]]
+"""What metrics look at: targets, predictions and sample weights, and the masks of outputs as numbers, 1 for steps that
+count; no masks where no output has one."""
 
 
 def _checked(method: Callable[..., R]) -> Callable[..., R]:
@@ -55,7 +60,7 @@ class BatchStep:
                 xs, ys, weights = map(shard.cut, (xs, ys, weights))
             flat.start_pass()
             scale = optimizer.scale_loss(flat)
-            loss, parts, pullback_loss, predictions, pullback = self.loss(xs, ys, weights, training=True, scale=scale)
+            loss, parts, pullback_loss, watched, pullback = self.loss(xs, ys, weights, training=True, scale=scale)
             pullback(pullback_loss(scale), inputs=False)
             if (self.pipeline.setup or self.pipeline.set_up(ys)).regularised:
                 penalty, pullback_penalty = model.regularization()
@@ -66,7 +71,7 @@ class BatchStep:
             if shard is not None:
                 flat.add_up(shard)
             optimizer.step(model)
-            objective.update(loss, parts, ys, predictions, weights, rows)
+            objective.update(loss, parts, rows, *watched)
 
     @_checked
     def test(self, xs: list[Array], ys: list[Array], weights: list[Array | None]) -> None:
@@ -76,10 +81,10 @@ class BatchStep:
         with ranks.shard_of(rows) as shard:
             if shard is not None:
                 xs, ys, weights = map(shard.cut, (xs, ys, weights))
-            loss, parts, _, predictions, _ = self.loss(xs, ys, weights, training=False)
+            loss, parts, _, watched, _ = self.loss(xs, ys, weights, training=False)
             if (self.pipeline.setup or self.pipeline.set_up(ys)).regularised:
                 loss = loss + model.regularization()[0] * ranks.share()
-            model.require_compiled().update(loss, parts, ys, predictions, weights, rows)
+            model.require_compiled().update(loss, parts, rows, *watched)
 
     @_checked
     def predict(self, xs: list[Array]) -> list[Array]:
@@ -89,8 +94,8 @@ class BatchStep:
 
     def loss(
         self, xs: list[Array], ys: list[Array], weights: list[Array | None], training: bool, scale: Any = 1.0
-    ) -> tuple[Any, list[Array], Any, list[Any], Any]:
-        """The loss, that of each output, their pullback, the predictions for metrics, and the model's pullback.
+    ) -> tuple[Any, list[Array], Any, Watched, Any]:
+        """The loss, that of each output, their pullback, what metrics look at, and the model's pullback.
 
         scale : what the cotangent of the loss is going to be, for penalties on outputs.
         """
@@ -102,8 +107,12 @@ class BatchStep:
             outputs, masks, pullback = model.chain(self.pipeline.computed(xs), training=training, logits=setup.logits)
             if setup.loss_dtype != model.placement.dtype:
                 outputs, pullback = widened(outputs, pullback)
+            of_samples, counts = weights, []
             if masks[0] is not None or (len(masks) > 1 and any(mask is not None for mask in masks)):
-                weights = [masked_weights(*each) for each in zip(weights, masks, outputs, strict=True)]
+                counts = [mask_as_numbers(*each) for each in zip(masks, outputs, strict=True)]
+                weights = [masked_weights(*each) for each in zip(weights, counts, strict=True)]
+            if weights[0] is not None or (len(weights) > 1 and any(weight is not None for weight in weights)):
+                ys = [with_axis_of_values(*each) for each in zip(ys, outputs, weights, strict=True)]
             parts, pullback_loss = objective.forward(ys, outputs, weights)
             loss = objective.total(parts)
             for layer in setup.penalised:
@@ -116,7 +125,7 @@ class BatchStep:
         for index in setup.logits:
             if objective.by_output[index].metrics:
                 predictions[index] = model.activate(outputs[index], index)[0]
-        return loss, parts, pullback_loss, predictions, pullback
+        return loss, parts, pullback_loss, (ys, predictions, of_samples, counts), pullback
 
     # As users give it: these are the methods of the model, which document them
 
@@ -146,17 +155,38 @@ class BatchStep:
             return as_given(x, self.predict(self.pipeline.inputs(x)), model.output_structure)
 
 
-def masked_weights(weight: Array | None, mask: Array | None, output: Array) -> Array | None:
-    """Sample weights in which steps that do not count have none, and the others share theirs, as in Keras."""
+def mask_as_numbers(mask: Array | None, output: Array) -> Array | None:
+    """The mask of an output as numbers of its dtype, 1 for what counts; ValueError for one of other sizes."""
     if mask is None:
+        return None
+    shape = tuple(output.shape)
+    if tuple(mask.shape) != shape[: len(mask.shape)]:
+        raise ValueError(
+            f"the mask of an output must have the sizes of its first axes, as in (batch, time); got a mask of shape "
+            f"{tuple(mask.shape)} for an output of shape {shape}: a layer that changes the steps has to change their "
+            f"mask in its compute_mask"
+        )
+    return array_namespace(output).astype(mask, output.dtype)
+
+
+def with_axis_of_values(y: Array, output: Array, weight: Array | None) -> Array:
+    """Targets of steps that have a weight each, (n, time), in the form (n, time, 1) that the output has.
+
+    Without weights of steps the loss may take them as they are.
+    """
+    if weight is None or y is None or len(y.shape) != len(output.shape) - 1 or output.shape[-1] != 1:
+        return y
+    of_steps = any(size > 1 for size in weight.shape[1:])
+    return array_namespace(y).expand_dims(y, axis=-1) if of_steps else y
+
+
+def masked_weights(weight: Array | None, counts: Array | None) -> Array | None:
+    """Sample weights in which steps that do not count have none, and the others share theirs, as in Keras."""
+    if counts is None:
         return weight
-    xp = array_namespace(output)
-    counts = xp.astype(mask, output.dtype)
+    xp = array_namespace(counts)
     size = math.prod(counts.shape) / ranks.share()
-    counts = counts * (size / xp.maximum(ranks.total(xp.sum(counts)), 1.0))
-    if weight is None:
-        return counts
-    return counts * (weight if len(weight.shape) == len(counts.shape) else xp.expand_dims(weight, axis=-1))
+    return weighted_steps(counts * (size / xp.maximum(ranks.total(xp.sum(counts)), 1.0)), weight)
 
 
 def is_host(x: Any) -> bool:

@@ -89,7 +89,10 @@ def test_mask(backend):
     mask = layer.compute_mask(x, None)
     assert nnx.to_numpy(mask).tolist() == [[True, False, True], [False, False, True]]
     assert layer.makes_mask
-    assert Embedding(4, 3).compute_mask(x, mask) is None
+    assert Embedding(4, 3).compute_mask(x, None) is None
+    given = backend.asarray(np.array([[True, True, False]] * 2), "bool")
+    assert Embedding(4, 3).compute_mask(x, given) is given
+    assert nnx.to_numpy(layer.compute_mask(x, given)).tolist() == [[True, False, False], [False, False, False]]
     assert not Embedding(4, 3).makes_mask
 
 

@@ -182,6 +182,7 @@ def test_configuration_round_trip(case: LayerCase):
 
 
 @each_layer
+@pytest.mark.filterwarnings("ignore:last .Flatten. gets a mask")
 def test_save_and_load_in_a_model(case: LayerCase, tmp_path: Path):
     model = nnx.Sequential([*stack(case).layers, nnx.layers.Flatten(name="last")])
     model.build((None, *case.input_shape[1:]))

@@ -98,7 +98,8 @@ class TestMasks:
         assert Concatenate(axis=axis).compute_mask(inputs, [None, None]) is None
 
     def test_dot(self):
-        assert Dot(axes=1).compute_mask(self.inputs, MASKS) is None
+        with pytest.warns(UserWarning, match="dot .Dot. gets a mask, and its output has none"):
+            assert Dot(axes=1).compute_mask(self.inputs, MASKS) is None
 
     def test_what_is_left_out_does_not_take_part(self):
         a, b = np.float32([[[2.0], [3.0], [5.0]]]), np.float32([[[7.0], [11.0], [13.0]]])

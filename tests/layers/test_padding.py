@@ -112,9 +112,31 @@ def test_wrong_inputs(layer, shape, message):
         nnx.Sequential([nnx.layers.Input(shape[1:]), type(layer).from_config(layer.get_config())])
 
 
-@pytest.mark.parametrize("kind", [ZeroPadding1D, Cropping1D, UpSampling1D])
-def test_masks_end_where_steps_change(kind):
-    assert kind().compute_mask(np.ones((2, 3, 4)), np.ones((2, 3), bool)) is None
+@pytest.mark.parametrize(
+    ("make", "expected"),
+    [
+        (lambda: ZeroPadding1D((2, 1)), [[0, 0, 1, 1, 0, 0], [0, 0, 0, 1, 1, 0]]),
+        (lambda: ZeroPadding1D(0), [[1, 1, 0], [0, 1, 1]]),
+        (lambda: Cropping1D((1, 0)), [[1, 0], [1, 1]]),
+        (lambda: Cropping1D((0, 1)), [[1, 1], [0, 1]]),
+        (lambda: UpSampling1D(2), [[1, 1, 1, 1, 0, 0], [0, 0, 1, 1, 1, 1]]),
+    ],
+)
+def test_masks_follow_the_steps(make, expected, backend):
+    """What is added is no step that counts."""
+    mask = backend.asarray(np.asarray([[1, 1, 0], [0, 1, 1]]), "bool")
+    layer, x = make(), backend.asarray(np.ones((2, 3, 4)))
+    layer.build_on(backend, (None, 3, 4))
+    y, made, _ = layer.run_masked([x], mask, training=False)
+    assert nnx.to_numpy(made).astype(int).tolist() == expected
+    assert y.shape[:2] == made.shape
+
+
+@pytest.mark.parametrize("layer", [ZeroPadding2D(), Cropping2D(1), UpSampling2D()])
+def test_images_lose_masks_with_a_warning(layer):
+    with pytest.warns(UserWarning, match=rf"{layer.name} \({type(layer).__name__}\) gets a mask") as found:
+        assert [layer.compute_mask(np.ones((2, 3, 3, 4)), np.ones((2, 3), bool)) for _ in range(2)] == [None, None]
+    assert len(found) == 1
 
 
 def test_images_of_any_size_go_through_one_model():

@@ -11,6 +11,9 @@ import nnx
 from nnx.layers import (
     AveragePooling1D,
     AveragePooling2D,
+    Conv1D,
+    Conv2D,
+    DepthwiseConv1D,
     Embedding,
     GlobalAveragePooling1D,
     GlobalAveragePooling2D,
@@ -18,6 +21,7 @@ from nnx.layers import (
     GlobalMaxPooling2D,
     MaxPooling1D,
     MaxPooling2D,
+    SeparableConv1D,
 )
 from nnx.testing import assert_close, no_synchronization
 
@@ -138,9 +142,54 @@ class TestMasks:
         table = model.layers[0].embeddings.numpy()
         assert_close(model.predict(words, verbose=0), [table[1:3].mean(0), table[3]], length=3)
 
-    @pytest.mark.parametrize("layer", [MaxPooling1D(), AveragePooling1D(), GlobalMaxPooling1D()])
-    def test_end_where_steps_change(self, layer):
-        assert layer.compute_mask(np.ones((2, 3, 4)), self.MASK) is None
+    def test_given_by_position(self, backend):
+        """As in Keras, whose layer is called on (x, mask)."""
+        x = np.float32(np.random.default_rng(0).normal(size=(2, 3, 4)))
+        placed, mask = backend.asarray(x), backend.asarray(self.MASK, "bool")
+        assert_close(GlobalAveragePooling1D()(placed, mask), [x[0, :2].mean(0), x[1, 1]], length=3)
+
+    def test_of_channels_first(self):
+        x = np.float32(np.random.default_rng(0).normal(size=(2, 4, 3)))
+        layer = GlobalAveragePooling1D(data_format="channels_first")
+        assert_close(layer(x, mask=self.MASK), [x[0, :, :2].mean(1), x[1, :, 1]], length=3)
+
+    @pytest.mark.parametrize(
+        ("make", "expected"),
+        [
+            (lambda: MaxPooling1D(2), [[1, 1], [0, 1]]),
+            (lambda: AveragePooling1D(2, padding="same"), [[1, 1, 0], [0, 1, 0]]),
+            (lambda: MaxPooling1D(3, strides=1), [[1, 1, 1], [1, 1, 1]]),
+            (lambda: MaxPooling1D(3, strides=1, padding="same"), [[1, 1, 1, 0, 0], [0, 0, 1, 0, 0]]),
+            (lambda: MaxPooling1D(1), [[1, 1, 1, 0, 0], [0, 0, 1, 0, 0]]),
+            (lambda: Conv1D(2, 2), [[1, 1, 1, 0], [0, 1, 1, 0]]),
+            (lambda: Conv1D(2, 2, strides=2, padding="same"), [[1, 1, 0], [0, 1, 0]]),
+            (lambda: Conv1D(2, 2, strides=2, padding="causal"), [[1, 1, 0], [0, 1, 0]]),
+            (lambda: Conv1D(2, 2, dilation_rate=2), [[1, 1, 1], [1, 0, 1]]),
+            (lambda: Conv1D(2, 3, padding="same"), [[1, 1, 1, 0, 0], [0, 0, 1, 0, 0]]),
+            (lambda: Conv1D(2, 3, padding="causal"), [[1, 1, 1, 0, 0], [0, 0, 1, 0, 0]]),
+            (lambda: SeparableConv1D(2, 2), [[1, 1, 1, 0], [0, 1, 1, 0]]),
+            (lambda: DepthwiseConv1D(3, padding="same"), [[1, 1, 1, 0, 0], [0, 0, 1, 0, 0]]),
+        ],
+    )
+    def test_of_windows(self, make, expected, backend):
+        """A window counts if one of its steps does; with as many windows as steps, each step keeps its own."""
+        mask = backend.asarray(np.asarray([[1, 1, 1, 0, 0], [0, 0, 1, 0, 0]]), "bool")
+        layer = make()
+        layer.build_on(backend, (None, 5, 4))
+        y, made, _ = layer.run_masked([backend.asarray(np.ones((2, 5, 4)))], mask, training=False)
+        assert nnx.to_numpy(made).astype(int).tolist() == expected
+        assert y.shape[:2] == made.shape
+
+    @pytest.mark.parametrize(
+        "layer", [GlobalMaxPooling1D(), GlobalMaxPooling2D(), GlobalAveragePooling2D(), MaxPooling2D(), Conv2D(1, 2)]
+    )
+    def test_end_with_a_warning(self, layer):
+        """Which names the layer, once."""
+        x = np.ones((2, 3, 4) if layer.spatial_ndim == 1 else (2, 3, 3, 4))
+        with pytest.warns(UserWarning, match=rf"{layer.name} \({type(layer).__name__}\) gets a mask, and") as found:
+            assert [layer.compute_mask(x, self.MASK) for _ in range(2)] == [None, None]
+        assert len(found) == 1
+        assert found[0].filename == __file__
 
 
 def test_images_of_any_size_go_through_one_model():

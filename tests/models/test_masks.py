@@ -1,5 +1,7 @@
 """Masks on their way through models: layers that use them, layers that make them, and the loss."""
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -86,11 +88,20 @@ def first_step(x):
     ids=["Flatten", "Reshape", "Lambda", "LSTM"],
 )
 def test_masks_end_where_the_steps_end(layer):
-    model = stack(layer(), Dense(1))
+    last = layer()
+    model = stack(last, Dense(1))
     model.compile("sgd", "mse")
     targets = np.asarray([[0.0], [1.0], [3.0]])
-    errors = (model.predict(WORDS, verbose=0) - targets) ** 2
-    assert_close(model.evaluate(WORDS, targets, verbose=0), errors.mean(), rtol=1e-5)
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        errors = (model.predict(WORDS, verbose=0) - targets) ** 2
+        assert_close(model.evaluate(WORDS, targets, verbose=0), errors.mean(), rtol=1e-5)
+    if isinstance(last, LSTM):
+        assert not found
+        return
+    (warning,) = found  # once, by name, at the line of the user
+    assert f"{last.name} ({type(last).__name__}) gets a mask, and its output has none" in str(warning.message)
+    assert warning.filename == __file__
 
 
 @pytest.mark.parametrize(
@@ -105,7 +116,11 @@ def test_masks_end_where_the_steps_end(layer):
 )
 def test_a_piece_has_the_mask_of_its_steps(cut, counts, backend):
     operation = cut(Input((5, 3))).node.layer
-    mask = operation.compute_mask(backend.asarray(np.ones((3, 5, 3))), backend.asarray(COUNTS, dtype="bool"))
+    given = backend.asarray(COUNTS, dtype="bool")
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        mask = operation.compute_mask(backend.asarray(np.ones((3, 5, 3))), given)
+    assert len(found) == (None in operation._key)  # time has become another axis
     if counts is None:
         assert mask is None
     else:

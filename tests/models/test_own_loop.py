@@ -119,6 +119,7 @@ def test_models_and_layers_run_on_any_array(backend: Placement):
 # Memory
 
 
+@pytest.mark.filterwarnings("ignore:metric 'acc'")
 @pytest.mark.parametrize("use", ["fit", "loop", "save", "interrupt", "move"])
 def test_a_model_is_freed_by_counting_references(use: str, tmp_path: Any):
     """No cycles: the model and its buffers go at once, not when the garbage collector comes."""
