@@ -181,7 +181,7 @@ class Softmax(Activated):
 
     def __init__(self, axis: int | Sequence[int] = -1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.axis: Any = [_plain(one) for one in axis] if isinstance(axis, list | tuple) else _plain(axis)
+        self.axis: Any = [_as_integer(one) for one in axis] if isinstance(axis, list | tuple) else _as_integer(axis)
         if isinstance(self.axis, list):
             self.activate = functools.partial(masking.masked_softmax, mask=None, axes=self._axes)
         elif self.axis == -1:
@@ -230,6 +230,6 @@ class Softmax(Activated):
         return input_shape
 
 
-def _plain(axis: Any) -> Any:
+def _as_integer(axis: Any) -> Any:
     """An axis as Python's integer; what is none is refused when the input is known."""
     return axis.__index__() if is_integer(axis) else axis

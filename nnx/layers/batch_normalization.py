@@ -40,8 +40,9 @@ class BatchNormalization(Normalized):
 
     Input (batch, ..., features), output of the same shape. Weights, all of shape (features,): gamma, beta, moving_mean,
     moving_variance. The variance is the biased one, in the moving average too, as in Keras. Steps that a mask leaves
-    out do not count for the mean and the variance; it has the sizes of the first axes of the input, or 1. Where several ranks train together, these are of the whole batch.
-    ValueError for several axes, or for an input whose features are not known or other ones than before.
+    out do not count for the mean and the variance; it has the sizes of the first axes of the input, or 1. Where several
+    ranks train together, these are of the whole batch. ValueError for several axes, or for an input whose features are
+    not known or other ones than before.
 
     Ioffe and Szegedy, arXiv:1502.03167.
 
