@@ -139,7 +139,7 @@ class backend(contextlib.ContextDecorator):  # noqa: N801, it reads as a stateme
     """Block or function in which parameters, random numbers and converted data are created on a backend.
 
     name : "numpy", "cupy", "torch", "array-api-strict", a registered name, or "auto": CuPy where a CUDA device
-        really works, else NumPy.
+        really works, else NumPy, with one warning and the reason where CuPy is installed.
     device : one of the backend's devices, such as "cuda:1"; by default its default device, which for CuPy is CUDA's
         current one. Inside the block it is CUDA's current device of the thread, for what is computed outside of models;
         those compute where they were built.
