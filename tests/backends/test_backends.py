@@ -182,7 +182,7 @@ class TestUnusable:
 
     def test_not_installed(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, "cupy", None)  # `import cupy` raises ModuleNotFoundError
-        with pytest.raises(RuntimeError, match=r"cupy is not installed .*install it with: pip install 'nnx\[cupy\]'"):
+        with pytest.raises(RuntimeError, match=r"cupy is not installed .*it with: pip install 'nnx-array\[cupy\]'"):
             nnx.backend("cupy")
 
     def test_installed_but_the_import_fails(self, monkeypatch: pytest.MonkeyPatch) -> None:
