@@ -203,6 +203,17 @@ def set_backend(name: str, *, device: str | None = None, dtype: str | None = Non
     _default = _placement(name, device, dtype)
 
 
+def backend_of_process() -> Placement | None:
+    """What `set_backend` has chosen; None if it was not called."""
+    return _default
+
+
+def put_back_backend(placement: Placement | None) -> None:
+    """Make the choice for the whole process what `backend_of_process` was."""
+    global _default
+    _default = placement
+
+
 def get_backend() -> Placement:
     """The placement where arrays are created now: its `name`, `device`, `dtype` and `xp`.
 
