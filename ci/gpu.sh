@@ -43,7 +43,7 @@ fi
 echo "for CUDA $cuda"
 if command -v nvidia-smi > /dev/null; then nvidia-smi; fi
 
-say "a virtual environment with nnx[test,$extra]"
+say "a virtual environment with nnx-array[test,$extra]"
 if [ $# -gt 0 ]; then
     environment=$1
 else

@@ -6,9 +6,9 @@ Each process computes its share of every batch; losses, weights and what is prin
     python examples/data_parallel.py
     mpirun -n 4 python examples/data_parallel.py --backend cupy
 
-Needs an MPI, such as Debian's package openmpi-bin, and mpi4py: pip install 'nnx[mpi]'. The digest of the weights at the
-end is that of every process. Between different numbers of processes weights differ by rounding, as sums in another
-order do, and in float32 that grows while training goes on.
+Needs an MPI, such as Debian's package openmpi-bin, and mpi4py: pip install 'nnx-array[mpi]'. The digest of the weights
+at the end is that of every process. Between different numbers of processes weights differ by rounding, as sums in
+another order do, and in float32 that grows while training goes on.
 """
 
 import argparse

@@ -33,7 +33,7 @@ import numpy as np
 
 from nnx import random, ranks
 from nnx.backends import Array
-from nnx.backends.base import usable_backend
+from nnx.backends.base import best_backend
 from nnx.lazy_loading import optional_import
 
 __all__ = ["all_reduce", "barrier", "initialize", "rank", "size"]
@@ -65,7 +65,7 @@ def initialize() -> None:
     if expected == 1:
         return
     _end_all_on_errors(world)
-    usable_backend("auto").use_device(world.Split_type(mpi.COMM_TYPE_SHARED).Get_rank())
+    best_backend().use_device(world.Split_type(mpi.COMM_TYPE_SHARED).Get_rank())
     group = ranks.Group(world.Dup())  # whatever else the script sends cannot be taken for ours
     ranks.join(group)
     _share_random_numbers(group)

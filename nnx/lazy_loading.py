@@ -62,5 +62,5 @@ def optional_import(module: str, purpose: str, extra: str = "examples") -> Any:
         package = module.partition(".")[0]
         raise ImportError(
             f"{purpose} needs {package}, which cannot be imported ({error}); "
-            f"install it with: pip install 'nnx[{extra}]'"
+            f"install it with: pip install 'nnx-array[{extra}]'"
         ) from error

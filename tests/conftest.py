@@ -15,6 +15,10 @@ def pytest_addoption(pluginmanager: pytest.PytestPluginManager) -> None:
         pluginmanager.register(pytest_nnx, "nnx")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.option.nnx_static_shapes = True  # nothing in nnx waits for a device to say how many elements there are
+
+
 @pytest.fixture(autouse=True)
 def _seeds() -> None:
     nnx.random.set_seed(0)

@@ -343,5 +343,5 @@ def test_neither_pyplot_nor_an_import_of_matplotlib_before_it_is_needed():
 def test_without_matplotlib_the_error_names_the_extra(monkeypatch):
     plotting._figure._figure_class.cache_clear()
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(ImportError, match=r"plotting needs matplotlib.*pip install 'nnx\[examples\]'"):
+    with pytest.raises(ImportError, match=r"plotting needs matplotlib.*pip install 'nnx-array\[examples\]'"):
         plotting.images(np.ones((1, 2, 2)))

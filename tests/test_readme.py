@@ -92,7 +92,7 @@ def test_the_gradient_check_that_it_shows(blocks: list[str], backend_float64: Pl
 
 
 def test_the_files_and_folders_that_it_names_exist(text: str) -> None:
-    names = re.findall(r"`((?:examples|\.github)/[^`]*)`", text)
+    names = re.findall(r"`((?:docs|examples|\.github)/[^`]*)`", text)
     assert len(names) >= 4
     for name in names:
         assert (README.parent / name).exists(), name

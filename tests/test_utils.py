@@ -126,7 +126,7 @@ def test_a_bad_seed_changes_nothing(seed):
 
 
 def test_a_missing_package_names_the_extra():
-    with pytest.raises(ImportError, match=r"this test needs no_such_package.*pip install 'nnx\[examples\]'"):
+    with pytest.raises(ImportError, match=r"this test needs no_such_package.*pip install 'nnx-array\[examples\]'"):
         optional_import("no_such_package.part", "this test")
     assert optional_import("json", "this test").dumps(1) == "1"
 

@@ -1,6 +1,6 @@
 """Build the reference of nnx as HTML: python ci/documentation/build.py FOLDER
 
-The pages are made of the docstrings, one for each name in an `__all__`, and of README.md, CHANGELOG.md and
+The pages are made of the docstrings, one for each name in an `__all__`, and of README.md, docs/, CHANGELOG.md and
 .github/CONTRIBUTING.md. Warnings are errors, of which all are listed. `pip install -e '.[docs]'` brings what it needs.
 """
 
@@ -40,13 +40,13 @@ def write_source(folder: Path) -> None:
     (folder / "reference").mkdir(parents=True)
     for name, text in Reference(nnx).pages().items():
         (folder / "reference" / f"{name}.rst").write_text(text, encoding="utf-8")
-    tree = "\n```{toctree}\n:hidden:\n\nreference/index\nchangelog\ncontributing\n```\n"
-    for name, file, end in [
-        ("index", "README.md", tree),
-        ("changelog", "CHANGELOG.md", ""),
-        ("contributing", ".github/CONTRIBUTING.md", ""),
-    ]:
-        (folder / f"{name}.md").write_text((ROOT / file).read_text(encoding="utf-8") + end, encoding="utf-8")
+    guides = {page.stem: page for page in sorted((ROOT / "docs").glob("*.md"))}
+    pages = {**guides, "changelog": ROOT / "CHANGELOG.md", "contributing": ROOT / ".github" / "CONTRIBUTING.md"}
+    for name, page in pages.items():
+        (folder / f"{name}.md").write_text(page.read_text(encoding="utf-8"), encoding="utf-8")
+    tree = "\n".join(["", "```{toctree}", ":hidden:", "", "reference/index", *pages, "```", ""])
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (folder / "index.md").write_text(readme + tree, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import functools
 import importlib
 import math
 import sys
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -86,15 +87,26 @@ class Backend:
 
     def problem(self) -> str | None:
         """The reason why the backend cannot be used on this machine, with what to do about it; None if it can."""
+        error = self._import_error()
+        if error is None:
+            return None
+        if _is_absence(error, self.module):
+            return f"{self.module} is not installed ({error}); install it with: {self.install}"
+        return (
+            f"{self.module} is installed but cannot be imported ({type(error).__name__}: {error}); "
+            f"repair it with: {self.install}"
+        )
+
+    def is_installed(self) -> bool:
+        """Whether the library is there, also where it cannot be imported or has no device that works."""
+        error = self._import_error()
+        return error is None or not _is_absence(error, self.module)
+
+    def _import_error(self) -> Exception | None:
         try:
             importlib.import_module(self.module)
         except Exception as error:  # also a shared library that is missing, or two versions that do not go together
-            if isinstance(error, ModuleNotFoundError) and error.name == self.module:
-                return f"{self.module} is not installed ({error}); install it with: {self.install}"
-            return (
-                f"{self.module} is installed but cannot be imported ({type(error).__name__}: {error}); "
-                f"repair it with: {self.install}"
-            )
+            return error
         return None
 
     def version(self) -> str:
@@ -173,6 +185,11 @@ class Backend:
     def gather_rows(self, array: Array, rows: np.ndarray) -> Array:
         """`array[rows]` along the first axis, for host indices that are known to be in range."""
         return self.xp.take(array, self.put_beside(array, rows), axis=0)
+
+
+def _is_absence(error: Exception, module: str) -> bool:
+    """Whether an import failed because there is no such module, and not within it."""
+    return isinstance(error, ModuleNotFoundError) and error.name == module
 
 
 def all_reduce_on_host(array: np.ndarray, communicator: Any) -> None:
@@ -264,27 +281,64 @@ def find_backend(name: str) -> Backend:
             known = backend_names()
             wish = str(name).lower()
             near = [_WISHES[wish]] if wish in _WISHES else nearest(wish, known)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
+            hint = _with_its_device(str(name)) or (f" Did you mean {near[0]!r}?" if near else "")
             raise ValueError(f"unknown backend {name!r}: expected 'auto' or one of {', '.join(known)}.{hint}")
         importlib.import_module(_BUILT_IN[name])
     return _LOADED[name]
 
 
+def _with_its_device(text: str) -> str:
+    """The end of an error about "cuda:1", "cupy:1" or "/GPU:0": how a device is chosen; "" for any other name."""
+    name, _, device = text.removeprefix("/").removeprefix("device:").partition(":")
+    name = _WISHES.get(name.lower(), name.lower())
+    if not device or name not in backend_names():
+        return ""
+    if device.isdecimal() and name in ("cupy", "torch"):
+        device = f"cuda:{device}"
+    arguments = '"numpy"' if name == "numpy" else f'"{name}", device="{device}"'
+    return f" A device is an argument of its own: write nnx.backend({arguments}), or model.to({arguments})"
+
+
 def usable_backend(name: str) -> Backend:
     """The backend of that name, or of the best one for "auto"; RuntimeError with the reason if it cannot be used.
 
-    ValueError for an unknown name.
+    The first "auto" that does not get an installed CuPy warns, with the reason. ValueError for an unknown name.
 
     >>> usable_backend("numpy")
     <nnx backend 'numpy'>
     """
     if name == "auto":
-        name = "cupy" if find_backend("cupy").problem() is None else "numpy"
+        best = best_backend()
+        if best.name != "cupy" and find_backend("cupy").is_installed():
+            _warn_of_the_fallback(f"{find_backend('cupy').problem()}")
+        return best
     backend = find_backend(name)
     problem = backend.problem()
     if problem:
         raise RuntimeError(f"backend {name!r} cannot be used: {problem}")
     return backend
+
+
+def best_backend() -> Backend:
+    """CuPy where a CUDA device works, else NumPy."""
+    return find_backend("cupy" if find_backend("cupy").problem() is None else "numpy")
+
+
+_warned_of: set[str] = set()  # the reasons that have been told: one is enough for a process
+
+
+def _warn_of_the_fallback(reason: str) -> None:
+    if reason in _warned_of:
+        return
+    level, frame = 1, sys._getframe()  # up to the first frame that is not nnx's: the line of the user
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("nnx."):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(
+        f"backend 'auto' is NumPy here, on the CPU, because CuPy does not work: {reason}. "
+        f'To choose NumPy without this warning, write "numpy"',
+        stacklevel=level,
+    )
+    _warned_of.add(reason)  # not before: where warnings are errors, it is one each time
 
 
 def backend_names() -> list[str]:

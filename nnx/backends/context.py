@@ -162,7 +162,7 @@ class backend(contextlib.ContextDecorator):  # noqa: N801, it reads as a stateme
     """Block or function in which parameters, random numbers and converted data are created on a backend.
 
     name : "numpy", "cupy", "torch", "array-api-strict", a registered name, or "auto": CuPy where a CUDA device
-        really works, else NumPy.
+        really works, else NumPy, with one warning and the reason where CuPy is installed.
     device : one of the backend's devices, such as "cuda:1"; by default its default device, which for CuPy is CUDA's
         current one. Inside the block it is CUDA's current device of the thread, for what is computed outside of models;
         those compute where they were built.
@@ -231,6 +231,17 @@ def set_backend(name: str, *, device: str | None = None, dtype: str | None = Non
     """
     global _default
     _default = _placement(name, device, dtype)
+
+
+def backend_of_process() -> Placement | None:
+    """What `set_backend` has chosen; None if it was not called."""
+    return _default
+
+
+def put_back_backend(placement: Placement | None) -> None:
+    """Make the choice for the whole process what `backend_of_process` was."""
+    global _default
+    _default = placement
 
 
 def get_backend() -> Placement:

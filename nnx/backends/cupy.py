@@ -18,7 +18,7 @@ class CupyBackend(Backend):
 
     name = "cupy"
     module = "cupy"
-    install = "pip install 'nnx[cupy]' (CUDA 12) or 'nnx[cupy13]' (CUDA 13)"
+    install = "pip install 'nnx-array[cupy]' (CUDA 12) or 'nnx-array[cupy13]' (CUDA 13)"
     kernel_package = "nnx.kernels.cupy"
 
     def __init__(self) -> None:

@@ -29,7 +29,7 @@ _NOT_WRITTEN = {
 
 
 class TensorBoard(Callback):
-    """Write what TensorBoard shows: `pip install 'nnx[tensorboard]'`, and `tensorboard --logdir logs` to look at it.
+    """Write what TensorBoard shows: `pip install 'nnx-array[tensorboard]'`, then `tensorboard --logdir logs`.
 
     log_dir : a folder; what is of training goes into "train" in it, what is of validation into "validation".
     histogram_freq : after how many epochs histograms of all weights are written; 0 for none.

@@ -45,8 +45,8 @@ def load_data(path: str | os.PathLike[str] | None = None) -> tuple[Pair, Pair]:
     Images are uint8 (n, 28, 28), black 0 to white 255; labels are uint8 (n,), 0 to 9: see `CLASS_NAMES`.
 
     path : None (default) downloads the files once, with checksums, into the user's cache (31 MB; needs pooch,
-        `pip install 'nnx[examples]'`). Else a folder with the four IDX files, gzip or plain, or an .npz or .pkl.gz
-        file laid out like those of MNIST.
+        `pip install 'nnx-array[examples]'`). Else a folder with the four IDX files, gzip or plain, or an .npz or
+        .pkl.gz file laid out like those of MNIST.
 
     Raises FileNotFoundError for files that are not there, OSError for a download that fails, ValueError, naming the
     file, for one that is damaged or is something else.

@@ -31,8 +31,8 @@ def load_data(path: str | os.PathLike[str] | None = None) -> tuple[Pair, Pair]:
     Images are uint8 (n, 28, 28), black 0 to white 255; labels are uint8 (n,), 0 to 9.
 
     path : None (default) downloads the files once, with checksums, into the user's cache (11 MB; needs pooch,
-        `pip install 'nnx[examples]'`). Else a folder with the four IDX files, gzip or plain; Keras's mnist.npz; or
-        the mnist.pkl.gz of older tutorials, whose validation images are joined to the training images.
+        `pip install 'nnx-array[examples]'`). Else a folder with the four IDX files, gzip or plain; Keras's mnist.npz;
+        or the mnist.pkl.gz of older tutorials, whose validation images are joined to the training images.
 
     Raises FileNotFoundError for files that are not there, OSError for a download that fails, ValueError, naming the
     file, for one that is damaged or is something else.

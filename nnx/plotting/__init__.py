@@ -1,7 +1,7 @@
 """Pictures: learning curves, images of samples and weights, confusion matrices, the graphs of models.
 
 Every function returns a matplotlib Figure, writes it to a file when it is given a path, and needs no display: nothing
-here touches pyplot. matplotlib is optional: `pip install 'nnx[examples]'`.
+here touches pyplot. matplotlib is optional: `pip install 'nnx-array[examples]'`.
 """
 
 from typing import TYPE_CHECKING

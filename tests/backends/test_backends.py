@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import pathlib
+import re
 import subprocess
 import sys
 import types
+import warnings
 from typing import Any
 
 import numpy as np
@@ -27,9 +31,11 @@ def known_backends(monkeypatch: pytest.MonkeyPatch) -> None:
 class TestNames:
     def test_auto_is_the_best_that_works(self) -> None:
         expected = "cupy" if find_backend("cupy").problem() is None else "numpy"
-        assert usable_backend("auto").name == expected
-        with nnx.backend("auto"):
-            assert nnx.get_backend().name == expected
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # where CuPy is installed and does not work
+            assert usable_backend("auto").name == expected
+            with nnx.backend("auto"):
+                assert nnx.get_backend().name == expected
 
     def test_auto_takes_cupy_where_a_device_works(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(CupyBackend, "problem", lambda self: None)
@@ -51,6 +57,32 @@ class TestNames:
         with pytest.raises(ValueError, match=f"unknown backend '{wrong}'.*numpy, cupy.*Did you mean '{right}'"):
             nnx.backend(wrong)
 
+    @pytest.mark.parametrize(
+        ("wrong", "right"),
+        [
+            ("cuda:1", '"cupy", device="cuda:1"'),
+            ("cupy:1", '"cupy", device="cuda:1"'),
+            ("cupy:cuda:1", '"cupy", device="cuda:1"'),
+            ("/GPU:0", '"cupy", device="cuda:0"'),
+            ("torch:cpu", '"torch", device="cpu"'),
+            ("array-api-strict:CPU_DEVICE", '"array-api-strict", device="CPU_DEVICE"'),
+            ("cpu:0", '"numpy"'),
+        ],
+    )
+    def test_a_device_in_the_name_says_how_to_write_it(self, wrong: str, right: str) -> None:
+        message = f"unknown backend '{wrong}'.* write nnx.backend({right}), or model.to({right})"
+        pattern = re.escape(message).replace(r"\.\*", ".*")
+        model = nnx.Sequential([nnx.layers.Dense(1, input_dim=2)])
+        for call in (nnx.backend, nnx.set_backend, model.to):
+            with pytest.raises(ValueError, match=pattern):
+                call(wrong)
+
+    def test_what_only_looks_like_a_device_gets_the_list(self) -> None:
+        for name in ("tpu:0", "cuda:", ":1"):
+            with pytest.raises(ValueError, match="unknown backend") as error:
+                nnx.backend(name)
+            assert "device" not in str(error.value)
+
     def test_a_name_like_no_other_gets_the_list(self) -> None:
         with pytest.raises(ValueError, match="expected 'auto' or one of numpy, cupy, torch, array-api-strict") as error:
             nnx.set_backend("qqq")
@@ -63,6 +95,75 @@ class TestNames:
         for name in ("cupy", "torch"):
             if importlib.util.find_spec(name) is None:
                 assert "is not installed" in (available[name] or "")
+
+
+NO_DRIVER = "CuPy 14.0.0 is installed but no CUDA device works (no driver); check the driver with nvidia-smi"
+
+
+class TestAutoWithoutCupy:
+    """What "auto" says where it falls back to NumPy."""
+
+    @pytest.fixture(autouse=True)
+    def _nothing_told_yet(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(base, "_warned_of", set())
+
+    @pytest.fixture
+    def _broken(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(CupyBackend, "is_installed", lambda self: True)
+        monkeypatch.setattr(CupyBackend, "problem", lambda self: NO_DRIVER)
+
+    @pytest.mark.usefixtures("_broken")
+    def test_the_first_warns_with_the_reason_and_points_to_the_line_of_the_user(self) -> None:
+        with pytest.warns(UserWarning, match=r"'auto' is NumPy here.* because CuPy does not work: CuPy 14") as warned:
+            placement = nnx.backend("auto")
+        assert len(warned) == 1
+        assert NO_DRIVER in str(warned[0].message)
+        assert warned[0].filename == __file__
+        with placement as place:
+            assert place.name == "numpy"
+
+    @pytest.mark.usefixtures("_broken")
+    @pytest.mark.filterwarnings("error")
+    def test_the_next_ones_are_silent(self) -> None:
+        model = nnx.Sequential([nnx.layers.Dense(1, input_dim=2)])
+        with pytest.warns(UserWarning, match="because CuPy does not work") as warned:
+            model.to("auto")
+        assert warned[0].filename == __file__
+        nnx.backend("auto")
+        model.to("auto")
+
+    @pytest.mark.usefixtures("_broken")
+    @pytest.mark.filterwarnings("error")
+    def test_where_warnings_are_errors_it_is_one_each_time(self) -> None:
+        for _ in range(2):
+            with pytest.raises(UserWarning, match="because CuPy does not work"):
+                nnx.backend("auto")
+
+    @pytest.mark.usefixtures("_broken")
+    @pytest.mark.filterwarnings("error")
+    def test_numpy_by_its_name_is_silent(self) -> None:
+        nnx.backend("numpy")
+
+    def test_the_same_by_the_environment(self, tmp_path: pathlib.Path) -> None:
+        (tmp_path / "cupy.py").write_text("raise ImportError('libcudart.so: cannot open shared object file')")
+        code = "import nnx; print(nnx.get_backend(), nnx.get_backend())"
+        root = pathlib.Path(nnx.__file__).parents[1]
+        path = os.pathsep.join([str(tmp_path), str(root)])
+        environment = {**os.environ, "PYTHONPATH": path, "NNX_BACKEND": "auto", "PYTHONWARNINGS": "always"}
+        result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+        assert result.stdout == "numpy numpy\n"
+        assert result.stderr.count("because CuPy does not work: cupy is installed but cannot be imported (Imp") == 1
+
+    @pytest.mark.filterwarnings("error")
+    def test_a_cupy_that_is_not_installed_is_no_reason_to_warn(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setitem(sys.modules, "cupy", None)  # `import cupy` raises ModuleNotFoundError
+        assert not find_backend("cupy").is_installed()
+        assert usable_backend("auto").name == "numpy"
+
+    @pytest.mark.usefixtures("_broken")
+    @pytest.mark.filterwarnings("error")
+    def test_processes_of_mpi_look_for_a_device_silently(self) -> None:
+        assert base.best_backend().name == "numpy"
 
 
 class TestUnusable:
@@ -81,7 +182,7 @@ class TestUnusable:
 
     def test_not_installed(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, "cupy", None)  # `import cupy` raises ModuleNotFoundError
-        with pytest.raises(RuntimeError, match=r"cupy is not installed .*install it with: pip install 'nnx\[cupy\]'"):
+        with pytest.raises(RuntimeError, match=r"cupy is not installed .*it with: pip install 'nnx-array\[cupy\]'"):
             nnx.backend("cupy")
 
     def test_installed_but_the_import_fails(self, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,7 +45,7 @@ def test_a_backend_of_ones_own_need_not_know_any_of_it():
 
 
 def test_cupy_marks_ranges_for_nvidia_s_profilers():
-    pytest.importorskip("cupy", reason="CuPy is not installed; pip install 'nnx[cupy]'")
+    pytest.importorskip("cupy", reason="CuPy is not installed; pip install 'nnx-array[cupy]'")
     entered = find_backend("cupy").range("dense forward")
     assert type(entered).__module__.startswith("cupyx.profiler")
     with entered:  # needs no device

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-pytest.importorskip("tensorboardX", reason="tensorboardX is not installed: pip install 'nnx[tensorboard]'")
+pytest.importorskip("tensorboardX", reason="tensorboardX is not installed: pip install 'nnx-array[tensorboard]'")
 
 from tensorboardX.proto.event_pb2 import Event
 
@@ -181,6 +181,6 @@ def test_what_is_not_written_is_said(tmp_path: Path):
 def test_without_tensorboardx(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "tensorboardX", None)
     with pytest.raises(
-        ImportError, match=r"callback TensorBoard needs tensorboardX.* pip install 'nnx\[tensorboard\]'"
+        ImportError, match=r"callback TensorBoard needs tensorboardX.* pip install 'nnx-array\[tensorboard\]'"
     ):
         TensorBoard(tmp_path)

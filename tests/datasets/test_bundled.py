@@ -87,5 +87,5 @@ def test_test_split_has_to_be_a_fraction(test_split):
 @pytest.mark.parametrize("module", [digits, breast_cancer])
 def test_without_scikit_learn_the_error_names_the_extra(module, monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
-    with pytest.raises(ImportError, match=r"needs sklearn.*pip install 'nnx\[examples\]'"):
+    with pytest.raises(ImportError, match=r"needs sklearn.*pip install 'nnx-array\[examples\]'"):
         module.load_data()

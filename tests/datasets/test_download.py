@@ -113,7 +113,7 @@ def test_no_connection_says_what_to_do(server, use_mirrors):
 @pytest.mark.parametrize("module", [mnist, fashion_mnist])
 def test_without_pooch_the_error_names_the_extra(module, monkeypatch):
     monkeypatch.setitem(sys.modules, "pooch", None)
-    with pytest.raises(ImportError, match=r"needs pooch.*pip install 'nnx\[examples\]'"):
+    with pytest.raises(ImportError, match=r"needs pooch.*pip install 'nnx-array\[examples\]'"):
         module.load_data()
 
 

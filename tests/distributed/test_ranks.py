@@ -133,7 +133,7 @@ class TestInitialize:
     def test_without_mpi4py(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "2")
         monkeypatch.setitem(sys.modules, "mpi4py.MPI", None)
-        with pytest.raises(ImportError, match=r"pip install 'nnx\[mpi\]'"):
+        with pytest.raises(ImportError, match=r"pip install 'nnx-array\[mpi\]'"):
             nnx.distributed.initialize()
 
     def test_with_mpi4py_of_another_mpi(self, monkeypatch: pytest.MonkeyPatch) -> None:

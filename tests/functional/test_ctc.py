@@ -109,7 +109,7 @@ def test_half_precision_is_computed_in_float32() -> None:
 
 @pytest.mark.parametrize("input_length", [None, "some"])
 def test_against_pytorch(input_length: Any) -> None:
-    torch = pytest.importorskip("torch", reason="the oracle PyTorch is not installed; pip install 'nnx[oracle]'")
+    torch = pytest.importorskip("torch", reason="the oracle PyTorch is not installed; pip install 'nnx-array[oracle]'")
     generator = Generator(2)
     labels = 1 + (generator.integers(8 * 6).astype(np.int64) % 9).reshape(8, 6)
     lengths = np.asarray([6, 5, 4, 3, 2, 1, 0, 6])

@@ -64,7 +64,7 @@ def test_two_classes(backend):
 
 
 def test_against_scikit_learn():
-    sklearn = pytest.importorskip("sklearn.metrics", reason="scikit-learn is not installed; pip install 'nnx[test]'")
+    sklearn = pytest.importorskip("sklearn.metrics", reason="scikit-learn is missing; pip install 'nnx-array[test]'")
     labels, shares = draw()
     expected = sklearn.confusion_matrix(labels, shares.argmax(axis=-1))
     assert np.array_equal(metrics.ConfusionMatrix()(labels, shares), expected)

@@ -11,7 +11,7 @@ from nnx import metrics
 from nnx.random import Generator
 from nnx.testing import assert_close, no_synchronization
 
-SKLEARN = pytest.importorskip("sklearn.metrics", reason="scikit-learn is not installed; pip install 'nnx[test]'")
+SKLEARN = pytest.importorskip("sklearn.metrics", reason="scikit-learn is missing; pip install 'nnx-array[test]'")
 
 
 def over_batches(backend, metric, y_true, y_pred, weight=None):

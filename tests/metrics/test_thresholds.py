@@ -64,7 +64,7 @@ def test_precision_and_recall(backend, thresholds):
 
 
 def test_against_scikit_learn():
-    sklearn = pytest.importorskip("sklearn.metrics", reason="scikit-learn is not installed; pip install 'nnx[test]'")
+    sklearn = pytest.importorskip("sklearn.metrics", reason="scikit-learn is missing; pip install 'nnx-array[test]'")
     y_true, y_pred = draw(500)
     assert_close(metrics.Precision()(y_true, y_pred), sklearn.precision_score(y_true, y_pred > 0.5), rtol=1e-6)
     assert_close(metrics.Recall()(y_true, y_pred), sklearn.recall_score(y_true, y_pred > 0.5), rtol=1e-6)
@@ -82,7 +82,7 @@ def test_against_scikit_learn():
 
 
 def test_the_points_of_a_curve(backend):
-    sklearn = pytest.importorskip("sklearn.metrics", reason="scikit-learn is not installed; pip install 'nnx[test]'")
+    sklearn = pytest.importorskip("sklearn.metrics", reason="scikit-learn is missing; pip install 'nnx-array[test]'")
     y_true, y_pred = draw(80)
     cuts = np.unique(y_pred).astype(np.float64)
     roc = metrics.AUC(thresholds=cuts)

@@ -72,7 +72,7 @@ def test_the_history_has_arrays(tmp_path, capsys):
     assert "confusion_matrix" not in shown
     assert "f1_score" in repr(history)
     assert "confusion_matrix" not in repr(history) + history._repr_html_()
-    pytest.importorskip("matplotlib", reason="matplotlib is not installed; pip install 'nnx[examples]'")
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed; pip install 'nnx-array[examples]'")
     assert "f1_score" in {line.get_label() for line in plotting.learning_curves(history).axes[1].lines}
     model.save(tmp_path / "model.safetensors")
     loaded = nnx.models.load_model(tmp_path / "model.safetensors").history.history

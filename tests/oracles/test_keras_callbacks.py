@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
-keras = pytest.importorskip("keras", reason="Keras is not installed: pip install 'nnx[oracle]'")
+keras = pytest.importorskip("keras", reason="Keras is not installed: pip install 'nnx-array[oracle]'")
 
 from keras.src.trainers.compile_utils import MetricsList  # noqa: E402
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
-keras = pytest.importorskip("keras", reason="Keras is not installed: pip install 'nnx[oracle]'")
+keras = pytest.importorskip("keras", reason="Keras is not installed: pip install 'nnx-array[oracle]'")
 
 import nnx  # noqa: E402
 from nnx.random import Generator  # noqa: E402

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
-jax = pytest.importorskip("jax", reason="the oracle JAX is not installed; pip install 'nnx[oracle]'")
-keras = pytest.importorskip("keras", reason="the oracle Keras is not installed; pip install 'nnx[oracle]'")
+jax = pytest.importorskip("jax", reason="the oracle JAX is not installed; pip install 'nnx-array[oracle]'")
+keras = pytest.importorskip("keras", reason="the oracle Keras is not installed; pip install 'nnx-array[oracle]'")
 if keras.backend.backend() != "jax":
     pytest.skip(
         f"Keras runs on {keras.backend.backend()}, and its gradients are wanted from JAX", allow_module_level=True

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
-pytest.importorskip("jax", reason="the oracle JAX is not installed; pip install 'nnx[oracle]'")
-keras = pytest.importorskip("keras", reason="the oracle Keras is not installed; pip install 'nnx[oracle]'")
+pytest.importorskip("jax", reason="the oracle JAX is not installed; pip install 'nnx-array[oracle]'")
+keras = pytest.importorskip("keras", reason="the oracle Keras is not installed; pip install 'nnx-array[oracle]'")
 
 import nnx  # noqa: E402
 from nnx import metrics  # noqa: E402

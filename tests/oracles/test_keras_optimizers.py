@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
-keras = pytest.importorskip("keras", reason="Keras is not installed: pip install 'nnx[oracle]'")
-jax = pytest.importorskip("jax", reason="JAX is not installed: pip install 'nnx[oracle]'")
+keras = pytest.importorskip("keras", reason="Keras is not installed: pip install 'nnx-array[oracle]'")
+jax = pytest.importorskip("jax", reason="JAX is not installed: pip install 'nnx-array[oracle]'")
 
 import nnx  # noqa: E402
 from nnx.constraints import MaxNorm  # noqa: E402

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'nnx[oracle]'")
+torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'nnx-array[oracle]'")
 
 import nnx  # noqa: E402
 from nnx.random import Generator  # noqa: E402

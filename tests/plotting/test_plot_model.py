@@ -393,7 +393,7 @@ def test_without_matplotlib_only_the_drawing_fails():
         "import nnx\n"
         "model = nnx.Sequential([nnx.layers.Dense(2, input_dim=3)])\n"
         "try: nnx.utils.plot_model(model)\n"
-        "except ImportError as error: assert \"pip install 'nnx[examples]'\" in str(error), error\n"
+        "except ImportError as error: assert \"pip install 'nnx-array[examples]'\" in str(error), error\n"
         "else: raise AssertionError\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True)
