@@ -210,8 +210,9 @@ class Optimizer(Configurable):
     def _advance(self, values: Array, gradients: Array) -> None:
         """Change the parameters, or their float32 copies, by gradients of the same dtype."""
         mean = gradients if self.gradient_accumulation_steps is None else self._accumulate(gradients)
-        if mean is not None:
-            self._update(values, self._clip(mean))
+        if mean is None:  # a step that only accumulates changes nothing else
+            return
+        self._update(values, self._clip(mean))
         if self.use_ema:
             self._follow(values)
         for parameter, place in self._constrained:
@@ -253,7 +254,7 @@ class Optimizer(Configurable):
         self.update(values, gradients, rate)
 
     def _follow(self, values: Array) -> None:
-        """Move the average towards the parameters; as in Keras at every step, whether it updated them or not."""
+        """Move the average towards the parameters, after they were updated."""
         average, iterations = self.slots["average"], self.iterations
         if iterations == 0:
             average[...] = values
