@@ -24,4 +24,4 @@ def dtype_bytes(dtype: str) -> int:
     >>> dtype_bytes("float32")
     4
     """
-    return int(dtype.lstrip("abcdefghijklmnopqrstuvwxyz")) // 8
+    return int(dtype.lstrip("abcdefghijklmnopqrstuvwxyz") or 8) // 8  # a bool is a byte

@@ -185,7 +185,7 @@ class Layer(Configurable):
     def add_weight(
         self,
         shape: Sequence[int] = (),
-        initializer: Any = "glorot_uniform",
+        initializer: Any = None,
         *,
         name: str | None = None,
         trainable: bool = True,
@@ -195,6 +195,7 @@ class Layer(Configurable):
     ) -> Parameter:
         """Make a parameter of this layer. Its first value is drawn on the host, so it is the same on every backend.
 
+        initializer : by default "glorot_uniform", and zeros where the dtype is that of integers or bools.
         name : unique in the layer; "variable", "variable_1", ... by default.
         """
         name = name or numbered("variable", [parameter.name for parameter in self.own_weights])
@@ -209,6 +210,8 @@ class Layer(Configurable):
                 )
         placement = self.placement
         kind = dtype or self.dtype or placement.dtype
+        if initializer is None:
+            initializer = "glorot_uniform" if np.dtype(kind).kind == "f" else "zeros"
         initial = initializers.resolve(initializer)(tuple(shape), kind)
         parameter = Parameter(
             placement.asarray(np.array(initial, dtype=kind), kind),
