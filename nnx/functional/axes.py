@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nnx.backends import Array, array_namespace
+from nnx.precision import narrow, wide_sum
 from nnx.pullbacks import Pullback
 
 __all__ = ["permute", "repeat_vector"]
@@ -21,4 +22,4 @@ def permute(x: Array, axes: Sequence[int]) -> tuple[Array, Pullback]:
 def repeat_vector(x: Array, n: int) -> tuple[Array, Pullback]:
     """Repetition along a new axis: x (batch, features)  ->  y (batch, n, features), with x in each of the n steps"""
     xp = array_namespace(x)
-    return xp.repeat(x[:, None, :], n, axis=1), lambda dy: xp.sum(dy, axis=1)
+    return xp.repeat(x[:, None, :], n, axis=1), lambda dy: narrow(wide_sum(dy, axis=1), dy)
