@@ -22,7 +22,7 @@ from nnx.graph.program import as_masks
 from nnx.graph.symbol import Node, Symbol
 from nnx.graph.traced_arguments import MASK, TRAINING
 from nnx.names import did_you_mean, names_apart, nearest, numbered, snake_case
-from nnx.parameters import Parameter
+from nnx.parameters import Freezing, Parameter
 from nnx.precision import narrow, wide
 from nnx.pullbacks import LayerPullback, Skippable, call_pullback
 from nnx.random import Generator
@@ -276,14 +276,23 @@ class Layer(Configurable):
 
     @property
     def trainable(self) -> bool:
-        """Whether its trainable parameters are trained. Setting it sets that of all layers inside, as in Keras."""
+        """Whether its trainable parameters are trained. Setting it sets that of all layers inside, as in Keras.
+
+        A model that is compiled goes on as was decided then, also in what `BatchNormalization` does, until it is
+        compiled again.
+        """
         return self._trainable
 
     @trainable.setter
     def trainable(self, value: bool) -> None:
-        self._trainable = bool(value)
+        self.restore_trainable(bool(value))
+        Freezing.changes += 1
         for layer in self.sublayers():
             layer.trainable = value
+
+    def restore_trainable(self, value: bool) -> None:
+        """Be trainable or not for the time being, without the layers inside, and without telling anybody."""
+        self._trainable = value
 
     @property
     def weights(self) -> list[Parameter]:
