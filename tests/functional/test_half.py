@@ -129,3 +129,15 @@ def test_gradients_of_weights_over_many_rows_are_those_of_float32(half, make, sh
         assert np.abs(found - exact).max() < 1e-2 * np.abs(exact).max()
 
 
+def test_losses_and_metrics_of_float16(half):
+    y_true, y_pred = full(half, (70_000, 2), 0.0), full(half, (70_000, 2), 300.0)
+    loss = nnx.losses.MeanSquaredError()
+    assert_close(loss(y_true, y_pred), 9e4, rtol=1e-6)
+    value, pullback = loss.forward(y_true, y_pred)
+    assert_close(value, 9e4, rtol=1e-6)
+    dy = pullback(140_000.0)
+    assert_close(dy, np.full((70_000, 2), 600.0), rtol=1e-3, like=y_pred)
+    assert_close(nnx.losses.mean_squared_error(y_true, y_pred), np.full(70_000, 9e4), rtol=1e-6)
+    for metric, expected in ((nnx.metrics.MeanSquaredError(), 9e4), (nnx.metrics.MeanAbsoluteError(), 300.0)):
+        metric.update_state(y_true, y_pred)
+        assert_close(metric.result(), expected, rtol=1e-6)
