@@ -49,7 +49,7 @@ class MonitorCallback(Callback):
         return str(metric.direction)
 
     def improves(self, value: float, best: float | None) -> bool:
-        """Whether a value is better than another by more than min_delta. Any is better than None and NaN; NaN never is."""
+        """Whether a value is better than another by more than min_delta. Any beats None and NaN, NaN beats none."""
         less = self.direction == "min"
         if math.isnan(value):
             return False

@@ -154,13 +154,12 @@ def _in_range(x: Array, axes: tuple[int, ...], epsilon: float) -> tuple[Array, A
     xp = array_namespace(x)
     if 0 in x.shape:
         return x, 1.0, epsilon
-    info = xp.finfo(x.dtype)
-    half = round(math.log2(info.max)) // 2
+    half = round(math.log2(xp.finfo(x.dtype).max)) // 2
     largest = xp.max(xp.abs(x), axis=axes, keepdims=True)
     large = largest > 2.0 ** (half - 4)  # their sum has room too
     factor = xp.where(large, xp.full_like(largest, 2.0**-half), 1.0)
-    # beside numbers as large as that epsilon is nothing, and only keeps the root from 0
-    return x * factor, factor, xp.where(large, xp.full_like(largest, float(info.smallest_normal)), epsilon)
+    # beside numbers as large as that epsilon is nothing: the least normal number keeps the root from 0
+    return x * factor, factor, xp.where(large, xp.full_like(largest, 2.0 ** (2 - 2 * half)), epsilon)
 
 
 def _share(x: Array, axes: tuple[int, ...]) -> float:

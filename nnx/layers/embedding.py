@@ -26,8 +26,8 @@ class Embedding(Layer):
     weights : the table to start with, in place of an initializer; also as a list of one.
     input_length : in old scripts the length of the sequences, for the first layer of a Sequential.
 
-    Input: integers (batch, ...); output (batch, ..., output_dim). An index that is not in the vocabulary is a ValueError
-    where the data come from the host; of data that are on a device already its vector is NaN.
+    Input: integers (batch, ...); output (batch, ..., output_dim). An index that is not in the vocabulary is a
+    ValueError where the data come from the host; of data that are on a device already its vector is NaN.
 
     >>> Embedding(3, 2, weights=[[0.0, 0.0], [0.1, 0.2], [0.3, 0.4]])([[2, 1]])
     array([[[0.3, 0.4],

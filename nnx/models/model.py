@@ -306,9 +306,13 @@ class Model(Layer):
         if self._flat is not None and self._flat.parameters == trained:
             trained = self._flat.parameters
         self._trained = trained
-        self._frozen_or_not = {layer: layer.trainable for _, layer in self.walk()}
+        self._frozen_or_not = {layer: layer.trainable for layer in self._layers_inside()}
         self.decided_at, self._warned_of_freezing = Freezing.changes, False
         return trained
+
+    def _layers_inside(self) -> list[Layer]:
+        """All layers inside, at any depth; without the model, which would keep itself alive."""
+        return [layer for _, layer in self.walk() if layer is not self]
 
     @contextlib.contextmanager
     def as_decided(self) -> Iterator[None]:
@@ -337,8 +341,9 @@ class Model(Layer):
         if names:
             self._warned_of_freezing = True
             warnings.warn(
-                f"{self.name}: trainable of {', '.join(names)} was changed after compile, which decides what is trained. "
-                f"It goes on as it was then; for the change to count, write {self.name}.compile(...) again before fit",
+                f"{self.name}: trainable of {', '.join(names)} was changed after compile, which decides what is "
+                f"trained. It goes on as it was then; for the change to count, write {self.name}.compile(...) again "
+                f"before fit",
                 stacklevel=3,
             )
 
@@ -348,7 +353,7 @@ class Model(Layer):
         if len(set(paths)) != len(paths) or not set(paths) <= set(named):
             raise ValueError(f"{self.name} cannot train {paths}; it has {', '.join(named)}")
         self._trained = [named[path] for path in paths]
-        for _, layer in self.walk():
+        for layer in self._layers_inside():
             own = [parameter in self._trained for parameter in layer.own_weights if parameter.trainable]
             self._frozen_or_not[layer] = any(own) if own else layer.trainable
         self.decided_at = -1

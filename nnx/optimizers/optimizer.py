@@ -196,8 +196,9 @@ class Optimizer(Configurable):
         """What to multiply the cotangent of the loss by before the next step, which divides the gradients by it.
 
         That is `loss_scale_factor` if it was given. Else it is 1, or for float16 parameters a 0-d array that adapts
-        itself: it is halved by a step whose gradients are not finite, which changes nothing, down to 2**-24, and doubled
-        after 2000 others in a row. `fit` and `train_on_batch` ask for it; a loop of your own has to, to make use of it.
+        itself: it is halved, down to 2**-24, by a step whose gradients are not finite, which changes nothing, and
+        doubled after 2000 others in a row. `fit` and `train_on_batch` ask for it; a loop of your own has to, to make use
+        of it.
         """
         bound = flat is self.slots.flat
         if self.loss_scale_factor is None and (MASTER in self.slots if bound else is_half(flat.values)):
@@ -208,7 +209,7 @@ class Optimizer(Configurable):
         return self._applied_scale
 
     def warn_if_stuck(self) -> None:
-        """Warn if no step can train float16 parameters any more. `fit` asks after every epoch; it waits for the device."""
+        """Warn if no step can train float16 parameters any more. `fit` asks after an epoch; waits for the device."""
         if self.loss_scale is not None and self.loss_scale.is_stuck:
             warnings.warn(
                 f"the optimizer {self.name} left out its last steps, as their gradients were not finite however small "

@@ -1,8 +1,8 @@
 """Layer, RMS and group normalisation for NumPy: each pass over the data is one call, in place where it can be.
 
 Measured on float32 against the generic forms, forward and backward: layer normalisation takes 0.6 times as long, group
-normalisation of channels-last images (32, 28, 28, 32) a tenth. Torch with two threads takes about a third of this. Where squares leave the range of the dtype,
-it is left to the generic forms.
+normalisation of channels-last images (32, 28, 28, 32) a tenth. Torch with two threads takes about a third of this.
+Where squares leave the range of the dtype, the generic forms take over.
 """
 
 from __future__ import annotations
