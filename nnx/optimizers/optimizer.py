@@ -197,8 +197,8 @@ class Optimizer(Configurable):
 
         That is `loss_scale_factor` if it was given. Else it is 1, or for float16 parameters a 0-d array that adapts
         itself: it is halved, down to 2**-24, by a step whose gradients are not finite, which changes nothing, and
-        doubled after 2000 others in a row. `fit` and `train_on_batch` ask for it; a loop of your own has to, to make use
-        of it.
+        doubled after 2000 others in a row. `fit` and `train_on_batch` ask for it; a loop of your own has to, to make
+        use of it.
         """
         bound = flat is self.slots.flat
         if self.loss_scale_factor is None and (MASTER in self.slots if bound else is_half(flat.values)):

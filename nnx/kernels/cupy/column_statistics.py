@@ -18,13 +18,15 @@ _WIDTH, _HEIGHT = 32, 8  # threads of a block
 _CHUNK, _MOST_CHUNKS = 256, 128  # the usual rows of a chunk, and how many chunks there are before they grow
 
 INVERSE = """
-// What a value's distance from the mean is multiplied by. A variance that would leave the range of W is kept by
-// its smaller part, with a sign: as -variance * TINY * TINY.
-#define TINY (sizeof(W) == 8 ? (W)7.458340731200207e-155 : (W)5.421010862427522e-20)  // 2**-512, 2**-64
+// The power of two that brings numbers whose squares would leave the range of W into it: 2**-64, or 2**-512.
+__device__ W tiny() { return sizeof(W) == 8 ? (W)7.458340731200207e-155 : (W)5.421010862427522e-20; }
+// What a value's distance from the mean is multiplied by. A variance beyond the range is kept as that of the numbers
+// times tiny(), with a minus sign.
 __device__ W inverse_of(W variance, W epsilon) {
-    return variance < 0 ? rsqrt(-variance) * TINY : rsqrt(variance + epsilon);
+    return variance < 0 ? rsqrt(-variance) * tiny() : rsqrt(variance + epsilon);
 }
 """
+"""CUDA C++ for statistics of groups that may be very large."""
 
 _COLUMN = f"""
 // The sum of what the threads of a column have, for each of them.

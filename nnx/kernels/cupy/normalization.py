@@ -37,9 +37,9 @@ _FORWARD = RowKernel(
         return distance * distance;
     }}) * share;
     if (variance - variance != 0) {{  // it has left the range of W
-        mean = centred ? team_sum(n, [&](int i) {{ return (W)x[place(i)] * TINY; }}) * share / TINY : (W)0;
+        mean = centred ? team_sum(n, [&](int i) {{ return (W)x[place(i)] * tiny(); }}) * share / tiny() : (W)0;
         variance = -share * team_sum(n, [&](int i) {{
-            const W distance = ((W)x[place(i)] - mean) * TINY;
+            const W distance = ((W)x[place(i)] - mean) * tiny();
             return distance * distance;
         }});
     }}
