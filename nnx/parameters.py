@@ -20,6 +20,12 @@ class Penalty(Protocol):
         """The penalty on a value, and its pullback."""
 
 
+class Freezing:
+    """How often `trainable` of any layer has changed: who decided by it sees at a glance whether it may have since."""
+
+    changes = 0
+
+
 class Parameter(Operand):
     """An array that belongs to a layer: trained by gradients, or a state that forward passes update.
 

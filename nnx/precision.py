@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nnx.backends import Array, array_namespace
 
-__all__ = ["dtype_bytes", "narrow", "wide"]
+__all__ = ["dtype_bytes", "narrow", "wide", "wide_sum"]
 
 
 def wide(x: Array) -> Array:
@@ -29,10 +29,20 @@ def narrow(x: Array, like: Array) -> Array:
     return array_namespace(x).astype(x, like.dtype, copy=False)
 
 
+def wide_sum(x: Array, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Array:
+    """Sum, which is float32 for float16: there 2048 + 1 is 2048, and what is divided afterwards may leave its range.
+
+    axis : one or several; None for all.
+    """
+    xp = array_namespace(x)
+    half = x.dtype == getattr(xp, "float16", None)
+    return xp.sum(x, axis=axis, keepdims=keepdims, dtype=xp.float32 if half else None)
+
+
 def dtype_bytes(dtype: str) -> int:
     """The size of a number in bytes, from the name of its dtype.
 
     >>> dtype_bytes("float32")
     4
     """
-    return int(dtype.lstrip("abcdefghijklmnopqrstuvwxyz")) // 8
+    return int(dtype.lstrip("abcdefghijklmnopqrstuvwxyz") or 8) // 8  # a bool is a byte

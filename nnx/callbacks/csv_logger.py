@@ -20,8 +20,8 @@ class CSVLogger(Callback):
     separator : what separates the values of a line.
     append : go on in a file that exists, with the columns that it has. False: it is replaced, by the first line.
 
-    The first column is "epoch", counted from 0; then come the names in the logs of the first epoch, sorted, and those
-    of validation, also if that comes later. A value that an epoch does not have is "NA".
+    The first column is "epoch", counted from 0; then come the names in the logs of the first epoch, sorted, and, where
+    there is a validation, also if it comes later, its names. A value that an epoch does not have is "NA".
 
     ValueError if the file to go on in does not begin like this.
 
@@ -34,7 +34,7 @@ class CSVLogger(Callback):
     >>> model.compile("sgd", "mse")
     >>> history = model.fit([[0.0, 1.0]], [[1.0]], epochs=2, callbacks=[CSVLogger(file)], verbose=0)
     >>> file.read_text().splitlines()[0], len(file.read_text().splitlines())
-    ('epoch,loss,val_loss', 3)
+    ('epoch,loss', 3)
     >>> folder.cleanup()
     """
 
@@ -85,7 +85,7 @@ class CSVLogger(Callback):
         names = self._columns()
         if names is None:
             names = sorted(logs)
-            if not any(name.startswith("val_") for name in names):
+            if self._validates() and not any(name.startswith("val_") for name in names):
                 names += [f"val_{name}" for name in names]
             self._write(["epoch", *names])
         elif missing := [name for name in logs if name not in names]:
@@ -95,6 +95,11 @@ class CSVLogger(Callback):
                 stacklevel=3,
             )
         return names
+
+    def _validates(self) -> bool:
+        """Whether there may be a validation in a later epoch; nobody knows where `fit` does not call."""
+        run = getattr(self.model, "training_run", None)
+        return run is None or run.validation is not None
 
     def _columns(self) -> list[str] | None:
         """The names of the values in the first line of the file; None if there is no file, or nothing in it."""

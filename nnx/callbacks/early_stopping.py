@@ -26,7 +26,7 @@ class EarlyStopping(MonitorCallback):
 
     best, best_epoch, stopped_epoch : the best value, its epoch, and the one that training was stopped after (0 if not).
 
-    A NaN is no improvement; but where the first value is one, nothing is better than it, as in Keras.
+    A NaN is never the best, and any number is better. Keras keeps one that comes first as the best for ever.
 
     >>> import nnx
     >>> model = nnx.Sequential([nnx.layers.Dense(1, input_shape=(2,))])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Mapping
 from typing import Any
@@ -48,9 +49,11 @@ class MonitorCallback(Callback):
         return str(metric.direction)
 
     def improves(self, value: float, best: float | None) -> bool:
-        """Whether a value is better than another by more than min_delta. Any is better than None; NaN is not better."""
+        """Whether a value is better than another by more than min_delta. Any beats None and NaN, NaN beats none."""
         less = self.direction == "min"
-        if best is None:
+        if math.isnan(value):
+            return False
+        if best is None or math.isnan(best):
             return True
         return value + self.min_delta < best if less else value - self.min_delta > best
 

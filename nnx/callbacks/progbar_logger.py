@@ -82,6 +82,9 @@ class ProgbarLogger(Callback):
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         self._begin_together()
+        run = getattr(self.model, "training_run", None)
+        if self._target is not None and run is not None:
+            self._target = run.batches.steps  # the data may have grown since the last epoch
         if self._verbose and self._epochs > 1 and self._output is not None:
             write_line(f"Epoch {epoch + 1}/{self._epochs}", self._output)
 

@@ -12,6 +12,7 @@ import math
 from nnx.backends import Array, array_namespace
 from nnx.functional.erf import erfc
 from nnx.kernels import accelerated
+from nnx.precision import narrow, wide, wide_sum
 from nnx.pullbacks import Pullback
 
 __all__ = [
@@ -368,8 +369,8 @@ def softmax(x: Array, axis: int = -1) -> tuple[Array, Pullback]:
     """
     xp = array_namespace(x)
     e = xp.exp(x - xp.max(x, axis=axis, keepdims=True))
-    y = e / xp.sum(e, axis=axis, keepdims=True)
-    return y, lambda dy: y * (dy - xp.sum(dy * y, axis=axis, keepdims=True))
+    y = narrow(e / wide_sum(e, axis=axis, keepdims=True), x)
+    return y, lambda dy: narrow(y * (dy - wide_sum(dy * y, axis=axis, keepdims=True)), dy)
 
 
 @accelerated
@@ -392,8 +393,8 @@ def log_softmax(x: Array, axis: int = -1) -> tuple[Array, Pullback]:
     """
     xp = array_namespace(x)
     z = x - xp.max(x, axis=axis, keepdims=True)
-    y = z - xp.log(xp.sum(xp.exp(z), axis=axis, keepdims=True))
-    return y, lambda dy: dy - xp.exp(y) * xp.sum(dy, axis=axis, keepdims=True)
+    y = narrow(z - xp.log(wide_sum(xp.exp(z), axis=axis, keepdims=True)), x)
+    return y, lambda dy: narrow(dy - xp.exp(y) * wide_sum(dy, axis=axis, keepdims=True), dy)
 
 
 def relu6(x: Array) -> tuple[Array, Pullback]:
@@ -448,7 +449,7 @@ def prelu(x: Array, alpha: Array) -> tuple[Array, Pullback]:
 
     def pullback(dy: Array) -> tuple[Array, Array]:
         above = xp.astype(x >= 0.0, dy.dtype)
-        dalpha = xp.sum(dy * negative, axis=shared) if shared else dy * negative
+        dalpha = narrow(wide_sum(dy * negative, axis=shared), alpha) if shared else dy * negative
         return dy * (above + alpha * (1.0 - above)), xp.reshape(dalpha, alpha.shape)
 
     return y, pullback
@@ -769,7 +770,8 @@ def sparsemax(x: Array, axis: int = -1) -> tuple[Array, Pullback]:
     (array([[0.75, 0.25, 0.  ]]), array([[ 0.5, -0.5,  0. ]]))
     """
     xp = array_namespace(x)
-    z = xp.maximum(x - xp.max(x, axis=axis, keepdims=True), -1.0)  # t >= -1 now: what is below gets 0 all the same
+    z = wide(x)
+    z = xp.maximum(z - xp.max(z, axis=axis, keepdims=True), -1.0)  # t >= -1 now: what is below gets 0 all the same
     falling = xp.sort(z, axis=axis, descending=True)
     place = xp.cumulative_sum(xp.ones_like(z), axis=axis)
     support = xp.astype(1.0 + place * falling > xp.cumulative_sum(falling, axis=axis), z.dtype)
@@ -777,8 +779,9 @@ def sparsemax(x: Array, axis: int = -1) -> tuple[Array, Pullback]:
     y = xp.maximum(z - (xp.sum(support * falling, axis=axis, keepdims=True) - 1.0) / size, 0.0)
 
     def pullback(dy: Array) -> Array:
-        positive = xp.astype(y > 0.0, dy.dtype)
-        mean = xp.sum(positive * dy, axis=axis, keepdims=True) / xp.sum(positive, axis=axis, keepdims=True)
-        return positive * (dy - mean)
+        slope = wide(dy)
+        positive = xp.astype(y > 0.0, slope.dtype)
+        mean = xp.sum(positive * slope, axis=axis, keepdims=True) / xp.sum(positive, axis=axis, keepdims=True)
+        return narrow(positive * (slope - mean), dy)
 
-    return y, pullback
+    return narrow(y, x), pullback

@@ -7,6 +7,7 @@ from typing import Any
 
 from nnx.backends import Array, array_namespace
 from nnx.kernels import accelerated
+from nnx.precision import narrow, wide_sum
 from nnx.pullbacks import SKIP, Differentiable, Pullback, linear
 
 __all__ = ["dense"]
@@ -67,6 +68,7 @@ def bias_activation(z: Array, bias: Array | None, activate: Differentiable) -> t
 
     def pullback(dy: Array, out: tuple[Any, ...] = (None, None)) -> tuple[Array | None, ...]:
         dz = pull_activation(dy)
-        return None if out[0] is SKIP else dz, None if out[1] is SKIP else xp.sum(xp.reshape(dz, matrix), axis=0)
+        dbias = None if out[1] is SKIP else narrow(wide_sum(xp.reshape(dz, matrix), axis=0), bias)
+        return None if out[0] is SKIP else dz, dbias
 
     return y, pullback

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from nnx.backends import Array, array_namespace
+from nnx.precision import narrow, wide_sum
 from nnx.pullbacks import Pullback
 
 __all__ = ["add", "divide", "getitem", "matmul", "multiply", "negative", "power", "subtract", "sum_to"]
@@ -152,4 +153,4 @@ def sum_to(dy: Array, like: Any) -> Array | None:
         return dy
     extra = len(shape) - len(wanted)
     axes = (*range(extra), *(i + extra for i, size in enumerate(wanted) if size == 1 and shape[i + extra] != 1))
-    return xp.reshape(xp.sum(dy, axis=axes), wanted)
+    return narrow(xp.reshape(wide_sum(dy, axis=axes), wanted), dy)

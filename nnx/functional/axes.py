@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nnx.backends import Array, array_namespace
+from nnx.precision import narrow, wide_sum
 from nnx.pullbacks import Pullback
 
 __all__ = ["permute", "repeat_vector"]
@@ -40,4 +41,4 @@ def repeat_vector(x: Array, n: int) -> tuple[Array, Pullback]:
     ([[[1.0, 2.0], [1.0, 2.0], [1.0, 2.0]]], [[3.0, 6.0]])
     """
     xp = array_namespace(x)
-    return xp.repeat(x[:, None, :], n, axis=1), lambda dy: xp.sum(dy, axis=1)
+    return xp.repeat(x[:, None, :], n, axis=1), lambda dy: narrow(wide_sum(dy, axis=1), dy)

@@ -306,6 +306,8 @@ def sparse_categorical_crossentropy(
     if ignore_class is not None:
         counts = labels != ignore_class
         labels = xp.where(counts, labels, 0)
+    inside = xp.logical_and(labels >= 0, labels < classes)  # of labels on a device nobody has looked at that
+    labels = xp.where(inside, labels, 0)
     place = xp.arange(rows, dtype=xp.int64, device=device) * classes + labels
 
     if from_logits:
@@ -316,11 +318,13 @@ def sparse_categorical_crossentropy(
         probability = xp.take(xp.reshape(flat, (-1,)), place) / total
         clipped = clip(xp, probability, EPSILON, 1.0 - EPSILON)
         values = -xp.log(clipped)
+    values = xp.where(inside, values, math.nan)
     if ignore_class is not None:
         values = xp.where(counts, values, 0.0)
 
     def pullback(dvalues: Array | float) -> Array:
         one_hot = xpx.one_hot(labels, classes, dtype=flat.dtype, xp=xp)
+        one_hot = xp.where(inside[:, None], one_hot, 0.0)
         cotangent = dvalues if isinstance(dvalues, int | float) else xp.reshape(dvalues, (rows,))
         if ignore_class is not None:
             cotangent = xp.astype(counts, flat.dtype) * cotangent

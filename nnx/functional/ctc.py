@@ -8,6 +8,7 @@ them. All probabilities are logarithms; that of the impossible is a large negati
 from __future__ import annotations
 
 import dataclasses
+import math
 
 from nnx.backends import Array, array_namespace, backend_of
 from nnx.functional.activations import log_softmax
@@ -40,7 +41,8 @@ def ctc(
 
     A path has a class at each step; without repetitions, and then without blanks, it is the labels. The probability of
     a path is the product of those of its classes. Labels need a step each, and one more between two that are equal.
-    Those that do not fit into the input have the value 1e5 (6e4 in float16) and no gradient.
+    Those that do not fit into the input have the value 1e5 (6e4 in float16) and no gradient; where a label is no class,
+    the value is NaN.
 
     Returns the values (batch,), and pullback(dvalues) -> dy_pred = (softmax(y_pred) - the probability, among the paths
     along the labels, to be at each class) * dvalues, for the steps that count; dvalues is (batch,), or one float for
@@ -76,6 +78,7 @@ def ctc(
     blank, emit = paths.until()
     last = xp.logaddexp(_picked(blank[-1, ...], paths.last_blank), _picked(emit[-1, ...], paths.last_label))
     values = xp.where(paths.possible, -last, 6e4 if half else IMPOSSIBLE)
+    values = xp.where(paths.known, values, math.nan)
 
     def pullback(dvalues: Array | float) -> Array:
         blank_after, emit_after = paths.after()
@@ -103,6 +106,7 @@ class _Paths:
     blank (time, batch, 1), emit (time, batch, n) : the logarithms of the blank and of each label, at each step
     step_over (batch, n) : 0 where the label can follow the one before without a blank between, else _NEVER
     counts (time, batch, 1), possible (batch,) : whether a step counts, and whether the labels fit into the input
+    known (batch,) : whether the labels, without what stands behind them, are classes
     last_blank (batch, n + 1), last_label (batch, n) : where a path may end
     """
 
@@ -111,6 +115,7 @@ class _Paths:
     step_over: Array
     counts: Array
     possible: Array
+    known: Array
     last_blank: Array
     last_label: Array
 
@@ -132,7 +137,8 @@ class _Paths:
         needed = length[:, 0] + xp.sum(
             xp.astype(xp.logical_and(repeated, count(n)[None, :] < length), xp.int64), axis=1
         )
-        places = (count(time)[:, None, None] + count(batch)[:, None] * time) * classes + labels
+        inside = xp.logical_and(labels >= 0, labels < classes)
+        places = (count(time)[:, None, None] + count(batch)[:, None] * time) * classes + xp.where(inside, labels, 0)
         emit = xp.take(xp.reshape(logarithms, (-1,)), xp.reshape(places, (-1,)))
         return cls(
             blank=xp.permute_dims(logarithms[:, :, mask_index], (1, 0))[:, :, None],
@@ -140,6 +146,7 @@ class _Paths:
             step_over=xp.where(repeated, _NEVER, xp.zeros_like(emit[0])),
             counts=count(time)[:, None, None] < steps,
             possible=needed <= steps[:, 0],
+            known=xp.all(xp.logical_or(inside, count(n)[None, :] >= length), axis=1),
             last_blank=count(n + 1)[None, :] == length,
             last_label=count(n)[None, :] == length - 1,
         )

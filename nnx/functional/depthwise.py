@@ -7,6 +7,7 @@ from typing import Any
 from nnx.backends import Array, array_namespace
 from nnx.functional.unfolding import fold, unfold
 from nnx.kernels import accelerated
+from nnx.precision import narrow, wide_sum
 from nnx.pullbacks import SKIP, Pullback
 from nnx.windows import Windows
 
@@ -24,15 +25,16 @@ def correlate_depthwise(x: Array, kernel: Array, windows: Windows) -> tuple[Arra
     c, m = kernel.shape[2:]
     filters = xp.reshape(kernel, (taps, c, m))
     elements = unfold(x, windows)[..., None]  # (n, windows, taps, c, 1)
-    y = xp.reshape(xp.sum(elements * filters, axis=2), (n, down, across, c * m))
+    y = xp.reshape(narrow(wide_sum(elements * filters, axis=2), x), (n, down, across, c * m))
 
     def pullback(dy: Array, out: Any = (None, None)) -> tuple[Array | None, ...]:
         split = xp.reshape(dy, (n, down * across, 1, c, m))
         dx = dkernel = None
         if out[0] is not SKIP:
-            dx = fold(xp.sum(split * filters, axis=4), windows)
+            dx = fold(narrow(wide_sum(split * filters, axis=4), dy), windows)
         if out[1] is not SKIP:
-            dkernel = xp.reshape(xp.sum(unfold(x, windows)[..., None] * split, axis=(0, 1)), kernel.shape)
+            sums = wide_sum(unfold(x, windows)[..., None] * split, axis=(0, 1))
+            dkernel = xp.reshape(narrow(sums, kernel), kernel.shape)
         return dx, dkernel
 
     return y, pullback

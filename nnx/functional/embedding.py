@@ -19,8 +19,8 @@ _MOST_ONE_HOT = 1 << 21  # elements of a one-hot matrix; up to there its product
 def embedding(x: Array, embeddings: Array) -> tuple[Array, Pullback]:
     """Rows of a table, looked up by number: y[..., :] = embeddings[x[...], :]
 
-    x : integers from 0 to v - 1, of any shape. What is outside is found by nobody on a device: check it on the host,
-        before the data travel.
+    x : integers from 0 to v - 1, of any shape. For one outside y is NaN, as nothing waits for a device; on the host
+        NumPy's kernel raises a ValueError.
     embeddings : (v, n).
 
     Returns y (*x.shape, n), and pullback(dy) -> (None, dembeddings): for each row of the table, the sum of dy where it
@@ -37,12 +37,17 @@ def embedding(x: Array, embeddings: Array) -> tuple[Array, Pullback]:
     xp = array_namespace(embeddings)
     rows, size = embeddings.shape
     keys = xp.reshape(x, (-1,))
-    y = xp.reshape(xp.take(embeddings, keys, axis=0), (*x.shape, size))
+    if keys.dtype not in (xp.int32, xp.int64):  # a small one may not hold the number of rows
+        keys = xp.astype(keys, xp.int64)
+    inside = xp.logical_and(keys >= 0, keys < rows)
+    found = xp.take(embeddings, xp.where(inside, keys, 0), axis=0)
+    y = xp.reshape(xp.where(inside[:, None], found, math.nan), (*x.shape, size))
 
     def pullback(dy: Array, out: tuple[Any, ...] = (None, None)) -> tuple[None, Array | None]:
         if out[1] is SKIP:
             return None, None
         flat_dy = wide(xp.reshape(dy, (math.prod(x.shape), size)))
+        flat_dy = xp.where(inside[:, None], flat_dy, 0.0)
         form = sums_by_one_hot if rows * flat_dy.shape[0] <= _MOST_ONE_HOT else sums_by_sorting
         return None, narrow(form(keys, flat_dy, rows), embeddings)
 

@@ -18,6 +18,7 @@ from nnx.functional.recurrent import (
     zero_state,
 )
 from nnx.kernels import accelerated
+from nnx.precision import narrow, wide_sum
 from nnx.pullbacks import SKIP, Differentiable, Pullback
 
 __all__ = ["gru"]
@@ -146,7 +147,7 @@ def gru_recurrence(
         cotangents = (wanted(xp.stack(dz[::-1]), out[0]), wanted(dh, out[1]), drecurrent)
         if bias is None:
             return cotangents
-        return *cotangents, None if out[3] is SKIP else xp.sum(dinners, axis=(0, 1))
+        return *cotangents, None if out[3] is SKIP else narrow(wide_sum(dinners, axis=(0, 1)), dinners)
 
     return (xp.stack(states[1:]), states[-1]), pullback
 

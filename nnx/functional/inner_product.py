@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from nnx.backends import Array, array_namespace
 from nnx.functional.normalization import unit_normalization
 from nnx.kernels import accelerated
+from nnx.precision import narrow, wide_sum
 from nnx.pullbacks import Pullback
 
 __all__ = ["dot"]
@@ -46,7 +47,7 @@ def dot(x: Array, y: Array, axes: int | Sequence[int], normalize: bool = False) 
     if rest_x or rest_y:
         z = xp.reshape(rows @ columns, (batch, *rest_x, *rest_y))
     else:
-        z = xp.sum(x * y, axis=1, keepdims=True)  # faster than matrices of one row
+        z = narrow(wide_sum(x * y, axis=1, keepdims=True), x)  # faster than matrices of one row
 
     def pullback(dz: Array) -> tuple[Array, Array]:
         if rest_x or rest_y:

@@ -15,6 +15,7 @@ from typing import Any
 from nnx.backends import Array, array_namespace
 from nnx.functional.arithmetic import sum_to
 from nnx.kernels import accelerated
+from nnx.precision import narrow, wide
 from nnx.pullbacks import Pullback
 
 __all__ = ["add", "average", "concatenate", "maximum", "minimum", "multiply", "subtract"]
@@ -73,9 +74,9 @@ def average(*inputs: Array) -> tuple[Array, Pullback]:
     >>> y, pullback(np.ones((1, 2)))
     (array([[2., 1.]]), (array([[0.5, 0.5]]), array([[0.5, 0.5]])))
     """
-    total, pullback = add(*inputs)
+    total, pullback = add(*map(wide, inputs))
     share = 1.0 / len(inputs)
-    return total * share, lambda dy: pullback(dy * share)
+    return narrow(total * share, inputs[0]), lambda dy: pullback(dy * share)
 
 
 @accelerated
@@ -241,7 +242,7 @@ def _expand(x: Array, axes: int) -> Array:
 def _cotangents(cotangents: Sequence[Array], aligned: Sequence[Array], inputs: Sequence[Array]) -> Any:
     """The cotangents of broadcast arrays, in the shapes of the inputs."""
     found = tuple(
-        array_namespace(x).reshape(sum_to(cotangent, wide), x.shape)
-        for cotangent, wide, x in zip(cotangents, aligned, inputs, strict=True)
+        array_namespace(x).reshape(sum_to(cotangent, full), x.shape)
+        for cotangent, full, x in zip(cotangents, aligned, inputs, strict=True)
     )
     return found[0] if len(found) == 1 else found

@@ -2,6 +2,8 @@
 
 All rest on one pullback. With x̂ = (x - mean) * r and r = 1 / sqrt(variance + epsilon) over N values, a cotangent dx̂
 comes back as dx = (r / N) * (N dx̂ - Σ dx̂ - x̂ Σ (dx̂ x̂)).
+
+Where squares would leave the range of the dtype, x is divided by a power of two before: x̂ stays what it is.
 """
 
 from __future__ import annotations
@@ -152,13 +154,13 @@ def deviation_normalization(
     """
     xp = array_namespace(x)
     axes = axes_of(x.shape, axis)
-    x_wide, share = wide(x), _share(x, axes)
+    (x_wide, factor, least), share = _in_range(wide(x), axes, epsilon), _share(x, axes)
     centered = x_wide - xp.sum(x_wide, axis=axes, keepdims=True) * share
-    inverse = 1.0 / xp.sqrt(xp.sum(centered * centered, axis=axes, keepdims=True) * share + epsilon)
+    inverse = 1.0 / xp.sqrt(xp.sum(centered * centered, axis=axes, keepdims=True) * share + least)
 
     def pullback_normal(dnormal: Array) -> Array:
         product = xp.sum(dnormal * x_wide, axis=axes, keepdims=True) * share
-        return inverse * (dnormal - centered * (inverse * inverse * product))
+        return inverse * factor * (dnormal - centered * (inverse * inverse * product))
 
     return _with_parameters(x, x_wide * inverse, pullback_normal, gamma, None, axes)
 
@@ -181,15 +183,15 @@ def unit_normalization(x: Array, axis: Axis = -1, epsilon: float = 1e-12) -> tup
     """
     xp = array_namespace(x)
     axes = axes_of(x.shape, axis)
-    x_wide = wide(x)
+    x_wide, factor, least = _in_range(wide(x), axes, epsilon)
     norm = xp.sqrt(xp.sum(x_wide * x_wide, axis=axes, keepdims=True))
-    inverse = 1.0 / xp.maximum(norm, epsilon)
+    inverse = 1.0 / xp.maximum(norm, least)
     y = x_wide * inverse
 
     def pullback(dy: Array) -> Array:
         dy = wide(dy)
-        radial = xp.where(norm > epsilon, xp.sum(dy * y, axis=axes, keepdims=True), 0.0)
-        return narrow((dy - y * radial) * inverse, x)
+        radial = xp.where(norm > least, xp.sum(dy * y, axis=axes, keepdims=True), 0.0)
+        return narrow((dy - y * radial) * (inverse * factor), x)
 
     return narrow(y, x), pullback
 
@@ -198,17 +200,31 @@ def _standardize(x: Array, axes: tuple[int, ...], epsilon: float, centered: bool
     """x̂ = (x - mean) / sqrt(variance + epsilon) over those axes, or x / sqrt(mean(x**2) + epsilon)."""
     xp = array_namespace(x)
     share = _share(x, axes)
+    x, factor, least = _in_range(x, axes, epsilon)
     normal = x - xp.sum(x, axis=axes, keepdims=True) * share if centered else x
-    inverse = 1.0 / xp.sqrt(xp.sum(normal * normal, axis=axes, keepdims=True) * share + epsilon)
+    inverse = 1.0 / xp.sqrt(xp.sum(normal * normal, axis=axes, keepdims=True) * share + least)
     normal = normal * inverse
 
     def pullback(dnormal: Array) -> Array:
         dx = dnormal - normal * (xp.sum(dnormal * normal, axis=axes, keepdims=True) * share)
         if centered:
             dx = dx - xp.sum(dnormal, axis=axes, keepdims=True) * share
-        return inverse * dx
+        return inverse * factor * dx
 
     return normal, pullback
+
+
+def _in_range(x: Array, axes: tuple[int, ...], epsilon: float) -> tuple[Array, Any, Any]:
+    """x by a power of two where its squares along the axes would leave the range, that power, and epsilon there."""
+    xp = array_namespace(x)
+    if 0 in x.shape:
+        return x, 1.0, epsilon
+    half = round(math.log2(xp.finfo(x.dtype).max)) // 2
+    largest = xp.max(xp.abs(x), axis=axes, keepdims=True)
+    large = largest > 2.0 ** (half - 4)  # their sum has room too
+    factor = xp.where(large, xp.full_like(largest, 2.0**-half), 1.0)
+    # beside numbers as large as that epsilon is nothing: the least normal number keeps the root from 0
+    return x * factor, factor, xp.where(large, xp.full_like(largest, 2.0 ** (2 - 2 * half)), epsilon)
 
 
 def _share(x: Array, axes: tuple[int, ...]) -> float:

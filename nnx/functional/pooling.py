@@ -12,6 +12,7 @@ from nnx.backends import Array, array_namespace
 from nnx.functional.layout import CHANNELS_LAST, for_each_axis, from_images, sizes_of, spatial_axes, to_images
 from nnx.functional.unfolding import fold, table, tiles, unfold
 from nnx.kernels import accelerated
+from nnx.precision import narrow, wide, wide_sum
 from nnx.pullbacks import Pullback
 from nnx.shapes import Sizes
 from nnx.windows import Windows, shares_of_windows, taps_of_windows, windows_of
@@ -63,17 +64,10 @@ def average_pool(
     (array([3., 2.]), array([0.5, 0.5, 1. ]))
     """
     axes, images = len(x.shape), to_images(x, data_format, "average_pool")
-    windows = _windows("average_pool", images, axes, size, strides, padding)
-    share: Array | float = 1.0 / windows.taps
-    if windows.padded:
-        share = table(shares_of_windows, windows, x, str(x.dtype).rpartition(".")[2])
-    y, pullback = sum_of_windows(images, windows)
-    y *= share
-
-    def pull_back(dy: Array) -> Array:
-        return from_images(pullback(to_images(dy, data_format, "average_pool") * share), axes, data_format)
-
-    return from_images(y, axes, data_format), pull_back
+    y, pullback = mean_of_windows(images, _windows("average_pool", images, axes, size, strides, padding))
+    return from_images(y, axes, data_format), lambda dy: from_images(
+        pullback(to_images(dy, data_format, "average_pool")), axes, data_format
+    )
 
 
 def global_max_pool(x: Array, data_format: str = CHANNELS_LAST, keepdims: bool = False) -> tuple[Array, Pullback]:
@@ -96,8 +90,7 @@ def global_max_pool(x: Array, data_format: str = CHANNELS_LAST, keepdims: bool =
 
     def pullback(dy: Array) -> Array:
         shares = xp.astype(x == largest, x.dtype)
-        shares = shares / xp.sum(shares, axis=axes, keepdims=True)
-        return shares * xp.reshape(dy, largest.shape)
+        return shares * narrow(xp.reshape(dy, largest.shape) / wide_sum(shares, axis=axes, keepdims=True), dy)
 
     return largest if keepdims else xp.squeeze(largest, axis=axes), pullback
 
@@ -140,13 +133,13 @@ def global_average_pool(
 def _masked_mean(x: Array, axis: int, keepdims: bool, mask: Array) -> tuple[Array, Pullback]:
     xp = array_namespace(x)
     counted = xp.expand_dims(mask, axis=3 - axis)
-    count = xp.sum(xp.astype(counted, x.dtype), axis=axis, keepdims=True)
+    count = wide_sum(xp.astype(counted, x.dtype), axis=axis, keepdims=True)
     share = 1.0 / xp.maximum(count, 1.0)
-    mean = xp.sum(xp.where(counted, x, 0.0), axis=axis, keepdims=True) * share
+    mean = narrow(wide_sum(xp.where(counted, x, 0.0), axis=axis, keepdims=True) * share, x)
 
     def pullback(dy: Array) -> Array:
         dy = dy if keepdims else xp.expand_dims(dy, axis=axis)
-        return xp.where(counted, xp.broadcast_to(dy * share, x.shape), 0.0)
+        return xp.where(counted, xp.broadcast_to(narrow(dy * share, dy), x.shape), 0.0)
 
     return mean if keepdims else xp.squeeze(mean, axis=axis), pullback
 
@@ -164,6 +157,18 @@ def largest_of_windows(x: Array, windows: Windows) -> tuple[Array, Pullback]:
         return fold(xp.where(chosen, xp.reshape(dy, (n, down * across, 1, c)), 0.0), windows)
 
     return xp.reshape(y, (n, down, across, c)), pullback
+
+
+@accelerated
+def mean_of_windows(x: Array, windows: Windows) -> tuple[Array, Pullback]:
+    """Mean of each window, of what is inside the image: x (n, rows, columns, c)  ->  (n, *windows.counts, c)"""
+    elements = wide(x)
+    share: Array | float = 1.0 / windows.taps
+    if windows.padded:
+        share = table(shares_of_windows, windows, x, str(elements.dtype).rpartition(".")[2])
+    y, pullback = sum_of_windows(elements, windows)
+    y *= share
+    return narrow(y, x), lambda dy: narrow(pullback(wide(dy) * share), dy)
 
 
 @accelerated

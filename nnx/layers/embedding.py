@@ -29,8 +29,8 @@ class Embedding(Layer):
     input_length : in old scripts the length of the sequences, for the first layer of a Sequential.
 
     Input: integers (batch, ...), output (batch, ..., output_dim), embeddings (input_dim, output_dim). With mask_zero
-    the output has a mask, True where x is not 0. ValueError in training and prediction for indices in host data that
-    are out of range.
+    the output has a mask, True where x is not 0. An index that is not in the vocabulary is a
+    ValueError where the data come from the host; of data that are on a device already its vector is NaN.
 
     >>> Embedding(3, 2, weights=[[0.0, 0.0], [0.1, 0.2], [0.3, 0.4]])([[2, 1]])
     array([[[0.3, 0.4],
@@ -79,6 +79,8 @@ class Embedding(Layer):
     def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
         xp = array_namespace(x)
         if x.dtype not in (xp.int32, xp.int64):
+            if xp.isdtype(x.dtype, "real floating"):  # what is no number of a word must not become one
+                x = xp.where(xp.logical_and(xp.abs(x) < self.input_dim, x == xp.floor(x)), x, -1.0)
             x = xp.astype(x, xp.int64)
         y, pullback = embedding(x, self.embeddings.value)
         return y, self.route(pullback, None, self.embeddings, direct=True)

@@ -23,7 +23,7 @@ from nnx.graph.symbol import Node, Symbol
 from nnx.graph.traced_arguments import MASK, TRAINING
 from nnx.names import did_you_mean, names_apart, nearest, numbered, snake_case
 from nnx.notices import warn_user
-from nnx.parameters import Parameter
+from nnx.parameters import Freezing, Parameter
 from nnx.precision import narrow, wide
 from nnx.pullbacks import LayerPullback, Skippable, call_pullback
 from nnx.random import Generator
@@ -194,7 +194,7 @@ class Layer(Configurable):
     def add_weight(
         self,
         shape: Sequence[int] = (),
-        initializer: Any = "glorot_uniform",
+        initializer: Any = None,
         *,
         name: str | None = None,
         trainable: bool = True,
@@ -204,6 +204,7 @@ class Layer(Configurable):
     ) -> Parameter:
         """Make a parameter of this layer. Its first value is drawn on the host, so it is the same on every backend.
 
+        initializer : by default "glorot_uniform", and zeros where the dtype is that of integers or bools.
         name : unique in the layer; "variable", "variable_1", ... by default.
         """
         name = name or numbered("variable", [parameter.name for parameter in self.own_weights])
@@ -218,6 +219,8 @@ class Layer(Configurable):
                 )
         placement = self.placement
         kind = dtype or self.dtype or placement.dtype
+        if initializer is None:
+            initializer = "glorot_uniform" if np.dtype(kind).kind == "f" else "zeros"
         initial = initializers.resolve(initializer)(tuple(shape), kind)
         parameter = Parameter(
             placement.asarray(np.array(initial, dtype=kind), kind),
@@ -282,14 +285,23 @@ class Layer(Configurable):
 
     @property
     def trainable(self) -> bool:
-        """Whether its trainable parameters are trained. Setting it sets that of all layers inside, as in Keras."""
+        """Whether its trainable parameters are trained. Setting it sets that of all layers inside, as in Keras.
+
+        A model that is compiled goes on as was decided then, also in what `BatchNormalization` does, until it is
+        compiled again.
+        """
         return self._trainable
 
     @trainable.setter
     def trainable(self, value: bool) -> None:
-        self._trainable = bool(value)
+        self.restore_trainable(bool(value))
+        Freezing.changes += 1
         for layer in self.sublayers():
             layer.trainable = value
+
+    def restore_trainable(self, value: bool) -> None:
+        """Be trainable or not for the time being, without the layers inside, and without telling anybody."""
+        self._trainable = value
 
     @property
     def weights(self) -> list[Parameter]:

@@ -8,10 +8,11 @@ import numpy as np
 
 from nnx.backends import Array, array_namespace, asarray, backend_of, get_backend, is_array
 from nnx.backends.base import FLOAT_DTYPES, refuse_masked
+from nnx.precision import wide
 
 
 def as_arrays(y_true: Any, y_pred: Any) -> tuple[Array, Array]:
-    """Targets and floating predictions as arrays.
+    """Targets and floating predictions as arrays; predictions in float16 as float32, in which squares and sums fit.
 
     Lists and numbers are converted: predictions on the current backend, targets on the device of the predictions.
     """
@@ -23,6 +24,8 @@ def as_arrays(y_true: Any, y_pred: Any) -> tuple[Array, Array]:
     elif not _is_floating(y_pred):
         xp = array_namespace(y_pred)
         y_pred = xp.astype(y_pred, getattr(xp, get_backend().dtype))
+    if getattr(y_pred.dtype, "itemsize", 4) == 2:  # bytes
+        y_pred = wide(y_pred)
     return y_true if is_array(y_true) else asarray_like(y_true, y_pred), y_pred
 
 

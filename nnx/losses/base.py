@@ -16,6 +16,7 @@ from nnx.functional.loss_functions import scaled_sum
 from nnx.losses.arrays import as_arrays, asarray_like
 from nnx.losses.targets import require_same_shape
 from nnx.names import name_of_class
+from nnx.precision import narrow, wide
 from nnx.pullbacks import Differentiable, Pullback
 from nnx.registry import Configurable, Registry, serialize
 from nnx.shapes import Shape
@@ -85,9 +86,14 @@ class Loss(Configurable):
         """The loss of a batch, a 0-d array on its device, and `pullback(dloss=1.0)` -> the cotangent of y_pred.
 
         sample_weight : a weight for each sample, (n,) or (n, 1), or for each value.
+
+        Of predictions in float16 the loss is computed in float32, where squares and sums have room.
         """
         if not (hasattr(y_true, "dtype") and hasattr(y_pred, "dtype")):
             y_true, y_pred = as_arrays(y_true, y_pred)
+        if getattr(y_pred.dtype, "itemsize", 4) == 2:  # bytes
+            loss, pullback_wide = self.forward(y_true, wide(y_pred), sample_weight)
+            return loss, lambda dloss=1.0: narrow(pullback_wide(dloss), y_pred)
         sample_weight = self._counted(y_true, y_pred, sample_weight)
         values, pullback_values = self._checked_call(y_true, y_pred)
         xp = array_namespace(values)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import warnings
 import weakref
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, Self, cast
 
 import numpy as np
@@ -30,7 +31,7 @@ from nnx.models.summary import (
 )
 from nnx.names import name_layers, names_apart, numbered
 from nnx.optimizers import Optimizer
-from nnx.parameters import FlatParameters, Parameter
+from nnx.parameters import FlatParameters, Freezing, Parameter
 from nnx.precision import wide
 from nnx.pullbacks import Pullback, Skippable, call_pullback
 from nnx.registry import constructor_config
@@ -56,6 +57,7 @@ class Model(Layer):
     optimizer, history, stop_training : as Keras names them.
     objective : the losses and metrics that `compile` was given.
     random : the stream that shuffles come from; split from the default stream at `compile`.
+    decided_at : the count of `Freezing` when it was last seen that `trainable` is as it was when that was decided.
     training_run : what `fit` is doing, for callbacks; None at other times. trainer : what trains the model.
 
     >>> from nnx.layers import Dense, Input, add
@@ -96,6 +98,9 @@ class Model(Layer):
         self.input_layers: list[InputLayer] = []
         self._flat: FlatParameters | None = None
         self._trained: list[Parameter] | None = None
+        self._frozen_or_not: dict[Layer, bool] = {}  # `trainable` of the layers, when `_trained` was decided
+        self._warned_of_freezing = False
+        self.decided_at = -1
         self._ports: Ports | None = None
         if inputs is not None or outputs is not None:
             self._connect(inputs, outputs)
@@ -301,7 +306,46 @@ class Model(Layer):
         if self._flat is not None and self._flat.parameters == trained:
             trained = self._flat.parameters
         self._trained = trained
+        self._frozen_or_not = {layer: layer.trainable for layer in self._layers_inside()}
+        self.decided_at, self._warned_of_freezing = Freezing.changes, False
         return trained
+
+    def _layers_inside(self) -> list[Layer]:
+        """All layers inside, at any depth; without the model, which would keep itself alive."""
+        return [layer for _, layer in self.walk() if layer is not self]
+
+    @contextlib.contextmanager
+    def as_decided(self) -> Iterator[None]:
+        """The time in which every layer is trainable or not as was decided, for those that look at it themselves."""
+        differing = self._frozen_since()
+        if not differing:
+            self.decided_at = Freezing.changes
+        for layer in differing:
+            layer.restore_trainable(not layer.trainable)
+        try:
+            yield
+        finally:
+            for layer in differing:
+                layer.restore_trainable(not layer.trainable)
+
+    def _frozen_since(self) -> list[Layer]:
+        """The layers that were frozen, or no longer are, since it was decided what is trained."""
+        return [layer for layer, trainable in self._frozen_or_not.items() if layer.trainable != trainable]
+
+    def _warn_of_freezing(self) -> None:
+        """Warn, once, if `trainable` was set after `compile` where it makes a difference."""
+        if self._trained is None or self.decided_at == Freezing.changes or self._warned_of_freezing:
+            return
+        differing = self._frozen_since()
+        names = [path for path, layer in self.named_layers().items() if layer in differing and layer.own_weights]
+        if names:
+            self._warned_of_freezing = True
+            warnings.warn(
+                f"{self.name}: trainable of {', '.join(names)} was changed after compile, which decides what is "
+                f"trained. It goes on as it was then; for the change to count, write {self.name}.compile(...) again "
+                f"before fit",
+                stacklevel=3,
+            )
 
     def restore_trained(self, paths: list[str]) -> None:
         """Train the parameters of these paths, whatever is frozen now: what was decided when the model was compiled."""
@@ -309,6 +353,10 @@ class Model(Layer):
         if len(set(paths)) != len(paths) or not set(paths) <= set(named):
             raise ValueError(f"{self.name} cannot train {paths}; it has {', '.join(named)}")
         self._trained = [named[path] for path in paths]
+        for layer in self._layers_inside():
+            own = [parameter in self._trained for parameter in layer.own_weights if parameter.trainable]
+            self._frozen_or_not[layer] = any(own) if own else layer.trainable
+        self.decided_at = -1
 
     def to(self, name: str, *, device: str | None = None) -> Self:
         """Move the model to another backend or device, in place, with the running values of its metrics.
@@ -523,6 +571,7 @@ class Model(Layer):
         training is interrupted, by Ctrl-C or by an error, that has all completed epochs, and the model is usable.
         An error of a batch names it.
         """
+        self._warn_of_freezing()
         return self.trainer.fit(
             x,
             y,
@@ -660,7 +709,7 @@ class Model(Layer):
 
     def __getstate__(self) -> dict[str, Any]:
         # a copy gathers its own parameters, is not in training, and has its own trainer
-        return {**super().__getstate__(), "_flat": None, "training_run": None, "trainer": None}
+        return {**super().__getstate__(), "_flat": None, "training_run": None, "trainer": None, "decided_at": -1}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)

@@ -17,13 +17,15 @@ MASTER = "master"
 """The slot of the float32 copies."""
 
 FIRST_SCALE = (2.0**15, 0.0)
-_LEAST, _STEPS_TO_GROW = 1.0, 2000
+_LEAST = 2.0**-24  # the least number that float16 has beside 0
+_STEPS_TO_GROW = 2000
 
 
 class LossScale:
     """What a loss is multiplied by before its gradients are computed. It adapts itself, on the device.
 
-    It is halved by a step whose gradients are not finite, which is left out, and doubled after 2000 others in a row.
+    It is halved by a step whose gradients are not finite, which is left out, down to 2**-24, and doubled after 2000
+    others in a row.
 
     value : a 0-d float32 array. good_steps : one too, how many steps since it changed.
     """
@@ -36,6 +38,12 @@ class LossScale:
     def numbers(self) -> tuple[float, float]:
         """The value and the good steps on the host."""
         return float(to_numpy(self.value)), float(to_numpy(self.good_steps))
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether it cannot fall further, and the gradients of the last step were not finite. Waits for the device."""
+        value, good_steps = self.numbers()
+        return value <= _LEAST and not good_steps
 
     def follow(self, finite: Array) -> None:
         """Adapt to a step whose gradients were finite, or not: a 0-d bool array."""

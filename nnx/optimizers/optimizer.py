@@ -196,8 +196,9 @@ class Optimizer(Configurable):
         """What to multiply the cotangent of the loss by before the next step, which divides the gradients by it.
 
         That is `loss_scale_factor` if it was given. Else it is 1, or for float16 parameters a 0-d array that adapts
-        itself: it is halved by a step whose gradients are not finite, which changes nothing, and doubled after 2000
-        others in a row. `fit` and `train_on_batch` ask for it; a loop of your own has to, to make use of it.
+        itself: it is halved, down to 2**-24, by a step whose gradients are not finite, which changes nothing, and
+        doubled after 2000 others in a row. `fit` and `train_on_batch` ask for it; a loop of your own has to, to make
+        use of it.
         """
         bound = flat is self.slots.flat
         if self.loss_scale_factor is None and (MASTER in self.slots if bound else is_half(flat.values)):
@@ -207,11 +208,22 @@ class Optimizer(Configurable):
             self._applied_scale = self.loss_scale.value
         return self._applied_scale
 
+    def warn_if_stuck(self) -> None:
+        """Warn if no step can train float16 parameters any more. `fit` asks after an epoch; waits for the device."""
+        if self.loss_scale is not None and self.loss_scale.is_stuck:
+            warnings.warn(
+                f"the optimizer {self.name} left out its last steps, as their gradients were not finite however small "
+                f"the loss was scaled; nothing is trained. Look for NaN and infinity in the data and the parameters "
+                f"(nnx.debug.check_finite() names where they begin), or train with dtype='float32'",
+                stacklevel=5,
+            )
+
     def _advance(self, values: Array, gradients: Array) -> None:
         """Change the parameters, or their float32 copies, by gradients of the same dtype."""
         mean = gradients if self.gradient_accumulation_steps is None else self._accumulate(gradients)
-        if mean is not None:
-            self._update(values, self._clip(mean))
+        if mean is None:  # a step that only accumulates changes nothing else
+            return
+        self._update(values, self._clip(mean))
         if self.use_ema:
             self._follow(values)
         for parameter, place in self._constrained:
@@ -253,7 +265,7 @@ class Optimizer(Configurable):
         self.update(values, gradients, rate)
 
     def _follow(self, values: Array) -> None:
-        """Move the average towards the parameters; as in Keras at every step, whether it updated them or not."""
+        """Move the average towards the parameters, after they were updated."""
         average, iterations = self.slots["average"], self.iterations
         if iterations == 0:
             average[...] = values

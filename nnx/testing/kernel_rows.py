@@ -392,6 +392,7 @@ ROWS: dict[str, list[Example]] = {
             several=True,
         ),
     ],
+    "mean_of_windows": [*map(_sum, _POOLS)],
     "mean_squared_error": [
         _loss(lambda v: (v.normal(v.n, 1), v.normal(v.n, 1))),
         _loss(lambda v: (v.normal(v.n, 3), v.normal(v.n, 3))),

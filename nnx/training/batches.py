@@ -25,14 +25,16 @@ _FORMS = {1: "x", 2: "(x, y)", 3: "(x, y, sample_weight)"}
 class Source(Protocol):
     """What gives the batches of one pass over a data set with each `iter`.
 
-    steps : how many there are; None where that is not known.
+    steps : how many there are in the next pass; None where that is not known.
     once : whether it gives each batch only once.
     streams : what is drawn from when a pass begins.
     form : what makes its batches the same ones as those of another.
     """
 
-    steps: int | None
     once: bool
+
+    @property
+    def steps(self) -> int | None: ...
 
     @property
     def streams(self) -> list[Generator]: ...
@@ -161,12 +163,16 @@ class IterableBatches:
     ) -> None:
         self._source: Any = source
         self._convert = convert
-        self.steps: int | None = None
-        with contextlib.suppress(TypeError):  # loaders have a length, even where it is not known
-            self.steps = len(source)  # type: ignore[arg-type]
         self.once = isinstance(source, Iterator)
         has_order = self.steps is not None and hasattr(source, "__getitem__") and not isinstance(source, list | tuple)
         self._generator = generator if has_order else None
+
+    @property
+    def steps(self) -> int | None:
+        """How many there are now: a source may grow or shrink between passes."""
+        with contextlib.suppress(TypeError):  # loaders have a length, even where it is not known
+            return len(self._source)
+        return None
 
     @property
     def streams(self) -> list[Generator]:
@@ -193,7 +199,8 @@ class IterableBatches:
     def _items(self) -> Iterator[Any]:
         if self._generator is None and hasattr(self._source, "__iter__"):
             return iter(self._source)
-        order = range(self.steps or 0) if self._generator is None else self._generator.permutation(self.steps or 0)
+        steps = self.steps or 0
+        order = range(steps) if self._generator is None else self._generator.permutation(steps)
         return (self._source[int(index)] for index in order)
 
     def _tell(self, hook: str) -> None:

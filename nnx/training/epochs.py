@@ -21,7 +21,6 @@ class Epochs:
     """
 
     def __init__(self, source: Source, steps: int | None, once: bool = False, name: str = "the data") -> None:
-        self.steps = steps or source.steps
         self.exhausted = False
         self.name = name
         self.done = 0
@@ -30,8 +29,14 @@ class Epochs:
         self._once = once
         self._warned = False
         self._current: Iterator[Batch] | None = None
+        self._promised = source.steps  # for the pass that is under way, or comes next
         self._taken = 0  # batches of this pass over the source, or of all if it gives each only once
         self._streams: list[dict[str, str]] = []  # where those of the source were when that began
+
+    @property
+    def steps(self) -> int | None:
+        """How many batches the next epoch has; None where that is not known."""
+        return self._limit or self._source.steps
 
     def __iter__(self) -> Iterator[Batch]:
         while self.done != self._limit:
@@ -92,6 +97,7 @@ class Epochs:
     def _next(self) -> Batch | None:
         begins = self._limit is not None and not self._once and self.done == 0  # the last epoch took all that there was
         for _ in range(2 if begins else 1):
+            begun = self._current is None
             if self._current is None:
                 if not (self._taken and self._source.once):
                     self._taken, self._streams = 0, self.states()
@@ -105,6 +111,8 @@ class Epochs:
                     raise type(error)(f"{where}: {error}") from error
                 error.add_note(f"in {where}, counted from 1")
                 raise
+            if begun:  # its hook for the beginning of a pass may have changed how many there are
+                self._promised = self._source.steps
             if following is not None:
                 self._taken += 1
                 return following
@@ -113,9 +121,8 @@ class Epochs:
 
     def _end(self, done: int) -> None:
         """The source has no more batches: that is how an epoch ends, unless more were expected."""
-        promised = self._source.steps
+        promised = self._promised
         if done and self._limit is None:
-            self.steps = done
             if promised is not None and done < promised:
                 self._warn(f"ended after {done} batches, expected {promised}, which is their len()")
             return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from typing import Any, TypeVar
 from nnx import ranks
 from nnx.backends import Array, array_namespace, backend_of, is_array, to_numpy
 from nnx.debug import finite
+from nnx.parameters import Freezing
 from nnx.structure import leaves, rebuild
 from nnx.training.host_data import widened
 from nnx.training.objective import weighted_steps
@@ -21,6 +23,8 @@ R = TypeVar("R")
 Watched = tuple[list[Array], list[Any], list[Array | None], list[Array | None]]
 """What metrics look at: targets, predictions and sample weights, and the masks of outputs as numbers, 1 for steps that
 count; no masks where no output has one."""
+
+_AS_IT_IS = contextlib.nullcontext()
 
 
 def _checked(method: Callable[..., R]) -> Callable[..., R]:
@@ -104,7 +108,10 @@ class BatchStep:
         for layer in setup.penalised:
             layer.activity_penalties, layer.activity_scale = [], scale
         try:
-            outputs, masks, pullback = model.chain(self.pipeline.computed(xs), training=training, logits=setup.logits)
+            with model.as_decided() if training and model.decided_at != Freezing.changes else _AS_IT_IS:
+                outputs, masks, pullback = model.chain(
+                    self.pipeline.computed(xs), training=training, logits=setup.logits
+                )
             if setup.loss_dtype != model.placement.dtype:
                 outputs, pullback = widened(outputs, pullback)
             of_samples, counts = weights, []

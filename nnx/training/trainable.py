@@ -23,6 +23,7 @@ class TrainableModel(Protocol):
     optimizer, objective, compile_arguments : what `compile` was given; None before it.
     history, stop_training : as Keras names them. training_run : what `fit` is doing; None at other times.
     random : the stream that shuffles come from.
+    decided_at : the count of `Freezing` when it was last seen that `trainable` is as it was when that was decided.
     """
 
     name: str
@@ -34,6 +35,7 @@ class TrainableModel(Protocol):
     stop_training: bool
     training_run: TrainingRun | None
     random: Generator | None
+    decided_at: int
 
     # Where it is, and what it is made of
 
@@ -104,3 +106,6 @@ class TrainableModel(Protocol):
 
     def choose_trained(self) -> list[Parameter]:
         """Decide which parameters are trained: those that are trainable now."""
+
+    def as_decided(self) -> contextlib.AbstractContextManager[None]:
+        """The time in which every layer is trainable or not as was decided, for those that look at it themselves."""

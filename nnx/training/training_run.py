@@ -81,6 +81,7 @@ class TrainingRun:
         """An epoch is complete but for the callbacks, which may add to its results."""
         self.epoch, self.logs = self.epoch + 1, logs
         self.batches.done = 0
+        self.model.optimizer.warn_if_stuck()
 
     def decide_whether_over(self) -> None:
         """After an epoch: stop if a callback, of any rank, wants to, or no data are left."""

@@ -43,6 +43,13 @@ def test_the_file_is_the_history(path: Path):
     assert [row["val_mae"] for row in found] == ["NA", str(history["val_mae"][0]), "NA", str(history["val_mae"][1])]
 
 
+def test_columns_of_a_validation_are_there_only_if_there_is_one(path: Path):
+    fit([CSVLogger(path)])
+    assert path.read_text().splitlines()[0] == "epoch,loss,mae"
+    fit([CSVLogger(path)], validation_split=0.5, validation_freq=3)
+    assert path.read_text().splitlines()[0] == "epoch,loss,mae,val_loss,val_mae"
+
+
 def test_every_line_is_there_at_once_and_after_ctrl_c(path: Path):
     seen: list[int] = []
 
@@ -62,7 +69,7 @@ def test_every_line_is_there_at_once_and_after_ctrl_c(path: Path):
 
 
 def test_going_on_in_a_file(path: Path):
-    fit([CSVLogger(path, append=True)], epochs=2)
+    fit([CSVLogger(path, append=True)], epochs=2, validation_split=0.5, validation_freq=3)
     fit([CSVLogger(path, append=True)], epochs=4, initial_epoch=2, validation_split=0.5)
     found = rows(path)
     assert [row["epoch"] for row in found] == ["0", "1", "2", "3"]

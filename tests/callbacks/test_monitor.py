@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -82,6 +83,51 @@ def test_better_by_more_than_min_delta():
     assert [more.improves(value, 1.0) for value in (1.5, 1.25, 1.0, 0.5, math.inf, math.nan)] == [
         *(True, False, False, False, True, False)
     ]
+
+
+NAN_FIRST = (math.nan, 3.0, 2.0, math.nan, 1.0, math.nan)
+
+
+def play(callback: Any) -> list[float | None]:
+    """Epochs whose losses are those above; returns what was the best after each of them."""
+    model = nnx.Sequential([Dense(1, input_dim=3)])
+    model.compile("sgd", "mse")
+    callback.set_model(model)
+    callback.on_train_begin()
+    best = []
+    for epoch, loss in enumerate(NAN_FIRST):
+        model.set_weights([np.full((3, 1), epoch), np.zeros(1)])
+        callback.on_epoch_end(epoch, {"loss": loss})
+        best.append(callback.best)
+    callback.on_train_end()
+    return best
+
+
+@pytest.mark.parametrize("mode", ["min", "max"])
+def test_nan_is_never_the_best(mode: str):
+    callback = MonitorCallback("x", mode)
+    assert not callback.improves(math.nan, None)
+    assert not callback.improves(math.nan, math.nan)
+    assert callback.improves(3.0, math.nan)
+
+
+def test_an_epoch_with_nan_is_not_kept_as_the_best(tmp_path: Path):
+    stopping = EarlyStopping("loss", patience=3, restore_best_weights=True)
+    assert play(stopping) == [None, 3.0, 2.0, 2.0, 1.0, 1.0]
+    assert stopping.best_epoch == 4
+    assert float(stopping.model.get_weights()[0][0, 0]) == 4.0
+    checkpoint = ModelCheckpoint(tmp_path / "{epoch}", "loss", save_best_only=True)
+    assert play(checkpoint) == [None, 3.0, 2.0, 2.0, 1.0, 1.0]
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["2", "3", "5"]
+    assert play(ReduceLROnPlateau("loss", patience=2)) == [None, 3.0, 2.0, 2.0, 1.0, 1.0]
+
+
+def test_a_loss_that_is_nan_from_the_first_epoch_on_stops_training():
+    model = nnx.Sequential([Dense(1, input_dim=3)])
+    model.compile("sgd", "mse")
+    stopping = EarlyStopping("loss", patience=2, restore_best_weights=True)
+    history = model.fit(X, Y * np.nan, epochs=9, verbose=0, callbacks=[stopping])
+    assert (len(history.epoch), stopping.best, stopping.best_weights) == (2, None, None)
 
 
 @pytest.mark.parametrize(

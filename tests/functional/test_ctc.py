@@ -138,3 +138,21 @@ def test_shapes_that_do_not_fit() -> None:
             ctc(labels, logits)
     with pytest.raises(ValueError, match="ctc expects labels"):
         ctc(LABELS, LOGITS[:, :0])
+
+
+@pytest.mark.parametrize("wrong", [-1, CLASSES, -CLASSES, CLASSES + 4])
+def test_a_label_that_is_no_class_is_nan_and_touches_no_other_sample(backend: Placement, wrong: int) -> None:
+    logits, labels = backend.asarray(LOGITS), LABELS.copy()
+    labels[1, 0] = wrong
+    with no_synchronization():
+        values, pullback = ctc(backend.asarray(labels), logits)
+        slope = pullback(1.0)
+        expected, reference = ctc(backend.asarray(LABELS), logits)
+        expected_slope = reference(1.0)
+    others = [0, 2, 3, 4, 5]
+    assert np.isnan(nnx.to_numpy(values)[1])
+    assert_close(nnx.to_numpy(values)[others], nnx.to_numpy(expected)[others])
+    assert_close(nnx.to_numpy(slope)[others], nnx.to_numpy(expected_slope)[others])
+    # behind the labels anything can stand
+    labels = np.where(np.arange(3) < LENGTHS[:, None], LABELS, wrong)
+    assert_close(ctc(backend.asarray(labels), logits, backend.asarray(LENGTHS))[0], nnx.to_numpy(expected))

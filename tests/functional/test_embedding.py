@@ -130,3 +130,26 @@ def test_sums_repeat_bit_for_bit_for_those_who_ask(backend, rows):
 def test_numpy_finds_what_is_out_of_range(wrong):
     with pytest.raises(ValueError, match="indices must be from 0 to 4, got some from"):
         embedding(np.array([[0, wrong]]), table(5, 2))
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int32", "int64"])
+@pytest.mark.parametrize("rows", [5, 300])
+def test_an_index_out_of_range_is_nan_without_a_host_read(backend, rows, dtype):
+    """Neither the last row, nor one at the other end of the table, nor what lies beside it in memory."""
+    if backend.name == "numpy":
+        pytest.skip("on the host it is an error: test_numpy_finds_what_is_out_of_range")
+    outside = {"uint8": [255], "int8": [-1, -128]}.get(dtype, [rows, rows + 1, -1, -rows, 2**31 - 1, -(2**31)])
+    x = np.array([0, *outside, rows - 1 if rows < 100 else 7])
+    if rows > 200 and dtype == "uint8":
+        x = np.array([0, 255, 7])
+        outside = []
+    w, dy = table(rows, 3), Generator(3).normal((len(x), 3))
+    weights = backend.asarray(w)
+    inside = (x >= 0) & (x < rows)
+    expected = np.where(inside[:, None], w[x * inside], np.nan).astype(np.float32)
+    with no_synchronization():
+        y, pullback = embedding(backend.asarray(x, dtype), weights)
+        _, dw = pullback(backend.asarray(np.where(inside[:, None], dy, np.nan)))
+    assert np.array_equal(nnx.to_numpy(y), expected, equal_nan=True)
+    assert inside.sum() == len(x) - len(outside)
+    assert_close(dw, sums(x[inside], dy[inside], rows), length=20, like=weights)

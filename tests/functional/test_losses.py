@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from nnx import functional
+from nnx.backends import to_numpy
 from nnx.backends.base import find_backend
 from nnx.kernels import GENERIC
 from nnx.random import Generator
@@ -226,3 +227,25 @@ def test_two_backends_are_an_error():
     torch = pytest.importorskip("torch", reason="a second library is needed; pip install torch")
     with pytest.raises(TypeError, match=r"targets are on backend 'numpy' and the predictions on 'torch'"):
         functional.mean_squared_error(np.zeros((2, 1), np.float32), torch.zeros((2, 1)))
+
+
+@pytest.mark.parametrize("from_logits", [True, False])
+@pytest.mark.parametrize("wrong", [-1, 3, -3, 7])
+def test_a_label_that_is_no_class_is_nan_on_a_device(backend, from_logits, wrong):
+    """It is not looked up in the row beside."""
+    if backend.name == "numpy":
+        pytest.skip("labels on the host are checked before")
+    y_pred = np.array([[0.2, 0.3, 0.5], [0.1, 0.8, 0.1], [0.6, 0.2, 0.2]])
+    function = functional.sparse_categorical_crossentropy
+    for options in ({}, {"ignore_class": 2}):
+        with no_synchronization():
+            values, pullback = function(
+                backend.asarray(np.array([0, wrong, 1])), backend.asarray(y_pred), from_logits, **options
+            )
+            expected, reference = function(
+                backend.asarray(np.array([0, 1, 1])), backend.asarray(y_pred), from_logits, **options
+            )
+            slope, expected_slope = pullback(1.0), reference(1.0)
+        assert np.isnan(to_numpy(values)).tolist() == [False, True, False]
+        assert_close(to_numpy(values)[[0, 2]], to_numpy(expected)[[0, 2]])
+        assert_close(to_numpy(slope)[[0, 2]], to_numpy(expected_slope)[[0, 2]])

@@ -408,3 +408,48 @@ def test_what_is_not_wanted_is_not_returned_and_what_is_goes_where_it_may(backen
         for mine, theirs in zip(found, whole, strict=True):
             if mine is not None:
                 assert_close(mine, theirs)
+
+
+LARGE = {
+    "layer": lambda x, gamma, beta: layer_normalization(x, gamma, beta),
+    "layer, over two axes": lambda x, gamma, beta: layer_normalization(x, axis=(0, 1)),
+    "layer, not the last axis": lambda x, gamma, beta: layer_normalization(x, axis=1),
+    "group": lambda x, gamma, beta: group_normalization(x, gamma, beta, groups=2),
+    "group, first axis": lambda x, gamma, beta: group_normalization(x, groups=3, axis=1),
+    "rms": lambda x, gamma, beta: rms_normalization(x, gamma),
+    "rms, not the last axis": lambda x, gamma, beta: rms_normalization(x, axis=1),
+    "deviation": lambda x, gamma, beta: deviation_normalization(x, gamma),
+    "unit": lambda x, gamma, beta: unit_normalization(x),
+}
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_values_whose_squares_leave_the_range(backend, name):
+    """What does not depend on the size of x is the same for a large one; its cotangent is smaller by as much."""
+    function = LARGE[name]
+    size = 2.0**100  # some 1e30
+    plain, dy = numbers(4, 6, 8), numbers(4, 6, 8, seed=3)
+    gamma, beta = (backend.asarray(a) for a in affine(8, True, True))
+    found = []
+    for x in (plain * 1e6, plain * 1e6 * size, np.concat([plain[:2] * 1e6, plain[2:] * 1e6 * size])):
+        y, pullback = function(backend.asarray(x), gamma, beta)
+        cotangents = pullback(backend.asarray(dy))
+        dx, *others = cotangents if isinstance(cotangents, tuple | list) else (cotangents,)
+        found.append([nnx.to_numpy(a).astype("float64") for a in (y, dx, *others)])
+    small, large, mixed = found
+    assert_close(large[0], small[0], rtol=1e-4, atol=1e-5)
+    assert_close(large[1] * size, small[1], rtol=1e-3, atol=1e-11)
+    for mine, theirs in zip(large[2:], small[2:], strict=True):
+        assert_close(mine, theirs, rtol=1e-4, atol=1e-4)
+    if "two axes" not in name:
+        assert_close(mixed[0], small[0], rtol=1e-4, atol=1e-5)
+        assert_close(mixed[1], np.concat([small[1][:2], large[1][2:]]), rtol=1e-3, atol=1e-11)
+
+
+@pytest.mark.parametrize("name", [name for name in LARGE if name != "deviation"])  # there y is the mean / sqrt(epsilon)
+def test_large_values_that_are_all_the_same(backend, name):
+    x = backend.asarray(np.full((4, 6, 8), 2.0**100))
+    y, pullback = LARGE[name](x, *(backend.asarray(a) for a in affine(8, True, True)))
+    cotangents = pullback(x * 2.0**-100)
+    for array in (y, *(cotangents if isinstance(cotangents, tuple | list) else (cotangents,))):
+        assert np.isfinite(nnx.to_numpy(array)).all()

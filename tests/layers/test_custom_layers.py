@@ -285,3 +285,28 @@ def test_lambda_by_name_needs_custom_objects():
 def test_errors_of_lambda(make: Any, error: type[Exception], words: str):
     with pytest.raises(error, match=words):
         make()
+
+
+class Counts(Layer):
+    """A layer with states that are no floating point numbers."""
+
+    def build(self, input_shape: Any) -> None:
+        self.seen = self.add_weight((2,), name="seen", trainable=False, dtype="bool")
+        self.calls = self.add_weight(name="calls", trainable=False, dtype="int32")
+        self.total = self.add_weight((3,), name="total", trainable=False, dtype="int64", initializer="ones")
+        self.scale = self.add_weight((40,), name="scale")
+        super().build(input_shape)
+
+    def forward(self, x: Any, *, training: bool = False) -> Any:
+        return x, lambda dy: dy
+
+
+def test_weights_of_integers_and_bools_start_as_zeros(backend: Placement):
+    layer = Counts()
+    model = nnx.Sequential([nnx.Input((3,)), layer])
+    for weight, expected in ((layer.seen, [False, False]), (layer.calls, 0), (layer.total, [1, 1, 1])):
+        assert nnx.to_numpy(weight.value).tolist() == expected
+    assert [weight.dtype for weight in layer.weights] == ["bool", "int32", "int64", "float32"]
+    assert [weight.nbytes for weight in layer.weights] == [2, 4, 24, 160]
+    assert nnx.to_numpy(layer.scale.value).any()
+    model.summary(print_fn=lambda text: None)

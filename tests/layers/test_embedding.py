@@ -136,3 +136,17 @@ def test_wrong_arguments(arguments, message):
 
 def test_numpy_integers_as_sizes():
     assert json.dumps(Embedding(np.int64(4), np.int32(3)).get_config())
+
+
+@pytest.mark.parametrize("dtype", ["int32", "int64", "float32"])
+def test_data_on_a_device_with_an_index_out_of_range(backend, dtype):
+    if backend.name == "numpy":
+        pytest.skip("on the host it is an error")
+    layer = Embedding(5, 2, embeddings_initializer="ones")
+    indices = [[0, 5, 6], [-1, 4, 1]]
+    values = nnx.to_numpy(layer(backend.asarray(np.array(indices), dtype)))
+    assert np.isnan(values).any(axis=2).tolist() == [[False, True, True], [True, False, False]]
+    assert (values[~np.isnan(values)] == 1.0).all()
+    if dtype == "float32":
+        halves = nnx.to_numpy(layer(backend.asarray(np.array([[0.5, 1.0, np.nan]]), dtype)))
+        assert np.isnan(halves).all(axis=2).tolist() == [[True, False, True]]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,7 +11,7 @@ import pytest
 
 import nnx
 from nnx.backends import Placement
-from nnx.layers import Dense, Dropout
+from nnx.layers import BatchNormalization, Dense, Dropout
 from nnx.random import Generator
 from nnx.testing import assert_close
 
@@ -151,8 +153,11 @@ def test_freezing_counts_from_compile_on():
     model.compile(nnx.optimizers.Adam(0.1), "mse")
     model.layers[0].trainable = False
     before = model.get_weights()
-    model.fit(REAL, REAL, verbose=0)
+    with pytest.warns(UserWarning, match=r"trainable of first was changed after compile.* write .*compile\(") as caught:
+        model.fit(REAL, REAL, verbose=0)
+    assert caught[0].filename == __file__
     assert changed(model, before) == [True] * 4  # compiled before
+    model.fit(REAL, REAL, verbose=0)  # said once
     model.compile(model.optimizer, "mse")
     before = model.get_weights()
     model.fit(REAL, REAL, verbose=0)
@@ -162,6 +167,67 @@ def test_freezing_counts_from_compile_on():
     before = model.get_weights()
     model.fit(REAL, REAL, verbose=0)
     assert changed(model, before) == [True] * 4
+
+
+def normalized(options: dict[str, Any]) -> nnx.Sequential:
+    nnx.random.set_seed(7)
+    layers = [Dense(4, input_dim=3), BatchNormalization(**options), Dense(3)]
+    model = nnx.Sequential(layers)
+    model.compile(nnx.optimizers.SGD(0.1), "mse")
+    return model
+
+
+@pytest.mark.parametrize("options", [{}, {"scale": False, "center": False}])
+@pytest.mark.parametrize("first", [True, False])
+def test_freezing_after_compile_counts_for_nothing_or_for_everything(backend: Placement, options: Any, first: bool):
+    """Statistics of batch normalisation too: either all is as if nobody had touched `trainable`, or all is frozen."""
+    model, twin = normalized(options), normalized(options)
+    for one in (model, twin):
+        one.layers[1].trainable = first
+        one.compile(nnx.optimizers.SGD(0.1), "mse")
+    model.layers[1].trainable = not first
+    for _ in range(3):
+        for one in (model, twin):
+            one.train_on_batch(REAL, REAL)
+    for mine, theirs in zip(model.get_weights(), twin.get_weights(), strict=True):
+        assert_close(mine, theirs, 0.0, 0.0)
+    moved = model.layers[1].get_weights()[-1]
+    assert bool((moved != 1.0).any()) is first
+    assert model.layers[1].trainable is not first
+    model.compile(nnx.optimizers.SGD(0.1), "mse")
+    model.train_on_batch(REAL, REAL)
+    assert bool((model.layers[1].get_weights()[-1] != moved).any()) is not first
+
+
+def test_a_discriminator_with_batch_normalization_trains_whole_and_is_frozen_whole(backend: Placement):
+    nnx.random.set_seed(6)
+    generator = nnx.Sequential([Dense(4, "tanh", input_dim=2), Dense(3)], name="generator")
+    layers = [Dense(4, "tanh", input_dim=3), BatchNormalization(), Dense(1, "sigmoid")]
+    discriminator = nnx.Sequential(layers, name="discriminator")
+    discriminator.compile(nnx.optimizers.Adam(0.01), "binary_crossentropy")
+    discriminator.trainable = False
+    combined = nnx.Sequential([generator, discriminator], name="combined")
+    combined.compile(nnx.optimizers.Adam(0.01), "binary_crossentropy")
+    for _ in range(3):
+        before = discriminator.get_weights()
+        discriminator.train_on_batch(REAL, ONES)
+        assert changed(discriminator, before) == [True] * 8
+        before = discriminator.get_weights()
+        combined.train_on_batch(NOISE, ONES)
+        assert changed(discriminator, before) == [False] * 8
+        assert not any(layer.trainable for layer in layers)
+
+
+def test_freezing_after_compile_is_still_nothing_after_loading(tmp_path: Path):
+    model = normalized({})
+    model.layers[1].trainable = False
+    model.save(tmp_path / "frozen")
+    copies = [nnx.models.load_model(tmp_path / "frozen"), copy.deepcopy(model)]
+    model.train_on_batch(REAL, REAL)
+    for one in copies:
+        one.train_on_batch(REAL, REAL)
+        for mine, theirs in zip(one.get_weights(), model.get_weights(), strict=True):
+            assert_close(mine, theirs, 0.0, 0.0)
 
 
 def test_the_optimizer_keeps_its_state_over_freezing():

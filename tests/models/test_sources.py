@@ -59,6 +59,35 @@ class Batches:
         self.ended += 1
 
 
+class Changing(Batches):
+    """A sequence whose epochs have one batch, then two, then one, ..."""
+
+    def __init__(self, columns: Any, hook: str) -> None:
+        super().__init__(columns)
+        self.hook, self.seen, self.length = hook, [[]], 0 if hook == "begin" else 1
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: int) -> Any:
+        if index >= self.length:
+            raise IndexError
+        self.seen[-1].append(index)
+        return super().__getitem__(index)
+
+    def on_epoch_begin(self) -> None:
+        self._change("begin")
+
+    def on_epoch_end(self) -> None:
+        self._change("end")
+
+    def _change(self, hook: str) -> None:
+        if hook == self.hook:
+            self.length = 2 if self.length == 1 else 1
+        if hook == "end":
+            self.seen.append([])
+
+
 def apply(function: Callable[[Any], Any], structure: Any) -> Any:
     if isinstance(structure, dict):
         return {name: apply(function, item) for name, item in structure.items()}
@@ -302,3 +331,19 @@ def test_sparse_matrices_say_what_to_do(form: str):
 def test_objects_say_what_to_write():
     with pytest.raises(ValueError, match=r"ndarray of dtype object; write x.astype\('float32'\)"):
         one().fit(X.astype(object), LABELS)
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+@pytest.mark.parametrize("hook", ["begin", "end"])
+def test_a_sequence_that_changes_its_length_between_epochs(shuffle: bool, hook: str, capsys: pytest.CaptureFixture):
+    data = Changing((np.zeros((N, 3), "float32"), np.zeros((N, 1), "float32")), hook)
+    validation = Changing((np.zeros((N, 3), "float32"), np.zeros((N, 1), "float32")), hook)
+    model = nnx.Sequential([nnx.layers.Dense(1, input_dim=3)])
+    model.compile("sgd", "mse")
+    model.fit(data, epochs=5, shuffle=shuffle, validation_data=validation, verbose=1)
+    expected = [1, 2, 1, 2, 1, 0]
+    assert [len(epoch) for epoch in data.seen] == [len(epoch) for epoch in validation.seen] == expected
+    assert [sorted(epoch) for epoch in data.seen[:5]] == [[0], [0, 1], [0], [0, 1], [0]]
+    if hook == "end":
+        lines = capsys.readouterr().out.splitlines()[1::2]
+        assert all(f"{n}/{n}" in line for n, line in zip(expected[:5], lines, strict=True))

@@ -17,7 +17,7 @@ X = np.float32(Generator(1).normal((64, 5)))
 Y = np.float32(X[:, :2] * [1.0, -2.0] + 0.5)
 
 
-@pytest.fixture(params=["numpy", "torch"])
+@pytest.fixture(params=["numpy", "torch", "cupy"])
 def half_backend(request: pytest.FixtureRequest):
     """A place with float16; array-api-strict has none."""
     problem = nnx.available_backends()[request.param]
@@ -96,7 +96,7 @@ def test_the_first_step_may_overflow_too(half_backend):
     assert all(np.array_equal(mine, theirs) for mine, theirs in zip(model.get_weights(), before, strict=True))
 
 
-def test_the_scale_grows_after_many_good_steps_and_stays_at_least_one(half_backend, monkeypatch):
+def test_the_scale_grows_after_many_good_steps_and_falls_below_one(half_backend, monkeypatch):
     monkeypatch.setattr(loss_scaling, "_STEPS_TO_GROW", 3)
     scale = loss_scaling.LossScale(half_backend.asarray([1.0]), 4.0, 0.0)
     good, bad = (half_backend.xp.all(half_backend.asarray([flag], "bool")) for flag in (True, False))
@@ -104,7 +104,33 @@ def test_the_scale_grows_after_many_good_steps_and_stays_at_least_one(half_backe
     for finite in [good] * 4 + [bad] * 5:
         scale.follow(finite)
         seen.append(scale.numbers())
-    assert seen == [(4, 1), (4, 2), (8, 0), (8, 1), (4, 0), (2, 0), (1, 0), (1, 0), (1, 0)]
+    assert seen == [(4, 1), (4, 2), (8, 0), (8, 1), (4, 0), (2, 0), (1, 0), (0.5, 0), (0.25, 0)]
+    assert not scale.is_stuck
+    for _ in range(30):
+        scale.follow(bad)
+    assert (scale.numbers(), scale.is_stuck) == ((2.0**-24, 0), True)
+    scale.follow(good)
+    assert not scale.is_stuck
+
+
+def test_gradients_that_overflow_without_any_scale_train_with_one_below_one(half_backend):
+    model = make(SGD(1e-4), Dense(1, kernel_initializer="zeros", use_bias=False))
+    model.compile(model.optimizer, nnx.losses.MeanSquaredError(reduction="sum"))
+    x, y = np.ones((16, 5), np.float32), np.full((16, 1), 1e4, np.float32)  # the gradient is -3.2e5, beyond float16
+    for _ in range(30):
+        model.train_on_batch(x, y)
+    assert 0.0 < model.optimizer.loss_scale.numbers()[0] < 1.0
+    assert model.evaluate(x, y, verbose=0) < 0.9 * 16 * 1e8
+
+
+def test_a_scale_that_cannot_fall_further_is_said(half_backend):
+    model = make(SGD(0.1))
+    model.fit(X, Y * np.nan, batch_size=16, epochs=9, verbose=0)
+    before = model.get_weights()
+    with pytest.warns(UserWarning, match=r"the optimizer sgd left out its last steps, .*check_finite") as caught:
+        model.fit(X, Y * np.nan, batch_size=16, epochs=1, verbose=0)
+    assert caught[0].filename == __file__
+    assert all(np.array_equal(mine, theirs) for mine, theirs in zip(model.get_weights(), before, strict=True))
 
 
 def test_weights_that_were_set_replace_the_copies(half_backend):

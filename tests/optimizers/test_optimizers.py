@@ -130,6 +130,27 @@ def test_moving_average_overwrites_the_parameters(backend, make_flat):
     assert_close([change(optimizer, flat, 1.0)[0] for _ in range(4)], [-1.0, -0.5, -1.0, -0.25], rtol=1e-5)
 
 
+def test_a_step_that_only_accumulates_moves_nothing(backend, make_flat):
+    flat = make_flat(backend)
+    flat.parameters[1].constraint = lambda w: 0.5 * w
+    flat = FlatParameters(flat.parameters, backend)
+    options = {"use_ema": True, "ema_momentum": 0.5, "ema_overwrite_frequency": 3}
+    optimizer = SGD(1.0, gradient_accumulation_steps=2, **options)
+    twin = SGD(1.0, **options)
+    with nnx.backend("numpy") as numpy:
+        other = make_flat(numpy)
+        other.parameters[1].constraint = lambda w: 0.5 * w
+        other = FlatParameters(other.parameters, numpy)
+    for _ in range(4):
+        averages = [host(average) for name, average in optimizer.slots.items() if name == "average"]
+        assert not change(optimizer, flat, 1.0).any()
+        assert all((host(optimizer.slots["average"]) == average).all() for average in averages)
+        change(optimizer, flat, 1.0)
+        change(twin, other, 1.0)
+        assert_close(flat.values, other.values, rtol=1e-6, like=flat.grads)
+        assert_close(optimizer.slots["average"], twin.slots["average"], rtol=1e-6, like=flat.grads)
+
+
 def test_finalize_without_averages_changes_nothing(backend, make_flat):
     flat = make_flat(backend)
     before = host(flat.values)

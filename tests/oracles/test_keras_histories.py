@@ -147,6 +147,9 @@ def test_histories_of_the_options_of_fit(name: str, tmp_path: Path):
         warnings.filterwarnings("ignore", message="Your input ran out of data|epoch .: the data ended after")
         train_both(lambda library: [library.callbacks.CSVLogger(tmp_path / f"{library.__name__}.csv")], **options)
     ours, theirs = (list(csv.reader((tmp_path / f"{name}.csv").read_text().splitlines())) for name in ("nnx", "keras"))
+    # Keras has columns of validation where there is none
+    filled = [any(row[column] != "NA" for row in theirs[1:]) for column in range(len(theirs[0]) if theirs else 0)]
+    theirs = [[cell for cell, keep in zip(row, filled, strict=True) if keep] for row in theirs]
     assert ours[:1] == theirs[:1]
     for row, expected in zip(ours[1:], theirs[1:], strict=True):
         for mine, cell in zip(row, expected, strict=True):

@@ -39,6 +39,12 @@ COMMON: list[dict[str, Any]] = [
         "use_ema": True,
         "ema_momentum": 0.9,
         "ema_overwrite_frequency": 2,
+        "loss_scale_factor": 2.0,
+    },
+    {  # without a moving average, which in Keras moves on steps that only accumulate
+        "learning_rate": 0.05,
+        "weight_decay": 0.1,
+        "global_clipnorm": 0.5,
         "gradient_accumulation_steps": 2,
         "loss_scale_factor": 2.0,
     },

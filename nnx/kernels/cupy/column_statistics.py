@@ -17,6 +17,17 @@ from nnx.pullbacks import SKIP
 _WIDTH, _HEIGHT = 32, 8  # threads of a block
 _CHUNK, _MOST_CHUNKS = 256, 128  # the usual rows of a chunk, and how many chunks there are before they grow
 
+INVERSE = """
+// The power of two that brings numbers whose squares would leave the range of W into it: 2**-64, or 2**-512.
+__device__ W tiny() { return sizeof(W) == 8 ? (W)7.458340731200207e-155 : (W)5.421010862427522e-20; }
+// What a value's distance from the mean is multiplied by. A variance beyond the range is kept as that of the numbers
+// times tiny(), with a minus sign.
+__device__ W inverse_of(W variance, W epsilon) {
+    return variance < 0 ? rsqrt(-variance) * tiny() : rsqrt(variance + epsilon);
+}
+"""
+"""CUDA C++ for statistics of groups that may be very large."""
+
 _COLUMN = f"""
 // The sum of what the threads of a column have, for each of them.
 __device__ W column_sum(W value) {{
@@ -81,7 +92,7 @@ extern "C" __global__ void nnx_moments_of_chunks(
 )
 _PRODUCTS = RawKernel(
     "products_and_sums",
-    f"""{_COLUMN}
+    f"""{_COLUMN}{INVERSE}
 extern "C" __global__ void nnx_products_and_sums(
     const T* x, const T* dy, const W* mean, const W* variance, double epsilon,
     long long positions, long long groups, long long width, W* dgamma, W* dbeta, {_SIZES}
@@ -91,7 +102,7 @@ extern "C" __global__ void nnx_products_and_sums(
     {_EACH_ROW} {{
         const long long group = (int)row / (int)positions * groups + (int)column / (int)width;
         const W slope = dy[row * columns + column];
-        product += slope * (((W)x[row * columns + column] - mean[group]) * rsqrt(variance[group] + (W)epsilon));
+        product += slope * (((W)x[row * columns + column] - mean[group]) * inverse_of(variance[group], epsilon));
         total += slope;
     }}
     product = column_sum(product);
@@ -121,7 +132,7 @@ extern "C" __global__ void nnx_products_and_sums_of_chunks(
 class Statistics:
     """The means and variances by which the elements of a matrix are normalised.
 
-    mean, variance : of each group, in W. epsilon : what is added to the variance.
+    mean, variance : of each group, in W; see INVERSE. epsilon : what is added to the variance.
     positions, groups, width : element (row, column) is of the group row // positions * groups + column // width.
     """
 

@@ -14,15 +14,27 @@ from nnx.kernels.cupy.cuda_kernels import CUPY, ElementwiseKernel, contiguous, i
 from nnx.kernels.cupy.table import KERNELS
 from nnx.pullbacks import SKIP, Pullback
 
-# An index that is out of range goes where the look-up finds it: around the table, never beside it.
+# For an index that is out of range the look-up gives NaN, and nothing is added.
+_LOOK_UP = {
+    number: ElementwiseKernel(
+        f"look_up_{number}",
+        f"raw T embeddings, raw {number} keys, int64 rows, int64 size",
+        "T y",
+        """
+        long long row = keys[i / size];
+        y = row >= 0 && row < rows ? embeddings[row * size + i % size] : T(nanf(""));
+        """,
+    )
+    for number in ("int32", "int64")
+}
 _SCATTER_ADD = {
     number: ElementwiseKernel(
         f"scatter_add_{number}",
         f"T values, raw {number} keys, int64 rows, int64 size",
         "raw T sums",
         """
-        long long row = (long long)keys[i / size] % rows;
-        atomicAdd(&sums[(row < 0 ? row + rows : row) * size + i % size], values);
+        long long row = keys[i / size];
+        if (row >= 0 && row < rows) atomicAdd(&sums[row * size + i % size], values);
         """,
     )
     for number in ("int32", "int64")
@@ -36,6 +48,9 @@ def _accepts(x: Array, embeddings: Array) -> bool:
 @backend_kernel(KERNELS, accepts=_accepts, deterministic=False)
 def embedding(x: Array, embeddings: Array) -> tuple[Array, Pullback]:
     rows, size = embeddings.shape
+    keys = contiguous(x if x.dtype.name in _LOOK_UP else x.astype("int64"))
+    y = CUPY.xp.empty((*x.shape, size), dtype=embeddings.dtype, device=embeddings.device)
+    _LOOK_UP[keys.dtype.name](contiguous(embeddings), keys, rows, size, y)
 
     def pullback(dy: Array, out: tuple[Any, ...] = (None, None)) -> tuple[None, Array | None]:
         if out[1] is SKIP:
@@ -45,8 +60,7 @@ def embedding(x: Array, embeddings: Array) -> tuple[Array, Pullback]:
         sums = out[1] if usable else CUPY.xp.empty((rows, size), dtype=wide, device=dy.device)
         sums.fill(0)
         if dy.size:
-            keys = contiguous(x if x.dtype.name in _SCATTER_ADD else x.astype("int64"))
             _SCATTER_ADD[keys.dtype.name](contiguous(dy.astype(wide, copy=False)), keys, rows, size, sums)
         return None, sums.astype(embeddings.dtype, copy=False)
 
-    return embeddings.take(x, axis=0), pullback
+    return y, pullback

@@ -12,7 +12,7 @@ from typing import Any
 
 from nnx.backends.base import Array
 from nnx.kernels import backend_kernel
-from nnx.kernels.cupy.column_statistics import Statistics, deliver, places_of, products_and_sums, wide_dtype
+from nnx.kernels.cupy.column_statistics import INVERSE, Statistics, deliver, places_of, products_and_sums, wide_dtype
 from nnx.kernels.cupy.cuda_kernels import CUPY
 from nnx.kernels.cupy.row_kernels import RowKernel, has_rows
 from nnx.kernels.cupy.table import KERNELS
@@ -31,29 +31,38 @@ _FORWARD = RowKernel(
     "const T* x, const T* gamma, const T* beta, W* means, W* variances, T* y, "
     "bool centred, double epsilon, long long groups, long long width",
     f"""{_GROUP}
-    const W mean = centred ? team_sum(n, [&](int i) {{ return (W)x[place(i)]; }}) * share : (W)0;
-    const W variance = team_sum(n, [&](int i) {{
+    W mean = centred ? team_sum(n, [&](int i) {{ return (W)x[place(i)]; }}) * share : (W)0;
+    W variance = team_sum(n, [&](int i) {{
         const W distance = (W)x[place(i)] - mean;
         return distance * distance;
     }}) * share;
-    const W inverse = rsqrt(variance + (W)epsilon);
+    if (variance - variance != 0) {{  // it has left the range of W
+        mean = centred ? team_sum(n, [&](int i) {{ return (W)x[place(i)] * tiny(); }}) * share / tiny() : (W)0;
+        variance = -share * team_sum(n, [&](int i) {{
+            const W distance = ((W)x[place(i)] - mean) * tiny();
+            return distance * distance;
+        }});
+    }}
+    const W inverse = inverse_of(variance, epsilon);
     if (first) {{ means[row] = mean; variances[row] = variance; }}
     team_each(n, [&](int i) {{
         const W value = scaled(((W)x[place(i)] - mean) * inverse, i);
         y[place(i)] = beta ? value + (W)beta[row % groups * width + feature(i)] : value;
     }});""",
+    INVERSE,
 )
 _BACKWARD = RowKernel(
     "normalization_pullback",
     "const T* dy, const T* x, const T* gamma, const W* means, const W* variances, T* dx, "
     "bool centred, double epsilon, long long groups, long long width",
     f"""{_GROUP}
-    const W mean = means[row], inverse = rsqrt(variances[row] + (W)epsilon);
+    const W mean = means[row], inverse = inverse_of(variances[row], epsilon);
     auto normal = [&](int i) {{ return ((W)x[place(i)] - mean) * inverse; }};
     auto slope = [&](int i) {{ return scaled((W)dy[place(i)], i); }};
     const W product = team_sum(n, [&](int i) {{ return slope(i) * normal(i); }}) * share;
     const W total = centred ? team_sum(n, slope) * share : (W)0;
     team_each(n, [&](int i) {{ dx[place(i)] = inverse * (slope(i) - total - normal(i) * product); }});""",
+    INVERSE,
 )
 
 

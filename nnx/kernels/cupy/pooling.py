@@ -75,6 +75,35 @@ _TO_ALL = ElementwiseKernel(
     + over_windows("sum += (W)dy[((image * oh + down) * ow + across) * c + channel];")
     + "dx = sum;",
 )
+# Without dilation, which pooling does not have.
+_INSIDE = """
+    auto inside = [](int start, int k, int size) {
+        return (start + k < size ? start + k : size) - (start > 0 ? start : 0);
+    };
+"""
+_MEAN = ElementwiseKernel(
+    "mean_of_windows",
+    f"raw T x, {GEOMETRY}, int32 c",
+    "T y",
+    WINDOW_PLACE
+    + _INSIDE
+    + "W sum = 0;"
+    + over_taps("sum += (W)x[((image * h + row) * w + column) * c + channel];")
+    + "y = sum / (inside(down * sh - bh, kh, h) * inside(across * sw - bw, kw, w));",
+)
+_TO_ALL_OF_MEAN = ElementwiseKernel(
+    "mean_of_windows_pullback",
+    f"raw T dy, {GEOMETRY}, int32 c",
+    "T dx",
+    PIXEL_PLACE
+    + _INSIDE
+    + "W sum = 0;"
+    + over_windows("""
+        int taps = inside(down * sh - bh, kh, h) * inside(across * sw - bw, kw, w);
+        sum += (W)dy[((image * oh + down) * ow + across) * c + channel] / taps;
+    """)
+    + "dx = sum;",
+)
 
 
 @backend_kernel(KERNELS, accepts=accepts_images)
@@ -93,14 +122,25 @@ def largest_of_windows(x: Array, windows: Windows) -> tuple[Array, Pullback]:
 
 
 @backend_kernel(KERNELS, accepts=accepts_images)
+def mean_of_windows(x: Array, windows: Windows) -> tuple[Array, Pullback]:
+    return _reduce(_MEAN, _TO_ALL_OF_MEAN, x, windows)
+
+
+@backend_kernel(KERNELS, accepts=accepts_images)
 def sum_of_windows(x: Array, windows: Windows) -> tuple[Array, Pullback]:
+    return _reduce(_SUM, _TO_ALL, x, windows)
+
+
+def _reduce(
+    forward: ElementwiseKernel, backward: ElementwiseKernel, x: Array, windows: Windows
+) -> tuple[Array, Pullback]:
     shape, axes, c = x.shape, geometry(windows), x.shape[3]
     y = CUPY.xp.empty((shape[0], *windows.counts, c), dtype=x.dtype, device=x.device)
-    _SUM(contiguous(x), *axes, c, y)
+    forward(contiguous(x), *axes, c, y)
 
     def pullback(dy: Array) -> Array:
         dx = CUPY.xp.empty(shape, dtype=dy.dtype, device=dy.device)
-        _TO_ALL(contiguous(dy), *axes, c, dx)
+        backward(contiguous(dy), *axes, c, dx)
         return dx
 
     return y, pullback

@@ -55,12 +55,13 @@ class RowKernel(RawKernel):
     body : CUDA C++ for one row, with the variables `row`, `rows` and its length `n`, run by each thread of a team:
         `team_sum(n, term)` and `team_max(n, term)` for functions of the index, `team_each(n, action)`, and `first`,
         which is true for one of the threads.
+    preamble : what stands before the kernel.
     """
 
-    def __init__(self, name: str, parameters: str, body: str) -> None:
+    def __init__(self, name: str, parameters: str, body: str, preamble: str = "") -> None:
         super().__init__(
             name,
-            f"""{_CODE}
+            f"""{_CODE}{preamble}
 extern "C" __global__ void nnx_{name}({parameters}, long long rows, long long length) {{
     const long long row = blockIdx.x * (long long)blockDim.y + threadIdx.y;
     const int n = length;

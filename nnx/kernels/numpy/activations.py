@@ -51,11 +51,12 @@ def sigmoid(x: Array) -> tuple[Array, Pullback]:
 def softmax(x: Array, axis: int = -1) -> tuple[Array, Pullback]:
     y = x - np.maximum.reduce(x, axis=axis, keepdims=True)
     np.exp(y, out=y)
-    y /= np.add.reduce(y, axis=axis, keepdims=True)
+    wide = np.float32 if x.dtype == np.float16 else None  # there 2048 + 1 is 2048
+    y /= np.add.reduce(y, axis=axis, keepdims=True, dtype=wide)
 
     def pullback(dy: Array) -> Array:
         dx = dy * y
-        np.subtract(dy, np.add.reduce(dx, axis=axis, keepdims=True), out=dx)
+        np.subtract(dy, np.add.reduce(dx, axis=axis, keepdims=True, dtype=wide), out=dx, casting="same_kind")
         dx *= y
         return dx
 

@@ -31,7 +31,12 @@ def _taps(windows: Windows) -> Iterator[Tap]:
         yield (i, j), (everything, down, across), (everything, row, column)
 
 
-@backend_kernel(KERNELS, accepts=have_one_dtype)
+def _accepts(x: Array, kernel: Array, windows: Windows) -> bool:
+    """Whether sums are of float32 or float64: those of float16 would be float16, and lose their digits."""
+    return have_one_dtype(x, kernel) and x.dtype.itemsize > 2
+
+
+@backend_kernel(KERNELS, accepts=_accepts)
 def correlate_depthwise(x: Array, kernel: Array, windows: Windows) -> tuple[Array, Pullback]:
     c, m = kernel.shape[2:]
     down, across = windows.counts

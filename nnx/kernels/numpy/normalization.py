@@ -2,6 +2,7 @@
 
 Measured on float32 against the generic forms, forward and backward: layer normalisation takes 0.6 times as long, group
 normalisation of channels-last images (32, 28, 28, 32) a tenth. Torch with two threads takes about a third of this.
+Where squares leave the range of the dtype, the generic forms take over.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from nnx.backends.base import Array
-from nnx.kernels import backend_kernel
+from nnx.kernels import GENERIC, backend_kernel
 from nnx.kernels.numpy.column_sums import Columns, deliver, is_float_matrix, largest_divisor, ones
 from nnx.kernels.numpy.table import KERNELS
 from nnx.pullbacks import SKIP, Pullback
@@ -66,9 +67,16 @@ def _normalize_rows(
     columns = Columns(*rows.shape)
     share, one = 1.0 / size, ones(size, x.dtype)
     normal = np.empty(rows.shape, x.dtype)
-    if centered:
-        rows = np.subtract(rows, (np.vecdot(rows, one) * share)[:, None], out=normal)
-    inverse = (1.0 / np.sqrt(np.vecdot(rows, rows) * share + epsilon))[:, None]
+    with np.errstate(over="ignore", invalid="ignore"):
+        if centered:
+            rows = np.subtract(rows, (np.vecdot(rows, one) * share)[:, None], out=normal)
+        squares = np.vecdot(rows, rows)
+        in_range = math.isfinite(np.add.reduce(squares))
+    if not in_range:
+        if centered:
+            return GENERIC["layer_normalization"](x, gamma, beta, axis, epsilon)  # type: ignore[no-any-return]
+        return GENERIC["rms_normalization"](x, gamma, axis, epsilon)  # type: ignore[no-any-return]
+    inverse = (1.0 / np.sqrt(squares * share + epsilon))[:, None]
     np.multiply(rows, inverse, out=normal)
     scale = None if gamma is None else columns.spread(gamma)
     y = wide = normal.reshape(columns.shape)
@@ -146,8 +154,13 @@ def group_normalization(
         return np.tile(values, fold)[..., None, :]
 
     rows = x.reshape(shape)
-    y = rows - spread(by_group(by_feature(np.add.reduce(rows, axis=1))))
-    inverse = 1.0 / np.sqrt(by_group(by_feature(np.einsum("ijk,ijk->ik", y, y))) + epsilon)
+    with np.errstate(over="ignore", invalid="ignore"):
+        y = rows - spread(by_group(by_feature(np.add.reduce(rows, axis=1))))
+        variance = by_group(by_feature(np.einsum("ijk,ijk->ik", y, y)))
+        in_range = math.isfinite(np.add.reduce(variance, axis=None))
+    if not in_range:
+        return GENERIC["group_normalization"](x, gamma, beta, groups, axis, epsilon)  # type: ignore[no-any-return]
+    inverse = 1.0 / np.sqrt(variance + epsilon)
     normal = y * spread(inverse)
     if gamma is not None:
         np.multiply(normal, spread(gamma), out=y)

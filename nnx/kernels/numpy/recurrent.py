@@ -192,7 +192,10 @@ def gru_recurrence(
         cotangents = (_if_wanted(dz, out[0]), _if_wanted(dh, out[1]), _kernel_cotangent(states, dinner, out[2]))
         if bias is None:
             return cotangents
-        return *cotangents, None if out[3] is SKIP else np.add.reduce(dinner, axis=(0, 1))
+        if out[3] is SKIP:
+            return *cotangents, None
+        wide = np.float32 if dinner.dtype == np.float16 else None
+        return *cotangents, np.add.reduce(dinner, axis=(0, 1), dtype=wide).astype(dinner.dtype, copy=False)
 
     return (states[1:], states[-1]), pullback
 
