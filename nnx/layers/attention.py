@@ -40,7 +40,8 @@ class MultiHeadAttention(Layer):
     Called with a query (batch, targets, n), a value (batch, sources, m) and, if it is not the value, a key (batch,
     sources, k). Options of the call: attention_mask (batch, targets, sources), true where a target may look at a
     source; use_causal_mask, with which a target sees nothing after its own position; both besides the masks of the
-    inputs. return_attention_scores for (output, scores (batch, heads, targets, sources)), as they are before dropout.
+    inputs, which travel with them or are given as query_mask (batch, targets), value_mask and key_mask (batch,
+    sources). return_attention_scores for (output, scores (batch, heads, targets, sources)), as they are before dropout.
 
     Kernels of query, key and value (features, heads, size of a head), of the output (heads, value_dim, features).
     Vaswani et al., "Attention is all you need", 2017.
@@ -130,6 +131,9 @@ class MultiHeadAttention(Layer):
         *,
         training: bool = False,
         mask: Any = None,
+        query_mask: Any = None,
+        value_mask: Any = None,
+        key_mask: Any = None,
         attention_mask: Any = None,
         return_attention_scores: bool = False,
         use_causal_mask: bool = False,
@@ -142,7 +146,7 @@ class MultiHeadAttention(Layer):
             size = self._score_count(tuple(query.shape), tuple(value.shape))
             dropout = (self.dropout, self.random.draw(size, by_rows=True))
         (heads, scores), pullback_heads = dot_product_attention(
-            *(q, k, v, self._mask(mask, attention_mask)),
+            *(q, k, v, self._mask(mask, (query_mask, value_mask, key_mask), attention_mask)),
             axes=self._axes(len(query.shape)),
             causal=use_causal_mask,
             window=self.sliding_window,
@@ -171,9 +175,18 @@ class MultiHeadAttention(Layer):
         gate, pullback_gate = functional.sigmoid(logits)
         return heads * gate, lambda dy, inputs: (dy * gate, pullback_logits(pullback_gate(dy * heads), inputs))
 
-    def _mask(self, masks: Any, attention_mask: Any) -> Array | None:
-        """Which targets may look at which sources: what the masks of the inputs and the caller's say together."""
-        query, value, key = (*(masks or ()), None, None, None)[:3]
+    def _mask(self, masks: Any, given: tuple[Any, Any, Any], attention_mask: Any) -> Array | None:
+        """Which targets may look at which sources: what the masks of the inputs and the caller's say together.
+
+        masks : those that travel with the inputs. given : in place of these, for query, value and key.
+        """
+        if masks is not None and not isinstance(masks, list | tuple):
+            raise ValueError(
+                f"{self.name}: mask must be a list with a mask or None for each input, got one array; give it as "
+                f"query_mask, value_mask or key_mask"
+            )
+        travelled = (*(masks or ()), None, None, None)[:3]
+        query, value, key = (one if one is not None else other for one, other in zip(given, travelled, strict=True))
         rules = []
         if query is not None:
             rules.append(self.placement.asarray(query, "bool")[..., None])

@@ -19,7 +19,7 @@ from nnx.backends import Array, Placement, get_backend, is_array, placement_of, 
 from nnx.functional import Pullback
 from nnx.graph.composition import Composition, trace
 from nnx.graph.program import as_masks
-from nnx.graph.symbol import Node, Symbol
+from nnx.graph.symbol import Node, Symbol, has_symbols
 from nnx.graph.traced_arguments import MASK, TRAINING
 from nnx.names import did_you_mean, names_apart, nearest, numbered, snake_case
 from nnx.parameters import Parameter
@@ -367,7 +367,7 @@ class Layer(Configurable):
             inputs, options = self.arrange(inputs, options)
             self._check_options(options)
         parts = leaves(inputs)
-        if any(isinstance(part, Symbol) for part in parts):
+        if any(isinstance(part, Symbol) for part in parts) or (options and has_symbols(options)):
             return self._describe(inputs, training, options)
         if not is_value(inputs):
             if not parts:
@@ -435,6 +435,10 @@ class Layer(Configurable):
                     f"{self.name} was called on symbolic values and on {type(symbol).__name__} at once: arrays go "
                     f"into a graph through Input() or a layer's parameters"
                 )
+        flags = [] if not options and training is None else [*_flags(type(self)), "training"]  # type: ignore[arg-type]
+        for name, value in (*options.items(), ("training", training)):
+            if name in flags and isinstance(value, Symbol):
+                raise TypeError(f"{self.name}: {name} must be True or False, the same for every batch, got {value!r}")
         if training is not None and training is not TRAINING:
             options = {**options, "training": bool(training)}
         if options.get("mask") is None or options["mask"] is MASK:  # masks travel by themselves
@@ -588,6 +592,12 @@ def _signature(cls: Any) -> tuple[tuple[str, ...], frozenset[str], bool]:
     options = [] if composes else [p.name for p in named if p.kind is p.KEYWORD_ONLY]
     anything = [] if composes else ["*" for p in named if p.kind is p.VAR_KEYWORD]
     return tuple(positional), frozenset([*options, *anything]), composes
+
+
+@functools.cache
+def _flags(cls: Any) -> frozenset[str]:
+    """The options of a layer's `forward` that are True or False."""
+    return frozenset(p.name for p in inspect.signature(cls.forward).parameters.values() if isinstance(p.default, bool))
 
 
 def _listing(positional: tuple[str, ...], options: frozenset[str]) -> str:

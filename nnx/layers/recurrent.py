@@ -128,10 +128,7 @@ class Recurrent(Layer):
         raise NotImplementedError
 
     def arrange(self, inputs: tuple[Any, ...], options: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """The inputs with `initial_state` behind them, and the other options."""
-        options = dict(options)
-        states = options.pop("initial_state", None)
-        return (inputs if states is None else (*inputs, *leaves(states))), options
+        return with_initial_state(inputs, options)
 
     def forward(
         self, x: Array, *states: Array, training: bool = False, mask: Any = None, initial_state: Any = None
@@ -257,6 +254,13 @@ class Recurrent(Layer):
         elif mask is not None and self.go_backwards:
             mask = array_namespace(mask).flip(mask, axis=1)
         return (mask, *[None] * self.state_count) if self.return_state else mask
+
+
+def with_initial_state(inputs: tuple[Any, ...], options: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The inputs of a call with `initial_state` behind them, where gradients reach it, and the other options."""
+    options = dict(options)
+    states = options.pop("initial_state", None)
+    return (inputs if states is None else (*inputs, *leaves(states))), options
 
 
 def sequence_shape(input_shape: Any) -> Shape:
