@@ -325,6 +325,7 @@ READS = {
     "nnx.metrics.auc.AUC.points": "the border: who asks for the curve on the host waits for it",
     "nnx.metrics.base.on_host": "several ranks read their logs together, once in a while",
     "nnx.metrics.displayed_results": "results that were read already, on the host",
+    "nnx.metrics.variable.RunningValue.numpy": "the border: who asks for the host waits for it",
     "nnx.metrics.variable.Variable.move": "from one device to another, when its model is set up",
     "nnx.metrics.variable.Variable.numpy": "the border: who asks for the host waits for it",
     "nnx.optimizers.loss_scaling.is_half": "two dtypes are compared",

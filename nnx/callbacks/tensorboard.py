@@ -134,7 +134,8 @@ class TensorBoard(Callback):
     # Evaluation, of its own or in `fit`
 
     def on_test_end(self, logs: Mapping[str, float] | None = None) -> None:
-        self._write("validation", "evaluation_{}_vs_iterations", logs or {}, self.model.optimizer.iterations)
+        steps = self.model.optimizer.iterations if self.model.optimizer else 0
+        self._write("validation", "evaluation_{}_vs_iterations", logs or {}, steps)
         if not self._in_fit:
             self._close()
 

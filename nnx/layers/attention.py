@@ -97,8 +97,10 @@ class MultiHeadAttention(Layer):
 
     # Parameters
 
-    def build(self, input_shape: Any) -> None:
-        query, value, key = self._shapes(input_shape)
+    def build(self, query_shape: Any, value_shape: Any = None, key_shape: Any = None) -> None:
+        """Make the parameters for inputs of these shapes, or of those in one list."""
+        shapes = _as_list(query_shape, value_shape, key_shape)
+        query, value, key = self._shapes(shapes)
         for what, shape in (("query", query), ("value", value), ("key", key)):
             if shape[-1] is None:
                 raise ValueError(f"{self.name}: the features of the {what} must be known, got shape {shape}")
@@ -112,7 +114,7 @@ class MultiHeadAttention(Layer):
         self.joined = self._projection("attention_output", of_heads, self.output_shape or (query[-1],))
         if self.random is None and self.dropout:
             self.random = random_stream(self.seed)
-        super().build(input_shape)
+        super().build(shapes)
 
     def _projection(self, name: str, of_input: Any, of_output: Any, bias_counts: bool = True) -> Projection:
         kernel = self.add_weight_with_options("kernel", (*of_input, *of_output), name=f"{name}/kernel")
@@ -233,8 +235,15 @@ class MultiHeadAttention(Layer):
         self._axes(len(query))
         return query, value, key
 
-    def compute_output_shape(self, input_shape: Any, return_attention_scores: bool = False) -> Any:
-        query, value, _ = self._shapes(input_shape)
+    def compute_output_shape(
+        self,
+        query_shape: Any,
+        value_shape: Any = None,
+        key_shape: Any = None,
+        *,
+        return_attention_scores: bool = False,
+    ) -> Any:
+        query, value, _ = self._shapes(_as_list(query_shape, value_shape, key_shape))
         y = (*query[:-1], *(self.output_shape or query[-1:]))
         if not return_attention_scores:
             return y
@@ -245,3 +254,8 @@ class MultiHeadAttention(Layer):
     def compute_mask(self, x: Any, mask: Any) -> Any:
         """The mask of the query."""
         return mask[0] if isinstance(mask, list | tuple) else mask
+
+
+def _as_list(query: Any, value: Any, key: Any) -> Any:
+    """The shapes of query, value and key in one list; they may come in one already."""
+    return query if value is None else [query, value, *([] if key is None else [key])]

@@ -26,7 +26,7 @@ from nnx.parameters import Parameter
 from nnx.precision import narrow, wide
 from nnx.pullbacks import LayerPullback, Skippable, call_pullback
 from nnx.random import Generator
-from nnx.registry import Configurable, constructor_arguments, layer_registry
+from nnx.registry import Configurable, constructor_arguments, constructor_config, layer_registry
 from nnx.shapes import Shape, as_shapes, check_shape, is_shape
 from nnx.structure import leaves, leaves_like, rebuild
 
@@ -525,7 +525,7 @@ class Layer(Configurable):
         if self.activity_regularizer is None:
             return y, pullback
         penalty, pullback_penalty = self.activity_regularizer.forward(wide(y))
-        share = ranks.share() / y.shape[0]
+        share = ranks.share() / (y.shape[0] or 1)
         if self.activity_penalties is not None:
             self.activity_penalties.append(penalty * share)
         share *= self.activity_scale
@@ -572,8 +572,12 @@ class Layer(Configurable):
     # Configuration and copies
 
     def get_config(self) -> dict[str, Any]:
-        optional = ("activity_regularizer", "batch_input_shape")
-        return {key: value for key, value in super().get_config().items() if key not in optional or value is not None}
+        return self._config()
+
+    def _config(self, without: Sequence[str] = ()) -> dict[str, Any]:
+        """The configuration without some arguments, and without those of every layer that were not given."""
+        optional, config = ("activity_regularizer", "batch_input_shape"), constructor_config(self, without)
+        return {key: value for key, value in config.items() if key not in optional or value is not None}
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_first_call": None}  # a copy of a layer is not called in that graph

@@ -35,12 +35,21 @@ from nnx.precision import wide
 from nnx.pullbacks import Pullback, Skippable, call_pullback
 from nnx.registry import constructor_config
 from nnx.shapes import Shape, as_shapes, check_shapes
-from nnx.structure import leaves, leaves_like, rebuild
+from nnx.structure import leaves, ordered_keys, rebuild
 from nnx.training.objective import Objective
 from nnx.training.ports import InputReading, Ports
 from nnx.training.trainable import TrainableModel
 from nnx.training.trainer import Trainer
 from nnx.training.training_run import TrainingRun
+
+
+class NotReadyError(AttributeError, ValueError):
+    """Error of what a model has only once it is built, or compiled: `hasattr` says no.
+
+    >>> from nnx.models import Sequential
+    >>> hasattr(Sequential(), "input_shape")
+    False
+    """
 
 
 @registry.register("Functional")
@@ -53,7 +62,8 @@ class Model(Layer):
     name : "model" by default.
     trainable : whether its parameters are trained.
 
-    optimizer, history, stop_training : as Keras names them.
+    optimizer, history, stop_training, stop_evaluating, stop_predicting : as Keras names them. A callback sets one of
+        the last three to True to end `fit`, `evaluate` or `predict` after the batch that is under way.
     objective : the losses and metrics that `compile` was given.
     random : the stream that shuffles come from; split from the default stream at `compile`.
     training_run : what `fit` is doing, for callbacks; None at other times. trainer : what trains the model.
@@ -90,7 +100,7 @@ class Model(Layer):
         self.objective: Objective | None = None
         self.compile_arguments: dict[str, Any] | None = None
         self.history: History | None = None
-        self.stop_training = False
+        self.stop_training = self.stop_evaluating = self.stop_predicting = False
         self.training_run: TrainingRun | None = None
         self.trainer = self._new_trainer()
         self.input_layers: list[InputLayer] = []
@@ -146,7 +156,9 @@ class Model(Layer):
     def layers(self) -> list[Layer]:
         """The layers, those of the inputs too, in Keras' order: see `nnx.graph.layer_order`."""
         if self._composition is None:
-            return list(self.sublayers()) or [layer for layer in leaves(vars(self)) if isinstance(layer, Layer)]
+            return list(self.sublayers()) or [
+                layer for layer in leaves([*vars(self).values()]) if isinstance(layer, Layer)
+            ]
         listed = self._composition.program.listed
         return [*(layer for layer in self.input_layers if layer not in listed), *listed]
 
@@ -178,8 +190,12 @@ class Model(Layer):
         composition = self._composition
         if composition is None or not isinstance(inputs[0], dict) or isinstance(composition.inputs, dict):
             return super().in_order(inputs)
-        named = dict(zip(self.input_names or (), self.inputs, strict=True))
-        return leaves_like(named, inputs[0], f"the input of {self.name}")
+        names, given = self.input_names or [], inputs[0]
+        if set(given) != set(names):
+            raise ValueError(
+                f"the input of {self.name} is a dict of {sorted(map(str, given))}, expected {sorted(map(str, names))}"
+            )
+        return [given[name] for name in names]
 
     @property
     def input_names(self) -> list[str] | None:
@@ -463,7 +479,7 @@ class Model(Layer):
     ) -> None:
         """Say how to train. Which layers are trainable is decided here.
 
-        optimizer : a name or an object of `nnx.optimizers`.
+        optimizer : a name or an object of `nnx.optimizers`; None for a model that is only evaluated.
         loss : a name, function or object of `nnx.losses`.
         loss_weights : a factor for the loss.
         metrics, weighted_metrics : names or objects of `nnx.metrics`; only the latter use sample weights.
@@ -599,9 +615,9 @@ class Model(Layer):
         self.require_compiled().reset()
 
     def require_compiled(self) -> Objective:
-        """The objective; ValueError before `compile`."""
+        """The objective; NotReadyError before `compile`."""
         if self.objective is None:
-            raise ValueError(f"{self.name} must be compiled first: write {self.name}.compile(optimizer, loss)")
+            raise NotReadyError(f"{self.name} must be compiled first: write {self.name}.compile(optimizer, loss)")
         return self.objective
 
     def restore_history(self, history: dict[str, list[float]], epochs: list[int]) -> None:
@@ -745,18 +761,18 @@ class Model(Layer):
                 layer.reset_states()
 
     def require_built(self, what: str) -> None:
-        """ValueError, with the ways to build a model, if it is not built and therefore has no such thing."""
+        """NotReadyError, with the ways to build a model, if it is not built and therefore has no such thing."""
         if not self.built:
-            raise ValueError(
+            raise NotReadyError(
                 f"{self.name} is not built, so it has no {what}: give the first layer an input_shape, start with "
                 f"Input(shape=...), call build(input_shape), or fit it to data"
             )
 
 
 def _keys(structure: Any) -> list[str] | None:
-    """The keys of a dict of symbols, which name them."""
+    """The keys of a dict of symbols, which name them, in the order of `leaves`."""
     flat = isinstance(structure, dict) and all(isinstance(part, Symbol) for part in structure.values())
-    return list(structure) if flat else None
+    return ordered_keys(structure) if flat else None
 
 
 def _input_layer_of(symbol: Symbol) -> InputLayer:

@@ -203,6 +203,8 @@ class Sequential(Model):
 
     @property
     def input_readings(self) -> list[InputReading]:
+        if not self._layers:
+            self.require_built("input_readings")
         first = self._layers[0]
         dtype = self._input.dtype if self._input else None
         if dtype is None and isinstance(first, Model):

@@ -21,7 +21,8 @@ class TrainableModel(Protocol):
     """What training needs of a model.
 
     optimizer, objective, compile_arguments : what `compile` was given; None before it.
-    history, stop_training : as Keras names them. training_run : what `fit` is doing; None at other times.
+    history, stop_training, stop_evaluating, stop_predicting : as Keras names them.
+    training_run : what `fit` is doing; None at other times.
     random : the stream that shuffles come from.
     """
 
@@ -32,6 +33,8 @@ class TrainableModel(Protocol):
     compile_arguments: dict[str, Any] | None
     history: History | None
     stop_training: bool
+    stop_evaluating: bool
+    stop_predicting: bool
     training_run: TrainingRun | None
     random: Generator | None
 

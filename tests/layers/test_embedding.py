@@ -133,3 +133,10 @@ def test_wrong_arguments(arguments, message):
 
 def test_numpy_integers_as_sizes():
     assert json.dumps(Embedding(np.int64(4), np.int32(3)).get_config())
+
+
+def test_a_table_needs_no_input_shape() -> None:
+    layer = Embedding(3, 2)
+    layer.build()
+    assert layer.count_params() == 6
+    assert layer(np.asarray([[0, 2]])).shape == (1, 2, 2)

@@ -59,7 +59,6 @@ COMPILE: list[Mistake] = [
     ("unreduced", make, lambda m: m.compile("sgd", nnx.losses.Hinge("none")), ValueError, "reduction='none'"),
     ("optimizer", make, lambda m: m.compile("adm", "mse"), ValueError, "unknown optimizer 'adm': did you mean 'Adam'"),
     ("optimizer number", make, lambda m: m.compile(3, "mse"), ValueError, "optimizer must be a name.*got 3"),
-    ("no optimizer", make, lambda m: m.compile(None, "mse"), ValueError, "optimizer must be a name.*got None"),
     ("metric", make, lambda m: m.compile("sgd", "mse", metrics=["acurracy"]), ValueError, "'acurracy'.*'Accuracy'"),
     ("metric number", make, lambda m: m.compile("sgd", "mse", metrics=[3]), TypeError, "a metric must be.*got int: 3"),
     ("weights", make, lambda m: m.compile("sgd", "mse", loss_weights=[1, 2]), ValueError, "loss_weights.*got 2"),
