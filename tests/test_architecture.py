@@ -310,6 +310,7 @@ class HostReads(ast.NodeVisitor):
 # Functions (or whole modules) that read values on the host, and why no training step waits for them.
 READS = {
     "nnx.arguments": "arguments of constructors",
+    "nnx.layers.feature_moments._numbers": "tables and lists, which are on the host",
     "nnx.layers.feature_moments.blocks_of": "`adapt` goes through a data set once, before training",
     "nnx.layers.layer.Layer.__call__": "whether it is training is a Python bool, and lists of numbers on their way in",
     "nnx.layers.layer.Layer._describe": "whether it is training is a Python bool",

@@ -19,6 +19,7 @@ import numpy as np
 
 from nnx.backends.memory import resident_bytes
 from nnx.backends.processor import processor
+from nnx.backends.tables import as_host
 from nnx.names import nearest
 
 Array = Any  # an array of any library that follows the Python Array API standard
@@ -311,7 +312,7 @@ def to_numpy(value: Any) -> np.ndarray:
     """
     if is_array(value):
         return backend_of(value).to_host(value)
-    return np.asarray(value)
+    return as_host(value)
 
 
 def array_namespace(array: Array) -> Namespace:

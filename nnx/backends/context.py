@@ -12,13 +12,14 @@ import dataclasses
 import functools
 import inspect
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, TypeVar, cast
 
 import numpy as np
 
 from nnx.backends.base import FLOAT_DTYPES, Array, Backend, Namespace, backend_of, is_array, to_numpy, usable_backend
+from nnx.backends.tables import as_host, unsuited_columns
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -85,12 +86,14 @@ class Placement:
         if dtype is not None and dtype not in DTYPES:
             raise ValueError(f"dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
         if isinstance(value, np.ndarray | np.generic) or not is_array(value):
-            host = np.asarray(value)
+            host = np.asarray(value) if isinstance(value, np.ndarray | np.generic) else as_host(value)
         elif self.holds(value):
             with self.computing:
                 return self._convert(value, dtype)
         else:
             host = to_numpy(value)
+        if host.dtype.kind not in "fbiu":
+            raise _not_numbers(host.dtype, unsuited_columns(value))
         with self.computing:
             return self.backend.from_host(self._convert_host(host, dtype), device=self.device)
 
@@ -104,8 +107,6 @@ class Placement:
 
     def _convert_host(self, array: np.ndarray, dtype: str | None) -> np.ndarray:
         kind = array.dtype.kind
-        if kind not in "fbiu":
-            raise _not_numbers(array.dtype)
         if dtype is None and kind in "fb":
             dtype = self.dtype
         elif dtype is None and kind == "u" and array.dtype.itemsize > 1:
@@ -122,9 +123,10 @@ class Placement:
         return None if self.backend.name == "numpy" else self._device
 
 
-def _not_numbers(dtype: Any) -> TypeError:
+def _not_numbers(dtype: Any, columns: Sequence[str] = ()) -> TypeError:
+    where = f" in the columns {', '.join(columns)}" if columns else ""
     return TypeError(
-        f"expected real numbers, got data of dtype {dtype}; convert it first, for example with "
+        f"expected real numbers, got data of dtype {dtype}{where}; convert it first, for example with "
         f"np.asarray(data, dtype='float32')"
     )
 

@@ -129,7 +129,7 @@ class RunningValue:
         """The value so far, an array; 0 before the first batch."""
         kept = getattr(self._metric, self._attribute)
         kept = kept.value() if hasattr(kept, "value") else kept
-        return kept if is_array(kept) else get_backend().asarray(kept or 0.0)
+        return kept if is_array(kept) else get_backend().asarray((kept or 0) * 1.0)
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -12,7 +12,7 @@ from typing import Any, Self, cast
 import numpy as np
 
 from nnx import debug, saving
-from nnx.backends import Array, backend, get_backend, is_array
+from nnx.backends import Array, array_namespace, backend, get_backend, is_array
 from nnx.callbacks import History
 from nnx.graph.composition import Composition
 from nnx.graph.symbol import Node, Symbol
@@ -34,7 +34,7 @@ from nnx.parameters import FlatParameters, Parameter
 from nnx.precision import wide
 from nnx.pullbacks import Pullback, Skippable, call_pullback
 from nnx.registry import constructor_config
-from nnx.shapes import Shape, as_shapes, check_shapes
+from nnx.shapes import Shape, as_shapes, check_shapes, fit_rank
 from nnx.structure import leaves, ordered_keys, rebuild
 from nnx.training.objective import Objective
 from nnx.training.ports import InputReading, Ports
@@ -59,7 +59,7 @@ class Model(Layer):
     inputs, outputs : what `Input` and layers called on it returned: one symbol, or lists and dicts of them. The inputs
         may also be values in the middle of another model's graph, and the outputs any values that depend on them: so a
         part of a model is a model, which shares its layers.
-    name : "model" by default.
+    name : "functional" by default for a graph; for a subclass the name of the class.
     trainable : whether its parameters are trained.
 
     optimizer, history, stop_training, stop_evaluating, stop_predicting : as Keras names them. A callback sets one of
@@ -96,6 +96,9 @@ class Model(Layer):
         self, inputs: Any = None, outputs: Any = None, name: str | None = None, trainable: bool = True, **kwargs: Any
     ) -> None:
         super().__init__(name=name, trainable=trainable, **kwargs)
+        is_graph = inputs is not None or outputs is not None
+        if type(self) is Model and is_graph and name is None:
+            self.name = "functional"
         self.optimizer: Optimizer | None = None
         self.objective: Objective | None = None
         self.compile_arguments: dict[str, Any] | None = None
@@ -107,7 +110,7 @@ class Model(Layer):
         self._flat: FlatParameters | None = None
         self._trained: list[Parameter] | None = None
         self._ports: Ports | None = None
-        if inputs is not None or outputs is not None:
+        if is_graph:
             self._connect(inputs, outputs)
 
     def _new_trainer(self) -> Trainer:
@@ -228,6 +231,17 @@ class Model(Layer):
     def output_shape(self) -> Any:
         """The shape of the output, or a list of those of several."""
         return self.compute_output_shape(self.input_shape)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        if not self.input_layers:
+            return super().compute_output_shape(input_shape)
+        shapes = self._fit_ranks(as_shapes(input_shape))
+        return super().compute_output_shape(shapes[0] if len(shapes) == 1 else shapes)
+
+    def _fit_ranks(self, shapes: list[Shape]) -> list[Shape]:
+        """Shapes of inputs with a last axis of length one more or less, where a graph of layers expects them so."""
+        expected = as_shapes(self.build_shape) if self.built and not hasattr(self, "call") else []
+        return list(map(fit_rank, shapes, expected)) if len(expected) == len(shapes) else shapes
 
     @property
     def input_shapes(self) -> list[Shape]:
@@ -406,10 +420,16 @@ class Model(Layer):
     def _masked_and_structured(
         self, inputs: Sequence[Any], training: bool, logits: Collection[int], masks: Sequence[Any]
     ) -> tuple[Any, list[Any], Pullback]:
-        outputs, made, pullback = self.chain(leaves(inputs), training=training, logits=logits, masks=masks)
+        given = leaves(inputs)
+        shapes = [tuple(x.shape) for x in given]
+        fitted = self._fit_ranks(shapes)
+        arrays = given if fitted == shapes else list(map(_reshaped, given, fitted))
+        outputs, made, pullback = self.chain(arrays, training=training, logits=logits, masks=masks)
 
         def pull_back(dy: Any, inputs: bool) -> Any:
             dxs = pullback(leaves(dy), inputs=inputs)
+            if inputs and fitted != shapes:
+                dxs = list(map(_reshaped, dxs, shapes))
             return None if not inputs else dxs[0] if len(dxs) == 1 else tuple(dxs)
 
         return rebuild(self.output_structure, outputs), made, Skippable(pull_back)
@@ -773,6 +793,10 @@ def _keys(structure: Any) -> list[str] | None:
     """The keys of a dict of symbols, which name them, in the order of `leaves`."""
     flat = isinstance(structure, dict) and all(isinstance(part, Symbol) for part in structure.values())
     return ordered_keys(structure) if flat else None
+
+
+def _reshaped(x: Array, shape: Shape) -> Array:
+    return array_namespace(x).reshape(x, shape)
 
 
 def _input_layer_of(symbol: Symbol) -> InputLayer:

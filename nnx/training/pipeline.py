@@ -27,7 +27,7 @@ from nnx.training.host_data import (
     split_validation,
     three,
     with_class_weights,
-    with_last_axis,
+    with_rank,
 )
 from nnx.training.setup import TrainingSetup
 from nnx.training.trainable import TrainableModel
@@ -264,7 +264,7 @@ class InputPipeline:
         """Inputs in the model's place, with the shapes it expects."""
         model = self.model()
         expected, placement = model.ports.input_shapes, model.placement
-        xs = [with_last_axis(x, shape) for x, shape in zip(xs, expected, strict=True)]
+        xs = [with_rank(x, shape) for x, shape in zip(xs, expected, strict=True)]
         for x, shape in zip(xs, expected, strict=True):
             if tuple(x.shape[1:]) != shape[1:] or len(x.shape) != len(shape):
                 shapes = [tuple(x.shape) for x in xs]

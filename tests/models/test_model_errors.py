@@ -93,7 +93,7 @@ TARGETS: list[Mistake] = [
 INPUTS: list[Mistake] = [
     ("nothing", classifier, fit(x=None), ValueError, "^x is missing"),
     ("features", classifier, fit(x=X[:, :3]), ValueError, r"sequential: expected .*\(None, 4\), got \(12, 3\)"),
-    ("rank", classifier, fit(x=X[..., None]), ValueError, r"expected .*\(None, 4\), got \(12, 4, 1\)"),
+    ("rank", classifier, fit(x=X[..., None, None]), ValueError, r"expected .*\(None, 4\), got \(12, 4, 1, 1\)"),
     ("sample", classifier, predict(X[0]), ValueError, r"got \(4,\); for one sample, add the batch axis: x\[None\]"),
     ("empty", classifier, fit(x=X[:0], y=LABELS[:0]), ValueError, "^x is empty: expected at least one sample"),
     ("empty list", classifier, predict([]), ValueError, "^x is empty"),
