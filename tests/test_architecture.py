@@ -22,7 +22,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # A module imports only from its own floor and from lower ones; imports for annotations count.
 FLOORS = [
-    {"backends", "registry", "lazy_loading", "names", "shapes", "structure", "arguments"},
+    {"backends", "registry", "lazy_loading", "names", "shapes", "structure", "arguments", "user_warnings"},
     {"precision", "ranks", "random", "kernels", "operators", "parameters", "pullbacks", "windows"},
     {"functional", "activations", "initializers", "regularizers", "constraints"},
     {"graph"},

@@ -233,7 +233,12 @@ class Recurrent(Layer):
     def _check_input(self, shape: Shape) -> Shape:
         expected = self.kernel.shape[0] if self.built else None
         if len(shape) != 3 or (expected is not None and shape[-1] not in (expected, None)):
-            hint = "; a recurrent layer gives one with return_sequences=True" if len(shape) == 2 else ""
+            hint = ""
+            if len(shape) == 2:
+                hint = (
+                    f"; the rows of a table become sequences with Reshape(({shape[1] or -1}, 1)) before this layer, "
+                    f"and a recurrent layer before it gives sequences with return_sequences=True"
+                )
             raise ValueError(
                 f"{self.name}: expected an input of shape (batch, time, {expected or 'features'}), got {shape}{hint}"
             )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import warnings
 import weakref
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, Self, cast
@@ -12,6 +11,7 @@ from typing import Any, Self, cast
 import numpy as np
 
 from nnx import debug, saving
+from nnx.arguments import with_hints
 from nnx.backends import Array, array_namespace, backend, get_backend, is_array
 from nnx.callbacks import History
 from nnx.graph.composition import Composition
@@ -41,6 +41,7 @@ from nnx.training.ports import InputReading, Ports
 from nnx.training.trainable import TrainableModel
 from nnx.training.trainer import Trainer
 from nnx.training.training_run import TrainingRun
+from nnx.user_warnings import warn_user
 
 
 class NotReadyError(AttributeError, ValueError):
@@ -486,6 +487,7 @@ class Model(Layer):
 
     # Training
 
+    @with_hints
     def compile(
         self,
         optimizer: Any = "rmsprop",
@@ -514,6 +516,7 @@ class Model(Layer):
         """The names of what evaluate returns."""
         return self.require_compiled().names
 
+    @with_hints
     def fit(
         self,
         x: Any = None,
@@ -574,6 +577,7 @@ class Model(Layer):
             validation_freq=validation_freq,
         )
 
+    @with_hints
     def evaluate(
         self,
         x: Any = None,
@@ -597,6 +601,7 @@ class Model(Layer):
             return_dict=return_dict,
         )
 
+    @with_hints
     def predict(
         self,
         x: Any,
@@ -807,4 +812,4 @@ def _input_layer_of(symbol: Symbol) -> InputLayer:
 
 
 def _warn_of_old_form(old: str, today: str) -> None:
-    warnings.warn(f"{old} is an old form; write {today}", DeprecationWarning, stacklevel=3)
+    warn_user(f"{old} is an old form; write {today}", DeprecationWarning)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, Self
 
@@ -27,6 +26,7 @@ from nnx.parameters import FlatParameters, Parameter
 from nnx.precision import narrow, wide
 from nnx.registry import Configurable, Registry, serialize
 from nnx.schedules import LearningRateSchedule, schedules
+from nnx.user_warnings import warn_user
 
 optimizers: Registry[type[Optimizer]] = Registry("optimizer")
 
@@ -292,10 +292,9 @@ class Optimizer(Configurable):
         """Get ready for the parameters of a buffer that was not trained in the last step."""
         if not self.slots.bind(flat, self._starts(flat)):
             self._steps = 0
-            warnings.warn(
+            warn_user(
                 f"the optimizer {self.name} now trains other parameters than before and starts afresh; give each model "
-                f"an optimizer of its own",
-                stacklevel=4,
+                f"an optimizer of its own"
             )
         self._constrained = [
             (parameter, slice(*place))

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-import warnings
 from collections.abc import Iterator
 from typing import Any
 
 from nnx.training.batches import Batch, Source
+from nnx.user_warnings import warn_user
 
 
 class Epochs:
@@ -135,7 +134,4 @@ class Epochs:
         )
 
     def _warn(self, text: str) -> None:
-        level, frame = 1, sys._getframe()  # up to the first frame that is not nnx's: the line of the user
-        while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("nnx."):
-            level, frame = level + 1, frame.f_back
-        warnings.warn(f"{self.name}: the data {text}", stacklevel=level)
+        warn_user(f"{self.name}: the data {text}")

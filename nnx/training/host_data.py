@@ -14,6 +14,7 @@ from nnx.data.stored_arrays import Stored
 from nnx.precision import narrow, wide
 from nnx.shapes import Shape, fit_rank
 from nnx.structure import leaves, leaves_like, rebuild
+from nnx.user_warnings import warn_user
 
 
 def as_host_or_array(value: Any, what: str) -> Any:
@@ -202,3 +203,23 @@ def widened(outputs: Sequence[Array], pullback: Callable[..., Any]) -> tuple[lis
             return pullback(narrowed, inputs=inputs)
 
     return [wide(y) for y in outputs], pull_back
+
+
+def warn_of_missing_values(**data: Any) -> None:
+    """Say which of the arrays on the host have values that are not numbers: for a loss that is none."""
+    for what, value in data.items():
+        for leaf in leaves(value):
+            host = None if leaf is None or not hasattr(leaf, "__array__") or is_on_device(leaf) else to_numpy(leaf)
+            if host is None or host.dtype.kind != "f" or not host.ndim:
+                continue
+            rows = np.flatnonzero(np.isnan(host.reshape(host.shape[0], -1)).any(axis=1))
+            if rows.size:
+                warn_user(
+                    f"{what} has NaN in {rows.size} of {host.shape[0]} samples, the first of them {rows[0]}, and so "
+                    f"the loss is NaN: leave these samples out, or fill in the missing values"
+                )
+
+
+def is_on_device(value: Any) -> bool:
+    """Whether a value is an array that is not NumPy's."""
+    return is_array(value) and backend_of(value).name != "numpy"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from nnx.callbacks import CallbackList, History, LazyLogs, ProgbarLogger, verbos
 from nnx.structure import rebuild
 from nnx.training import rank_agreement
 from nnx.training.epochs import Epochs
+from nnx.training.host_data import warn_of_missing_values
 from nnx.training.objective import Objective
 from nnx.training.pipeline import InputPipeline
 from nnx.training.step import BatchStep, as_given, as_returned, require_optimizer
@@ -121,6 +123,8 @@ class Trainer:
                         validation.name = f"the validation after epoch {run.epoch + 1}"
                         results = self._evaluate(validation, listeners)
                         logs.update({f"val_{name}": results[name] for name in sorted(results)})
+                    if run.epoch == initial_epoch and math.isnan(logs["loss"]):
+                        warn_of_missing_values(x=x, y=y, sample_weight=sample_weight)
                     run.end_epoch(logs)
                     listeners.on_epoch_end(run.epoch - 1, logs)
                     final_logs.clear()
