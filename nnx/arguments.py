@@ -6,16 +6,22 @@ value as plain Python has it: an int or a float, which never widens an array as 
 
 from __future__ import annotations
 
+import functools
+import inspect
 import math
 import numbers
 import operator
-from collections.abc import Sequence
-from typing import Any, SupportsIndex, TypeGuard
+from collections.abc import Callable, Sequence
+from typing import Any, ParamSpec, SupportsIndex, TypeGuard, TypeVar
 
 import numpy as np
 
 from nnx.backends import to_numpy
 from nnx.backends.context import DTYPES
+from nnx.names import did_you_mean, nearest
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 __all__ = [
     "check_name",
@@ -30,8 +36,34 @@ __all__ = [
     "non_negative_number",
     "number",
     "optional_integer",
+    "plain",
     "positive_integer",
+    "with_hints",
 ]
+
+# What NumPy computed
+
+
+def plain(value: Any) -> Any:
+    """An argument with numbers of Python where it has NumPy's, or arrays of one number, also in a list, tuple or dict.
+
+    What has none of these stays the object that it is.
+
+    >>> import numpy as np
+    >>> plain(np.float64(0.5)), plain((np.int64(1), "same")), plain(np.asarray([1.0]))
+    (0.5, (1, 'same'), array([1.]))
+    """
+    if isinstance(value, np.generic):
+        return value.item()
+    if type(value) in (list, tuple):
+        items = [plain(item) for item in value]
+        return value if all(map(operator.is_, items, value)) else type(value)(items)
+    if type(value) is dict:
+        return {key: plain(item) for key, item in value.items()}
+    if hasattr(value, "__dlpack__") and getattr(value, "shape", None) == ():
+        return to_numpy(value).item()
+    return value
+
 
 # Integers
 
@@ -210,3 +242,27 @@ def dtype_name(layer: str, dtype: Any) -> str | None:
     if name is not None and name not in DTYPES:
         raise ValueError(f"{layer}: dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
     return name
+
+
+def with_hints(function: Callable[P, R]) -> Callable[P, R]:
+    """Decorator: a TypeError for an argument that the function does not have says which one may be meant.
+
+    >>> @with_hints
+    ... def fit(epochs=1): ...
+    >>> fit(epoch=3)
+    Traceback (most recent call last):
+        ...
+    TypeError: fit() has no argument 'epoch'; did you mean 'epochs'?
+    """
+    known = tuple(inspect.signature(function).parameters)
+
+    @functools.wraps(function)
+    def checked(*args: P.args, **kwargs: P.kwargs) -> R:
+        for name in kwargs:
+            if name not in known:
+                hint = did_you_mean(nearest(name, known))
+                end = f"; {hint}" if hint else f"; it has {', '.join(one for one in known if one != 'self')}"
+                raise TypeError(f"{function.__name__}() has no argument {name!r}{end}")
+        return function(*args, **kwargs)
+
+    return checked

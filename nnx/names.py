@@ -54,17 +54,20 @@ def numbered(name: str, taken: Collection[str]) -> str:
     return found
 
 
-def name_layers(layers: Iterable[Any], owner: str) -> None:
+def name_layers(layers: Iterable[Any], owner: str, unique: bool = True) -> None:
     """Give the layers of a model that have not been in one names that no other has, by numbers.
 
     A layer keeps the name that its first model or its user gave it: paths of weights in files are made of names.
-    ValueError for two layers that users have given one name.
+    unique : whether two layers that users have given one name are a ValueError; else both keep it.
     """
     taken: dict[str, Any] = {}
     for layer in sorted(layers, key=lambda layer: (not layer.is_named, not layer.named_by_user)):
         other = taken.get(layer.name, layer)
         if other is not layer:
             if layer.named_by_user and (other.named_by_user or not layer.is_named):
+                if not unique:
+                    layer.is_named = True
+                    continue
                 raise ValueError(f"{owner}: a layer named {layer.name!r} is already there; names must be unique")
             if layer.is_named:
                 continue

@@ -10,6 +10,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Generic, Self, TypeVar
 
+from nnx.arguments import plain
 from nnx.names import did_you_mean, nearest
 
 T = TypeVar("T")
@@ -125,8 +126,14 @@ def _key(name: str) -> str:
 class Configurable:
     """An object that is rebuilt from its constructor's arguments.
 
-    The one rule: every argument of `__init__` is kept as an attribute of the same name.
+    The one rule: every argument of `__init__` is kept as an attribute of the same name. Numbers of NumPy, which would
+    widen arrays and which not every backend takes, are numbers of Python before `__init__` sees them.
     """
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "__init__" in vars(cls):
+            cls.__init__ = _with_plain_arguments(cls.__init__)  # type: ignore[method-assign]
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments, as plain data that fits into JSON."""
@@ -136,6 +143,14 @@ class Configurable:
     def from_config(cls, config: dict[str, Any]) -> Self:
         """Build an object from what `get_config` returned."""
         return cls(**config)
+
+
+def _with_plain_arguments(constructor: Callable[..., None]) -> Callable[..., None]:
+    @functools.wraps(constructor)
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807
+        constructor(self, *map(plain, args), **{name: plain(value) for name, value in kwargs.items()})
+
+    return __init__
 
 
 @functools.cache

@@ -14,6 +14,7 @@ __all__ = [
     "broadcast_shapes",
     "check_shape",
     "check_shapes",
+    "fit_rank",
     "format_shape",
     "is_shape",
 ]
@@ -69,6 +70,21 @@ def as_shapes(shapes: Any) -> list[Shape]:
     ([(None, 4)], [(None, 4), (None, 8)])
     """
     return [shapes] if is_shape(shapes) else list(shapes)
+
+
+def fit_rank(shape: Shape, expected: Shape) -> Shape:
+    """A shape with a last axis of length one more or less, as Keras' models take it, where it then is as expected.
+
+    >>> fit_rank((8, 6, 1), (None, 6)), fit_rank((8, 3), (None, 3, 1)), fit_rank((8, 5, 1), (None, 6))
+    ((8, 6), (8, 3, 1), (8, 5, 1))
+    """
+    fitted = shape
+    if len(shape) == len(expected) + 1 and shape[-1] == 1:
+        fitted = shape[:-1]
+    elif len(shape) == len(expected) - 1 and expected[-1] == 1:
+        fitted = (*shape, 1)
+    pairs = zip(fitted, expected, strict=False)
+    return fitted if all(None in (given, wanted) or given == wanted for given, wanted in pairs) else shape
 
 
 def format_shape(shape: tuple[Any, ...] | None) -> str:

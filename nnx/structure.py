@@ -7,16 +7,28 @@ from typing import Any
 
 
 def leaves(structure: Any) -> list[Any]:
-    """What is in nested lists, tuples and dicts, in order; something else is its own only leaf.
+    """What is in nested lists, tuples and dicts, of dicts in the order of their keys; else it is its own only leaf.
 
-    >>> leaves({"a": 1, "b": [2, 3]})
+    >>> leaves({"b": [2, 3], "a": 1})
     [1, 2, 3]
     """
     if isinstance(structure, dict):
-        return [leaf for item in structure.values() for leaf in leaves(item)]
+        return [leaf for key in ordered_keys(structure) for leaf in leaves(structure[key])]
     if isinstance(structure, list | tuple):
         return [leaf for item in structure for leaf in leaves(item)]
     return [structure]
+
+
+def ordered_keys(structure: dict[Any, Any]) -> list[Any]:
+    """The keys of a dict in ascending order, in which Keras takes its items; as they came, if they have no order.
+
+    >>> ordered_keys({"b": 1, "a": 2})
+    ['a', 'b']
+    """
+    try:
+        return sorted(structure)
+    except TypeError:
+        return list(structure)
 
 
 def leaves_like(template: Any, value: Any, what: str) -> list[Any]:
@@ -33,9 +45,9 @@ def leaves_like(template: Any, value: Any, what: str) -> list[Any]:
     if isinstance(template, dict) and isinstance(value, dict):
         if set(value) != set(template):
             raise ValueError(f"{what} is a dict of {sorted(map(str, value))}, expected {sorted(map(str, template))}")
-        items = [(part, value[key], f"{what}[{key!r}]") for key, part in template.items()]
+        items = [(template[key], value[key], f"{what}[{key!r}]") for key in ordered_keys(template)]
     elif isinstance(value, list | tuple) and len(value) == len(template):
-        parts = template.values() if isinstance(template, dict) else template
+        parts = [template[key] for key in ordered_keys(template)] if isinstance(template, dict) else template
         items = [(part, item, f"{what}[{i}]") for i, (part, item) in enumerate(zip(parts, value, strict=True))]
     else:
         count = len(leaves(template))
@@ -50,17 +62,18 @@ def leaves_like(template: Any, value: Any, what: str) -> list[Any]:
 
 
 def rebuild(template: Any, values: Sequence[Any]) -> Any:
-    """A structure like the template with other leaves.
+    """A structure like the template with other leaves, which come in the order of `leaves`.
 
-    >>> rebuild({"a": 1, "b": [2, 3]}, "xyz")
-    {'a': 'x', 'b': ['y', 'z']}
+    >>> rebuild({"b": [2, 3], "a": 1}, "xyz")
+    {'b': ['y', 'z'], 'a': 'x'}
     """
     return _rebuild(template, iter(values))
 
 
 def _rebuild(template: Any, values: Iterator[Any]) -> Any:
     if isinstance(template, dict):
-        return {key: _rebuild(item, values) for key, item in template.items()}
+        made = {key: _rebuild(template[key], values) for key in ordered_keys(template)}
+        return {key: made[key] for key in template}
     if isinstance(template, list | tuple):
         return type(template)([_rebuild(item, values) for item in template])
     return next(values)

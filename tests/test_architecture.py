@@ -22,7 +22,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # A module imports only from its own floor and from lower ones; imports for annotations count.
 FLOORS = [
-    {"backends", "registry", "lazy_loading", "names", "shapes", "structure", "arguments", "notices"},
+    {"backends", "registry", "lazy_loading", "names", "shapes", "structure", "arguments", "user_warnings"},
     {"precision", "ranks", "random", "kernels", "operators", "parameters", "pullbacks", "windows"},
     {"functional", "activations", "initializers", "regularizers", "constraints"},
     {"graph"},
@@ -310,6 +310,7 @@ class HostReads(ast.NodeVisitor):
 # Functions (or whole modules) that read values on the host, and why no training step waits for them.
 READS = {
     "nnx.arguments": "arguments of constructors",
+    "nnx.layers.feature_moments._numbers": "tables and lists, which are on the host",
     "nnx.layers.feature_moments.blocks_of": "`adapt` goes through a data set once, before training",
     "nnx.layers.layer.Layer.__call__": "whether it is training is a Python bool, and lists of numbers on their way in",
     "nnx.layers.layer.Layer._describe": "whether it is training is a Python bool",
@@ -326,6 +327,7 @@ READS = {
     "nnx.metrics.auc.AUC.points": "the border: who asks for the curve on the host waits for it",
     "nnx.metrics.base.on_host": "several ranks read their logs together, once in a while",
     "nnx.metrics.displayed_results": "results that were read already, on the host",
+    "nnx.metrics.variable.RunningValue.numpy": "the border: who asks for the host waits for it",
     "nnx.metrics.variable.Variable.move": "from one device to another, when its model is set up",
     "nnx.metrics.variable.Variable.numpy": "the border: who asks for the host waits for it",
     "nnx.optimizers.loss_scaling.is_half": "two dtypes are compared",

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import nnx
 from nnx import plotting
 
 matplotlib = pytest.importorskip("matplotlib", reason="matplotlib is not installed")
@@ -345,3 +346,36 @@ def test_without_matplotlib_the_error_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(ImportError, match=r"plotting needs matplotlib.*pip install 'nnx-array\[examples\]'"):
         plotting.images(np.ones((1, 2, 2)))
+
+
+def test_curves_in_axes_of_ones_own():
+    figure = matplotlib.figure.Figure()
+    ax = figure.add_subplot()
+    assert plotting.learning_curves({"loss": [0.9, 0.5], "acc": [0.1, 0.2]}, ax=ax) is figure
+    assert [line.get_label() for line in ax.lines] == ["loss", "acc"]
+    history = nnx.callbacks.History()
+    history.history = {"loss": [0.9, 0.5]}
+    assert history.plot(ax=figure.add_subplot()) is figure
+
+
+@pytest.mark.parametrize("is_last", [True, False])
+def test_a_notebook_shows_curves_once(monkeypatch, is_last):
+    shown, hooks = [], {}
+
+    class Shell:
+        kernel = object()
+
+        class events:  # noqa: N801
+            register = staticmethod(hooks.__setitem__)
+            unregister = staticmethod(lambda name, hook: hooks.pop(name))
+
+    monkeypatch.setitem(sys.modules, "IPython", types.SimpleNamespace(get_ipython=lambda: Shell))
+    monkeypatch.setitem(sys.modules, "IPython.display", types.SimpleNamespace(display=shown.append))
+    history = nnx.callbacks.History()
+    history.history = {"loss": [0.9, 0.5]}
+    figure = history.plot()
+    if is_last:
+        figure._repr_png_()  # what a cell does with its last value
+    hooks["post_execute"]()
+    assert shown == ([] if is_last else [figure])
+    assert hooks == {}

@@ -13,6 +13,7 @@ from nnx.backends.base import (
     to_numpy,
 )
 from nnx.backends.context import Placement, asarray, backend, get_backend, placement_of, set_backend
+from nnx.backends.tables import unsuited_columns
 
 __all__ = [
     "Array",
@@ -30,4 +31,5 @@ __all__ = [
     "register_backend",
     "set_backend",
     "to_numpy",
+    "unsuited_columns",
 ]

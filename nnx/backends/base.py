@@ -20,6 +20,7 @@ import numpy as np
 
 from nnx.backends.memory import resident_bytes
 from nnx.backends.processor import processor
+from nnx.backends.tables import as_host
 from nnx.names import nearest
 
 Array = Any
@@ -395,7 +396,7 @@ def to_numpy(value: Any) -> np.ndarray:
     """
     if is_array(value):
         return backend_of(value).to_host(value)
-    return np.asarray(value)
+    return as_host(value)
 
 
 def refuse_masked(value: Any, what: str = "data") -> None:

@@ -12,7 +12,7 @@ import dataclasses
 import functools
 import inspect
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, TypeVar, cast
 
@@ -29,6 +29,7 @@ from nnx.backends.base import (
     to_numpy,
     usable_backend,
 )
+from nnx.backends.tables import as_host, unsuited_columns
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -104,12 +105,14 @@ class Placement:
             raise ValueError(f"dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
         if isinstance(value, np.ndarray | np.generic) or not is_array(value):
             refuse_masked(value)
-            host = np.asarray(value)
+            host = np.asarray(value) if isinstance(value, np.ndarray | np.generic) else as_host(value)
         elif self.holds(value):
             with self.computing:
                 return self._convert(value, dtype)
         else:
             host = to_numpy(value)
+        if host.dtype.kind not in "fbiu":
+            raise _not_numbers(host.dtype, unsuited_columns(value))
         with self.computing:
             return self.backend.from_host(self._convert_host(host, dtype), device=self.device)
 
@@ -123,8 +126,6 @@ class Placement:
 
     def _convert_host(self, array: np.ndarray, dtype: str | None) -> np.ndarray:
         kind = array.dtype.kind
-        if kind not in "fbiu":
-            raise _not_numbers(array.dtype)
         if dtype is None and kind in "fb":
             dtype = self.dtype
         elif dtype is None and kind == "u" and array.dtype.itemsize > 1:
@@ -145,9 +146,10 @@ class Placement:
         return None if self.backend.name == "numpy" else self._device
 
 
-def _not_numbers(dtype: Any) -> TypeError:
+def _not_numbers(dtype: Any, columns: Sequence[str] = ()) -> TypeError:
+    where = f" in the columns {', '.join(columns)}" if columns else ""
     return TypeError(
-        f"expected real numbers, got data of dtype {dtype}; convert it first, for example with "
+        f"expected real numbers, got data of dtype {dtype}{where}; convert it first, for example with "
         f"np.asarray(data, dtype='float32')"
     )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from nnx.arguments import is_integer
 from nnx.callbacks.callback import Callback
 from nnx.saving.checkpoint import restore_checkpoint, save_checkpoint
 from nnx.saving.files import make_folder, read_file, remove_leftovers
+from nnx.user_warnings import warn_user
 
 _Checkpoint = tuple[dict[str, np.ndarray], dict[str, str]]
 
@@ -110,7 +110,7 @@ class BackupAndRestore(Callback):
                     raise
                 return None
             if damaged:
-                warnings.warn(f"{error}; going on from the checkpoint before it", stacklevel=2)
+                warn_user(f"{error}; going on from the checkpoint before it")
         found = read_file(self._previous)
         os.replace(self._previous, self._latest)
         return found

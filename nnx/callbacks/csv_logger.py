@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 import os
-import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
 from nnx import ranks
 from nnx.callbacks.callback import Callback
+from nnx.user_warnings import warn_user
 
 
 class CSVLogger(Callback):
@@ -89,10 +89,9 @@ class CSVLogger(Callback):
                 names += [f"val_{name}" for name in names]
             self._write(["epoch", *names])
         elif missing := [name for name in logs if name not in names]:
-            warnings.warn(
+            warn_user(
                 f"CSVLogger goes on in {self.filename}, which has no column for {', '.join(missing)}; to log "
-                f"everything, give it another filename, or append=False",
-                stacklevel=3,
+                f"everything, give it another filename, or append=False"
             )
         return names
 

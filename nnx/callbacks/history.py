@@ -66,12 +66,17 @@ class History(Callback):
         for name, value in (logs or {}).items():
             self.history.setdefault(name, []).append(value)
 
-    def plot(self, path: str | Path | None = None) -> Any:
+    def plot(self, path: str | Path | None = None, ax: Any = None) -> Any:
         """Draw the learning curves, and save them as a picture where a path is given. Needs matplotlib.
+
+        ax : axes of matplotlib's to draw in. Without them a notebook shows the picture below the cell.
 
         Returns what `nnx.plotting.learning_curves` returns.
         """
-        return plotting.learning_curves(self, path)
+        figure = plotting.learning_curves(self, path, ax)
+        if ax is None and path is None:
+            plotting.show_after_cell(figure)
+        return figure
 
     def _numbers(self) -> Iterator[tuple[str, list[float]]]:
         """What can be shown as one number for each epoch."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ from nnx import ranks
 from nnx.arguments import is_integer
 from nnx.callbacks.console import say
 from nnx.callbacks.monitor import MonitorCallback
+from nnx.user_warnings import warn_user
 
 
 class ModelCheckpoint(MonitorCallback):
@@ -62,10 +62,9 @@ class ModelCheckpoint(MonitorCallback):
         self.save_freq = save_freq
         self._every = 1 if isinstance(save_freq, str) else save_freq
         if period is not None:
-            warnings.warn(
+            warn_user(
                 f"ModelCheckpoint: period is an old argument; write save_freq={period} * batches of an epoch",
                 DeprecationWarning,
-                stacklevel=2,
             )
             self._every = period
         self._waited = 0

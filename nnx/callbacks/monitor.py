@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
 from nnx.callbacks.callback import Callback
 from nnx.names import did_you_mean, nearest
+from nnx.user_warnings import warn_user
 
 MODES = ("auto", "min", "max")
 
@@ -24,7 +24,7 @@ class MonitorCallback(Callback):
 
     def __init__(self, monitor: str, mode: str = "auto", min_delta: float = 0.0, best: float | None = None) -> None:
         if mode not in MODES:
-            warnings.warn(f"{type(self).__name__} mode {mode!r} is unknown, fallback to auto mode.", stacklevel=3)
+            warn_user(f"{type(self).__name__} mode {mode!r} is unknown, fallback to auto mode.")
             mode = "auto"
         self.monitor = monitor
         self.mode = mode
@@ -61,7 +61,7 @@ class MonitorCallback(Callback):
         """The value that is watched; None if it is not in the logs, with a warning that says what is."""
         value = logs.get(self.monitor)
         if value is None:
-            warnings.warn(f"{complaint} Available metrics are: {','.join(logs)}{self._hint(logs)}", stacklevel=3)
+            warn_user(f"{complaint} Available metrics are: {','.join(logs)}{self._hint(logs)}")
         return value
 
     def _hint(self, logs: Mapping[str, Any]) -> str:

@@ -148,13 +148,16 @@ class ProgbarLogger(Callback):
             return
         self._shown = logs
         target = self._target if self._target is None else max(self._target, self._seen)
-        text = running_line(self._seen, target, *self._times(), logs, ascii_only=self._ascii_only) + self._memory()
+        progress, memory = (self._seen, target, *self._times(), logs), self._memory()
+        text, narrow = (
+            running_line(*progress, ascii_only=self._ascii_only, loss_first=first) + memory for first in (False, True)
+        )
         if self._line is None:
             from nnx.callbacks.rewritten_line import RewrittenLine  # imports tqdm, in 40 ms
 
-            self._line = RewrittenLine(text, self._output)
+            self._line = RewrittenLine(text, self._output, narrow)
         else:
-            self._line.show(text)
+            self._line.show(text, narrow)
         self._next_drawing = self.clock() + INTERVAL
 
     def _finish(self, logs: Mapping[str, float] | None) -> None:

@@ -12,9 +12,18 @@ ASCII_DONE, ASCII_LEFT = "=", "."
 
 
 def running_line(
-    seen: int, target: int | None, elapsed: float, step_seconds: float, logs: Mapping[str, float], *, ascii_only: bool
+    seen: int,
+    target: int | None,
+    elapsed: float,
+    step_seconds: float,
+    logs: Mapping[str, float],
+    *,
+    ascii_only: bool,
+    loss_first: bool = False,
 ) -> str:
     """An epoch on its way: with the time left, or the time spent where the number of steps is not known.
+
+    loss_first : the loss stands before the metrics, for a line that is going to be cut.
 
     >>> running_line(12, 25, 0.4, 0.1, {"loss": 0.5}, ascii_only=True)
     '12/25 =========........... 1s 100ms/step - loss: 0.5000'
@@ -23,7 +32,7 @@ def running_line(
         head = f"{seen:7d}/Unknown {elapsed:.0f}s"
     else:
         head = f"{_count(seen, target)} {_bar(seen, target, ascii_only)} {_remaining(step_seconds * (target - seen))}"
-    return f"{head} {format_step_time(step_seconds)}{format_logs(logs)}"
+    return f"{head} {format_step_time(step_seconds)}{format_logs(logs, loss_first)}"
 
 
 def finished_line(
@@ -48,12 +57,13 @@ def brief_line(seen: int, target: int | None, elapsed: float, step_seconds: floa
     return f"{_count(seen, target or seen)} - {elapsed:.0f}s - {format_step_time(step_seconds)}{format_logs(logs)}"
 
 
-def format_logs(logs: Mapping[str, float]) -> str:
+def format_logs(logs: Mapping[str, float], loss_first: bool = False) -> str:
     """The metrics, those of validation behind those of training, each group by name; then the learning rate.
 
     Of several values it is the mean, of tables nothing.
     """
-    names = sorted(logs, key=lambda name: (name == "learning_rate", name.startswith("val_"), name))
+    first = "loss" if loss_first else None
+    names = sorted(logs, key=lambda name: (name != first, name == "learning_rate", name.startswith("val_"), name))
     numbers = ((name, as_number(logs[name])) for name in names)
     return "".join(f" - {name}: {format_value(number)}" for name, number in numbers if number is not None)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
 from nnx.callbacks.console import say
 from nnx.callbacks.learning_rate_scheduler import require_a_number
 from nnx.callbacks.monitor import MonitorCallback
+from nnx.user_warnings import warn_user
 
 
 class ReduceLROnPlateau(MonitorCallback):
@@ -49,11 +49,7 @@ class ReduceLROnPlateau(MonitorCallback):
         epsilon: float | None = None,
     ) -> None:
         if epsilon is not None:
-            warnings.warn(
-                f"ReduceLROnPlateau: epsilon is an old name; write min_delta={epsilon}",
-                DeprecationWarning,
-                stacklevel=2,
-            )
+            warn_user(f"ReduceLROnPlateau: epsilon is an old name; write min_delta={epsilon}", DeprecationWarning)
             min_delta = epsilon
         super().__init__(monitor, mode, min_delta)
         if not 0.0 <= factor < 1.0:

@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from tqdm import tqdm
-from tqdm.utils import disp_trim
+from tqdm.utils import disp_len, disp_trim
 
 from nnx.callbacks.console import LINE_LOCK, encodable, write_line
 
@@ -21,14 +21,14 @@ class RewrittenLine(tqdm):  # type: ignore[misc]
 
     monitor_interval = 0  # no thread that watches for stalled bars: this one is redrawn on request
 
-    def __init__(self, text: str, stream: Any) -> None:
-        self.text = text
+    def __init__(self, text: str, stream: Any, narrow: str | None = None) -> None:
+        self.text, self.narrow = text, narrow
         columns, lines = _size(stream)
         super().__init__(file=stream, ncols=columns, nrows=lines, disable=False, delay=0)
 
-    def show(self, text: str) -> None:
-        """Replace what the line says."""
-        self.text = text
+    def show(self, text: str, narrow: str | None = None) -> None:
+        """Replace what the line says. narrow : what it says instead where there is no room for all of the text."""
+        self.text, self.narrow = text, narrow
         self.refresh()
 
     def finish(self, text: str | None = None) -> None:
@@ -39,7 +39,8 @@ class RewrittenLine(tqdm):  # type: ignore[misc]
 
     def __str__(self) -> str:
         columns, self.nrows = _size(self.fp)  # anew each time: windows are resized
-        text = encodable(self.text, self.fp)
+        fits = columns is None or self.narrow is None or disp_len(self.text) <= columns
+        text = encodable(self.text if fits else str(self.narrow), self.fp)
         return text if columns is None else str(disp_trim(text, columns))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +13,7 @@ from nnx import ranks
 from nnx.backends import to_numpy
 from nnx.callbacks.callback import Callback
 from nnx.lazy_loading import optional_import
+from nnx.user_warnings import warn_user
 
 _NOT_WRITTEN = {
     "write_images": "images of weights",
@@ -74,7 +74,7 @@ class TensorBoard(Callback):
             if name not in _NOT_WRITTEN:
                 raise TypeError(f"TensorBoard has no argument {name!r}")
             if value:
-                warnings.warn(f"TensorBoard: nnx does not write {_NOT_WRITTEN[name]}; leave out {name}", stacklevel=2)
+                warn_user(f"TensorBoard: nnx does not write {_NOT_WRITTEN[name]}; leave out {name}")
         self.log_dir = os.fspath(log_dir)
         self.histogram_freq = histogram_freq
         self.write_graph = write_graph
@@ -134,7 +134,8 @@ class TensorBoard(Callback):
     # Evaluation, of its own or in `fit`
 
     def on_test_end(self, logs: Mapping[str, float] | None = None) -> None:
-        self._write("validation", "evaluation_{}_vs_iterations", logs or {}, self.model.optimizer.iterations)
+        steps = self.model.optimizer.iterations if self.model.optimizer else 0
+        self._write("validation", "evaluation_{}_vs_iterations", logs or {}, steps)
         if not self._in_fit:
             self._close()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from typing import Any
 
 
@@ -35,9 +37,14 @@ class PyDataset:
     def __getitem__(self, index: int) -> Any:
         raise NotImplementedError(f"{type(self).__name__} has to define __getitem__(self, index), a batch (x, y)")
 
+    def __iter__(self) -> Iterator[Any]:
+        """All batches once, in their order; without an end where `num_batches` is None."""
+        count = self.num_batches
+        return (self[index] for index in (itertools.count() if count is None else range(count)))
+
     @property
-    def num_batches(self) -> int:
-        """The number of batches."""
+    def num_batches(self) -> int | None:
+        """The number of batches; a subclass may say None where there is no end."""
         return len(self)
 
     def on_epoch_begin(self) -> None:

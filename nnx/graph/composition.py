@@ -78,7 +78,7 @@ def trace(layer: Any, input_shape: Any) -> Composition:
                 f"{type(leaf).__name__}; for anything else define forward(self, x, *, training=False) -> (y, pullback)"
             )
     composition = Composition(arguments[0] if len(arguments) == 1 else arguments, outputs, layer.name)
-    name_layers(composition.program.layers, layer.name)
+    name_layers(composition.program.layers, layer.name, unique=False)  # attributes tell them apart, as in Keras
     return composition
 
 

@@ -13,21 +13,22 @@ from nnx.graph.layer_protocol import GraphLayer
 from nnx.graph.symbol import Node, Symbol
 from nnx.parameters import Parameter
 from nnx.pullbacks import Pullback, call_pullback
-from nnx.structure import leaves
+from nnx.structure import leaves, rebuild
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Step:
     """One call of a layer: which slots it reads and writes.
 
-    options : the slots of options that are symbols. trains : whether the layer has parameters to train.
+    options : for each option with symbols in it their slots, and None for what else is in it.
+    trains : whether the layer has parameters to train.
     useful : whether a cotangent of its inputs reaches a parameter.
     """
 
     node: Node
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
-    options: dict[str, int]
+    options: dict[str, list[int | None]]
     trains: bool
     useful: bool
 
@@ -57,7 +58,10 @@ class Program:
                     useful.add(self._slots[symbol.key])
             reads = tuple(self._slot(symbol) for symbol in node.inputs)
             writes = tuple(self._slot(symbol) for symbol in node.outputs)
-            options = {name: self._slot(symbol) for name, symbol in node.symbolic_options.items()}
+            options = {
+                name: [self._slot(part) if isinstance(part, Symbol) else None for part in leaves(option)]
+                for name, option in node.symbolic_options.items()
+            }
             below = any(slot in useful for slot in reads)
             trains = node.layer.learns and bool(node.layer.weights)
             if trains or below:
@@ -112,7 +116,7 @@ class Program:
     def last_step(self, output: int) -> Step | None:
         """The step that makes an output, if nothing else reads it."""
         slot = self.outputs[output]
-        if self.outputs.count(slot) > 1 or any(slot in (*step.inputs, *step.options.values()) for step in self.steps):
+        if self.outputs.count(slot) > 1 or any(slot in (*step.inputs, *leaves(step.options)) for step in self.steps):
             return None
         return next((step for step in self.steps if step.outputs == (slot,)), None)
 
@@ -151,8 +155,10 @@ class Program:
         layer: Any = step.node.layer
         pullback: Pullback
         options = {"training": training, **step.node.options}
-        for name, slot in step.options.items():
-            options[name] = values[slot]
+        for name, slots in step.options.items():
+            option = options[name]
+            parts = zip(slots, leaves(option), strict=True)
+            options[name] = rebuild(option, [part if slot is None else values[slot] for slot, part in parts])
         arrays = [values[slot] for slot in step.inputs]
         if not self._mixed.isdisjoint(step.inputs):
             arrays = [

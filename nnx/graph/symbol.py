@@ -10,6 +10,7 @@ from nnx.graph.layer_protocol import GraphLayer
 from nnx.operators import Operand, describe_operation
 from nnx.parameters import Parameter
 from nnx.shapes import Shape
+from nnx.structure import leaves
 
 ADVICE = (
     "a symbolic value stands for an array that is not there yet. Compose layers (Dense(8), Activation('relu'), ...), "
@@ -22,7 +23,8 @@ ADVICE = (
 class Node:
     """One call of a layer: on which symbols, with which options, and the shapes of what comes out of it.
 
-    options : may be symbols too, such as an attention mask; to these no cotangent flows.
+    options : may be symbols too, such as an attention mask, or lists and dicts with symbols in them; to these no
+        cotangent flows.
     """
 
     __slots__ = ("__weakref__", "inputs", "layer", "options", "shapes")
@@ -36,14 +38,15 @@ class Node:
         self.shapes = shapes
 
     @property
-    def symbolic_options(self) -> dict[str, Symbol]:
-        """The options that are symbols."""
-        return {name: value for name, value in self.options.items() if isinstance(value, Symbol)}
+    def symbolic_options(self) -> dict[str, Any]:
+        """The options that are symbols, or lists and dicts with symbols in them."""
+        return {name: value for name, value in self.options.items() if has_symbols(value)}
 
     @property
     def reads(self) -> tuple[Symbol, ...]:
         """All that the call depends on."""
-        return (*self.inputs, *self.symbolic_options.values())
+        options = leaves(self.symbolic_options) if self.options else ()
+        return (*self.inputs, *(part for part in options if isinstance(part, Symbol)))
 
     @property
     def outputs(self) -> tuple[Symbol, ...]:
@@ -163,3 +166,8 @@ class Symbol(Operand):
         if name.startswith("_") or name in Symbol.__slots__:
             raise AttributeError(name)
         raise AttributeError(f"{self!r} has no {name!r}: {ADVICE}")
+
+
+def has_symbols(value: Any) -> bool:
+    """Whether a value is a symbol, or a list or dict with a symbol in it."""
+    return any(isinstance(part, Symbol) for part in leaves(value))

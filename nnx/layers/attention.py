@@ -44,7 +44,8 @@ class MultiHeadAttention(Layer):
     Called with a query (batch, targets, n), a value (batch, sources, m) and, if it is not the value, a key (batch,
     sources, k). Options of the call: attention_mask (batch, targets, sources), true where a target may look at a
     source; use_causal_mask, with which a target sees nothing after its own position; both besides the masks of the
-    inputs. return_attention_scores for (output, scores (batch, heads, targets, sources)), as they are before dropout.
+    inputs, which travel with them or are given as query_mask (batch, targets), value_mask and key_mask (batch,
+    sources). return_attention_scores for (output, scores (batch, heads, targets, sources)), as they are before dropout.
 
     Output (batch, targets, *output_shape). Kernels of query and key (features, heads, key_dim), of the value (features,
     heads, value_dim), of the output (heads, value_dim, *output_shape); biases (heads, key_dim), (heads, value_dim) and
@@ -101,8 +102,10 @@ class MultiHeadAttention(Layer):
 
     # Parameters
 
-    def build(self, input_shape: Any) -> None:
-        query, value, key = self._shapes(input_shape)
+    def build(self, query_shape: Any, value_shape: Any = None, key_shape: Any = None) -> None:
+        """Make the parameters for inputs of these shapes, or of those in one list."""
+        shapes = _as_list(query_shape, value_shape, key_shape)
+        query, value, key = self._shapes(shapes)
         for what, shape in (("query", query), ("value", value), ("key", key)):
             if shape[-1] is None:
                 raise ValueError(f"{self.name}: the features of the {what} must be known, got shape {shape}")
@@ -116,7 +119,7 @@ class MultiHeadAttention(Layer):
         self.joined = self._projection("attention_output", of_heads, self.output_shape or (query[-1],))
         if self.random is None and self.dropout:
             self.random = random_stream(self.seed)
-        super().build(input_shape)
+        super().build(shapes)
 
     def _projection(self, name: str, of_input: Any, of_output: Any, bias_counts: bool = True) -> Projection:
         kernel = self.add_weight_with_options("kernel", (*of_input, *of_output), name=f"{name}/kernel")
@@ -135,6 +138,9 @@ class MultiHeadAttention(Layer):
         *,
         training: bool = False,
         mask: Any = None,
+        query_mask: Any = None,
+        value_mask: Any = None,
+        key_mask: Any = None,
         attention_mask: Any = None,
         return_attention_scores: bool = False,
         use_causal_mask: bool = False,
@@ -147,7 +153,7 @@ class MultiHeadAttention(Layer):
             size = self._score_count(tuple(query.shape), tuple(value.shape))
             dropout = (self.dropout, self.random.draw(size, by_rows=True))
         (heads, scores), pullback_heads = dot_product_attention(
-            *(q, k, v, self._mask(mask, attention_mask)),
+            *(q, k, v, self._mask(mask, (query_mask, value_mask, key_mask), attention_mask)),
             axes=self._axes(len(query.shape)),
             causal=use_causal_mask,
             window=self.sliding_window,
@@ -176,9 +182,18 @@ class MultiHeadAttention(Layer):
         gate, pullback_gate = functional.sigmoid(logits)
         return heads * gate, lambda dy, inputs: (dy * gate, pullback_logits(pullback_gate(dy * heads), inputs))
 
-    def _mask(self, masks: Any, attention_mask: Any) -> Array | None:
-        """Which targets may look at which sources: what the masks of the inputs and the caller's say together."""
-        query, value, key = (*(masks or ()), None, None, None)[:3]
+    def _mask(self, masks: Any, given: tuple[Any, Any, Any], attention_mask: Any) -> Array | None:
+        """Which targets may look at which sources: what the masks of the inputs and the caller's say together.
+
+        masks : those that travel with the inputs. given : in place of these, for query, value and key.
+        """
+        if masks is not None and not isinstance(masks, list | tuple):
+            raise ValueError(
+                f"{self.name}: mask must be a list with a mask or None for each input, got one array; give it as "
+                f"query_mask, value_mask or key_mask"
+            )
+        travelled = (*(masks or ()), None, None, None)[:3]
+        query, value, key = (one if one is not None else other for one, other in zip(given, travelled, strict=True))
         rules = []
         if query is not None:
             rules.append(self.placement.asarray(query, "bool")[..., None])
@@ -225,8 +240,15 @@ class MultiHeadAttention(Layer):
         self._axes(len(query))
         return query, value, key
 
-    def compute_output_shape(self, input_shape: Any, return_attention_scores: bool = False) -> Any:
-        query, value, _ = self._shapes(input_shape)
+    def compute_output_shape(
+        self,
+        query_shape: Any,
+        value_shape: Any = None,
+        key_shape: Any = None,
+        *,
+        return_attention_scores: bool = False,
+    ) -> Any:
+        query, value, _ = self._shapes(_as_list(query_shape, value_shape, key_shape))
         y = (*query[:-1], *(self.output_shape or query[-1:]))
         if not return_attention_scores:
             return y
@@ -237,3 +259,8 @@ class MultiHeadAttention(Layer):
     def compute_mask(self, x: Any, mask: Any) -> Any:
         """The mask of the query."""
         return mask[0] if isinstance(mask, list | tuple) else mask
+
+
+def _as_list(query: Any, value: Any, key: Any) -> Any:
+    """The shapes of query, value and key in one list; they may come in one already."""
+    return query if value is None else [query, value, *([] if key is None else [key])]

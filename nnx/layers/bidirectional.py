@@ -8,7 +8,7 @@ from typing import Any, Self
 from nnx.backends import Array, array_namespace
 from nnx.functional import Pullback
 from nnx.layers.layer import Layer, registry
-from nnx.layers.recurrent import Recurrent, sequence_shape
+from nnx.layers.recurrent import Recurrent, sequence_shape, with_initial_state
 from nnx.pullbacks import Skippable, call_pullback
 from nnx.registry import constructor_arguments
 
@@ -88,6 +88,9 @@ class Bidirectional(Layer):
             layer.dtype = layer.dtype or self.dtype
             layer.build_on(self.placement, shape)
         super().build(input_shape)
+
+    def arrange(self, inputs: tuple[Any, ...], options: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        return with_initial_state(inputs, options)
 
     def forward(
         self, x: Array, *states: Array, training: bool = False, mask: Any = None, initial_state: Any = None

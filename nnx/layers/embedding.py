@@ -70,7 +70,7 @@ class Embedding(Layer):
             raise ValueError(f"{self.name}: weights must be a table of shape {expected}, got {given}")
         return table
 
-    def build(self, input_shape: Shape) -> None:
+    def build(self, input_shape: Shape | None = None) -> None:
         self.embeddings = self.add_weight_with_options(
             "embeddings", (self.input_dim, self.output_dim), initializer=self._start
         )

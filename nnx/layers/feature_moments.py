@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from nnx.backends import is_array, to_numpy
+from nnx.backends import is_array, to_numpy, unsuited_columns
 
 _BLOCK = 1 << 20  # elements that are looked at at a time
 
@@ -53,10 +53,10 @@ class Moments:
 def batches_of(data: Any, owner: str) -> Iterator[Any]:
     """The arrays that data are made of: themselves, or the inputs of an iterable of batches x, (x, y) or (x, y, w)."""
     if hasattr(data, "shape"):
-        yield data
+        yield _numbers(data, owner)
         return
     if isinstance(data, list | tuple) and data and not hasattr(data[0], "shape") and not isinstance(data[0], tuple):
-        yield np.asarray(data)
+        yield _numbers(data, owner)
         return
     if not hasattr(data, "__iter__") and not hasattr(data, "__getitem__"):
         raise TypeError(f"{owner} expects an array or an iterable of batches, got {type(data).__name__}")
@@ -64,7 +64,20 @@ def batches_of(data: Any, owner: str) -> Iterator[Any]:
         batch = item[0] if isinstance(item, tuple | list) and item and hasattr(item[0], "shape") else item
         if not hasattr(batch, "shape"):
             raise TypeError(f"{owner} expects batches that are arrays, or (x, y) of arrays, got {type(item).__name__}")
-        yield batch
+        yield _numbers(batch, owner)
+
+
+def _numbers(data: Any, owner: str) -> Any:
+    """Arrays, in memory or on disk, as they are, and tables as arrays; ValueError for what is not made of numbers."""
+    kind = getattr(getattr(data, "dtype", None), "kind", None)
+    if kind in tuple("fbiu") or (is_array(data) and not isinstance(data, np.ndarray)):
+        return data
+    host = to_numpy(data)
+    if host.dtype.kind not in "fbiu":
+        columns = unsuited_columns(data)
+        where = f" in the columns {', '.join(columns)}" if columns else f", {type(data).__name__} of dtype {host.dtype}"
+        raise ValueError(f"{owner} expects numbers, got others{where}; leave them out, or write them as numbers")
+    return host
 
 
 def blocks_of(array: Any) -> Iterator[np.ndarray]:

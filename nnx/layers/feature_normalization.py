@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 
 from nnx.arguments import finite_numbers
-from nnx.backends import Array, get_backend
+from nnx.backends import Array, array_namespace, get_backend
 from nnx.backends.base import refuse_masked
 from nnx.functional import Pullback, standardization
 from nnx.layers.feature_moments import Moments, batches_of, blocks_of
 from nnx.layers.layer import registry
 from nnx.layers.layer_with_constants import LayerWithConstants
 from nnx.layers.normalization import read_axis, sizes_along
+from nnx.registry import serialize
 from nnx.shapes import Shape
 
 
@@ -55,15 +56,37 @@ class Normalization(LayerWithConstants):
         self._axes = [self.axis] if isinstance(self.axis, int) else self.axis or []
         if (mean is None) != (variance is None):
             raise ValueError(f"{self.name}: mean and variance must be given together, or none of them")
-        self.mean = None if mean is None else finite_numbers(f"{self.name}: mean", mean)
-        self.variance = None if variance is None else finite_numbers(f"{self.name}: variance", variance)
-        if self.variance is not None and np.any(np.less(self.variance, 0.0)):
+        self._mean = None if mean is None else finite_numbers(f"{self.name}: mean", mean)
+        self._variance = None if variance is None else finite_numbers(f"{self.name}: variance", variance)
+        if self._variance is not None and np.any(np.less(self._variance, 0.0)):
             raise ValueError(f"{self.name}: variance must not be negative, got {variance!r}")
         self.invert = bool(invert)
 
+    @property
+    def mean(self) -> Any:
+        """The mean that was given, or the one that `adapt` found, in a shape to compute with; None before."""
+        return self._moment(self._mean, "adapt_mean")
+
+    @property
+    def variance(self) -> Any:
+        """The variance that was given, or the one that `adapt` found, in a shape to compute with; None before."""
+        return self._moment(self._variance, "adapt_variance")
+
+    def _moment(self, given: Any, name: str) -> Any:
+        if given is not None or not self.built:
+            return given
+        value, sizes = getattr(self, name).value, iter(self._sizes(self.build_shape))
+        axes = {axis % len(self.build_shape) for axis in self._axes}
+        shape = [next(sizes) if axis in axes else 1 for axis in range(len(self.build_shape))]
+        return array_namespace(value).reshape(value, tuple(shape)) if axes else value
+
+    def get_config(self) -> dict[str, Any]:
+        given = {"mean": serialize(self._mean), "variance": serialize(self._variance)}
+        return {**self._config(without=tuple(given)), **given}
+
     def build(self, input_shape: Shape) -> None:
         shape = self._sizes(input_shape)
-        if self.mean is None:
+        if self._mean is None:
             self.adapt_mean = self.add_weight(shape, "zeros", name="mean", trainable=False, dtype=self.wide_dtype)
             self.adapt_variance = self.add_weight(
                 shape, "ones", name="variance", trainable=False, dtype=self.wide_dtype
@@ -72,14 +95,14 @@ class Normalization(LayerWithConstants):
         super().build(input_shape)
 
     def constants(self) -> list[np.ndarray | float]:
-        if self.mean is None or self.variance is None:
+        if self._mean is None or self._variance is None:
             return []
         shape = self._sizes(self.build_shape)
         try:
-            return [np.broadcast_to(value, shape) for value in (self.mean, self.variance)]
+            return [np.broadcast_to(value, shape) for value in (self._mean, self._variance)]
         except ValueError:
             raise ValueError(
-                f"{self.name}: mean and variance, of shapes {np.shape(self.mean)} and {np.shape(self.variance)}, do "
+                f"{self.name}: mean and variance, of shapes {np.shape(self._mean)} and {np.shape(self._variance)}, do "
                 f"not fit {shape}, the sizes of an input {self.build_shape} along axis {self.axis}"
             ) from None
 
@@ -91,7 +114,7 @@ class Normalization(LayerWithConstants):
 
         ValueError for data that are not finite, or none; then nothing is changed.
         """
-        if self.mean is not None:
+        if self._mean is not None:
             raise ValueError(f"{self.name}: mean and variance were given, so there is nothing to adapt")
         moments: Moments | None = None
         for batch in batches_of(data, f"{self.name}.adapt"):

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from nnx.backends import Array, array_namespace
 from nnx.functional import Pullback
+from nnx.graph.program import as_masks
 from nnx.layers.layer import Layer, registry
 from nnx.registry import Registry
-from nnx.shapes import Shape
+from nnx.shapes import Shape, as_shapes, broadcast_shapes
 
 _functions: Registry[Callable[..., Any]] = Registry("function")
 
@@ -31,12 +32,14 @@ def _named(function: Any, what: str) -> Any:
 
 @registry.register()
 class Lambda(Layer):
-    """A function without parameters as a layer: y = function(x, **arguments).
+    """A function without parameters as a layer: y = function(x, **arguments). Several inputs come as a list.
 
     function : returns `(y, pullback)`, as those of `nnx.functional` do; or only y, if `pullback` is given.
-    pullback : for a function that returns only y: called as pullback(dy, x, y), returns the cotangent of x. The string
+    pullback : for a function that returns only y: called as pullback(dy, x, y), returns the cotangent of x, of a list
+        of inputs a list. The string
         "stop" gives no cotangent to x (zeros), for a function that is not to be differentiated.
-    output_shape : shape of a sample of the output, if it differs from the input's.
+    output_shape : shape of a sample of the output, if it differs from the input's, or from what several inputs are
+        broadcast to.
     arguments : keyword arguments for the function.
 
     Input (batch, ...), output of the same shape, or (batch, *output_shape). ValueError, when it runs, for a function
@@ -63,7 +66,8 @@ class Lambda(Layer):
         self.output_shape = (output_shape,) if isinstance(output_shape, int) else output_shape
         self.arguments = dict(arguments or {})
 
-    def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
+    def forward(self, *inputs: Array, training: bool = False) -> tuple[Array, Pullback]:
+        x: Any = inputs[0] if len(inputs) == 1 else list(inputs)
         result = self.function(x, **self.arguments)
         pair = isinstance(result, tuple) and len(result) == 2 and callable(result[1])
         if self.pullback is None:
@@ -73,29 +77,41 @@ class Lambda(Layer):
                     f"or give Lambda(function, pullback=lambda dy, x, y: ...) the derivative"
                 )
             y, pullback = result
-            self._check_output(x, y)
+            self._check_output(inputs, y)
             return y, pullback
         y = result[0] if pair else result
-        self._check_output(x, y)
+        self._check_output(inputs, y)
         if self.pullback == "stop":
-            return y, lambda dy: array_namespace(x).zeros_like(x)
+            zeros = [array_namespace(one).zeros_like(one) for one in inputs]
+            return y, lambda dy: zeros[0] if len(zeros) == 1 else zeros
         return y, functools.partial(self._pull_back, x=x, y=y)
 
-    def _check_output(self, x: Array, y: Any) -> None:
+    def _check_output(self, inputs: Sequence[Array], y: Any) -> None:
         """ValueError if the layers that follow were built for another shape than the function returns."""
-        expected, given = self.compute_output_shape(tuple(x.shape)), tuple(getattr(y, "shape", ()))
+        shapes = [tuple(x.shape) for x in inputs]
+        expected, given = self.compute_output_shape(shapes), tuple(getattr(y, "shape", ()))
         if len(expected) != len(given) or any(e not in (None, g) for e, g in zip(expected, given, strict=True)):
             raise ValueError(
                 f"{self.name}: the function returned shape {given}, expected {expected}; write Lambda(function, "
                 f"output_shape={given[1:]}), the shape of one sample"
             )
 
-    def _pull_back(self, dy: Array, x: Array, y: Array) -> Any:
+    def _pull_back(self, dy: Array, x: Any, y: Array) -> Any:
         return self.pullback(dy, x, y)
 
-    def compute_mask(self, x: Array, mask: Array | None = None) -> Array | None:
-        """The mask of the input; None, with a warning, where the output has another shape."""
-        return mask if self.output_shape is None else self.lost_mask(mask)
+    def compute_mask(self, x: Any, mask: Any = None) -> Array | None:
+        """The mask of the input, or the first of several; None, with a warning, where the output has another shape."""
+        found = next((one for one in as_masks(mask) if one is not None), None)
+        return found if self.output_shape is None else self.lost_mask(found)
 
-    def compute_output_shape(self, input_shape: Shape) -> Shape:
-        return input_shape if self.output_shape is None else (input_shape[0], *self.output_shape)
+    def compute_output_shape(self, input_shape: Any) -> Shape:
+        """The shape of the output, for the shape of the input or for a list of those of several."""
+        shapes = as_shapes(input_shape)
+        if self.output_shape is not None:
+            return (shapes[0][0], *self.output_shape)
+        try:
+            return functools.reduce(lambda one, other: broadcast_shapes(one, other, self.name), shapes)
+        except ValueError as error:
+            raise ValueError(
+                f"{error}: write Lambda(function, output_shape=...), the shape of one sample of what it returns"
+            ) from None

@@ -19,17 +19,17 @@ from nnx.backends import Array, Placement, array_namespace, get_backend, is_arra
 from nnx.functional import Pullback
 from nnx.graph.composition import Composition, trace
 from nnx.graph.program import as_masks
-from nnx.graph.symbol import Node, Symbol
+from nnx.graph.symbol import Node, Symbol, has_symbols
 from nnx.graph.traced_arguments import MASK, TRAINING
 from nnx.names import did_you_mean, names_apart, nearest, numbered, snake_case
-from nnx.notices import warn_user
 from nnx.parameters import Freezing, Parameter
 from nnx.precision import narrow, wide
 from nnx.pullbacks import LayerPullback, Skippable, call_pullback
 from nnx.random import Generator
-from nnx.registry import Configurable, constructor_arguments, layer_registry
+from nnx.registry import Configurable, constructor_arguments, constructor_config, layer_registry
 from nnx.shapes import Shape, as_shapes, check_shape, is_shape
 from nnx.structure import leaves, leaves_like, rebuild
+from nnx.user_warnings import warn_user
 
 registry = layer_registry
 
@@ -392,7 +392,7 @@ class Layer(Configurable):
             inputs, options = self.arrange(inputs, options)
             self._check_options(options)
         parts = leaves(inputs)
-        if any(isinstance(part, Symbol) for part in parts):
+        if any(isinstance(part, Symbol) for part in parts) or (options and has_symbols(options)):
             return self._describe(inputs, training, options)
         if not is_value(inputs):
             if not parts:
@@ -474,6 +474,10 @@ class Layer(Configurable):
                     f"{self.name} was called on symbolic values and on {type(symbol).__name__} at once: arrays go "
                     f"into a graph through Input() or a layer's parameters"
                 )
+        flags = [] if not options and training is None else [*_flags(type(self)), "training"]  # type: ignore[arg-type]
+        for name, value in (*options.items(), ("training", training)):
+            if name in flags and isinstance(value, Symbol):
+                raise TypeError(f"{self.name}: {name} must be True or False, the same for every batch, got {value!r}")
         if training is not None and training is not TRAINING:
             options = {**options, "training": bool(training)}
         if options.get("mask") is None or options["mask"] is MASK:  # masks travel by themselves
@@ -560,7 +564,7 @@ class Layer(Configurable):
         if self.activity_regularizer is None:
             return y, pullback
         penalty, pullback_penalty = self.activity_regularizer.forward(wide(y))
-        share = ranks.share() / y.shape[0]
+        share = ranks.share() / (y.shape[0] or 1)
         if self.activity_penalties is not None:
             self.activity_penalties.append(penalty * share)
         share *= self.activity_scale
@@ -646,8 +650,12 @@ class Layer(Configurable):
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor; activity_regularizer and batch_input_shape only where they were given."""
-        optional = ("activity_regularizer", "batch_input_shape")
-        return {key: value for key, value in super().get_config().items() if key not in optional or value is not None}
+        return self._config()
+
+    def _config(self, without: Sequence[str] = ()) -> dict[str, Any]:
+        """The configuration without some arguments, and without those of every layer that were not given."""
+        optional, config = ("activity_regularizer", "batch_input_shape"), constructor_config(self, without)
+        return {key: value for key, value in config.items() if key not in optional or value is not None}
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_first_call": None}  # a copy of a layer is not called in that graph
@@ -667,6 +675,12 @@ def _signature(cls: Any) -> tuple[tuple[str, ...], frozenset[str], bool]:
     options = [] if composes else [p.name for p in named if p.kind is p.KEYWORD_ONLY]
     anything = [] if composes else ["*" for p in named if p.kind is p.VAR_KEYWORD]
     return tuple(positional), frozenset([*options, *anything]), composes
+
+
+@functools.cache
+def _flags(cls: Any) -> frozenset[str]:
+    """The options of a layer's `forward` that are True or False."""
+    return frozenset(p.name for p in inspect.signature(cls.forward).parameters.values() if isinstance(p.default, bool))
 
 
 def _listing(positional: tuple[str, ...], options: frozenset[str]) -> str:

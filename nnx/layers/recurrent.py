@@ -113,10 +113,7 @@ class Recurrent(Layer):
         raise NotImplementedError
 
     def arrange(self, inputs: tuple[Any, ...], options: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """The inputs with `initial_state` behind them, and the other options."""
-        options = dict(options)
-        states = options.pop("initial_state", None)
-        return (inputs if states is None else (*inputs, *leaves(states))), options
+        return with_initial_state(inputs, options)
 
     def forward(
         self, x: Array, *states: Array, training: bool = False, mask: Any = None, initial_state: Any = None
@@ -221,7 +218,12 @@ class Recurrent(Layer):
     def _check_input(self, shape: Shape) -> Shape:
         expected = self.kernel.shape[0] if self.built else None
         if len(shape) != 3 or (expected is not None and shape[-1] not in (expected, None)):
-            hint = "; a recurrent layer gives one with return_sequences=True" if len(shape) == 2 else ""
+            hint = ""
+            if len(shape) == 2:
+                hint = (
+                    f"; the rows of a table become sequences with Reshape(({shape[1] or -1}, 1)) before this layer, "
+                    f"and a recurrent layer before it gives sequences with return_sequences=True"
+                )
             raise ValueError(
                 f"{self.name}: expected an input of shape (batch, time, {expected or 'features'}), got {shape}{hint}"
             )
@@ -242,6 +244,13 @@ class Recurrent(Layer):
         elif mask is not None and self.go_backwards:
             mask = array_namespace(mask).flip(mask, axis=1)
         return (mask, *[None] * self.state_count) if self.return_state else mask
+
+
+def with_initial_state(inputs: tuple[Any, ...], options: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The inputs of a call with `initial_state` behind them, where gradients reach it, and the other options."""
+    options = dict(options)
+    states = options.pop("initial_state", None)
+    return (inputs if states is None else (*inputs, *leaves(states))), options
 
 
 def sequence_shape(input_shape: Any) -> Shape:

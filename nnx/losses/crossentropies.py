@@ -6,7 +6,6 @@ Given to `compile` for a model that ends in softmax or sigmoid, they are compute
 from __future__ import annotations
 
 import math
-import warnings
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,6 +16,7 @@ from nnx.losses.base import Loss, LossFunctionWrapper, Reduction, fit_weights, l
 from nnx.losses.targets import require_labels, require_one_hot_shape, require_probabilities
 from nnx.pullbacks import Differentiable
 from nnx.shapes import Shape
+from nnx.user_warnings import warn_user
 
 __all__ = [
     "BCE",
@@ -54,16 +54,14 @@ class _Crossentropy(LossFunctionWrapper):
 
     def check_activation(self, activation: str | None) -> None:
         if self.from_logits and activation in ("softmax", "sigmoid"):
-            warnings.warn(
+            warn_user(
                 f"loss {self.name!r} has from_logits=True, but the model ends in {activation}, so that it gives "
-                f"probabilities: leave out one of the two",
-                stacklevel=2,
+                f"probabilities: leave out one of the two"
             )
         elif not self.from_logits and activation == "linear":
-            warnings.warn(
+            warn_user(
                 f"loss {self.name!r} expects probabilities, but the model ends without an activation: end it in "
-                f"{self._activation!r}, or give the loss from_logits=True",
-                stacklevel=2,
+                f"{self._activation!r}, or give the loss from_logits=True"
             )
 
     def with_logits(self) -> Loss:
@@ -334,9 +332,8 @@ sparse_categorical_crossentropy = loss_values(functional.sparse_categorical_cros
 
 def _warn_of_single_class(loss: str, classes: int | None) -> None:
     if classes == 1:
-        warnings.warn(
+        warn_user(
             f"loss {loss!r} of one output is always 0 and learns nothing; for two classes in one unit use "
             "activation='sigmoid' with loss='binary_crossentropy'",
             UserWarning,
-            stacklevel=2,
         )

@@ -14,8 +14,8 @@ from nnx.backends import Array, Namespace, backend_of
 from nnx.functional.counting import is_largest
 from nnx.metrics.base import MeanMetricWrapper, functions, registry
 from nnx.metrics.targets import as_labels_and_scores, as_matching_arrays, require_labels, require_matching_shapes
-from nnx.notices import warn_user
 from nnx.shapes import Shape
+from nnx.user_warnings import warn_user
 
 __all__ = [
     "Accuracy",

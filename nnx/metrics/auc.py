@@ -57,7 +57,7 @@ class AUC(ThresholdMetric):
 
     def __init__(
         self,
-        num_thresholds: int = 200,
+        num_thresholds: int | None = 200,
         curve: str = "ROC",
         summation_method: str = "interpolation",
         name: str | None = None,
@@ -73,9 +73,9 @@ class AUC(ThresholdMetric):
         self.label_weights = None if label_weights is None else [float(weight) for weight in label_weights]
         if num_labels is not None and not multi_label:
             raise ValueError("num_labels goes with multi_label=True")
-        require_count("num_thresholds", num_thresholds, 2)
         if thresholds is None:
-            steps = num_thresholds - 1
+            require_count("num_thresholds", num_thresholds or 0, 2)
+            steps = (num_thresholds or 0) - 1
             inner = [step / steps for step in range(1, steps)]
         else:
             inner = sorted(float(cut) for cut in thresholds)

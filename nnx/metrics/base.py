@@ -12,11 +12,11 @@ from nnx.backends import Array, Namespace, Placement, array_namespace, asarray, 
 from nnx.losses.arrays import asarray_like
 from nnx.losses.base import Loss, fit_weights
 from nnx.losses.lookup import of_function
-from nnx.metrics.variable import Variable, value_of
+from nnx.metrics.variable import RunningValue, Variable, value_of
 from nnx.names import name_of_class
-from nnx.notices import warn_user
 from nnx.registry import Configurable, Registry, serialize
 from nnx.shapes import Shape
+from nnx.user_warnings import warn_user
 
 registry: Registry[Any] = Registry("metric")
 functions: Registry[Callable[..., Array]] = Registry("metric function")
@@ -59,7 +59,17 @@ class Metric(Configurable):
     def __init__(self, name: str | None = None, dtype: str | None = None) -> None:
         self.name = name or name_of_class(type(self))
         self.dtype = dtype
-        self.variables: list[Variable] = []
+        self._own_variables: list[Variable] = []
+
+    @property
+    def variables(self) -> list[Variable | RunningValue]:
+        """The running values: what `add_weight` made, and the sums of a class that keeps its own.
+
+        >>> [variable.name for variable in Mean().variables]
+        ['total', 'count']
+        """
+        kept = [name for name in self.running if not name.startswith("_") or name == "_tally"]
+        return [*self._own_variables, *(RunningValue(self, name) for name in kept)]
 
     def update_state(self, *args: Any, **kwargs: Any) -> None:
         """Take a batch in: (y_true, y_pred, sample_weight=None).
@@ -74,9 +84,9 @@ class Metric(Configurable):
 
     def reset_state(self) -> None:
         """Forget all batches: variables become zero, as in Keras."""
-        if not self.variables:
+        if not self._own_variables:
             raise NotImplementedError(f"{type(self).__name__} has to define reset_state")
-        for variable in self.variables:
+        for variable in self._own_variables:
             variable.assign(0)
 
     def add_weight(
@@ -101,10 +111,10 @@ class Metric(Configurable):
         >>> float(Batches()([1.0], [2.0]))
         1.0
         """
-        name, taken = name or "variable", {variable.name for variable in self.variables}
+        name, taken = name or "variable", {variable.name for variable in self._own_variables}
         name = next(n for n in (name, *(f"{name}_{number}" for number in range(1, len(taken) + 1))) if n not in taken)
         variable = Variable(name, tuple(shape), initializer, dtype or self.dtype)
-        self.variables.append(variable)
+        self._own_variables.append(variable)
         return variable
 
     def add_variable(
@@ -130,14 +140,14 @@ class Metric(Configurable):
         resetting, saying = (
             next(c for c in type(self).__mro__ if name in vars(c)) for name in ("reset_state", "running")
         )
-        if resetting is not saying and issubclass(resetting, saying) and not self.variables:
+        if resetting is not saying and issubclass(resetting, saying) and not self._own_variables:
             raise TypeError(
                 f"metric {self.name!r} cannot be saved in the middle of an epoch, nor be that of several ranks: "
                 f"{resetting.__name__} has to say which attributes its reset_state sets, as in "
                 f"running = ('total', 'count')"
             )
         values = {name: getattr(self, name) for name in self.running}
-        values |= {variable.name: variable for variable in self.variables}
+        values |= {variable.name: variable for variable in self._own_variables}
         return {name: value.state() if hasattr(value, "state") else value for name, value in values.items()}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
@@ -150,12 +160,12 @@ class Metric(Configurable):
                 setattr(self, name, value)
             else:
                 raise TypeError(f"metric {self.name!r} cannot have {value!r} as its {name}")
-        for variable in self.variables:
+        for variable in self._own_variables:
             variable.set_state(state[variable.name])
 
     def move(self, placement: Placement) -> None:
         """Bring the variables to the place of a model."""
-        for variable in self.variables:
+        for variable in self._own_variables:
             variable.move(placement)
 
     def together(self, states: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

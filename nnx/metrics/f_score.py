@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from nnx.metrics.tally import Tally
 from nnx.metrics.targets import as_matching_arrays, require_matching_shapes, shape_text
 from nnx.precision import wide
 from nnx.shapes import Shape
+from nnx.user_warnings import warn_user
 
 __all__ = ["F1Score", "FBetaScore"]
 
@@ -101,11 +101,10 @@ class FBetaScore(Metric):
         require_matching_shapes(self.name, y_true.shape, output_shape)
         self._check_shape(output_shape)
         if output_shape[-1] == 1 and self.threshold is None:
-            warnings.warn(
+            warn_user(
                 f"metric {self.name!r} takes the largest prediction of each row as positive, and rows of one "
                 "prediction have no other; for the output of a sigmoid use threshold=0.5",
                 UserWarning,
-                stacklevel=2,
             )
 
     def _check_shape(self, output_shape: Shape) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -15,6 +14,7 @@ from nnx.metrics.base import MeanMetricWrapper, Metric, functions, registry
 from nnx.registry import custom_objects as custom_names
 from nnx.registry import serialize as serialize
 from nnx.shapes import Shape
+from nnx.user_warnings import warn_user
 
 _BY_SHAPES: dict[str, dict[str, Callable[[], Metric]]] = {
     "accuracy": {
@@ -105,12 +105,11 @@ def _by_name(name: str, loss: Loss | None, target_shape: Shape | None, output_sh
     kind = _kind(target_shape, output_shape)
     several = isinstance(loss, BinaryCrossentropy | BinaryFocalCrossentropy) and kind == "categorical"
     if several and forms is _BY_SHAPES["accuracy"]:
-        warnings.warn(
+        warn_user(
             f"metric {name!r} of {output_shape[-1]} outputs trained with {loss.name!r} is the categorical accuracy, "  # type: ignore[index, union-attr]
             "as in Keras: whether the largest output is the right one; if the outputs are labels of their own, use "
             "'binary_accuracy'",
             UserWarning,
-            stacklevel=3,
         )
     return forms[kind]()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,6 +16,7 @@ from nnx.metrics.targets import as_matching_arrays, require_matching_shapes, sha
 from nnx.metrics.thresholds import ratio
 from nnx.precision import wide
 from nnx.shapes import Shape
+from nnx.user_warnings import warn_user
 
 __all__ = ["MeanRelativeError", "R2Score"]
 
@@ -114,10 +114,9 @@ class R2Score(Metric):
         if p == 0:
             return scores
         if p >= n - 1:
-            warnings.warn(
+            warn_user(
                 f"the adjusted R2 of {p} regressors needs more than {p + 1} numbers, got {n}: this is the plain R2",
                 UserWarning,
-                stacklevel=3,
             )
             return scores
         return 1.0 - (1.0 - scores) * ((n - 1.0) / (n - p - 1.0))

@@ -111,6 +111,49 @@ class Variable:
         return self.value[key]
 
 
+class RunningValue:
+    """Running value of a metric that keeps it in an attribute, as `Metric.variables` lists it.
+
+    name : of the attribute; "counts" for sums over classes and thresholds, whose shape the first batch decides.
+    """
+
+    def __init__(self, metric: Any, attribute: str) -> None:
+        self.name = "counts" if attribute == "_tally" else attribute
+        self._metric = metric
+        self._attribute = attribute
+
+    def __repr__(self) -> str:
+        return f"<RunningValue {self.name}, shape {self.shape}>"
+
+    @property
+    def value(self) -> Array:
+        """The value so far, an array; 0 before the first batch."""
+        kept = getattr(self._metric, self._attribute)
+        kept = kept.value() if hasattr(kept, "value") else kept
+        return kept if is_array(kept) else get_backend().asarray((kept or 0) * 1.0)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.value.shape)
+
+    def assign(self, value: Any) -> Array:
+        """Take an array, or a number; returns the new value."""
+        old, new = self.value, value_of(value)
+        if not is_array(new):
+            new = array_namespace(old).full_like(old, new)
+        kept = getattr(self._metric, self._attribute)
+        if hasattr(kept, "add"):  # a sum that starts anew
+            sums = type(kept)()
+            sums.add(new)
+            new = sums
+        setattr(self._metric, self._attribute, new)
+        return self.value
+
+    def numpy(self) -> object:
+        """A copy of the value on the host."""
+        return to_numpy(self.value).copy()
+
+
 def value_of(value: Any) -> Any:
     """The array of a variable; anything else as it is."""
-    return value.value if isinstance(value, Variable) else value
+    return value.value if isinstance(value, Variable | RunningValue) else value

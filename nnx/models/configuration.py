@@ -60,8 +60,20 @@ def _call_config(node: Node, ids: dict[Any, int]) -> dict[str, Any]:
     return {
         "inputs": reads if structure is None else rebuild(structure, reads),
         "options": {name: value for name, value in node.options.items() if name not in symbols},
-        "symbols": {name: ids[symbol.key] for name, symbol in symbols.items()},
+        "symbols": {
+            name: rebuild(option, [_number(part, ids, f"{name} of {node.layer.name}") for part in leaves(option)])
+            for name, option in symbols.items()
+        },
     }
+
+
+def _number(part: Any, ids: dict[Any, int], what: str) -> int | None:
+    """The number of a symbol among the options of a call; None stays None."""
+    if isinstance(part, Symbol):
+        return ids[part.key]
+    if part is not None:
+        raise TypeError(f"{what}: {type(part).__name__} beside symbolic values cannot be in a configuration")
+    return None
 
 
 def graph_from_config(config: dict[str, Any]) -> tuple[Any, Any]:
@@ -70,7 +82,7 @@ def graph_from_config(config: dict[str, Any]) -> tuple[Any, Any]:
     symbols: list[Symbol] = [Input(**layer) for layer in config["input_layers"]]
 
     def resolved(ids: Any) -> Any:
-        return rebuild(ids, [symbols[index] for index in leaves(ids)])
+        return rebuild(ids, [None if index is None else symbols[index] for index in leaves(ids)])
 
     for call in config["calls"]:
         made = layers[call["layer"]](*resolved(call["inputs"]), **call["options"], **resolved(call["symbols"]))

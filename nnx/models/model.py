@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
-import warnings
 import weakref
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, Self, cast
@@ -13,7 +12,8 @@ from typing import Any, Self, cast
 import numpy as np
 
 from nnx import debug, saving
-from nnx.backends import Array, backend, get_backend, is_array
+from nnx.arguments import with_hints
+from nnx.backends import Array, array_namespace, backend, get_backend, is_array
 from nnx.callbacks import History
 from nnx.graph.composition import Composition
 from nnx.graph.symbol import Node, Symbol
@@ -35,13 +35,23 @@ from nnx.parameters import FlatParameters, Freezing, Parameter
 from nnx.precision import wide
 from nnx.pullbacks import Pullback, Skippable, call_pullback
 from nnx.registry import constructor_config
-from nnx.shapes import Shape, as_shapes, check_shapes
-from nnx.structure import leaves, leaves_like, rebuild
+from nnx.shapes import Shape, as_shapes, check_shapes, fit_rank
+from nnx.structure import leaves, ordered_keys, rebuild
 from nnx.training.objective import Objective
 from nnx.training.ports import InputReading, Ports
 from nnx.training.trainable import TrainableModel
 from nnx.training.trainer import Trainer
 from nnx.training.training_run import TrainingRun
+from nnx.user_warnings import warn_user
+
+
+class NotReadyError(AttributeError, ValueError):
+    """Error of what a model has only once it is built, or compiled: `hasattr` says no.
+
+    >>> from nnx.models import Sequential
+    >>> hasattr(Sequential(), "input_shape")
+    False
+    """
 
 
 @registry.register("Functional")
@@ -51,10 +61,11 @@ class Model(Layer):
     inputs, outputs : what `Input` and layers called on it returned: one symbol, or lists and dicts of them. The inputs
         may also be values in the middle of another model's graph, and the outputs any values that depend on them: so a
         part of a model is a model, which shares its layers.
-    name : "model" by default.
+    name : "functional" by default for a graph; for a subclass the name of the class.
     trainable : whether its parameters are trained.
 
-    optimizer, history, stop_training : as Keras names them.
+    optimizer, history, stop_training, stop_evaluating, stop_predicting : as Keras names them. A callback sets one of
+        the last three to True to end `fit`, `evaluate` or `predict` after the batch that is under way.
     objective : the losses and metrics that `compile` was given.
     random : the stream that shuffles come from; split from the default stream at `compile`.
     decided_at : the count of `Freezing` when it was last seen that `trainable` is as it was when that was decided.
@@ -88,11 +99,14 @@ class Model(Layer):
         self, inputs: Any = None, outputs: Any = None, name: str | None = None, trainable: bool = True, **kwargs: Any
     ) -> None:
         super().__init__(name=name, trainable=trainable, **kwargs)
+        is_graph = inputs is not None or outputs is not None
+        if type(self) is Model and is_graph and name is None:
+            self.name = "functional"
         self.optimizer: Optimizer | None = None
         self.objective: Objective | None = None
         self.compile_arguments: dict[str, Any] | None = None
         self.history: History | None = None
-        self.stop_training = False
+        self.stop_training = self.stop_evaluating = self.stop_predicting = False
         self.training_run: TrainingRun | None = None
         self.trainer = self._new_trainer()
         self.input_layers: list[InputLayer] = []
@@ -102,7 +116,7 @@ class Model(Layer):
         self._warned_of_freezing = False
         self.decided_at = -1
         self._ports: Ports | None = None
-        if inputs is not None or outputs is not None:
+        if is_graph:
             self._connect(inputs, outputs)
 
     def _new_trainer(self) -> Trainer:
@@ -151,7 +165,9 @@ class Model(Layer):
     def layers(self) -> list[Layer]:
         """The layers, those of the inputs too, in Keras' order: see `nnx.graph.layer_order`."""
         if self._composition is None:
-            return list(self.sublayers()) or [layer for layer in leaves(vars(self)) if isinstance(layer, Layer)]
+            return list(self.sublayers()) or [
+                layer for layer in leaves([*vars(self).values()]) if isinstance(layer, Layer)
+            ]
         listed = self._composition.program.listed
         return [*(layer for layer in self.input_layers if layer not in listed), *listed]
 
@@ -183,8 +199,12 @@ class Model(Layer):
         composition = self._composition
         if composition is None or not isinstance(inputs[0], dict) or isinstance(composition.inputs, dict):
             return super().in_order(inputs)
-        named = dict(zip(self.input_names or (), self.inputs, strict=True))
-        return leaves_like(named, inputs[0], f"the input of {self.name}")
+        names, given = self.input_names or [], inputs[0]
+        if set(given) != set(names):
+            raise ValueError(
+                f"the input of {self.name} is a dict of {sorted(map(str, given))}, expected {sorted(map(str, names))}"
+            )
+        return [given[name] for name in names]
 
     @property
     def input_names(self) -> list[str] | None:
@@ -217,6 +237,17 @@ class Model(Layer):
     def output_shape(self) -> Any:
         """The shape of the output, or a list of those of several."""
         return self.compute_output_shape(self.input_shape)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        if not self.input_layers:
+            return super().compute_output_shape(input_shape)
+        shapes = self._fit_ranks(as_shapes(input_shape))
+        return super().compute_output_shape(shapes[0] if len(shapes) == 1 else shapes)
+
+    def _fit_ranks(self, shapes: list[Shape]) -> list[Shape]:
+        """Shapes of inputs with a last axis of length one more or less, where a graph of layers expects them so."""
+        expected = as_shapes(self.build_shape) if self.built and not hasattr(self, "call") else []
+        return list(map(fit_rank, shapes, expected)) if len(expected) == len(shapes) else shapes
 
     @property
     def input_shapes(self) -> list[Shape]:
@@ -340,11 +371,10 @@ class Model(Layer):
         names = [path for path, layer in self.named_layers().items() if layer in differing and layer.own_weights]
         if names:
             self._warned_of_freezing = True
-            warnings.warn(
+            warn_user(
                 f"{self.name}: trainable of {', '.join(names)} was changed after compile, which decides what is "
                 f"trained. It goes on as it was then; for the change to count, write {self.name}.compile(...) again "
-                f"before fit",
-                stacklevel=3,
+                f"before fit"
             )
 
     def restore_trained(self, paths: list[str]) -> None:
@@ -440,10 +470,16 @@ class Model(Layer):
     def _masked_and_structured(
         self, inputs: Sequence[Any], training: bool, logits: Collection[int], masks: Sequence[Any]
     ) -> tuple[Any, list[Any], Pullback]:
-        outputs, made, pullback = self.chain(leaves(inputs), training=training, logits=logits, masks=masks)
+        given = leaves(inputs)
+        shapes = [tuple(x.shape) for x in given]
+        fitted = self._fit_ranks(shapes)
+        arrays = given if fitted == shapes else list(map(_reshaped, given, fitted))
+        outputs, made, pullback = self.chain(arrays, training=training, logits=logits, masks=masks)
 
         def pull_back(dy: Any, inputs: bool) -> Any:
             dxs = pullback(leaves(dy), inputs=inputs)
+            if inputs and fitted != shapes:
+                dxs = list(map(_reshaped, dxs, shapes))
             return None if not inputs else dxs[0] if len(dxs) == 1 else tuple(dxs)
 
         return rebuild(self.output_structure, outputs), made, Skippable(pull_back)
@@ -502,6 +538,7 @@ class Model(Layer):
 
     # Training
 
+    @with_hints
     def compile(
         self,
         optimizer: Any = "rmsprop",
@@ -515,7 +552,7 @@ class Model(Layer):
     ) -> None:
         """Say how to train. Which layers are trainable is decided here.
 
-        optimizer : a name or an object of `nnx.optimizers`.
+        optimizer : a name or an object of `nnx.optimizers`; None for a model that is only evaluated.
         loss : a name, function or object of `nnx.losses`.
         loss_weights : a factor for the loss.
         metrics, weighted_metrics : names or objects of `nnx.metrics`; only the latter use sample weights.
@@ -530,6 +567,7 @@ class Model(Layer):
         """The names of what evaluate returns."""
         return self.require_compiled().names
 
+    @with_hints
     def fit(
         self,
         x: Any = None,
@@ -591,6 +629,7 @@ class Model(Layer):
             validation_freq=validation_freq,
         )
 
+    @with_hints
     def evaluate(
         self,
         x: Any = None,
@@ -614,6 +653,7 @@ class Model(Layer):
             return_dict=return_dict,
         )
 
+    @with_hints
     def predict(
         self,
         x: Any,
@@ -652,9 +692,9 @@ class Model(Layer):
         self.require_compiled().reset()
 
     def require_compiled(self) -> Objective:
-        """The objective; ValueError before `compile`."""
+        """The objective; NotReadyError before `compile`."""
         if self.objective is None:
-            raise ValueError(f"{self.name} must be compiled first: write {self.name}.compile(optimizer, loss)")
+            raise NotReadyError(f"{self.name} must be compiled first: write {self.name}.compile(optimizer, loss)")
         return self.objective
 
     def restore_history(self, history: dict[str, list[float]], epochs: list[int]) -> None:
@@ -798,18 +838,22 @@ class Model(Layer):
                 layer.reset_states()
 
     def require_built(self, what: str) -> None:
-        """ValueError, with the ways to build a model, if it is not built and therefore has no such thing."""
+        """NotReadyError, with the ways to build a model, if it is not built and therefore has no such thing."""
         if not self.built:
-            raise ValueError(
+            raise NotReadyError(
                 f"{self.name} is not built, so it has no {what}: give the first layer an input_shape, start with "
                 f"Input(shape=...), call build(input_shape), or fit it to data"
             )
 
 
 def _keys(structure: Any) -> list[str] | None:
-    """The keys of a dict of symbols, which name them."""
+    """The keys of a dict of symbols, which name them, in the order of `leaves`."""
     flat = isinstance(structure, dict) and all(isinstance(part, Symbol) for part in structure.values())
-    return list(structure) if flat else None
+    return ordered_keys(structure) if flat else None
+
+
+def _reshaped(x: Array, shape: Shape) -> Array:
+    return array_namespace(x).reshape(x, shape)
 
 
 def _input_layer_of(symbol: Symbol) -> InputLayer:
@@ -820,4 +864,4 @@ def _input_layer_of(symbol: Symbol) -> InputLayer:
 
 
 def _warn_of_old_form(old: str, today: str) -> None:
-    warnings.warn(f"{old} is an old form; write {today}", DeprecationWarning, stacklevel=3)
+    warn_user(f"{old} is an old form; write {today}", DeprecationWarning)

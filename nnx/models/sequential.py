@@ -172,6 +172,7 @@ class Sequential(Model):
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         if self.built:
+            (input_shape,) = self._fit_ranks([input_shape])
             self._check_shape(input_shape)
         for layer in self._layers:
             input_shape = layer.compute_output_shape(input_shape)
@@ -203,6 +204,8 @@ class Sequential(Model):
 
     @property
     def input_readings(self) -> list[InputReading]:
+        if not self._layers:
+            self.require_built("input_readings")
         first = self._layers[0]
         dtype = self._input.dtype if self._input else None
         if dtype is None and isinstance(first, Model):

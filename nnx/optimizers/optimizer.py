@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, Self
 
@@ -27,6 +26,7 @@ from nnx.parameters import FlatParameters, Parameter
 from nnx.precision import narrow, wide
 from nnx.registry import Configurable, Registry, serialize
 from nnx.schedules import LearningRateSchedule, schedules
+from nnx.user_warnings import warn_user
 
 optimizers: Registry[type[Optimizer]] = Registry("optimizer")
 
@@ -211,11 +211,10 @@ class Optimizer(Configurable):
     def warn_if_stuck(self) -> None:
         """Warn if no step can train float16 parameters any more. `fit` asks after an epoch; waits for the device."""
         if self.loss_scale is not None and self.loss_scale.is_stuck:
-            warnings.warn(
+            warn_user(
                 f"the optimizer {self.name} left out its last steps, as their gradients were not finite however small "
                 f"the loss was scaled; nothing is trained. Look for NaN and infinity in the data and the parameters "
-                f"(nnx.debug.check_finite() names where they begin), or train with dtype='float32'",
-                stacklevel=5,
+                f"(nnx.debug.check_finite() names where they begin), or train with dtype='float32'"
             )
 
     def _advance(self, values: Array, gradients: Array) -> None:
@@ -304,10 +303,9 @@ class Optimizer(Configurable):
         """Get ready for the parameters of a buffer that was not trained in the last step."""
         if not self.slots.bind(flat, self._starts(flat)):
             self._steps = 0
-            warnings.warn(
+            warn_user(
                 f"the optimizer {self.name} now trains other parameters than before and starts afresh; give each model "
-                f"an optimizer of its own",
-                stacklevel=4,
+                f"an optimizer of its own"
             )
         self._constrained = [
             (parameter, slice(*place))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from nnx.plotting._confusion import confusion_matrix
     from nnx.plotting._curves import learning_curves
+    from nnx.plotting._figure import show_after_cell
     from nnx.plotting._images import images
     from nnx.plotting._model import plot_model
 else:
@@ -21,7 +22,8 @@ else:
             "images": "nnx.plotting._images",
             "learning_curves": "nnx.plotting._curves",
             "plot_model": "nnx.plotting._model",
+            "show_after_cell": "nnx.plotting._figure",
         },
     )
 
-__all__ = ["confusion_matrix", "images", "learning_curves", "plot_model"]
+__all__ = ["confusion_matrix", "images", "learning_curves", "plot_model", "show_after_cell"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -21,18 +21,24 @@ COLOURS = ("#1f5f8b", "#c8553d", "#4f8a4c", "#8a5a83", "#b98a1d", "#5f6b73")
 _LEFT, _WIDTH, _HEIGHT = 0.65, 3.6, 2.35  # inches, of the axes
 
 
-def learning_curves(history: Any, path: PathLike | None = None) -> Figure:
+def learning_curves(history: Any, path: PathLike | None = None, ax: Axes | None = None) -> Figure:
     """The losses of a training, and beside them its metrics, over the epochs.
 
     history : what `fit` returns, or its dictionary of lists. `val_` curves are dashed, in the colour of the curve that
         they belong to. The learning rate, if recorded, has axes of its own. Each curve is labelled with its last value.
     path : where to write the picture, as PNG or whatever else its suffix says; by default nowhere.
 
+    ax : axes of one's own to draw all curves in, which are then labelled with a legend; returns their figure.
+
     A curve with fewer values than epochs, as `validation_freq` makes them, is drawn at every second, third, ... epoch.
 
     >>> figure = learning_curves({"loss": [0.9, 0.5, 0.3], "val_loss": [0.8, 0.6, 0.5]})
     """
     curves, epochs = _curves(history)
+    if ax is not None:
+        _plot_curves(ax, curves, epochs)
+        ax.legend(fontsize=SMALL, frameon=False)
+        return finished(cast("Figure", ax.figure), path)
     names: dict[str, list[str]] = {"loss": [], "metrics": [], "learning rate": []}
     for name in curves:
         names[_panel(name)].append(name)
@@ -76,6 +82,12 @@ def _label(name: str, values: np.ndarray) -> str:
 
 
 def _draw_curves(axes: Axes, curves: dict[str, np.ndarray], epochs: np.ndarray) -> None:
+    _plot_curves(axes, curves, epochs)
+    axes.set_xlim(*((epochs[0] - 0.5, epochs[0] + 0.5) if len(epochs) == 1 else (epochs[0], epochs[-1])))
+    _label_curves(axes, curves)
+
+
+def _plot_curves(axes: Axes, curves: dict[str, np.ndarray], epochs: np.ndarray) -> None:
     bases = list(dict.fromkeys(name.removeprefix("val_") for name in curves))
     for name, values in curves.items():
         step = len(epochs) // len(values)
@@ -91,8 +103,6 @@ def _draw_curves(axes: Axes, curves: dict[str, np.ndarray], epochs: np.ndarray) 
             markerfacecolor="white" if validation else None,
         )
     _style(axes)
-    axes.set_xlim(*((epochs[0] - 0.5, epochs[0] + 0.5) if len(epochs) == 1 else (epochs[0], epochs[-1])))
-    _label_curves(axes, curves)
 
 
 def _style(axes: Axes) -> None:

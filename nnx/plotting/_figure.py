@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import io
 import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 from nnx.lazy_loading import optional_import
@@ -26,7 +27,10 @@ def _figure_class() -> Any:
     base: Any = optional_import("matplotlib.figure", "plotting").Figure
 
     class Picture(base):  # type: ignore[misc]
+        seen = False  # by a notebook
+
         def _repr_png_(self) -> bytes:  # a notebook shows it, also one that has never imported pyplot
+            self.seen = True
             png = io.BytesIO()
             self.savefig(png, format="png")
             return png.getvalue()
@@ -38,6 +42,27 @@ def new_figure(width: float, height: float) -> Figure:
     """A white figure of that size in inches. ImportError, with what to install, without matplotlib."""
     figure: Figure = _figure_class()(figsize=(width, height), dpi=DPI, facecolor="white")
     return figure
+
+
+def show_after_cell(figure: Figure) -> None:
+    """Let a notebook show a figure below the cell that is running, unless the cell ends in it and so shows it.
+
+    Elsewhere nothing happens.
+
+    >>> from nnx.plotting import learning_curves
+    >>> show_after_cell(learning_curves({"loss": [0.9, 0.5]}))
+    """
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    if shell is None or not hasattr(shell, "kernel"):
+        return
+
+    def show() -> None:
+        shell.events.unregister("post_execute", show)
+        if not getattr(figure, "seen", True):
+            sys.modules["IPython.display"].display(figure)
+
+    shell.events.register("post_execute", show)
 
 
 def new_axes(figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:

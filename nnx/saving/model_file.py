@@ -80,11 +80,11 @@ def contents(model: Any, description: Mapping[str, Any]) -> tuple[dict[str, np.n
         metadata["model"] = json.dumps(description.pop("model"))
         metadata["build"] = json.dumps({"input_shape": model.build_shape, "input_structure": model.input_structure})
     if model.objective is not None:
-        state = model.optimizer.state_arrays(model.flat)
+        state = model.optimizer.state_arrays(model.flat) if model.optimizer else {}
         arrays |= {f"{_OF_OPTIMIZER}{name}": to_numpy(array) for name, array in state.items()}
         training = {
             **description,
-            "optimizer_state": model.optimizer.state(),
+            "optimizer_state": model.optimizer.state() if model.optimizer else None,
             "trained": [parameter.path for parameter in model.flat.parameters],
             "history": None if model.history is None else serialize(model.history.history),
             "epoch": None if model.history is None else model.history.epoch,
@@ -152,10 +152,12 @@ def load_model(
 
 def _restore_training(model: Any, training: dict[str, Any], arrays: Mapping[str, Any]) -> None:
     generator = model.random
-    model.compile(optimizer=optimizers.resolve(training["optimizer"]), **training["compile"])
+    optimizer = training["optimizer"]
+    model.compile(optimizer=None if optimizer is None else optimizers.resolve(optimizer), **training["compile"])
     model.random = generator or model.random
     model.restore_trained(training["trained"])
-    restore_optimizer(model, training["optimizer_state"], arrays)
+    if optimizer is not None:
+        restore_optimizer(model, training["optimizer_state"], arrays)
     history, epochs = training["history"], training["epoch"]
     if history is not None:
         if not isinstance(epochs, list) or not all(isinstance(epoch, int) for epoch in epochs):

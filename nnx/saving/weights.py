@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 
 from nnx.backends import to_numpy
 from nnx.saving.files import read_file, write_file
+from nnx.user_warnings import warn_user
 
 OF_TRAINING = ("optimizer.", "run.")
 """What the names of arrays begin with that are no parameters."""
@@ -74,7 +74,7 @@ def assign_weights(model: Any, arrays: Mapping[str, np.ndarray], source: str, sk
         message += f"; and {len(listing) - 8} more" if len(listing) > 8 else ""
         if not skip_mismatch:
             raise ValueError(message)
-        warnings.warn(message, stacklevel=4)
+        warn_user(message)
     with model.placement.computing:
         for path, parameter in named.items():
             if path not in found:
@@ -94,7 +94,4 @@ def refuse_overwriting(filepath: str | os.PathLike[str], overwrite: bool) -> Non
         raise FileExistsError(f"{filepath} already exists; pass overwrite=True to replace it")
     suffix = os.path.splitext(filepath)[1]
     if suffix in (".h5", ".hdf5", ".keras"):
-        warnings.warn(
-            f"nnx writes safetensors files, also under a name that ends in {suffix}; call it .safetensors",
-            stacklevel=4,
-        )
+        warn_user(f"nnx writes safetensors files, also under a name that ends in {suffix}; call it .safetensors")

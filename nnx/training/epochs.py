@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from nnx.notices import warn_user
 from nnx.training.batches import Batch, Source
+from nnx.user_warnings import warn_user
 
 
 class Epochs:

@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from nnx.backends import Array, Placement, array_namespace, backend_of, is_array
+from nnx.backends import Array, Placement, array_namespace, backend_of, is_array, to_numpy, unsuited_columns
 from nnx.backends.base import refuse_masked
 from nnx.data.columns import count_rows, is_sparse, refuse_sparse
 from nnx.data.stored_arrays import Stored
 from nnx.precision import narrow, wide
-from nnx.shapes import Shape
+from nnx.shapes import Shape, fit_rank
 from nnx.structure import leaves, leaves_like, rebuild
+from nnx.user_warnings import warn_user
 
 
 def as_host_or_array(value: Any, what: str) -> Any:
@@ -30,12 +31,18 @@ def as_host_or_array(value: Any, what: str) -> Any:
     refuse_sparse(value, what)
     refuse_masked(value, what)
     try:
-        host = value if isinstance(value, Stored) else np.asarray(value)
+        host = value if isinstance(value, Stored) else to_numpy(value)
     except ValueError:  # what NumPy says does not name the argument
         host = np.empty((), dtype=object)
     if host.dtype.kind not in "fbiu":
+        columns = unsuited_columns(value)
+        wrong = "its rows have different lengths or are not real numbers"
+        if columns:
+            wrong = (
+                f"the columns {', '.join(columns)} are not made of numbers: leave them out, or write them as numbers"
+            )
         raise ValueError(
-            f"{what}: its rows have different lengths or are not real numbers; expected an array of numbers, got "
+            f"{what}: {wrong}; expected an array of numbers, got "
             f"{type(value).__name__} of dtype {host.dtype}{_conversion(value, what)}"
         )
     return host
@@ -126,16 +133,13 @@ def _is_table(value: Any) -> bool:
     return _is_in_place(value) and value.ndim > 1
 
 
-def with_last_axis(x: Any, expected: Shape) -> Any:
-    """As Keras: a vector of single features gets the axis that is missing."""
-    sizes = x.shape[1:]
-    if (
-        expected[-1:] == (1,)
-        and len(sizes) == len(expected) - 2
-        and all(size is None or size == given for given, size in zip(sizes, expected[1:-1], strict=True))
-    ):
-        return array_namespace(x).reshape(x, (*x.shape, 1))
-    return x
+def with_ndim(x: Any, expected: Shape) -> Any:
+    """An input with a last axis of length one more or less, where the model expects it so, as in Keras."""
+    shape = tuple(x.shape)
+    if len(shape) == len(expected):
+        return x
+    fitted = fit_rank(shape, expected)
+    return x if fitted == shape else array_namespace(x).reshape(x, fitted)
 
 
 def is_iterable_of_batches(x: Any) -> bool:
@@ -174,3 +178,23 @@ def widened(outputs: Sequence[Array], pullback: Callable[..., Any]) -> tuple[lis
             return pullback(narrowed, inputs=inputs)
 
     return [wide(y) for y in outputs], pull_back
+
+
+def warn_of_missing_values(**data: Any) -> None:
+    """Say which of the arrays on the host have values that are not numbers: for a loss that is none."""
+    for what, value in data.items():
+        for leaf in leaves(value):
+            host = None if leaf is None or not hasattr(leaf, "__array__") or is_on_device(leaf) else to_numpy(leaf)
+            if host is None or host.dtype.kind != "f" or not host.ndim:
+                continue
+            rows = np.flatnonzero(np.isnan(host.reshape(host.shape[0], -1)).any(axis=1))
+            if rows.size:
+                warn_user(
+                    f"{what} has NaN in {rows.size} of {host.shape[0]} samples, the first of them {rows[0]}, and so "
+                    f"the loss is NaN: leave these samples out, or fill in the missing values"
+                )
+
+
+def is_on_device(value: Any) -> bool:
+    """Whether a value is an array that is not NumPy's."""
+    return is_array(value) and backend_of(value).name != "numpy"

@@ -27,7 +27,7 @@ from nnx.training.host_data import (
     place,
     split_validation,
     three,
-    with_last_axis,
+    with_ndim,
 )
 from nnx.training.setup import TrainingSetup
 from nnx.training.trainable import TrainableModel
@@ -123,7 +123,7 @@ class InputPipeline:
             return IterableBatches(x, lambda *batch: (self.inputs(batch[0]), [], []))
         x = with_stored(x)
         xs = self._read_inputs(x)
-        check_rows(self.model().input_names or ["x"], xs, [], [], [])
+        check_rows(self._input_names(len(xs)), xs, [], [], [])
         columns: Batch = (self._built_for(x, xs), [], [])
 
         def prepare(xs: list[Any], *_: list[Any]) -> Batch:
@@ -157,7 +157,7 @@ class InputPipeline:
         model = self.model()
         xs, names = self._read_inputs(x), model.output_names or ["y"]
         ys, weights = self._read_targets(y, sample_weight, names)
-        rows = check_rows(model.input_names or ["x"], xs, names, ys, weights)
+        rows = check_rows(self._input_names(len(xs)), xs, names, ys, weights)
         columns = [column if len(column) > 1 else column[0] for column in (xs, ys, weights)]
         training, validation = split_validation(columns, rows, fraction)
         return (*training, tuple(validation))
@@ -199,6 +199,10 @@ class InputPipeline:
         if names is None:
             return leaves(host_structure(x, "x"))
         return as_list(x, names, "x", model.input_template)
+
+    def _input_names(self, count: int) -> list[str]:
+        """The names of the inputs, also where they are not known yet."""
+        return self.model().input_names or ([f"x[{i}]" for i in range(count)] if count > 1 else ["x"])
 
     def _read_targets(self, y: Any, sample_weight: Any, names: list[str]) -> tuple[list[Any], list[Any]]:
         model = self.model()
@@ -261,7 +265,7 @@ class InputPipeline:
         """Inputs in the model's place, with the shapes it expects."""
         model = self.model()
         expected, placement = model.ports.input_shapes, model.placement
-        xs = [with_last_axis(x, shape) for x, shape in zip(xs, expected, strict=True)]
+        xs = [with_ndim(x, shape) for x, shape in zip(xs, expected, strict=True)]
         for x, shape in zip(xs, expected, strict=True):
             if tuple(x.shape[1:]) != shape[1:] or len(x.shape) != len(shape):
                 shapes = [tuple(x.shape) for x in xs]

@@ -27,7 +27,7 @@ def begin(model: Any, listeners: CallbackList, batches: Epochs, **others: Any) -
         "callbacks": [type(callback).__name__ for callback in listeners.callbacks],
         "batches": batches.steps,
         "weights": [parameter.shape for parameter in model.weights],
-        "optimizer steps": model.optimizer.iterations,
+        "optimizer steps": None if model.optimizer is None else model.optimizer.iterations,
         "random numbers": [*(stream.state() for stream in streams), *batches.states()],
         **others,
     }

@@ -9,6 +9,7 @@ from typing import Any, Self
 from nnx.backends import backend_of, is_array
 from nnx.shapes import Shape, as_shapes
 from nnx.training.trainable import TrainableModel
+from nnx.user_warnings import warn_user
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +38,12 @@ class TrainingSetup:
             raise ValueError(f"{model.name} was compiled without a loss: write compile(optimizer, loss='mse')")
         shapes = [(None, *shape[1:]) for shape in as_shapes(model.output_shape)]
         fusible = model.fusible_activations
+        for name, shape, activation in zip(names, shapes, fusible, strict=True):
+            if activation == "softmax" and shape[-1] == 1:
+                warn_user(
+                    f"output {name!r} of {model.name} is softmax of one unit, which is always 1: for two classes end "
+                    f"in Dense(1, activation='sigmoid') with 'binary_crossentropy', for numbers without an activation"
+                )
         for one, y, shape, activation in zip(objective.by_output, ys, shapes, fusible, strict=True):
             if y is not None:
                 one.bind(tuple(y.shape), shape, activation)

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from nnx import ranks
 from nnx.backends import Array, array_namespace, backend_of, is_array, to_numpy
 from nnx.debug import finite
+from nnx.optimizers import Optimizer
 from nnx.parameters import Freezing
 from nnx.structure import leaves, rebuild
 from nnx.training.host_data import widened
@@ -56,8 +57,8 @@ class BatchStep:
     def train(self, xs: list[Array], ys: list[Array], weights: list[Array | None]) -> None:
         """Train the model, and take the batch into the running loss and metrics."""
         model = self.model()
-        flat, optimizer, objective = model.flat, model.optimizer, model.require_compiled()
-        assert optimizer is not None  # a compiled model has one
+        flat, objective = model.flat, model.require_compiled()
+        optimizer = model.optimizer or require_optimizer(model)
         rows = xs[0].shape[0]
         with ranks.shard_of(rows) as shard:
             if shard is not None:
@@ -160,6 +161,16 @@ class BatchStep:
         model = self.model()
         with model.computing:
             return as_given(x, self.predict(self.pipeline.inputs(x)), model.output_structure)
+
+
+def require_optimizer(model: TrainableModel) -> Optimizer:
+    """The optimizer; ValueError for a model that was compiled with `optimizer=None`."""
+    if model.optimizer is None:
+        raise ValueError(
+            f"{model.name} was compiled without an optimizer, so it can be evaluated and not trained: write "
+            f"{model.name}.compile('adam', loss=...)"
+        )
+    return model.optimizer
 
 
 def mask_as_numbers(mask: Array | None, output: Array) -> Array | None:

@@ -21,7 +21,8 @@ class TrainableModel(Protocol):
     """What training needs of a model.
 
     optimizer, objective, compile_arguments : what `compile` was given; None before it.
-    history, stop_training : as Keras names them. training_run : what `fit` is doing; None at other times.
+    history, stop_training, stop_evaluating, stop_predicting : as Keras names them.
+    training_run : what `fit` is doing; None at other times.
     random : the stream that shuffles come from.
     decided_at : the count of `Freezing` when it was last seen that `trainable` is as it was when that was decided.
     """
@@ -33,6 +34,8 @@ class TrainableModel(Protocol):
     compile_arguments: dict[str, Any] | None
     history: History | None
     stop_training: bool
+    stop_evaluating: bool
+    stop_predicting: bool
     training_run: TrainingRun | None
     random: Generator | None
     decided_at: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,9 +14,10 @@ from nnx.callbacks import CallbackList, History, LazyLogs, ProgbarLogger, verbos
 from nnx.structure import rebuild
 from nnx.training import rank_agreement
 from nnx.training.epochs import Epochs
+from nnx.training.host_data import warn_of_missing_values
 from nnx.training.objective import Objective
 from nnx.training.pipeline import InputPipeline
-from nnx.training.step import BatchStep, as_given, as_returned
+from nnx.training.step import BatchStep, as_given, as_returned, require_optimizer
 from nnx.training.trainable import TrainableModel
 from nnx.training.training_run import TrainingRun
 
@@ -46,7 +48,7 @@ class Trainer:
                     f"{model.name}: nnx does not call {method}(), whose values would have no gradients here: "
                     f"write the loop with model.forward, whose pullback gives them"
                 )
-        optimizer = optimizers.resolve(optimizer)
+        optimizer = None if optimizer is None else optimizers.resolve(optimizer)
         names = None if model.output_names is None else list(model.output_names)
         objective = Objective(loss, metrics, weighted_metrics, loss_weights, names)
         model.optimizer, model.objective = optimizer, objective
@@ -86,6 +88,7 @@ class Trainer:
         model = self.model()
         with model.computing:
             model.require_compiled()
+            require_optimizer(model)
             verbose = ranks.agreed(verbose)
             batch_size = optional_integer("batch_size", batch_size, 32)
             epochs = optional_integer("epochs", epochs, 1)
@@ -120,6 +123,8 @@ class Trainer:
                         validation.name = f"the validation after epoch {run.epoch + 1}"
                         results = self._evaluate(validation, listeners)
                         logs.update({f"val_{name}": results[name] for name in sorted(results)})
+                    if run.epoch == initial_epoch and math.isnan(logs["loss"]):
+                        warn_of_missing_values(x=x, y=y, sample_weight=sample_weight)
                     run.end_epoch(logs)
                     listeners.on_epoch_end(run.epoch - 1, logs)
                     final_logs.clear()
@@ -159,11 +164,14 @@ class Trainer:
             batches = Epochs(source, optional_integer("steps", steps), once=True, name="predict")
             listeners = self._listeners(callbacks, verbose, batches.steps)
             outputs: list[list[Array]] = []
+            model.stop_predicting = False
             with listeners.running("predict"):
                 for step, (xs, _, _) in enumerate(batches):
                     listeners.on_predict_batch_begin(step, {})
                     outputs.append(self.step.predict(xs))
                     listeners.on_predict_batch_end(step, {"outputs": rebuild(model.output_structure, outputs[-1])})
+                    if model.stop_predicting:
+                        break
             if not outputs:
                 raise ValueError("predict got no data: expected at least one batch")
             whole = [
@@ -195,7 +203,8 @@ class Trainer:
         return {name: logs[name] for name in sorted(logs)}
 
     def _evaluate(self, batches: Epochs, listeners: CallbackList) -> dict[str, float]:
-        objective = self.model().require_compiled()
+        model = self.model()
+        objective, model.stop_evaluating = model.require_compiled(), False
         objective.reset()
         batches.restart()  # every validation is of the same samples
         watched = listeners.listens("on_test_batch_end")
@@ -207,6 +216,8 @@ class Trainer:
                     self.step.test(*batch)
                     if watched:
                         listeners.on_test_batch_end(step, LazyLogs(objective.read))
+                    if model.stop_evaluating:
+                        break
                 final_logs.update(objective.read())
         except debug.NotFiniteError as error:
             error.batch = step + 1

@@ -95,6 +95,15 @@ def test_a_terminal_sees_the_bar_grow(clock: Any, pseudo_terminal: Callable[...,
     assert terminal.screen() == [drawn[-1], ""]
 
 
+def test_a_narrow_terminal_sees_the_loss(clock: Any, pseudo_terminal: Callable[..., Any]) -> None:
+    terminal = pseudo_terminal(60)
+    Training(clock, terminal.stream).fit(seconds=0.25)
+    first = terminal.written().replace("\n", "\r").split("\r")
+    drawn = [line.rstrip() for line in first if line.strip()]
+    assert drawn[0].startswith("1/4 ━━━━━─────────────── 0s 250ms/step - loss: 0.5000 - acc")
+    assert drawn[-1].endswith("250ms/step - acc: 0.2500 - loss: 0.5000")  # what stays is whole, as in Keras
+
+
 @pytest.mark.parametrize("columns", [20, 60, 80, 200])
 def test_what_stays_on_a_terminal(clock: Any, rendered: Any, pseudo_terminal: Callable[..., Any], columns: int) -> None:
     terminal = pseudo_terminal(columns)

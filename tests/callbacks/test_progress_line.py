@@ -99,3 +99,9 @@ def test_metrics_are_in_the_order_of_keras() -> None:
     logs = {"loss": 1.0, "val_zeta": 1.0, "learning_rate": 1.0, "val_loss": 1.0, "zeta": 1.0, "acc": 1.0}
     names = [part.split(":")[0] for part in format_logs(logs).split(" - ")[1:]]
     assert names == ["acc", "loss", "zeta", "val_loss", "val_zeta", "learning_rate"]
+
+
+def test_the_loss_stands_first_in_a_line_that_will_be_cut() -> None:
+    logs = {"accuracy": 0.5, "loss": 0.25, "val_loss": 0.3}
+    assert format_logs(logs) == " - accuracy: 0.5000 - loss: 0.2500 - val_loss: 0.3000"
+    assert format_logs(logs, loss_first=True) == " - loss: 0.2500 - accuracy: 0.5000 - val_loss: 0.3000"

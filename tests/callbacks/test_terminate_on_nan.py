@@ -26,7 +26,8 @@ def make() -> nnx.Sequential:
 
 def test_after_the_batch_in_which_it_happens(backend: Placement, capsys: pytest.CaptureFixture[str]):
     model = make()
-    history = model.fit(X, Y, batch_size=4, shuffle=False, epochs=5, verbose=0, callbacks=[TerminateOnNaN()])
+    with pytest.warns(UserWarning, match="y has NaN in 1 of 20 samples, the first of them 13, and so the loss is NaN"):
+        history = model.fit(X, Y, batch_size=4, shuffle=False, epochs=5, verbose=0, callbacks=[TerminateOnNaN()])
     assert model.optimizer.iterations == 4
     assert history.epoch == [0]
     assert math.isnan(history.history["loss"][0])

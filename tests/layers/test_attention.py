@@ -244,3 +244,14 @@ MISTAKES: list[tuple[str, Callable[[], Any], str]] = [
 def test_mistakes_are_explained(make: Callable[[], Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         make()
+
+
+def test_shapes_come_one_by_one_as_in_keras() -> None:
+    query, value, key = (2, 3, 4), (2, 5, 6), (2, 5, 7)
+    layer = MultiHeadAttention(2, 3)
+    layer.build(query, value, key)
+    assert [parameter.shape[0] for parameter in layer.weights if parameter.name.endswith("kernel")] == [4, 7, 6, 2]
+    assert layer.compute_output_shape(query, value, key) == layer.compute_output_shape([query, value, key]) == query
+    named = MultiHeadAttention(2, 3)
+    named.build(query_shape=query, value_shape=value)
+    assert named.compute_output_shape(query_shape=query, value_shape=value) == query

@@ -150,3 +150,10 @@ def test_data_on_a_device_with_an_index_out_of_range(backend, dtype):
     if dtype == "float32":
         halves = nnx.to_numpy(layer(backend.asarray(np.array([[0.5, 1.0, np.nan]]), dtype)))
         assert np.isnan(halves).all(axis=2).tolist() == [[True, False, True]]
+
+
+def test_a_table_needs_no_input_shape() -> None:
+    layer = Embedding(3, 2)
+    layer.build()
+    assert layer.count_params() == 6
+    assert layer(np.asarray([[0, 2]])).shape == (1, 2, 2)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import nnx
+from nnx.backends import Placement
 from nnx.layers import Dense, Input, Lambda, Normalization, Rescaling
 from nnx.layers.feature_moments import _BLOCK, Moments
 from nnx.random import Generator
@@ -241,3 +242,21 @@ def test_data_that_are_not_finite_change_nothing(bad: float):
         layer.adapt([DATA, broken])
     for now, then in zip(moments_of(layer), before, strict=True):
         assert_close(now, then, 0.0, 0.0)
+
+
+def test_the_moments_that_were_found_can_be_read(backend: Placement) -> None:
+    layer = Normalization()
+    assert layer.mean is None
+    layer.adapt(np.asarray([[0.0, 7.0], [2.0, 9.0]]))
+    assert_close(layer.mean, [[1.0, 8.0]])
+    assert_close(layer.variance, [[1.0, 1.0]])
+    assert layer.get_config()["mean"] is None  # found, not given
+    again = Normalization.from_config(layer.get_config())
+    again.adapt(np.zeros((3, 2)))
+
+
+def test_the_moments_of_several_axes_stand_where_the_axes_are() -> None:
+    layer = Normalization(axis=(1, 3))
+    layer.adapt(np.random.default_rng(0).normal(size=(2, 3, 4, 5)))
+    assert layer.mean.shape == (1, 3, 1, 5)
+    assert Normalization(mean=1.0, variance=2.0).mean == 1.0

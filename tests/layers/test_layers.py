@@ -13,7 +13,7 @@ import pytest
 import nnx
 from nnx import random
 from nnx.backends import Placement
-from nnx.layers import LayerPullback
+from nnx.layers import Dense, Input, Lambda, LayerPullback
 from nnx.testing import assert_close, check_gradients, no_synchronization
 from nnx.testing.rows.completeness import assert_complete
 from nnx.testing.rows.layer_case import LayerCase
@@ -255,3 +255,37 @@ def test_without_inputs_only_the_parameters_are_differentiated():
         gradients.append(flat.grads.copy())
     assert_close(gradients[0], gradients[1], 0.0, 0.0)
     assert gradients[0].any()
+
+
+class TestLambdaOfSeveralInputs:
+    A, B = np.full((4, 3), 2.0, dtype=np.float32), np.full((4, 1), 3.0, dtype=np.float32)
+
+    @staticmethod
+    def product(pair):
+        one, other = pair
+        return one * other, lambda dy: (dy * other, nnx.array_namespace(dy).sum(dy * one, axis=-1, keepdims=True))
+
+    def test_has_one_output(self, backend):
+        a, b = Input((3,)), Input((1,))
+        model = nnx.Model([a, b], Lambda(self.product)([a, b]))
+        assert model.output_shape == (None, 3)
+        assert_close(model.predict([self.A, self.B], verbose=0), self.A * self.B)
+        assert_close(Lambda(self.product)([backend.asarray(self.A), backend.asarray(self.B)]), self.A * self.B)
+
+    def test_is_differentiated_with_respect_to_each(self, backend_float64):
+        layer = Lambda(self.product)
+        check_gradients(lambda a, b: layer.run(a, b), self.A, self.B, placement=backend_float64)
+
+    def test_says_how_to_give_a_shape_that_is_not_known(self):
+        with pytest.raises(ValueError, match=r"lambda.*do not fit together: write Lambda\(function, output_shape="):
+            Lambda(self.product)([Input((3,)), Input((4,))])
+
+    def test_stops_the_cotangents_of_all(self, backend):
+        layer = Lambda(lambda pair: pair[0] + pair[1], pullback="stop")
+        _, pullback = layer.run(backend.asarray(self.A), backend.asarray(self.A))
+        assert all(float(nnx.array_namespace(dx).sum(dx)) == 0.0 for dx in pullback(backend.asarray(self.A)))
+
+
+def test_an_empty_batch_has_no_penalty(backend):
+    layer = Dense(2, activity_regularizer="l2")
+    assert layer(backend.asarray(np.zeros((0, 3)))).shape == (0, 2)

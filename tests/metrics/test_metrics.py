@@ -399,3 +399,26 @@ def test_a_class_of_ones_own():
 def test_mistakes(build, message):
     with pytest.raises((ValueError, TypeError), match=message):
         build()
+
+
+@pytest.mark.parametrize(
+    ("metric", "names"),
+    [
+        (metrics.Mean, ["total", "count"]),
+        (metrics.BinaryAccuracy, ["total", "count"]),
+        (metrics.AUC, ["counts"]),
+        (metrics.ConfusionMatrix, ["counts"]),
+    ],
+)
+def test_running_values_are_there_before_the_first_batch(metric, names, backend):
+    metric = metric()
+    batch = ([[1.0], [0.0]], [[0.9], [0.4]]) if metric.name != "mean" else ([1.0, 3.0],)
+    assert [variable.name for variable in metric.variables] == names
+    assert all(float(variable.numpy()) == 0.0 for variable in metric.variables)
+    metric.update_state(*map(backend.asarray, batch))
+    once = metric.result()
+    assert any(np.any(variable.numpy() != 0.0) for variable in metric.variables)
+    for variable in metric.variables:
+        variable.assign(0)
+    metric.update_state(*map(backend.asarray, batch))
+    assert_close(metric.result(), once)

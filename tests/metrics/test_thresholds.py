@@ -295,3 +295,11 @@ def test_mistakes_in_data(metric, y_true, y_pred, message):
     weight = [1.0, 2.0, 3.0] if "sample_weight" in message else None
     with pytest.raises(ValueError, match=message):
         metric.update_state(y_true, y_pred, weight)
+
+
+def test_thresholds_of_an_area_may_stand_in_place_of_their_number() -> None:
+    area = metrics.AUC(num_thresholds=None, thresholds=[0.5, 0.3])
+    assert area.num_thresholds == 4
+    assert area.get_config()["thresholds"] == [0.3, 0.5]
+    with pytest.raises(ValueError, match="num_thresholds"):
+        metrics.AUC(num_thresholds=None)

@@ -66,7 +66,7 @@ def check_usable(model: nnx.Model, steps: int) -> None:
 
 CHANGES: dict[str, tuple[Any, str]] = {
     "features": ((X[:, :2], LABELS), r"expected an input of shape \(None, 3\), got \(8, 2\)"),
-    "rank": ((X[:, :, None], LABELS), r"expected an input of shape \(None, 3\), got \(8, 3, 1\)"),
+    "rank": ((X[:, :, None, None], LABELS), r"expected an input of shape \(None, 3\), got \(8, 3, 1, 1\)"),
     "rows": ((X, LABELS[:5]), "x has 8, y has 5"),
     "targets": ((X, np.eye(3)[LABELS]), r"expects class labels of shape .*shape \(batch, 3\)"),
     "label": ((X, LABELS + 1), "got 3 at index 2"),

@@ -59,7 +59,6 @@ COMPILE: list[Mistake] = [
     ("unreduced", make, lambda m: m.compile("sgd", nnx.losses.Hinge("none")), ValueError, "reduction='none'"),
     ("optimizer", make, lambda m: m.compile("adm", "mse"), ValueError, "unknown optimizer 'adm': did you mean 'Adam'"),
     ("optimizer number", make, lambda m: m.compile(3, "mse"), ValueError, "optimizer must be a name.*got 3"),
-    ("no optimizer", make, lambda m: m.compile(None, "mse"), ValueError, "optimizer must be a name.*got None"),
     ("metric", make, lambda m: m.compile("sgd", "mse", metrics=["acurracy"]), ValueError, "'acurracy'.*'Accuracy'"),
     ("metric number", make, lambda m: m.compile("sgd", "mse", metrics=[3]), TypeError, "a metric must be.*got int: 3"),
     ("weights", make, lambda m: m.compile("sgd", "mse", loss_weights=[1, 2]), ValueError, "loss_weights.*got 2"),
@@ -94,7 +93,7 @@ TARGETS: list[Mistake] = [
 INPUTS: list[Mistake] = [
     ("nothing", classifier, fit(x=None), ValueError, "^x is missing"),
     ("features", classifier, fit(x=X[:, :3]), ValueError, r"sequential: expected .*\(None, 4\), got \(12, 3\)"),
-    ("rank", classifier, fit(x=X[..., None]), ValueError, r"expected .*\(None, 4\), got \(12, 4, 1\)"),
+    ("rank", classifier, fit(x=X[..., None, None]), ValueError, r"expected .*\(None, 4\), got \(12, 4, 1, 1\)"),
     ("sample", classifier, predict(X[0]), ValueError, r"got \(4,\); for one sample, add the batch axis: x\[None\]"),
     ("empty", classifier, fit(x=X[:0], y=LABELS[:0]), ValueError, "^x is empty: expected at least one sample"),
     ("empty list", classifier, predict([]), ValueError, "^x is empty"),

@@ -41,10 +41,10 @@ def test_dicts_go_by_their_keys(backend: Placement, inputs: str, given: dict[str
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"a": A}, r"the input of model is a dict of \['a'\], expected \['a', 'b'\]"),
+        ({"a": A}, r"the input of functional is a dict of \['a'\], expected \['a', 'b'\]"),
         ({"a": A, "b": B, "c": B}, r"is a dict of \['a', 'b', 'c'\]"),
-        ([A], "the input of model must be a .* got list of 1"),
-        (A, "the input of model must be a .* got ndarray"),
+        ([A], "the input of functional must be a .* got list of 1"),
+        (A, "the input of functional must be a .* got ndarray"),
     ],
 )
 @pytest.mark.parametrize("inputs", ["list", "dict"])
@@ -255,5 +255,5 @@ def test_targets_that_are_needed_are_asked_for():
     model.compile("sgd", {"u": "mse"}, metrics={"v": ["mae"]})
     with pytest.raises(ValueError, match=r"y is a dict of \['u'\], expected the names \['u', 'v'\]"):
         model.fit(A, {"u": TARGET[:, :1]}, verbose=0)
-    with pytest.raises(ValueError, match="model has 2 outputs, u, v: give targets for all"):
+    with pytest.raises(ValueError, match="functional has 2 outputs, u, v: give targets for all"):
         model.fit(A, [TARGET[:, :1], None], verbose=0)
