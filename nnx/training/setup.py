@@ -38,8 +38,10 @@ class TrainingSetup:
             raise ValueError(f"{model.name} was compiled without a loss: write compile(optimizer, loss='mse')")
         shapes = [(None, *shape[1:]) for shape in as_shapes(model.output_shape)]
         fusible = model.fusible_activations
-        for name, shape, activation in zip(names, shapes, fusible, strict=True):
-            if activation == "softmax" and shape[-1] == 1:
+        for name, one, shape, activation in zip(names, objective.by_output, shapes, fusible, strict=True):
+            loss = one.loss  # those of one-hot targets look at the number of classes themselves
+            warns_itself = loss is not None and loss.fuses_with == "softmax" and not loss.integer_targets
+            if activation == "softmax" and shape[-1] == 1 and not warns_itself:
                 warn_user(
                     f"output {name!r} of {model.name} is softmax of one unit, which is always 1: for two classes end "
                     f"in Dense(1, activation='sigmoid') with 'binary_crossentropy', for numbers without an activation"

@@ -35,9 +35,14 @@ def test_misspelt_arguments(call: Callable[[Any], Any], words: str) -> None:
         call(compiled(Dense(1)))
 
 
-def test_softmax_of_one_unit() -> None:
-    with pytest.warns(UserWarning, match=r"softmax of one unit, which is always 1.*activation='sigmoid'") as caught:
-        compiled(Dense(1, activation="softmax")).fit(X, X[:, :1], epochs=2, verbose=0)
+@pytest.mark.parametrize(
+    "loss", ["mse", "binary_crossentropy", "categorical_crossentropy", "sparse_categorical_crossentropy"]
+)
+def test_softmax_of_one_unit(loss: str) -> None:
+    model = nnx.Sequential([Dense(1, activation="softmax", input_dim=3)])
+    model.compile("sgd", loss)
+    with pytest.warns(UserWarning, match=r"is always [01].*activation='sigmoid'") as caught:
+        model.fit(X, np.zeros((6, 1)), epochs=2, verbose=0)
     assert len(caught) == 1
     assert caught[0].filename == __file__
 
