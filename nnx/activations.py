@@ -17,7 +17,7 @@ from typing import Any
 
 from nnx import functional
 from nnx import registry as names
-from nnx.arguments import plain
+from nnx.arguments import python_numbers
 from nnx.backends import Array
 from nnx.pullbacks import Differentiable, Pullback, differentiable, values_only
 
@@ -70,7 +70,7 @@ def _public(function: Differentiable) -> Callable[..., Any]:
     @functools.wraps(function)
     def activation(x: Any, *args: Any, **kwargs: Any) -> Any:
         describe = getattr(x, "describe_activation", None)
-        args, kwargs = plain(args), plain(kwargs)
+        args, kwargs = python_numbers(args), python_numbers(kwargs)
         return function(x, *args, **kwargs)[0] if describe is None else describe(function, *args, **kwargs)
 
     activation.differentiable = function  # type: ignore[attr-defined]
@@ -134,7 +134,9 @@ def resolve(identifier: Any) -> Differentiable:
         )
     function = differentiable(identifier)
     if isinstance(function, functools.partial):
-        return functools.partial(resolve(function.func), *plain(function.args), **plain(function.keywords))
+        return functools.partial(
+            resolve(function.func), *python_numbers(function.args), **python_numbers(function.keywords)
+        )
     if function in _BUILT_IN or getattr(function, "is_checked", False):
         return function  # type: ignore[no-any-return]
     return _checked(function)

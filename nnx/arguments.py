@@ -36,30 +36,30 @@ __all__ = [
     "non_negative_number",
     "number",
     "optional_integer",
-    "plain",
     "positive_integer",
+    "python_numbers",
     "with_hints",
 ]
 
 # What NumPy computed
 
 
-def plain(value: Any) -> Any:
+def python_numbers(value: Any) -> Any:
     """An argument with numbers of Python where it has NumPy's, or arrays of one number, also in a list, tuple or dict.
 
     What has none of these stays the object that it is.
 
     >>> import numpy as np
-    >>> plain(np.float64(0.5)), plain((np.int64(1), "same")), plain(np.asarray([1.0]))
+    >>> python_numbers(np.float64(0.5)), python_numbers((np.int64(1), "same")), python_numbers(np.asarray([1.0]))
     (0.5, (1, 'same'), array([1.]))
     """
     if isinstance(value, np.generic):
         return value.item()
     if type(value) in (list, tuple):
-        items = [plain(item) for item in value]
+        items = [python_numbers(item) for item in value]
         return value if all(map(operator.is_, items, value)) else type(value)(items)
     if type(value) is dict:
-        return {key: plain(item) for key, item in value.items()}
+        return {key: python_numbers(item) for key, item in value.items()}
     if hasattr(value, "__dlpack__") and getattr(value, "shape", None) == ():
         return to_numpy(value).item()
     return value

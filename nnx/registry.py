@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Generic, Self, TypeVar
 
-from nnx.arguments import plain
+from nnx.arguments import python_numbers
 from nnx.names import did_you_mean, nearest
 
 T = TypeVar("T")
@@ -133,7 +133,7 @@ class Configurable:
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         if "__init__" in vars(cls):
-            cls.__init__ = _with_plain_arguments(cls.__init__)  # type: ignore[method-assign]
+            cls.__init__ = _with_python_numbers(cls.__init__)  # type: ignore[method-assign]
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments, as plain data that fits into JSON."""
@@ -145,10 +145,10 @@ class Configurable:
         return cls(**config)
 
 
-def _with_plain_arguments(constructor: Callable[..., None]) -> Callable[..., None]:
+def _with_python_numbers(constructor: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(constructor)
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807
-        constructor(self, *map(plain, args), **{name: plain(value) for name, value in kwargs.items()})
+        constructor(self, *map(python_numbers, args), **{name: python_numbers(value) for name, value in kwargs.items()})
 
     return __init__
 

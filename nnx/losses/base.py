@@ -10,7 +10,7 @@ from typing import Any, Literal, Self
 import numpy as np
 
 from nnx import ranks
-from nnx.arguments import plain
+from nnx.arguments import python_numbers
 from nnx.backends import Array, Namespace, array_namespace, is_array
 from nnx.backends.base import refuse_masked
 from nnx.functional.loss_functions import scaled_sum
@@ -226,7 +226,7 @@ def loss_values(function: Differentiable, cls: type[LossFunctionWrapper]) -> Cal
 
     @functools.wraps(function)
     def values(y_true: Any, y_pred: Any, *args: Any, **options: Any) -> Array:
-        return function(*as_arrays(y_true, y_pred), *plain(args), **plain(options))[0]
+        return function(*as_arrays(y_true, y_pred), *python_numbers(args), **python_numbers(options))[0]
 
     values.differentiable = function  # type: ignore[attr-defined]
     CLASSES[function], VALUES_FUNCTIONS[function] = cls, values

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from nnx.arguments import plain
+from nnx.arguments import python_numbers
 from nnx.backends import Array
 from nnx.metrics.base import registry
 from nnx.metrics.thresholds import ThresholdMetric, ratio
@@ -27,7 +27,7 @@ class _AtThresholds(ThresholdMetric):
         self.init_thresholds = thresholds.tolist() if isinstance(thresholds, np.ndarray) else thresholds
         default = 0.5 if top_k is None else -1e10
         given = default if thresholds is None else thresholds
-        self.thresholds: list[float] = plain(list(given)) if hasattr(given, "__iter__") else [given]
+        self.thresholds: list[float] = python_numbers(list(given)) if hasattr(given, "__iter__") else [given]
         wrong = [cut for cut in self.thresholds if thresholds is not None and not 0.0 <= cut <= 1.0]
         if wrong or not self.thresholds:
             raise ValueError(f"thresholds must be numbers from 0 to 1, got {wrong or self.thresholds}")
