@@ -122,6 +122,7 @@ LOSSES: list[tuple[str, Layers, Any, str]] = [
 ]
 
 
+@pytest.mark.filterwarnings("ignore:metric 'acc'")  # of continuous targets, Keras says nothing
 @pytest.mark.parametrize(("layers", "loss", "y"), [case[1:] for case in LOSSES], ids=[case[0] for case in LOSSES])
 def test_losses(layers: Layers, loss: Any, y: str):
     rate = 0.01 if callable(loss) and "Mean" in type(loss(keras)).__name__ else 0.1
