@@ -89,7 +89,8 @@ class Lambda(Layer):
     def _check_output(self, inputs: Sequence[Array], y: Any) -> None:
         """ValueError if the layers that follow were built for another shape than the function returns."""
         shapes = [tuple(x.shape) for x in inputs]
-        expected, given = self.compute_output_shape(shapes), tuple(getattr(y, "shape", ()))
+        expected = self.compute_output_shape(shapes[0] if len(shapes) == 1 else shapes)
+        given = tuple(getattr(y, "shape", ()))
         if len(expected) != len(given) or any(e not in (None, g) for e, g in zip(expected, given, strict=True)):
             raise ValueError(
                 f"{self.name}: the function returned shape {given}, expected {expected}; write Lambda(function, "

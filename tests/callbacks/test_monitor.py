@@ -122,6 +122,7 @@ def test_an_epoch_with_nan_is_not_kept_as_the_best(tmp_path: Path):
     assert play(ReduceLROnPlateau("loss", patience=2)) == [None, 3.0, 2.0, 2.0, 1.0, 1.0]
 
 
+@pytest.mark.filterwarnings("ignore:y has NaN")
 def test_a_loss_that_is_nan_from_the_first_epoch_on_stops_training():
     model = nnx.Sequential([Dense(1, input_dim=3)])
     model.compile("sgd", "mse")

@@ -123,6 +123,7 @@ def test_gradients_that_overflow_without_any_scale_train_with_one_below_one(half
     assert model.evaluate(x, y, verbose=0) < 0.9 * 16 * 1e8
 
 
+@pytest.mark.filterwarnings("ignore:y has NaN")
 def test_a_scale_that_cannot_fall_further_is_said(half_backend):
     model = make(SGD(0.1))
     model.fit(X, Y * np.nan, batch_size=16, epochs=9, verbose=0)

@@ -345,6 +345,7 @@ def frozen(model: nnx.Sequential) -> nnx.Sequential:
     return model
 
 
+@pytest.mark.filterwarnings("ignore:metric 'acc'")  # of the continuous targets of another loss
 @pytest.mark.parametrize("what", MISMATCHES)
 def test_another_training_is_refused(what: str, tmp_path: Path):
     make_other, options, words = MISMATCHES[what]

@@ -48,6 +48,8 @@ def run(project: pathlib.Path, *arguments: str, first_on_path: str = "") -> subp
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-rA", *plugin, *arguments]
     path = os.pathsep.join(filter(None, (first_on_path, str(ROOT))))
     environment = {**os.environ, "PYTHONPATH": path, "PYTEST_ADDOPTS": ""}
+    for name in ("CI", "BUILD_NUMBER"):  # where these are set, pytest's summary repeats whole messages
+        environment.pop(name, None)
     return subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True)
 
 
