@@ -90,7 +90,8 @@ def global_max_pool(x: Array, data_format: str = CHANNELS_LAST, keepdims: bool =
 
     def pullback(dy: Array) -> Array:
         shares = xp.astype(x == largest, x.dtype)
-        return shares * narrow(xp.reshape(dy, largest.shape) / wide_sum(shares, axis=axes, keepdims=True), dy)
+        shares = narrow(shares / wide_sum(shares, axis=axes, keepdims=True), x)
+        return shares * xp.reshape(dy, largest.shape)
 
     return largest if keepdims else xp.squeeze(largest, axis=axes), pullback
 

@@ -194,9 +194,8 @@ def test_exclusion_from_weight_decay():
         compare(theirs, ours)
 
 
-@pytest.mark.parametrize(
-    "options", [{}, {"use_ema": True, "ema_overwrite_frequency": 2}, {"gradient_accumulation_steps": 2}]
-)
+# With gradient accumulation Keras constrains at every step, nnx at updates only: docs/departures.md.
+@pytest.mark.parametrize("options", [{}, {"use_ema": True, "ema_overwrite_frequency": 2}])
 def test_constraints(options: dict[str, Any]):
     compare(keras.optimizers.SGD(0.3, **options), nnx.optimizers.SGD(0.3, **options), constrained=True)
 
