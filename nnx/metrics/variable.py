@@ -129,7 +129,7 @@ class RunningValue:
     def value(self) -> Array:
         """The value so far, an array; 0 before the first batch."""
         kept = getattr(self._metric, self._attribute)
-        kept = kept.value() if hasattr(kept, "value") else kept
+        kept = kept.value() if hasattr(kept, "value") and not is_array(kept) else kept
         return kept if is_array(kept) else get_backend().asarray((kept or 0) * 1.0)
 
     @property
@@ -142,7 +142,7 @@ class RunningValue:
         if not is_array(new):
             new = array_namespace(old).full_like(old, new)
         kept = getattr(self._metric, self._attribute)
-        if hasattr(kept, "add"):  # a sum that starts anew
+        if hasattr(kept, "add") and not is_array(kept):  # a tally, which starts anew; some arrays have an `add` too
             sums = type(kept)()
             sums.add(new)
             new = sums
