@@ -14,7 +14,7 @@ __all__ = [
     "broadcast_shapes",
     "check_shape",
     "check_shapes",
-    "fit_rank",
+    "fit_axes",
     "format_shape",
     "is_shape",
 ]
@@ -72,10 +72,10 @@ def as_shapes(shapes: Any) -> list[Shape]:
     return [shapes] if is_shape(shapes) else list(shapes)
 
 
-def fit_rank(shape: Shape, expected: Shape) -> Shape:
+def fit_axes(shape: Shape, expected: Shape) -> Shape:
     """A shape with a last axis of length one more or less, as Keras' models take it, where it then is as expected.
 
-    >>> fit_rank((8, 6, 1), (None, 6)), fit_rank((8, 3), (None, 3, 1)), fit_rank((8, 5, 1), (None, 6))
+    >>> fit_axes((8, 6, 1), (None, 6)), fit_axes((8, 3), (None, 3, 1)), fit_axes((8, 5, 1), (None, 6))
     ((8, 6), (8, 3, 1), (8, 5, 1))
     """
     fitted = shape

@@ -35,7 +35,7 @@ from nnx.parameters import FlatParameters, Freezing, Parameter
 from nnx.precision import wide
 from nnx.pullbacks import Pullback, Skippable, call_pullback
 from nnx.registry import constructor_config
-from nnx.shapes import Shape, as_shapes, check_shapes, fit_rank
+from nnx.shapes import Shape, as_shapes, check_shapes, fit_axes
 from nnx.structure import leaves, ordered_keys, rebuild
 from nnx.training.objective import Objective
 from nnx.training.ports import InputReading, Ports
@@ -241,13 +241,16 @@ class Model(Layer):
     def compute_output_shape(self, input_shape: Any) -> Any:
         if not self.input_layers:
             return super().compute_output_shape(input_shape)
-        shapes = self._fit_ranks(as_shapes(input_shape))
+        shapes = self._fit_axes(as_shapes(input_shape))
         return super().compute_output_shape(shapes[0] if len(shapes) == 1 else shapes)
 
-    def _fit_ranks(self, shapes: list[Shape]) -> list[Shape]:
+    def _fit_axes(self, shapes: list[Shape]) -> list[Shape]:
         """Shapes of inputs with a last axis of length one more or less, where a graph of layers expects them so."""
-        expected = as_shapes(self.build_shape) if self.built and not hasattr(self, "call") else []
-        return list(map(fit_rank, shapes, expected)) if len(expected) == len(shapes) else shapes
+        known = self.build_shape
+        if len(shapes) == 1 and isinstance(known, tuple) and len(known) == len(shapes[0]):
+            return shapes  # as usual
+        expected = as_shapes(known) if self.built and not hasattr(self, "call") else []
+        return list(map(fit_axes, shapes, expected)) if len(expected) == len(shapes) else shapes
 
     @property
     def input_shapes(self) -> list[Shape]:
@@ -472,7 +475,7 @@ class Model(Layer):
     ) -> tuple[Any, list[Any], Pullback]:
         given = leaves(inputs)
         shapes = [tuple(x.shape) for x in given]
-        fitted = self._fit_ranks(shapes)
+        fitted = self._fit_axes(shapes)
         arrays = given if fitted == shapes else list(map(_reshaped, given, fitted))
         outputs, made, pullback = self.chain(arrays, training=training, logits=logits, masks=masks)
 

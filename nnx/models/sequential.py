@@ -172,7 +172,7 @@ class Sequential(Model):
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         if self.built:
-            (input_shape,) = self._fit_ranks([input_shape])
+            (input_shape,) = self._fit_axes([input_shape])
             self._check_shape(input_shape)
         for layer in self._layers:
             input_shape = layer.compute_output_shape(input_shape)

@@ -13,7 +13,7 @@ from nnx.backends.base import refuse_masked
 from nnx.data.columns import count_rows, is_sparse, refuse_sparse
 from nnx.data.stored_arrays import Stored
 from nnx.precision import narrow, wide
-from nnx.shapes import Shape, fit_rank
+from nnx.shapes import Shape, fit_axes
 from nnx.structure import leaves, leaves_like, rebuild
 from nnx.user_warnings import warn_user
 
@@ -138,7 +138,7 @@ def with_ndim(x: Any, expected: Shape) -> Any:
     shape = tuple(x.shape)
     if len(shape) == len(expected):
         return x
-    fitted = fit_rank(shape, expected)
+    fitted = fit_axes(shape, expected)
     return x if fitted == shape else array_namespace(x).reshape(x, fitted)
 
 
