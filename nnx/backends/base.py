@@ -12,7 +12,6 @@ import functools
 import importlib
 import math
 import sys
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +21,7 @@ from nnx.backends.memory import resident_bytes
 from nnx.backends.processor import processor
 from nnx.backends.tables import as_host
 from nnx.names import nearest
+from nnx.user_warnings import warn_user
 
 Array = Any
 """An array of any library that follows the Python Array API standard."""
@@ -331,13 +331,9 @@ _warned_of: set[str] = set()  # the reasons that have been told: one is enough f
 def _warn_of_the_fallback(reason: str) -> None:
     if reason in _warned_of:
         return
-    level, frame = 1, sys._getframe()  # up to the first frame that is not nnx's: the line of the user
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("nnx."):
-        level, frame = level + 1, frame.f_back
-    warnings.warn(
+    warn_user(
         f"backend 'auto' is NumPy here, on the CPU, because CuPy does not work: {reason}. "
-        f'To choose NumPy without this warning, write "numpy"',
-        stacklevel=level,
+        f'To choose NumPy without this warning, write "numpy"'
     )
     _warned_of.add(reason)  # not before: where warnings are errors, it is one each time
 
