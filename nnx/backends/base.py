@@ -395,6 +395,15 @@ def to_numpy(value: Any) -> np.ndarray:
     return as_host(value)
 
 
+def is_on_device(value: Any) -> bool:
+    """Whether a value is an array that is not NumPy's.
+
+    >>> is_on_device(np.zeros(2)), is_on_device([0.0])
+    (False, False)
+    """
+    return is_array(value) and backend_of(value).name != "numpy"
+
+
 def refuse_masked(value: Any, what: str = "data") -> None:
     """ValueError for a masked array of NumPy, or a list of some, in which something is masked: nnx sees no such masks.
 

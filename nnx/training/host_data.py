@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from nnx.backends import Array, Placement, array_namespace, backend_of, is_array, to_numpy, unsuited_columns
-from nnx.backends.base import refuse_masked
+from nnx.backends.base import is_on_device, refuse_masked
 from nnx.data.columns import count_rows, is_sparse, refuse_sparse
 from nnx.data.stored_arrays import Stored
 from nnx.precision import narrow, wide
@@ -68,7 +68,7 @@ def _conversion(value: Any, what: str) -> str:
 
 def place(value: Any, placement: Placement, dtype: str | None, what: str, model_name: str) -> Array:
     """An array in the model's place: host data are brought there, arrays of another device raise."""
-    if not is_array(value) or backend_of(value).name == "numpy":
+    if not is_on_device(value):
         return placement.asarray(value, dtype)
     if not placement.holds(value):
         raise ValueError(
@@ -193,8 +193,3 @@ def warn_of_missing_values(**data: Any) -> None:
                     f"{what} has NaN in {rows.size} of {host.shape[0]} samples, the first of them {rows[0]}, and so "
                     f"the loss is NaN: leave these samples out, or fill in the missing values"
                 )
-
-
-def is_on_device(value: Any) -> bool:
-    """Whether a value is an array that is not NumPy's."""
-    return is_array(value) and backend_of(value).name != "numpy"

@@ -10,6 +10,7 @@ import numpy as np
 from nnx import debug
 from nnx.arguments import optional_integer
 from nnx.backends import Array, backend_of, is_array
+from nnx.backends.base import is_on_device
 from nnx.data.row_pools import POOL_BYTES
 from nnx.data.stored_arrays import has_stored, with_stored
 from nnx.debug import finite
@@ -273,7 +274,7 @@ class InputPipeline:
         placed = []
         for x, reading in zip(xs, model.ports.readings, strict=True):
             for layer in reading.integers:
-                if layer.check_indices is not None and (not is_array(x) or backend_of(x).name == "numpy"):
+                if layer.check_indices is not None and not is_on_device(x):
                     layer.check_indices(x)
             dtype = reading.dtype or (None if reading.integers else placement.dtype)
             placed.append(place(x, placement, dtype, "x", model.name))
@@ -283,7 +284,7 @@ class InputPipeline:
         """Let the losses and the metrics look at targets that are on the host."""
         setup, objective = self.setup, self.model().require_compiled()
         for one, y, shape in zip(objective.by_output, ys, setup.output_shapes if setup else [], strict=True):
-            if not is_array(y) or backend_of(y).name == "numpy":
+            if not is_on_device(y):
                 if one.loss is not None:
                     one.loss.check_targets(y, shape)
                 for metric, _ in one.metrics:

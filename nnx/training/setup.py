@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any, Self
 
-from nnx.backends import backend_of, is_array
+from nnx.backends.base import is_on_device
 from nnx.shapes import Shape, as_shapes
 from nnx.training.trainable import TrainableModel
 from nnx.user_warnings import warn_user
@@ -49,7 +49,7 @@ class TrainingSetup:
         for one, y, shape, activation in zip(objective.by_output, ys, shapes, fusible, strict=True):
             if y is not None:
                 one.bind(tuple(y.shape), shape, activation)
-                if not is_array(y) or backend_of(y).name == "numpy":
+                if not is_on_device(y):
                     for metric, _ in one.metrics:
                         metric.question_targets(y)
             elif one.needs_targets:

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from nnx import ranks
-from nnx.backends import Array, array_namespace, backend_of, is_array, to_numpy
+from nnx.backends import Array, array_namespace, to_numpy
+from nnx.backends.base import is_on_device
 from nnx.debug import finite
 from nnx.optimizers import Optimizer
 from nnx.parameters import Freezing
@@ -210,7 +211,7 @@ def masked_weights(weight: Array | None, counts: Array | None) -> Array | None:
 def is_host(x: Any) -> bool:
     """Whether data, or the first array of a structure of them, are on the host."""
     first = next(iter(leaves(x)), None) if isinstance(x, list | tuple | dict) else x
-    return not is_array(first) or backend_of(first).name == "numpy"
+    return not is_on_device(first)
 
 
 def as_returned(logs: dict[str, float], return_dict: bool) -> Any:
