@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from nnx import activations, functional
-from nnx.arguments import is_integer, number
+from nnx.arguments import number
 from nnx.backends import Array, array_namespace
 from nnx.functional import Pullback, masking
 from nnx.layers.layer import Layer, registry
@@ -181,7 +181,8 @@ class Softmax(Activated):
 
     def __init__(self, axis: int | Sequence[int] = -1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.axis: Any = [_as_integer(one) for one in axis] if isinstance(axis, list | tuple) else _as_integer(axis)
+        chosen: Any = list(axis) if isinstance(axis, list | tuple) else axis
+        self.axis = chosen
         if isinstance(self.axis, list):
             self.activate = functools.partial(masking.masked_softmax, mask=None, axes=self._axes)
         elif self.axis == -1:
@@ -228,8 +229,3 @@ class Softmax(Activated):
         if len({axis % ndim for axis in axes}) < len(axes):
             raise ValueError(f"{self.name}: axis names an axis of an input {input_shape} twice: {self.axis!r}")
         return input_shape
-
-
-def _as_integer(axis: Any) -> Any:
-    """An axis as Python's integer; what is none is refused when the input is known."""
-    return axis.__index__() if is_integer(axis) else axis
