@@ -16,6 +16,11 @@ def describe_operation(operator: str, *operands: Any) -> Any:
     return layer_registry.objects["Operation"].describe(operator, *operands)
 
 
+def describe_function(name: str, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
+    """The symbol of what an operation of `nnx.ops` returns, of arguments some of which are symbols."""
+    return layer_registry.objects["Operation"].describe_function(name, arguments, options)
+
+
 class Operand:
     """The operators, each of which makes a new symbol."""
 

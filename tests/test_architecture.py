@@ -24,7 +24,8 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 FLOORS = [
     {"backends", "registry", "lazy_loading", "names", "shapes", "structure", "arguments", "user_warnings"},
     {"precision", "ranks", "random", "kernels", "operators", "parameters", "pullbacks", "windows"},
-    {"functional", "activations", "initializers", "regularizers", "constraints"},
+    {"functional", "autodiff", "activations", "initializers", "regularizers", "constraints"},
+    {"ops"},
     {"graph"},
     {"layers"},
     {"losses", "metrics", "schedules", "optimizers", "data"},
@@ -33,7 +34,7 @@ FLOORS = [
     {"debug"},
     {"training"},
     {"models"},
-    {"__init__", "ops", "testing", "__main__"},
+    {"__init__", "testing", "__main__"},
 ]
 
 # What may be imported where it is needed, inside a function, because an installation may lack it.

@@ -1,0 +1,12 @@
+"""Functions that are locally constant, or whose values are no floats: they have no derivative, and need none."""
+
+from __future__ import annotations
+
+LOCALLY_CONSTANT = (
+    *("all", "any", "argmax", "argmin", "argsort", "count_nonzero", "nonzero", "searchsorted", "isin"),
+    *("bitwise_and", "bitwise_invert", "bitwise_left_shift", "bitwise_or", "bitwise_right_shift", "bitwise_xor"),
+    *("equal", "not_equal", "less", "less_equal", "greater", "greater_equal"),
+    *("logical_and", "logical_not", "logical_or", "logical_xor", "isfinite", "isinf", "isnan", "signbit"),
+    *("ceil", "floor", "round", "trunc", "sign", "floor_divide", "imag", "nextafter"),
+    *("unique_all", "unique_counts", "unique_inverse", "unique_values"),
+)
