@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable
-from typing import Any, Protocol
+import operator
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar, Protocol
 
-from nnx.backends import Array, Placement, backend_of, to_numpy
-from nnx.operators import Operand
+import numpy as np
+
+from nnx.backends import Array, Placement, backend_of, is_array, to_numpy
+from nnx.operators import Operand, describe_operation
 from nnx.precision import dtype_bytes
 from nnx.ranks import Shard
+from nnx.structure import leaves, rebuild
 
 
 class Penalty(Protocol):
@@ -29,7 +33,8 @@ class Freezing:
 class Parameter(Operand):
     """An array that belongs to a layer: trained by gradients, or a state that forward passes update.
 
-    In a `call`, which is traced, it stands in expressions as it is: `x @ self.kernel`; in a `forward` its `value` does.
+    In a `call`, and wherever derivatives are derived, it stands in expressions as it is: `x @ self.kernel`; in a
+    `forward` its `value` does.
 
     name : the name in its layer, such as "kernel".
     path : the name in its model, such as "dense_1/kernel"; set when the model is built.
@@ -47,6 +52,9 @@ class Parameter(Operand):
     """
 
     __slots__ = ("backward", "constraint", "grad", "name", "pass_number", "path", "regularizer", "trainable", "value")
+
+    in_expression: ClassVar[Callable[[Parameter], Any]]
+    """What it is in an expression: its value, or where tapes watch parameters the array that they track."""
 
     def __init__(
         self,
@@ -101,6 +109,68 @@ class Parameter(Operand):
         """How many bytes the value takes, without the gradient."""
         return self.size * dtype_bytes(self.dtype)
 
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return len(self.value.shape)
+
+    @staticmethod
+    def operate(operator: str, *operands: Any) -> Any:
+        if any(isinstance(operand, Operand) and not isinstance(operand, Parameter) for operand in operands):
+            return describe_operation(operator, *operands)
+        values = [Parameter.in_expression(o) if isinstance(o, Parameter) else o for o in operands]
+        return _OPERATORS[operator](*values)
+
+    def __abs__(self) -> Any:
+        return abs(Parameter.in_expression(self))
+
+    def __len__(self) -> int:
+        return int(self.value.shape[0])
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(Parameter.in_expression(self))
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        values = [Parameter.in_expression(x) if isinstance(x, Parameter) else x for x in inputs]
+        return getattr(ufunc, method)(*values, **options)
+
+    def __array_function__(self, function: Any, kinds: Any, arguments: Any, options: Any) -> Any:
+        def value(part: Any) -> Any:
+            return Parameter.in_expression(part) if isinstance(part, Parameter) else part
+
+        arguments = rebuild(list(arguments), [value(part) for part in leaves(list(arguments))])
+        return function(*arguments, **{name: value(part) for name, part in options.items()})
+
+    def __array__(self, *arguments: Any, **options: Any) -> Any:
+        return np.asarray(to_numpy(Parameter.in_expression(self)), *arguments, **options)
+
+    def assign(self, value: Any) -> Parameter:
+        """Give it a new value, of its shape; a state then begins the next batch with it.
+
+        >>> from nnx.layers import Dense
+        >>> layer = Dense(1)
+        >>> layer.build((None, 1))
+        >>> layer.bias.assign([2.0]).numpy()
+        array([2.], dtype=float32)
+        """
+        value = _plain(value)
+        backend = backend_of(self.value)
+        if not is_array(value):
+            value = backend.put_beside(self.value, np.asarray(value, dtype=self.dtype))
+        if tuple(value.shape) not in ((), self.shape):
+            raise ValueError(f"{self.path} has shape {self.shape}, got a value of shape {tuple(value.shape)}")
+        with backend.computing_on(backend.device_of(self.value)):
+            self.value[...] = value
+        return self
+
+    def assign_add(self, value: Any) -> Parameter:
+        """Add to its value."""
+        return self.assign(self.value + _plain(_value_of(value)))
+
+    def assign_sub(self, value: Any) -> Parameter:
+        """Subtract from its value."""
+        return self.assign(self.value - _plain(_value_of(value)))
+
     def numpy(self) -> object:
         """A copy of the value on the host."""
         return to_numpy(self.value).copy()
@@ -121,6 +191,32 @@ class Parameter(Operand):
         if self.backward is not None:
             self.backward.whole = False
         self.grad = self.backward = None
+
+
+_OPERATORS: dict[str, Callable[..., Any]] = {
+    "add": operator.add,
+    "subtract": operator.sub,
+    "multiply": operator.mul,
+    "divide": operator.truediv,
+    "matmul": operator.matmul,
+    "power": operator.pow,
+    "negative": operator.neg,
+    "getitem": operator.getitem,
+}
+
+Parameter.in_expression = staticmethod(operator.attrgetter("value"))
+
+
+def _value_of(value: Any) -> Any:
+    return value.value if isinstance(value, Parameter) else value
+
+
+def _plain(value: Any) -> Any:
+    """A tracked array as what is in it, at the lowest level."""
+    value = _value_of(value)
+    while is_array(value) and backend_of(value).plain is not backend_of(value):
+        value = value.value
+    return value
 
 
 class BackwardPass:

@@ -13,10 +13,12 @@ from nnx.autodiff.array import TrackedArray, constant, lower, top_tape
 from nnx.autodiff.backend import TrackedBackend
 from nnx.autodiff.constants import LOCALLY_CONSTANT
 from nnx.autodiff.operators import operators
-from nnx.autodiff.record import locally_constant, refused, sequence, several, unary
+from nnx.autodiff.record import leaf, locally_constant, refused, sequence, several, unary
 from nnx.autodiff.record import binary as record_binary
+from nnx.autodiff.tape import open_tapes
 from nnx.backends import Backend, backend_of
 from nnx.functional.scatter import scatter_add
+from nnx.parameters import Parameter
 
 CREATES = ("zeros", "ones", "empty", "full", "eye", "zeros_like", "ones_like", "empty_like", "full_like")
 
@@ -241,3 +243,10 @@ def _show_signatures(xp: Any, base: Any) -> None:
                     function.__signature__ = inspect.signature(original)
                 except (TypeError, ValueError, AttributeError):
                     continue
+
+
+def _in_expression(parameter: Parameter) -> Any:
+    return leaf(parameter, kind_of(parameter.value)) if open_tapes() else parameter.value
+
+
+Parameter.in_expression = staticmethod(_in_expression)

@@ -22,6 +22,8 @@ Rule = Callable[..., Any]
 def leaf(parameter: Parameter, kind: type[TrackedArray]) -> Any:
     """What a parameter is in an expression: its value, tracked by every open tape that watches parameters."""
     value = parameter.value
+    if not parameter.trainable:
+        return value
     for tape in open_tapes():
         if tape.watches_parameters:
             known = tape.leaves.get(id(parameter))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import dataclasses
 import functools
 import inspect
 import math
@@ -15,12 +16,16 @@ import numpy as np
 
 from nnx import constraints, initializers, ranks, regularizers
 from nnx.arguments import check_name, dtype_name
+from nnx.autodiff.array import TrackedArray, lower
+from nnx.autodiff.primitive import primitive
+from nnx.autodiff.tape import open_tapes
 from nnx.backends import Array, Placement, array_namespace, get_backend, is_array, placement_of, to_numpy
 from nnx.functional import Pullback
-from nnx.graph.composition import Composition, trace
+from nnx.graph.call_program import arguments_of, composition_of_call
+from nnx.graph.composition import Composition
 from nnx.graph.program import as_masks
+from nnx.graph.recorded_call import call_on_tapes
 from nnx.graph.symbol import Node, Symbol, has_symbols
-from nnx.graph.traced_arguments import MASK, TRAINING
 from nnx.names import did_you_mean, names_apart, nearest, numbered, snake_case
 from nnx.parameters import Freezing, Parameter
 from nnx.precision import narrow, wide
@@ -84,6 +89,9 @@ class Layer(Configurable):
 
     mask_by_position = False
     """Whether a mask may also be the argument after the input, as in Keras."""
+
+    supports_masking = False
+    """Of a layer that is written as `call`: whether its output has the mask of its input, as in Keras."""
 
     _said_lost_mask = False
 
@@ -160,7 +168,7 @@ class Layer(Configurable):
         with placement.computing, undone_if_it_fails(self):
             self._placement = placement
             self.build(input_shape)
-            self._trace(input_shape)
+            self._try_call(input_shape)
         self.built, self.build_shape = True, input_shape
 
     def forget_build(self, weights: list[Parameter]) -> None:
@@ -168,25 +176,38 @@ class Layer(Configurable):
         self.built, self.build_shape, self._placement, self._composition = False, None, None, None
         self.own_weights[:] = weights
 
-    def _trace(self, input_shape: Any) -> None:
-        """Make the graph of a layer that is written as `call`."""
-        if not hasattr(self, "call") or self._composition is not None:
+    def _try_call(self, input_shape: Any) -> None:
+        """Find out what the `call` of a layer that has one does, by running it."""
+        if not self.is_eager or self._composition is not None:
             return
-        if not self._is_composed():
+        if not self._computes_by_call():
             raise TypeError(
                 f"{type(self).__name__} has a call() of its own beside the forward() that it has or inherits, and only "
-                f"one can count: derive from Layer or Model and compose the other layer, as in self.inner(x)"
+                f"one can count: derive from Layer or Model and use the other layer, as in self.inner(x)"
             )
-        self._composition = trace(self, input_shape)
+        self._composition = composition_of_call(self, input_shape)
         vars(self).setdefault("makes_mask", any(layer.makes_mask for layer in self.sublayers()))  # a model looks itself
         if not self._trainable:
             self.trainable = False
 
-    def _is_composed(self) -> bool:
+    def _computes_by_call(self) -> bool:
         return type(self).forward is Layer.forward
 
+    @property
+    def is_eager(self) -> bool:
+        """Whether the layer is written as `call`, ordinary array code that is run and differentiated as it is."""
+        return _call_of(type(self)) is not None
+
+    @property
+    def takes_training(self) -> bool:
+        """Whether its `call` takes `training`."""
+        call = _call_of(type(self))
+        return call is not None and "training" in call.names
+
     def sublayers(self) -> Sequence[Layer]:
-        """The layers that this one is made of."""
+        """The layers that this one is made of: of one that is written as `call` those that its attributes hold."""
+        if self.is_eager:
+            return _held_layers(self)
         return () if self._composition is None else self._composition.program.layers
 
     # Parameters
@@ -386,11 +407,14 @@ class Layer(Configurable):
         the first call, beside its input; lists of numbers are converted. Without `training` layers do what they do at
         inference, except for those that augment images: as in Keras, these do that unless it is False.
         """
-        if len(inputs) > 1:
-            inputs, options = self._without_surplus(inputs, options)
-        if options:
-            inputs, options = self.arrange(inputs, options)
-            self._check_options(options)
+        if self.is_eager:
+            inputs, training, options = self._bind(inputs, training, options)
+        else:
+            if len(inputs) > 1:
+                inputs, options = self._without_surplus(inputs, options)
+            if options:
+                inputs, options = self.arrange(inputs, options)
+                self._check_options(options)
         parts = leaves(inputs)
         if any(isinstance(part, Symbol) for part in parts) or (options and has_symbols(options)):
             return self._describe(inputs, training, options)
@@ -402,6 +426,8 @@ class Layer(Configurable):
             parts = leaves(inputs)
             if not all(x.shape for x in parts):
                 raise ValueError(f"{self.name}: expected an array whose first axis is the batch, got a single number")
+        if open_tapes() or any(isinstance(part, TrackedArray) for part in parts):
+            return call_on_tapes(self, inputs, training, options)
         if not self.built:
             place = placement_of(parts[0], self.dtype or get_backend().dtype)
             self.build_for_first_call(place, inputs, [(None, *x.shape[1:]) for x in parts])
@@ -412,6 +438,89 @@ class Layer(Configurable):
             if mask is None:
                 return self.run(*arrays, training=training, **options)[0]
             return self.run_masked(arrays, self.read_mask(arrays, mask), training=training, **options)[0]
+
+    def _bind(
+        self, inputs: tuple[Any, ...], training: Any, options: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], Any, dict[str, Any]]:
+        """The arguments of a `call`, sorted: arrays and symbols are inputs, everything else has a name."""
+        call = _call_of(type(self))
+        assert call is not None
+        if call.takes_any_number:
+            return inputs, training, options
+        if len(inputs) > len(call.names):
+            raise TypeError(f"{self.name} takes {', '.join(call.names)}, got {len(inputs)} arguments by position")
+        for name in options:
+            if name not in call.names and not call.takes_any_option and name not in ("mask", "arguments"):
+                hint = did_you_mean(nearest(name, call.names))
+                raise TypeError(
+                    f"{self.name} takes no {name!r} when it is called{f'; {hint}' if hint else ''}; its call() takes "
+                    f"{', '.join(call.names)}"
+                )
+        given = dict(zip(call.names, inputs, strict=False))
+        twice = [name for name in given if name in options]
+        if twice:
+            raise TypeError(f"{self.name}: {twice[0]} is given by position and by name")
+        order = [*given, *(name for name in call.names if name in options), *(n for n in options if n not in call.names)]
+        given.update(options)
+        if "training" in given:
+            training = given.pop("training")
+        first = next(iter(call.names), None)
+        arrays = [n for n in order if n in given and n not in ("mask", "arguments") and (is_value(given[n]) or n == first)]
+        options = {name: value for name, value in given.items() if name not in arrays and value is not None}
+        if options.get("arguments") is None and arrays != list(call.names[: len(arrays)]):
+            options["arguments"] = arrays
+        elif "arguments" in options and arrays == list(call.names[: len(arrays)]) and len(inputs) == len(arrays):
+            arrays = list(arrays)
+        return tuple(given[name] for name in arrays), training, options
+
+    def run_call(self, inputs: tuple[Any, ...], mask: Any, training: Any, options: dict[str, Any]) -> Any:
+        """What `call` returns for arrays that the innermost tape tracks, with its mask and its penalty.
+
+        inputs : the arguments that are arrays. training : None where nobody says.
+        """
+        call, tape = _call_of(type(self)), open_tapes()[-1]
+        assert call is not None
+        options = dict(options)
+        names = options.pop("arguments", None)
+        if "training" in call.names and (training is not None or call.requires_training):
+            options["training"] = bool(training)
+        if "mask" in call.names:
+            options["mask"] = mask
+        before, tape.training = tape.training, training if training is not None else tape.training
+        try:
+            if names is None:
+                y = self.call(*inputs, **options)  # type: ignore[attr-defined]
+            else:
+                y = self.call(**dict(zip(names, inputs, strict=True)), **options)  # type: ignore[attr-defined]
+        finally:
+            tape.training = before
+        if isinstance(y, TrackedArray):
+            if mask is not None and y.mask is None and type(self).compute_mask is not Layer.compute_mask:
+                y.mask = self.compute_mask(inputs[0] if len(inputs) == 1 else list(inputs), mask)
+            elif mask is not None and y.mask is None and self.supports_masking:
+                y.mask = mask
+        if self.activity_regularizer is not None:
+            self._add_penalty(y)
+        return y
+
+    def _add_penalty(self, y: Any) -> None:
+        for part in leaves(y):
+            penalty = primitive(self.activity_regularizer.forward)(wide(part))
+            self._take_loss(penalty, ranks.share() / (part.shape[0] or 1))
+
+    def _take_loss(self, value: Any, share: float) -> None:
+        tapes = open_tapes()
+        for tape in reversed(tapes):
+            if tape.losses is not None:
+                if isinstance(value, TrackedArray) and value.tape is tape:
+                    tape.losses.append((value.index, value.value, share))
+                else:
+                    tape.losses.append((tape.add(None), lower(value), share))
+                return
+
+    def arguments_of(self, values: Sequence[Any]) -> tuple[Any, ...]:
+        """Values as arguments of `call`, nested as in the first call."""
+        return arguments_of(self, values)
 
     def build_for_first_call(self, placement: Placement, inputs: tuple[Any, ...], shapes: list[Any]) -> None:
         """Build the layer in that place for arguments nested like these, of these shapes."""
@@ -436,7 +545,7 @@ class Layer(Configurable):
         self, inputs: tuple[Any, ...], options: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Bring what is given by position and is no input to its name; TypeError for more inputs than there are."""
-        positional, known, _ = _signature(type(self))  # type: ignore[arg-type]
+        positional, known = _signature(type(self))  # type: ignore[arg-type]
         if "*" in positional or len(inputs) <= len(positional):
             return inputs, options
         if self.mask_by_position and len(inputs) == 2 and "mask" not in options:
@@ -455,15 +564,10 @@ class Layer(Configurable):
 
     def _check_options(self, options: dict[str, Any]) -> None:
         """TypeError for options that the layer does not take, now, and not when a graph is run."""
-        positional, known, composes = _signature(type(self))  # type: ignore[arg-type]
+        positional, known = _signature(type(self))  # type: ignore[arg-type]
         for name in options:
             if name in known or "*" in known or name == "mask":
                 continue
-            if composes and name in positional:
-                raise TypeError(
-                    f"{self.name}: call() is traced once, so {name!r} cannot have a value of its own in every call: an "
-                    f"array is given right after those before it, anything else to the constructor"
-                )
             raise TypeError(f"{self.name} takes no {name!r} when it is called; it takes {_listing(positional, known)}")
 
     def _describe(self, inputs: tuple[Any, ...], training: Any, options: dict[str, Any]) -> Any:
@@ -474,13 +578,14 @@ class Layer(Configurable):
                     f"{self.name} was called on symbolic values and on {type(symbol).__name__} at once: arrays go "
                     f"into a graph through Input() or a layer's parameters"
                 )
-        flags = [] if not options and training is None else [*_flags(type(self)), "training"]  # type: ignore[arg-type]
+        eager = self.is_eager
+        flags = ["training"] if eager else [*_flags(type(self)), "training"]  # type: ignore[arg-type]
         for name, value in (*options.items(), ("training", training)):
             if name in flags and isinstance(value, Symbol):
                 raise TypeError(f"{self.name}: {name} must be True or False, the same for every batch, got {value!r}")
-        if training is not None and training is not TRAINING:
+        if training is not None:
             options = {**options, "training": bool(training)}
-        if options.get("mask") is None or options["mask"] is MASK:  # masks travel by themselves
+        if options.get("mask") is None:  # masks travel by themselves
             options = {name: value for name, value in options.items() if name != "mask"}
         if not self.built:
             self.build_for_first_call(get_backend(), inputs, [symbol.shape for symbol in leaves(inputs)])
@@ -525,8 +630,9 @@ class Layer(Configurable):
                     f"{self.name} is on {self.placement}, its input is not: bring the input there with nnx.asarray, or "
                     f"move the model with model.to(...)"
                 )
-        shapes = [tuple(x.shape) for x in inputs]
-        self.compute_output_shape(shapes[0] if len(shapes) == 1 else shapes)
+        if not self.is_eager:  # array code says itself what it cannot take
+            shapes = [tuple(x.shape) for x in inputs]
+            self.compute_output_shape(shapes[0] if len(shapes) == 1 else shapes)
         if self.takes_integers:
             return list(inputs)
         dtype = self.dtype or self.placement.dtype
@@ -552,16 +658,21 @@ class Layer(Configurable):
         """
         if self._composition is None:
             raise TypeError(
-                f"{type(self).__name__} defines neither forward(self, x, *, training=False), which returns "
-                f"(y, pullback), nor call(self, x), which composes layers"
+                f"{type(self).__name__} defines neither call(self, x), ordinary array code, nor forward(self, x, *, "
+                f"training=False), which returns (y, pullback)"
             )
-        y, _, pullback = self._composition.run(inputs, training=options.get("training", False))
+        if self.is_eager:
+            mask = options.pop("mask", None)
+            training = options.pop("training", None)
+            y, _, pullback = self._composition.run(inputs, training=training, masks=as_masks(mask), **options)
+        else:
+            y, _, pullback = self._composition.run(inputs, training=options.get("training", False))
         return y, pullback
 
     def run(self, *inputs: Any, **options: Any) -> tuple[Any, Pullback]:
         """`forward`, with what holds for every layer: the penalty on the output."""
         y, pullback = self.forward(*inputs, **options)
-        if self.activity_regularizer is None:
+        if self.activity_regularizer is None or self.is_eager:  # that one has added its penalty
             return y, pullback
         penalty, pullback_penalty = self.activity_regularizer.forward(wide(y))
         share = ranks.share() / (y.shape[0] or 1)
@@ -581,19 +692,38 @@ class Layer(Configurable):
     def run_masked(self, arrays: list[Any], mask: Any, **options: Any) -> tuple[Any, Any, Pullback]:
         """`run`, and the mask of the output, for inputs of which some may have one: (y, mask, pullback)."""
         if self._composition is not None:
-            return self._composition.run(arrays, training=options["training"], masks=as_masks(mask))
+            given = options if self.is_eager else {"training": options["training"]}
+            return self._composition.run(arrays, masks=as_masks(mask), **given)
         if mask is not None and self.uses_mask:
             options.setdefault("mask", mask)
         y, pullback = self.run(*arrays, **options)
         return y, self.compute_mask(arrays[0] if len(arrays) == 1 else arrays, mask), pullback
 
-    def add_loss(self, loss: Any) -> NoReturn:
-        """Keras' way of adding to the loss; a TypeError that says what to write instead."""
-        raise TypeError(
-            f"{self.name}: nnx has no add_loss, whose values would have no gradients. A penalty on an output is its "
-            f"layer's activity_regularizer, or layers.ActivityRegularization; one on a parameter is the regularizer of "
-            f"add_weight; for anything else make it an output of the model, with a loss of its own"
-        )
+    def add_loss(self, loss: Any) -> None:
+        """Add to the loss that is minimised, from inside a `call`: a number that depends on what is computed there.
+
+        loss : an array without axes, of each batch; or a list of some.
+
+        TypeError for anything else, and outside of a `call`.
+
+        >>> import nnx
+        >>> class Small(nnx.layers.Layer):
+        ...     def call(self, x):
+        ...         self.add_loss(0.01 * nnx.ops.mean(nnx.ops.square(x)))
+        ...         return x
+        """
+        for value in leaves(loss):
+            if isinstance(value, int | float):
+                continue  # nothing depends on it
+            if not is_array(value) or tuple(value.shape) != ():
+                given = f"shape {tuple(value.shape)}" if is_array(value) else type(value).__name__
+                raise TypeError(
+                    f"{self.name}: add_loss takes a number that is computed from the batch, got {given}: take "
+                    f"nnx.ops.mean or sum of it"
+                )
+            if not open_tapes():
+                raise TypeError(f"{self.name}: add_loss is called from inside of call(), where the batch is")
+            self._take_loss(value, ranks.share())
 
     def compute_mask(self, x: Any, mask: Any) -> Any:
         """The output's mask from that of the input: a bool array (batch, time), False where a step does not count."""
@@ -644,7 +774,12 @@ class Layer(Configurable):
         """
         if self._composition is None:
             return input_shape
-        return self._composition.output_shapes(as_shapes(input_shape), self.name)
+        if not self.is_eager:
+            return self._composition.output_shapes(as_shapes(input_shape), self.name)
+        try:
+            return self._composition.output_shapes(as_shapes(input_shape), self.name)
+        except ValueError:  # array code may take other shapes than it was built for
+            return composition_of_call(self, input_shape).output_shapes(as_shapes(input_shape), self.name)
 
     # Configuration and copies
 
@@ -660,21 +795,75 @@ class Layer(Configurable):
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_first_call": None}  # a copy of a layer is not called in that graph
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if self.is_eager and self._composition is not None:
+            self._composition.program.bind(self)
+
 
 @functools.cache
-def _signature(cls: Any) -> tuple[tuple[str, ...], frozenset[str], bool]:
-    """The positional arguments of a layer's `call` or `forward`, its options, and whether it is written as `call`.
+def _signature(cls: Any) -> tuple[tuple[str, ...], frozenset[str]]:
+    """The positional arguments of a layer's `forward`, and its options.
 
     Of a `forward(*inputs, **options)` the arguments end in "*", and the options are "*", for any.
     """
-    composes = hasattr(cls, "call")
-    parameters = list(inspect.signature(cls.call if composes else cls.forward).parameters.values())[1:]
+    parameters = list(inspect.signature(cls.forward).parameters.values())[1:]
     named = [p for p in parameters if p.name not in ("training", "mask")]
     positional = [p.name for p in named if p.kind is p.POSITIONAL_OR_KEYWORD]
     positional += ["*" for p in named if p.kind is p.VAR_POSITIONAL]
-    options = [] if composes else [p.name for p in named if p.kind is p.KEYWORD_ONLY]
-    anything = [] if composes else ["*" for p in named if p.kind is p.VAR_KEYWORD]
-    return tuple(positional), frozenset([*options, *anything]), composes
+    options = [p.name for p in named if p.kind is p.KEYWORD_ONLY]
+    return tuple(positional), frozenset([*options, *("*" for p in named if p.kind is p.VAR_KEYWORD)])
+
+
+@dataclasses.dataclass(frozen=True)
+class _Call:
+    """The arguments of a `call`: names in their order, without self."""
+
+    names: tuple[str, ...]
+    requires_training: bool
+    takes_any_number: bool
+    takes_any_option: bool
+
+
+@functools.cache
+def _call_of(cls: Any) -> _Call | None:
+    """What is known of a layer's `call`; None for a layer that has none."""
+    if not hasattr(cls, "call"):
+        return None
+    parameters = list(inspect.signature(cls.call).parameters.values())[1:]
+    named = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    return _Call(
+        tuple(p.name for p in named),
+        any(p.name == "training" and p.default is p.empty for p in named),
+        any(p.kind is p.VAR_POSITIONAL for p in parameters),
+        any(p.kind is p.VAR_KEYWORD for p in parameters),
+    )
+
+
+def _held_layers(layer: Any) -> list[Any]:
+    """The layers in a layer's attributes, and in lists, tuples and dicts there, each once, in their order."""
+    found: dict[Any, None] = {}
+    for name, value in vars(layer).items():
+        if isinstance(value, Layer):
+            found[value] = None
+        elif isinstance(value, list | tuple | dict) and value and name not in _NOT_SEARCHED:
+            found.update(dict.fromkeys(part for part in _values(value) if isinstance(part, Layer)))
+    found.pop(layer, None)
+    return list(found)
+
+
+_NOT_SEARCHED = frozenset({"own_weights", "_frozen_or_not", "input_layers", "compile_arguments"})
+
+
+def _values(value: Any) -> Iterator[Any]:
+    """What is in nested lists, tuples and dicts, in the order in which it was put there."""
+    if isinstance(value, dict):
+        value = value.values()
+    elif not isinstance(value, list | tuple):
+        yield value
+        return
+    for part in value:
+        yield from _values(part)
 
 
 @functools.cache

@@ -14,7 +14,6 @@ from nnx.backends import Array
 from nnx.functional import Pullback, arithmetic
 from nnx.graph.program import as_masks
 from nnx.graph.symbol import ADVICE, Symbol
-from nnx.graph.traced_arguments import TracedArgument
 from nnx.layers.activation import Activated, Activation
 from nnx.layers.layer import Layer, registry
 from nnx.names import snake_case
@@ -138,8 +137,6 @@ def _describe_operation(operator: str, operands: tuple[Any, ...]) -> Symbol:
         return _call(Operation(operator), symbols)
     constant_first = not isinstance(operands[0], Parameter | Symbol)
     constant = operands[0] if constant_first else operands[1]
-    if isinstance(constant, TracedArgument):
-        constant.refuse()
     if not is_number(constant) or (operator == "power" and constant_first):
         _refuse(operator, constant_first, constant)
     number = constant.__index__() if isinstance(constant, Integral) else float(constant)
