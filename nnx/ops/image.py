@@ -318,8 +318,8 @@ def rgb_to_grayscale(images: Any, data_format: str | None = None) -> Array:
 def rgb_to_hsv(images: Any, data_format: str | None = None) -> Array:
     """Hue, saturation and value, each from 0 to 1, of red, green and blue. ValueError for integer images.
 
-    >>> rgb_to_hsv([[[0.0, 1.0, 0.0]]]).round(4).tolist()
-    [[[0.3333, 1.0, 1.0]]]
+    >>> rgb_to_hsv([[[0.0, 0.0, 0.5]]]).round(4).ravel()
+    array([0.6667, 1.    , 0.5   ], dtype=float32)
     """
     array, back = _batch("rgb_to_hsv", images, data_format)
     _check_floats("rgb_to_hsv", array)
@@ -422,7 +422,7 @@ def _read(array: Array, places: Array, order: int, fill_mode: str, fill_value: f
 
 
 def _neighbours(place: Array, size: int, order: int, fill_mode: str) -> list[tuple[Array, Any, Any]]:
-    """The elements that a place is read from: their index, their weight (None for 1), whether they exist (None: yes)."""
+    """The elements that a place is read from: index, weight (None for 1), and whether they exist (None for yes)."""
     plain = lower(place)
     xp = namespace(plain)
     if order == 0:
