@@ -6,12 +6,11 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-
 from nnx.autodiff.protocol import derived, is_pair
 from nnx.backends import Array, array_namespace
 from nnx.functional import Pullback
 from nnx.graph.program import as_masks
+from nnx.graph.trial import shapes_and_dtypes
 from nnx.layers.layer import Layer, registry
 from nnx.registry import Registry
 from nnx.shapes import Shape, as_shapes, broadcast_shapes
@@ -122,21 +121,23 @@ class Lambda(Layer):
         shapes = as_shapes(input_shape)
         if self.output_shape is not None:
             return (shapes[0][0], *self.output_shape)
-        if None not in {size for shape in shapes for size in shape[1:]}:
-            return self._found_shape(tuple(map(tuple, shapes)))
-        return self._broadcast_shape(shapes)
+        return self._found_shape(tuple(map(tuple, shapes)))
 
     def _found_shape(self, shapes: tuple[Shape, ...]) -> Shape:
         """The shape of what the function returns for inputs of these shapes, found by calling it once."""
         key = tuple(shape[1:] for shape in shapes)
         if key not in self._found:
-            arrays = [self.placement.zeros((2, *shape[1:])) + 1.0 for shape in shapes]
+
+            def function(*arrays: Array) -> Any:
+                result = self.function(arrays[0] if len(arrays) == 1 else list(arrays), **self.arguments)
+                return result[0] if is_pair(result) else result
+
+            dtype = self.dtype or self.placement.dtype
             try:
-                with np.errstate(all="ignore"):
-                    result = self.function(arrays[0] if len(arrays) == 1 else arrays, **self.arguments)
+                made, _, _ = shapes_and_dtypes(function, shapes, [dtype] * len(shapes), self.placement)
             except Exception:  # such as one that takes integers: what it returns is seen when it runs
                 return self._broadcast_shape(list(shapes))
-            self._found[key] = tuple((result[0] if is_pair(result) else result).shape[1:])
+            self._found[key] = made[0][1:]
         return (shapes[0][0], *self._found[key])
 
     def _broadcast_shape(self, shapes: list[Shape]) -> Shape:
