@@ -13,8 +13,8 @@ from nnx.autodiff.array import TrackedArray, constant, lower, top_tape
 from nnx.autodiff.backend import TrackedBackend
 from nnx.autodiff.constants import LOCALLY_CONSTANT
 from nnx.autodiff.operators import operators
-from nnx.autodiff.record import leaf, locally_constant, refused, sequence, several, unary
 from nnx.autodiff.record import binary as record_binary
+from nnx.autodiff.record import leaf, locally_constant, refused, sequence, several, unary
 from nnx.autodiff.tape import open_tapes
 from nnx.backends import Backend, backend_of
 from nnx.functional.scatter import scatter_add

@@ -125,7 +125,11 @@ def mask_of_two(a: Any, b: Any, y: Any) -> Any:
     """The mask of what two arrays were combined to: that of the first that has one, if its steps are those of y."""
     for one in (a, b):
         mask = getattr(one, "mask", None)
-        if mask is not None and len(one.shape) == len(y.shape) and tuple(mask.shape) == tuple(y.shape[: len(mask.shape)]):
+        if (
+            mask is not None
+            and len(one.shape) == len(y.shape)
+            and tuple(mask.shape) == tuple(y.shape[: len(mask.shape)])
+        ):
             return mask
     return None
 
@@ -191,9 +195,7 @@ def sequence(xp: Any, rule: Rule, plain: Callable[..., Any], name: str) -> Calla
         values = below(given, tape)
         inner = function if any(type(value) is kind for value in values) else plain
         y, pulls = rule(inner, xp, values, **options)
-        sources = [
-            (a.index, pull) for a, pull in zip(given, pulls, strict=True) if type(a) is kind and a.tape is tape
-        ]
+        sources = [(a.index, pull) for a, pull in zip(given, pulls, strict=True) if type(a) is kind and a.tape is tape]
         return kind(y, tape, tape.add((tuple(sources), None)))
 
     function.__name__ = name
@@ -201,7 +203,7 @@ def sequence(xp: Any, rule: Rule, plain: Callable[..., Any], name: str) -> Calla
 
 
 def locally_constant(plain: Callable[..., Any]) -> Callable[..., Any]:
-    """A function whose value does not follow small changes of its arguments, or is no float: a plain array comes out."""
+    """A function whose value does not follow small changes of its arguments, or is no float: a plain array."""
 
     def function(*args: Any, **options: Any) -> Any:
         return plain(*[_lowered(value) for value in args], **{name: _lowered(value) for name, value in options.items()})

@@ -10,7 +10,7 @@ import inspect
 import math
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,7 +18,6 @@ from nnx import constraints, initializers, ranks, regularizers
 from nnx.arguments import check_name, dtype_name
 from nnx.autodiff.array import TrackedArray, lower
 from nnx.autodiff.primitive import primitive
-from nnx.autodiff.protocol import is_pair
 from nnx.autodiff.tape import open_tapes
 from nnx.backends import Array, Placement, array_namespace, get_backend, is_array, placement_of, to_numpy
 from nnx.functional import Pullback
@@ -30,7 +29,7 @@ from nnx.graph.symbol import Node, Symbol, has_symbols
 from nnx.names import did_you_mean, names_apart, nearest, numbered, snake_case
 from nnx.parameters import Freezing, Parameter
 from nnx.precision import narrow, wide
-from nnx.pullbacks import LayerPullback, Skippable, call_pullback
+from nnx.pullbacks import LayerPullback, Skippable, call_pullback, is_pair
 from nnx.random import Generator
 from nnx.registry import Configurable, constructor_arguments, constructor_config, layer_registry
 from nnx.shapes import Shape, as_shapes, check_shape, is_shape
@@ -465,7 +464,11 @@ class Layer(Configurable):
         twice = [name for name in given if name in options]
         if twice:
             raise TypeError(f"{self.name}: {twice[0]} is given by position and by name")
-        order = [*given, *(name for name in call.names if name in options), *(n for n in options if n not in call.names)]
+        order = [
+            *given,
+            *(name for name in call.names if name in options),
+            *(n for n in options if n not in call.names),
+        ]
         given.update(options)
         if "training" in given:
             training = given.pop("training")
@@ -488,7 +491,7 @@ class Layer(Configurable):
         call, tape = _call_of(type(self)), open_tapes()[-1]
         assert call is not None
         options = dict(options)
-        templates = options.pop("arguments", None)  # of arguments that are not the first ones, or not nested as at first
+        templates = options.pop("arguments", None)  # of arrays that are not the first arguments
         if "training" in call.names and (training is not None or call.requires_training):
             options["training"] = bool(training)
         if "mask" in call.names:
