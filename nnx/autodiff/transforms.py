@@ -167,5 +167,3 @@ def custom_gradient(function: Callable[..., tuple[Any, Callable[..., Any]]]) -> 
     array([1., 1.])
     """
     return primitive(function)
-
-
