@@ -70,6 +70,9 @@ class Recorded:
 _WITHOUT_COTANGENT = ("y_true", "mean", "variance", "transform")
 """Arguments of accelerated functions for which their pullbacks return no cotangent."""
 
+_AS_WRITTEN = ("bias_activation",)
+"""Functions whose kernels write over an argument, which a tape may need later: of tracked arrays the generic form runs."""
+
 
 def _recorded(generic: Callable[..., Any], kind: type[TrackedArray]) -> Callable[..., Any]:
     """A function of nnx's protocol, (y, pullback), on tracked arrays.
@@ -91,6 +94,8 @@ def _recorded(generic: Callable[..., Any], kind: type[TrackedArray]) -> Callable
         tape = top_tape([*given, *others])
         if tape is None or tape.level == CONSTANT:
             return _lifted(fastest(*map(lower, args), **{n: lower(v) for n, v in options.items()}), kind)
+        if generic.__name__ in _AS_WRITTEN:
+            return generic(*args, **options)
         if any(top_tape([value]) is not None and value.tape.level != CONSTANT for value in others):
             return generic(*args, **options)  # its pullback has no cotangent for that: recorded as it is written
         values = below_alike([*args, *options.values()], tape, kind)
