@@ -18,7 +18,7 @@ def describe_operation(operator: str, *operands: Any) -> Any:
 
 def describe_function(name: str, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
     """The symbol of what an operation of `nnx.ops` returns, of arguments some of which are symbols."""
-    return layer_registry.objects["Operation"].describe_function(name, arguments, options)
+    return layer_registry.objects["FunctionCall"].describe(name, arguments, options)
 
 
 class Operand:

@@ -122,6 +122,9 @@ class Parameter(Operand):
         values = [Parameter.in_expression(o) if isinstance(o, Parameter) else o for o in operands]
         return _OPERATORS[operator](*values)
 
+    def describe_activation(self, function: Any, *arguments: Any, **options: Any) -> Any:
+        return function(Parameter.in_expression(self), *arguments, **options)[0]
+
     def __abs__(self) -> Any:
         return abs(Parameter.in_expression(self))
 

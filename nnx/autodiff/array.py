@@ -134,6 +134,14 @@ class TrackedArray:
         self.value, self.tape, self.index = made.value, made.tape, made.index
         self.maker = self.logits = None
 
+    def __getattr__(self, name: str) -> NoReturn:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        raise AttributeError(
+            f"a tracked array has no {name!r}: it has the attributes and operators of the Array API standard, and functions "
+            f"are those of nnx.ops or nnx.array_namespace(x), as in nnx.ops.{name}(x)"
+        )
+
     # NumPy's protocols
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:

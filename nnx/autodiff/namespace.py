@@ -30,13 +30,16 @@ def namespace_of(backend: Backend) -> Any:
     xp: Any = types.ModuleType(f"tracked_{backend.module}")
     xp.kind = type(f"Tracked{backend.module.title()}", (TrackedArray,), {"__slots__": (), "xp": xp})
     xp.base, xp.backend, xp.device_of, xp.size_of = base, backend, functools.partial(_device_of, backend), _size_of
+    xp.floating = {}
     for name in dir(base):
         if not name.startswith("__"):
             setattr(xp, name, getattr(base, name))
     xp.__array_namespace_info__ = base.__array_namespace_info__
     xp.__array_api_version__ = getattr(base, "__array_api_version__", "2024.12")
     _refuse_the_rest(xp, base)
-    for name, rule in (*elementwise.RULES.items(), *reductions.RULES.items(), *shapes.RULES.items()):
+    for name, rule in elementwise.RULES.items():
+        setattr(xp, name, unary(xp, rule, getattr(base, name), name, by_elements=True))
+    for name, rule in (*reductions.RULES.items(), *shapes.RULES.items()):
         setattr(xp, name, unary(xp, rule, getattr(base, name), name))
     for name, pulls in binary.RULES.items():
         setattr(xp, name, record_binary(xp, pulls, getattr(base, name), name))
@@ -84,15 +87,13 @@ def recording_namespace(array: Any) -> Any:
 
 def is_floating(array: Any) -> bool:
     """Whether an array is of real floating numbers, and so can be tracked."""
-    dtype = array.dtype
+    xp, dtype = kind_of(array).xp, array.dtype
     try:
-        return _FLOATING[dtype]
+        return xp.floating[dtype]  # type: ignore[no-any-return]
     except KeyError:
-        found = _FLOATING[dtype] = recording_namespace(array).base.isdtype(dtype, "real floating")
+        found: bool = xp.base.isdtype(dtype, "real floating")
+        xp.floating[dtype] = found
         return found
-
-
-_FLOATING: dict[Any, bool] = {}
 
 
 def _device_of(backend: Backend, array: Any) -> Any:

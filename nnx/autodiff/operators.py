@@ -6,6 +6,7 @@ from typing import Any
 
 from nnx.autodiff.array import TrackedArray
 from nnx.autodiff.broadcasting import sum_to
+from nnx.autodiff.record import mask_of_two
 
 _NAMES = {
     "add": "add",
@@ -73,11 +74,14 @@ def _fast(kind: type[TrackedArray], xp: Any) -> dict[str, Any]:
             entries = tape.entries
             tracked = kind(va + vb, tape, len(entries))
             entries.append(((a.index, b.index), lambda dy: (fit(dy, va), fit(dy, vb))))
+            if a.mask is not None or b.mask is not None:
+                tracked.mask = mask_of_two(a, b, tracked.value)
             return tracked
         if type(b) is float:
             entries = tape.entries
             tracked = kind(a.value + b, tape, len(entries))
             entries.append((a.index, lambda dy: dy))
+            tracked.mask = a.mask
             return tracked
         return xp.add(a, b)
 
@@ -88,11 +92,14 @@ def _fast(kind: type[TrackedArray], xp: Any) -> dict[str, Any]:
             entries = tape.entries
             tracked = kind(va - vb, tape, len(entries))
             entries.append(((a.index, b.index), lambda dy: (fit(dy, va), fit(-dy, vb))))
+            if a.mask is not None or b.mask is not None:
+                tracked.mask = mask_of_two(a, b, tracked.value)
             return tracked
         if type(b) is float:
             entries = tape.entries
             tracked = kind(a.value - b, tape, len(entries))
             entries.append((a.index, lambda dy: dy))
+            tracked.mask = a.mask
             return tracked
         return xp.subtract(a, b)
 
@@ -103,11 +110,14 @@ def _fast(kind: type[TrackedArray], xp: Any) -> dict[str, Any]:
             entries = tape.entries
             tracked = kind(va * vb, tape, len(entries))
             entries.append(((a.index, b.index), lambda dy: (fit(dy * vb, va), fit(dy * va, vb))))
+            if a.mask is not None or b.mask is not None:
+                tracked.mask = mask_of_two(a, b, tracked.value)
             return tracked
         if type(b) is float:
             entries = tape.entries
             tracked = kind(a.value * b, tape, len(entries))
             entries.append((a.index, lambda dy: dy * b))
+            tracked.mask = a.mask
             return tracked
         return xp.multiply(a, b)
 
@@ -119,11 +129,14 @@ def _fast(kind: type[TrackedArray], xp: Any) -> dict[str, Any]:
             entries = tape.entries
             tracked = kind(y, tape, len(entries))
             entries.append(((a.index, b.index), lambda dy: (fit(dy / vb, va), fit(-dy * y / vb, vb))))
+            if a.mask is not None or b.mask is not None:
+                tracked.mask = mask_of_two(a, b, tracked.value)
             return tracked
         if type(b) is float:
             entries = tape.entries
             tracked = kind(a.value / b, tape, len(entries))
             entries.append((a.index, lambda dy: dy / b))
+            tracked.mask = a.mask
             return tracked
         return xp.divide(a, b)
 

@@ -69,6 +69,10 @@ def sort(f, xp, x, *, axis=-1, descending=False, stable=True):
 
 def get_item(f, xp, x, key):
     key = tuple(map(lower, key)) if isinstance(key, tuple) else lower(key)
+    if not is_fancy(key):
+        key = key if isinstance(key, tuple) else (key,)
+        if Ellipsis not in key:
+            key = (*key, ...)  # the standard wants an index for every axis
     return x[key], lambda dy: put_item(xp, dy, key, x)
 
 

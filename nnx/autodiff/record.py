@@ -33,8 +33,13 @@ def leaf(parameter: Parameter, kind: type[TrackedArray]) -> Any:
     return value
 
 
-def unary(xp: Any, rule: Rule, plain: Callable[..., Any], name: str) -> Callable[..., Any]:
-    """A function of one array. rule(function, xp, x, ...) -> y, pull"""
+def unary(
+    xp: Any, rule: Rule, plain: Callable[..., Any], name: str, *, by_elements: bool = False
+) -> Callable[..., Any]:
+    """A function of one array. rule(function, xp, x, ...) -> y, pull
+
+    by_elements : whether each element stays in its place, so that a mask of a sequence's steps holds for the result.
+    """
     kind = xp.kind
 
     def function(x: Any, /, *args: Any, **options: Any) -> Any:
@@ -47,6 +52,8 @@ def unary(xp: Any, rule: Rule, plain: Callable[..., Any], name: str) -> Callable
         entries = x.tape.entries
         tracked = kind(y, x.tape, len(entries))
         entries.append((x.index, pull))
+        if by_elements and x.mask is not None:
+            tracked.mask = x.mask
         return tracked
 
     function.__name__ = name
@@ -78,6 +85,8 @@ def binary(xp: Any, rule: Rule, plain: Callable[..., Any], name: str) -> Callabl
                     entries.append(
                         (((a.index, pull_first(xp, va, vb, y)), (b.index, pull_second(xp, va, vb, y))), None)
                     )
+                    if a.mask is not None or b.mask is not None:
+                        tracked.mask = mask_of_two(a, b, y)
                     return tracked
                 if level > other:
                     b = b.value if other == CONSTANT else b
@@ -93,6 +102,8 @@ def binary(xp: Any, rule: Rule, plain: Callable[..., Any], name: str) -> Callabl
         entries = a.tape.entries
         tracked = kind(y, a.tape, len(entries))
         entries.append((a.index, pull_first(xp, value, b, y)))
+        if a.mask is not None:
+            tracked.mask = mask_of_two(a, b, y)
         return tracked
 
     def second(a: Any, b: Any) -> Any:
@@ -102,10 +113,21 @@ def binary(xp: Any, rule: Rule, plain: Callable[..., Any], name: str) -> Callabl
         entries = b.tape.entries
         tracked = kind(y, b.tape, len(entries))
         entries.append((b.index, pull_second(xp, a, value, y)))
+        if b.mask is not None:
+            tracked.mask = mask_of_two(b, a, y)
         return tracked
 
     function.__name__ = name
     return function
+
+
+def mask_of_two(a: Any, b: Any, y: Any) -> Any:
+    """The mask of what two arrays were combined to: that of the first that has one, if its steps are those of y."""
+    for one in (a, b):
+        mask = getattr(one, "mask", None)
+        if mask is not None and len(one.shape) == len(y.shape) and tuple(mask.shape) == tuple(y.shape[: len(mask.shape)]):
+            return mask
+    return None
 
 
 def suited(constant: Any, beside: Any, xp: Any) -> Any:

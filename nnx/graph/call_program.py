@@ -18,6 +18,7 @@ from nnx.autodiff.tape import Tape, next_level, recording
 from nnx.backends import Array, array_namespace, backend
 from nnx.graph.composition import Composition
 from nnx.graph.symbol import Node, Symbol
+from nnx.graph.trial import LENGTHS, common_sizes, sizes_for
 from nnx.names import name_layers
 from nnx.pullbacks import Pullback
 from nnx.shapes import Shape, as_shapes
@@ -59,7 +60,8 @@ class CallProgram:
         layer = self._layer()
         if vars(layer).get("takes_integers"):
             return [layer]
-        return [reader for one, position in self._readers[index] for reader in one.readers(position)]
+        known = self._readers[index] if index < len(self._readers) else ()
+        return [reader for one, position in known for reader in one.readers(position)]
 
     def feeds_integers(self, index: int) -> bool:
         """Whether an input reaches a layer that takes integers."""
@@ -95,8 +97,9 @@ class CallProgram:
                 value.mask = mask
         given = None if all(mask is None for mask in masks) else masks[0] if len(masks) == 1 else list(masks)
         with recording(tape):
-            made = leaves(layer.run_call(layer.arguments_of(values), given, bool(training), options))
-        del values
+            inputs = tuple(values) if "arguments" in options else layer.arguments_of(values)
+            made = leaves(layer.run_call(inputs, given, bool(training), options))
+        del values, inputs
         found = [mask for mask in (one.mask if isinstance(one, TrackedArray) else None for one in made)]
         for output in logits:
             made[output] = self._logits(made[output], layer)
@@ -135,36 +138,31 @@ class CallProgram:
         return output.logits
 
 
-def composition_of_call(layer: Any, input_shape: Any) -> Composition:
+def composition_of_call(layer: Any, input_shape: Any, options: dict[str, Any] | None = None) -> Composition:
     """What a layer's `call` does for inputs of these shapes, found by running it.
 
     It runs for batches of two and of three, at inference: sizes that differ are None. An input is integers where a
     layer reads it so, or where `call` works with integers and not with floats. Layers that only training calls are
     built by a third run.
+
+    options : what else `call` is given, by name.
     """
-    shapes = as_shapes(input_shape)
+    shapes, options = as_shapes(input_shape), options or {}
     known = None not in {n for shape in shapes for n in shape}
     open_lengths = any(None in shape[1:] for shape in shapes)
-    for length in _LENGTHS if open_lengths else _LENGTHS[:1]:
+    for length in LENGTHS if open_lengths else LENGTHS[:1]:
         try:
-            first = _try_out_with_integers(layer, shapes, length)
+            first = _try_out_with_integers(layer, shapes, length, options)
             break
         except ValueError:  # windows may be longer than that
-            if length == _LENGTHS[-1] or not open_lengths:
+            if length == LENGTHS[-1] or not open_lengths:
                 raise
-    second = first if known else _try_out(layer, shapes, 3, length + 1, first.integers)
+    second = first if known else _try_out(layer, shapes, 3, length + 1, options, first.integers)
     if any(not one.built for one in layer.sublayers()) and layer.takes_training:
         with contextlib.suppress(Exception):  # training may need what is not there yet, such as an optimizer
-            _try_out(layer, shapes, 2, length, first.integers, training=True)
-    made = [
-        tuple(a if a == b else None for a, b in zip(one, other, strict=True))
-        for one, other in zip(first.shapes, second.shapes, strict=True)
-    ]
+            _try_out(layer, shapes, 2, length, options, first.integers, training=True)
+    made = [common_sizes(one, other) for one, other in zip(first.shapes, second.shapes, strict=True)]
     return _composition(layer, shapes, first, made)
-
-
-_LENGTHS = (8, 64, 256)
-"""What stands for sizes that are not known, beside that of the batch, when a `call` is tried out."""
 
 
 class _Trial:
@@ -175,12 +173,12 @@ class _Trial:
         self.shapes = [tuple(part.shape) for part in leaves(outputs)]
 
 
-def _try_out_with_integers(layer: Any, shapes: list[Shape], length: int) -> _Trial:
+def _try_out_with_integers(layer: Any, shapes: list[Shape], length: int, options: dict[str, Any]) -> _Trial:
     try:
-        return _try_out(layer, shapes, 2, length, integers=False)
+        return _try_out(layer, shapes, 2, length, options, integers=False)
     except (IndexError, TypeError, ValueError) as error:
         try:
-            trial = _try_out(layer, shapes, 2, length, integers=True)
+            trial = _try_out(layer, shapes, 2, length, options, integers=True)
         except Exception:
             raise error from None
         layer.takes_integers = True
@@ -188,17 +186,24 @@ def _try_out_with_integers(layer: Any, shapes: list[Shape], length: int) -> _Tri
 
 
 def _try_out(
-    layer: Any, shapes: list[Shape], batch: int, length: int, integers: bool, training: bool = False
+    layer: Any,
+    shapes: list[Shape],
+    batch: int,
+    length: int,
+    options: dict[str, Any],
+    integers: bool,
+    training: bool = False,
 ) -> _Trial:
     place = layer.placement
     dtype = "int64" if integers else layer.dtype or place.dtype
     tape = Tape(next_level(), watches_parameters=True, training=training, calls=[], losses=[])
     with backend(place.name, device=place.device, dtype=layer.dtype or place.dtype), np.errstate(all="ignore"):
-        sizes = [tuple((length if axis else batch) if n is None else n for axis, n in enumerate(shape)) for shape in shapes]
+        sizes = sizes_for(shapes, batch, length)
         arrays = [place.zeros(size, dtype) + (0 if integers else 1) for size in sizes]
         inputs = [x if integers else kind_of(x)(x, tape, tape.add(None)) for x in arrays]
         with recording(tape), _states_kept(layer):
-            outputs = layer.run_call(layer.arguments_of(inputs), None, training, {})
+            given = tuple(inputs) if "arguments" in options else layer.arguments_of(inputs)
+            outputs = layer.run_call(given, None, training, options)
     for part in leaves(outputs):
         if not hasattr(part, "dtype"):
             raise TypeError(

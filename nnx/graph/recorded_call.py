@@ -11,7 +11,7 @@ from nnx.autodiff.namespace import is_floating, kind_of
 from nnx.autodiff.record import below, leaf
 from nnx.autodiff.structures import record_several
 from nnx.autodiff.tape import CONSTANT, Tape, open_tapes
-from nnx.backends import is_array, placement_of
+from nnx.backends import get_backend, is_array, placement_of
 from nnx.pullbacks import LayerPullback, Skippable, call_pullback
 from nnx.structure import leaves, rebuild
 
@@ -58,20 +58,17 @@ def _build(layer: Any, inputs: tuple[Any, ...], parts: list[Any], tapes: tuple[T
     """Build the layer if need be: where a `call` is tried out, or somebody's own loop first calls it."""
     if layer.built:
         return
-    if tapes and tapes[-1].training is not None and tapes[-1].calls is None:
+    first = lower(next(part for part in parts if hasattr(part, "dtype")))
+    layer.build_for_first_call(
+        placement_of(first, layer.dtype or get_backend().dtype), inputs, [(None, *x.shape[1:]) for x in parts]
+    )
+    if layer.weights and tapes and tapes[-1].training is not None and tapes[-1].calls is None:
+        layer.forget_build([])
         raise RuntimeError(
             f"{layer.name} is called for the first time after the layer that uses it was built, so that nobody knows "
             f"its weights: make it in the constructor, kept in an attribute (or a list or dict of layers), and call "
             f"{layer.name}.build(input_shape) in build() if call() does not always call it"
         )
-    first = lower(next(part for part in parts if hasattr(part, "dtype")))
-    layer.build_for_first_call(
-        placement_of(first, layer.dtype or _default_dtype(layer)), inputs, [(None, *x.shape[1:]) for x in parts]
-    )
-
-
-def _default_dtype(layer: Any) -> str:
-    return layer.placement.dtype  # type: ignore[no-any-return]
 
 
 def _plain(mask: Any) -> Any:

@@ -18,6 +18,7 @@ from nnx import constraints, initializers, ranks, regularizers
 from nnx.arguments import check_name, dtype_name
 from nnx.autodiff.array import TrackedArray, lower
 from nnx.autodiff.primitive import primitive
+from nnx.autodiff.protocol import is_pair
 from nnx.autodiff.tape import open_tapes
 from nnx.backends import Array, Placement, array_namespace, get_backend, is_array, placement_of, to_numpy
 from nnx.functional import Pullback
@@ -456,7 +457,11 @@ class Layer(Configurable):
                     f"{self.name} takes no {name!r} when it is called{f'; {hint}' if hint else ''}; its call() takes "
                     f"{', '.join(call.names)}"
                 )
-        given = dict(zip(call.names, inputs, strict=False))
+        templates = options.pop("arguments", None)  # of a call that was saved
+        if templates is not None:
+            given = {name: rebuild(one, [inputs[i] for i in leaves(one)]) for name, one in templates.items()}
+        else:
+            given = dict(zip(call.names, inputs, strict=False))
         twice = [name for name in given if name in options]
         if twice:
             raise TypeError(f"{self.name}: {twice[0]} is given by position and by name")
@@ -465,12 +470,14 @@ class Layer(Configurable):
         if "training" in given:
             training = given.pop("training")
         first = next(iter(call.names), None)
-        arrays = [n for n in order if n in given and n not in ("mask", "arguments") and (is_value(given[n]) or n == first)]
+        arrays = [n for n in order if n in given and n != "mask" and (is_value(given[n]) or n == first)]
         options = {name: value for name, value in given.items() if name not in arrays and value is not None}
-        if options.get("arguments") is None and arrays != list(call.names[: len(arrays)]):
-            options["arguments"] = arrays
-        elif "arguments" in options and arrays == list(call.names[: len(arrays)]) and len(inputs) == len(arrays):
-            arrays = list(arrays)
+        if arrays != list(call.names[: len(arrays)]):
+            values = {name: given[name] for name in arrays}
+            numbers = iter(range(len(leaves(list(values.values())))))
+            options["arguments"] = {
+                name: rebuild(value, [next(numbers) for _ in leaves(value)]) for name, value in values.items()
+            }
         return tuple(given[name] for name in arrays), training, options
 
     def run_call(self, inputs: tuple[Any, ...], mask: Any, training: Any, options: dict[str, Any]) -> Any:
@@ -481,17 +488,19 @@ class Layer(Configurable):
         call, tape = _call_of(type(self)), open_tapes()[-1]
         assert call is not None
         options = dict(options)
-        names = options.pop("arguments", None)
+        templates = options.pop("arguments", None)  # of arguments that are not the first ones, or not nested as at first
         if "training" in call.names and (training is not None or call.requires_training):
             options["training"] = bool(training)
         if "mask" in call.names:
             options["mask"] = mask
         before, tape.training = tape.training, training if training is not None else tape.training
         try:
-            if names is None:
+            if templates is None:
                 y = self.call(*inputs, **options)  # type: ignore[attr-defined]
             else:
-                y = self.call(**dict(zip(names, inputs, strict=True)), **options)  # type: ignore[attr-defined]
+                flat = leaves(inputs)
+                named = {name: rebuild(one, [flat[i] for i in leaves(one)]) for name, one in templates.items()}
+                y = self.call(**named, **options)  # type: ignore[attr-defined]
         finally:
             tape.training = before
         if isinstance(y, TrackedArray):
@@ -559,6 +568,8 @@ class Layer(Configurable):
         """The arguments of a call as one list, in the order of the layer's graph if it has one; dicts by their keys."""
         if self._composition is None:
             return leaves(inputs)
+        if self.is_eager and len(leaves(inputs)) != len(leaves(self._composition.inputs)):
+            return leaves(inputs)  # array code may take more or fewer than at first
         given = inputs[0] if len(inputs) == 1 else list(inputs)
         return leaves_like(self._composition.inputs, given, f"the input of {self.name}")
 
@@ -592,7 +603,11 @@ class Layer(Configurable):
         symbols = self.in_order(inputs)
         shapes = [symbol.shape for symbol in symbols]
         asked = {name: options[name] for name in self.shape_options if name in options}
-        made = self.compute_output_shape(shapes[0] if len(shapes) == 1 else shapes, **asked)
+        given = {name: value for name, value in options.items() if name != "training"} if self.is_eager else {}
+        if given:  # they may change what comes out
+            made = composition_of_call(self, shapes, given).output_shapes(shapes, self.name)
+        else:
+            made = self.compute_output_shape(shapes[0] if len(shapes) == 1 else shapes, **asked)
         node = Node(self, tuple(symbols), options, as_shapes(made))
         self.remember_call(node)
         if self._composition is not None:
@@ -671,7 +686,13 @@ class Layer(Configurable):
 
     def run(self, *inputs: Any, **options: Any) -> tuple[Any, Pullback]:
         """`forward`, with what holds for every layer: the penalty on the output."""
-        y, pullback = self.forward(*inputs, **options)
+        made = self.forward(*inputs, **options)
+        if not is_pair(made):
+            raise TypeError(
+                f"{self.name}: forward() returned {type(made).__name__}, expected (y, pullback), where pullback(dy) "
+                f"returns the cotangent of each input; a layer whose derivative is to be derived defines call() instead"
+            )
+        y, pullback = made
         if self.activity_regularizer is None or self.is_eager:  # that one has added its penalty
             return y, pullback
         penalty, pullback_penalty = self.activity_regularizer.forward(wide(y))
@@ -687,6 +708,8 @@ class Layer(Configurable):
         targets : for each array argument of the function, the parameter it was, or None where it was an input.
         direct : the function's pullback takes `out` and writes to the gradients itself; see `nnx.functional`.
         """
+        if not direct and not type(self).__module__.startswith("nnx."):
+            pullback = _checked_pullback(pullback, targets, self.name)
         return LayerPullback(pullback, targets, direct)
 
     def run_masked(self, arrays: list[Any], mask: Any, **options: Any) -> tuple[Any, Any, Pullback]:
@@ -799,6 +822,28 @@ class Layer(Configurable):
         self.__dict__.update(state)
         if self.is_eager and self._composition is not None:
             self._composition.program.bind(self)
+
+
+def _checked_pullback(pullback: Pullback, targets: Sequence[Parameter | None], name: str) -> Pullback:
+    """A pullback of somebody's own; ValueError where it returns a cotangent of another shape than its parameter has."""
+
+    def checked(dy: Any) -> Any:
+        cotangents = pullback(dy)
+        if not isinstance(cotangents, tuple | list) or len(cotangents) != len(targets):
+            given = f"{len(cotangents)}" if isinstance(cotangents, tuple | list) else type(cotangents).__name__
+            raise ValueError(
+                f"{name}: the pullback returned {given}, expected a tuple of {len(targets)} cotangents, one for each "
+                f"target of route()"
+            )
+        for target, cotangent in zip(targets, cotangents, strict=True):
+            if target is not None and cotangent is not None and tuple(cotangent.shape) != target.shape:
+                raise ValueError(
+                    f"{name}: the pullback returned a cotangent of shape {tuple(cotangent.shape)} for its weight "
+                    f"{target.name}, expected {target.shape}, the shape of the weight"
+                )
+        return cotangents
+
+    return checked
 
 
 @functools.cache

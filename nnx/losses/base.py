@@ -11,6 +11,7 @@ import numpy as np
 
 from nnx import ranks
 from nnx.arguments import python_numbers
+from nnx.autodiff.protocol import derived, is_pair
 from nnx.backends import Array, Namespace, array_namespace, is_array
 from nnx.backends.base import refuse_masked
 from nnx.functional.loss_functions import scaled_sum
@@ -34,18 +35,10 @@ Reduction = Literal["sum_over_batch_size", "sum", "mean", "mean_with_sample_weig
 
 _REDUCTIONS = ("sum_over_batch_size", "sum", "mean", "mean_with_sample_weight", "none", None)
 
-_EXAMPLE = """a loss of one's own returns its values, one for each sample, and their pullback:
-
-    def squared_error(y_true, y_pred):
-        error = y_pred - y_true
-        def pullback(dvalues):  # the cotangent of each value, shape (n,) -> the cotangent of y_pred
-            return 2 * error * dvalues[:, None]
-        return (error**2).sum(axis=-1), pullback
-"""
 
 
 class Loss(Configurable):
-    """Loss: what a model minimises. A subclass defines `call`.
+    """Loss: what a model minimises. A subclass defines `call`, ordinary array code.
 
         loss = sum(weight * value) / number of values           "sum_over_batch_size", "mean"
         loss = sum(weight * value) / sum(weight)                "mean_with_sample_weight"
@@ -61,10 +54,10 @@ class Loss(Configurable):
 
     ValueError for any other reduction.
 
+    >>> from nnx import ops
     >>> class FourthPower(Loss):
     ...     def call(self, y_true, y_pred):
-    ...         error = y_pred - y_true
-    ...         return (error**4).sum(axis=-1), lambda dvalues: 4 * error**3 * dvalues[:, None]
+    ...         return ops.sum((y_pred - y_true) ** 4, axis=-1)
     >>> float(FourthPower()([[0.0, 1.0], [0.0, 0.0]], [[1.0, 3.0], [0.0, 1.0]]))
     9.0
     """
@@ -79,8 +72,11 @@ class Loss(Configurable):
         self.name = name or name_of_class(type(self))
         self.reduction = reduction
 
-    def call(self, y_true: Array, y_pred: Array) -> tuple[Array, Pullback]:
-        """The value of each sample, and the pullback of these values to y_pred."""
+    _derives = False
+    """Whether `call` was seen to return values without their pullback."""
+
+    def call(self, y_true: Array, y_pred: Array) -> Any:
+        """The value of each sample, or one of the batch. In the fast form a pair: values, and their pullback to y_pred."""
         raise NotImplementedError(f"{type(self).__name__} has to define call(y_true, y_pred)")
 
     def forward(self, y_true: Array, y_pred: Array, sample_weight: Any = None) -> tuple[Array, Callable[..., Array]]:
@@ -131,10 +127,16 @@ class Loss(Configurable):
         return sample_weight
 
     def _checked_call(self, y_true: Array, y_pred: Array) -> tuple[Array, Pullback]:
-        result = self.call(y_true, y_pred)
-        if type(result) is not tuple or len(result) != 2 or not callable(result[1]):
-            raise TypeError(f"loss {self.name!r} returned {type(result).__name__}, but {_EXAMPLE}")
-        return result
+        """The values and their pullback, which is derived where `call` returns the values alone."""
+        if not self._derives:
+            result = self.call(y_true, y_pred)
+            if is_pair(result):
+                return result  # type: ignore[no-any-return]
+        values, pullback = derived(lambda y_pred: self.call(y_true, y_pred), (y_pred,), {}, f"loss {self.name!r}")
+        if not self._derives:
+            _check_values(self.name, values, y_pred)
+            self._derives = True
+        return values, pullback
 
     def _reduce(self, xp: Namespace, values: Array, weight: Array | None) -> tuple[Array, Array | float]:
         """The loss, and the factor that it put before each weighted value."""
@@ -161,9 +163,10 @@ class Loss(Configurable):
 
 
 class LossFunctionWrapper(Loss):
-    """Loss that a function `values, pullback = fn(y_true, y_pred, **options)` makes.
+    """Loss that a function `fn(y_true, y_pred, **options)` makes.
 
-    fn : a function of `nnx.functional`, or one's own.
+    fn : a function of `nnx.functional`, or one's own, of ordinary array code: it returns a value for each sample, or one
+        for the batch; or (values, pullback), the fast form.
     reduction : as for `Loss`.
     name : by default that of the function.
     options : keyword arguments of the function, each kept as an attribute of its name.
@@ -176,7 +179,7 @@ class LossFunctionWrapper(Loss):
 
     def __init__(
         self,
-        fn: Callable[..., tuple[Array, Pullback]],
+        fn: Callable[..., Any],
         reduction: Reduction = "sum_over_batch_size",
         name: str | None = None,
         **options: Any,
@@ -188,7 +191,7 @@ class LossFunctionWrapper(Loss):
         for option, value in options.items():
             setattr(self, option, value)
 
-    def call(self, y_true: Array, y_pred: Array) -> tuple[Array, Pullback]:
+    def call(self, y_true: Array, y_pred: Array) -> Any:
         return self.fn(y_true, y_pred, **self._options)
 
     def get_config(self) -> dict[str, Any]:
@@ -213,6 +216,16 @@ class LossFunctionWrapper(Loss):
 
 
 registry.register()(LossFunctionWrapper)
+
+
+def _check_values(name: str, values: Array, y_pred: Array) -> None:
+    """ValueError for values that are neither one for each sample, or step, nor one for the batch."""
+    shape, whole = tuple(values.shape), tuple(y_pred.shape)
+    if shape not in [whole[:axes] for axes in range(len(whole) + 1)]:
+        raise ValueError(
+            f"loss {name!r} returned values of shape {shape} for predictions of shape {whole}: expected one for each "
+            f"sample, {whole[:1]}, or for each value of a sample, or one number for the batch"
+        )
 
 
 def loss_values(function: Differentiable, cls: type[LossFunctionWrapper]) -> Callable[..., Array]:
