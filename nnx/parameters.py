@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 import math
 import operator
-from collections.abc import Callable, Iterator
-from typing import Any, ClassVar, Protocol
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 
@@ -227,13 +228,22 @@ class BackwardPass:
 
     number : of the backward pass that gradients are gathered for.
     whole : whether all parameters still are in the buffer; another model that trains one of them takes it out.
+    flat : gives the buffer, or None once it is gone: parameters that kept it alive would make a cycle.
     """
 
-    __slots__ = ("number", "whole")
+    __slots__ = ("flat", "number", "whole")
 
-    def __init__(self) -> None:
+    def __init__(self, flat: Callable[[], FlatParameters | None] | None = None) -> None:
         self.number = 0
         self.whole = True
+        self.flat = flat or _gone
+
+    def __getstate__(self) -> tuple[None, dict[str, Any]]:
+        return None, {"number": self.number, "whole": self.whole, "flat": _gone}
+
+
+def _gone() -> None:
+    """In place of a buffer that is not there."""
 
 
 class FlatParameters:
@@ -266,7 +276,7 @@ class FlatParameters:
         self.slices = list(zip([0, *stops], stops, strict=False))
         size, dtype = stops[-1] if stops else 0, dtypes.pop()
         self.values, self.grads = placement.zeros((size,), dtype), placement.zeros((size,), dtype)
-        self._backward = BackwardPass()  # not `self`: parameters that knew their buffer would keep it alive in a cycle
+        self._backward = BackwardPass(weakref.ref(self))
         reshape = placement.xp.reshape
         for parameter, (start, stop) in zip(self.parameters, self.slices, strict=True):
             value = parameter.value
@@ -283,9 +293,29 @@ class FlatParameters:
         """Whether this buffer still is the home of all its parameters."""
         return self._backward.whole
 
+    @classmethod
+    def of(cls, parameters: Sequence[Parameter], placement: Placement, known: FlatParameters | None = None) -> Self:
+        """The buffer of exactly these parameters, in this order: the one that they are in, or else a new one.
+
+        known : one that may be it.
+        """
+        backward = parameters[0].backward
+        for flat in (known, backward.flat() if backward is not None else None):
+            if flat is not None and flat.whole and _are_the_same(flat.parameters, parameters):
+                return flat  # type: ignore[return-value]
+        return cls(list(parameters), placement)
+
     def start_pass(self) -> None:
         """Forget the gradients: the next cotangent of each parameter replaces what is there."""
         self._backward.number += 1
+
+    def take(self, gradients: Sequence[Array]) -> None:
+        """Let these be the gradients, one for each parameter, in its shape."""
+        xp, dtype = self.placement.xp, self.grads.dtype
+        parts = [xp.reshape(xp.astype(g, dtype, copy=False), (-1,)) for g in gradients]
+        self.grads[...] = parts[0] if len(parts) == 1 else xp.concat(parts)
+        for parameter in self.parameters:
+            parameter.pass_number = self._backward.number
 
     def add_up(self, shard: Shard) -> None:
         """Complete the gradients, and replace them by their sum over the ranks: each has those of its shard."""
@@ -302,3 +332,7 @@ class FlatParameters:
                 with self.placement.computing:
                     parameter.grad[...] = 0.0  # type: ignore[index]
                 parameter.pass_number = number
+
+
+def _are_the_same(some: Sequence[Parameter], others: Sequence[Parameter]) -> bool:
+    return len(some) == len(others) and all(map(operator.is_, some, others))

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from nnx.autodiff.array import TrackedArray, lower, top_tape
+from nnx.autodiff.array import TrackedArray, constant, lower, top_tape
 from nnx.autodiff.tape import CONSTANT, open_tapes
 from nnx.parameters import Parameter
 
@@ -155,6 +155,14 @@ def below(values: Sequence[Any], tape: Any) -> list[Any]:
         else value
         for value in values
     ]
+
+
+def below_alike(values: Sequence[Any], tape: Any, kind: type[TrackedArray]) -> list[Any]:
+    """`below`, with plain arrays as constants where others are tracked: for code that looks at one of them only."""
+    values = below(values, tape)
+    if any(isinstance(value, TrackedArray) for value in values):
+        return [constant(value, kind) for value in values]
+    return values
 
 
 def several(xp: Any, rule: Rule, plain: Callable[..., Any], count: int, name: str) -> Callable[..., Any]:

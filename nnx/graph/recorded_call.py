@@ -22,9 +22,54 @@ def call_on_tapes(layer: Any, inputs: tuple[Any, ...], training: Any, options: d
     """The layer's value for arrays, tracked ones among them.
 
     A layer is one entry of the tape, made by its kernels, and sends the cotangents of its parameters to them. One that
-    is written as `call` is run, so that what it computes is recorded; so is every layer that several tapes watch.
+    is written as `call` is run, so that what it computes is recorded; so is every layer that several tapes watch, and
+    one with penalties on outputs, which are recorded apart from the output.
     """
     tapes = open_tapes()
+    if not tapes or not tapes[-1].keeps_losses or tapes[-1].in_layer:
+        return _called(layer, inputs, training, options, tapes)
+    _forget_losses(layer)
+    tapes[-1].in_layer = True
+    try:
+        return _called(layer, inputs, training, options, tapes)
+    finally:
+        tapes[-1].in_layer = False
+
+
+@contextlib.contextmanager
+def keeping_losses(layer: Any) -> Iterator[None]:
+    """Around a call without tapes: what the layers inside add to the loss is kept as their `call_losses`."""
+    _forget_losses(layer)
+    with _collected(_penalised(layer)):
+        yield
+
+
+def _forget_losses(layer: Any) -> None:
+    for one in _penalised(layer):
+        one.call_losses = ()
+
+
+def _penalised(layer: Any) -> list[Any]:
+    """The layers that may add to the loss: this one, and those inside it."""
+    own = [layer] if layer.is_eager or layer.activity_regularizer is not None else []
+    return [*own, *(one for inner in layer.sublayers() for one in _penalised(inner))]
+
+
+@contextlib.contextmanager
+def _collected(penalised: list[Any]) -> Iterator[None]:
+    """The time in which penalties are collected, to be kept by the layers that have them."""
+    for one in penalised:
+        one.activity_penalties = []
+    try:
+        yield
+    finally:
+        for one in dict.fromkeys(penalised):
+            one.call_losses, one.activity_penalties = (*one.call_losses, *one.activity_penalties), None
+
+
+def _called(
+    layer: Any, inputs: tuple[Any, ...], training: Any, options: dict[str, Any], tapes: tuple[Tape, ...]
+) -> Any:
     if training is None:
         training = next((tape.training for tape in reversed(tapes) if tape.training is not None), None)
     parts = leaves(inputs)
@@ -43,8 +88,10 @@ def call_on_tapes(layer: Any, inputs: tuple[Any, ...], training: Any, options: d
             mask = layer.read_mask([lower(part) for part in parts], _plain(mask))
         watching = [tape for tape in tapes if tape.watches_parameters] if layer.weights else []
         involved = {tape for part in parts for tape in _tapes_of(part)}.union(watching)
-        if len(involved) > 1:
-            y, made = _run_tracked(layer, parts, mask, training, options, involved)
+        penalised = _penalised(layer) if tapes and tapes[-1].losses is None else []
+        if len(involved) > 1 or (penalised and involved):
+            with _collected(penalised if tapes and tapes[-1].keeps_losses else []):
+                y, made = _run_tracked(layer, parts, mask, training, options, involved)
         else:
             y, made = _record(layer, parts, mask, training, options, next(iter(involved), None))
     for part, one in zip(leaves(y), made if isinstance(made, list | tuple) else [made], strict=False):

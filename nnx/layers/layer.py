@@ -24,7 +24,7 @@ from nnx.functional import Pullback
 from nnx.graph.call_program import arguments_of, composition_of_call
 from nnx.graph.composition import Composition
 from nnx.graph.program import as_masks
-from nnx.graph.recorded_call import call_on_tapes
+from nnx.graph.recorded_call import call_on_tapes, keeping_losses
 from nnx.graph.symbol import Node, Symbol, has_symbols
 from nnx.names import did_you_mean, names_apart, nearest, numbered, snake_case
 from nnx.parameters import Freezing, Parameter
@@ -92,6 +92,9 @@ class Layer(Configurable):
 
     supports_masking = False
     """Of a layer that is written as `call`: whether its output has the mask of its input, as in Keras."""
+
+    call_losses: tuple[Any, ...] = ()
+    """What it added to the loss in the last call that was not a step of `fit`; see `losses`."""
 
     _said_lost_mask = False
 
@@ -207,7 +210,7 @@ class Layer(Configurable):
     def sublayers(self) -> Sequence[Layer]:
         """The layers that this one is made of: of one that is written as `call` those that its attributes hold."""
         if self.is_eager:
-            return _held_layers(self)
+            return held_layers(self)
         return () if self._composition is None else self._composition.program.layers
 
     # Parameters
@@ -433,7 +436,8 @@ class Layer(Configurable):
             self.build_for_first_call(place, inputs, [(None, *x.shape[1:]) for x in parts])
         mask = options.pop("mask", None)
         training = None if training is None else bool(training)
-        with self.placement.computing:
+        keeps = self.is_eager or self.activity_regularizer is not None or len(self.sublayers()) > 0
+        with self.placement.computing, keeping_losses(self) if keeps else contextlib.nullcontext():
             arrays = self.admit(*(parts if self._composition is None else self.in_order(inputs)))
             if mask is None:
                 return self.run(*arrays, training=training, **options)[0]
@@ -523,6 +527,9 @@ class Layer(Configurable):
     def _take_loss(self, value: Any, share: float) -> None:
         tapes = open_tapes()
         for tape in reversed(tapes):
+            if tape.keeps_losses:
+                self.call_losses = (*self.call_losses, value if share == 1.0 else value * share)
+                return
             if tape.losses is not None:
                 if isinstance(value, TrackedArray) and value.tape is tape:
                     tape.losses.append((value.index, value.value, share))
@@ -751,6 +758,22 @@ class Layer(Configurable):
                 raise TypeError(f"{self.name}: add_loss is called from inside of call(), where the batch is")
             self._take_loss(value, ranks.share())
 
+    @property
+    def losses(self) -> list[Any]:
+        """What is added to the loss: what `add_loss` and penalties on outputs came to in the last call, here and in the
+        layers inside, and the penalties on the parameters that are trained. Numbers; inside a tape, tracked ones.
+
+        >>> import nnx
+        >>> layer = nnx.layers.Dense(1, kernel_regularizer="l2", kernel_initializer="ones")
+        >>> layer.build((None, 2))
+        >>> [round(float(loss), 3) for loss in layer.losses]
+        [0.02]
+        """
+        inside = dict.fromkeys(layer for _, layer in self.walk())
+        added = [value for layer in inside for value in layer.call_losses]
+        penalised = [p for p in self.trainable_weights if p.regularizer is not None]
+        return [*added, *(primitive(_penalty_on(p))(p) for p in penalised)]
+
     def compute_mask(self, x: Any, mask: Any) -> Any:
         """The output's mask from that of the input: a bool array (batch, time), False where a step does not count."""
         return mask
@@ -888,7 +911,18 @@ def _call_of(cls: Any) -> _Call | None:
     )
 
 
-def _held_layers(layer: Any) -> list[Any]:
+def _penalty_on(parameter: Parameter) -> Callable[[Array], tuple[Array, Pullback]]:
+    """The penalty on a value of that parameter, with its pullback."""
+    penalise = parameter.regularizer.forward  # type: ignore[union-attr]
+
+    def penalty(value: Array) -> tuple[Array, Pullback]:
+        y, pullback = penalise(wide(value))
+        return y, lambda dy: narrow(pullback(dy), value)
+
+    return penalty
+
+
+def held_layers(layer: Any) -> list[Any]:
     """The layers in a layer's attributes, and in lists, tuples and dicts there, each once, in their order."""
     found: dict[Any, None] = {}
     for name, value in vars(layer).items():

@@ -11,6 +11,9 @@ import numpy as np
 
 from nnx import ranks
 from nnx.arguments import python_numbers
+from nnx.autodiff.array import TrackedArray, constant, lower, strip
+from nnx.autodiff.namespace import kind_of
+from nnx.autodiff.primitive import primitive
 from nnx.autodiff.protocol import derived
 from nnx.backends import Array, Namespace, array_namespace, is_array
 from nnx.backends.base import refuse_masked
@@ -104,7 +107,10 @@ class Loss(Configurable):
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Array:
         """The loss of a batch, a 0-d array. Arguments as for `forward`; lists and numbers are converted."""
-        return self.forward(*as_arrays(y_true, y_pred), sample_weight)[0]
+        y_true, y_pred = as_arrays(y_true, y_pred)
+        if any(isinstance(value, TrackedArray) for value in (y_pred, y_true, sample_weight)):
+            return _recorded(self.forward, y_true, y_pred, sample_weight)
+        return self.forward(y_true, y_pred, sample_weight)[0]
 
     @property
     def fuses_with(self) -> str | None:
@@ -238,11 +244,27 @@ def loss_values(function: Differentiable, cls: type[LossFunctionWrapper]) -> Cal
 
     @functools.wraps(function)
     def values(y_true: Any, y_pred: Any, *args: Any, **options: Any) -> Array:
-        return function(*as_arrays(y_true, y_pred), *python_numbers(args), **python_numbers(options))[0]
+        y_true, y_pred = as_arrays(y_true, y_pred)
+        options = python_numbers(options)
+        if isinstance(y_pred, TrackedArray) or isinstance(y_true, TrackedArray):
+            return _recorded(functools.partial(function, **options), y_true, y_pred, *python_numbers(args))
+        return function(y_true, y_pred, *python_numbers(args), **options)[0]
 
     values.original = function  # type: ignore[attr-defined]
     CLASSES[function], VALUES_FUNCTIONS[function] = cls, values
     return values
+
+
+def _recorded(function: Callable[..., Any], y_true: Any, y_pred: Any, *others: Any) -> Any:
+    """The value of `function(y_true, y_pred, *others) -> (value, pullback to y_pred)`, where some of them are tracked.
+
+    It is one entry of the tape, made by its kernels, where only the predictions are tracked; else it is recorded as it
+    is written, since its pullback has no cotangents for targets and weights.
+    """
+    if not any(isinstance(strip(value), TrackedArray) for value in (y_true, *others)):
+        return primitive(lambda y_pred: function(lower(y_true), y_pred, *map(lower, others)))(y_pred)
+    kind = kind_of(y_pred)
+    return function(constant(y_true, kind), constant(y_pred, kind), *(constant(value, kind) for value in others))[0]
 
 
 def fit_weights(weight: Any, values: Array) -> Array:
