@@ -1,0 +1,43 @@
+"""Descriptions in files: JSON texts, read in bounded memory."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+_MOST_BYTES = 64 << 20  # that a description may take, beside as many as its text has
+_MOST_OBJECTS = 20_000  # layers, losses and the like, which take some kilobytes each
+_BYTES_OF = {"{": 200, "[": 80, ",": 32, ":": 60, '"': 31}  # what Python takes for each of these, about
+
+
+def parsed(text: str | bytes) -> Any:
+    """What a JSON text says. ValueError for what is no JSON, and for what would take far more memory than its text.
+
+    >>> parsed('{"units": [3, 4]}')
+    {'units': [3, 4]}
+    """
+    marks: Any = (mark.encode() for mark in _BYTES_OF) if isinstance(text, bytes) else _BYTES_OF
+    taken = sum(text.count(mark) * size for mark, size in zip(marks, _BYTES_OF.values(), strict=True))
+    if not text.isascii() or (b"\\u" if isinstance(text, bytes) else "\\u") in text:  # type: ignore[operator]
+        taken += 4 * len(text)  # one character of that kind makes all of them wide
+    if taken > _MOST_BYTES + len(text):
+        raise ValueError(f"a description of {len(text)} bytes would take about {taken >> 20} MiB of memory")
+    return json.loads(text)
+
+
+def check_objects(description: Any) -> None:
+    """ValueError for a description of more layers, losses and metrics than any model has.
+
+    >>> check_objects({"class_name": "Dense", "config": {"units": 3}})
+    """
+    count, open_ones = 0, [description]
+    while open_ones:
+        one = open_ones.pop()
+        if isinstance(one, dict):
+            count += "class_name" in one
+            open_ones.extend(one.values())
+        elif isinstance(one, list):
+            count += len(one) if one and isinstance(one[0], str) else 0  # names of metrics
+            open_ones.extend(item for item in one if isinstance(item, dict | list))
+    if count > _MOST_OBJECTS:
+        raise ValueError(f"it describes {count} layers, losses and the like, more than {_MOST_OBJECTS}")
