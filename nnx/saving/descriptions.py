@@ -6,12 +6,17 @@ import json
 from typing import Any
 
 _MOST_BYTES = 64 << 20  # that a description may take, beside as many as its text has
-_MOST_OBJECTS = 20_000  # layers, losses and the like, which take some kilobytes each
+_MOST_OBJECTS = 40_000  # layers, initializers, losses and the like, which take a kilobyte or two
+_OBJECTS_OF_A_LAYER = 4  # as what stands in a list is, with the initializers that its description may leave out
 _BYTES_OF = {"{": 200, "[": 80, ",": 32, ":": 60, '"': 31}  # what Python takes for each of these, about
 
 
+class TooLargeError(ValueError):
+    """A description of more than any model has: more than a file may ask for."""
+
+
 def parsed(text: str | bytes) -> Any:
-    """What a JSON text says. ValueError for what is no JSON, and for what would take far more memory than its text.
+    """What a JSON text says. ValueError for what is no JSON, TooLargeError for what takes far more memory than that.
 
     >>> parsed('{"units": [3, 4]}')
     {'units': [3, 4]}
@@ -21,12 +26,12 @@ def parsed(text: str | bytes) -> Any:
     if not text.isascii() or (b"\\u" if isinstance(text, bytes) else "\\u") in text:  # type: ignore[operator]
         taken += 4 * len(text)  # one character of that kind makes all of them wide
     if taken > _MOST_BYTES + len(text):
-        raise ValueError(f"a description of {len(text)} bytes would take about {taken >> 20} MiB of memory")
+        raise TooLargeError(f"a description of {len(text)} bytes would take about {taken >> 20} MiB of memory")
     return json.loads(text)
 
 
 def check_objects(description: Any) -> None:
-    """ValueError for a description of more layers, losses and metrics than any model has.
+    """TooLargeError for a description of more layers, losses and metrics than any model has.
 
     >>> check_objects({"class_name": "Dense", "config": {"units": 3}})
     """
@@ -37,7 +42,9 @@ def check_objects(description: Any) -> None:
             count += "class_name" in one
             open_ones.extend(one.values())
         elif isinstance(one, list):
-            count += len(one) if one and isinstance(one[0], str) else 0  # names of metrics
-            open_ones.extend(item for item in one if isinstance(item, dict | list))
+            objects = [item for item in one if isinstance(item, dict | list)]
+            names = len(one) - len(objects) if any(isinstance(item, str) for item in one) else 0
+            count += (_OBJECTS_OF_A_LAYER - 1) * len(objects) + names
+            open_ones.extend(objects)
     if count > _MOST_OBJECTS:
-        raise ValueError(f"it describes {count} layers, losses and the like, more than {_MOST_OBJECTS}")
+        raise TooLargeError(f"it describes about {count} layers, losses and the like, more than {_MOST_OBJECTS}")

@@ -20,7 +20,7 @@ import numpy as np
 from nnx import ranks
 from nnx.file_targets import naming, replacing
 from nnx.names import shortened
-from nnx.saving.descriptions import parsed
+from nnx.saving.descriptions import TooLargeError, parsed
 
 _CHECKSUM = "nnx-checksum"
 _METADATA = "__metadata__"
@@ -110,7 +110,7 @@ def read_file(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict
         before = _version(file)
         try:
             arrays, metadata = _contents(file, before[0])
-        except _UnknownDtypeError as error:
+        except (_UnknownDtypeError, TooLargeError) as error:
             raise ValueError(f"cannot read {path}: {error}") from None
         except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
             what = shortened(f"{type(error).__name__}: {error}")

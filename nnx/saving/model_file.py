@@ -175,7 +175,7 @@ def _recorded(values: Any) -> list[Any]:
     """The values of a name in a history: numbers, and lists of numbers, which become arrays."""
     found = [np.asarray(value) if isinstance(value, list) else value for value in values]
     if not isinstance(values, list) or not all(
-        np.size(value) and np.asarray(value).dtype.kind in "biuf" for value in found
+        type(value) is float or (np.size(value) and np.asarray(value).dtype.kind in "biuf") for value in found
     ):
         raise TypeError(f"a history is made of lists of numbers, not of {values!r}")
     return found
