@@ -15,18 +15,17 @@ class TooLargeError(ValueError):
     """A description of more than any model has: more than a file may ask for."""
 
 
-def parsed(text: str | bytes) -> Any:
+def parsed(text: str) -> Any:
     """What a JSON text says. ValueError for what is no JSON, TooLargeError for what takes far more memory than that.
 
     >>> parsed('{"units": [3, 4]}')
     {'units': [3, 4]}
     """
-    marks: Any = (mark.encode() for mark in _BYTES_OF) if isinstance(text, bytes) else _BYTES_OF
-    taken = sum(text.count(mark) * size for mark, size in zip(marks, _BYTES_OF.values(), strict=True))
-    if not text.isascii() or (b"\\u" if isinstance(text, bytes) else "\\u") in text:  # type: ignore[operator]
+    taken = sum(text.count(mark) * size for mark, size in _BYTES_OF.items())
+    if not text.isascii() or "\\u" in text:
         taken += 4 * len(text)  # one character of that kind makes all of them wide
     if taken > _MOST_BYTES + len(text):
-        raise TooLargeError(f"a description of {len(text)} bytes would take about {taken >> 20} MiB of memory")
+        raise TooLargeError(f"a description of {len(text)} characters would take about {taken >> 20} MiB of memory")
     return json.loads(text)
 
 

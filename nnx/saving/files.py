@@ -145,7 +145,7 @@ def _contents(file: IO[bytes], size: int) -> tuple[dict[str, np.ndarray], dict[s
     length = int.from_bytes(_filled(file, np.empty(8, np.uint8)).tobytes(), "little") if size >= 8 else size
     if not 0 < length <= min(size - 8, _LONGEST_HEADER):
         raise ValueError(f"a header of {length} bytes in a file of {size}")
-    header = parsed(_filled(file, np.empty(length, np.uint8)).tobytes())
+    header = parsed(str(_filled(file, np.empty(length, np.uint8)), "utf-8"))
     metadata = header.pop(_METADATA, None) or {}
     if not all(isinstance(text, str) for text in metadata.values()):
         raise ValueError("a text that is no text")

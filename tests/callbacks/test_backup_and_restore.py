@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 import nnx
+from nnx import file_targets
 from nnx.backends import Placement
 from nnx.callbacks import (
     BackupAndRestore,
