@@ -144,8 +144,8 @@ class CSVLogger(Callback):
         if first[:1] != ["epoch"] and not is_cut:
             found = shortened(line.rstrip())
             raise ValueError(
-                f"CSVLogger cannot go on in {self.filename}: its first line, {found!r}, does not begin with 'epoch' and "
-                f"names separated by {self.sep!r}; give the separator it has, or another filename"
+                f"CSVLogger cannot go on in {self.filename}: its first line, {found!r}, does not begin with 'epoch' "
+                f"and names separated by {self.sep!r}; give the separator it has, or another filename"
             )
         return first[1:]
 
