@@ -16,7 +16,7 @@ import pytest
 import nnx
 
 SCRIPT = Path(__file__).with_name("train_by_rank.py")
-TRAININGS = ["dense", "convolution", "long", "masked", "ignored", "metrics", "dropout", "files"]
+TRAININGS = ["dense", "convolution", "long", "masked", "ignored", "metrics", "dropout", "files", "stored", "loaders"]
 OTHER_BACKENDS = ["array-api-strict"]
 SIZES = [2, 4]
 SECONDS = 300  # a group whose ranks wait for each other is a failure, not a run without end
