@@ -20,6 +20,7 @@ from nnx.autodiff.array import TrackedArray, lower
 from nnx.autodiff.primitive import primitive
 from nnx.autodiff.tape import open_tapes
 from nnx.backends import Array, Placement, array_namespace, get_backend, is_array, placement_of, to_numpy
+from nnx.backends.memory import bytes_of_machine
 from nnx.functional import Pullback
 from nnx.graph.call_program import arguments_of, composition_of_call
 from nnx.graph.composition import Composition
@@ -28,7 +29,7 @@ from nnx.graph.recorded_call import call_on_tapes
 from nnx.graph.symbol import Node, Symbol, has_symbols
 from nnx.names import did_you_mean, names_apart, nearest, numbered, snake_case
 from nnx.parameters import Freezing, Parameter
-from nnx.precision import narrow, wide
+from nnx.precision import dtype_bytes, narrow, wide
 from nnx.pullbacks import LayerPullback, Skippable, call_pullback
 from nnx.random import Generator
 from nnx.registry import Configurable, constructor_arguments, constructor_config, layer_registry
@@ -37,6 +38,8 @@ from nnx.structure import leaves, leaves_like, rebuild
 from nnx.user_warnings import warn_user
 
 registry = layer_registry
+
+_MANY_BYTES = 1 << 28  # below, nobody asks how much memory the machine has
 
 
 class Layer(Configurable):
@@ -229,22 +232,13 @@ class Layer(Configurable):
         name : unique in the layer; "variable", "variable_1", ... by default.
         """
         name = name or numbered("variable", [parameter.name for parameter in self.own_weights])
+        check_name(name.partition("/")[0], f"a weight of {self.name}")
         if any(parameter.name == name for parameter in self.own_weights):
             raise ValueError(f"{self.name} already has a weight {name!r}; names must be unique in a layer")
-        room = _room.get()
-        if room is not None:
-            _room.set(room - math.prod(shape))
-            if math.prod(shape) > room:
-                raise ValueError(
-                    f"{self.name} asks for a {name} of shape {tuple(shape)}, larger than all there is for it"
-                )
         placement = self.placement
         kind = dtype or self.dtype or placement.dtype
-        if initializer is None:
-            initializer = "glorot_uniform" if np.dtype(kind).kind == "f" else "zeros"
-        initial = initializers.resolve(initializer)(tuple(shape), kind)
         parameter = Parameter(
-            placement.asarray(np.array(initial, dtype=kind), kind),
+            self._first_value(name, tuple(shape), kind, initializer),
             name,
             trainable=trainable,
             regularizer=regularizers.resolve(regularizer),
@@ -252,6 +246,24 @@ class Layer(Configurable):
         )
         self.own_weights.append(parameter)
         return parameter
+
+    def _first_value(self, name: str, shape: tuple[int, ...], dtype: str, initializer: Any) -> Array:
+        """What the initializer draws; zeros where the values come from a file, which says how many there may be."""
+        room, needed = _room.get(), math.prod(shape) * dtype_bytes(dtype)
+        if room is not None:
+            _room.set(room - math.prod(shape))
+            if math.prod(shape) > room:
+                raise ValueError(f"{self.name} asks for a {name} of shape {shape}, larger than all there is for it")
+            return self.placement.zeros(shape, dtype)
+        if needed > _MANY_BYTES and needed > bytes_of_machine():
+            raise MemoryError(
+                f"{self.name}: a {name} of shape {shape} takes {needed / 2**30:.1f} GiB, and this machine has "
+                f"{bytes_of_machine() / 2**30:.1f} GiB"
+            )
+        if initializer is None:
+            initializer = "glorot_uniform" if np.dtype(dtype).kind == "f" else "zeros"
+        initial = initializers.resolve(initializer)(shape, dtype)
+        return self.placement.asarray(np.array(initial, dtype=dtype), dtype)
 
     def set_weight_options(
         self, weight: str, initializer: Any, regularizer: Any = None, constraint: Any = None
@@ -897,7 +909,10 @@ _room: contextvars.ContextVar[int | None] = contextvars.ContextVar("nnx_room_for
 
 @contextlib.contextmanager
 def room_for_weights(numbers: int) -> Iterator[None]:
-    """Inside the block all new weights together may have so many numbers: a file may describe a model of any size."""
+    """Inside the block new weights are zeros, and all together have at most so many numbers.
+
+    For a model that a file describes, which may be of any size, and whose weights the file has.
+    """
     token = _room.set(numbers)
     try:
         yield

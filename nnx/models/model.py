@@ -286,7 +286,11 @@ class Model(Layer):
                 found.setdefault(parameter, f"{path}/{parameter.name}".lstrip("/"))
         for parameter, path in found.items():
             parameter.path = path
-        return {path: parameter for parameter, path in found.items()}
+        named = {path: parameter for parameter, path in found.items()}
+        if len(named) < len(found):
+            twice = next(path for parameter, path in found.items() if named[path] is not parameter)
+            raise ValueError(f"{self.name}: two weights have the path {twice!r}: give one of them another name")
+        return named
 
     # Inputs and outputs
 
