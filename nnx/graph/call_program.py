@@ -275,7 +275,9 @@ def _composition(layer: Any, shapes: list[Shape], trial: _Trial, made: list[Shap
             for below in _sources_of(entry):
                 found.update({symbol.key: symbol for symbol in sources.get(below, ())})
             sources[place] = list(found.values())
-    outputs, makers, behind = [], [], []
+    outputs: list[Symbol] = []
+    makers: list[Any] = []
+    behind: list[list[Symbol]] = []
     for part, shape in zip(leaves(trial.outputs), made, strict=True):
         own = sources.get(_place(part, trial.tape), [])
         made_by = _place(part, trial.tape) in by_place
@@ -348,7 +350,7 @@ def arguments_of(layer: Any, values: Sequence[Any]) -> tuple[Any, ...]:
     arguments: Any = (list(values) if len(values) > 1 else values[0],)
     if structure is not None and len(leaves(structure)) == len(values):
         arguments = rebuild(structure, values)
-    if len(arguments) == 1 and isinstance(arguments[0], list | tuple) and _takes_several(type(layer)):
+    if len(arguments) == 1 and isinstance(arguments[0], list | tuple) and _takes_several(type(layer)):  # type: ignore[arg-type]
         return tuple(arguments[0])
     return tuple(arguments)
 

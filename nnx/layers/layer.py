@@ -200,14 +200,18 @@ class Layer(Configurable):
         return type(self).forward is Layer.forward
 
     @property
+    def _known_call(self) -> _Call | None:
+        return _call_of(type(self))  # type: ignore[arg-type]
+
+    @property
     def is_eager(self) -> bool:
         """Whether the layer is written as `call`, ordinary array code that is run and differentiated as it is."""
-        return _call_of(type(self)) is not None
+        return self._known_call is not None
 
     @property
     def takes_training(self) -> bool:
         """Whether its `call` takes `training`."""
-        call = _call_of(type(self))
+        call = self._known_call
         return call is not None and "training" in call.names
 
     def sublayers(self) -> Sequence[Layer]:
@@ -459,7 +463,7 @@ class Layer(Configurable):
         self, inputs: tuple[Any, ...], training: Any, options: dict[str, Any]
     ) -> tuple[tuple[Any, ...], Any, dict[str, Any]]:
         """The arguments of a `call`, sorted: arrays and symbols are inputs, everything else has a name."""
-        call = _call_of(type(self))
+        call = self._known_call
         assert call is not None
         if call.takes_any_number:
             return inputs, training, options
@@ -504,7 +508,7 @@ class Layer(Configurable):
 
         inputs : the arguments that are arrays. training : None where nobody says.
         """
-        call, tape = _call_of(type(self)), open_tapes()[-1]
+        call, tape = self._known_call, open_tapes()[-1]
         assert call is not None
         options = dict(options)
         templates = options.pop("arguments", None)  # of arrays that are not the first arguments
