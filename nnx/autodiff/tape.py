@@ -162,6 +162,11 @@ def open_tapes() -> tuple[Tape, ...]:
     return _OPEN.get()
 
 
+def set_open_tapes(tapes: tuple[Tape, ...]) -> None:
+    """Let these be the open tapes of this thread and task, and no others; `recording` does it for a block."""
+    _OPEN.set(tapes)
+
+
 def next_level() -> int:
     """The level of a tape that is opened now: above all that are open."""
     tapes = _OPEN.get()
