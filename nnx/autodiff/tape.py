@@ -58,8 +58,9 @@ class Tape:
         cotangents: list[Any] = [None] * len(entries)
         for index, dy in seeds:
             _add(cotangents, index, dy)
-        leads = self._leads_to(wanted)
         keep = set(wanted)
+        every = entries.count(None) == len(keep)  # then there is nothing that leads to none of them
+        leads = bytearray(b"\1") * len(entries) if every else self._leads_to(wanted)
         for position in range(len(entries) - 1, -1, -1):
             dy = cotangents[position]
             if dy is None:
@@ -77,14 +78,17 @@ class Tape:
             elif pull is None:
                 for index, pull in sources:
                     if leads[index]:
-                        _add(cotangents, index, pull(dy))
+                        dx = pull(dy)
+                        before = cotangents[index]
+                        cotangents[index] = dx if before is None else before + dx
             elif leads[position] == _SENDS and not any(index is not None and leads[index] for index in sources):
                 pull(dy, inputs=False)
             else:
                 dxs = pull(dy)
                 for index, dx in zip(sources, dxs if type(dxs) is tuple else (dxs,), strict=True):
-                    if index is not None:
-                        _add(cotangents, index, dx)
+                    if index is not None and dx is not None:
+                        before = cotangents[index]
+                        cotangents[index] = dx if before is None else before + dx
         return [cotangents[index] for index in wanted]
 
     def _leads_to(self, wanted: Sequence[int]) -> bytearray:
