@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import itertools
 import math
 import types
 from typing import Any, Final
@@ -16,7 +15,7 @@ from nnx.autodiff.constants import LOCALLY_CONSTANT
 from nnx.autodiff.operators import operators
 from nnx.autodiff.record import binary as record_binary
 from nnx.autodiff.record import composite, leaf, locally_constant, parts, refused, sequence, several, unary
-from nnx.autodiff.tape import CONSTANT
+from nnx.autodiff.tape import CONSTANT, open_tapes
 from nnx.backends import Backend, backend_of
 from nnx.functional.scatter import scatter_add
 from nnx.parameters import Parameter
@@ -64,8 +63,9 @@ def namespace_of(backend: Backend) -> Any:
 
 def _give_rules(xp: Any, base: Any) -> None:
     beyond = {name: rule for name, rule in elementwise.RULES_BEYOND.items() if hasattr(base, name)}
-    unaries = (elementwise.RULES, reductions.RULES, shapes.RULES, beyond, {"sort": picking.sort})
-    for name, rule in itertools.chain.from_iterable(table.items() for table in unaries):
+    for name, rule in (*elementwise.RULES.items(), *beyond.items()):
+        setattr(xp, name, unary(xp, rule, getattr(base, name), name, by_elements=True))
+    for name, rule in (*reductions.RULES.items(), *shapes.RULES.items(), ("sort", picking.sort)):
         setattr(xp, name, unary(xp, rule, getattr(base, name), name))
     for name, makers in (*binary.RULES.items(), *binary.RULES_BEYOND.items()):
         if hasattr(base, name):
@@ -163,7 +163,12 @@ def _indexing(xp: Any, base: Any) -> None:
     record_set = several(xp, picking.set_item, set_item, 2, "set_item")
 
     def read(x: Any, key: Any) -> Any:
-        return record_get(x, picking.plain_key(key))
+        key = picking.plain_key(key)
+        if not picking.has_arrays(key):
+            key = key if isinstance(key, tuple) else (key,)
+            if Ellipsis not in key:
+                key = (*key, ...)  # the standard wants an index for every axis
+        return record_get(x, key)
 
     def written(x: Any, key: Any, value: Any) -> Any:
         if isinstance(value, TrackedArray) and value.tape.level != CONSTANT and not is_floating(x):
@@ -296,3 +301,10 @@ def _show_signatures(xp: Any, base: Any) -> None:
                     function.__signature__ = inspect.signature(original)
                 except (TypeError, ValueError, AttributeError):
                     continue
+
+
+def _in_expression(parameter: Parameter) -> Any:
+    return leaf(parameter, kind_of(parameter.value)) if open_tapes() else parameter.value
+
+
+Parameter.in_expression = staticmethod(_in_expression)

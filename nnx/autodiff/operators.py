@@ -7,6 +7,7 @@ from typing import Any
 from nnx.autodiff.array import TrackedArray
 from nnx.autodiff.broadcasting import sum_to
 from nnx.autodiff.guards import divisor
+from nnx.autodiff.record import mask_of_two
 
 _NAMES = {
     "add": "add",
@@ -76,11 +77,14 @@ def _fast(kind: type[TrackedArray], xp: Any) -> dict[str, Any]:
             entries = tape.entries
             tracked = kind(va + vb, tape, len(entries))
             entries.append(((a.index, b.index), lambda dy: (fit(dy, va), fit(dy, vb))))
+            if a.mask is not None or b.mask is not None:
+                tracked.mask = mask_of_two(a, b, tracked.value)
             return tracked
         if type(b) is float:
             entries = tape.entries
             tracked = kind(a.value + b, tape, len(entries))
             entries.append((a.index, lambda dy: dy))
+            tracked.mask = a.mask
             return tracked
         return xp.add(a, b)
 
@@ -91,11 +95,14 @@ def _fast(kind: type[TrackedArray], xp: Any) -> dict[str, Any]:
             entries = tape.entries
             tracked = kind(va - vb, tape, len(entries))
             entries.append(((a.index, b.index), lambda dy: (fit(dy, va), fit(-dy, vb))))
+            if a.mask is not None or b.mask is not None:
+                tracked.mask = mask_of_two(a, b, tracked.value)
             return tracked
         if type(b) is float:
             entries = tape.entries
             tracked = kind(a.value - b, tape, len(entries))
             entries.append((a.index, lambda dy: dy))
+            tracked.mask = a.mask
             return tracked
         return xp.subtract(a, b)
 
@@ -106,11 +113,14 @@ def _fast(kind: type[TrackedArray], xp: Any) -> dict[str, Any]:
             entries = tape.entries
             tracked = kind(va * vb, tape, len(entries))
             entries.append(((a.index, b.index), lambda dy: (fit(dy * vb, va), fit(dy * va, vb))))
+            if a.mask is not None or b.mask is not None:
+                tracked.mask = mask_of_two(a, b, tracked.value)
             return tracked
         if type(b) is float:
             entries = tape.entries
             tracked = kind(a.value * b, tape, len(entries))
             entries.append((a.index, lambda dy: dy * b))
+            tracked.mask = a.mask
             return tracked
         return xp.multiply(a, b)
 
@@ -127,11 +137,14 @@ def _fast(kind: type[TrackedArray], xp: Any) -> dict[str, Any]:
             entries = tape.entries
             tracked = kind(va / vb, tape, len(entries))
             entries.append(((a.index, b.index), pull))
+            if a.mask is not None or b.mask is not None:
+                tracked.mask = mask_of_two(a, b, tracked.value)
             return tracked
         if type(b) is float and b:
             entries = tape.entries
             tracked = kind(a.value / b, tape, len(entries))
             entries.append((a.index, lambda dy: dy / b))
+            tracked.mask = a.mask
             return tracked
         return xp.divide(a, b)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from nnx.autodiff.array import TrackedArray, lower, top_tape
+from nnx.autodiff.array import TrackedArray, constant, lower, top_tape
 from nnx.autodiff.tape import CONSTANT, open_tapes
 from nnx.parameters import Parameter
 
@@ -20,6 +20,8 @@ Rule = Callable[..., Any]
 def leaf(parameter: Parameter, kind: type[TrackedArray]) -> Any:
     """What a parameter is in an expression: its value, tracked by every open tape that watches parameters."""
     value = parameter.value
+    if not parameter.trainable:
+        return value
     for tape in open_tapes():
         if tape.watches_parameters:
             known = tape.leaves.get(id(parameter))
@@ -29,8 +31,13 @@ def leaf(parameter: Parameter, kind: type[TrackedArray]) -> Any:
     return value
 
 
-def unary(xp: Any, rule: Rule, plain: Callable[..., Any], name: str) -> Callable[..., Any]:
-    """A function of one array. rule(function, xp, x, ...) -> y, pull"""
+def unary(
+    xp: Any, rule: Rule, plain: Callable[..., Any], name: str, *, by_elements: bool = False
+) -> Callable[..., Any]:
+    """A function of one array. rule(function, xp, x, ...) -> y, pull
+
+    by_elements : whether each element stays in its place, so that a mask of a sequence's steps holds for the result.
+    """
     kind = xp.kind
 
     def function(x: Any, /, *args: Any, **options: Any) -> Any:
@@ -43,6 +50,8 @@ def unary(xp: Any, rule: Rule, plain: Callable[..., Any], name: str) -> Callable
         entries = x.tape.entries
         tracked = kind(y, x.tape, len(entries))
         entries.append((x.index, pull))
+        if by_elements and x.mask is not None:
+            tracked.mask = x.mask
         return tracked
 
     function.__name__ = name
@@ -74,6 +83,8 @@ def binary(xp: Any, rule: Rule, plain: Callable[..., Any], name: str) -> Callabl
                     entries.append(
                         (((a.index, pull_first(xp, va, vb, y)), (b.index, pull_second(xp, va, vb, y))), None)
                     )
+                    if a.mask is not None or b.mask is not None:
+                        tracked.mask = mask_of_two(a, b, y)
                     return tracked
                 if level > other:
                     b = b.value if other == CONSTANT else b
@@ -89,6 +100,8 @@ def binary(xp: Any, rule: Rule, plain: Callable[..., Any], name: str) -> Callabl
         entries = a.tape.entries
         tracked = kind(y, a.tape, len(entries))
         entries.append((a.index, pull_first(xp, value, b, y)))
+        if a.mask is not None:
+            tracked.mask = mask_of_two(a, b, y)
         return tracked
 
     def second(a: Any, b: Any) -> Any:
@@ -98,10 +111,25 @@ def binary(xp: Any, rule: Rule, plain: Callable[..., Any], name: str) -> Callabl
         entries = b.tape.entries
         tracked = kind(y, b.tape, len(entries))
         entries.append((b.index, pull_second(xp, a, value, y)))
+        if b.mask is not None:
+            tracked.mask = mask_of_two(b, a, y)
         return tracked
 
     function.__name__ = name
     return function
+
+
+def mask_of_two(a: Any, b: Any, y: Any) -> Any:
+    """The mask of what two arrays were combined to: that of the first that has one, if its steps are those of y."""
+    for one in (a, b):
+        mask = getattr(one, "mask", None)
+        if (
+            mask is not None
+            and len(one.shape) == len(y.shape)
+            and tuple(mask.shape) == tuple(y.shape[: len(mask.shape)])
+        ):
+            return mask
+    return None
 
 
 def suited(constant: Any, beside: Any, xp: Any) -> Any:
@@ -127,6 +155,14 @@ def below(values: Sequence[Any], tape: Any) -> list[Any]:
         else value
         for value in values
     ]
+
+
+def below_alike(values: Sequence[Any], tape: Any, kind: type[TrackedArray]) -> list[Any]:
+    """`below`, with plain arrays as constants where others are tracked: for code that looks at one of them only."""
+    values = below(values, tape)
+    if any(isinstance(value, TrackedArray) for value in values):
+        return [constant(value, kind) for value in values]
+    return values
 
 
 def several(xp: Any, rule: Rule, plain: Callable[..., Any], count: int, name: str) -> Callable[..., Any]:

@@ -11,7 +11,7 @@ from typing import Any
 from nnx import random as nnx_random
 from nnx.arguments import is_integer
 from nnx.backends import is_array
-from nnx.data.columns import columns_of, count_rows, named_columns, refuse_sparse
+from nnx.data.columns import BUFFERS, columns_of, count_rows, named_columns, refuse_sparse
 from nnx.data.prefetcher import Prefetcher
 from nnx.data.row_pools import RowPools
 from nnx.data.sample_batches import as_batch, grouped, shuffled, stacked
@@ -148,7 +148,7 @@ def _is_of_columns(x: Any) -> bool:
     """Whether x is a column, or several, rather than samples of its own."""
     if isinstance(x, list | tuple):
         return not x or not isinstance(x[0], tuple | dict)
-    return is_array(x) or is_stored(x) or hasattr(x, "__array__") or isinstance(x, dict)
+    return is_array(x) or is_stored(x) or hasattr(x, "__array__") or isinstance(x, dict | BUFFERS)
 
 
 def _is_sequence(x: Any) -> bool:
