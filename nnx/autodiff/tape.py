@@ -81,6 +81,7 @@ class Tape:
         for index, dy in seeds:
             _add(cotangents, index, dy)
         keep = set(wanted)
+        computed = any(entries[index] is not None for index in keep)  # a wanted one that leads on to others
         every = entries.count(None) == len(keep)  # then there is nothing that leads to none of them
         leads = bytearray(b"\1") * len(entries) if every else self._leads_to(wanted)
         for position in range(len(entries) - 1, -1, -1):
@@ -90,7 +91,7 @@ class Tape:
             entry = entries[position]
             if entry is None or not leads[position]:
                 continue
-            if position not in keep:
+            if not computed or position not in keep:
                 cotangents[position] = None
             sources, pull = entry
             if type(sources) is int:
@@ -105,6 +106,15 @@ class Tape:
                         cotangents[index] = dx if before is None else before + dx
             elif leads[position] == _SENDS and not any(index is not None and leads[index] for index in sources):
                 pull(dy, inputs=False)
+            elif len(sources) == 2:
+                first, second = sources
+                dx, dx_of_second = pull(dy)
+                if first is not None and dx is not None:
+                    before = cotangents[first]
+                    cotangents[first] = dx if before is None else before + dx
+                if second is not None and dx_of_second is not None:
+                    before = cotangents[second]
+                    cotangents[second] = dx_of_second if before is None else before + dx_of_second
             else:
                 dxs = pull(dy)
                 for index, dx in zip(sources, dxs if type(dxs) is tuple else (dxs,), strict=True):
