@@ -122,14 +122,14 @@ def _places(xp: Namespace, key: Any, like: Array) -> Array:
 def put_item(xp: Namespace, dy: Array, key: Any, like: Array) -> Array:
     """Zeros of the shape of `like`, with dy added where the key says."""
     if not has_arrays(key):
-        return xp.put(dy, key, like.shape)
+        return xp.put_into_zeros(dy, key, like.shape)
     places = _places(xp, key, like)
     count = math.prod(places.shape)
     flat = xp.scatter_add(xp.reshape(dy, (count, 1)), xp.base.reshape(places, (count,)), math.prod(like.shape))
     return xp.reshape(flat, like.shape)
 
 
-def put(f: Function, xp: Namespace, dy: Array, key: Any, shape: tuple[int, ...]) -> tuple[Array, Pull]:
+def put_into_zeros(f: Function, xp: Namespace, dy: Array, key: Any, shape: tuple[int, ...]) -> tuple[Array, Pull]:
     """Zeros of a shape, with dy at a key without arrays."""
     return f(dy, key, shape), lambda ddy: ddy[key]
 

@@ -33,7 +33,8 @@ class Composition:
 
         The masks are a list, or one mask of one output.
         """
-        outputs, made, pullback = self.program.run(leaves(inputs), training=training, masks=masks, **options)
+        given = inputs if self.is_plain else leaves(inputs)
+        outputs, made, pullback = self.program.run(given, training=training, masks=masks, **options)
         if self.is_plain:
             return outputs[0], made[0], Skippable(lambda dy, inputs: _first(pullback([dy], inputs=inputs)))
 
