@@ -21,10 +21,10 @@ def primitive(protocol: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(protocol)
     def function(*args: Any, **options: Any) -> Any:
-        if len(args) == 1 and isinstance(args[0], TrackedArray):  # as activations are called
-            x = args[0]
+        x = args[0] if args else None
+        if isinstance(x, TrackedArray) and (len(args) == 1 or not any(hasattr(a, "dtype") for a in args[1:])):
             tape, entries = x.tape, x.tape.entries
-            y, pullback = protocol(x.value, **options)
+            y, pullback = protocol(x.value, *args[1:], **options)
             tracked = type(x)(y, tape, len(entries))
             entries.append((x.index, pullback))
             return tracked

@@ -96,6 +96,8 @@ class Tape:
             sources, pull = entry
             if type(sources) is int:
                 dx = pull(dy)
+                if type(dx) is tuple:
+                    (dx,) = dx
                 before = cotangents[sources]
                 cotangents[sources] = dx if before is None else before + dx
             elif pull is None:

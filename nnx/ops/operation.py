@@ -159,7 +159,17 @@ def name_of_dtype(array: Array) -> str:
     >>> name_of_dtype(np.zeros(2))
     'float64'
     """
-    return str(array.dtype).rpartition(".")[2]
+    names = _NAMES.get(type(array))
+    if names is None:  # for each library a table of its own: dtypes of several are not compared
+        names = _NAMES[type(array)] = {}
+    dtype = array.dtype
+    name = names.get(dtype)
+    if name is None:
+        name = names[dtype] = str(dtype).rpartition(".")[2]
+    return name
+
+
+_NAMES: dict[type, dict[Any, str]] = {}
 
 
 def dtype_name(dtype: Any, default: str | None = None) -> str | None:
