@@ -129,10 +129,11 @@ class GradientTape:
                 found[parameter] = _sum(found[parameter], next(pulled))
         return rebuild(sources, [strip(found[p] if isinstance(p, Parameter) else next(pulled)) for p in parts])
 
-    def backward(self, loss: Any, model: _Trained) -> None:
+    def backward(self, loss: Any, model: _Trained, scale: Any = 1.0) -> None:
         """Add the gradients of a number to those that a model gathers for the next `optimizer.step(model)`.
 
         loss : an array without axes that was computed inside the block. model : built, and called in it.
+        scale : what the loss counts; of a model in float16 `optimizer.scale_loss(model.flat)`.
 
         That saves a copy of all gradients. Errors are those of `gradient`, and ValueError for a loss that depends on
         no parameter that the model trains.
@@ -147,7 +148,10 @@ class GradientTape:
         [0.0, 1.0]
         """
         tape = self._recorded("backward")
-        seeds = _seeds(tape, loss, None)
+        seeds = [
+            (index, dy if type(scale) is float and scale == 1.0 else dy * scale)
+            for index, dy in _seeds(tape, loss, None)
+        ]
         flat = model.flat
         own, reached = set(flat.parameters), _parameters_of(tape)
         known = [(parameter, index) for parameter, index in tape.leaves.values() if parameter in own]

@@ -235,7 +235,9 @@ def _tracked_weights(layer: Any, kind: type[TrackedArray]) -> Iterator[None]:
     """The time in which the values of the layer's parameters are tracked. States that are written meanwhile are kept."""
     weights = layer.weights
     before = [(parameter, parameter.value) for parameter in weights]
-    tracked = [constant(leaf(parameter, kind) if parameter.trainable else parameter.value, kind) for parameter in weights]
+    tracked = [
+        constant(leaf(parameter, kind) if parameter.trainable else parameter.value, kind) for parameter in weights
+    ]
     for parameter, value in zip(weights, tracked, strict=True):
         parameter.value = value
     try:
@@ -260,5 +262,3 @@ def _note(layer: Any, parts: Sequence[Any], y: Any, tapes: tuple[Tape, ...]) -> 
             part.maker = layer
     if tapes and tapes[-1].calls is not None:
         tapes[-1].calls.append((layer, list(parts), made))
-
-

@@ -39,7 +39,6 @@ Reduction = Literal["sum_over_batch_size", "sum", "mean", "mean_with_sample_weig
 _REDUCTIONS = ("sum_over_batch_size", "sum", "mean", "mean_with_sample_weight", "none", None)
 
 
-
 class Loss(Configurable):
     """Loss: what a model minimises. A subclass defines `call`, ordinary array code.
 

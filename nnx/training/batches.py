@@ -207,6 +207,46 @@ class IterableBatches:
         getattr(self._source, hook, lambda: None)()
 
 
+class StructuredBatches:
+    """Batches of arrays in the structure that a step gets them in.
+
+    source : gives the arrays of each batch as its inputs. structure : of them.
+    """
+
+    def __init__(self, source: Any, structure: Any) -> None:
+        self._source, self._structure = source, structure
+        self.once: bool = source.once
+
+    @property
+    def steps(self) -> int | None:
+        """How many there are in the next pass."""
+        return self._source.steps  # type: ignore[no-any-return]
+
+    @property
+    def streams(self) -> list[Any]:
+        """What is drawn from when a pass begins."""
+        return self._source.streams  # type: ignore[no-any-return]
+
+    @property
+    def form(self) -> dict[str, Any]:
+        """What makes the batches the same ones as those of other data."""
+        return self._source.form  # type: ignore[no-any-return]
+
+    def __iter__(self) -> Iterator[Any]:
+        for arrays, _, _ in self._source:
+            yield (rebuild(self._structure, arrays),)
+
+
+class GivenBatches(IterableBatches):
+    """Batches from an iterable as it gives them, whatever their structure. convert : brings one into place."""
+
+    def __iter__(self) -> Iterator[Any]:
+        self._tell("on_epoch_begin")
+        for item in self._items():
+            yield (self._convert(item),)
+        self._tell("on_epoch_end")
+
+
 def _text(item: Any) -> str:
     """What was given as a batch, for errors."""
     return f"{type(item).__name__}{f' of {len(item)}' if isinstance(item, Sized) else ''}"
