@@ -21,7 +21,7 @@ from nnx.arguments import python_numbers
 from nnx.autodiff.array import TrackedArray
 from nnx.autodiff.protocol import with_pullback
 from nnx.backends import Array
-from nnx.pullbacks import Differentiable, differentiable, values_only
+from nnx.pullbacks import Differentiable, original_of, values_only
 
 __all__ = [
     "celu",
@@ -80,7 +80,7 @@ def _public(function: Differentiable) -> Callable[..., Any]:
             y.mask = x.mask  # the steps of a sequence stay where they are
         return y
 
-    activation.differentiable = function  # type: ignore[attr-defined]
+    activation.original = function  # type: ignore[attr-defined]
     return activation
 
 
@@ -115,7 +115,7 @@ tanh = _register(_public(functional.tanh))
 tanh_shrink = _register(_public(functional.tanh_shrink))
 threshold = _register(_public(functional.threshold))
 
-_BUILT_IN = frozenset(function.differentiable for function in registry.objects.values())  # type: ignore[attr-defined]
+_BUILT_IN = frozenset(function.original for function in registry.objects.values())  # type: ignore[attr-defined]
 
 
 def resolve(identifier: Any) -> Differentiable:
@@ -138,7 +138,7 @@ def resolve(identifier: Any) -> Differentiable:
             f"an activation is None, a name such as 'relu', or a function of arrays, got "
             f"{identifier!r}; a layer is not an activation: add it after this layer"
         )
-    function = differentiable(identifier)
+    function = original_of(identifier)
     if isinstance(function, functools.partial):
         return functools.partial(
             resolve(function.func), *python_numbers(function.args), **python_numbers(function.keywords)
@@ -156,7 +156,7 @@ def get(identifier: Any) -> Callable[..., Array]:
     """
     function = resolve(identifier)
     known = registry.objects.get(getattr(function, "__name__", ""))
-    if known is not None and known.differentiable is function:  # type: ignore[attr-defined]
+    if known is not None and known.original is function:  # type: ignore[attr-defined]
         return known
     return values_only(function)
 

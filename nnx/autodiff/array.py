@@ -138,8 +138,8 @@ class TrackedArray:
         if name.startswith("_"):
             raise AttributeError(name)
         raise AttributeError(
-            f"a tracked array has no {name!r}: it has the attributes and operators of the Array API standard, and functions "
-            f"are those of nnx.ops or nnx.array_namespace(x), as in nnx.ops.{name}(x)"
+            f"a tracked array has no {name!r}: it has the attributes and operators of the Array API standard, and "
+            f"functions are those of nnx.ops or nnx.array_namespace(x), as in nnx.ops.{name}(x)"
         )
 
     # NumPy's protocols

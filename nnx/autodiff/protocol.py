@@ -9,16 +9,7 @@ from typing import Any
 from nnx.autodiff.namespace import kind_of
 from nnx.autodiff.transforms import derive
 from nnx.backends import is_array
-from nnx.pullbacks import Pullback
-
-
-def is_pair(made: Any) -> bool:
-    """Whether a function returned its value and its pullback.
-
-    >>> is_pair((1.0, lambda dy: dy)), is_pair((1.0, 2.0))
-    (True, False)
-    """
-    return type(made) is tuple and len(made) == 2 and callable(made[1])
+from nnx.pullbacks import Pullback, is_pair
 
 
 def with_pullback(function: Callable[..., Any], what: str) -> Callable[..., tuple[Any, Pullback]]:
@@ -41,8 +32,8 @@ def with_pullback(function: Callable[..., Any], what: str) -> Callable[..., tupl
                 return made  # type: ignore[no-any-return]
             if not is_array(made):
                 raise TypeError(
-                    f"{what} returned {type(made).__name__}, expected an array, computed from its arguments with nnx.ops "
-                    f"or nnx.array_namespace(x); or (value, pullback), where pullback(dy) returns the cotangents"
+                    f"{what} returned {type(made).__name__}, expected an array, computed from its arguments "
+                    f"with nnx.ops or nnx.array_namespace(x); or (value, pullback): pullback(dy) returns the cotangents"
                 )
             derives.append(True)
         if not derives[0]:
@@ -62,8 +53,8 @@ def derived(function: Callable[..., Any], args: Any, options: dict[str, Any], wh
     if not depends:
         found = "an array that does not depend on its arguments by array code" if is_array(y) else type(y).__name__
         raise TypeError(
-            f"{what} returned {found}, so it has no gradient: compute an array from the arguments with nnx.ops, operators "
-            f"or nnx.array_namespace(x)"
+            f"{what} returned {found}, so it has no gradient: compute an array from the arguments with nnx.ops, "
+            f"operators or nnx.array_namespace(x)"
         )
     return y, lambda dy=1.0: pullback(_as_cotangent(dy, y))
 

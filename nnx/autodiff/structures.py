@@ -19,11 +19,17 @@ class Parts:
         self.parts = parts
 
     def __add__(self, other: Parts) -> Parts:
-        return Parts([b if a is None else a if b is None else a + b for a, b in zip(self.parts, other.parts, strict=True)])
+        return Parts(
+            [b if a is None else a if b is None else a + b for a, b in zip(self.parts, other.parts, strict=True)]
+        )
 
 
 def record_several(
-    tape: Tape, kind: type[TrackedArray], values: Sequence[Any], indices: tuple[int | None, ...], pullback: Callable[..., Any]
+    tape: Tape,
+    kind: type[TrackedArray],
+    values: Sequence[Any],
+    indices: tuple[int | None, ...],
+    pullback: Callable[..., Any],
 ) -> list[TrackedArray]:
     """Arrays that one function returned, as tracked ones.
 

@@ -26,7 +26,7 @@ class Tape:
         one with the highest level, for which the others' arrays are constants.
     watches_parameters : whether parameters in expressions are leaves of it.
     training : what layers that are called while it is open take for `training` if nobody says; None for inference.
-    wants_logits : whether a softmax or sigmoid at the end of a layer is an entry of its own, which a loss may leave out.
+    wants_logits : whether a softmax or sigmoid that ends a layer is an entry of its own, which a loss may leave out.
     calls : while it is tried out what a `call` does, the layers that it calls; else None.
     losses : what layers have added to the loss; None where nobody collects that.
     keeps_losses : whether layers keep what they add to the loss, tracked, for who reads their `losses`.

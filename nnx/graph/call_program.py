@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from nnx import ranks
 from nnx.autodiff.array import TrackedArray
 from nnx.autodiff.namespace import is_floating, kind_of
 from nnx.autodiff.tape import Tape, next_level, recording
@@ -89,7 +88,9 @@ class CallProgram:
         logits : which outputs are taken before their last activation. masks : of the inputs; none by default.
         """
         layer = self._layer()
-        tape = Tape(next_level(), watches_parameters=True, training=bool(training), wants_logits=bool(logits), losses=[])
+        tape = Tape(
+            next_level(), watches_parameters=True, training=bool(training), wants_logits=bool(logits), losses=[]
+        )
         slots = [tape.add(None) if is_floating(x) else None for x in arrays]
         values = [x if slot is None else kind_of(x)(x, tape, slot) for x, slot in zip(arrays, slots, strict=True)]
         for value, mask in zip(values, masks, strict=False):
@@ -100,7 +101,7 @@ class CallProgram:
             inputs = tuple(values) if "arguments" in options else layer.arguments_of(values)
             made = leaves(layer.run_call(inputs, given, bool(training), options))
         del values, inputs
-        found = [mask for mask in (one.mask if isinstance(one, TrackedArray) else None for one in made)]
+        found = [one.mask if isinstance(one, TrackedArray) else None for one in made]
         for output in logits:
             made[output] = self._logits(made[output], layer)
         indices = [one.index if isinstance(one, TrackedArray) and one.tape is tape else None for one in made]
@@ -110,8 +111,12 @@ class CallProgram:
             layer.activity_penalties += [value * share for _, value, share in losses]
 
         def pull_back(dys: Sequence[Any], inputs: bool = True) -> list[Any]:
-            seeds = [(index, dy) for index, dy in zip(indices, dys, strict=True) if index is not None and dy is not None]
-            seeds += [(index, array_namespace(value).ones_like(value) * share * scale) for index, value, share in losses]
+            seeds = [
+                (index, dy) for index, dy in zip(indices, dys, strict=True) if index is not None and dy is not None
+            ]
+            seeds += [
+                (index, array_namespace(value).ones_like(value) * share * scale) for index, value, share in losses
+            ]
             leaf = [(parameter, index) for parameter, index in tape.leaves.values() if parameter.backward is not None]
             wanted = [index for _, index in leaf]
             if inputs:

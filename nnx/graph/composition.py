@@ -7,7 +7,7 @@ from typing import Any
 
 from nnx.graph.program import Program
 from nnx.pullbacks import Pullback, Skippable
-from nnx.shapes import Shape, as_shapes
+from nnx.shapes import Shape
 from nnx.structure import leaves, rebuild
 
 

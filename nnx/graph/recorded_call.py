@@ -232,7 +232,7 @@ def _run_tracked(
 
 @contextlib.contextmanager
 def _tracked_weights(layer: Any, kind: type[TrackedArray]) -> Iterator[None]:
-    """The time in which the values of the layer's parameters are tracked. States that are written meanwhile are kept."""
+    """The time in which the values of the layer's parameters are tracked. States that are written then are kept."""
     weights = layer.weights
     before = [(parameter, parameter.value) for parameter in weights]
     tracked = [

@@ -89,12 +89,15 @@ class FunctionCall(Layer):
         return made if isinstance(structure, list | tuple | dict) else made[0]
 
     def compute_mask(self, x: Any, mask: Any) -> Any:
-        """The mask of the first input that has one, where each element stays in its place; else None, with a warning."""
+        """The mask of the first input that has one, if each element stays in its place; else None, with a warning."""
         found = next((one for one in as_masks(mask) if one is not None), None)
         return found if self.function in _BY_ELEMENTS else self.lost_mask(found)
 
     def get_config(self) -> dict[str, Any]:
-        return {"name": self.name, **{key: getattr(self, key) for key in ("function", "arguments", "options", "dtypes")}}
+        return {
+            "name": self.name,
+            **{key: getattr(self, key) for key in ("function", "arguments", "options", "dtypes")},
+        }
 
 
 def _describe(name: str, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:

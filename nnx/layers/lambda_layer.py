@@ -6,12 +6,13 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from nnx.autodiff.protocol import derived, is_pair
+from nnx.autodiff.protocol import derived
 from nnx.backends import Array, array_namespace
 from nnx.functional import Pullback
 from nnx.graph.program import as_masks
 from nnx.graph.trial import shapes_and_dtypes
 from nnx.layers.layer import Layer, registry
+from nnx.pullbacks import is_pair
 from nnx.registry import Registry
 from nnx.shapes import Shape, as_shapes, broadcast_shapes
 

@@ -10,7 +10,7 @@ import inspect
 import math
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,9 +18,9 @@ from nnx import constraints, initializers, ranks, regularizers
 from nnx.arguments import check_name, dtype_name
 from nnx.autodiff.array import TrackedArray, lower
 from nnx.autodiff.primitive import primitive
-from nnx.autodiff.protocol import is_pair
 from nnx.autodiff.tape import open_tapes
 from nnx.backends import Array, Placement, array_namespace, get_backend, is_array, placement_of, to_numpy
+from nnx.backends.memory import bytes_of_machine
 from nnx.functional import Pullback
 from nnx.graph.call_program import arguments_of, composition_of_call
 from nnx.graph.composition import Composition
@@ -29,8 +29,8 @@ from nnx.graph.recorded_call import call_on_tapes, keeping_losses
 from nnx.graph.symbol import Node, Symbol, has_symbols
 from nnx.names import did_you_mean, names_apart, nearest, numbered, snake_case
 from nnx.parameters import Freezing, Parameter
-from nnx.precision import narrow, wide
-from nnx.pullbacks import LayerPullback, Skippable, call_pullback
+from nnx.precision import dtype_bytes, narrow, wide
+from nnx.pullbacks import LayerPullback, Skippable, call_pullback, is_pair
 from nnx.random import Generator
 from nnx.registry import Configurable, constructor_arguments, constructor_config, layer_registry
 from nnx.shapes import Shape, as_shapes, check_shape, is_shape
@@ -38,6 +38,8 @@ from nnx.structure import leaves, leaves_like, rebuild
 from nnx.user_warnings import warn_user
 
 registry = layer_registry
+
+_MANY_BYTES = 1 << 28  # below, nobody asks how much memory the machine has
 
 
 class Layer(Configurable):
@@ -233,22 +235,13 @@ class Layer(Configurable):
         name : unique in the layer; "variable", "variable_1", ... by default.
         """
         name = name or numbered("variable", [parameter.name for parameter in self.own_weights])
+        check_name(name.partition("/")[0], f"a weight of {self.name}")
         if any(parameter.name == name for parameter in self.own_weights):
             raise ValueError(f"{self.name} already has a weight {name!r}; names must be unique in a layer")
-        room = _room.get()
-        if room is not None:
-            _room.set(room - math.prod(shape))
-            if math.prod(shape) > room:
-                raise ValueError(
-                    f"{self.name} asks for a {name} of shape {tuple(shape)}, larger than all there is for it"
-                )
         placement = self.placement
         kind = dtype or self.dtype or placement.dtype
-        if initializer is None:
-            initializer = "glorot_uniform" if np.dtype(kind).kind == "f" else "zeros"
-        initial = initializers.resolve(initializer)(tuple(shape), kind)
         parameter = Parameter(
-            placement.asarray(np.array(initial, dtype=kind), kind),
+            self._first_value(name, tuple(shape), kind, initializer),
             name,
             trainable=trainable,
             regularizer=regularizers.resolve(regularizer),
@@ -256,6 +249,24 @@ class Layer(Configurable):
         )
         self.own_weights.append(parameter)
         return parameter
+
+    def _first_value(self, name: str, shape: tuple[int, ...], dtype: str, initializer: Any) -> Array:
+        """What the initializer draws; zeros where the values come from a file, which says how many there may be."""
+        room, needed = _room.get(), math.prod(shape) * dtype_bytes(dtype)
+        if room is not None:
+            _room.set(room - math.prod(shape))
+            if math.prod(shape) > room:
+                raise ValueError(f"{self.name} asks for a {name} of shape {shape}, larger than all there is for it")
+            return self.placement.zeros(shape, dtype)
+        if needed > _MANY_BYTES and needed > bytes_of_machine():
+            raise MemoryError(
+                f"{self.name}: a {name} of shape {shape} takes {needed / 2**30:.1f} GiB, and this machine has "
+                f"{bytes_of_machine() / 2**30:.1f} GiB"
+            )
+        if initializer is None:
+            initializer = "glorot_uniform" if np.dtype(dtype).kind == "f" else "zeros"
+        initial = initializers.resolve(initializer)(shape, dtype)
+        return self.placement.asarray(np.array(initial, dtype=dtype), dtype)
 
     def set_weight_options(
         self, weight: str, initializer: Any, regularizer: Any = None, constraint: Any = None
@@ -469,7 +480,11 @@ class Layer(Configurable):
         twice = [name for name in given if name in options]
         if twice:
             raise TypeError(f"{self.name}: {twice[0]} is given by position and by name")
-        order = [*given, *(name for name in call.names if name in options), *(n for n in options if n not in call.names)]
+        order = [
+            *given,
+            *(name for name in call.names if name in options),
+            *(n for n in options if n not in call.names),
+        ]
         given.update(options)
         if "training" in given:
             training = given.pop("training")
@@ -492,7 +507,7 @@ class Layer(Configurable):
         call, tape = _call_of(type(self)), open_tapes()[-1]
         assert call is not None
         options = dict(options)
-        templates = options.pop("arguments", None)  # of arguments that are not the first ones, or not nested as at first
+        templates = options.pop("arguments", None)  # of arrays that are not the first arguments
         if "training" in call.names and (training is not None or call.requires_training):
             options["training"] = bool(training)
         if "mask" in call.names:
@@ -976,7 +991,10 @@ _room: contextvars.ContextVar[int | None] = contextvars.ContextVar("nnx_room_for
 
 @contextlib.contextmanager
 def room_for_weights(numbers: int) -> Iterator[None]:
-    """Inside the block all new weights together may have so many numbers: a file may describe a model of any size."""
+    """Inside the block new weights are zeros, and all together have at most so many numbers.
+
+    For a model that a file describes, which may be of any size, and whose weights the file has.
+    """
     token = _room.set(numbers)
     try:
         yield

@@ -14,7 +14,7 @@ from nnx.arguments import python_numbers
 from nnx.autodiff.array import TrackedArray, constant, lower, strip
 from nnx.autodiff.namespace import kind_of
 from nnx.autodiff.primitive import primitive
-from nnx.autodiff.protocol import derived, is_pair
+from nnx.autodiff.protocol import derived
 from nnx.backends import Array, Namespace, array_namespace, is_array
 from nnx.backends.base import refuse_masked
 from nnx.functional.loss_functions import scaled_sum
@@ -22,7 +22,7 @@ from nnx.losses.arrays import as_arrays, asarray_like
 from nnx.losses.targets import require_same_shape
 from nnx.names import name_of_class
 from nnx.precision import narrow, wide
-from nnx.pullbacks import Differentiable, Pullback
+from nnx.pullbacks import Differentiable, Pullback, is_pair
 from nnx.registry import Configurable, Registry, serialize
 from nnx.shapes import Shape
 
@@ -78,7 +78,7 @@ class Loss(Configurable):
     """Whether `call` was seen to return values without their pullback."""
 
     def call(self, y_true: Array, y_pred: Array) -> Any:
-        """The value of each sample, or one of the batch. In the fast form a pair: values, and their pullback to y_pred."""
+        """The value of each sample, or one of the batch; in the fast form a pair: the values, and their pullback."""
         raise NotImplementedError(f"{type(self).__name__} has to define call(y_true, y_pred)")
 
     def forward(self, y_true: Array, y_pred: Array, sample_weight: Any = None) -> tuple[Array, Callable[..., Array]]:
@@ -170,8 +170,8 @@ class Loss(Configurable):
 class LossFunctionWrapper(Loss):
     """Loss that a function `fn(y_true, y_pred, **options)` makes.
 
-    fn : a function of `nnx.functional`, or one's own, of ordinary array code: it returns a value for each sample, or one
-        for the batch; or (values, pullback), the fast form.
+    fn : a function of `nnx.functional`, or one's own, of ordinary array code: it returns a value for each sample, or
+        one for the batch; or (values, pullback), the fast form.
     reduction : as for `Loss`.
     name : by default that of the function.
     options : keyword arguments of the function, each kept as an attribute of its name.
@@ -236,7 +236,7 @@ def _check_values(name: str, values: Array, y_pred: Array) -> None:
 def loss_values(function: Differentiable, cls: type[LossFunctionWrapper]) -> Callable[..., Array]:
     """Function of a loss under Keras's name in `nnx.losses`: the value of each sample, without a pullback.
 
-    It takes lists and numbers too, and can be given to `compile`. `.differentiable` is the original.
+    It takes lists and numbers too, and can be given to `compile`. `.original` is the original.
 
     function : of `nnx.functional`.
     cls : the class that is meant where the function is given as a loss.
@@ -250,7 +250,7 @@ def loss_values(function: Differentiable, cls: type[LossFunctionWrapper]) -> Cal
             return _recorded(functools.partial(function, **options), y_true, y_pred, *python_numbers(args))
         return function(y_true, y_pred, *python_numbers(args), **options)[0]
 
-    values.differentiable = function  # type: ignore[attr-defined]
+    values.original = function  # type: ignore[attr-defined]
     CLASSES[function], VALUES_FUNCTIONS[function] = cls, values
     return values
 

@@ -288,7 +288,7 @@ class Model(Layer):
         return layers[name]  # type: ignore[no-any-return]
 
     def named_sublayers(self) -> list[tuple[str, Layer]]:
-        inside = self.sublayers()
+        inside = set(self.sublayers())
         return [(name, layer) for name, layer in names_apart(self.layers) if layer in inside]
 
     def named_layers(self) -> dict[str, Layer]:
@@ -303,7 +303,11 @@ class Model(Layer):
                 found.setdefault(parameter, f"{path}/{parameter.name}".lstrip("/"))
         for parameter, path in found.items():
             parameter.path = path
-        return {path: parameter for parameter, path in found.items()}
+        named = {path: parameter for parameter, path in found.items()}
+        if len(named) < len(found):
+            twice = next(path for parameter, path in found.items() if named[path] is not parameter)
+            raise ValueError(f"{self.name}: two weights have the path {twice!r}: give one of them another name")
+        return named
 
     # Inputs and outputs
 
@@ -403,8 +407,9 @@ class Model(Layer):
         if len(set(paths)) != len(paths) or not set(paths) <= set(named):
             raise ValueError(f"{self.name} cannot train {paths}; it has {', '.join(named)}")
         self._trained = [named[path] for path in paths]
+        trained = set(self._trained)
         for layer in self._layers_inside():
-            own = [parameter in self._trained for parameter in layer.own_weights if parameter.trainable]
+            own = [parameter in trained for parameter in layer.own_weights if parameter.trainable]
             self._frozen_or_not[layer] = any(own) if own else layer.trainable
         self.decided_at = -1
 

@@ -161,9 +161,9 @@ def test_functions_classes_and_objects(cls):
     loss = kind()
     plain = losses.get(NAMES[cls][-1])
     assert plain in [getattr(losses, name) for name in functions_of(cls)]
-    assert plain.differentiable is loss.fn is getattr(functional, plain.__name__)
+    assert plain.original is loss.fn is getattr(functional, plain.__name__)
     assert losses.resolve(loss) is loss
-    for identifier in (kind, plain, plain.differentiable, losses.serialize(loss)):
+    for identifier in (kind, plain, plain.original, losses.serialize(loss)):
         assert type(losses.resolve(identifier)) is kind
 
 
