@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from nnx.autodiff.array import TrackedArray, lower, strip
+from nnx.autodiff.array import TrackedArray, constant, lower, strip
 from nnx.autodiff.namespace import is_floating, kind_of
 from nnx.autodiff.tape import Tape, close_tape, next_level, open_tape, open_tapes, recording
 from nnx.backends import is_array
@@ -248,7 +248,8 @@ def _seeds(tape: Tape, target: Any, output_gradients: Any) -> list[tuple[int, An
             raise ValueError(
                 f"an output gradient has the shape of its target, {tuple(one.shape)}, got {tuple(dy.shape)}"
             )
-        seeds.append((one.index, kind_of(one).xp.base.ones_like(lower(one)) if dy is None else dy))
+        dy = kind_of(one).xp.base.ones_like(lower(one)) if dy is None else dy
+        seeds.append((one.index, constant(dy, type(one)) if isinstance(one.value, TrackedArray) else dy))
     return seeds
 
 

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from nnx.autodiff.array import TrackedArray, lower, strip
+from nnx.autodiff.array import TrackedArray, constant, lower, strip
 from nnx.autodiff.namespace import is_floating, kind_of
 from nnx.autodiff.primitive import primitive
 from nnx.autodiff.tape import Tape, next_level, open_tapes, recording
@@ -116,7 +116,9 @@ def value_and_grad(function: Callable[..., Any], argnums: int | Sequence[int] = 
 
 
 def _one_like(y: Any) -> Any:
-    return lower(kind_of(y).xp.ones_like(lower(y)))
+    """1, as the cotangent of a number: a constant among tracked arrays, if that is one."""
+    one = lower(kind_of(y).xp.ones_like(lower(y)))
+    return constant(one, type(y)) if isinstance(y, TrackedArray) else one
 
 
 def _check_argument(args: Sequence[Any], position: int) -> None:

@@ -248,7 +248,7 @@ class IterableBatches:
 class StructuredBatches:
     """Batches of arrays in the structure that a step gets them in.
 
-    source : gives the arrays of each batch as its inputs. structure : of them.
+    source : gives the arrays of each batch as an input and targets. structure : of them, the input first.
     """
 
     def __init__(self, source: Any, structure: Any) -> None:
@@ -271,8 +271,8 @@ class StructuredBatches:
         return self._source.form  # type: ignore[no-any-return]
 
     def __iter__(self) -> Iterator[Any]:
-        for arrays, _, _ in self._source:
-            yield (rebuild(self._structure, arrays),)
+        for first, others, _ in self._source:
+            yield (rebuild(self._structure, [*first, *others]),)
 
 
 class GivenBatches(IterableBatches):
@@ -280,7 +280,7 @@ class GivenBatches(IterableBatches):
 
     def __iter__(self) -> Iterator[Any]:
         self._tell("on_epoch_begin")
-        for item in self._items():
+        for item, _ in self._items():
             yield (self._convert(item),)
         self._tell("on_epoch_end")
 

@@ -175,13 +175,13 @@ class InputPipeline:
         parts = leaves(data)
         _count_rows(x, y, sample_weight)
 
-        def prepare(xs: list[Any], *_: list[Any]) -> Columns:
-            return [self._placed(part) for part in xs], [], []
+        def prepare(first: list[Any], others: list[Any], _: list[Any]) -> Columns:
+            return [self._placed(part) for part in first], [self._placed(part) for part in others], []
 
-        columns: Columns = (parts, [], [])
-        if self._takes_whole(columns):
-            return StructuredBatches(ArrayBatches(prepare(*columns), batch_size, generator), data)
-        return StructuredBatches(self._pooled(columns, prepare, batch_size, generator), data)
+        columns: Columns = (parts[:1], parts[1:], [])
+        if self._takes_whole(([part for part in parts if part is not None], [], [])):
+            return StructuredBatches(ArrayBatches(prepare(*columns), batch_size, generator, shared=False), data)
+        return StructuredBatches(self._pooled(columns, prepare, batch_size, generator, shared=False), data)
 
     def structured_batch(self, x: Any, y: Any, sample_weight: Any) -> Any:
         """One batch as what `train_step` gets."""
