@@ -38,7 +38,7 @@ def namespace_of(backend: Backend) -> Any:
     xp: Any = types.ModuleType(f"tracked_{backend.module}")
     xp.kind = type(f"Tracked{backend.module.title()}", (TrackedArray,), {"__slots__": (), "xp": xp})
     xp.base, xp.backend, xp.device_of, xp.size_of = base, backend, functools.partial(_device_of, backend), _size_of
-    xp.floating = {}
+    xp.is_float_dtype = {}
     for name in dir(base):
         if not name.startswith("__"):
             setattr(xp, name, getattr(base, name))
@@ -102,10 +102,10 @@ def is_floating(array: Any) -> bool:
     """Whether an array is of real floating numbers, and so can be tracked."""
     xp, dtype = kind_of(array).xp, array.dtype
     try:
-        return xp.floating[dtype]  # type: ignore[no-any-return]
+        return xp.is_float_dtype[dtype]  # type: ignore[no-any-return]
     except KeyError:
         found: bool = xp.base.isdtype(dtype, "real floating")
-        xp.floating[dtype] = found
+        xp.is_float_dtype[dtype] = found
         return found
 
 
