@@ -1,4 +1,4 @@
-"""Steps of one's own: what a model's `train_step`, `test_step` and `predict_step` do with a batch, and what they return."""
+"""Steps of one's own: what a model's `train_step`, `test_step` and `predict_step` do with a batch."""
 
 from __future__ import annotations
 

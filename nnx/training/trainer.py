@@ -9,7 +9,7 @@ from typing import Any, cast
 from nnx import debug, optimizers, ranks
 from nnx import random as nnx_random
 from nnx.arguments import non_negative_integer, optional_integer
-from nnx.backends import Array, array_namespace
+from nnx.backends import array_namespace
 from nnx.callbacks import CallbackList, History, LazyLogs, ProgbarLogger, verbosity
 from nnx.structure import leaves, rebuild
 from nnx.training import rank_agreement

@@ -172,7 +172,7 @@ def test_tracked_arrays_are_plain_numbers_afterwards(backend):
     with nnx.GradientTape() as tape:
         x = tape.watch(backend.asarray(2.0))
         y = x * x
-    with pytest.raises(TypeError, match="nnx.stop_gradient"):
+    with pytest.raises(TypeError, match=r"nnx\.stop_gradient"):
         np.asarray(y)
     tape.gradient(y, x)
     if backend.name == "numpy":
@@ -258,7 +258,7 @@ def test_sources_that_have_no_gradient(backend):
 
 
 def test_a_tape_before_its_block():
-    with pytest.raises(RuntimeError, match="with nnx.GradientTape"):
+    with pytest.raises(RuntimeError, match=r"with nnx\.GradientTape"):
         nnx.GradientTape().watch(np.ones(2))
 
 
@@ -354,10 +354,13 @@ def test_gradient_penalties_through_every_layer(case, training):
         shapes = [x.shape for x in (*inputs, *layer.trainable_weights)]
         moves = [rng.normal(size=shape) for shape in shapes]
         derived = sum(float(np.sum(g * v)) for g, v in zip(found, moves, strict=True) if g is not None)
-        steps = (1e-4, 1e-5, 1e-6)
-        differences = [(float(penalty(moves, h)[1]) - float(penalty(moves, -h)[1])) / (2 * h) for h in steps]
         scale = max(abs(derived), float(value), 1e-3)
-        assert min(abs(difference - derived) for difference in differences) < 1e-6 * scale
+
+        def agrees(step):
+            difference = (float(penalty(moves, step)[1]) - float(penalty(moves, -step)[1])) / (2 * step)
+            return abs(difference - derived) < 1e-6 * scale
+
+        assert any(map(agrees, (1e-5, 1e-4, 1e-6)))
 
 
 def test_gradient_penalties_of_a_model_train_it(backend):
