@@ -113,7 +113,7 @@ class OwnSteps:
         value = lower(value_of(value))
         if isinstance(value, bool | int | float):
             return float(value)
-        if not is_array(value) and not hasattr(value, "dtype"):
+        if not is_array(value):
             raise TypeError(
                 f"{self.model().name}: {method}() returned {type(value).__name__} for {name!r}, expected a number or "
                 f"an array; of a metric its result()"

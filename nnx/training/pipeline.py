@@ -372,9 +372,9 @@ class InputPipeline:
 
 
 def _structure_of_data(x: Any, y: Any, sample_weight: Any) -> Any:
-    parts = [None if part is None else host_structure(part, name) for part, name in ((x, "x"), (y, "y"))]
-    weight = None if sample_weight is None else host_structure(sample_weight, "sample_weight")
-    return pack_x_y_sample_weight(*parts, weight)
+    named = (("y", y), ("sample_weight", sample_weight))
+    others = [None if part is None else host_structure(part, name) for name, part in named]
+    return pack_x_y_sample_weight(host_structure(x, "x"), *others)
 
 
 def _structure_of_part(value: Any, what: str) -> Any:
