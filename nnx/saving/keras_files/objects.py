@@ -13,7 +13,16 @@ from nnx.names import did_you_mean, nearest, shortened
 from nnx.registry import Registry, constructor_arguments, find_custom
 from nnx.schedules import schedules
 
-__all__ = ["class_name_of", "leftover", "made_argument", "made_loss", "made_metrics", "made_optimizer", "plain", "rate_as_written"]
+__all__ = [
+    "class_name_of",
+    "leftover",
+    "made_argument",
+    "made_loss",
+    "made_metrics",
+    "made_optimizer",
+    "plain",
+    "rate_as_written",
+]
 
 _NOTHING: tuple[Any, ...] = (None, False, [], {}, ())
 _BY_SUFFIX: dict[str, Any] = {
