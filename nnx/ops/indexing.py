@@ -22,11 +22,17 @@ def get_item(x: Any, key: Any) -> Array:
     """
     x = as_array(x)
     parts = [_part(part, x) for part in (key if isinstance(key, tuple) else (key,))]
+    if len(parts) == 1 and _is_list_of_indices(parts[0]):
+        return take(x, parts[0], axis=0)
     masks = any(hasattr(part, "dtype") and is_bool(part) for part in parts)
     used = sum(part is not None for part in parts)
     if not masks and used < len(x.shape) and not any(part is Ellipsis for part in parts):
         parts.append(Ellipsis)  # the standard wants an index for every axis
     return x[tuple(parts) if len(parts) > 1 else parts[0]]
+
+
+def _is_list_of_indices(part: Any) -> bool:
+    return hasattr(part, "dtype") and len(part.shape) > 0 and not is_bool(part)
 
 
 def _part(part: Any, x: Array) -> Any:
