@@ -4,3 +4,21 @@ They work on arrays of every backend, lists and numbers; on tracked arrays, wher
 of layers; and on symbols of a graph, where each becomes a named operation of the model. Random numbers are in
 `nnx.random`.
 """
+
+from nnx.ops.arithmetic import *
+from nnx.ops.comparison import *
+from nnx.ops.creation import *
+from nnx.ops.diagonals import *
+from nnx.ops.differences import *
+from nnx.ops.elementwise import *
+from nnx.ops.indexing import *
+from nnx.ops.joining import *
+from nnx.ops.missing_values import *
+from nnx.ops.order_statistics import *
+from nnx.ops.products import *
+from nnx.ops.reductions import *
+from nnx.ops.shapes import *
+from nnx.ops.sorting import *
+from nnx.ops.statistics import *
+from nnx.ops.vectorizing import *
+from nnx.ops.windows import *
