@@ -5,20 +5,36 @@ of layers; and on symbols of a graph, where each becomes a named operation of th
 `nnx.random`.
 """
 
+from nnx.ops import image as image
+from nnx.ops.activations import *
 from nnx.ops.arithmetic import *
+from nnx.ops.attention import *
 from nnx.ops.comparison import *
+from nnx.ops.control_flow import *
+from nnx.ops.conversion import *
+from nnx.ops.convolution import *
 from nnx.ops.creation import *
+from nnx.ops.crossentropies import *
 from nnx.ops.diagonals import *
 from nnx.ops.differences import *
 from nnx.ops.elementwise import *
+from nnx.ops.encodings import *
+from nnx.ops.fourier import *
 from nnx.ops.indexing import *
 from nnx.ops.joining import *
+from nnx.ops.linalg import *
 from nnx.ops.missing_values import *
+from nnx.ops.normalization import *
 from nnx.ops.order_statistics import *
+from nnx.ops.patches import *
+from nnx.ops.pooling import *
 from nnx.ops.products import *
+from nnx.ops.ranking import *
 from nnx.ops.reductions import *
+from nnx.ops.segments import *
 from nnx.ops.shapes import *
 from nnx.ops.sorting import *
+from nnx.ops.special_functions import *
 from nnx.ops.statistics import *
 from nnx.ops.vectorizing import *
 from nnx.ops.windows import *
