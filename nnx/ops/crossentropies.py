@@ -138,28 +138,30 @@ def ctc_decode(
     >>> paths.tolist()
     [[[1, -1, -1]]]
     """
-    logits, lengths = lower(as_floats(inputs)), lower(as_array(sequence_lengths))
+    logits, lengths = as_floats(inputs), lower(as_array(sequence_lengths))
     if strategy == "greedy":
         return _decode_greedily(logits, lengths, merge_repeated, mask_index)
     if strategy == "beam_search":
+        if isinstance(logits, TrackedArray):
+            raise NotImplementedError("ctc_decode: a beam search has no derivative; nnx.stop_gradient(x) makes constants")
         return _search_beams(logits, lengths, beam_width, top_paths, mask_index)
     raise ValueError(f"ctc_decode: strategy must be 'greedy' or 'beam_search', got {strategy!r}")
 
 
 def _decode_greedily(logits: Array, lengths: Array, merge_repeated: bool, mask_index: int) -> tuple[Array, Array]:
-    xp = namespace(logits)
-    time = logits.shape[1]
-    step = xp.arange(time, device=backend_of(logits).device_of(logits))
+    plain, time = lower(logits), logits.shape[1]
+    xp = namespace(plain)
+    step = xp.arange(time, device=backend_of(plain).device_of(plain))
     beyond = step >= lengths[:, None]
-    labels = xp.where(beyond, mask_index, xp.argmax(logits, axis=-1))
-    scores = xp.where(beyond, 0.0, xp.max(logits, axis=-1))
+    labels = xp.where(beyond, mask_index, xp.argmax(plain, axis=-1))
+    scores = namespace(logits).where(beyond, 0.0, namespace(logits).max(logits, axis=-1))
     blank = labels == mask_index
     if merge_repeated:
         repeated = xp.concat([xp.zeros_like(blank[:, :1]), labels[:, 1:] == labels[:, :-1]], axis=1)
         blank = xp.logical_or(blank, repeated)
     order = xp.argsort(xp.where(blank, time, step), axis=-1, stable=True)  # labels first, in their order
     paths = xp.take_along_axis(xp.where(blank, -1, labels), order, axis=-1)
-    return paths[None, ...], -xp.sum(scores, axis=1, keepdims=True)
+    return paths[None, ...], -namespace(scores).sum(scores, axis=1, keepdims=True)
 
 
 def _search_beams(

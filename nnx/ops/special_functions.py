@@ -83,7 +83,12 @@ def _erfinv_and_pullback(x: Array) -> tuple[Array, Callable[[Array], Array]]:
         y = y - step / (1.0 + y * step)
     y = xp.where(size < 1.0, y, math.inf)
     y = xp.sign(x) * xp.where(size <= 1.0, y, math.nan)
-    return y, lambda dy: dy * namespace(dy, y).exp(y * y) / _SLOPE
+
+    def pullback(dy: Array) -> Array:  # at -1 and 1 the slope is infinite, but what is 0 stays 0
+        both = namespace(dy, y)
+        return both.where(dy == 0.0, 0.0, dy * (both.exp(y * y) / _SLOPE))
+
+    return y, pullback
 
 
 _erfinv_primitive = primitive(_erfinv_and_pullback)
