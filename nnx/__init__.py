@@ -54,6 +54,7 @@ if TYPE_CHECKING:
         utils,
     )
     from nnx import testing as testing
+    from nnx.autodiff.gradient_tape import GradientTape
     from nnx.autodiff.transforms import custom_gradient, differentiable, grad, stop_gradient, value_and_grad
     from nnx.debug import profile
     from nnx.layers import Input, Layer
@@ -67,6 +68,7 @@ else:
     __getattr__, __dir__ = on_demand(
         __name__,
         {
+            "GradientTape": "nnx.autodiff.gradient_tape",
             "Input": "nnx.layers",
             "Layer": "nnx.layers",
             "Loss": "nnx.losses",
@@ -109,6 +111,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Backend",
+    "GradientTape",
     "Input",
     "Layer",
     "Loss",

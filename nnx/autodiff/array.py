@@ -12,6 +12,12 @@ from nnx.autodiff.tape import CONSTANT, CONSTANTS, Tape
 from nnx.parameters import Parameter
 
 
+_LOST = (
+    "a tracked array does not become one of NumPy, which would lose its derivative in silence: compute with nnx.ops or "
+    "nnx.array_namespace(x); nnx.stop_gradient(x) gives the plain array"
+)
+
+
 class TrackedArray:
     """A floating array whose use in array code is recorded on a tape.
 
@@ -21,15 +27,16 @@ class TrackedArray:
 
     value : the array, which may be a tracked one of an outer tape.
     tape, index : where it is recorded. mask : of a sequence's steps, if layers made or read one.
-    logits : the tracked array that a softmax or sigmoid made this one from, and the activation; else None.
+    maker : the layer whose call returned it, else None. logits : what the softmax or sigmoid at that layer's end made
+        it from, a tracked array, where the tape wants it.
 
     >>> import numpy as np
     >>> import nnx
-    >>> nnx.grad(lambda x: (x * x).sum() if hasattr(x, "sum") else nnx.ops.sum(x * x))(np.asarray([1.0, 2.0]))
+    >>> nnx.grad(lambda x: nnx.array_namespace(x).sum(x * x))(np.asarray([1.0, 2.0]))
     array([2., 4.])
     """
 
-    __slots__ = ("index", "logits", "mask", "tape", "value")
+    __slots__ = ("index", "logits", "maker", "mask", "tape", "value")
 
     __array_priority__ = 1000
     __hash__ = None  # type: ignore[assignment]
@@ -41,7 +48,9 @@ class TrackedArray:
         self.value = value
         self.tape = tape
         self.index = index
-        self.mask = self.logits = None
+        self.mask: Any = None
+        self.maker: Any = None
+        self.logits: Any = None
 
     def __array_namespace__(self, *, api_version: str | None = None) -> Any:
         return self.xp
@@ -92,9 +101,9 @@ class TrackedArray:
         """The transpose of the last two axes."""
         return self.xp.matrix_transpose(self)
 
-    def numpy(self) -> NoReturn:
-        """TypeError: a copy on the host would have no derivative."""
-        self.__array__()
+    def numpy(self) -> Any:
+        """A copy on the host, once no tape records it any more; TypeError before, as of `np.asarray`."""
+        return np.array(self.__array__())
 
     def __len__(self) -> int:
         if not self.value.shape:
@@ -131,6 +140,15 @@ class TrackedArray:
     def __setitem__(self, key: Any, value: Any) -> None:
         made = self.xp.set_item(self, key, value)
         self.value, self.tape, self.index = made.value, made.tape, made.index
+        self.maker = self.logits = None
+
+    def __getattr__(self, name: str) -> NoReturn:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        raise AttributeError(
+            f"a tracked array has no {name!r}: it has the attributes and operators of the Array API standard, and "
+            f"functions are those of nnx.ops or nnx.array_namespace(x), as in nnx.ops.{name}(x)"
+        )
 
     # NumPy's protocols
 
@@ -156,10 +174,7 @@ class TrackedArray:
     def __array__(self, *arguments: Any, **options: Any) -> Any:
         if self.tape.level == CONSTANT:
             return np.asarray(lower(self), *arguments, **options)
-        raise TypeError(
-            "a tracked array does not become one of NumPy, which would lose its derivative in silence: compute with "
-            "nnx.ops or nnx.array_namespace(x); nnx.stop_gradient(x) gives the plain array"
-        )
+        raise TypeError(_LOST)
 
     def __dlpack__(self, **options: Any) -> Any:
         self.__array__()

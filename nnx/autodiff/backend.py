@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from nnx.autodiff.array import TrackedArray, constant, lower, top_tape
-from nnx.autodiff.record import below
+from nnx.autodiff.record import below_alike
 from nnx.autodiff.tape import CONSTANT
 from nnx.backends.base import Array, Backend, BackendKernel
 from nnx.kernels import GENERIC, accelerated
@@ -67,6 +67,13 @@ class Recorded:
         return found
 
 
+_WITHOUT_COTANGENT = ("y_true", "mean", "variance", "transform")
+"""Arguments of accelerated functions for which their pullbacks return no cotangent."""
+
+_AS_WRITTEN = ("bias_activation",)
+"""Functions whose kernels write over an argument, which a tape may need later: of tracked arrays the generic form runs."""
+
+
 def _recorded(generic: Callable[..., Any], kind: type[TrackedArray]) -> Callable[..., Any]:
     """A function of nnx's protocol, (y, pullback), on tracked arrays.
 
@@ -75,21 +82,30 @@ def _recorded(generic: Callable[..., Any], kind: type[TrackedArray]) -> Callable
     """
     fastest = accelerated(generic)
     arguments = inspect.signature(generic)
+    several = next((p.name for p in arguments.parameters.values() if p.kind is p.VAR_POSITIONAL), None)
 
     @functools.wraps(generic)
     def function(*args: Any, **options: Any) -> Any:
-        bound = arguments.bind(*args, **options).arguments
+        bound = dict(arguments.bind(*args, **options).arguments)
+        others = [bound.pop(name) for name in _WITHOUT_COTANGENT if name in bound]
+        if several is not None:
+            bound.update({f"{several} {i}": value for i, value in enumerate(bound.pop(several, ()))})
         given = [value for value in bound.values() if hasattr(value, "dtype")]
-        tape = top_tape(given)
+        tape = top_tape([*given, *others])
         if tape is None or tape.level == CONSTANT:
             return _lifted(fastest(*map(lower, args), **{n: lower(v) for n, v in options.items()}), kind)
-        made = fastest(*below(args, tape), **dict(zip(options, below(list(options.values()), tape), strict=True)))
-        if not (isinstance(made, tuple) and len(made) == 2 and callable(made[1])):
-            return generic(*args, **options)  # not of the protocol: recorded as it is written
+        if generic.__name__ in _AS_WRITTEN:
+            return generic(*args, **options)
+        if any(top_tape([value]) is not None and value.tape.level != CONSTANT for value in others):
+            return generic(*args, **options)  # its pullback has no cotangent for that: recorded as it is written
+        values = below_alike([*args, *options.values()], tape, kind)
+        made = fastest(*values[: len(args)], **dict(zip(options, values[len(args) :], strict=True)))
+        if not (isinstance(made, tuple) and len(made) == 2 and callable(made[1]) and hasattr(made[0], "dtype")):
+            return generic(*args, **options)  # not one value with its pullback: recorded as it is written
         y, pullback = made
         indices = tuple(a.index if isinstance(a, TrackedArray) and a.tape is tape else None for a in given)
         tracked = kind(y, tape, tape.add((indices, pullback)))
-        return tracked, lambda dy, **ignored: generic(*args, **options)[1](dy, **ignored)
+        return tracked, lambda dy, *out, **ignored: generic(*args, **options)[1](constant(dy, kind))
 
     return function
 

@@ -6,19 +6,29 @@ import functools
 import inspect
 import math
 import types
-from typing import Any
+from typing import Any, Final
 
 from nnx.autodiff import binary, elementwise, linalg, picking, products, reductions, shapes
 from nnx.autodiff.array import TrackedArray, constant, lower, top_tape
 from nnx.autodiff.backend import TrackedBackend
 from nnx.autodiff.constants import LOCALLY_CONSTANT
 from nnx.autodiff.operators import operators
-from nnx.autodiff.record import locally_constant, refused, sequence, several, unary
 from nnx.autodiff.record import binary as record_binary
+from nnx.autodiff.record import composite, leaf, locally_constant, parts, refused, sequence, several, unary
+from nnx.autodiff.tape import CONSTANT, open_tapes
 from nnx.backends import Backend, backend_of
 from nnx.functional.scatter import scatter_add
+from nnx.parameters import Parameter
+from nnx.structure import leaves
 
-CREATES = ("zeros", "ones", "empty", "full", "eye", "zeros_like", "ones_like", "empty_like", "full_like")
+_CREATES: Final = ("zeros", "ones", "empty", "eye", "zeros_like", "ones_like", "empty_like")
+_COMPLEX: Final = ", whose arrays are real, while its values are complex"
+_OF_UNKNOWN_SHAPE: Final = ", since how many values it has follows the values: pick them from x by indices"
+_REFUSED: Final = {
+    **dict.fromkeys(("unique_all", "unique_counts", "unique_inverse", "unique_values"), _OF_UNKNOWN_SHAPE),
+    **dict.fromkeys(("linalg.eig", "linalg.eigvals"), _COMPLEX),
+}
+"""Names of the standard without a rule, each with the reason."""
 
 
 @functools.cache
@@ -28,37 +38,45 @@ def namespace_of(backend: Backend) -> Any:
     xp: Any = types.ModuleType(f"tracked_{backend.module}")
     xp.kind = type(f"Tracked{backend.module.title()}", (TrackedArray,), {"__slots__": (), "xp": xp})
     xp.base, xp.backend, xp.device_of, xp.size_of = base, backend, functools.partial(_device_of, backend), _size_of
+    xp.floating = {}
     for name in dir(base):
         if not name.startswith("__"):
             setattr(xp, name, getattr(base, name))
     xp.__array_namespace_info__ = base.__array_namespace_info__
     xp.__array_api_version__ = getattr(base, "__array_api_version__", "2024.12")
     _refuse_the_rest(xp, base)
-    for name, rule in (*elementwise.RULES.items(), *reductions.RULES.items(), *shapes.RULES.items()):
-        setattr(xp, name, unary(xp, rule, getattr(base, name), name))
-    for name, pulls in binary.RULES.items():
-        setattr(xp, name, record_binary(xp, pulls, getattr(base, name), name))
-    for name, rule in shapes.RULES_OF_SEQUENCES.items():
-        setattr(xp, name, sequence(xp, rule, getattr(base, name), name))
-    for name, rule in products.RULES.items():
-        setattr(xp, name, several(xp, rule, getattr(base, name), 2, name))
-    xp.where = several(xp, picking.where, base.where, 3, "where")
-    xp.clip = several(xp, picking.clip, base.clip, 1, "clip")
-    xp.take = several(xp, picking.take, base.take, 1, "take")
-    xp.take_along_axis = several(xp, picking.take_along_axis, base.take_along_axis, 1, "take_along_axis")
-    xp.sort = unary(xp, picking.sort, base.sort, "sort")
+    _give_rules(xp, base)
     for name in LOCALLY_CONSTANT:
         if hasattr(base, name):
             setattr(xp, name, locally_constant(getattr(base, name)))
-    for name in CREATES:
+    for name in _CREATES:
         setattr(xp, name, _creating(xp, getattr(base, name)))
     _indexing(xp, base)
-    _linear_algebra(xp, base.linalg)
+    _linear_algebra(xp, base)
+    _transforms(xp, base)
     _composites(xp, base)
     _show_signatures(xp, base)
     operators(xp.kind)
     xp.kind.backend = TrackedBackend(backend, xp)
     return xp
+
+
+def _give_rules(xp: Any, base: Any) -> None:
+    beyond = {name: rule for name, rule in elementwise.RULES_BEYOND.items() if hasattr(base, name)}
+    for name, rule in (*elementwise.RULES.items(), *beyond.items()):
+        setattr(xp, name, unary(xp, rule, getattr(base, name), name, by_elements=True))
+    for name, rule in (*reductions.RULES.items(), *shapes.RULES.items(), ("sort", picking.sort)):
+        setattr(xp, name, unary(xp, rule, getattr(base, name), name))
+    for name, makers in (*binary.RULES.items(), *binary.RULES_BEYOND.items()):
+        if hasattr(base, name):
+            setattr(xp, name, record_binary(xp, makers, getattr(base, name), name))
+    for name, rule_of_several in shapes.RULES_OF_SEQUENCES.items():
+        setattr(xp, name, sequence(xp, rule_of_several, getattr(base, name), name))
+    for name, rule_of_two in products.RULES.items():
+        setattr(xp, name, several(xp, rule_of_two, getattr(base, name), 2, name))
+    xp.where = several(xp, picking.where, base.where, 3, "where")
+    xp.take = several(xp, picking.take, base.take, 1, "take")
+    xp.take_along_axis = several(xp, picking.take_along_axis, base.take_along_axis, 1, "take_along_axis")
 
 
 def kind_of(array: Any) -> type[TrackedArray]:
@@ -82,15 +100,13 @@ def recording_namespace(array: Any) -> Any:
 
 def is_floating(array: Any) -> bool:
     """Whether an array is of real floating numbers, and so can be tracked."""
-    dtype = array.dtype
+    xp, dtype = kind_of(array).xp, array.dtype
     try:
-        return _FLOATING[dtype]
+        return xp.floating[dtype]  # type: ignore[no-any-return]
     except KeyError:
-        found = _FLOATING[dtype] = recording_namespace(array).base.isdtype(dtype, "real floating")
+        found: bool = xp.base.isdtype(dtype, "real floating")
+        xp.floating[dtype] = found
         return found
-
-
-_FLOATING: dict[Any, bool] = {}
 
 
 def _device_of(backend: Backend, array: Any) -> Any:
@@ -105,7 +121,7 @@ def _refuse_the_rest(xp: Any, base: Any) -> None:
     """What gets no rule below raises where an array is tracked."""
     for name, function in list(vars(xp).items()):
         if callable(function) and getattr(base, name, None) is function and not isinstance(function, type):
-            setattr(xp, name, refused(function, name))
+            setattr(xp, name, refused(function, name, _REFUSED.get(name, "")))
     for name in ("isdtype", "dtype", "__array_namespace_info__"):
         if hasattr(base, name):
             setattr(xp, name, getattr(base, name))
@@ -128,9 +144,9 @@ def _indexing(xp: Any, base: Any) -> None:
 
     def put(dy: Any, key: Any, shape: Any) -> Any:
         made = base.zeros(shape, dtype=dy.dtype, device=device_of(dy))
-        parts = key if isinstance(key, tuple) else (key,)
-        plain = tuple(part for part in parts if part is not None)
-        if len(plain) < len(parts):
+        axes = key if isinstance(key, tuple) else (key,)
+        plain = tuple(part for part in axes if part is not None)
+        if len(plain) < len(axes):
             dy = base.reshape(dy, made[plain].shape)
         made[plain if plain else ...] = dy
         return made
@@ -140,33 +156,71 @@ def _indexing(xp: Any, base: Any) -> None:
 
     def set_item(x: Any, value: Any, key: Any) -> Any:
         made = base.asarray(x, copy=True)
+        if hasattr(value, "dtype") and value.shape and picking.has_arrays(key):
+            value = picking.last_of_each_place(base, value, key, made)
         made[key] = value
         return made
 
-    xp.get_item = unary(xp, picking.get_item, get_item, "get_item")
-    xp.put = unary(xp, picking.put, put, "put")
-    xp.scatter_add = several(xp, picking.scatter_add, scatter_add, 1, "scatter_add")
-    record = several(xp, picking.set_item, set_item, 2, "set_item")
+    record_get = unary(xp, picking.get_item, get_item, "get_item")
+    record_set = several(xp, picking.set_item, set_item, 2, "set_item")
+
+    def read(x: Any, key: Any) -> Any:
+        key = picking.plain_key(key)
+        if not picking.has_arrays(key):
+            key = key if isinstance(key, tuple) else (key,)
+            if Ellipsis not in key:
+                key = (*key, ...)  # the standard wants an index for every axis
+        return record_get(x, key)
 
     def written(x: Any, key: Any, value: Any) -> Any:
-        key = tuple(map(lower, key)) if isinstance(key, tuple) else lower(key)
-        return constant(record(x, value, key), xp.kind)
+        if isinstance(value, TrackedArray) and value.tape.level != CONSTANT and not is_floating(x):
+            raise TypeError(
+                f"x[key] = value: {x.dtype} cannot hold a tracked {value.dtype}, which would lose its derivative in "
+                f"silence; make x of that dtype"
+            )
+        return constant(record_set(x, value, picking.plain_key(key)), xp.kind)
 
-    xp.set_item = written
+    xp.get_item, xp.set_item = read, written
+    xp.put = unary(xp, picking.put, put, "put")
+    xp.scatter_add = several(xp, picking.scatter_add, scatter_add, 1, "scatter_add")
 
 
-def _linear_algebra(xp: Any, plain: Any) -> None:
+def _linear_algebra(xp: Any, base: Any) -> None:
+    plain = base.linalg
     xp.linalg = types.SimpleNamespace()
     for name in dir(plain):
         function = getattr(plain, name)
         if not name.startswith("_") and callable(function):
-            setattr(xp.linalg, name, refused(function, f"linalg.{name}"))
+            path = f"linalg.{name}"
+            setattr(xp.linalg, name, refused(function, path, _REFUSED.get(path, "")))
     for name, (rule, count) in linalg.RULES.items():
-        if hasattr(plain, name):
-            setattr(xp.linalg, name, several(xp, rule, getattr(plain, name), count, name))
+        setattr(xp.linalg, name, several(xp, rule, getattr(plain, name), count, name))
+    for name, rule_of_parts in linalg.RULES_OF_PARTS.items():
+        setattr(xp.linalg, name, parts(xp, rule_of_parts, getattr(plain, name), name))
+    xp.cofactors = several(xp, linalg.cofactors, functools.partial(linalg.plain_cofactors, base), 1, "cofactors")
+
+    def matrix_norm(x: Any, /, *, keepdims: bool = False, ord: Any = "fro") -> Any:
+        return linalg.matrix_norm(xp, x, keepdims, ord)
+
+    def matrix_power(x: Any, n: int, /) -> Any:
+        return linalg.matrix_power(xp, x, n)
+
+    xp.linalg.matrix_norm = composite(xp, matrix_norm, plain.matrix_norm, "matrix_norm")
+    xp.linalg.matrix_power = composite(xp, matrix_power, plain.matrix_power, "matrix_power")
     xp.linalg.matrix_rank = locally_constant(plain.matrix_rank)
     for name in ("matmul", "tensordot", "vecdot", "matrix_transpose"):
         setattr(xp.linalg, name, getattr(xp, name))
+
+
+def _transforms(xp: Any, base: Any) -> None:
+    """Fourier transforms, which speak complex numbers."""
+    if not hasattr(base, "fft"):
+        return
+    xp.fft = types.SimpleNamespace()
+    for name in dir(base.fft):
+        function = getattr(base.fft, name)
+        if not name.startswith("_") and callable(function):
+            setattr(xp.fft, name, refused(function, f"fft.{name}", _COMPLEX))
 
 
 def _composites(xp: Any, base: Any) -> None:
@@ -177,8 +231,6 @@ def _composites(xp: Any, base: Any) -> None:
         return tuple(xp.broadcast_to(a, shape) for a in arrays)
 
     def meshgrid(*arrays: Any, indexing: str = "xy") -> Any:
-        if top_tape(arrays) is None:
-            return base.meshgrid(*map(lower, arrays), indexing=indexing)
         grids = base.meshgrid(*map(lower, arrays), indexing=indexing)
         made = []
         for position, a in enumerate(arrays):
@@ -192,19 +244,21 @@ def _composites(xp: Any, base: Any) -> None:
         return tuple(x[(*before, i, ...)] for i in range(x.shape[axis]))
 
     def asarray(obj: Any, /, *, dtype: Any = None, device: Any = None, copy: bool | None = None) -> Any:
+        if isinstance(obj, list | tuple) and top_tape(leaves(list(obj))) is not None:
+            obj = xp.stack([asarray(part, device=device) for part in obj])
         if isinstance(obj, TrackedArray):
-            return obj if dtype is None or dtype == obj.dtype else xp.astype(obj, dtype)
+            made = obj if dtype is None or dtype == obj.dtype else xp.astype(obj, dtype)
+            return xp.positive(made) if copy and made is obj else made
         return base.asarray(obj, dtype=dtype, device=device, copy=copy)
 
     def astype(x: Any, dtype: Any, /, *, copy: bool = True, device: Any = None) -> Any:
-        if not isinstance(x, TrackedArray):
-            return base.astype(lower(x), dtype, copy=copy)
-        if not base.isdtype(dtype, "real floating"):
-            return base.astype(lower(x), dtype, copy=copy)
-        return record_astype(x, dtype)
-
-    def cast(f: Any, xp: Any, x: Any, dtype: Any) -> Any:
-        return f(x, dtype), lambda dy: xp.astype(dy, x.dtype)
+        if type(x) is Parameter:
+            x = leaf(x, xp.kind)
+        if isinstance(x, TrackedArray) and base.isdtype(dtype, "real floating"):
+            return record_astype(x, dtype)
+        if isinstance(x, TrackedArray) and x.tape.level != CONSTANT and base.isdtype(dtype, "complex floating"):
+            raise NotImplementedError(f"astype: a tracked array is of real numbers, and not of {dtype}")
+        return base.astype(lower(x), dtype, copy=copy)
 
     def diff(x: Any, /, *, axis: int = -1, n: int = 1, prepend: Any = None, append: Any = None) -> Any:
         if prepend is not None or append is not None:
@@ -214,18 +268,25 @@ def _composites(xp: Any, base: Any) -> None:
             x = x[(*before, slice(1, None), ...)] - x[(*before, slice(None, -1), ...)]
         return x
 
-    record_astype = unary(xp, cast, base.astype, "astype")
-    xp.broadcast_arrays, xp.meshgrid, xp.unstack, xp.asarray, xp.astype = (
-        broadcast_arrays,
-        meshgrid,
-        unstack,
-        asarray,
-        astype,
-    )
-    xp.diff = diff
+    def clip(x: Any, /, min: Any = None, max: Any = None) -> Any:
+        return record_clip(x, min, max)
+
+    def full(shape: Any, fill_value: Any, *, dtype: Any = None, device: Any = None) -> Any:
+        return xp.broadcast_to(fill_value if dtype is None else xp.astype(fill_value, dtype), shape)
+
+    def full_like(x: Any, /, fill_value: Any, *, dtype: Any = None, device: Any = None) -> Any:
+        if not isinstance(fill_value, TrackedArray):
+            return constant(base.full_like(lower(x), fill_value, dtype=dtype, device=device), xp.kind)
+        return xp.broadcast_to(xp.astype(fill_value, x.dtype if dtype is None else dtype), x.shape)
+
+    record_astype = unary(xp, shapes.astype, base.astype, "astype")
+    record_clip = several(xp, picking.clip, base.clip, 3, "clip")
+    for made in (broadcast_arrays, meshgrid, unstack, diff, full_like):
+        setattr(xp, made.__name__, composite(xp, made, getattr(base, made.__name__), made.__name__))
+    plain_full = _creating(xp, base.full)
+    xp.full = composite(xp, full, plain_full, "full")
+    xp.asarray, xp.astype, xp.clip = asarray, astype, clip
     xp.finfo, xp.iinfo = lambda kind: base.finfo(_dtype(kind)), lambda kind: base.iinfo(_dtype(kind))
-    for name in ("can_cast", "result_type"):
-        setattr(xp, name, locally_constant(getattr(base, name)))
 
 
 def _dtype(kind: Any) -> Any:
@@ -233,7 +294,8 @@ def _dtype(kind: Any) -> Any:
 
 
 def _show_signatures(xp: Any, base: Any) -> None:
-    for space, plain in ((xp, base), (xp.linalg, base.linalg)):
+    spaces = [(xp, base), (xp.linalg, base.linalg), *([(xp.fft, base.fft)] if hasattr(base, "fft") else [])]
+    for space, plain in spaces:
         for name, function in vars(space).items():
             original = getattr(plain, name, None)
             if callable(function) and callable(original) and function is not original:
@@ -241,3 +303,10 @@ def _show_signatures(xp: Any, base: Any) -> None:
                     function.__signature__ = inspect.signature(original)
                 except (TypeError, ValueError, AttributeError):
                     continue
+
+
+def _in_expression(parameter: Parameter) -> Any:
+    return leaf(parameter, kind_of(parameter.value)) if open_tapes() else parameter.value
+
+
+Parameter.in_expression = staticmethod(_in_expression)

@@ -6,6 +6,8 @@ from typing import Any
 
 from nnx.autodiff.array import TrackedArray
 from nnx.autodiff.broadcasting import sum_to
+from nnx.autodiff.guards import divisor
+from nnx.autodiff.record import mask_of_two
 
 _NAMES = {
     "add": "add",
@@ -42,9 +44,11 @@ def operators(kind: type[TrackedArray]) -> None:
         define(f"__r{name}__", lambda a, b, function=function: function(b, a))
         define(f"__i{name}__", lambda a, b, function=function: function(a, b))
     for name, of in _COMPARISONS.items():
-        define(f"__{name}__", lambda a, b, function=getattr(xp, of): function(a, b))
+        function = getattr(xp, of)
+        define(f"__{name}__", lambda a, b, function=function: function(a, b))
     for name, of in _SIGNS.items():
-        define(f"__{name}__", lambda a, function=getattr(xp, of): function(a))
+        function = getattr(xp, of)
+        define(f"__{name}__", lambda a, function=function: function(a))
     for name in ("and", "or", "xor", "lshift", "rshift"):
         define(f"__{name}__", _undefined(name))
         define(f"__r{name}__", _undefined(name))
@@ -73,11 +77,14 @@ def _fast(kind: type[TrackedArray], xp: Any) -> dict[str, Any]:
             entries = tape.entries
             tracked = kind(va + vb, tape, len(entries))
             entries.append(((a.index, b.index), lambda dy: (fit(dy, va), fit(dy, vb))))
+            if a.mask is not None or b.mask is not None:
+                tracked.mask = mask_of_two(a, b, tracked.value)
             return tracked
         if type(b) is float:
             entries = tape.entries
             tracked = kind(a.value + b, tape, len(entries))
             entries.append((a.index, lambda dy: dy))
+            tracked.mask = a.mask
             return tracked
         return xp.add(a, b)
 
@@ -88,11 +95,14 @@ def _fast(kind: type[TrackedArray], xp: Any) -> dict[str, Any]:
             entries = tape.entries
             tracked = kind(va - vb, tape, len(entries))
             entries.append(((a.index, b.index), lambda dy: (fit(dy, va), fit(-dy, vb))))
+            if a.mask is not None or b.mask is not None:
+                tracked.mask = mask_of_two(a, b, tracked.value)
             return tracked
         if type(b) is float:
             entries = tape.entries
             tracked = kind(a.value - b, tape, len(entries))
             entries.append((a.index, lambda dy: dy))
+            tracked.mask = a.mask
             return tracked
         return xp.subtract(a, b)
 
@@ -103,11 +113,14 @@ def _fast(kind: type[TrackedArray], xp: Any) -> dict[str, Any]:
             entries = tape.entries
             tracked = kind(va * vb, tape, len(entries))
             entries.append(((a.index, b.index), lambda dy: (fit(dy * vb, va), fit(dy * va, vb))))
+            if a.mask is not None or b.mask is not None:
+                tracked.mask = mask_of_two(a, b, tracked.value)
             return tracked
         if type(b) is float:
             entries = tape.entries
             tracked = kind(a.value * b, tape, len(entries))
             entries.append((a.index, lambda dy: dy * b))
+            tracked.mask = a.mask
             return tracked
         return xp.multiply(a, b)
 
@@ -115,15 +128,23 @@ def _fast(kind: type[TrackedArray], xp: Any) -> dict[str, Any]:
         tape = a.tape
         if type(b) is kind and b.tape is tape:
             va, vb = a.value, b.value
-            y = va / vb
+
+            def pull(dy: Any) -> Any:
+                safe = divisor(xp, dy, vb)
+                first = dy / safe
+                return fit(first, va), fit(first * (-va / safe), vb)
+
             entries = tape.entries
-            tracked = kind(y, tape, len(entries))
-            entries.append(((a.index, b.index), lambda dy: (fit(dy / vb, va), fit(-dy * y / vb, vb))))
+            tracked = kind(va / vb, tape, len(entries))
+            entries.append(((a.index, b.index), pull))
+            if a.mask is not None or b.mask is not None:
+                tracked.mask = mask_of_two(a, b, tracked.value)
             return tracked
-        if type(b) is float:
+        if type(b) is float and b:
             entries = tape.entries
             tracked = kind(a.value / b, tape, len(entries))
             entries.append((a.index, lambda dy: dy / b))
+            tracked.mask = a.mask
             return tracked
         return xp.divide(a, b)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from nnx.autodiff.array import TrackedArray, top_tape
 from nnx.autodiff.namespace import kind_of
-from nnx.autodiff.record import below, leaf
+from nnx.autodiff.record import below_alike, leaf
 from nnx.parameters import Parameter
 
 
@@ -27,7 +27,7 @@ def primitive(protocol: Callable[..., Any]) -> Callable[..., Any]:
         if tape is None:
             return protocol(*args, **options)[0]
         kind = next(type(a) for a in args if isinstance(a, TrackedArray))
-        y, pullback = protocol(*below(args, tape), **options)
+        y, pullback = protocol(*below_alike(args, tape, kind), **options)
         indices = tuple(
             a.index if isinstance(a, TrackedArray) and a.tape is tape else None for a in args if hasattr(a, "dtype")
         )

@@ -1,8 +1,6 @@
 """Recording: from a rule, which is a value with its derivatives beside it, to a function of tracked arrays.
 
-A rule is called with the function itself for what is one level below (the library's own on plain arrays, that of the
-recording namespace on arrays that an outer tape tracks), with the recording namespace, for its pulls, and with the
-arguments. It returns the value, and for each array argument the function from the value's cotangent to the argument's.
+What a rule is stands in `rule`.
 """
 
 from __future__ import annotations
@@ -12,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from nnx.autodiff.array import TrackedArray, lower, top_tape
+from nnx.autodiff.array import TrackedArray, constant, lower, top_tape
 from nnx.autodiff.tape import CONSTANT, open_tapes
 from nnx.parameters import Parameter
 
@@ -22,6 +20,8 @@ Rule = Callable[..., Any]
 def leaf(parameter: Parameter, kind: type[TrackedArray]) -> Any:
     """What a parameter is in an expression: its value, tracked by every open tape that watches parameters."""
     value = parameter.value
+    if not parameter.trainable:
+        return value
     for tape in open_tapes():
         if tape.watches_parameters:
             known = tape.leaves.get(id(parameter))
@@ -31,8 +31,13 @@ def leaf(parameter: Parameter, kind: type[TrackedArray]) -> Any:
     return value
 
 
-def unary(xp: Any, rule: Rule, plain: Callable[..., Any], name: str) -> Callable[..., Any]:
-    """A function of one array. rule(function, xp, x, ...) -> y, pull"""
+def unary(
+    xp: Any, rule: Rule, plain: Callable[..., Any], name: str, *, by_elements: bool = False
+) -> Callable[..., Any]:
+    """A function of one array. rule(function, xp, x, ...) -> y, pull
+
+    by_elements : whether each element stays in its place, so that a mask of a sequence's steps holds for the result.
+    """
     kind = xp.kind
 
     def function(x: Any, /, *args: Any, **options: Any) -> Any:
@@ -45,6 +50,8 @@ def unary(xp: Any, rule: Rule, plain: Callable[..., Any], name: str) -> Callable
         entries = x.tape.entries
         tracked = kind(y, x.tape, len(entries))
         entries.append((x.index, pull))
+        if by_elements and x.mask is not None:
+            tracked.mask = x.mask
         return tracked
 
     function.__name__ = name
@@ -76,6 +83,8 @@ def binary(xp: Any, rule: Rule, plain: Callable[..., Any], name: str) -> Callabl
                     entries.append(
                         (((a.index, pull_first(xp, va, vb, y)), (b.index, pull_second(xp, va, vb, y))), None)
                     )
+                    if a.mask is not None or b.mask is not None:
+                        tracked.mask = mask_of_two(a, b, y)
                     return tracked
                 if level > other:
                     b = b.value if other == CONSTANT else b
@@ -91,6 +100,8 @@ def binary(xp: Any, rule: Rule, plain: Callable[..., Any], name: str) -> Callabl
         entries = a.tape.entries
         tracked = kind(y, a.tape, len(entries))
         entries.append((a.index, pull_first(xp, value, b, y)))
+        if a.mask is not None:
+            tracked.mask = mask_of_two(a, b, y)
         return tracked
 
     def second(a: Any, b: Any) -> Any:
@@ -100,10 +111,25 @@ def binary(xp: Any, rule: Rule, plain: Callable[..., Any], name: str) -> Callabl
         entries = b.tape.entries
         tracked = kind(y, b.tape, len(entries))
         entries.append((b.index, pull_second(xp, a, value, y)))
+        if b.mask is not None:
+            tracked.mask = mask_of_two(b, a, y)
         return tracked
 
     function.__name__ = name
     return function
+
+
+def mask_of_two(a: Any, b: Any, y: Any) -> Any:
+    """The mask of what two arrays were combined to: that of the first that has one, if its steps are those of y."""
+    for one in (a, b):
+        mask = getattr(one, "mask", None)
+        if (
+            mask is not None
+            and len(one.shape) == len(y.shape)
+            and tuple(mask.shape) == tuple(y.shape[: len(mask.shape)])
+        ):
+            return mask
+    return None
 
 
 def suited(constant: Any, beside: Any, xp: Any) -> Any:
@@ -129,6 +155,14 @@ def below(values: Sequence[Any], tape: Any) -> list[Any]:
         else value
         for value in values
     ]
+
+
+def below_alike(values: Sequence[Any], tape: Any, kind: type[TrackedArray]) -> list[Any]:
+    """`below`, with plain arrays as constants where others are tracked: for code that looks at one of them only."""
+    values = below(values, tape)
+    if any(isinstance(value, TrackedArray) for value in values):
+        return [constant(value, kind) for value in values]
+    return values
 
 
 def several(xp: Any, rule: Rule, plain: Callable[..., Any], count: int, name: str) -> Callable[..., Any]:
@@ -167,17 +201,54 @@ def sequence(xp: Any, rule: Rule, plain: Callable[..., Any], name: str) -> Calla
         values = below(given, tape)
         inner = function if any(type(value) is kind for value in values) else plain
         y, pulls = rule(inner, xp, values, **options)
-        sources = [
-            (a.index, pull) for a, pull in zip(given, pulls, strict=True) if type(a) is kind and a.tape is tape
-        ]
+        sources = [(a.index, pull) for a, pull in zip(given, pulls, strict=True) if type(a) is kind and a.tape is tape]
         return kind(y, tape, tape.add((tuple(sources), None)))
 
     function.__name__ = name
     return function
 
 
+def parts(xp: Any, rule: Rule, plain: Callable[..., Any], name: str) -> Callable[..., Any]:
+    """A function of one array with several values. rule(function, xp, x, ...) -> ys, (pull or None, ...)
+
+    Each value is an entry of its own; one without a pull is a constant.
+    """
+    kind = xp.kind
+
+    def function(x: Any, /, *args: Any, **options: Any) -> Any:
+        if type(x) is Parameter:
+            x = leaf(x, kind)
+        if type(x) is not kind:
+            return plain(x, *args, **options)
+        value, tape = x.value, x.tape
+        ys, pulls = rule(function if type(value) is kind else plain, xp, value, *args, **options)
+        return type(ys)(
+            *(
+                lower(y) if pull is None else kind(y, tape, tape.add((x.index, pull)))
+                for y, pull in zip(ys, pulls, strict=True)
+            )
+        )
+
+    function.__name__ = name
+    return function
+
+
+def composite(xp: Any, made: Callable[..., Any], plain: Callable[..., Any], name: str) -> Callable[..., Any]:
+    """A function that is made of others, which record; the library's own where nothing is tracked."""
+    kind = xp.kind
+
+    def function(*args: Any, **options: Any) -> Any:
+        args = tuple(leaf(a, kind) if type(a) is Parameter else a for a in args)
+        if top_tape((*args, *options.values())) is None:
+            return plain(*args, **options)
+        return made(*args, **options)
+
+    function.__name__ = name
+    return function
+
+
 def locally_constant(plain: Callable[..., Any]) -> Callable[..., Any]:
-    """A function whose value does not follow small changes of its arguments, or is no float: a plain array comes out."""
+    """A function whose value does not follow small changes of its arguments, or is no float: its value is plain."""
 
     def function(*args: Any, **options: Any) -> Any:
         return plain(*[_lowered(value) for value in args], **{name: _lowered(value) for name, value in options.items()})
@@ -190,7 +261,7 @@ def _lowered(value: Any) -> Any:
     return type(value)(map(lower, value)) if type(value) in (list, tuple) else lower(value)
 
 
-def refused(plain: Callable[..., Any], name: str) -> Callable[..., Any]:
+def refused(plain: Callable[..., Any], name: str, because: str = "") -> Callable[..., Any]:
     """A function that has no rule: of plain arrays as it is, an error of tracked ones and no silent constant."""
 
     def function(*args: Any, **options: Any) -> Any:
@@ -200,7 +271,7 @@ def refused(plain: Callable[..., Any], name: str) -> Callable[..., Any]:
                     continue
                 if isinstance(part, TrackedArray | Parameter):
                     raise NotImplementedError(
-                        f"{name} has no derivative in nnx: nnx.stop_gradient(x) makes a constant of x, "
+                        f"{name} has no derivative in nnx{because}: nnx.stop_gradient(x) makes a constant of x, "
                         f"nnx.custom_gradient takes a derivative of your own"
                     )
         return plain(*[_lowered(value) for value in args], **{key: _lowered(value) for key, value in options.items()})

@@ -25,16 +25,38 @@ class Tape:
     level : how many tapes were open around it when it began; a function of arrays of several tapes is recorded on the
         one with the highest level, for which the others' arrays are constants.
     watches_parameters : whether parameters in expressions are leaves of it.
+    training : what layers that are called while it is open take for `training` if nobody says; None for inference.
+    wants_logits : whether a softmax or sigmoid that ends a layer is an entry of its own, which a loss may leave out.
+    calls : while it is tried out what a `call` does, the layers that it calls; else None.
+    losses : what layers have added to the loss; None where nobody collects that.
+    keeps_losses : whether layers keep what they add to the loss, tracked, for who reads their `losses`.
+    in_layer : whether a layer is being called that keeps such values, and so does not begin anew.
     entries : one for each tracked array, see `Entry`.
     leaves : by the identity of a watched parameter the parameter and the index of its entry.
-    layers : the layers of which it has recorded a call as one entry.
+    layers : the layers of which it has recorded a call as one entry, which send cotangents to their parameters.
 
     A tape does not refer to its tracked arrays, and so dies with them at once.
     """
 
-    __slots__ = ("__weakref__", "entries", "layers", "leaves", "level", "watches_parameters")
+    __slots__ = (
+        *("__weakref__", "calls", "entries", "in_layer", "keeps_losses", "layers", "leaves", "level", "losses"),
+        *("training", "wants_logits", "watches_parameters"),
+    )
 
-    def __init__(self, level: int, watches_parameters: bool = False) -> None:
+    def __init__(
+        self,
+        level: int,
+        watches_parameters: bool = False,
+        *,
+        training: bool | None = None,
+        wants_logits: bool = False,
+        calls: list[Any] | None = None,
+        losses: list[Any] | None = None,
+        keeps_losses: bool = False,
+    ) -> None:
+        self.training, self.wants_logits = training, wants_logits
+        self.calls, self.losses = calls, losses
+        self.keeps_losses, self.in_layer = keeps_losses, False
         self.entries: list[Entry] = []
         self.level = level
         self.watches_parameters = watches_parameters

@@ -34,28 +34,37 @@ def differentiable(function: Callable[..., Any]) -> Callable[..., tuple[Any, Cal
 
     @functools.wraps(function)
     def protocol(*args: Any, **options: Any) -> tuple[Any, Callable[..., Any]]:
-        tape = Tape(next_level())
-        watched = [watch(tape, a) for a in args]
-        with recording(*open_tapes(), tape):
-            made = function(*watched, **options)
-        several = isinstance(made, tuple | list)
-        outputs = list(made) if several else [made]
-        indices = [index_on(tape, y) for y in outputs]
-        slots = [index_on(tape, a) for a in watched]
-        values = [y.value if index is not None else y for y, index in zip(outputs, indices, strict=True)]
-
-        def pullback(dy: Any) -> Any:
-            dys = dy if several else (dy,)
-            seeds = [(i, d) for i, d in zip(indices, dys, strict=True) if i is not None and d is not None]
-            found = iter(tape.pull(seeds, [slot for slot in slots if slot is not None]))
-            cotangents = tuple(
-                None if slot is None else _or_zeros(next(found), a) for a, slot in zip(args, slots, strict=True)
-            )
-            return cotangents[0] if len(cotangents) == 1 else cotangents
-
-        return (type(made)(values) if several else values[0]), pullback
+        value, pullback, _ = derive(function, args, options)
+        return value, pullback
 
     return protocol
+
+
+def derive(
+    function: Callable[..., Any], args: Sequence[Any], options: dict[str, Any]
+) -> tuple[Any, Callable[..., Any], bool]:
+    """A function's value, its pullback, and whether the value depends on a floating argument; see `differentiable`."""
+    tape = Tape(next_level())
+    watched = [watch(tape, a) for a in args]
+    with recording(*open_tapes(), tape):
+        made = function(*watched, **options)
+    several = isinstance(made, tuple | list)
+    outputs = list(made) if several else [made]
+    indices = [index_on(tape, y) for y in outputs]
+    slots = [index_on(tape, a) for a in watched]
+    values = [y.value if index is not None else y for y, index in zip(outputs, indices, strict=True)]
+
+    def pullback(dy: Any) -> Any:
+        dys = dy if several else (dy,)
+        seeds = [(i, d) for i, d in zip(indices, dys, strict=True) if i is not None and d is not None]
+        found = iter(tape.pull(seeds, [slot for slot in slots if slot is not None]))
+        cotangents = tuple(
+            None if slot is None else _or_zeros(next(found), a) for a, slot in zip(args, slots, strict=True)
+        )
+        return cotangents[0] if len(cotangents) == 1 else cotangents
+
+    depends = any(index is not None for index in indices)
+    return (type(made)(values) if several else values[0]), pullback, depends
 
 
 def watch(tape: Tape, value: Any) -> Any:
@@ -167,5 +176,3 @@ def custom_gradient(function: Callable[..., tuple[Any, Callable[..., Any]]]) -> 
     array([1., 1.])
     """
     return primitive(function)
-
-

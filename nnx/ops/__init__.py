@@ -26,7 +26,6 @@ from nnx.ops.linalg import *
 from nnx.ops.missing_values import *
 from nnx.ops.normalization import *
 from nnx.ops.order_statistics import *
-from nnx.ops.patches import *
 from nnx.ops.pooling import *
 from nnx.ops.products import *
 from nnx.ops.ranking import *
@@ -36,5 +35,6 @@ from nnx.ops.shapes import *
 from nnx.ops.sorting import *
 from nnx.ops.special_functions import *
 from nnx.ops.statistics import *
+from nnx.ops.unfolding import *
 from nnx.ops.vectorizing import *
 from nnx.ops.windows import *

@@ -20,7 +20,7 @@ from nnx.backends import Array, backend_of
 from nnx.functional.upsampling import KERNELS
 from nnx.ops.convolution import depthwise_conv
 from nnx.ops.operation import as_array, as_floats, is_float, name_of_dtype, namespace, operation
-from nnx.ops.patches import unfold_windows
+from nnx.ops.unfolding import unfold_windows
 from nnx.windows import windows_of
 
 __all__ = [

@@ -199,9 +199,32 @@ class Generator:
 
 def host_words(draw: Draw) -> np.ndarray:
     """The 32-bit words of a draw, uint32 (draw.size,), on the host."""
-    # NumPy's Philox increments its counter before each block: start one block earlier.
-    bits = np.random.Philox(key=draw.key, counter=(draw.counter - 1) % _COUNTERS)
-    return bits.random_raw(-(-draw.size // 2)).astype("<u8", copy=False).view("<u4")[: draw.size]
+    try:
+        bits = _IDLE.pop()  # one that no other thread has
+    except IndexError:
+        bits = np.random.Philox(key=0)
+    bits.state = {
+        "bit_generator": "Philox",
+        # NumPy's Philox increments its counter before each block: start one block earlier
+        "state": {"counter": _as_uint64((draw.counter - 1) % _COUNTERS, 4), "key": _as_uint64(draw.key, 2)},
+        "buffer": _EMPTY,
+        "buffer_pos": len(_EMPTY),
+        "has_uint32": 0,
+        "uinteger": 0,
+    }
+    words = bits.random_raw(-(-draw.size // 2))
+    _IDLE.append(bits)
+    return words.astype("<u8", copy=False).view("<u4")[: draw.size]
+
+
+_IDLE: list[
+    np.random.Philox
+] = []  # one is used again and again: a new one asks the system for a seed that nobody needs
+_EMPTY = np.zeros(4, np.uint64)
+
+
+def _as_uint64(number: int, size: int) -> np.ndarray:
+    return np.frombuffer(number.to_bytes(8 * size, "little"), "<u8")
 
 
 @accelerated

@@ -232,6 +232,12 @@ ROWS: dict[str, list[Example]] = {
         ),
     ],
     "adamax": [_update(lambda v: (v.normal(v.n), v.normal(v.n), v.normal(v.n), v.positive(v.n), 0.1, 0.9, 0.99, 1e-7))],
+    "add_to_sum": [
+        Example(lambda v: (v.normal(v.n),)),
+        Example(lambda v: (v.normal(v.n), 3.0, v.normal(2, v.n))),
+        Example(lambda v: (v.normal(), 32.0, v.normal(2))),
+        Example(lambda v: (v.normal(v.n, 3), 0.5, v.normal(2, v.n, 3, scale=1e4))),
+    ],
     "alpha_dropout": [_alpha_dropout(0.0), _alpha_dropout(0.4)],
     "batch_normalization": [
         Example(lambda v: (v.normal(v.n, 4), v.normal(4), v.normal(4)), length=8),
