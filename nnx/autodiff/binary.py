@@ -132,7 +132,7 @@ def _shares(share: Callable[..., Array]) -> tuple[Maker, Maker]:
 def _over_radius(xp: Namespace, part: Any, radius: Array) -> Array:
     """part / radius, and 0 at the origin."""
     origin = radius == 0
-    return xp.where(origin, 0.0, as_array(xp, part, radius)) / xp.where(origin, 1.0, radius)
+    return xp.divide(xp.where(origin, 0.0, as_array(xp, part, radius)), xp.where(origin, 1.0, radius))
 
 
 def _atan2_first(xp: Namespace, a: Array, b: Any, y: Array) -> Pull:

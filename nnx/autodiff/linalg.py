@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
-from nnx.autodiff.array import lower
+from nnx.autodiff.array import constant, lower
 from nnx.autodiff.broadcasting import cast, reopen, sum_dtype, sum_to
 from nnx.autodiff.guards import divisor
 from nnx.autodiff.products import outer
@@ -203,8 +203,8 @@ def _pinv(f: Function, xp: Namespace, x: Array, **options: Any) -> Result:
     def pull(dy: Array) -> Array:
         transpose, matmul = xp.matrix_transpose, xp.matmul
         yt, dyt = transpose(y), transpose(dy)
-        rows = _eye(xp, x.shape[-2], y) - matmul(x, y)
-        columns = _eye(xp, x.shape[-1], y) - matmul(y, x)
+        rows = xp.subtract(_eye(xp, x.shape[-2], y), matmul(x, y))
+        columns = xp.subtract(_eye(xp, x.shape[-1], y), matmul(y, x))
         inner = -matmul(matmul(yt, dy), yt)
         return inner + matmul(rows, matmul(dyt, matmul(y, yt))) + matmul(matmul(yt, matmul(y, dyt)), columns)
 
@@ -370,7 +370,7 @@ def matrix_norm(xp: Namespace, x: Array, keepdims: bool, ord: Any) -> Array:
 def matrix_power(xp: Namespace, x: Array, n: int) -> Array:
     """x to an integer power by repeated squaring, made of functions that record."""
     if n == 0:
-        return xp.base.linalg.matrix_power(lower(x), 0)
+        return constant(xp.base.linalg.matrix_power(lower(x), 0), xp.kind)
     if n < 0:
         return matrix_power(xp, xp.linalg.inv(x), -n)
     made, square = None, x

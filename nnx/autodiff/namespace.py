@@ -38,7 +38,7 @@ def namespace_of(backend: Backend) -> Any:
     xp: Any = types.ModuleType(f"tracked_{backend.module}")
     xp.kind = type(f"Tracked{backend.module.title()}", (TrackedArray,), {"__slots__": (), "xp": xp})
     xp.base, xp.backend, xp.device_of, xp.size_of = base, backend, functools.partial(_device_of, backend), _size_of
-    xp.floating = {}
+    xp.floating_dtypes = {}  # dtypes of other libraries may be equal to these, and do not mean the same
     for name in dir(base):
         if not name.startswith("__"):
             setattr(xp, name, getattr(base, name))
@@ -101,12 +101,10 @@ def recording_namespace(array: Any) -> Any:
 def is_floating(array: Any) -> bool:
     """Whether an array is of real floating numbers, and so can be tracked."""
     xp, dtype = kind_of(array).xp, array.dtype
-    try:
-        return xp.floating[dtype]  # type: ignore[no-any-return]
-    except KeyError:
-        found: bool = xp.base.isdtype(dtype, "real floating")
-        xp.floating[dtype] = found
-        return found
+    found = xp.floating_dtypes.get(dtype)
+    if found is None:
+        found = xp.floating_dtypes[dtype] = bool(xp.base.isdtype(dtype, "real floating"))
+    return found  # type: ignore[no-any-return]
 
 
 def _device_of(backend: Backend, array: Any) -> Any:
@@ -142,7 +140,7 @@ def _creating(xp: Any, create: Any) -> Any:
 def _indexing(xp: Any, base: Any) -> None:
     device_of = xp.device_of
 
-    def put(dy: Any, key: Any, shape: Any) -> Any:
+    def put_into_zeros(dy: Any, key: Any, shape: Any) -> Any:
         made = base.zeros(shape, dtype=dy.dtype, device=device_of(dy))
         axes = key if isinstance(key, tuple) else (key,)
         plain = tuple(part for part in axes if part is not None)
@@ -181,7 +179,7 @@ def _indexing(xp: Any, base: Any) -> None:
         return constant(record_set(x, value, picking.plain_key(key)), xp.kind)
 
     xp.get_item, xp.set_item = read, written
-    xp.put = unary(xp, picking.put, put, "put")
+    xp.put_into_zeros = unary(xp, picking.put_into_zeros, put_into_zeros, "put_into_zeros")
     xp.scatter_add = several(xp, picking.scatter_add, scatter_add, 1, "scatter_add")
 
 

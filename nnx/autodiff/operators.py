@@ -1,4 +1,4 @@
-"""Operators of tracked arrays. The four that array code is full of are written out: that halves what they cost."""
+"""Operators of tracked arrays. The five that array code is full of are written out: that halves what they cost."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import Any
 from nnx.autodiff.array import TrackedArray
 from nnx.autodiff.broadcasting import sum_to
 from nnx.autodiff.guards import divisor
-from nnx.autodiff.record import mask_of_two
+from nnx.autodiff.products import of_matrices
+from nnx.autodiff.record import leaf, mask_of_two
+from nnx.parameters import Parameter
 
 _NAMES = {
     "add": "add",
@@ -65,13 +67,18 @@ def _undefined(name: str) -> Any:
 
 
 def _fast(kind: type[TrackedArray], xp: Any) -> dict[str, Any]:
-    """+ - * / of two arrays of one tape, or of one and a number of Python; everything else goes the general way."""
+    """+ - * / of two arrays of one tape, or of one and a number of Python, and @ of two matrices.
+
+    Everything else goes the general way.
+    """
 
     def fit(dy: Any, like: Any) -> Any:
         return dy if dy.shape == like.shape and dy.dtype == like.dtype else sum_to(xp, dy, like)
 
     def add(a: Any, b: Any) -> Any:
         tape = a.tape
+        if type(b) is Parameter:
+            b = leaf(b, kind)
         if type(b) is kind and b.tape is tape:
             va, vb = a.value, b.value
             entries = tape.entries
@@ -90,6 +97,8 @@ def _fast(kind: type[TrackedArray], xp: Any) -> dict[str, Any]:
 
     def subtract(a: Any, b: Any) -> Any:
         tape = a.tape
+        if type(b) is Parameter:
+            b = leaf(b, kind)
         if type(b) is kind and b.tape is tape:
             va, vb = a.value, b.value
             entries = tape.entries
@@ -108,6 +117,8 @@ def _fast(kind: type[TrackedArray], xp: Any) -> dict[str, Any]:
 
     def multiply(a: Any, b: Any) -> Any:
         tape = a.tape
+        if type(b) is Parameter:
+            b = leaf(b, kind)
         if type(b) is kind and b.tape is tape:
             va, vb = a.value, b.value
             entries = tape.entries
@@ -126,6 +137,8 @@ def _fast(kind: type[TrackedArray], xp: Any) -> dict[str, Any]:
 
     def divide(a: Any, b: Any) -> Any:
         tape = a.tape
+        if type(b) is Parameter:
+            b = leaf(b, kind)
         if type(b) is kind and b.tape is tape:
             va, vb = a.value, b.value
 
@@ -148,4 +161,16 @@ def _fast(kind: type[TrackedArray], xp: Any) -> dict[str, Any]:
             return tracked
         return xp.divide(a, b)
 
-    return {"__add__": add, "__sub__": subtract, "__mul__": multiply, "__truediv__": divide}
+    def matmul(a: Any, b: Any) -> Any:
+        if type(b) is kind and b.tape is a.tape:
+            va, vb = a.value, b.value
+            plain = type(va) is not kind and type(vb) is not kind
+            if plain and len(va.shape) == 2 and len(vb.shape) == 2 and a.mask is None and b.mask is None:
+                entries = a.tape.entries
+                tracked = kind(va @ vb, a.tape, len(entries))
+                pull_first, pull_second = of_matrices(xp, va, vb)
+                entries.append((((a.index, pull_first), (b.index, pull_second)), None))
+                return tracked
+        return xp.matmul(a, b)
+
+    return {"__matmul__": matmul, "__add__": add, "__sub__": subtract, "__mul__": multiply, "__truediv__": divide}

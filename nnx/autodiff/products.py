@@ -12,7 +12,23 @@ from nnx.backends import Array, Namespace
 Result = tuple[Array, tuple[Pull, Pull]]
 
 
+def of_matrices(xp: Namespace, a: Array, b: Array) -> tuple[Pull, Pull]:
+    """The pulls of a product of two plain matrices, without the calls that other ranks need."""
+    kind = xp.kind
+
+    def pull_first(dy: Array) -> Array:
+        return cast(xp, dy @ b.T, a)
+
+    def pull_second(dy: Array) -> Array:
+        return cast(xp, xp.matmul(a.T, dy) if type(dy) is kind else a.T @ dy, b)
+
+    return pull_first, pull_second
+
+
 def _matmul(f: Function, xp: Namespace, a: Array, b: Array) -> Result:
+    if len(a.shape) == 2 and len(b.shape) == 2 and type(a) is not xp.kind and type(b) is not xp.kind:
+        return f(a, b), of_matrices(xp, a, b)
+
     def pull_first(dy: Array) -> Array:
         if len(b.shape) == 1:
             product = xp.expand_dims(dy, axis=-1) * b

@@ -80,8 +80,10 @@ class Tape:
         cotangents: list[Any] = [None] * len(entries)
         for index, dy in seeds:
             _add(cotangents, index, dy)
-        leads = self._leads_to(wanted)
         keep = set(wanted)
+        computed = any(entries[index] is not None for index in keep)  # a wanted one that leads on to others
+        every = not self.layers and entries.count(None) == len(keep)  # then nothing leads to none of them
+        leads = bytearray(b"\1") * len(entries) if every else self._leads_to(wanted)
         for position in range(len(entries) - 1, -1, -1):
             dy = cotangents[position]
             if dy is None:
@@ -89,24 +91,38 @@ class Tape:
             entry = entries[position]
             if entry is None or not leads[position]:
                 continue
-            if position not in keep:
+            if not computed or position not in keep:
                 cotangents[position] = None
             sources, pull = entry
             if type(sources) is int:
                 dx = pull(dy)
+                if type(dx) is tuple:
+                    (dx,) = dx
                 before = cotangents[sources]
                 cotangents[sources] = dx if before is None else before + dx
             elif pull is None:
                 for index, pull in sources:
                     if leads[index]:
-                        _add(cotangents, index, pull(dy))
+                        dx = pull(dy)
+                        before = cotangents[index]
+                        cotangents[index] = dx if before is None else before + dx
             elif leads[position] == _SENDS and not any(index is not None and leads[index] for index in sources):
                 pull(dy, inputs=False)
+            elif len(sources) == 2:
+                first, second = sources
+                dx, dx_of_second = pull(dy)
+                if first is not None and dx is not None:
+                    before = cotangents[first]
+                    cotangents[first] = dx if before is None else before + dx
+                if second is not None and dx_of_second is not None:
+                    before = cotangents[second]
+                    cotangents[second] = dx_of_second if before is None else before + dx_of_second
             else:
                 dxs = pull(dy)
                 for index, dx in zip(sources, dxs if type(dxs) is tuple else (dxs,), strict=True):
-                    if index is not None:
-                        _add(cotangents, index, dx)
+                    if index is not None and dx is not None:
+                        before = cotangents[index]
+                        cotangents[index] = dx if before is None else before + dx
         return [cotangents[index] for index in wanted]
 
     def _leads_to(self, wanted: Sequence[int]) -> bytearray:
@@ -128,8 +144,11 @@ class Tape:
                         break
             elif type(pull) in _SENDERS:
                 leads[position] = _SENDS
-            elif any(index is not None and leads[index] for index in sources):
-                leads[position] = 1
+            else:
+                for index in sources:
+                    if index is not None and leads[index]:
+                        leads[position] = 1
+                        break
         return leads
 
 
@@ -160,6 +179,11 @@ _OPEN: contextvars.ContextVar[tuple[Tape, ...]] = contextvars.ContextVar("nnx_ta
 def open_tapes() -> tuple[Tape, ...]:
     """The tapes that are open in this thread and task, the outermost first."""
     return _OPEN.get()
+
+
+def set_open_tapes(tapes: tuple[Tape, ...]) -> None:
+    """Let these be the open tapes of this thread and task, and no others; `recording` does it for a block."""
+    _OPEN.set(tapes)
 
 
 def next_level() -> int:

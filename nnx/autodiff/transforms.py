@@ -80,7 +80,7 @@ def index_on(tape: Tape, value: Any) -> int | None:
 
 
 def _or_zeros(cotangent: Any, like: Any) -> Any:
-    return kind_of(like).xp.zeros_like(like) if cotangent is None else cotangent
+    return kind_of(like).xp.base.zeros_like(lower(like)) if cotangent is None else cotangent
 
 
 def value_and_grad(function: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., tuple[Any, Any]]:
@@ -96,12 +96,14 @@ def value_and_grad(function: Callable[..., Any], argnums: int | Sequence[int] = 
     (np.float64(10.0), array([2., 6.]))
     """
 
+    protocol = differentiable(function)
+
     @functools.wraps(function)
     def both(*args: Any, **options: Any) -> tuple[Any, Any]:
         wanted = (argnums,) if isinstance(argnums, int) else tuple(argnums)
         for position in wanted:
             _check_argument(args, position)
-        y, pullback = differentiable(function)(*args, **options)
+        y, pullback = protocol(*args, **options)
         if not is_array(y) or tuple(y.shape) != ():
             shape = tuple(y.shape) if is_array(y) else type(y).__name__
             raise ValueError(
@@ -116,7 +118,7 @@ def value_and_grad(function: Callable[..., Any], argnums: int | Sequence[int] = 
 
 
 def _one_like(y: Any) -> Any:
-    return lower(kind_of(y).xp.ones_like(lower(y)))
+    return kind_of(y).xp.base.ones_like(lower(y))
 
 
 def _check_argument(args: Sequence[Any], position: int) -> None:
