@@ -5,6 +5,7 @@ of layers; and on symbols of a graph, where each becomes a named operation of th
 `nnx.random`.
 """
 
+from nnx.ops import image as image
 from nnx.ops.activations import *
 from nnx.ops.arithmetic import *
 from nnx.ops.attention import *
@@ -17,14 +18,13 @@ from nnx.ops.crossentropies import *
 from nnx.ops.diagonals import *
 from nnx.ops.differences import *
 from nnx.ops.elementwise import *
+from nnx.ops.encodings import *
 from nnx.ops.fourier import *
-from nnx.ops.image import *
 from nnx.ops.indexing import *
 from nnx.ops.joining import *
 from nnx.ops.linalg import *
 from nnx.ops.missing_values import *
 from nnx.ops.normalization import *
-from nnx.ops.one_hot import *
 from nnx.ops.order_statistics import *
 from nnx.ops.pooling import *
 from nnx.ops.products import *
