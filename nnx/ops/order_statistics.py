@@ -132,7 +132,7 @@ def _fractions(name: str, q: Any, whole: float, x: Array) -> tuple[Any, tuple[in
         xp = namespace(q)
         return xp.reshape(as_floats(q) / whole, (-1,)), tuple(q.shape)
     host = np.asarray(q)
-    if host.dtype.kind not in "biuf" or np.any(host < 0) or np.any(host > whole):
+    if host.dtype.kind not in "iuf" or np.any(host < 0) or np.any(host > whole):
         raise ValueError(f"{name}: q must be between 0 and {whole:g}, got {q!r}")
     exact = np.asarray([float(str(one)) for one in host.reshape(-1)])  # 0.1 in float32 means a tenth
     return exact / whole, host.shape
