@@ -8,7 +8,7 @@ from typing import Any
 
 from nnx.autodiff.array import lower
 from nnx.backends import Array
-from nnx.ops.operation import as_array, beside, is_bool, is_float, name_of_dtype, namespace, operation, positive_axis
+from nnx.ops.operation import as_array, beside, cast_to, is_bool, is_float, namespace, operation, positive_axis
 
 __all__ = ["get_item", "take", "take_along_axis", "unravel_index"]
 
@@ -99,8 +99,7 @@ def _places(name: str, indices: Any, x: Array, size: int) -> Array:
     places = lower(as_array(indices, like=x))
     if is_float(places):
         raise TypeError(f'{name}: indices are integers, got {places.dtype}; write nnx.ops.cast(indices, "int32")')
-    if name_of_dtype(places) not in ("int32", "int64"):
-        places = as_array(places, "int64")
+    places = cast_to(places, "int64")  # which every library takes
     return namespace(places).where(places < 0, places + size, places)
 
 
