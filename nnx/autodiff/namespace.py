@@ -18,6 +18,7 @@ from nnx.autodiff.record import composite, leaf, locally_constant, parts, refuse
 from nnx.autodiff.tape import CONSTANT, open_tapes
 from nnx.backends import Backend, backend_of
 from nnx.functional.scatter import scatter_add
+from nnx.kernels import RECORDING
 from nnx.parameters import Parameter
 from nnx.structure import leaves
 
@@ -57,7 +58,7 @@ def namespace_of(backend: Backend) -> Any:
     _composites(xp, base)
     _show_signatures(xp, base)
     operators(xp.kind)
-    xp.kind.backend = TrackedBackend(backend, xp)
+    RECORDING[xp.kind] = xp.kind.backend = TrackedBackend(backend, xp)
     return xp
 
 
