@@ -776,7 +776,7 @@ def sparsemax(x: Array, axis: int = -1) -> tuple[Array, Pullback]:
     place = xp.cumulative_sum(xp.ones_like(z), axis=axis)
     support = xp.astype(1.0 + place * falling > xp.cumulative_sum(falling, axis=axis), z.dtype)
     size = xp.sum(support, axis=axis, keepdims=True)
-    y = xp.maximum(z - (xp.sum(support * falling, axis=axis, keepdims=True) - 1.0) / size, 0.0)
+    y = xp.maximum(z - (xp.sum(falling * support, axis=axis, keepdims=True) - 1.0) / size, 0.0)
 
     def pullback(dy: Array) -> Array:
         slope = wide(dy)
