@@ -53,7 +53,7 @@ class GateByHand(nnx.layers.Layer):
 
 def crossentropy(y_true: Any, y_pred: Any) -> Any:
     """As nnx.losses.sparse_categorical_crossentropy, of probabilities, in functions of nnx.ops."""
-    p = ops.take_along_axis(y_pred, y_true[:, None], axis=-1)[:, 0]
+    p = ops.take_along_axis(y_pred, ops.cast(y_true[:, None], "int32"), axis=-1)[:, 0]
     return -ops.log(ops.clip(p, 1e-7, 1.0))
 
 

@@ -12,6 +12,12 @@ from nnx.autodiff.tape import CONSTANT, CONSTANTS, Tape
 from nnx.parameters import Parameter
 
 
+_LOST = (
+    "a tracked array does not become one of NumPy, which would lose its derivative in silence: compute with nnx.ops or "
+    "nnx.array_namespace(x); nnx.stop_gradient(x) gives the plain array"
+)
+
+
 class TrackedArray:
     """A floating array whose use in array code is recorded on a tape.
 
@@ -42,7 +48,9 @@ class TrackedArray:
         self.value = value
         self.tape = tape
         self.index = index
-        self.mask = self.maker = self.logits = None
+        self.mask: Any = None
+        self.maker: Any = None
+        self.logits: Any = None
 
     def __array_namespace__(self, *, api_version: str | None = None) -> Any:
         return self.xp
@@ -93,9 +101,9 @@ class TrackedArray:
         """The transpose of the last two axes."""
         return self.xp.matrix_transpose(self)
 
-    def numpy(self) -> NoReturn:
-        """TypeError: a copy on the host would have no derivative."""
-        self.__array__()
+    def numpy(self) -> Any:
+        """A copy on the host, once no tape records it any more; TypeError before, as of `np.asarray`."""
+        return np.array(self.__array__())
 
     def __len__(self) -> int:
         if not self.value.shape:
@@ -166,10 +174,7 @@ class TrackedArray:
     def __array__(self, *arguments: Any, **options: Any) -> Any:
         if self.tape.level == CONSTANT:
             return np.asarray(lower(self), *arguments, **options)
-        raise TypeError(
-            "a tracked array does not become one of NumPy, which would lose its derivative in silence: compute with "
-            "nnx.ops or nnx.array_namespace(x); nnx.stop_gradient(x) gives the plain array"
-        )
+        raise TypeError(_LOST)
 
     def __dlpack__(self, **options: Any) -> Any:
         self.__array__()

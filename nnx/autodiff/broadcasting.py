@@ -13,7 +13,9 @@ def sum_to(xp: Namespace, dy: Array, like: Array) -> Array:
     shape, wanted = dy.shape, like.shape
     if shape != wanted:
         extra = len(shape) - len(wanted)
-        axes = (*range(extra), *(i + extra for i, n in enumerate(wanted) if n == 1 and shape[i + extra] != 1))
+        axes = tuple(range(extra))
+        if shape[extra:] != wanted:
+            axes = (*axes, *(i + extra for i, n in enumerate(wanted) if n == 1 and shape[i + extra] != 1))
         if axes:
             dy = xp.sum(dy, axis=axes, dtype=sum_dtype(xp, dy))
         if dy.shape != wanted:

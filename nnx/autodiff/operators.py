@@ -8,7 +8,8 @@ from nnx.autodiff.array import TrackedArray
 from nnx.autodiff.broadcasting import sum_to
 from nnx.autodiff.guards import divisor
 from nnx.autodiff.products import of_matrices
-from nnx.autodiff.record import mask_of_two
+from nnx.autodiff.record import leaf, mask_of_two
+from nnx.parameters import Parameter
 
 _NAMES = {
     "add": "add",
@@ -76,6 +77,8 @@ def _fast(kind: type[TrackedArray], xp: Any) -> dict[str, Any]:
 
     def add(a: Any, b: Any) -> Any:
         tape = a.tape
+        if type(b) is Parameter:
+            b = leaf(b, kind)
         if type(b) is kind and b.tape is tape:
             va, vb = a.value, b.value
             entries = tape.entries
@@ -94,6 +97,8 @@ def _fast(kind: type[TrackedArray], xp: Any) -> dict[str, Any]:
 
     def subtract(a: Any, b: Any) -> Any:
         tape = a.tape
+        if type(b) is Parameter:
+            b = leaf(b, kind)
         if type(b) is kind and b.tape is tape:
             va, vb = a.value, b.value
             entries = tape.entries
@@ -112,6 +117,8 @@ def _fast(kind: type[TrackedArray], xp: Any) -> dict[str, Any]:
 
     def multiply(a: Any, b: Any) -> Any:
         tape = a.tape
+        if type(b) is Parameter:
+            b = leaf(b, kind)
         if type(b) is kind and b.tape is tape:
             va, vb = a.value, b.value
             entries = tape.entries
@@ -130,6 +137,8 @@ def _fast(kind: type[TrackedArray], xp: Any) -> dict[str, Any]:
 
     def divide(a: Any, b: Any) -> Any:
         tape = a.tape
+        if type(b) is Parameter:
+            b = leaf(b, kind)
         if type(b) is kind and b.tape is tape:
             va, vb = a.value, b.value
 

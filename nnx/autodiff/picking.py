@@ -79,14 +79,16 @@ def _scatter_along_axis(xp: Namespace, dy: Array, indices: Array, x: Array, axis
     if indices.shape != dy.shape:
         indices = base.broadcast_to(indices, dy.shape)
     other = [n for i, n in enumerate(dy.shape) if i != axis]
-    moved, keys = xp.moveaxis(dy, axis, -1), base.moveaxis(indices, axis, -1)
+    last = axis == len(x.shape) - 1
+    moved, keys = (dy, indices) if last else (xp.moveaxis(dy, axis, -1), base.moveaxis(indices, axis, -1))
     keys = base.where(keys < 0, keys + size, keys)
     rows = math.prod(other)
     starts = size * base.arange(rows, dtype=keys.dtype, device=xp.device_of(x))
     keys = base.reshape(keys, (rows, keys.shape[-1])) + starts[:, None]
     count = math.prod(dy.shape)
     flat = xp.scatter_add(xp.reshape(moved, (count, 1)), base.reshape(keys, (count,)), rows * size)
-    return sum_to(xp, xp.moveaxis(xp.reshape(flat, (*other, size)), -1, axis), x)
+    sums = xp.reshape(flat, (*other, size))
+    return sum_to(xp, sums if last else xp.moveaxis(sums, -1, axis), x)
 
 
 def sort(

@@ -21,6 +21,13 @@ def primitive(protocol: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(protocol)
     def function(*args: Any, **options: Any) -> Any:
+        x = args[0] if args else None
+        if isinstance(x, TrackedArray) and (len(args) == 1 or not any(hasattr(a, "dtype") for a in args[1:])):
+            tape, entries = x.tape, x.tape.entries
+            y, pullback = protocol(x.value, *args[1:], **options)
+            tracked = type(x)(y, tape, len(entries))
+            entries.append((x.index, pullback))
+            return tracked
         if any(type(a) is Parameter for a in args):
             args = tuple(leaf(a, kind_of(a.value)) if type(a) is Parameter else a for a in args)
         tape = top_tape(args)

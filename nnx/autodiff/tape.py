@@ -82,7 +82,7 @@ class Tape:
             _add(cotangents, index, dy)
         keep = set(wanted)
         computed = any(entries[index] is not None for index in keep)  # a wanted one that leads on to others
-        every = entries.count(None) == len(keep)  # then there is nothing that leads to none of them
+        every = not self.layers and entries.count(None) == len(keep)  # then nothing leads to none of them
         leads = bytearray(b"\1") * len(entries) if every else self._leads_to(wanted)
         for position in range(len(entries) - 1, -1, -1):
             dy = cotangents[position]
@@ -96,6 +96,8 @@ class Tape:
             sources, pull = entry
             if type(sources) is int:
                 dx = pull(dy)
+                if type(dx) is tuple:
+                    (dx,) = dx
                 before = cotangents[sources]
                 cotangents[sources] = dx if before is None else before + dx
             elif pull is None:
@@ -142,8 +144,11 @@ class Tape:
                         break
             elif type(pull) in _SENDERS:
                 leads[position] = _SENDS
-            elif any(index is not None and leads[index] for index in sources):
-                leads[position] = 1
+            else:
+                for index in sources:
+                    if index is not None and leads[index]:
+                        leads[position] = 1
+                        break
         return leads
 
 
@@ -174,6 +179,11 @@ _OPEN: contextvars.ContextVar[tuple[Tape, ...]] = contextvars.ContextVar("nnx_ta
 def open_tapes() -> tuple[Tape, ...]:
     """The tapes that are open in this thread and task, the outermost first."""
     return _OPEN.get()
+
+
+def set_open_tapes(tapes: tuple[Tape, ...]) -> None:
+    """Let these be the open tapes of this thread and task, and no others; `recording` does it for a block."""
+    _OPEN.set(tapes)
 
 
 def next_level() -> int:

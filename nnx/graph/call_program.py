@@ -13,7 +13,7 @@ import numpy as np
 
 from nnx.autodiff.array import TrackedArray
 from nnx.autodiff.namespace import is_floating, kind_of
-from nnx.autodiff.tape import Tape, next_level, recording
+from nnx.autodiff.tape import Tape, next_level, open_tapes, recording, set_open_tapes
 from nnx.backends import Array, array_namespace, backend
 from nnx.graph.composition import Composition
 from nnx.graph.symbol import Node, Symbol
@@ -48,7 +48,7 @@ class CallProgram:
         self._layer: Callable[[], Any] = weakref.ref(layer)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_layer": None}
+        return {name: value for name, value in {**self.__dict__, "_layer": None}.items() if name != "_takes_one"}
 
     def note_readers(self, readers: list[list[tuple[Any, int]]]) -> None:
         """For each input the layers that read it, and as which of their inputs."""
@@ -87,36 +87,43 @@ class CallProgram:
 
         logits : which outputs are taken before their last activation. masks : of the inputs; none by default.
         """
-        layer = self._layer()
-        tape = Tape(
-            next_level(), watches_parameters=True, training=bool(training), wants_logits=bool(logits), losses=[]
-        )
-        slots = [tape.add(None) if is_floating(x) else None for x in arrays]
-        values = [x if slot is None else kind_of(x)(x, tape, slot) for x, slot in zip(arrays, slots, strict=True)]
-        for value, mask in zip(values, masks, strict=False):
-            if isinstance(value, TrackedArray):
-                value.mask = mask
-        given = None if all(mask is None for mask in masks) else masks[0] if len(masks) == 1 else list(masks)
-        with recording(tape):
-            inputs = tuple(values) if "arguments" in options else layer.arguments_of(values)
-            made = leaves(layer.run_call(inputs, given, bool(training), options))
-        del values, inputs
-        found = [one.mask if isinstance(one, TrackedArray) else None for one in made]
+        layer, outer, training = self._layer(), open_tapes(), bool(training)
+        level = outer[-1].level + 1 if outer else 0
+        tape = Tape(level, watches_parameters=True, training=training, wants_logits=bool(logits), losses=[])
+        slots, values = [], []
+        for x in arrays:
+            slot = tape.add(None) if is_floating(x) else None
+            slots.append(slot)
+            values.append(x if slot is None else kind_of(x)(x, tape, slot))
+        given = self._give_masks(values, masks) if masks else None
+        set_open_tapes((tape,))
+        try:
+            if (self._takes_one and len(values) == 1) or "arguments" in options:
+                y = layer.run_call(tuple(values), given, training, options)
+            else:
+                y = layer.run_call(layer.arguments_of(values), given, training, options)
+        finally:
+            set_open_tapes(outer)
+        del values
+        made = [y] if isinstance(y, TrackedArray) else leaves(y)
         for output in logits:
             made[output] = self._logits(made[output], layer)
-        indices = [one.index if isinstance(one, TrackedArray) and one.tape is tape else None for one in made]
-        outputs = [one if index is None else one.value for one, index in zip(made, indices, strict=True)]
+        indices, outputs, found = [], [], []
+        for one in made:
+            tracked = isinstance(one, TrackedArray)
+            found.append(one.mask if tracked else None)
+            here = tracked and one.tape is tape
+            indices.append(one.index if here else None)
+            outputs.append(one.value if here else one)
         losses, scale = tape.losses or (), layer.activity_scale
-        if layer.activity_penalties is not None:
+        if losses and layer.activity_penalties is not None:
             layer.activity_penalties += [value * share for _, value, share in losses]
 
         def pull_back(dys: Sequence[Any], inputs: bool = True) -> list[Any]:
-            seeds = [
-                (index, dy) for index, dy in zip(indices, dys, strict=True) if index is not None and dy is not None
-            ]
-            seeds += [
-                (index, array_namespace(value).ones_like(value) * share * scale) for index, value, share in losses
-            ]
+            pairs = zip(indices, dys, strict=True)
+            seeds = [(index, dy) for index, dy in pairs if index is not None and dy is not None]
+            for index, value, share in losses:
+                seeds.append((index, array_namespace(value).ones_like(value) * share * scale))
             leaf = [(parameter, index) for parameter, index in tape.leaves.values() if parameter.backward is not None]
             wanted = [index for _, index in leaf]
             if inputs:
@@ -128,11 +135,28 @@ class CallProgram:
             if not inputs:
                 return []
             dxs = iter(cotangents[len(leaf) :])
-            zeros = [array_namespace(x).zeros_like for x in arrays]
             pulled = [None if slot is None else next(dxs) for slot in slots]
-            return [zero(x) if dx is None else dx for x, dx, zero in zip(arrays, pulled, zeros, strict=True)]
+            return [
+                array_namespace(x).zeros_like(x) if dx is None else dx for x, dx in zip(arrays, pulled, strict=True)
+            ]
 
         return outputs, found, pull_back
+
+    @functools.cached_property
+    def _takes_one(self) -> bool:
+        """Whether `call` gets its only array as it is."""
+        layer, marker = self._layer(), object()
+        arguments = layer.arguments_of([marker])
+        return len(arguments) == 1 and arguments[0] is marker
+
+    def _give_masks(self, values: Sequence[Any], masks: Sequence[Any]) -> Any:
+        """Let tracked inputs carry their masks. Returns the mask of one input, a list of those of several, or None."""
+        for value, mask in zip(values, masks, strict=False):
+            if isinstance(value, TrackedArray):
+                value.mask = mask
+        if all(mask is None for mask in masks):
+            return None
+        return masks[0] if len(masks) == 1 else list(masks)
 
     def _logits(self, output: Any, layer: Any) -> Any:
         if not isinstance(output, TrackedArray) or output.logits is None:
@@ -275,7 +299,9 @@ def _composition(layer: Any, shapes: list[Shape], trial: _Trial, made: list[Shap
             for below in _sources_of(entry):
                 found.update({symbol.key: symbol for symbol in sources.get(below, ())})
             sources[place] = list(found.values())
-    outputs, makers, behind = [], [], []
+    outputs: list[Symbol] = []
+    makers: list[Any] = []
+    behind: list[list[Symbol]] = []
     for part, shape in zip(leaves(trial.outputs), made, strict=True):
         own = sources.get(_place(part, trial.tape), [])
         made_by = _place(part, trial.tape) in by_place
@@ -348,7 +374,7 @@ def arguments_of(layer: Any, values: Sequence[Any]) -> tuple[Any, ...]:
     arguments: Any = (list(values) if len(values) > 1 else values[0],)
     if structure is not None and len(leaves(structure)) == len(values):
         arguments = rebuild(structure, values)
-    if len(arguments) == 1 and isinstance(arguments[0], list | tuple) and _takes_several(type(layer)):
+    if len(arguments) == 1 and isinstance(arguments[0], list | tuple) and _takes_several(type(layer)):  # type: ignore[arg-type]
         return tuple(arguments[0])
     return tuple(arguments)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
 from nnx.graph.program import Program
+from nnx.graph.symbol import Symbol
 from nnx.pullbacks import Pullback, Skippable
 from nnx.shapes import Shape
 from nnx.structure import leaves, rebuild
@@ -31,13 +33,21 @@ class Composition:
 
         The masks are a list, or one mask of one output.
         """
-        outputs, made, pullback = self.program.run(leaves(inputs), training=training, masks=masks, **options)
+        given = inputs if self.is_plain else leaves(inputs)
+        outputs, made, pullback = self.program.run(given, training=training, masks=masks, **options)
+        if self.is_plain:
+            return outputs[0], made[0], Skippable(lambda dy, inputs: _first(pullback([dy], inputs=inputs)))
 
         def pull_back(dy: Any, inputs: bool) -> Any:
             dxs = pullback(leaves(dy), inputs=inputs)
             return None if not inputs else dxs[0] if len(dxs) == 1 else tuple(dxs)
 
         return rebuild(self.output_structure, outputs), made[0] if len(made) == 1 else made, Skippable(pull_back)
+
+    @functools.cached_property
+    def is_plain(self) -> bool:
+        """Whether it makes one array of one."""
+        return isinstance(self.inputs, Symbol) and isinstance(self.outputs, Symbol)
 
     @property
     def output_structure(self) -> Any:
@@ -58,3 +68,8 @@ class Composition:
         batch = shapes[0][0]
         made = [(batch if s.shape[0] is None else s.shape[0], *s.shape[1:]) for s in leaves(self.outputs)]
         return made if len(made) > 1 or isinstance(self.outputs, dict) else made[0]
+
+
+def _first(cotangents: Sequence[Any]) -> Any:
+    """The cotangent of the only input; None where it was left out."""
+    return cotangents[0] if cotangents else None

@@ -197,8 +197,9 @@ def _record(layer: Any, parts: list[Any], mask: Any, training: Any, options: dic
     tracked = kind(y, tape, tape.add((indices, pullback)))
     if activated:
         y, pullback = layer.activate(tracked.value)
-        logits, tracked = tracked, kind(y, tape, tape.add((tracked.index, pullback)))
-        tracked.logits = logits
+        end = kind(y, tape, tape.add((tracked.index, pullback)))
+        end.logits = tracked
+        return end, made
     return tracked, made
 
 

@@ -76,7 +76,7 @@ class Lambda(Layer):
 
     def forward(self, *inputs: Array, training: bool = False) -> tuple[Array, Pullback]:
         x: Any = inputs[0] if len(inputs) == 1 else list(inputs)
-        result = None if self._derives else self.function(x, **self.arguments)
+        result: Any = None if self._derives else self.function(x, **self.arguments)
         pair = is_pair(result)
         if self.pullback is None:
             self._derives = not pair

@@ -200,15 +200,19 @@ class Layer(Configurable):
         return type(self).forward is Layer.forward
 
     @property
+    def _known_call(self) -> _Call | None:
+        return _call_of(type(self))  # type: ignore[arg-type]
+
+    @property
     def is_eager(self) -> bool:
         """Whether the layer is written as `call`, ordinary array code that is run and differentiated as it is."""
-        return _call_of(type(self)) is not None
+        return self._known_call is not None
 
     @property
     def takes_training(self) -> bool:
         """Whether its `call` takes `training`."""
-        call = _call_of(type(self))
-        return call is not None and "training" in call.names
+        call = self._known_call
+        return call is not None and call.takes_training
 
     def sublayers(self) -> Sequence[Layer]:
         """The layers that this one is made of: of one that is written as `call` those that its attributes hold."""
@@ -459,7 +463,7 @@ class Layer(Configurable):
         self, inputs: tuple[Any, ...], training: Any, options: dict[str, Any]
     ) -> tuple[tuple[Any, ...], Any, dict[str, Any]]:
         """The arguments of a `call`, sorted: arrays and symbols are inputs, everything else has a name."""
-        call = _call_of(type(self))
+        call = self._known_call
         assert call is not None
         if call.takes_any_number:
             return inputs, training, options
@@ -504,28 +508,29 @@ class Layer(Configurable):
 
         inputs : the arguments that are arrays. training : None where nobody says.
         """
-        call, tape = _call_of(type(self)), open_tapes()[-1]
-        assert call is not None
-        options = dict(options)
-        templates = options.pop("arguments", None)  # of arrays that are not the first arguments
-        if "training" in call.names and (training is not None or call.requires_training):
-            options["training"] = bool(training)
-        if "mask" in call.names:
-            options["mask"] = mask
-        before, tape.training = tape.training, training if training is not None else tape.training
+        call: Any = _call_of(type(self))  # type: ignore[arg-type]
+        tape = open_tapes()[-1]
+        templates = None
+        if options:
+            options = dict(options)
+            templates = options.pop("arguments", None)  # of arrays that are not the first arguments
+        if call.takes_training and (training is not None or call.requires_training):
+            options = {**options, "training": bool(training)}
+        if call.takes_mask:
+            options = {**options, "mask": mask}
+        if templates is not None:
+            flat = leaves(inputs)
+            options |= {name: rebuild(one, [flat[i] for i in leaves(one)]) for name, one in templates.items()}
+            inputs = ()
+        before, tape.training = tape.training, tape.training if training is None else training
         try:
-            if templates is None:
-                y = self.call(*inputs, **options)  # type: ignore[attr-defined]
-            else:
-                flat = leaves(inputs)
-                named = {name: rebuild(one, [flat[i] for i in leaves(one)]) for name, one in templates.items()}
-                y = self.call(**named, **options)  # type: ignore[attr-defined]
+            y = self.call(*inputs, **options)  # type: ignore[attr-defined]
         finally:
             tape.training = before
-        if isinstance(y, TrackedArray):
-            if mask is not None and y.mask is None and type(self).compute_mask is not Layer.compute_mask:
+        if mask is not None and isinstance(y, TrackedArray) and y.mask is None:
+            if type(self).compute_mask is not Layer.compute_mask:
                 y.mask = self.compute_mask(inputs[0] if len(inputs) == 1 else list(inputs), mask)
-            elif mask is not None and y.mask is None and self.supports_masking:
+            elif self.supports_masking:
                 y.mask = mask
         if self.activity_regularizer is not None:
             self._add_penalty(y)
@@ -698,16 +703,19 @@ class Layer(Configurable):
                 f"{type(self).__name__} defines neither call(self, x), ordinary array code, nor forward(self, x, *, "
                 f"training=False), which returns (y, pullback)"
             )
-        if self.is_eager:
-            mask = options.pop("mask", None)
-            training = options.pop("training", None)
-            y, _, pullback = self._composition.run(inputs, training=training, masks=as_masks(mask), **options)
-        else:
-            y, _, pullback = self._composition.run(inputs, training=options.get("training", False))
+        training = options.pop("training", False)
+        if not self.is_eager:
+            options.clear()
+        y, _, pullback = self._composition.run(
+            inputs, training=training, masks=as_masks(options.pop("mask", None)), **options
+        )
         return y, pullback
 
     def run(self, *inputs: Any, **options: Any) -> tuple[Any, Pullback]:
         """`forward`, with what holds for every layer: the penalty on the output."""
+        if self._composition is not None:  # `call` adds its penalty itself
+            y, _, pullback = self._composition.run(inputs, masks=as_masks(options.pop("mask", None)), **options)
+            return y, pullback
         made = self.forward(*inputs, **options)
         if not is_pair(made):
             raise TypeError(
@@ -715,7 +723,7 @@ class Layer(Configurable):
                 f"returns the cotangent of each input; a layer whose derivative is to be derived defines call() instead"
             )
         y, pullback = made
-        if self.activity_regularizer is None or self.is_eager:  # that one has added its penalty
+        if self.activity_regularizer is None:
             return y, pullback
         penalty, pullback_penalty = self.activity_regularizer.forward(wide(y))
         share = ranks.share() / (y.shape[0] or 1)
@@ -903,7 +911,9 @@ class _Call:
     """The arguments of a `call`: names in their order, without self."""
 
     names: tuple[str, ...]
+    takes_training: bool
     requires_training: bool
+    takes_mask: bool
     takes_any_number: bool
     takes_any_option: bool
 
@@ -917,7 +927,9 @@ def _call_of(cls: Any) -> _Call | None:
     named = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
     return _Call(
         tuple(p.name for p in named),
+        any(p.name == "training" for p in named),
         any(p.name == "training" and p.default is p.empty for p in named),
+        any(p.name == "mask" for p in named),
         any(p.kind is p.VAR_POSITIONAL for p in parameters),
         any(p.kind is p.VAR_KEYWORD for p in parameters),
     )

@@ -144,7 +144,7 @@ def _describe_operation(operator: str, operands: tuple[Any, ...]) -> Symbol:
                 f"{operator} of a symbolic value takes a number, an array, a parameter of a layer or another symbolic "
                 f"value, got {type(constant).__name__}"
             )
-        return describe_function(operator, operands, {})
+        return describe_function(operator, operands, {})  # type: ignore[no-any-return]
     number = constant.__index__() if isinstance(constant, Integral) else float(constant)
     return _call(Operation(operator, number, constant_first), symbols)  # an integer leaves indices integers
 

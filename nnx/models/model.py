@@ -430,7 +430,10 @@ class Model(Layer):
         Returns the outputs, their masks, and the pullback of a list of cotangents to that of the inputs, which
         `inputs=False` leaves out.
         """
-        return self._graph().program.run(arrays, training=training, logits=logits, masks=masks)
+        made: tuple[list[Array], list[Any], Pullback] = self._graph().program.run(
+            arrays, training=training, logits=logits, masks=masks
+        )
+        return made
 
     @property
     def fusible_activations(self) -> list[str | None]:

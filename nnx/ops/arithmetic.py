@@ -6,7 +6,9 @@ import builtins
 import math
 from typing import Any
 
-from nnx.backends import Array
+from nnx.autodiff.primitive import primitive
+from nnx.backends import Array, is_array
+from nnx.functional import Pullback
 from nnx.ops.operation import (
     alike,
     as_array,
@@ -366,6 +368,25 @@ def _gcd(a: Array, b: Array) -> Array:
     return a
 
 
+_NUMBERS = frozenset({int, float, type(None)})
+
+
+@primitive
+def _clip(x: Array, low: float | None, high: float | None) -> tuple[Array, Pullback]:
+    """`clip` between numbers, as one entry of a tape."""
+    xp = namespace(x)
+    y = x if low is None else xp.maximum(x, low)
+    y = y if high is None else xp.minimum(y, high)
+
+    def pullback(dy: Array) -> Array:
+        inside = None if low is None else x >= low
+        if high is not None:
+            inside = x <= high if inside is None else xp.logical_and(inside, x <= high)
+        return dy if inside is None else xp.where(inside, dy, 0.0)
+
+    return y, pullback
+
+
 @operation
 def clip(x: Any, x_min: Any, x_max: Any) -> Array:
     """Elements between two bounds, which stand in for what lies outside; either may be None, or an array.
@@ -375,6 +396,8 @@ def clip(x: Any, x_min: Any, x_max: Any) -> Array:
     >>> clip([-1.0, 0.5, 3.0], 0.0, 1.0)
     array([0. , 0.5, 1. ], dtype=float32)
     """
+    if type(x_min) in _NUMBERS and type(x_max) in _NUMBERS and is_array(x) and is_float(x):
+        return _clip(x, x_min, x_max)
     bounds = [bound for bound in (x_min, x_max) if bound is not None]
     x, *rest = promote(x, *bounds)
     if is_bool(x):

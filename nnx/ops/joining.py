@@ -153,12 +153,12 @@ def hsplit(x: Any, indices_or_sections: Any) -> list[Array]:
 
 @operation
 def vsplit(x: Any, indices_or_sections: Any) -> list[Array]:
-    """Parts of an array along its first axis; it has two or more. See `split`.
+    """Parts of an array along its first axis; see `split`.
 
     >>> [part.tolist() for part in vsplit([[1.0], [2.0]], 2)]
     [[[1.0]], [[2.0]]]
     """
-    return _split("vsplit", x, indices_or_sections, 0, least=2)
+    return _split("vsplit", x, indices_or_sections, 0)
 
 
 @operation

@@ -11,6 +11,7 @@ import numpy as np
 from nnx.autodiff.array import TrackedArray, lower
 from nnx.autodiff.namespace import kind_of
 from nnx.autodiff.record import leaf
+from nnx.autodiff.tape import CONSTANT
 from nnx.backends import Array, Namespace, array_namespace, backend_of, get_backend, is_array
 from nnx.operators import Operand, describe_function
 from nnx.parameters import Parameter
@@ -158,7 +159,17 @@ def name_of_dtype(array: Array) -> str:
     >>> name_of_dtype(np.zeros(2))
     'float64'
     """
-    return str(array.dtype).rpartition(".")[2]
+    names = _NAMES.get(type(array))
+    if names is None:  # for each library a table of its own: dtypes of several are not compared
+        names = _NAMES[type(array)] = {}
+    dtype = array.dtype
+    name = names.get(dtype)
+    if name is None:
+        name = names[dtype] = str(dtype).rpartition(".")[2]
+    return name
+
+
+_NAMES: dict[type, dict[Any, str]] = {}
 
 
 def dtype_name(dtype: Any, default: str | None = None) -> str | None:
@@ -195,6 +206,8 @@ def is_bool(array: Array) -> bool:
 
 def as_floats(value: Any) -> Array:
     """An array of floating numbers: floats as they are, integers and bools in the dtype of the current backend."""
+    if isinstance(value, TrackedArray) and value.tape.level != CONSTANT:
+        return value  # only floats are tracked
     array = as_array(value)
     if is_float(array):
         return array

@@ -123,7 +123,7 @@ def digitize(x: Any, bins: Any) -> Array:
     flat, count = xp.reshape(values, (math.prod(values.shape),)), edges.shape[0]
     places = xp.searchsorted(edges, flat, side="right")
     if count > 1:
-        falling = count - xp.searchsorted(xp.flip(edges), flat, side="left")
+        falling = count - xp.searchsorted(xp.flip(edges), flat, side="right")
         places = xp.where(edges[-1] >= edges[0], places, falling)
     return xp.reshape(places, values.shape)
 
