@@ -116,7 +116,12 @@ def test_value_is_that_of_the_library(name: str, backend: Any) -> None:
     row = next(row for row in tracked_rows() if row.name == name)
     arrays = [backend.asarray(a) for a in row.arguments]
     xp = recording_namespace(arrays[0])
-    expected = lower(row.function(xp, *arrays))
+    try:
+        expected = lower(row.function(xp, *arrays))
+    except ValueError as error:
+        if backend.name != "torch":
+            raise
+        pytest.skip(f"the library does not do this with plain arrays: {error}")
     value, _ = differentiable(lambda *xs: row.function(xp, *xs))(*arrays)
     lifted = row.function(xp, *(constant(a, xp.kind) for a in arrays))
     for found in (value, lower(lifted)):
