@@ -9,12 +9,9 @@ from typing import Any
 import numpy as np
 
 from nnx.autodiff.array import TrackedArray, lower
-from nnx.autodiff.namespace import kind_of
-from nnx.autodiff.record import leaf
 from nnx.autodiff.tape import CONSTANT
 from nnx.backends import Array, Namespace, array_namespace, backend_of, get_backend, is_array
 from nnx.operators import Operand, describe_function
-from nnx.parameters import Parameter
 from nnx.structure import leaves, rebuild
 
 OPERATIONS: dict[str, Callable[..., Any]] = {}
@@ -58,15 +55,11 @@ def _has_operands(value: Any) -> bool:
 
 
 def _with_operands(name: str, function: Callable[..., Any], args: Any, options: Any) -> Any:
-    parts = leaves([list(args), options])
-    if any(isinstance(part, Operand) and not isinstance(part, Parameter) for part in parts):
+    parts = [part.in_array_code() if isinstance(part, Operand) else part for part in leaves([list(args), options])]
+    if any(isinstance(part, Operand) for part in parts):
         return describe_function(name, args, options)
-    args, options = rebuild([list(args), options], [_read_parameter(part) for part in parts])
+    args, options = rebuild([list(args), options], parts)
     return function(*args, **options)
-
-
-def _read_parameter(value: Any) -> Any:
-    return leaf(value, kind_of(value.value)) if isinstance(value, Parameter) else value
 
 
 _FLOATS = ("float16", "bfloat16", "float32", "float64")
