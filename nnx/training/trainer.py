@@ -92,7 +92,7 @@ class Trainer:
             if not model.overrides("train_step"):
                 require_optimizer(model)
             if own:
-                self.own_steps.get_ready(class_weight)
+                self.own_steps.get_ready()
             verbose = ranks.agreed(verbose)
             batch_size = optional_integer("batch_size", batch_size, 32)
             epochs = optional_integer("epochs", epochs, 1)
@@ -104,7 +104,7 @@ class Trainer:
                 x, y, sample_weight, validation_data = split(x, y, sample_weight, validation_split)
             generator = model.random if shuffle else None
             if own:
-                source = self.pipeline.structured_batches(x, y, sample_weight, batch_size, generator)
+                source = self.pipeline.structured_batches(x, y, sample_weight, class_weight, batch_size, generator)
             else:
                 source = self.pipeline.batches(x, y, sample_weight, class_weight, batch_size, generator)
             batches = Epochs(source, optional_integer("steps_per_epoch", steps_per_epoch))
@@ -163,7 +163,7 @@ class Trainer:
             own, batch_size = self.for_testing is self.own_steps, optional_integer("batch_size", batch_size, 32)
             if own:
                 self.own_steps.get_ready()
-                source = self.pipeline.structured_batches(x, y, sample_weight, batch_size, None)
+                source = self.pipeline.structured_batches(x, y, sample_weight, None, batch_size, None)
             else:
                 source = self.pipeline.batches(x, y, sample_weight, None, batch_size, generator=None)
             batches = Epochs(source, optional_integer("steps", steps), once=True, name="evaluate")
@@ -178,7 +178,7 @@ class Trainer:
             own, batch_size = self.for_predicting is self.own_steps, optional_integer("batch_size", batch_size, 32)
             if own:
                 self.own_steps.get_ready()
-                source = self.pipeline.structured_batches(x, None, None, batch_size, None)
+                source = self.pipeline.structured_batches(x, None, None, None, batch_size, None)
             else:
                 source = self.pipeline.input_batches(x, batch_size)
             batches = Epochs(source, optional_integer("steps", steps), once=True, name="predict")
