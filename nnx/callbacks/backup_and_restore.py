@@ -87,7 +87,9 @@ class BackupAndRestore(Callback):
             self._save()
 
     def on_train_end(self, logs: Mapping[str, float] | None = None) -> None:
-        if ranks.is_main() and self.delete_checkpoint and self.model.training_run.complete:
+        run = self.model.training_run
+        # where another callback failed, `fit` does not return, and the next start is to have the trained model
+        if ranks.is_main() and self.delete_checkpoint and run.complete and not run.listeners.errors:
             try:
                 self._remove()
             except OSError as error:  # the training is complete: nothing may be lost because a folder is a mount point

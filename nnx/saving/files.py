@@ -146,7 +146,7 @@ def _contents(file: IO[bytes], size: int) -> tuple[dict[str, np.ndarray], dict[s
     if not 0 < length <= min(size - 8, _LONGEST_HEADER):
         raise ValueError(f"a header of {length} bytes in a file of {size}")
     header = parsed(str(_filled(file, np.empty(length, np.uint8)), "utf-8"))
-    metadata = header.pop(_METADATA, None) or {}
+    metadata = header.pop(_METADATA, {})
     if not all(isinstance(text, str) for text in metadata.values()):
         raise ValueError("a text that is no text")
     arrays, place = {}, 0
