@@ -312,6 +312,12 @@ def test_an_error_in_the_block_leaves_everything_as_it_was(path: Path):
     assert left(path.parent) == [path.name]
 
 
+def test_the_longest_name_that_a_file_can_have(write: Callable[[Path], None], tmp_path: Path):
+    path = tmp_path / ("n" * 255)
+    write(path)
+    assert left(tmp_path) == [path.name]
+
+
 def test_what_was_there_gets_another_name(path: Path, tmp_path: Path):
     before = tmp_path / "before"
     for text in ("first", "second", "third"):

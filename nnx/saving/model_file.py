@@ -152,6 +152,9 @@ def load_model(
             is_unknown = str(error).startswith("unknown") and "custom_objects" not in str(error)
             hint = "; one of your own goes into custom_objects={name: object}" if is_unknown else ""
             raise ValueError(f"cannot load {filepath}: {shortened(str(error), LONGEST_REASON)}{hint}") from error
+        except Exception as error:  # of a class of the user's
+            error.add_note(f"while {filepath} was loaded")
+            raise
     return model
 
 

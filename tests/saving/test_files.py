@@ -375,6 +375,31 @@ def test_weights_of_another_kind_of_numbers_change_nothing(backend: Placement, p
     assert_close(model.get_weights()[0], arrays["dense/kernel"], 0.0, 0.0)
 
 
+def test_set_weights_is_all_or_none(backend: Placement):
+    model = nnx.Sequential([Dense(2, input_dim=3), Dense(2)])
+    before = model.get_weights()
+    wrong = [*(weight + 1.0 for weight in before[:-1]), np.ones(2, np.complex64)]
+    with pytest.raises(TypeError, match="expected real numbers"):
+        model.set_weights(wrong)
+    for old, new in zip(before, model.get_weights(), strict=True):
+        assert_close(new, old, 0.0, 0.0)
+
+
+def test_errors_of_ones_own_classes_name_the_file(path: Path):
+    class Broken(Dense):
+        def build(self, input_shape: Any) -> None:
+            if broken:
+                raise RuntimeError("broken")
+            super().build(input_shape)
+
+    broken = False
+    nnx.Sequential([Broken(2, input_dim=3)]).save(path)
+    broken = True
+    with pytest.raises(RuntimeError, match="broken") as caught:
+        nnx.models.load_model(path, custom_objects={"Broken": Broken})
+    assert caught.value.__notes__ == [f"while {path} was loaded"]
+
+
 def test_weights_of_every_kind_of_real_numbers_are_read(path: Path):
     model = nnx.Sequential([Dense(2, input_dim=3)])
     for dtype in EVERY_DTYPE:
