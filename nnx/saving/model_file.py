@@ -37,8 +37,11 @@ def save_model(model: Any, filepath: str | os.PathLike[str], overwrite: bool = T
     Parameters are under their paths ("dense_1/kernel"), optimiser slots under "optimizer.<slot>/<path>"; architecture,
     compile arguments, step, history and random streams are JSON in the metadata. No pickle.
 
-    The file is complete or not there: it is written under another name first. TypeError for a model with an anonymous
-    function, which cannot be saved.
+    The file is complete or not there: it is written under another name first, and takes over the mode and the owner of
+    the one that it replaces; a link is written through. A model that has not changed gives equal bytes.
+
+    TypeError for a model with an anonymous function, which cannot be saved; PermissionError for a file that is
+    read-only, and OSError, with the path, for a full disk, a pipe or a device.
 
     >>> import tempfile
     >>> from pathlib import Path
