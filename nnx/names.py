@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import re
 from collections.abc import Collection, Iterable
 from typing import Any
 
-__all__ = ["did_you_mean", "kind_of", "name_layers", "names_apart", "nearest", "numbered", "shortened", "snake_case"]
+__all__ = [
+    "DistinctNames",
+    "did_you_mean",
+    "kind_of",
+    "name_layer",
+    "name_layers",
+    "names_apart",
+    "nearest",
+    "numbered",
+    "shortened",
+    "snake_case",
+]
 
 _LONGEST_NAME = 200
 
@@ -47,6 +59,7 @@ def shortened(text: str, longest: int = _LONGEST_NAME) -> str:
     return text if len(text) <= longest else f"{text[:half]} ... {text[-half:]} ({len(text)} characters)"
 
 
+@functools.cache
 def snake_case(name: str) -> str:
     """A name in lower case with underscores, as Keras names layers after their classes.
 
@@ -70,26 +83,71 @@ def numbered(name: str, taken: Collection[str]) -> str:
     return found
 
 
+class DistinctNames:
+    """Layers under names of which there are no two. One more costs the same however many there are.
+
+    layers : those that were taken in, in that order, under their names; with a number where one before had the same.
+
+    >>> from nnx.layers import Dense
+    >>> names = DistinctNames([Dense(2), Dense(3)])
+    >>> names.free("dense"), names.take(Dense(4)), list(names.layers)
+    ('dense_2', 'dense_2', ['dense', 'dense_1', 'dense_2'])
+    """
+
+    def __init__(self, layers: Iterable[Any] = ()) -> None:
+        self.layers: dict[str, Any] = {}
+        self._numbers: dict[str, int] = {}  # for each name that was asked for, the number below which none is free
+        for layer in layers:
+            self.take(layer)
+
+    def free(self, name: str) -> str:
+        """The name, or the first of name_1, name_2, ... that is free."""
+        if name not in self.layers:
+            return name
+        number = self._numbers.get(name, 1)
+        while f"{name}_{number}" in self.layers:
+            number += 1
+        self._numbers[name] = number
+        return f"{name}_{number}"
+
+    def take(self, layer: Any) -> str:
+        """Take a layer in, and return the name that it has here."""
+        name = self.free(layer.name)
+        self.layers[name] = layer
+        return name
+
+    def drop_last(self) -> str:
+        """Forget the layer that was taken in last, and return the name that it had here."""
+        self._numbers.clear()
+        return self.layers.popitem()[0]
+
+
 def name_layers(layers: Iterable[Any], owner: str, unique: bool = True) -> None:
     """Give the layers of a model that have not been in one names that no other has, by numbers.
 
     A layer keeps the name that its first model or its user gave it: paths of weights in files are made of names.
     unique : whether two layers that users have given one name are a ValueError; else both keep it.
     """
-    taken: dict[str, Any] = {}
+    names = DistinctNames()
     for layer in sorted(layers, key=lambda layer: (not layer.is_named, not layer.named_by_user)):
-        other = taken.get(layer.name, layer)
-        if other is not layer:
-            if layer.named_by_user and (other.named_by_user or not layer.is_named):
-                if not unique:
-                    layer.is_named = True
-                    continue
+        if name_layer(layer, names, owner, unique):
+            names.take(layer)
+
+
+def name_layer(layer: Any, names: DistinctNames, owner: str, unique: bool = True) -> bool:
+    """Give a layer a name that is free, unless it is to keep its own; returns whether the name it has now is free."""
+    other = names.layers.get(layer.name, layer)
+    if other is not layer:
+        if layer.named_by_user and (other.named_by_user or not layer.is_named):
+            if unique:
                 raise ValueError(f"{owner}: a layer named {layer.name!r} is already there; names must be unique")
-            if layer.is_named:
-                continue
-            layer.name = numbered(layer.name, taken)
-        layer.is_named = True
-        taken[layer.name] = layer
+            layer.is_named = True
+            return False
+        if layer.is_named:
+            return False
+        layer.name = names.free(layer.name)
+    layer.is_named = True
+    return True
 
 
 def names_apart(layers: Iterable[Any]) -> list[tuple[str, Any]]:
@@ -99,10 +157,7 @@ def names_apart(layers: Iterable[Any]) -> list[tuple[str, Any]]:
     >>> [name for name, _ in names_apart([Dense(2), Dense(3)])]
     ['dense', 'dense_1']
     """
-    taken: dict[str, Any] = {}
-    for layer in layers:
-        taken[numbered(layer.name, taken)] = layer
-    return list(taken.items())
+    return list(DistinctNames(layers).layers.items())
 
 
 def kind_of(layer: Any) -> str:

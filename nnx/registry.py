@@ -53,6 +53,16 @@ def register_keras_serializable(package: str = "Custom", name: str | None = None
     return decorate
 
 
+def find_custom(name: str) -> Any:
+    """The class or function of one's own of that name, among custom objects and registered ones; None if there is none.
+
+    >>> with custom_objects({"Mine": dict}):
+    ...     find_custom("Mine"), find_custom("Dense")
+    (<class 'dict'>, None)
+    """
+    return _CUSTOM.get().get(name, _REGISTERED.get(name))
+
+
 class Registry(Generic[T]):
     """Objects of one kind by name. Case and underscores do not matter: "HeNormal" and "he_normal" are one name.
 

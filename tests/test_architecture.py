@@ -25,7 +25,8 @@ FLOORS = [
     {"backends", "registry", "lazy_loading", "names", "shapes", "structure", "arguments"}
     | {"user_warnings", "file_targets"},
     {"precision", "ranks", "random", "kernels", "operators", "parameters", "pullbacks", "windows"},
-    {"functional", "activations", "initializers", "regularizers", "constraints"},
+    {"functional", "autodiff", "activations", "initializers", "regularizers", "constraints"},
+    {"ops"},
     {"graph"},
     {"layers"},
     {"losses", "metrics", "schedules", "optimizers", "data"},
@@ -34,7 +35,7 @@ FLOORS = [
     {"debug"},
     {"training"},
     {"models"},
-    {"__init__", "ops", "testing", "__main__"},
+    {"__init__", "testing", "__main__"},
 ]
 
 # What may be imported where it is needed, inside a function, because an installation may lack it.

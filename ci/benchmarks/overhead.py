@@ -1,4 +1,5 @@
-"""What nnx itself costs: importing it, predicting one row, a step of fit, and memory over many trainings.
+"""What nnx itself costs: importing it, building many layers, predicting one row, a step of fit, and memory over many
+trainings.
 
 python ci/benchmarks/overhead.py
 """
@@ -23,6 +24,16 @@ def import_seconds() -> float:
     code = "import numpy, time; t = time.perf_counter(); import nnx; print(time.perf_counter() - t)"
     runs = [subprocess.run([sys.executable, "-c", code], capture_output=True, check=True) for _ in range(7)]
     return statistics.median(float(run.stdout) for run in runs)
+
+
+def build_seconds(layers: int = 1600) -> float:
+    """The time of building a model of so many layers: the best of several, since others use the machine too."""
+    times = []
+    for _ in range(5):
+        start = time.perf_counter()
+        nnx.Sequential([Input((4,)), *(Dense(4) for _ in range(layers))])
+        times.append(time.perf_counter() - start)
+    return min(times)
 
 
 def small_model() -> nnx.Sequential:
@@ -85,6 +96,7 @@ def resident_mb() -> float:
 def main() -> None:
     print(describe_machine(nnx, np))
     print(f"import nnx over NumPy          {import_seconds():8.3f} s   (at most 0.3)")
+    print(f"build of 1,600 layers          {build_seconds():8.3f} s   (at most 0.3)")
     print(f"predict of one row             {predict_seconds() * 1e6:8.0f} us  (at most 300)")
     print(f"fit of 20-64-64-10, per step   {fit_seconds_per_step() * 1e6:8.0f} us  (at most 400)")
     print(f"memory left behind             {memory_growth():8.1f} MB  (at most 20)")

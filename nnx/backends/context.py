@@ -86,7 +86,7 @@ class Placement:
         >>> Placement(usable_backend("numpy")).holds(np.zeros(2))
         True
         """
-        backend = backend_of(array)
+        backend = backend_of(array).plain
         return backend is self.backend and (backend.name == "numpy" or backend.device_of(array) == self._device)
 
     def asarray(self, value: Any, dtype: str | None = None) -> Array:

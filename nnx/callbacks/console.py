@@ -40,13 +40,21 @@ def encodable(text: str, stream: Any) -> str:
 
 def is_interactive(stream: Any) -> bool:
     r"""Whether somebody watches and `\r` rewrites the line: a terminal or a notebook; not a file or a pipe."""
-    kind = type(stream).__module__.partition(".")[0]
-    if kind == "ipykernel":
+    if _is_of("ipykernel", stream):
         return True
     if "PYCHARM_HOSTED" in os.environ and stream is sys.__stdout__:
         return True
     isatty = getattr(stream, "isatty", None)
-    return kind != "idlelib" and isatty is not None and bool(isatty())
+    return not _is_of("idlelib", stream) and isatty is not None and bool(isatty())
+
+
+def is_notebook(stream: Any) -> bool:
+    """Whether it is the output of a notebook's cell, which can also hold displays."""
+    return _is_of("ipykernel", stream) and "IPython" in sys.modules
+
+
+def _is_of(package: str, stream: Any) -> bool:
+    return type(stream).__module__.partition(".")[0] == package
 
 
 def write_line(text: str, stream: Any) -> None:

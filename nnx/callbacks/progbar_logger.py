@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from nnx import ranks
 from nnx.callbacks.callback import Callback
-from nnx.callbacks.console import can_encode, format_bytes, is_interactive, standard_output, write_line
+from nnx.callbacks.console import can_encode, format_bytes, is_interactive, is_notebook, standard_output, write_line
+from nnx.callbacks.notebook_line import NotebookLine
 from nnx.callbacks.progress_line import DONE, LEFT, brief_line, finished_line, running_line
 
 if TYPE_CHECKING:
@@ -40,7 +41,8 @@ class ProgbarLogger(Callback):
     On a terminal and in a notebook a bar that is redrawn at most ten times a second, and only then are the metrics
     read; in a log file or pipe one line for each epoch. How much is shown is decided by `verbose` of `fit`,
     `evaluate` and `predict`. While the bar grows, the line has the time left, and at its end the memory that the
-    process holds on the device of the model, or in RAM; the line that stays has the time taken, as in Keras.
+    process holds on the device of the model, or in RAM; the line that stays has the time taken, as in Keras. A notebook
+    gets one display for an epoch, which is updated in place, so that it is saved and exported with one line.
 
     stream : where to write; by default what `sys.stdout` is when an epoch begins.
     clock : a function that returns seconds.
@@ -62,7 +64,8 @@ class ProgbarLogger(Callback):
         self._epochs = 1
         self._target: int | None = None
         self._in_fit = False
-        self._line: RewrittenLine | None = None
+        self._line: RewrittenLine | NotebookLine | None = None
+        self._heading = ""  # of the epoch, in a notebook; elsewhere it has a line of its own
         self._redraws = False
         self._next_drawing = 0.0
         self._begin()
@@ -86,7 +89,11 @@ class ProgbarLogger(Callback):
         if self._target is not None and run is not None:
             self._target = run.batches.steps  # the data may have grown since the last epoch
         if self._verbose and self._epochs > 1 and self._output is not None:
-            write_line(f"Epoch {epoch + 1}/{self._epochs}", self._output)
+            heading = f"Epoch {epoch + 1}/{self._epochs}"
+            if self._in_notebook:
+                self._heading = f"{heading} - "
+            else:
+                write_line(heading, self._output)
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
         self._count(batch, logs)
@@ -126,6 +133,7 @@ class ProgbarLogger(Callback):
         stream = standard_output() if self.stream is None or not ranks.is_main() else self.stream
         self._output = stream if self._verbose else None
         self._redraws = self._verbose == 1 and self._output is not None and is_interactive(self._output)
+        self._in_notebook, self._heading = self._redraws and is_notebook(self._output), ""
         self._ascii_only = not can_encode(DONE + LEFT, self._output)
         self._seen = 0
         self._shown: Mapping[str, float] = {}
@@ -150,15 +158,21 @@ class ProgbarLogger(Callback):
         target = self._target if self._target is None else max(self._target, self._seen)
         progress, memory = (self._seen, target, *self._times(), logs), self._memory()
         text, narrow = (
-            running_line(*progress, ascii_only=self._ascii_only, loss_first=first) + memory for first in (False, True)
+            self._heading + running_line(*progress, ascii_only=self._ascii_only, loss_first=first) + memory
+            for first in (False, True)
         )
         if self._line is None:
-            from nnx.callbacks.rewritten_line import RewrittenLine  # imports tqdm, in 40 ms
-
-            self._line = RewrittenLine(text, self._output, narrow)
+            self._line = self._new_line(text, narrow)
         else:
             self._line.show(text, narrow)
         self._next_drawing = self.clock() + INTERVAL
+
+    def _new_line(self, text: str, narrow: str) -> RewrittenLine | NotebookLine:
+        if self._in_notebook:
+            return NotebookLine(text)
+        from nnx.callbacks.rewritten_line import RewrittenLine  # imports tqdm, in 40 ms
+
+        return RewrittenLine(text, self._output, narrow)
 
     def _finish(self, logs: Mapping[str, float] | None) -> None:
         """Leave the final line of an epoch, evaluation or prediction, unless an error ended it before any batch."""
@@ -170,10 +184,13 @@ class ProgbarLogger(Callback):
         if self._verbose == 2:
             write_line(brief_line(*progress), self._output)
             return
-        text = finished_line(*progress, ascii_only=self._ascii_only)
-        if self._line is None:
+        text = self._heading + finished_line(*progress, ascii_only=self._ascii_only)
+        if self._line is not None:
+            self._leave_line(text)
+        elif self._in_notebook:
+            NotebookLine(text)
+        else:
             write_line(text, self._output)
-        self._leave_line(text)
 
     def _leave_line(self, text: str | None = None) -> None:
         if self._line is not None:

@@ -1,4 +1,4 @@
-"""Targets fitted to predictions, and cotangents spread over a reduced axis: what loss functions have in common."""
+"""Targets fitted to predictions, cotangents over a reduced axis, and sums: what loss functions have in common."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from nnx.pullbacks import Differentiable, Pullback
 
 __all__ = [
     "EPSILON",
+    "add_to_sum",
     "clip",
     "loss_function",
     "mark_built_in",
@@ -118,6 +119,40 @@ def scaled_sum(values: Array, scale: float) -> Array:
     2.0
     """
     return array_namespace(values).sum(values) * scale
+
+
+@accelerated
+def add_to_sum(amount: Array, factor: float = 1.0, sums: Array | None = None) -> Array:
+    """Running sum of amount * factor that is right to the last digit, also after 10**7 of them in float32.
+
+    What rounding takes off the sum is kept beside it, and goes back into it as soon as it is large enough: a sum of
+    double length (Knuth, TAOCP 2, section 4.2.2; Dekker, "A floating-point technique for extending the available
+    precision", 1971).
+
+    amount : (...), floating. factor : a number.
+    sums : what the last call returned; None for the first. It is not changed.
+
+    Returns (2, ...): the sum, and what it lacks. A sum that is infinite or NaN lacks nothing.
+
+    >>> import numpy as np
+    >>> sums = add_to_sum(np.asarray(2.0**24, "float32"))
+    >>> for _ in range(4):
+    ...     sums = add_to_sum(np.asarray(0.5, "float32"), 1.0, sums)
+    >>> float(sums[0]), float(np.float32(2.0**24) + np.float32(0.5))
+    (16777218.0, 16777216.0)
+    """
+    xp = array_namespace(amount)
+    amount = amount * factor
+    if sums is None:
+        return xp.stack([amount, xp.zeros_like(amount)])
+    total = sums[0, ...] + amount
+    finite = xp.isfinite(total)
+    before, rest, amount = (xp.where(finite, part, 0.0) for part in (sums[0, ...], sums[1, ...], amount))
+    rounded = before + amount
+    share = rounded - before
+    rest = rest + ((before - (rounded - share)) + (amount - share))
+    whole = rounded + rest
+    return xp.stack([xp.where(finite, whole, total), (rounded - whole) + rest])
 
 
 def clip(xp: Namespace, x: Array, low: float, high: float) -> Array:

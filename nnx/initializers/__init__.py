@@ -79,7 +79,7 @@ def resolve(identifier: Any) -> Any:
     """
     if identifier is None or isinstance(identifier, Initializer):
         return identifier
-    if is_array(identifier):
+    if not isinstance(identifier, str) and is_array(identifier):
         return Constant(identifier)
     initializer = registry.resolve(identifier)
     if not callable(initializer):

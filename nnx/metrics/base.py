@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, Self
 
 import numpy as np
 
+from nnx.autodiff.array import TrackedArray
+from nnx.autodiff.transforms import stop_gradient
 from nnx.backends import Array, Namespace, Placement, array_namespace, asarray, get_backend, is_array, to_numpy
 from nnx.losses.arrays import asarray_like
 from nnx.losses.base import Loss, fit_weights
 from nnx.losses.lookup import of_function
+from nnx.metrics.tally import Tally
 from nnx.metrics.variable import RunningValue, Variable, value_of
 from nnx.names import name_of_class
 from nnx.registry import Configurable, Registry, serialize
@@ -20,6 +24,18 @@ from nnx.user_warnings import warn_user
 
 registry: Registry[Any] = Registry("metric")
 functions: Registry[Callable[..., Array]] = Registry("metric function")
+
+
+def of_plain_values(update_state: Callable[..., None]) -> Callable[..., None]:
+    """The method, which inside of a tape gets the plain values: nothing is differentiated through a metric."""
+
+    @functools.wraps(update_state)
+    def update(self: Any, *args: Any, **options: Any) -> None:
+        if any(isinstance(value, TrackedArray | list | tuple | dict) for value in (*args, *options.values())):
+            args, options = stop_gradient(args), stop_gradient(options)
+        update_state(self, *args, **options)
+
+    return update
 
 
 class Metric(Configurable):
@@ -55,6 +71,11 @@ class Metric(Configurable):
 
     direction: Literal["max", "min"] | None = None
     running: tuple[str, ...] = ()
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "update_state" in vars(cls):
+            cls.update_state = of_plain_values(cls.update_state)  # type: ignore[method-assign]
 
     def __init__(self, name: str | None = None, dtype: str | None = None) -> None:
         self.name = name or name_of_class(type(self))
@@ -215,11 +236,12 @@ class Total(Metric):
         self.reset_state()
 
     def reset_state(self) -> None:
-        self.total: Array | None = None  # begins beside the first values, in their dtype, and at least in float32
+        self.total = Tally()  # begins beside the first values, in their dtype, and at least in float32
         self._dtype: Any = None
 
     def result(self) -> Array:
-        return get_backend().zeros(()) if self.total is None else self.total
+        total = self.total.value()
+        return get_backend().zeros(()) if total is None else total
 
     def _prepared(self, values: Any) -> tuple[Namespace, Array]:
         """Values as an array of the dtype in which they are added up."""
@@ -230,9 +252,6 @@ class Total(Metric):
             wide = xp.isdtype(values.dtype, "real floating") and values.dtype != getattr(xp, "float16", None)
             self._dtype = values.dtype if wide else xp.float32
         return xp, values if values.dtype == self._dtype else xp.astype(values, self._dtype)
-
-    def _add(self, amount: Array) -> None:
-        self.total = amount if self.total is None else self.total + amount
 
 
 class Sum(Total):
@@ -252,7 +271,7 @@ class Sum(Total):
         xp, values = self._prepared(values)
         if sample_weight is not None:
             values = values * fit_weights(sample_weight, values)
-        self._add(xp.sum(values))
+        self.total.add(xp.sum(values))
 
 
 class MeanOfSamples(Total):
@@ -262,7 +281,7 @@ class MeanOfSamples(Total):
 
     def reset_state(self) -> None:
         super().reset_state()
-        self.count: Array | float = 0  # on the device only if there are weights
+        self.count = Tally()  # on the device only if there are weights
 
     def accumulate(self, values: Any, sample_weight: Any = None) -> None:
         """Take in values (n, ...) as n values, their means over the other axes; weights as for a loss."""
@@ -270,26 +289,25 @@ class MeanOfSamples(Total):
         size = math.prod(values.shape)
         if sample_weight is None:
             rows = values.shape[0] if values.shape else 1
-            self._add(xp.sum(values) if rows == size else xp.sum(values) * (rows / max(size, 1)))
-            self.count = self.count + rows
+            self.total.add(xp.sum(values) if rows == size else xp.sum(values) * (rows / max(size, 1)))
+            self.count.add(rows)
         elif isinstance(sample_weight, int | float) or getattr(sample_weight, "shape", None) == ():
-            self._add(xp.sum(values) / max(size, 1) * sample_weight)  # one weight for the whole batch
-            self.count = self.count + sample_weight
+            self.total.add(xp.sum(values) / max(size, 1) * sample_weight)  # one weight for the whole batch
+            self.count.add(sample_weight)
         else:
             weight = fit_weights(sample_weight, values)
             weighted = values * weight
             rows = weighted.shape[0]
-            self._add(xp.sum(weighted) * (rows / max(math.prod(weighted.shape), 1)))
-            self.count = self.count + xp.sum(weight) * (rows / max(math.prod(weight.shape), 1))
+            self.total.add(xp.sum(weighted) * (rows / max(math.prod(weighted.shape), 1)))
+            self.count.add(xp.sum(weight) * (rows / max(math.prod(weight.shape), 1)))
 
     def result(self) -> Array:
-        if self.total is None:
-            return super().result()
-        if isinstance(self.count, int | float):
-            return self.total / (self.count or 1)
-        xp = array_namespace(self.total)
-        empty = self.count == 0.0
-        return xp.where(empty, 0.0, self.total / xp.where(empty, 1.0, self.count))
+        total, count = super().result(), self.count.value()
+        if count is None or isinstance(count, int | float):
+            return total / (count or 1)
+        xp = array_namespace(total)
+        empty = count == 0.0
+        return xp.where(empty, 0.0, total / xp.where(empty, 1.0, count))
 
 
 class Mean(MeanOfSamples):

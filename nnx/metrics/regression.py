@@ -131,9 +131,9 @@ class R2Score(Metric):
 def _around(origin: np.ndarray, state: Mapping[str, Any]) -> dict[str, Any]:
     """The state of a `R2Score` on the host with its sums of offsets and of their squares around another origin."""
     shift = (state["_origin"] - origin)[0, :]
-    offset, squares, residual, count = state["_tally"]["total"] + state["_tally"]["lost"]
+    offset, squares, residual, count = state["_tally"]["sums"][0]
     sums = np.stack([offset + shift * count, squares + shift * (2.0 * offset + shift * count), residual, count])
-    return {**state, "_tally": {"whole": None, "total": sums, "lost": 0.0}}
+    return {**state, "_tally": {**state["_tally"], "sums": np.stack([sums, np.zeros_like(sums)])}}
 
 
 @registry.register()

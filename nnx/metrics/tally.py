@@ -5,45 +5,51 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from nnx.backends import Array, array_namespace, is_array
+from nnx.functional.loss_functions import add_to_sum
 
 
 class Tally:
-    """A running sum of arrays of one shape, on their device: of integers exact, of floating numbers compensated."""
+    """A running sum of numbers, or of arrays of one shape on their device: exact, or right to the last digit."""
 
     def __init__(self) -> None:
+        self._number: float | None = None
         self._whole: Array | None = None
-        self._total: Array | None = None
-        self._lost: Array | float = 0.0  # what rounding took off the total, negated
+        self._sums: Array | None = None  # see `add_to_sum`
 
-    def add(self, amount: Array) -> None:
-        """Take in an array of counts, or one of sums of weights."""
-        xp = array_namespace(amount)
-        if xp.isdtype(amount.dtype, "integral"):
+    def add(self, amount: Array | float) -> None:
+        """Take in a number of Python, an array of counts, or one of floating numbers."""
+        if isinstance(amount, int | float):
+            self._number = amount + (self._number or 0)
+        elif self._sums is not None and amount.dtype == self._sums.dtype:  # as usual
+            self._sums = add_to_sum(amount, 1.0, self._sums)
+        elif array_namespace(amount).isdtype(amount.dtype, "integral"):
             self._whole = amount if self._whole is None else self._whole + amount
-        elif self._total is None:
-            self._total = amount
-        else:  # the sum of two numbers and its exact rounding error (Knuth, TAOCP 2, section 4.2.2)
-            total = self._total + amount
-            share = total - self._total
-            self._lost = self._lost + ((self._total - (total - share)) + (amount - share))
-            self._total = total
+        else:
+            self._sums = add_to_sum(amount, 1.0, self._sums)
 
     def state(self) -> dict[str, Array | float | None]:
         """What a checkpoint keeps."""
-        return {"whole": self._whole, "total": self._total, "lost": self._lost}
+        return {"number": self._number, "whole": self._whole, "sums": self._sums}
 
     def set_state(self, state: Mapping[str, Array | float | None]) -> None:
         """Go on from what `state` returned, with arrays on the device that the next batches are on."""
-        for value in state.values():
-            if not (is_array(value) or value is None or isinstance(value, int | float)):
+        number, whole, sums = state["number"], state["whole"], state["sums"]
+        if not isinstance(number, int | float | None):
+            raise TypeError(f"a running sum cannot be {number!r}")
+        for value in (whole, sums):
+            if not (value is None or is_array(value)):
                 raise TypeError(f"a running sum cannot be {value!r}")
-        self._whole, self._total, self._lost = state["whole"], state["total"], state["lost"]
+        self._number, self._whole, self._sums = number, whole, sums
 
-    def value(self) -> Array | None:
-        """The sum so far: integers, if there were no others; None before anything was added."""
-        if self._total is None:
-            return self._whole
-        total = self._total + self._lost
-        if self._whole is None:
-            return total
-        return total + array_namespace(total).astype(self._whole, total.dtype)
+    def value(self) -> Array | float | None:
+        """The sum so far: an array, of integers if there were no others; a number if there were only numbers.
+
+        None before anything was added.
+        """
+        total = None if self._sums is None else self._sums[0, ...]
+        if self._whole is not None:
+            whole = self._whole
+            total = whole if total is None else total + array_namespace(total).astype(whole, total.dtype)
+        if total is None or self._number is None:
+            return self._number if total is None else total
+        return total + self._number

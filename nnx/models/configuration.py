@@ -34,12 +34,13 @@ def graph_config(graph: Composition, model: Any) -> dict[str, Any]:
     Values are numbered: the inputs, then what each call makes.
     """
     layers = graph.program.layers
+    places = {layer: index for index, layer in enumerate(layers)}
     ids = {symbol.key: index for index, symbol in enumerate(leaves(graph.inputs))}
     calls = []
     for node in graph.program.nodes:
         if any(symbol.key not in ids for symbol in node.inputs):
             raise TypeError(f"{model.name}: a parameter used outside of its layer cannot be in a configuration")
-        calls.append({"layer": layers.index(node.layer), **_call_config(node, ids)})
+        calls.append({"layer": places[node.layer], **_call_config(node, ids)})
         for symbol in node.outputs:
             ids[symbol.key] = len(ids)
     names = {layer: name for name, layer in names_apart(model.layers)}
@@ -58,7 +59,7 @@ def _call_config(node: Node, ids: dict[Any, int]) -> dict[str, Any]:
     reads = [ids[symbol.key] for symbol in node.inputs]
     structure, symbols = node.layer.input_structure, node.symbolic_options
     return {
-        "inputs": reads if structure is None else rebuild(structure, reads),
+        "inputs": reads if structure is None or "arguments" in node.options else rebuild(structure, reads),
         "options": {name: value for name, value in node.options.items() if name not in symbols},
         "symbols": {
             name: rebuild(option, [_number(part, ids, f"{name} of {node.layer.name}") for part in leaves(option)])

@@ -150,7 +150,7 @@ class Model(Layer):
         with undone_if_it_fails(self):
             if self._composition is None:
                 input_shape = check_shapes(input_shape, f"input_shape of {self.name}")
-            self._trace(input_shape)
+            self._try_call(input_shape)
             super().build(input_shape)
 
     # The graph
@@ -271,7 +271,7 @@ class Model(Layer):
         return layers[name]  # type: ignore[no-any-return]
 
     def named_sublayers(self) -> list[tuple[str, Layer]]:
-        inside = self.sublayers()
+        inside = set(self.sublayers())
         return [(name, layer) for name, layer in names_apart(self.layers) if layer in inside]
 
     def named_layers(self) -> dict[str, Layer]:
@@ -390,8 +390,9 @@ class Model(Layer):
         if len(set(paths)) != len(paths) or not set(paths) <= set(named):
             raise ValueError(f"{self.name} cannot train {paths}; it has {', '.join(named)}")
         self._trained = [named[path] for path in paths]
+        trained = set(self._trained)
         for layer in self._layers_inside():
-            own = [parameter in self._trained for parameter in layer.own_weights if parameter.trainable]
+            own = [parameter in trained for parameter in layer.own_weights if parameter.trainable]
             self._frozen_or_not[layer] = any(own) if own else layer.trainable
         self.decided_at = -1
 
@@ -416,7 +417,7 @@ class Model(Layer):
 
     # Computation
 
-    def _is_composed(self) -> bool:
+    def _computes_by_call(self) -> bool:
         return type(self).forward is Model.forward
 
     def chain(
@@ -429,7 +430,10 @@ class Model(Layer):
         Returns the outputs, their masks, and the pullback of a list of cotangents to that of the inputs, which
         `inputs=False` leaves out.
         """
-        return self._graph().program.run(arrays, training=training, logits=logits, masks=masks)
+        made: tuple[list[Array], list[Any], Pullback] = self._graph().program.run(
+            arrays, training=training, logits=logits, masks=masks
+        )
+        return made
 
     @property
     def fusible_activations(self) -> list[str | None]:
@@ -444,8 +448,7 @@ class Model(Layer):
 
     def _last_layer(self, index: int) -> Any:
         """The layer that makes an output and has an activation at its end, if nothing else reads that output."""
-        step = self._graph().program.last_step(index)
-        layer = step.node.layer if step else None
+        layer = self._graph().program.last_layer(index)
         return layer if isinstance(layer, Activated | Model) else None
 
     def activate(self, z: Array, output: int = 0) -> tuple[Array, Pullback]:
@@ -759,7 +762,7 @@ class Model(Layer):
         return {**super().__getstate__(), "_flat": None, "training_run": None, "trainer": None, "decided_at": -1}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
+        super().__setstate__(state)
         self.trainer = self._new_trainer()
         for node in self._calls():
             node.layer.remember_call(node)

@@ -15,7 +15,7 @@ from nnx.layers.input import InputLayer
 from nnx.layers.layer import Layer, registry, undone_if_it_fails
 from nnx.models.configuration import build_layers, layer_configs
 from nnx.models.model import Model
-from nnx.names import name_layers, names_apart
+from nnx.names import DistinctNames, name_layer, names_apart
 from nnx.parameters import Parameter
 from nnx.pullbacks import call_pullback
 from nnx.registry import constructor_config
@@ -48,6 +48,8 @@ class Sequential(Model):
         self._layers: list[Layer] = []
         self._input: InputLayer | None = None
         self._symbols: list[Symbol] = []  # the input, and what each layer makes of the one before
+        self._names = DistinctNames()  # of the layers
+        self._paths: dict[Parameter, str] = {}  # of the parameters
         if isinstance(layers, Layer):
             raise TypeError("Sequential expects a list of layers, got one layer; write Sequential([layer])")
         for layer in layers or ():
@@ -73,17 +75,23 @@ class Sequential(Model):
                 raise ValueError(f"{self.name}: Input must be the first layer, and there can be only one")
             self._input = layer
             return
-        if layer in self._layers:
+        if layer.is_named and layer in self._layers:  # a layer that is not named yet is in no stack
             raise ValueError(f"{self.name}: layer {layer.name!r} is already in the stack")
-        name_layers([*self._layers, layer], self.name)
+        other = self._names.layers.get(layer.name)
+        if other is not None and other.name != layer.name:  # somebody has given it another name
+            self._names = DistinctNames(self._layers)
+        name_layer(layer, self._names, self.name)
         shape = self._next_input_shape(layer)
         self._share_place(layer)
         symbols = [] if shape is None else self._describe_layers([layer], shape)
         self._layers.append(layer)
         self._symbols += symbols
+        name = self._names.take(layer)
         if not self.trainable:
             layer.trainable = False
-        if shape is not None and not self.built:
+        if self.built:
+            self._tell_paths(name, layer)
+        elif shape is not None:
             self._finish_build(shape)
         self._forget()
 
@@ -91,9 +99,12 @@ class Sequential(Model):
         """Take the last layer away, and return it."""
         if not self._layers:
             raise ValueError(f"{self.name} has no layer to pop")
-        layer = self._layers.pop()
+        layer, name = self._layers.pop(), self._names.drop_last()
         if self.built:
             self._symbols.pop()
+            for parameter in layer.weights:
+                if self._paths.get(parameter, "").startswith(f"{name}/"):  # else it belongs to a layer below too
+                    del self._paths[parameter]
         if not self._layers:
             self.built, self._symbols = False, []
         self._forget()
@@ -114,7 +125,7 @@ class Sequential(Model):
     def _next_input_shape(self, layer: Layer) -> Shape | None:
         """The shape of a new layer's input, as far as it is known."""
         if self._layers:
-            return self.output_shape if self.built else None
+            return self._symbols[-1].shape if self.built else None
         if self._input is not None:
             return self._input.batch_input_shape
         if layer.batch_input_shape is not None:
@@ -163,12 +174,20 @@ class Sequential(Model):
     def composition(self) -> Composition | None:
         return Composition(self._symbols[0], self._symbols[-1], self.name) if self.built else None
 
-    def _is_composed(self) -> bool:
+    def _computes_by_call(self) -> bool:
         return False
 
     def _finish_build(self, input_shape: Shape) -> None:
         super().build((None, *input_shape[1:]) if self._input is None else input_shape)
+        for name, layer in self._names.layers.items():
+            self._tell_paths(name, layer)
         self._forget()
+
+    def _tell_paths(self, name: str, layer: Layer) -> None:
+        """Tell the parameters of a layer their paths; one that is shared has that in the first layer."""
+        for path, inner in layer.walk(name):
+            for parameter in inner.own_weights:
+                parameter.path = self._paths.setdefault(parameter, f"{path}/{parameter.name}")
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         if self.built:
@@ -260,8 +279,6 @@ class Sequential(Model):
         """Take back what was derived from the layers."""
         self.__dict__.pop("_first_with_weights", None)
         self.forget_training()
-        if self.built:
-            self.named_weights()  # parameters learn their paths
 
     def get_config(self) -> dict[str, Any]:
         """The layers; of a subclass with a constructor of its own, the arguments of that."""

@@ -167,7 +167,7 @@ class Nadam(_Adaptive):
     def update(self, w: Array, g: Array, learning_rate: float) -> None:
         slots, t = self.slots, self.iterations + 1
         now, following = self._decay_at(t), self._decay_at(t + 1)
-        product = self._product_until(t)
+        product = self.product_until(t)
         rate_m = learning_rate * following / (1.0 - product * following)
         rate_g = learning_rate * (1.0 - now) / (1.0 - product)
         correction = 1.0 / (1.0 - self.beta_2**t)
@@ -177,7 +177,8 @@ class Nadam(_Adaptive):
     def _decay_at(self, t: int) -> float:
         return self.beta_1 * (1.0 - 0.5 * 0.96**t)
 
-    def _product_until(self, t: int) -> float:
+    def product_until(self, t: int) -> float:
+        """U(t), the product of the decays of the first t steps."""
         done, product = self._product if self._product[0] <= t else (0, 1.0)
         while done < t and product > 0.0:
             done += 1

@@ -20,7 +20,7 @@ import numpy as np
 from nnx import ranks
 from nnx.file_targets import naming, replacing
 from nnx.names import shortened
-from nnx.saving.descriptions import TooLargeError, parsed
+from nnx.descriptions import TooLargeError, parsed
 
 _CHECKSUM = "nnx-checksum"
 _METADATA = "__metadata__"

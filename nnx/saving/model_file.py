@@ -16,7 +16,7 @@ from nnx.names import shortened
 from nnx.random import Generator
 from nnx.registry import custom_objects as custom_objects_scope
 from nnx.registry import serialize
-from nnx.saving.descriptions import check_objects, parsed
+from nnx.descriptions import check_objects, parsed
 from nnx.saving.files import read_file, write_file
 from nnx.saving.weights import assign_weights, refuse_overwriting, weight_arrays
 

@@ -232,6 +232,12 @@ ROWS: dict[str, list[Example]] = {
         ),
     ],
     "adamax": [_update(lambda v: (v.normal(v.n), v.normal(v.n), v.normal(v.n), v.positive(v.n), 0.1, 0.9, 0.99, 1e-7))],
+    "add_to_sum": [
+        Example(lambda v: (v.normal(v.n),)),
+        Example(lambda v: (v.normal(v.n), 3.0, v.normal(2, v.n))),
+        Example(lambda v: (v.normal(), 32.0, v.normal(2))),
+        Example(lambda v: (v.normal(v.n, 3), 0.5, v.normal(2, v.n, 3, scale=1e4))),
+    ],
     "alpha_dropout": [_alpha_dropout(0.0), _alpha_dropout(0.4)],
     "batch_normalization": [
         Example(lambda v: (v.normal(v.n, 4), v.normal(4), v.normal(4)), length=8),
@@ -474,7 +480,7 @@ ROWS: dict[str, list[Example]] = {
         Example(lambda v: (v.normal(v.n, 20, 20, 64), _over((20, 20), (2, 2), (2, 2))), sizes=(24,), length=4),
     ],
     "tanh": _UNARY,
-    "uniform": [Example(lambda v: (v.normal(v.n, 3), Draw(7, 2**64, 3 * v.n)))],
+    "uniform_beside": [Example(lambda v: (v.normal(v.n, 3), Draw(7, 2**64, 3 * v.n)))],
     "words_below": [_words_below(threshold) for threshold in (0, 1, 2**31, 2**32)],
 }
 """By the name of the generic function."""

@@ -11,6 +11,7 @@ import numpy as np
 
 from nnx import losses, metrics, ranks
 from nnx.backends import Array, array_namespace, is_array, to_numpy
+from nnx.functional.loss_functions import add_to_sum
 from nnx.losses import Loss
 from nnx.metrics import Metric
 from nnx.metrics.base import added, on_host
@@ -82,8 +83,8 @@ class Objective:
         }
         self.by_output: list[OutputObjective] = []
         self.outputs: list[str] = []
-        self._total: Array | float = 0.0
-        self._parts: list[Array | float] = []
+        self._total: Array | None = None  # running sums as `add_to_sum` keeps them
+        self._parts: list[Array | None] = []
         self._count = 0
         if outputs is not None:
             self.assign(outputs)
@@ -95,7 +96,7 @@ class Objective:
         columns = [distribute(value, outputs, what) for what, value in self._given.items()]
         self.outputs = outputs
         self.by_output = [OutputObjective(*column) for column in zip(*columns, strict=True)]
-        self._parts = [0.0] * len(outputs)
+        self._parts = [None] * len(outputs)
 
     def of(self, outputs: list[str]) -> Objective:
         """Itself, with losses and metrics assigned to these outputs."""
@@ -188,19 +189,19 @@ class Objective:
         shard = ranks.shard()
         if shard is not None and shard.is_surplus:
             return
-        self._total = loss * rows + self._total
+        self._total = add_to_sum(loss, rows, self._total)
         for index, one in enumerate(self.by_output):
             part = parts[index]
             if len(self.by_output) > 1 and part is not None:
-                self._parts[index] = part * rows + self._parts[index]
+                self._parts[index] = add_to_sum(part, rows, self._parts[index])
             count, weight = counts[index] if counts else None, sample_weights[index]
             for metric, weighted in one.metrics:
                 metric.update_state(ys[index], predictions[index], weighted_steps(count, weight) if weighted else count)
 
     def reset(self) -> None:
         """Forget the running loss and metrics."""
-        self._total, self._count = 0.0, 0
-        self._parts = [0.0] * len(self.by_output)
+        self._total, self._count = None, 0
+        self._parts = [None] * len(self.by_output)
         for one in self.by_output:
             for metric, _ in one.metrics:
                 metric.reset_state()
@@ -208,7 +209,8 @@ class Objective:
     def state(self) -> dict[str, Any]:
         """The running values, for a checkpoint: numbers, and arrays on the device.
 
-        Where several ranks train together, those of all of them, on the host; every rank has to ask.
+        Where several ranks train together, those of all of them, on the host, and under "of_ranks" those of each;
+        every rank has to ask.
         """
         own = self._own_state()
         group = ranks.group()
@@ -221,6 +223,7 @@ class Objective:
             "count": self._count,  # every rank counts the rows of whole batches
             "parts": added([state["parts"] for state in states]),
             "metrics": [metric.together(each) for (_, metric), each in zip(self.metrics, of_metrics, strict=True)],
+            "of_ranks": states,
         }
 
     def _own_state(self) -> dict[str, Any]:
@@ -232,13 +235,20 @@ class Objective:
         }
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state` returned, with arrays in the place of the model. Of several ranks, the first does."""
-        for value in (state["total"], state["count"], *state["parts"]):
-            if not (isinstance(value, int | float) or (is_array(value) and value.shape == ())):
+        """Go on from what `state` returned, with arrays in the place of the model.
+
+        Each of several ranks goes on from its own, so that sums have the same order as without the interruption; of
+        another number of ranks, the first goes on from those of all.
+        """
+        for value in (state["total"], *state["parts"]):
+            if not (value is None or (is_array(value) and value.shape == (2,))):
                 raise TypeError(f"a running loss cannot be {value!r}")
         self.reset()
         self._count = int(state["count"])
-        if ranks.is_main():
+        group, of_ranks = ranks.group(), state.get("of_ranks", [])
+        if group is not None and len(of_ranks) == group.size:
+            self._take(of_ranks[group.rank])
+        elif ranks.is_main():
             self._take(state)
 
     def _take(self, state: Mapping[str, Any]) -> None:
@@ -264,9 +274,10 @@ class Objective:
         if not self._count:
             return {}
         if len(self.by_output) == 1 and not self.by_output[0].metrics:
-            return {"loss": float(to_numpy(self._total / self._count))}
-        parts = [self._parts[index] / self._count for index in self._counted]
-        results = [self._total / self._count, *parts, *(value_of(metric.result()) for _, metric in self.metrics)]
+            return {"loss": float(to_numpy(self._total)[0]) / self._count}  # type: ignore[index]
+        sums = [self._total, *(self._parts[index] for index in self._counted)]
+        losses = [sum[0, ...] / self._count for sum in sums]  # type: ignore[index]
+        results = [*losses, *(value_of(metric.result()) for _, metric in self.metrics)]
         return dict(zip(self.names, read_values(results), strict=True))
 
 

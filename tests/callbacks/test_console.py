@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tqdm import tqdm
 
-from nnx.callbacks.console import can_encode, encodable, is_interactive, standard_output, write_line
+from nnx.callbacks.console import can_encode, encodable, is_interactive, is_notebook, standard_output, write_line
 from nnx.callbacks.rewritten_line import RewrittenLine
 
 
@@ -35,6 +35,11 @@ def test_who_is_interactive(fake_terminal: Any, monkeypatch: pytest.MonkeyPatch)
         __module__ = "idlelib.run"
 
     assert is_interactive(NotebookStream())
+    monkeypatch.delitem(sys.modules, "IPython", raising=False)
+    assert not is_notebook(NotebookStream())
+    monkeypatch.setitem(sys.modules, "IPython", None)  # type: ignore[arg-type]
+    assert is_notebook(NotebookStream())
+    assert not is_notebook(fake_terminal)
     assert not is_interactive(IdleShell())
     monkeypatch.setenv("PYCHARM_HOSTED", "1")
     assert not is_interactive(io.StringIO())

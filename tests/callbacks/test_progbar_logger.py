@@ -4,6 +4,7 @@ import contextlib
 import io
 import re
 import sys
+import types
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -263,14 +264,70 @@ def test_streams_that_cannot_encode_the_bar(clock: Any, encoded: Any, encoding: 
     assert ("- ?: 1.0000" in written) == (terminal and encoding != "cp932")
 
 
-def test_a_notebook_shows_the_bar(clock: Any, rendered: Any) -> None:
-    class NotebookStream(io.StringIO):
-        __module__ = "ipykernel.iostream"
+class NotebookStream(io.StringIO):
+    __module__ = "ipykernel.iostream"
 
+
+def test_a_notebook_without_displays_shows_the_bar(clock: Any, rendered: Any) -> None:
     stream = NotebookStream()
     Training(clock, stream).fit()
     assert stream.getvalue().count("\r") > 4
     assert rendered(stream.getvalue(), 500) == [f"4/4 {FULL} 0s 100ms/step - acc: 0.2500 - loss: 0.5000", ""]
+
+
+class Displays:
+    """The displays of a cell, as IPython makes them: each has the texts that it ever had."""
+
+    def __init__(self) -> None:
+        self.texts: list[list[str]] = []
+
+    def display(self, data: dict[str, str], *, raw: bool, display_id: bool) -> Any:
+        assert raw
+        assert display_id
+        texts = [data["text/plain"]]
+        self.texts.append(texts)
+        return types.SimpleNamespace(update=lambda data, *, raw: texts.append(data["text/plain"]))
+
+
+@pytest.fixture
+def displays(monkeypatch: pytest.MonkeyPatch) -> Displays:
+    displays = Displays()
+    monkeypatch.setitem(sys.modules, "IPython", types.SimpleNamespace())
+    monkeypatch.setitem(sys.modules, "IPython.display", displays)
+    return displays
+
+
+def test_a_notebook_has_one_display_for_an_epoch(clock: Any, displays: Displays) -> None:
+    stream = NotebookStream()
+    Training(clock, stream, epochs=2).fit(epochs=2, validation=3, seconds=0.25)
+    numbers = "acc: 0.2500 - loss: 0.5000"
+    assert [texts[-1] for texts in displays.texts] == [
+        f"Epoch {epoch}/2 - 4/4 {FULL} 2s 500ms/step - {numbers} - val_acc: 0.1250 - val_loss: 0.7500"
+        for epoch in (1, 2)
+    ]
+    assert displays.texts[0][0] == f"Epoch 1/2 - 1/4 ━━━━━─────────────── 0s 250ms/step - {numbers}"
+    assert stream.getvalue() == ""  # what a cell prints lies between displays, and would divide them
+
+
+def test_a_display_of_an_epoch_that_is_never_drawn_or_never_ends(clock: Any, displays: Displays) -> None:
+    training = Training(clock, NotebookStream())
+    training.fit(seconds=0.0)
+    training.fit(seconds=0.0)  # over before another drawing is due
+    with training.callbacks.running("train"):
+        training.callbacks.on_epoch_begin(0)
+        training.batches(2, 0.25)
+    last = [texts[-1] for texts in displays.texts]
+    assert last[1] == f"4/4 {FULL} 0s 0s/step - acc: 0.2500 - loss: 0.5000"
+    assert len(displays.texts[1]) == 1
+    assert last[2] == "2/4 ━━━━━━━━━━────────── 0s 250ms/step - acc: 0.2500 - loss: 0.5000"
+    assert len(last) == 3
+
+
+def test_a_line_an_epoch_needs_no_display(clock: Any, displays: Displays) -> None:
+    stream = NotebookStream()
+    Training(clock, stream, verbose=2, epochs=2).fit(epochs=2)
+    assert stream.getvalue().count("\n") == 4
+    assert displays.texts == []
 
 
 def test_standard_output_is_looked_up_when_an_epoch_begins(clock: Any, capsys: pytest.CaptureFixture[str]) -> None:

@@ -197,8 +197,8 @@ def test_running_means(backend, weighted):
 def test_the_count_is_on_the_host_without_weights():
     metric = metrics.MeanSquaredError()
     metric.update_state(Y_TRUE, Y_PRED)
-    assert metric.count == 6
-    assert type(metric.count) is int
+    assert metric.count.value() == 6
+    assert type(metric.count.value()) is int
 
 
 def test_root_mean_squared_error(backend):

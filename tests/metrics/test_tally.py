@@ -5,8 +5,10 @@ import pytest
 
 import nnx
 from nnx import metrics
+from nnx.functional.loss_functions import add_to_sum
 from nnx.metrics.tally import Tally
 from nnx.testing import assert_close, no_synchronization
+from nnx.training.objective import Objective
 
 LIMIT = 1 << 24  # the first whole number that float32 cannot add 1 to
 
@@ -36,6 +38,118 @@ def test_counts_and_weights_together(backend):
     tally.add(backend.asarray([0.5, 0.25]))
     tally.add(backend.asarray([1, 0], "int64"))
     assert_close(tally.value(), np.asarray([4.5, 4.25]), like=backend.zeros(()))
+
+
+TENTH = np.float32(0.1)
+
+
+def plain_error(count: int) -> float:
+    """How far a plain mean of so many float32 tenths is off."""
+    total = np.float32(0.0)
+    for _ in range(count):
+        total += TENTH
+    return abs(float(total) / count - float(TENTH))
+
+
+def test_a_running_sum_of_many_numbers_is_right_to_the_last_digit():
+    sums = None
+    for _ in range(200_000):
+        sums = add_to_sum(TENTH, 1.0, sums)
+    assert abs(float(sums[0]) / 200_000 - float(TENTH)) < 1e-8
+    assert plain_error(200_000) > 1e-5
+
+
+def test_what_a_sum_lacks_does_not_drift_itself(backend):
+    """What each addition takes off has one sign here, and all of it is more than a float32 beside it could count."""
+    sums = backend.asarray([float(1 << 23), 0.0])
+    amount = backend.asarray(2.0**-25 + 2.0**-2)
+    with no_synchronization():
+        for _ in range(3000):
+            sums = add_to_sum(amount, 1.0, sums)
+    assert_close(sums[0], (1 << 23) + 3000 * (2.0**-25 + 2.0**-2), rtol=6e-8, atol=0.0)
+    assert abs(float(nnx.to_numpy(sums)[1])) <= 0.5  # half of the distance from one float32 to the next, there
+
+
+def test_a_sum_that_cancels(backend):
+    sums = None
+    for amount in (1e8, 1.0, -1e8):
+        sums = add_to_sum(backend.asarray(amount), 1.0, sums)
+    assert float(nnx.to_numpy(sums)[0]) == 1.0
+
+
+@pytest.mark.parametrize("amounts", [(np.inf, 1.0), (1.0, np.inf, 1.0), (-np.inf, 1.0), (np.nan, 1.0), (1.0, np.nan)])
+def test_sums_that_are_not_finite(backend, amounts):
+    sums = None
+    for amount in amounts:
+        sums = add_to_sum(backend.asarray(amount), 2.0, sums)
+    assert_close(sums[0], sum(amounts))
+
+
+WAYS = {
+    "Mean": lambda: metrics.Mean(),
+    "weighted Mean": lambda: metrics.Mean(),
+    "Sum": lambda: metrics.Sum(),
+    "RootMeanSquaredError": lambda: metrics.RootMeanSquaredError(),
+    "MeanAbsoluteError": lambda: metrics.MeanAbsoluteError(),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_means_do_not_drift(backend, way):
+    """After a large value small ones no longer change a plain sum; a thousand of them have to."""
+    large, small, count = float(LIMIT), 0.25, 1000
+    metric = WAYS[way]()
+    zero = backend.zeros((1,))
+
+    def take_in(value: float) -> None:
+        values = backend.asarray([value])
+        if way in ("RootMeanSquaredError", "MeanAbsoluteError"):
+            metric.update_state(zero, values)
+        elif way == "weighted Mean":
+            metric.update_state(values, backend.asarray([0.5]))
+        else:
+            metric.update_state(values)
+
+    power = 2 if way == "RootMeanSquaredError" else 1
+    with no_synchronization():
+        take_in(large ** (1 / power))
+        for _ in range(count):
+            take_in(small ** (1 / power))
+    total = large + count * small
+    expected = total if way == "Sum" else (total / (count + 1)) ** (1 / power)
+    assert_close(metric.result(), expected, rtol=2e-7, atol=0.0)
+
+
+def test_weights_do_not_drift(backend):
+    mean = metrics.Mean()
+    mean.update_state(backend.asarray([1.0]), backend.asarray([float(LIMIT)]))
+    for _ in range(1000):
+        mean.update_state(backend.asarray([0.0]), backend.asarray([0.25]))
+    assert_close(mean.count.value(), LIMIT + 250.0, rtol=0.0, atol=0.0)
+
+
+@pytest.mark.parametrize("outputs", [["y"], ["y", "z"]], ids=["one output", "two"])
+def test_losses_do_not_drift(backend, outputs):
+    objective = Objective("mse", None, None, None, outputs)
+    others = [None] * len(outputs)
+
+    def take_in(loss: float, rows: int) -> None:
+        part = backend.asarray(loss)
+        objective.update(part * len(outputs), [part] * len(outputs), rows, others, others, others)
+
+    with no_synchronization():
+        take_in(float(LIMIT), 1)
+        for _ in range(1000):
+            take_in(0.125, 2)
+    expected = (LIMIT + 250.0) / 2001
+    results = objective.read()
+    assert_close(results["loss"], expected * len(outputs), rtol=2e-7, atol=0.0)
+    if len(outputs) > 1:
+        assert_close(results["z_loss"], expected, rtol=2e-7, atol=0.0)
+    state = objective.state()
+    other = Objective("mse", None, None, None, outputs)
+    other.set_state(state)
+    assert other.read() == results
 
 
 @pytest.mark.parametrize("weight", [None, 1.0], ids=["counts", "weights"])

@@ -220,7 +220,7 @@ def test_nadam_after_a_restart_and_after_very_many_steps(backend, make_flat):
     """The product of its decays is a function of the step: it can be entered anywhere, and it may become zero."""
     optimizer = nnx.optimizers.Nadam()
     for t in (3, 4, 2, 10):
-        assert optimizer._product_until(t) == pytest.approx(
+        assert optimizer.product_until(t) == pytest.approx(
             math.prod(0.9 * (1 - 0.5 * 0.96**i) for i in range(1, t + 1)), rel=1e-12
         )
     optimizer.iterations = 100_000

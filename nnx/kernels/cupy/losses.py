@@ -1,4 +1,5 @@
-"""Losses of the hot path for CuPy: one launch for the values, one for their pullback, and one for their sum.
+"""Losses of the hot path for CuPy: one launch for the values, one for their pullback, one for their sum, and one to add
+that to a running sum.
 
 Softmax is not kept: the pullback goes over the logits again, which is less work than to write it and to read it.
 """
@@ -9,7 +10,7 @@ from typing import Any
 
 from nnx.backends.base import Array
 from nnx.kernels import backend_kernel
-from nnx.kernels.cupy.cuda_kernels import CUPY
+from nnx.kernels.cupy.cuda_kernels import CUPY, ElementwiseKernel
 from nnx.kernels.cupy.row_kernels import RowKernel, has_rows, matrix_shape
 from nnx.kernels.cupy.table import KERNELS
 from nnx.pullbacks import Pullback
@@ -89,6 +90,18 @@ _SCALED_SUM = RowKernel(
     "scaled_sum",
     "const T* x, double scale, T* y",
     "const W sum = team_sum(n, [&](int i) { return (W)x[i]; }); if (first) y[0] = sum * (W)scale;",
+)
+
+_ADD_TO_SUM = ElementwiseKernel(
+    "add_to_sum",
+    "T amount, float64 factor, T before, T rest",
+    "T total, T left",
+    """
+    const double exact = (double)(W)amount * factor + ((double)(W)before + (double)(W)rest);  // holds both parts
+    const W whole = (W)exact;
+    total = whole;
+    left = whole - whole == 0 ? (W)(exact - (double)whole) : (W)0;
+    """,
 )
 
 
@@ -175,3 +188,11 @@ def scaled_sum(values: Array, scale: float) -> Array:
     total = CUPY.xp.empty((), dtype=values.dtype)
     _SCALED_SUM.launch(values.dtype, (1, values.size), CUPY.xp.ascontiguousarray(values), scale, total)
     return total
+
+
+@backend_kernel(KERNELS)
+def add_to_sum(amount: Array, factor: float = 1.0, sums: Array | None = None) -> Array:
+    result = CUPY.xp.empty((2, *amount.shape), dtype=amount.dtype)
+    before, rest = (0.0, 0.0) if sums is None else (sums[0], sums[1])
+    _ADD_TO_SUM(amount, factor, before, rest, result[0], result[1])
+    return result

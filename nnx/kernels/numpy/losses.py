@@ -9,6 +9,7 @@ categorical 0.7, 0.65 and 0.5, sparse 0.55, 0.5 and 0.45. The formulas are those
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -121,3 +122,25 @@ def sparse_categorical_crossentropy(
 @backend_kernel(KERNELS)
 def scaled_sum(values: Array, scale: float) -> Any:
     return np.add.reduce(values, axis=None) * scale
+
+
+@backend_kernel(KERNELS)
+def add_to_sum(amount: Array, factor: float = 1.0, sums: Array | None = None) -> Array:
+    """In float64, which holds a float32 and what it lacks: for the loss of a batch 0.6 µs in place of 12."""
+    if amount.ndim == 0:
+        exact = float(amount) * factor
+        if sums is not None:
+            total, rest = sums.tolist()
+            exact += total + rest
+        result = np.empty(2, amount.dtype)
+        result[0] = exact
+        total = result.item(0)
+        result[1] = exact - total if math.isfinite(total) else 0.0
+        return result
+    exact = amount * np.float64(factor)
+    if sums is not None:
+        exact += np.add.reduce(sums, axis=0, dtype=np.float64)
+    result = np.zeros((2, *amount.shape), amount.dtype)
+    result[0] = exact
+    np.subtract(exact, result[0], out=result[1], where=np.isfinite(exact), casting="same_kind")
+    return result
