@@ -17,10 +17,10 @@ from safetensors.numpy import load_file, save_file
 
 import nnx
 from nnx.backends import Placement
+from nnx.descriptions import check_objects, parsed
 from nnx.layers import Dense, Dropout, Layer
 from nnx.random import Generator
 from nnx.saving import files
-from nnx.saving.descriptions import check_objects, parsed
 from nnx.saving.files import read_file, write_file
 from nnx.saving.packing import pack
 from nnx.testing import assert_close
