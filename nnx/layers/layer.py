@@ -407,8 +407,9 @@ class Layer(Configurable):
                     f"weight {parameter.path} of {self.name} has shape {parameter.shape}, got {host.shape}"
                 )
         with self.computing:
-            for parameter, host in zip(parameters, hosts, strict=True):
-                parameter.value[...] = self.placement.asarray(host, parameter.dtype)
+            values = [self.placement.asarray(host, p.dtype) for p, host in zip(parameters, hosts, strict=True)]
+            for parameter, value in zip(parameters, values, strict=True):
+                parameter.value[...] = value
 
     def move(self, placement: Placement) -> None:
         """Move the layer's own parameters; a model moves itself with `to`."""
