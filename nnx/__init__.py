@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         losses,
         metrics,
         models,
+        ops,
         optimizers,
         plotting,
         random,
@@ -52,8 +53,9 @@ if TYPE_CHECKING:
         schedules,
         utils,
     )
-    from nnx import ops as ops
     from nnx import testing as testing
+    from nnx.autodiff.gradient_tape import GradientTape
+    from nnx.autodiff.transforms import custom_gradient, differentiable, grad, stop_gradient, value_and_grad
     from nnx.debug import profile
     from nnx.layers import Input, Layer
     from nnx.losses import Loss
@@ -66,6 +68,7 @@ else:
     __getattr__, __dir__ = on_demand(
         __name__,
         {
+            "GradientTape": "nnx.autodiff.gradient_tape",
             "Input": "nnx.layers",
             "Layer": "nnx.layers",
             "Loss": "nnx.losses",
@@ -76,11 +79,14 @@ else:
             "activations": "nnx.activations",
             "callbacks": "nnx.callbacks",
             "constraints": "nnx.constraints",
+            "custom_gradient": "nnx.autodiff.transforms",
             "data": "nnx.data",
             "datasets": "nnx.datasets",
             "debug": "nnx.debug",
+            "differentiable": "nnx.autodiff.transforms",
             "distributed": "nnx.distributed",
             "functional": "nnx.functional",
+            "grad": "nnx.autodiff.transforms",
             "initializers": "nnx.initializers",
             "layers": "nnx.layers",
             "losses": "nnx.losses",
@@ -94,8 +100,10 @@ else:
             "regularizers": "nnx.regularizers",
             "saving": "nnx.saving",
             "schedules": "nnx.schedules",
+            "stop_gradient": "nnx.autodiff.transforms",
             "testing": "nnx.testing",
             "utils": "nnx.utils",
+            "value_and_grad": "nnx.autodiff.transforms",
         },
     )
 
@@ -103,6 +111,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Backend",
+    "GradientTape",
     "Input",
     "Layer",
     "Loss",
@@ -117,18 +126,22 @@ __all__ = [
     "backend",
     "callbacks",
     "constraints",
+    "custom_gradient",
     "data",
     "datasets",
     "debug",
+    "differentiable",
     "distributed",
     "functional",
     "get_backend",
+    "grad",
     "initializers",
     "is_deterministic",
     "layers",
     "losses",
     "metrics",
     "models",
+    "ops",
     "optimizers",
     "plotting",
     "profile",
@@ -139,6 +152,8 @@ __all__ = [
     "schedules",
     "set_backend",
     "set_deterministic",
+    "stop_gradient",
     "to_numpy",
     "utils",
+    "value_and_grad",
 ]

@@ -14,7 +14,7 @@ from nnx.backends.base import Backend, backend_names, find_backend
 def info() -> int:
     """Print versions, backends, their devices, and why one is missing."""
     print(f"nnx {nnx.__version__} on Python {platform.python_version()}, {platform.platform()}")
-    for package in ("numpy", "array-api-compat", "array-api-extra", "safetensors", "tqdm"):
+    for package in ("numpy", "array-api-compat", "array-api-extra", "tqdm"):
         print(f"  {package} {importlib.metadata.version(package)}")
     print("backends:")
     for name in backend_names():

@@ -4,7 +4,7 @@
 >>> relu(np.asarray([-1.0, 2.0]))
 array([0., 2.])
 
-Of a symbolic value, in a graph or in a `call`, they make the symbol of an `Activation` layer, as in Keras. The same
+Of a symbolic value, in a graph, they make the symbol of an `Activation` layer, as in Keras. The same
 functions with their derivatives are in `nnx.functional`: `y, pullback = nnx.functional.relu(x)`.
 """
 
@@ -18,8 +18,10 @@ from typing import Any
 from nnx import functional
 from nnx import registry as names
 from nnx.arguments import python_numbers
+from nnx.autodiff.array import TrackedArray
+from nnx.autodiff.protocol import with_pullback
 from nnx.backends import Array
-from nnx.pullbacks import Differentiable, Pullback, differentiable, values_only
+from nnx.pullbacks import Differentiable, original_of, values_only
 
 __all__ = [
     "celu",
@@ -71,9 +73,14 @@ def _public(function: Differentiable) -> Callable[..., Any]:
     def activation(x: Any, *args: Any, **kwargs: Any) -> Any:
         describe = getattr(x, "describe_activation", None)
         args, kwargs = python_numbers(args), python_numbers(kwargs)
-        return function(x, *args, **kwargs)[0] if describe is None else describe(function, *args, **kwargs)
+        if describe is not None:
+            return describe(function, *args, **kwargs)
+        y = function(x, *args, **kwargs)[0]
+        if isinstance(x, TrackedArray):
+            y.mask = x.mask  # the steps of a sequence stay where they are
+        return y
 
-    activation.differentiable = function  # type: ignore[attr-defined]
+    activation.original = function  # type: ignore[attr-defined]
     return activation
 
 
@@ -108,17 +115,16 @@ tanh = _register(_public(functional.tanh))
 tanh_shrink = _register(_public(functional.tanh_shrink))
 threshold = _register(_public(functional.threshold))
 
-_BUILT_IN = frozenset(function.differentiable for function in registry.objects.values())  # type: ignore[attr-defined]
+_BUILT_IN = frozenset(function.original for function in registry.objects.values())  # type: ignore[attr-defined]
 
 
 def resolve(identifier: Any) -> Differentiable:
     """The function that returns `(y, pullback)`, for anything that users write as an activation.
 
     identifier : None (linear), a name, a function of this module or of `nnx.functional`, a `functools.partial` of one,
-        or a function of one's own that returns `(y, pullback)`.
+        or a function of one's own, of ordinary array code, or one that returns `(y, pullback)`.
 
-    Raises ValueError for an unknown name and TypeError for what is not a function; a function of one's own that returns
-    only its value raises a TypeError when it is first called.
+    Raises ValueError for an unknown name and TypeError for what is not a function.
 
     >>> resolve("tanh") is resolve(tanh) is functional.tanh
     True
@@ -129,17 +135,17 @@ def resolve(identifier: Any) -> Differentiable:
         identifier = registry.find(identifier)
     if not callable(identifier) or inspect.isclass(identifier) or hasattr(identifier, "forward"):
         raise TypeError(
-            f"an activation is None, a name such as 'relu', or a function that returns (y, pullback), got "
+            f"an activation is None, a name such as 'relu', or a function of arrays, got "
             f"{identifier!r}; a layer is not an activation: add it after this layer"
         )
-    function = differentiable(identifier)
+    function = original_of(identifier)
     if isinstance(function, functools.partial):
         return functools.partial(
             resolve(function.func), *python_numbers(function.args), **python_numbers(function.keywords)
         )
-    if function in _BUILT_IN or getattr(function, "is_checked", False):
+    if function in _BUILT_IN or hasattr(function, "derives"):
         return function  # type: ignore[no-any-return]
-    return _checked(function)
+    return with_pullback(function, f"the activation {getattr(function, '__name__', function)!r}")
 
 
 def get(identifier: Any) -> Callable[..., Array]:
@@ -150,7 +156,7 @@ def get(identifier: Any) -> Callable[..., Array]:
     """
     function = resolve(identifier)
     known = registry.objects.get(getattr(function, "__name__", ""))
-    if known is not None and known.differentiable is function:  # type: ignore[attr-defined]
+    if known is not None and known.original is function:  # type: ignore[attr-defined]
         return known
     return values_only(function)
 
@@ -163,24 +169,3 @@ def serialize(activation: Any) -> str:
     """
     name: str = names.serialize("linear" if activation is None else activation)
     return name
-
-
-def _checked(function: Callable[..., Any]) -> Differentiable:
-    """A user's function, with an error that explains what to return if it returns something else."""
-
-    @functools.wraps(function)
-    def activation(*args: Any, **kwargs: Any) -> tuple[Array, Pullback]:
-        result = function(*args, **kwargs)
-        if isinstance(result, tuple) and len(result) == 2 and callable(result[1]):
-            return result
-        name = getattr(function, "__name__", repr(function))
-        raise TypeError(
-            f"the activation {name} returned {type(result).__name__}, expected its value and its pullback, as in\n\n"
-            f"    def cube(x):\n"
-            f"        def pullback(dy):\n"
-            f"            return dy * 3.0 * x * x\n"
-            f"        return x * x * x, pullback\n"
-        )
-
-    activation.is_checked = True  # type: ignore[attr-defined]
-    return activation

@@ -217,16 +217,33 @@ def choice(what: str, value: Any, known: Sequence[str]) -> str:
     return str(chosen)
 
 
-def check_name(name: Any) -> None:
-    """ValueError for what cannot be the name of a layer, because it could not be a part of a path.
+RESERVED_PREFIXES = ("optimizer.", "run.", "__metadata__")
+"""What names in files begin with that are not those of layers and their parameters."""
+
+
+def check_name(name: Any, of: str = "a layer") -> None:
+    """ValueError for what cannot be the name of a layer or parameter, because it could not be a part of a path.
+
+    of : what has the name, for the error.
 
     >>> check_name("encoder/dense")
     Traceback (most recent call last):
         ...
     ValueError: the name of a layer must be text without '/', got 'encoder/dense'
+    >>> check_name("run.1")
+    Traceback (most recent call last):
+        ...
+    ValueError: the name of a layer must not begin with 'run.', which names other things in files, got 'run.1'
     """
     if not isinstance(name, str) or "/" in name:
-        raise ValueError(f"the name of a layer must be text without '/', got {name!r}")
+        raise ValueError(f"the name of {of} must be text without '/', got {name!r}")
+    if not name.isascii() and name.encode("utf-8", "ignore").decode() != name:
+        raise ValueError(f"the name of {of} must be text that can be written (UTF-8), got {name!r}")
+    prefix = next((prefix for prefix in RESERVED_PREFIXES if name.startswith(prefix)), None)
+    if prefix is not None:
+        raise ValueError(
+            f"the name of {of} must not begin with {prefix!r}, which names other things in files, got {name!r}"
+        )
 
 
 def dtype_name(layer: str, dtype: Any) -> str | None:

@@ -23,9 +23,11 @@ What then holds on each of the processes, the ranks, which all run the whole scr
 
 from __future__ import annotations
 
+import atexit
 import os
 import random as python_random
 import sys
+import time
 from types import TracebackType
 from typing import Any
 
@@ -40,6 +42,12 @@ __all__ = ["all_reduce", "barrier", "initialize", "rank", "size"]
 
 _LAUNCHERS = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_RANK")
 """What tells a process that it was started by mpirun or srun: of Open MPI, MPICH and Intel MPI, MVAPICH, and SLURM."""
+
+# seconds, while a rank waits for others
+_AT_ONCE = 0.002  # until when it asks again and again whether they have come
+_NAP = 0.00005  # how long it sleeps after that, each time
+_LOOK = 0.5  # how often it looks whether one has left
+_REST = 0.01  # how long it sleeps, each time, when it has left itself
 
 
 def initialize() -> None:
@@ -66,7 +74,7 @@ def initialize() -> None:
         return
     _end_all_on_errors(world)
     best_backend().use_device(world.Split_type(mpi.COMM_TYPE_SHARED).Get_rank())
-    group = ranks.Group(world.Dup())  # whatever else the script sends cannot be taken for ours
+    group = ranks.Group(_Meetings(world))
     ranks.join(group)
     _share_random_numbers(group)
 
@@ -123,15 +131,100 @@ def _share_random_numbers(group: ranks.Group) -> None:
     python_random.setstate(of_python)
 
 
+class _Meetings:
+    """The communicator of all ranks, whose operations begin when every rank has come to them.
+
+    A rank that waits looks from time to time whether another one has left: by the last line of its script, or by
+    `sys.exit`. Then what it waits for cannot happen, and all are ended with a message; MPI by itself would wait for
+    ever. Nobody is kept from leaving early: a rank that does waits for the others, which may have work of their own.
+    """
+
+    def __init__(self, world: Any) -> None:
+        # of our own: whatever else the script sends cannot be taken for ours
+        self._operations, self._notices = world.Dup(), world.Dup()
+        self._world = world
+        self._count = 0  # of operations that this rank has come to
+        self._left: dict[int, int] = {}  # the ranks that have left, and their counts
+        self._process = os.getpid()
+        self._others = [rank for rank in range(world.Get_size()) if rank != world.Get_rank()]
+        atexit.register(self._leave)
+
+    def Get_rank(self) -> int:  # noqa: N802, as mpi4py names it
+        return int(self._world.Get_rank())
+
+    def Get_size(self) -> int:  # noqa: N802
+        return int(self._world.Get_size())
+
+    def Allreduce(self, *buffers: Any, op: Any) -> None:  # noqa: N802
+        self.Barrier()
+        self._operations.Allreduce(*buffers, op=op)
+
+    def allgather(self, value: Any) -> Any:
+        self.Barrier()
+        return self._operations.allgather(value)
+
+    def bcast(self, value: Any, root: int) -> Any:
+        self.Barrier()
+        return self._operations.bcast(value, root=root)
+
+    def Barrier(self) -> None:  # noqa: N802
+        """Wait until every rank has come."""
+        self._count += 1
+        meeting = self._operations.Ibarrier()
+        if meeting.Test():
+            return
+        began = looked = time.perf_counter()
+        while not meeting.Test():
+            now = time.perf_counter()
+            if now - began > _AT_ONCE:
+                time.sleep(_NAP)  # there may be other work for this core
+            if now - looked > _LOOK:
+                looked = now
+                self._look_for_the_left()
+
+    def _look_for_the_left(self) -> None:
+        while self._notices.iprobe():
+            self._receive()
+        for rank, count in self._left.items():
+            if count < self._count:
+                _end_all(
+                    self._world,
+                    f"rank {rank} has left, by sys.exit or the end of its script, and rank {self.Get_rank()} waits for "
+                    f"it, in fit, evaluate, all_reduce, barrier or the like, so all are ended: every rank has to run "
+                    f"the whole script",
+                )
+
+    def _receive(self) -> None:
+        rank, count = self._notices.recv()
+        self._left[rank] = count
+
+    def _leave(self) -> None:
+        """Tell the others that this rank does not come again, and wait until they leave too."""
+        if os.getpid() != self._process:  # of a process that the rank has forked
+            return
+        sent = [self._notices.isend((self.Get_rank(), self._count), dest=rank) for rank in self._others]
+        meeting = self._notices.Ibarrier()
+        while not meeting.Test():
+            time.sleep(_REST)
+        while len(self._left) < len(self._others):
+            self._receive()
+        for notice in sent:
+            notice.wait()
+
+
+def _end_all(world: Any, reason: str) -> None:
+    print(reason, file=sys.stderr)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    world.Abort(1)
+
+
 def _end_all_on_errors(world: Any) -> None:
     """Let an error that ends this process end the others too, which would wait for it for ever."""
     report = sys.excepthook
 
     def end_all(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         report(kind, error, trace)
-        print(f"rank {world.Get_rank()} of {world.Get_size()} was ended by this error, and so are all", file=sys.stderr)
-        sys.stdout.flush()
-        sys.stderr.flush()
-        world.Abort(1)
+        _end_all(world, f"rank {world.Get_rank()} of {world.Get_size()} was ended by this error, and so are all")
 
     sys.excepthook = end_all

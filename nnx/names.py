@@ -17,8 +17,11 @@ __all__ = [
     "names_apart",
     "nearest",
     "numbered",
+    "shortened",
     "snake_case",
 ]
+
+_LONGEST_NAME = 200
 
 
 def nearest(name: str, known: Iterable[str], n: int = 1, cutoff: float = 0.6) -> list[str]:
@@ -29,6 +32,8 @@ def nearest(name: str, known: Iterable[str], n: int = 1, cutoff: float = 0.6) ->
     >>> nearest("adma", ["adam", "sgd"])
     ['adam']
     """
+    if len(name) > _LONGEST_NAME:  # nothing is near, and it would take long to see that
+        return []
     return difflib.get_close_matches(name, list(known), n, cutoff)
 
 
@@ -40,6 +45,18 @@ def did_you_mean(names: Iterable[str]) -> str:
     """
     listed = " or ".join(map(repr, names))
     return f"did you mean {listed}?" if listed else ""
+
+
+def shortened(text: str, longest: int = _LONGEST_NAME) -> str:
+    """A text for an error, without its middle where it is long: a file may have names of any length.
+
+    longest : how many characters it may have to be left as it is.
+
+    >>> shortened("a" * 30 + "z", 20)
+    'aaaaaaaaaa ... aaaaaaaaaz (31 characters)'
+    """
+    half = longest // 2
+    return text if len(text) <= longest else f"{text[:half]} ... {text[-half:]} ({len(text)} characters)"
 
 
 @functools.cache

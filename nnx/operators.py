@@ -1,4 +1,4 @@
-"""Arithmetic operators of what stands for an array while a graph is described: symbols, and parameters of layers."""
+"""Arithmetic operators of what stands for an array in expressions: symbols of a graph, and parameters of layers."""
 
 from __future__ import annotations
 
@@ -16,8 +16,13 @@ def describe_operation(operator: str, *operands: Any) -> Any:
     return layer_registry.objects["Operation"].describe(operator, *operands)
 
 
+def describe_function(name: str, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
+    """The symbol of what an operation of `nnx.ops` returns, of arguments some of which are symbols."""
+    return layer_registry.objects["FunctionCall"].describe(name, arguments, options)
+
+
 class Operand:
-    """The operators, each of which makes a new symbol."""
+    """The operators. By default each makes a new symbol."""
 
     __slots__ = ()
 
@@ -27,47 +32,52 @@ class Operand:
         """The symbol of `function(self, *arguments, **options)`; see `nnx.activations`."""
         return layer_registry.objects["ActivationWithOptions"].describe(function, self, *arguments, **options)
 
+    @staticmethod
+    def operate(operator: str, *operands: Any) -> Any:
+        """The result of an operator, of which one operand is of this class."""
+        return describe_operation(operator, *operands)
+
     def __add__(self, other: Any) -> Any:
-        return describe_operation("add", self, other)
+        return self.operate("add", self, other)
 
     def __radd__(self, other: Any) -> Any:
-        return describe_operation("add", other, self)
+        return self.operate("add", other, self)
 
     def __sub__(self, other: Any) -> Any:
-        return describe_operation("subtract", self, other)
+        return self.operate("subtract", self, other)
 
     def __rsub__(self, other: Any) -> Any:
-        return describe_operation("subtract", other, self)
+        return self.operate("subtract", other, self)
 
     def __mul__(self, other: Any) -> Any:
-        return describe_operation("multiply", self, other)
+        return self.operate("multiply", self, other)
 
     def __rmul__(self, other: Any) -> Any:
-        return describe_operation("multiply", other, self)
+        return self.operate("multiply", other, self)
 
     def __truediv__(self, other: Any) -> Any:
-        return describe_operation("divide", self, other)
+        return self.operate("divide", self, other)
 
     def __rtruediv__(self, other: Any) -> Any:
-        return describe_operation("divide", other, self)
+        return self.operate("divide", other, self)
 
     def __matmul__(self, other: Any) -> Any:
-        return describe_operation("matmul", self, other)
+        return self.operate("matmul", self, other)
 
     def __rmatmul__(self, other: Any) -> Any:
-        return describe_operation("matmul", other, self)
+        return self.operate("matmul", other, self)
 
     def __pow__(self, exponent: Any) -> Any:
-        return describe_operation("power", self, exponent)
+        return self.operate("power", self, exponent)
 
     def __rpow__(self, base: Any) -> Any:
-        return describe_operation("power", base, self)
+        return self.operate("power", base, self)
 
     def __neg__(self) -> Any:
-        return describe_operation("negative", self)
+        return self.operate("negative", self)
 
     def __getitem__(self, key: Any) -> Any:
-        return describe_operation("getitem", self, key)
+        return self.operate("getitem", self, key)
 
     def __iter__(self) -> Iterator[Any]:  # without it, Python would try x[0], x[1], ... for ever
         raise TypeError(f"{self!r} cannot be looped over: take its parts by index, as in x[:, 0]")

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable
-from typing import Any, Protocol
+import operator
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, ClassVar, Protocol, Self
 
-from nnx.backends import Array, Placement, backend_of, to_numpy
-from nnx.operators import Operand
+import numpy as np
+
+from nnx.backends import Array, Placement, backend_of, is_array, to_numpy
+from nnx.operators import Operand, describe_operation
 from nnx.precision import dtype_bytes
 from nnx.ranks import Shard
+from nnx.structure import leaves, rebuild
 
 
 class Penalty(Protocol):
@@ -29,7 +34,8 @@ class Freezing:
 class Parameter(Operand):
     """An array that belongs to a layer: trained by gradients, or a state that forward passes update.
 
-    In a `call`, which is traced, it stands in expressions as it is: `x @ self.kernel`; in a `forward` its `value` does.
+    In a `call`, and wherever derivatives are derived, it stands in expressions as it is: `x @ self.kernel`; in a
+    `forward` its `value` does.
 
     name : the name in its layer, such as "kernel".
     path : the name in its model, such as "dense_1/kernel"; set when the model is built.
@@ -47,6 +53,9 @@ class Parameter(Operand):
     """
 
     __slots__ = ("backward", "constraint", "grad", "name", "pass_number", "path", "regularizer", "trainable", "value")
+
+    in_expression: ClassVar[Callable[[Parameter], Any]]
+    """What it is in an expression: its value, or where tapes watch parameters the array that they track."""
 
     def __init__(
         self,
@@ -101,6 +110,71 @@ class Parameter(Operand):
         """How many bytes the value takes, without the gradient."""
         return self.size * dtype_bytes(self.dtype)
 
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return len(self.value.shape)
+
+    @staticmethod
+    def operate(operator: str, *operands: Any) -> Any:
+        if any(isinstance(operand, Operand) and not isinstance(operand, Parameter) for operand in operands):
+            return describe_operation(operator, *operands)
+        values = [Parameter.in_expression(o) if isinstance(o, Parameter) else o for o in operands]
+        return _OPERATORS[operator](*values)
+
+    def describe_activation(self, function: Any, *arguments: Any, **options: Any) -> Any:
+        return function(Parameter.in_expression(self), *arguments, **options)[0]
+
+    def __abs__(self) -> Any:
+        return abs(Parameter.in_expression(self))
+
+    def __len__(self) -> int:
+        return int(self.value.shape[0])
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(Parameter.in_expression(self))
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        values = [Parameter.in_expression(x) if isinstance(x, Parameter) else x for x in inputs]
+        return getattr(ufunc, method)(*values, **options)
+
+    def __array_function__(self, function: Any, kinds: Any, arguments: Any, options: Any) -> Any:
+        def value(part: Any) -> Any:
+            return Parameter.in_expression(part) if isinstance(part, Parameter) else part
+
+        arguments = rebuild(list(arguments), [value(part) for part in leaves(list(arguments))])
+        return function(*arguments, **{name: value(part) for name, part in options.items()})
+
+    def __array__(self, *arguments: Any, **options: Any) -> Any:
+        return np.asarray(to_numpy(Parameter.in_expression(self)), *arguments, **options)
+
+    def assign(self, value: Any) -> Parameter:
+        """Give it a new value, of its shape; a state then begins the next batch with it.
+
+        >>> from nnx.layers import Dense
+        >>> layer = Dense(1)
+        >>> layer.build((None, 1))
+        >>> layer.bias.assign([2.0]).numpy()
+        array([2.], dtype=float32)
+        """
+        value = _plain(value)
+        backend = backend_of(self.value)
+        if not is_array(value):
+            value = backend.put_beside(self.value, np.asarray(value, dtype=self.dtype))
+        if tuple(value.shape) not in ((), self.shape):
+            raise ValueError(f"{self.path} has shape {self.shape}, got a value of shape {tuple(value.shape)}")
+        with backend.computing_on(backend.device_of(self.value)):
+            self.value[...] = value
+        return self
+
+    def assign_add(self, value: Any) -> Parameter:
+        """Add to its value."""
+        return self.assign(self.value + _plain(_value_of(value)))
+
+    def assign_sub(self, value: Any) -> Parameter:
+        """Subtract from its value."""
+        return self.assign(self.value - _plain(_value_of(value)))
+
     def numpy(self) -> object:
         """A copy of the value on the host."""
         return to_numpy(self.value).copy()
@@ -123,18 +197,53 @@ class Parameter(Operand):
         self.grad = self.backward = None
 
 
+_OPERATORS: dict[str, Callable[..., Any]] = {
+    "add": operator.add,
+    "subtract": operator.sub,
+    "multiply": operator.mul,
+    "divide": operator.truediv,
+    "matmul": operator.matmul,
+    "power": operator.pow,
+    "negative": operator.neg,
+    "getitem": operator.getitem,
+}
+
+Parameter.in_expression = staticmethod(operator.attrgetter("value"))
+
+
+def _value_of(value: Any) -> Any:
+    return value.value if isinstance(value, Parameter) else value
+
+
+def _plain(value: Any) -> Any:
+    """A tracked array as what is in it, at the lowest level."""
+    value = _value_of(value)
+    while is_array(value) and backend_of(value).plain is not backend_of(value):
+        value = value.value
+    return value
+
+
 class BackwardPass:
     """What a model's buffer and its parameters know in common.
 
     number : of the backward pass that gradients are gathered for.
     whole : whether all parameters still are in the buffer; another model that trains one of them takes it out.
+    flat : gives the buffer, or None once it is gone: parameters that kept it alive would make a cycle.
     """
 
-    __slots__ = ("number", "whole")
+    __slots__ = ("flat", "number", "whole")
 
-    def __init__(self) -> None:
+    def __init__(self, flat: Callable[[], FlatParameters | None] | None = None) -> None:
         self.number = 0
         self.whole = True
+        self.flat = flat or _gone
+
+    def __getstate__(self) -> tuple[None, dict[str, Any]]:
+        return None, {"number": self.number, "whole": self.whole, "flat": _gone}
+
+
+def _gone() -> None:
+    """In place of a buffer that is not there."""
 
 
 class FlatParameters:
@@ -167,7 +276,7 @@ class FlatParameters:
         self.slices = list(zip([0, *stops], stops, strict=False))
         size, dtype = stops[-1] if stops else 0, dtypes.pop()
         self.values, self.grads = placement.zeros((size,), dtype), placement.zeros((size,), dtype)
-        self._backward = BackwardPass()  # not `self`: parameters that knew their buffer would keep it alive in a cycle
+        self._backward = BackwardPass(weakref.ref(self))
         reshape = placement.xp.reshape
         for parameter, (start, stop) in zip(self.parameters, self.slices, strict=True):
             value = parameter.value
@@ -184,9 +293,29 @@ class FlatParameters:
         """Whether this buffer still is the home of all its parameters."""
         return self._backward.whole
 
+    @classmethod
+    def of(cls, parameters: Sequence[Parameter], placement: Placement, known: FlatParameters | None = None) -> Self:
+        """The buffer of exactly these parameters, in this order: the one that they are in, or else a new one.
+
+        known : one that may be it.
+        """
+        backward = parameters[0].backward
+        for flat in (known, backward.flat() if backward is not None else None):
+            if flat is not None and flat.whole and _are_the_same(flat.parameters, parameters):
+                return flat  # type: ignore[return-value]
+        return cls(list(parameters), placement)
+
     def start_pass(self) -> None:
         """Forget the gradients: the next cotangent of each parameter replaces what is there."""
         self._backward.number += 1
+
+    def take(self, gradients: Sequence[Array]) -> None:
+        """Let these be the gradients, one for each parameter, in its shape."""
+        xp, dtype = self.placement.xp, self.grads.dtype
+        parts = [xp.reshape(xp.astype(g, dtype, copy=False), (-1,)) for g in gradients]
+        self.grads[...] = parts[0] if len(parts) == 1 else xp.concat(parts)
+        for parameter in self.parameters:
+            parameter.pass_number = self._backward.number
 
     def add_up(self, shard: Shard) -> None:
         """Complete the gradients, and replace them by their sum over the ranks: each has those of its shard."""
@@ -203,3 +332,7 @@ class FlatParameters:
                 with self.placement.computing:
                     parameter.grad[...] = 0.0  # type: ignore[index]
                 parameter.pass_number = number
+
+
+def _are_the_same(some: Sequence[Parameter], others: Sequence[Parameter]) -> bool:
+    return len(some) == len(others) and all(map(operator.is_, some, others))

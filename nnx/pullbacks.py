@@ -41,8 +41,17 @@ def linear(x: Array) -> tuple[Array, Pullback]:
     return x, lambda dy: dy
 
 
+def is_pair(made: Any) -> bool:
+    """Whether a function returned its value and its pullback.
+
+    >>> is_pair((1.0, lambda dy: dy)), is_pair((1.0, 2.0))
+    (True, False)
+    """
+    return type(made) is tuple and len(made) == 2 and callable(made[1])
+
+
 def values_only(function: Differentiable) -> Callable[..., Array]:
-    """The same function without its pullback, for those who only want numbers; `.differentiable` is the original.
+    """The same function without its pullback, for those who only want numbers; `.original` is the original.
 
     function : returns (y, pullback).
 
@@ -53,7 +62,7 @@ def values_only(function: Differentiable) -> Callable[..., Array]:
     >>> pool = functional.values_only(functional.max_pool)
     >>> pool(np.asarray([[[1.0], [5.0], [2.0], [3.0]]]), 2).ravel()
     array([5., 3.])
-    >>> pool.differentiable is functional.max_pool
+    >>> pool.original is functional.max_pool
     True
     """
 
@@ -61,17 +70,17 @@ def values_only(function: Differentiable) -> Callable[..., Array]:
     def values(*args: Any, **kwargs: Any) -> Array:
         return function(*args, **kwargs)[0]
 
-    values.differentiable = function  # type: ignore[attr-defined]
+    values.original = function  # type: ignore[attr-defined]
     return values
 
 
-def differentiable(function: Any) -> Any:
+def original_of(function: Any) -> Any:
     """The original of what `values_only` or its like for losses made; any other function as it is.
 
-    >>> differentiable(values_only(linear)) is linear, differentiable(linear) is linear
+    >>> original_of(values_only(linear)) is linear, original_of(linear) is linear
     (True, True)
     """
-    original = getattr(function, "differentiable", None)
+    original = getattr(function, "original", None)
     # `functools.wraps` gives the attribute also to what somebody writes around the function.
     return function if original is None or function.__wrapped__ is not original else original
 

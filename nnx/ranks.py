@@ -8,10 +8,15 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Self
 
+import numpy as np
+
 from nnx.backends import Array, array_namespace, backend_of
+
+Part = tuple[int, int, int | None]
+"""Where a rank's rows of a batch begin and end, and how many rows the batch of all ranks has; None if these are all."""
 
 
 class Group:
@@ -122,6 +127,32 @@ def shard_of(whole: int) -> Shard | contextlib.nullcontext[None]:
     whole : the number of rows of the batch.
     """
     return _ALONE if _group is None else Shard(_group, whole)
+
+
+def parts_of(rows: int, batch_size: int, shared: bool = True) -> Iterator[Part]:
+    """This rank's part of each of the batches that so many rows are cut into; the last batch may be smaller.
+
+    shared : whether the ranks share each batch; else all of its rows are of this rank.
+    """
+    for start in range(0, rows, batch_size):
+        whole = min(batch_size, rows - start)
+        if _group is None or not shared:
+            yield start, start + whole, None
+        else:
+            shard = Shard(_group, whole)
+            yield start + shard.start, start + shard.start + shard.rows, whole
+
+
+def rows_of(parts: Sequence[Part], order: np.ndarray | None = None) -> tuple[np.ndarray, list[Part]]:
+    """The numbers of the rows of some parts, one part after the other, and where the parts are among them.
+
+    order : which row stands at each place of the whole; None: they are in order.
+    """
+    places = [slice(start, stop) for start, stop, _ in parts]
+    rows = [np.arange(each.start, each.stop) if order is None else order[each] for each in places]
+    ends = np.cumsum([len(each) for each in rows]).tolist()
+    moved = [(end - len(each), end, part[2]) for end, each, part in zip(ends, rows, parts, strict=True)]
+    return np.concatenate(rows), moved
 
 
 def shard() -> Shard | None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Generic, Self, TypeVar
 
 from nnx.arguments import python_numbers
-from nnx.names import did_you_mean, nearest
+from nnx.names import did_you_mean, nearest, shortened
 
 T = TypeVar("T")
 
@@ -53,6 +53,16 @@ def register_keras_serializable(package: str = "Custom", name: str | None = None
     return decorate
 
 
+def find_custom(name: str) -> Any:
+    """The class or function of one's own of that name, among custom objects and registered ones; None if there is none.
+
+    >>> with custom_objects({"Mine": dict}):
+    ...     find_custom("Mine"), find_custom("Dense")
+    (<class 'dict'>, None)
+    """
+    return _CUSTOM.get().get(name, _REGISTERED.get(name))
+
+
 class Registry(Generic[T]):
     """Objects of one kind by name. Case and underscores do not matter: "HeNormal" and "he_normal" are one name.
 
@@ -83,6 +93,7 @@ class Registry(Generic[T]):
         custom = {**_REGISTERED, **_CUSTOM.get()}
         if name in custom:
             return custom[name]  # type: ignore[no-any-return]
+        name = shortened(name)  # from a file it may have any length
         thing = self._by_key.get(_key(name)) or self._imported().get(_key(name))
         if thing is None:
             near = {self._by_key[key].__name__ for key in nearest(_key(name), self._by_key, n=3)}  # type: ignore[attr-defined]
@@ -98,11 +109,11 @@ class Registry(Generic[T]):
     def build(self, config: Mapping[str, Any]) -> Any:
         """Rebuild an object from `{"class_name": ..., "config": {...}}`."""
         if not isinstance(config, Mapping) or not isinstance(config.get("class_name"), str):
-            raise ValueError(f"not the configuration of a {self.kind}: {config!r}")
+            raise ValueError(f"not the configuration of a {self.kind}: {shortened(repr(config))}")
         try:
             cls = self.find(config["class_name"])
         except ValueError as error:
-            name = config["class_name"]
+            name = shortened(config["class_name"])
             raise ValueError(f"{error}; one of your own goes into custom_objects={{{name!r}: {name}}}") from None
         return cls.from_config(dict(config.get("config") or {}))  # type: ignore[attr-defined]
 

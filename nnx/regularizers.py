@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from nnx.arguments import is_number
+from nnx.autodiff.protocol import derived
 from nnx.backends import Array, array_namespace
 from nnx.functional import Pullback
 from nnx.registry import Configurable, Registry
@@ -14,6 +15,7 @@ __all__ = [
     "L1",
     "L1L2",
     "L2",
+    "FunctionRegularizer",
     "OrthogonalRegularizer",
     "Regularizer",
     "get",
@@ -31,20 +33,56 @@ _EPSILON = 1e-7
 
 
 class Regularizer(Configurable):
-    """A penalty on an array. A subclass defines `forward`.
+    """A penalty on an array. A subclass defines `__call__`, ordinary array code; or `forward`, the fast form.
 
+    >>> import numpy as np
+    >>> from nnx import ops
     >>> class Sum(Regularizer):
-    ...     def forward(self, w):
-    ...         xp = array_namespace(w)
-    ...         return xp.sum(w), lambda dpenalty=1.0: dpenalty * xp.ones_like(w)
+    ...     def __call__(self, w):
+    ...         return ops.sum(w)
+    >>> float(Sum()(np.asarray([1.0, 2.0])))
+    3.0
     """
 
     def forward(self, w: Array) -> tuple[Array, Pullback]:
         """The penalty, a 0-d array, and its pullback: `pullback(dpenalty=1.0)` is the cotangent of w."""
-        raise TypeError(f"{type(self).__name__} does not define forward(self, w) -> (penalty, pullback)")
+        if type(self).__call__ is Regularizer.__call__:
+            name = type(self).__name__
+            raise TypeError(f"{name} defines neither __call__(self, w) nor forward(self, w) -> (penalty, pullback)")
+        return _derive_penalty(self, w, type(self).__name__)
 
     def __call__(self, w: Array) -> Array:
         return self.forward(w)[0]
+
+
+def _derive_penalty(penalty: Any, w: Array, name: str) -> tuple[Array, Pullback]:
+    """The penalty of array code, and its pullback; ValueError for one that is no number."""
+    value, pullback = derived(penalty, (w,), {}, f"the regularizer {name}")
+    if tuple(value.shape) != ():
+        raise ValueError(
+            f"the regularizer {name} returned an array of shape {tuple(value.shape)}, expected one number: take "
+            f"nnx.ops.sum or mean of it"
+        )
+    return value, pullback
+
+
+@registry.register()
+class FunctionRegularizer(Regularizer):
+    """A penalty that a function of one's own computes from the weights.
+
+    function : of an array, ordinary array code; returns one number.
+
+    >>> import numpy as np
+    >>> from nnx import ops
+    >>> float(FunctionRegularizer(lambda w: 0.5 * ops.sum(ops.abs(w)))(np.asarray([1.0, -3.0])))
+    2.0
+    """
+
+    def __init__(self, function: Any) -> None:
+        self.function = registry.find(function) if isinstance(function, str) else function
+
+    def forward(self, w: Array) -> tuple[Array, Pullback]:
+        return _derive_penalty(self.function, w, getattr(self.function, "__name__", "function"))
 
 
 @registry.register()
@@ -162,12 +200,14 @@ def resolve(identifier: Any) -> Any:
     0.01
     """
     regularizer = None if identifier is None else registry.resolve(identifier)
-    if regularizer is not None and not hasattr(regularizer, "forward"):
+    if regularizer is None or hasattr(regularizer, "forward"):
+        return regularizer
+    if not callable(regularizer):
         raise TypeError(
-            f"a regularizer is None, a name such as 'l2', or an object with forward(w) -> (penalty, pullback), got "
-            f"{identifier!r}; to write one, subclass nnx.regularizers.Regularizer"
+            f"a regularizer is None, a name such as 'l2', a function of the weights that returns one number, or an "
+            f"object of nnx.regularizers, got {identifier!r}"
         )
-    return regularizer
+    return FunctionRegularizer(regularizer)
 
 
 get = resolve

@@ -16,7 +16,8 @@ import pytest
 import nnx
 import nnx.testing
 from nnx.backends import Placement
-from nnx.random import Draw, Generator, bernoulli, host_words, uniform, words_below
+from nnx.random import Draw, Generator, bernoulli, uniform_beside
+from nnx.random.streams import host_words, words_below
 
 # Random123's known answers for Philox4x64-10: counter, key -> output; words of 64 bits, the lowest first.
 KNOWN_ANSWERS = [
@@ -288,13 +289,13 @@ class TestOnDevices:
 
     def test_uniform(self, backend: Placement) -> None:
         like = backend.zeros(self.SHAPE)
-        values = uniform(like, self.DRAW)
+        values = uniform_beside(like, self.DRAW)
         nnx.testing.assert_close(values, values, like=like)
         host = (host_words(self.DRAW) >> np.uint32(8)).astype(np.float64) * 2.0**-24
         np.testing.assert_array_equal(nnx.to_numpy(values), host.reshape(self.SHAPE))
 
     def test_uniform_in_float64(self, backend_float64: Placement) -> None:
-        values = uniform(backend_float64.zeros(self.SHAPE), self.DRAW)
+        values = uniform_beside(backend_float64.zeros(self.SHAPE), self.DRAW)
         assert values.dtype == backend_float64.xp.float64
         host = (host_words(self.DRAW) >> np.uint32(8)).astype(np.float64) * 2.0**-24
         np.testing.assert_array_equal(nnx.to_numpy(values), host.reshape(self.SHAPE))
@@ -321,13 +322,13 @@ class TestOnDevices:
 
     def test_nothing_is_drawn_for_an_empty_array(self, backend: Placement) -> None:
         empty = backend.zeros((0, 3))
-        assert uniform(empty, Draw(1, 0, 0)).shape == (0, 3)
+        assert uniform_beside(empty, Draw(1, 0, 0)).shape == (0, 3)
         assert words_below(empty, Draw(1, 0, 0), 5).shape == (0, 3)
 
     def test_without_waiting_for_the_device(self, backend: Placement) -> None:
         like = backend.zeros(self.SHAPE)
         with nnx.testing.no_synchronization():
-            uniform(like, self.DRAW)
+            uniform_beside(like, self.DRAW)
             bernoulli(like, self.DRAW, 0.3)
 
 
@@ -372,8 +373,8 @@ class TestDefault:
                 both_want_it.wait(0.2)  # met only by two threads that both found no generator
             return 0
 
-        monkeypatch.setattr(nnx.random, "_default", None)
-        monkeypatch.setattr(nnx.random, "_numpy_seed", slow_seed)
+        monkeypatch.setattr(nnx.random.streams, "_default", None)
+        monkeypatch.setattr(nnx.random.streams, "_numpy_seed", slow_seed)
         threads = [threading.Thread(target=lambda: found.append(nnx.random.default())) for _ in range(2)]
         for thread in threads:
             thread.start()

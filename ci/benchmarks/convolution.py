@@ -13,12 +13,11 @@ import pathlib
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 
 import numpy as np
 import torch
-from machine import describe_machine
+from machine import describe_machine, seconds
 
 import nnx
 from nnx.layers import Conv2D, Dense, Flatten, MaxPooling2D
@@ -96,17 +95,10 @@ def compare(case: Case, rounds: int = 15) -> tuple[float, float, float]:
     """Median seconds of a step of nnx and of PyTorch, and the median of their ratios, from interleaved rounds."""
     steps = (nnx_step(case), torch_step(case))
     for step in steps:
-        _seconds(step, 3)
-    times = [[_seconds(step, 3) for step in steps] for _ in range(rounds)]
+        seconds(step, 3)
+    times = [[seconds(step, 3) for step in steps] for _ in range(rounds)]
     mine, theirs = (statistics.median(column) for column in zip(*times, strict=True))
     return mine, theirs, statistics.median(a / b for a, b in times)
-
-
-def _seconds(step: Callable[[], object], repeats: int) -> float:
-    start = time.perf_counter()
-    for _ in range(repeats):
-        step()
-    return (time.perf_counter() - start) / repeats
 
 
 def peak_of_steps(which: str) -> float:

@@ -1,9 +1,11 @@
-"""On what a benchmark ran."""
+"""On what a benchmark ran, and how long."""
 
 from __future__ import annotations
 
 import os
 import platform
+import time
+from collections.abc import Callable
 from types import ModuleType
 
 from threadpoolctl import threadpool_info
@@ -22,3 +24,11 @@ def describe_machine(*modules: ModuleType) -> str:
         f"{processor()}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}\n"
         f"{versions}; {blas}"
     )
+
+
+def seconds(step: Callable[[], object], repeats: int) -> float:
+    """The time of one call, from so many."""
+    start = time.perf_counter()
+    for _ in range(repeats):
+        step()
+    return (time.perf_counter() - start) / repeats

@@ -9,12 +9,11 @@ the same data in turn; a ratio below 1 means that nnx is faster.
 from __future__ import annotations
 
 import statistics
-import time
 from collections.abc import Callable
 
 import numpy as np
 import torch
-from machine import describe_machine
+from machine import describe_machine, seconds
 
 import nnx
 from nnx.layers import Dense
@@ -77,17 +76,10 @@ def compare(case: str, rounds: int = 25) -> tuple[float, float, float]:
     """Median seconds of a step of nnx and of PyTorch, and the median of their ratios, from interleaved rounds."""
     mine, theirs, _ = CASES[case]
     steps = (nnx_step(mine()), torch_step(theirs()))
-    repeats = [max(3, int(0.02 / _seconds(step, 5))) for step in steps]
-    times = [[_seconds(step, n) for step, n in zip(steps, repeats, strict=True)] for _ in range(rounds)]
+    repeats = [max(3, int(0.02 / seconds(step, 5))) for step in steps]
+    times = [[seconds(step, n) for step, n in zip(steps, repeats, strict=True)] for _ in range(rounds)]
     mine_time, theirs_time = (statistics.median(column) for column in zip(*times, strict=True))
     return mine_time, theirs_time, statistics.median(a / b for a, b in times)
-
-
-def _seconds(step: Callable[[], float], repeats: int) -> float:
-    start = time.perf_counter()
-    for _ in range(repeats):
-        step()
-    return (time.perf_counter() - start) / repeats
 
 
 def main() -> None:

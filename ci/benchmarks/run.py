@@ -1,5 +1,6 @@
 """All benchmarks: python ci/benchmarks/run.py"""
 
+import array_code
 import convolution
 import overhead
 import recurrent
@@ -8,6 +9,7 @@ import streaming
 import training_step
 
 if __name__ == "__main__":
-    for benchmark in (overhead, training_step, convolution, recurrent, streaming, running_means):
+    benchmarks = (overhead, training_step, array_code, convolution, recurrent, streaming, running_means)
+    for benchmark in benchmarks:
         benchmark.main()
         print()

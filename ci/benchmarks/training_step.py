@@ -10,12 +10,11 @@ from __future__ import annotations
 
 import dataclasses
 import statistics
-import time
 from collections.abc import Callable
 
 import numpy as np
 import torch
-from machine import describe_machine
+from machine import describe_machine, seconds
 
 import nnx
 
@@ -86,17 +85,10 @@ def torch_step(case: Case) -> Callable[[], float]:
 def compare(case: Case, rounds: int = 25) -> tuple[float, float, float]:
     """Median seconds of a step of nnx and of PyTorch, and the median of their ratios, from interleaved rounds."""
     steps = (nnx_step(case), torch_step(case))
-    repeats = [max(3, int(0.02 / _seconds(step, 5))) for step in steps]
-    times = [[_seconds(step, n) for step, n in zip(steps, repeats, strict=True)] for _ in range(rounds)]
+    repeats = [max(3, int(0.02 / seconds(step, 5))) for step in steps]
+    times = [[seconds(step, n) for step, n in zip(steps, repeats, strict=True)] for _ in range(rounds)]
     mine, theirs = (statistics.median(column) for column in zip(*times, strict=True))
     return mine, theirs, statistics.median(a / b for a, b in times)
-
-
-def _seconds(step: Callable[[], float], repeats: int) -> float:
-    start = time.perf_counter()
-    for _ in range(repeats):
-        step()
-    return (time.perf_counter() - start) / repeats
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ from nnx.backends.base import (
     to_numpy,
 )
 from nnx.backends.context import Placement, asarray, backend, get_backend, placement_of, set_backend
-from nnx.backends.tables import unsuited_columns
+from nnx.backends.tables import conversion, unsuited_columns
 
 __all__ = [
     "Array",
@@ -25,6 +25,7 @@ __all__ = [
     "available_backends",
     "backend",
     "backend_of",
+    "conversion",
     "get_backend",
     "is_array",
     "placement_of",

@@ -58,6 +58,11 @@ class Backend:
     install: str
     kernel_package: str | None = None
 
+    @property
+    def plain(self) -> Backend:
+        """The backend of the arrays that its arrays stand for: itself, unless they are tracked."""
+        return self
+
     def __repr__(self) -> str:
         return f"<nnx backend {self.name!r}>"
 
@@ -433,6 +438,9 @@ def array_namespace(array: Array) -> Namespace:
 
 
 def _identify(kind: type, array: Any) -> Backend:
+    own = getattr(kind, "backend", None)  # of arrays that stand for others
+    if isinstance(own, Backend):
+        return own
     if not hasattr(kind, "__array_namespace__") and not hasattr(kind, "dtype"):
         raise TypeError(f"expected an array, got {kind.__name__}; convert it with nnx.asarray")
     for base in kind.__mro__:  # the nearest base class decides: a library may build on another one's arrays

@@ -29,7 +29,7 @@ from nnx.backends.base import (
     to_numpy,
     usable_backend,
 )
-from nnx.backends.tables import as_host, unsuited_columns
+from nnx.backends.tables import as_host, conversion, unsuited_columns
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -86,7 +86,7 @@ class Placement:
         >>> Placement(usable_backend("numpy")).holds(np.zeros(2))
         True
         """
-        backend = backend_of(array)
+        backend = backend_of(array).plain
         return backend is self.backend and (backend.name == "numpy" or backend.device_of(array) == self._device)
 
     def asarray(self, value: Any, dtype: str | None = None) -> Array:
@@ -148,10 +148,8 @@ class Placement:
 
 def _not_numbers(dtype: Any, columns: Sequence[str] = ()) -> TypeError:
     where = f" in the columns {', '.join(columns)}" if columns else ""
-    return TypeError(
-        f"expected real numbers, got data of dtype {dtype}{where}; convert it first, for example with "
-        f"np.asarray(data, dtype='float32')"
-    )
+    hint = conversion(dtype if isinstance(dtype, np.dtype) else np.dtype(complex), "data")  # of another library
+    return TypeError(f"expected real numbers, got data of dtype {dtype}{where}{f'; write {hint}' if hint else ''}")
 
 
 # The placements of the open `with` blocks, the innermost last. A tuple and no token: one `backend` object may be

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 
@@ -19,3 +20,16 @@ def resident_bytes() -> int | None:
     except OSError:
         pass
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss if sys.platform == "darwin" else None
+
+
+def bytes_of_machine() -> float:
+    """All the memory that there is for processes, used or not: of the machine, or of the container; else infinite."""
+    try:
+        machine: float = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # Windows
+        return math.inf
+    try:
+        with open("/sys/fs/cgroup/memory.max", encoding="ascii") as file:
+            return min(machine, float(file.read().replace("max", "inf")))
+    except (OSError, ValueError):
+        return machine

@@ -35,6 +35,30 @@ def unsuited_columns(value: Any) -> list[str]:
     return [f"{name!r} ({column.dtype})" for name, column in _columns(value) if _numbers(column) is None]
 
 
+def conversion(dtype: Any, what: str) -> str:
+    """What to write so that data of a dtype become real numbers and lose nothing; "" where nobody can know.
+
+    what : what the data are called.
+
+    >>> conversion(np.dtype(complex), "x")
+    'np.stack([x.real, x.imag], axis=-1)'
+    """
+    match np.dtype(dtype).kind:
+        case "c":
+            return f"np.stack([{what}.real, {what}.imag], axis=-1)"
+        case "M":
+            return f"({what} - np.datetime64('2000-01-01')) / np.timedelta64(1, 'D'), which counts days"
+        case "m":
+            return f"{what} / np.timedelta64(1, 'D'), which counts days"
+        case "U" | "S":
+            return f"{what}.astype('float32') if the texts are numbers"
+        case "V" if np.dtype(dtype).names:
+            return f"np.lib.recfunctions.structured_to_unstructured({what})"
+        case "O":
+            return f"{what}.astype('float32') if they are numbers"
+    return ""
+
+
 def _is_table(value: Any) -> bool:
     return hasattr(value, "columns") and hasattr(value, "dtypes") and hasattr(value, "to_numpy")
 

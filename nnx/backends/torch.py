@@ -57,7 +57,14 @@ class TorchBackend(Backend):
         return _copy(array, like.device)
 
     def to_host(self, array: Array) -> np.ndarray:
-        host: np.ndarray = array.detach().cpu().numpy()
+        import torch
+
+        array = array.detach().cpu()
+        if array.layout != torch.strided:
+            raise ValueError(f"expected an array, got a sparse tensor ({array.layout}); write x.to_dense()")
+        if array.is_floating_point() and array.dtype not in (torch.float16, torch.float32, torch.float64):
+            array = array.to(torch.float32)  # bfloat16 and the like, which NumPy does not have, without a loss
+        host: np.ndarray = array.resolve_conj().resolve_neg().numpy()
         return host
 
 

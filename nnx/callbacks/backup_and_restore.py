@@ -11,8 +11,9 @@ import numpy as np
 from nnx import ranks
 from nnx.arguments import is_integer
 from nnx.callbacks.callback import Callback
+from nnx.file_targets import make_folder, remove_leftovers
 from nnx.saving.checkpoint import restore_checkpoint, save_checkpoint
-from nnx.saving.files import make_folder, read_file, remove_leftovers
+from nnx.saving.files import read_file
 from nnx.user_warnings import warn_user
 
 _Checkpoint = tuple[dict[str, np.ndarray], dict[str, str]]
@@ -24,8 +25,9 @@ class BackupAndRestore(Callback):
     backup_dir : the folder, of this training alone; made if it is not there.
     save_freq : "epoch" (default), at the end of every epoch; or an integer, after every so many batches.
     double_checkpoint : keep the checkpoint before the last one too, for the case that the last is damaged.
-    delete_checkpoint : delete the checkpoints when the training is complete (default). Otherwise the same script
-        does not train again, and one that asks for more epochs goes on.
+    delete_checkpoint : delete the checkpoints when the training is complete (default), and the folder if it is empty;
+        what cannot be removed, such as a mount point, stays, with a warning. Otherwise the same script does not train
+        again, and one that asks for more epochs goes on.
 
     A checkpoint is one file: parameters, optimiser, random streams, the position in the epoch and in the data, running
     metrics, history, and the state of every callback that has one (`Callback.state`). It is written to a temporary
@@ -86,10 +88,20 @@ class BackupAndRestore(Callback):
 
     def on_train_end(self, logs: Mapping[str, float] | None = None) -> None:
         if ranks.is_main() and self.delete_checkpoint and self.model.training_run.complete:
-            self._latest.unlink(missing_ok=True)
-            self._previous.unlink(missing_ok=True)
-            if not any(self.backup_dir.iterdir()):
-                self.backup_dir.rmdir()
+            try:
+                self._remove()
+            except OSError as error:  # the training is complete: nothing may be lost because a folder is a mount point
+                warn_user(
+                    f"BackupAndRestore cannot remove {error.filename or self.backup_dir}, which stays: "
+                    f"{error.strerror}. A checkpoint that is there is of a training that is complete: the next one "
+                    f"that is to begin anew needs another backup_dir, or {self.backup_dir} without its files"
+                )
+
+    def _remove(self) -> None:
+        self._latest.unlink(missing_ok=True)
+        self._previous.unlink(missing_ok=True)
+        if self.backup_dir.is_dir() and not any(self.backup_dir.iterdir()):
+            self.backup_dir.rmdir()
 
     def _save(self) -> None:
         save_checkpoint(self.model, self._latest, self._previous if self.double_checkpoint else None)

@@ -44,7 +44,7 @@ class CallbackList:
     on_test_batch_end: Hook
     on_predict_batch_begin: Hook
     on_predict_batch_end: Hook
-    # of these, each callback's is called even if another's raises, and the first error is raised at the end
+    # of these, each callback's is called even if another's raises, Ctrl-C too, and the first error is raised at the end
     on_train_end: Hook
     on_test_end: Hook
     on_predict_end: Hook
@@ -88,7 +88,7 @@ class CallbackList:
 
         Gives a dictionary: what is in it at the end becomes the end hook's `logs`. When the block raises, or is
         interrupted, every callback that was begun is ended too before the error goes on; an error of an end hook
-        is then only noted on the first one.
+        is then only noted on the first one, but for Ctrl-C and the like, which goes on in its place.
         """
         logs: dict[str, float] = {}
         begun: list[Callback] = []
@@ -100,9 +100,10 @@ class CallbackList:
             yield logs
         except BaseException as error:
             ends = [getattr(callback, f"on_{mode}_end") for callback in begun]
-            for another in _call_each(ends, logs):
-                error.add_note(f"and then a callback failed in on_{mode}_end: {type(another).__name__}: {another}")
-            raise
+            first = _first([error, *_call_each(ends, logs)], f"a callback failed in on_{mode}_end")
+            if first is error:
+                raise
+            raise first from error
         getattr(self, f"on_{mode}_end")(logs)
 
     def _introduce(self, callback: Callback) -> None:
@@ -160,21 +161,29 @@ def _call_all(methods: list[Hook]) -> Hook:
     def call(logs: Mapping[str, float] | None = None) -> None:
         errors = _call_each(methods, logs)
         if errors:
-            for another in errors[1:]:
-                errors[0].add_note(f"and then another callback failed: {type(another).__name__}: {another}")
-            raise errors[0]
+            raise _first(errors, "another callback failed")
 
     return call
 
 
-def _call_each(methods: list[Hook], logs: Mapping[str, float] | None) -> list[Exception]:
-    errors = []
+def _call_each(methods: list[Hook], logs: Mapping[str, float] | None) -> list[BaseException]:
+    """Call all, whatever one of them raises; Ctrl-C and `sys.exit` too wait until the others were told."""
+    errors: list[BaseException] = []
     for method in methods:
         try:
             method(logs)
-        except Exception as error:
+        except BaseException as error:
             errors.append(error)
     return errors
+
+
+def _first(errors: list[BaseException], what: str) -> BaseException:
+    """The first of several errors, or the first that is to end the program; with a note of the others."""
+    first = next((error for error in errors if not isinstance(error, Exception)), errors[0])
+    for another in errors:
+        if another is not first:
+            first.add_note(f"and then {what}: {type(another).__name__}: {another}")
+    return first
 
 
 def _flatten(callbacks: Any) -> Iterator[Callback]:

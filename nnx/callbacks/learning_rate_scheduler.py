@@ -36,7 +36,7 @@ class LearningRateScheduler(Callback):
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         optimizer = self.model.optimizer
-        rate: Any = self.schedule(epoch, optimizer.learning_rate) if self._takes_rate else self.schedule(epoch)
+        rate: Any = self.schedule(epoch, float(optimizer.learning_rate)) if self._takes_rate else self.schedule(epoch)
         if not is_number(rate) and getattr(rate, "shape", None) != ():
             raise ValueError(f"The output of the `schedule` function should be a float. Got: {rate!r}")
         optimizer.learning_rate = float(rate)
@@ -45,7 +45,7 @@ class LearningRateScheduler(Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         if logs is not None:
-            logs["learning_rate"] = self.model.optimizer.learning_rate
+            logs["learning_rate"] = float(self.model.optimizer.learning_rate)
 
 
 def require_a_number(optimizer: Any, who: str) -> None:

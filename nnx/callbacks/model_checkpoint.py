@@ -12,6 +12,7 @@ from nnx import ranks
 from nnx.arguments import is_integer
 from nnx.callbacks.console import say
 from nnx.callbacks.monitor import MonitorCallback
+from nnx.file_targets import make_folder
 from nnx.user_warnings import warn_user
 
 
@@ -106,7 +107,7 @@ class ModelCheckpoint(MonitorCallback):
 
     def _save(self, path: str, epoch: int) -> None:
         if ranks.is_main():
-            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            make_folder(Path(path).parent)
         if self.save_weights_only:
             self.model.save_weights(path, overwrite=True)
         else:

@@ -75,7 +75,7 @@ class ReduceLROnPlateau(MonitorCallback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         logs = {} if logs is None else logs
-        logs["learning_rate"] = self.model.optimizer.learning_rate
+        logs["learning_rate"] = float(self.model.optimizer.learning_rate)
         complaint = f"Learning rate reduction is conditioned on metric `{self.monitor}` which is not available."
         current = self.watched(logs, complaint)
         if current is None:
@@ -96,7 +96,7 @@ class ReduceLROnPlateau(MonitorCallback):
 
     def _reduce(self, epoch: int) -> None:
         optimizer = self.model.optimizer
-        old = optimizer.learning_rate
+        old = float(optimizer.learning_rate)
         if old <= self.min_lr:
             return
         optimizer.learning_rate = max(old * self.factor, self.min_lr)

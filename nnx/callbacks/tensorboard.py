@@ -119,7 +119,7 @@ class TensorBoard(Callback):
         logs = logs or {}
         training = {name: value for name, value in logs.items() if not name.startswith("val_")}
         validation = {name.removeprefix("val_"): value for name, value in logs.items() if name.startswith("val_")}
-        training["learning_rate"] = self.model.optimizer.learning_rate
+        training["learning_rate"] = float(self.model.optimizer.learning_rate)
         if self.write_steps_per_second:
             seconds = max(time.perf_counter() - self._epoch_started, 1e-9)
             training["steps_per_second"] = (self._trained_batches - self._trained_before) / seconds

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import array
 from typing import Any
 
 from nnx.backends import is_array, to_numpy
 from nnx.backends.base import refuse_masked
 from nnx.data.stored_arrays import Stored, is_stored
+
+BUFFERS = array.array | bytearray | memoryview
+"""Arrays of Python, which NumPy takes as arrays."""
 
 
 def columns_of(value: Any, what: str, rows: int | None = None) -> Any:
@@ -38,16 +42,19 @@ def _column(value: Any, what: str) -> Any:
 def refuse_sparse(value: Any, what: str) -> None:
     """ValueError for a sparse matrix."""
     if is_sparse(value):
+        dense = "to_dense" if hasattr(value, "to_dense") else "toarray"
         raise ValueError(
-            f"{what} is a sparse {type(value).__name__}, which nnx does not compute with: write {what}.toarray(), or, "
+            f"{what} is a sparse {type(value).__name__}, which nnx does not compute with: write {what}.{dense}(), or, "
             f"if that is too large, nnx.data.DataLoader(np.arange({what}.shape[0]), y, "
-            f"map=lambda rows, y: ({what}[rows].toarray(), y)) with {what} in the form csr"
+            f"map=lambda rows, y: ({what}[rows].{dense}(), y)) with {what} in the form csr"
         )
 
 
 def is_sparse(value: Any) -> bool:
-    """Whether a value looks like a sparse matrix of SciPy."""
-    return hasattr(value, "toarray") and hasattr(value, "nnz")
+    """Whether a value looks like a sparse matrix of SciPy, or a sparse tensor of PyTorch."""
+    if hasattr(value, "toarray"):
+        return hasattr(value, "nnz")
+    return hasattr(value, "to_dense") and "sparse" in str(getattr(value, "layout", ""))
 
 
 def named_columns(columns: Any, what: str) -> dict[str, Any]:

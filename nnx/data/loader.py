@@ -5,13 +5,14 @@ from __future__ import annotations
 import itertools
 import math
 import operator
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from nnx import random as nnx_random
+from nnx import ranks
 from nnx.arguments import is_integer
 from nnx.backends import is_array
-from nnx.data.columns import columns_of, count_rows, named_columns, refuse_sparse
+from nnx.data.columns import BUFFERS, columns_of, count_rows, named_columns, refuse_sparse
 from nnx.data.prefetcher import Prefetcher
 from nnx.data.row_pools import RowPools
 from nnx.data.sample_batches import as_batch, grouped, shuffled, stacked
@@ -35,6 +36,7 @@ class DataLoader:
         default what fills 64 MB, see `nnx.data.row_pools`; other sources are shuffled as a whole.
     map : a function of a batch, called as `map(x, y)`, that returns a batch: it reads files, say, or changes images.
         Random numbers in it come from a generator of its own: the model draws from the default one at the same time.
+        Where several processes train together, each maps its rows of a batch, and as many have to come out.
     prefetch : how many batches a thread prepares ahead; it reads and maps while the model computes. 0: no thread.
     drop_last : leave out a last batch that is smaller.
     seed : of `random`, the stream that the orders come from; by default it is split from the default stream.
@@ -88,46 +90,78 @@ class DataLoader:
 
     def __len__(self) -> int:
         """How many batches an epoch has. TypeError where that is not known."""
-        samples = len(self._source) if self._columns is None else len(leaves(self._columns)[0])
-        if self.batch_size is None:
-            return samples
-        return samples // self.batch_size if self.drop_last else math.ceil(samples / self.batch_size)
+        return math.ceil(self._rows() / (self.batch_size or 1))
 
     def __iter__(self) -> Iterator[tuple[Any, ...]]:
+        return self._ahead(batch for batch, _ in self._mapped(self._batches(shared=False)))
+
+    def parts(self) -> Iterator[tuple[tuple[Any, ...], int | None]]:
+        """A new epoch as `fit` and `evaluate` take it: of each batch the rows of this rank, and how many rows it has.
+
+        The number is None where all rows of the batch are here: this process is alone, or they came as a batch
+        (`batch_size=None`). Of sequences, and of arrays on disk, nothing else is read; an iterable is gone through by
+        every rank, which stacks its own samples.
+
+        >>> list(DataLoader(np.arange(3), batch_size=2).parts())
+        [((array([0, 1]),), None), ((array([2]),), None)]
+        """
+        return self._ahead(self._mapped(self._batches(shared=True)))
+
+    def _ahead(self, items: Iterator[Any]) -> Iterator[Any]:
+        return Prefetcher(items, self.prefetch) if self.prefetch else items
+
+    def _batches(self, shared: bool) -> Iterator[tuple[Any, int | None]]:
         stream = self.random.split() if self.shuffle else None
-        batches = self._mapped(iter(self._batches(stream)))
-        return Prefetcher(batches, self.prefetch) if self.prefetch else batches
-
-    def _batches(self, stream: Generator | None) -> Iterable[Any]:
         if self._columns is not None:
-            return self._row_batches(stream)
-        samples = self._samples(stream)
+            return self._row_batches(stream, shared)
         if self.batch_size is None:
-            return samples
-        return (stacked(group) for group in grouped(samples, self.batch_size, self.drop_last))
+            return ((batch, None) for batch in self._samples(stream))
+        return self._sample_batches(stream, self.batch_size, shared)
 
-    def _row_batches(self, stream: Generator | None) -> Iterator[tuple[Any, ...]]:
-        size = self.batch_size or 1
-        for columns, shuffling in RowPools(leaves(self._columns), size, self.buffer_size).read(stream):
-            rows = columns[0].shape[0]
-            order = None if shuffling is None else shuffling.permutation(rows)
-            for start in range(0, rows // size * size if self.drop_last else rows, size):
-                some = slice(start, start + size)
-                batch = [column[some] if order is None else column.take(order[some], axis=0) for column in columns]
-                yield rebuild(self._columns, batch)
+    def _row_batches(self, stream: Generator | None, shared: bool) -> Iterator[tuple[tuple[Any, ...], int | None]]:
+        size, left = self.batch_size or 1, self._rows()
+        for columns, order, parts in RowPools(leaves(self._columns), size, self.buffer_size).read(stream, shared):
+            for start, stop, whole in parts:
+                left -= size
+                if left < 0 and self.drop_last:
+                    return
+                rows = slice(start, stop)
+                batch = [column[rows] if order is None else column.take(order[rows], axis=0) for column in columns]
+                yield rebuild(self._columns, batch), whole
+
+    def _sample_batches(
+        self, stream: Generator | None, size: int, shared: bool
+    ) -> Iterator[tuple[tuple[Any, ...], int | None]]:
+        if not _is_sequence(self._source):
+            for group in grouped(self._samples(stream), size, self.drop_last):
+                ((start, stop, whole),) = ranks.parts_of(len(group), len(group), shared)
+                yield stacked(group[start:stop]), whole
+            return
+        order = self._order(stream)
+        for start, stop, whole in ranks.parts_of(self._rows(), size, shared):
+            yield stacked([self._source[index] for index in order[start:stop]]), whole
+
+    def _rows(self) -> int:
+        """How many rows or samples of a sequence are in the batches of an epoch."""
+        rows = len(self._source) if self._columns is None else len(leaves(self._columns)[0])
+        return rows // self.batch_size * self.batch_size if self.drop_last and self.batch_size else rows
+
+    def _order(self, stream: Generator | None) -> Sequence[int]:
+        """The numbers of the samples of a sequence, in the order of an epoch."""
+        count = len(self._source)
+        return range(count) if stream is None else stream.permutation(count).tolist()
 
     def _samples(self, stream: Generator | None) -> Iterable[Any]:
         source = self._source
         if _is_sequence(source):
-            order = range(len(source)) if stream is None else stream.permutation(len(source)).tolist()
-            return (source[index] for index in order)
+            return (source[index] for index in self._order(stream))
         samples = source() if callable(source) else source
         return samples if stream is None else shuffled(samples, self.buffer_size or 1, stream)
 
-    def _mapped(self, batches: Iterator[Any]) -> Iterator[tuple[Any, ...]]:
+    def _mapped(self, batches: Iterator[tuple[Any, int | None]]) -> Iterator[tuple[tuple[Any, ...], int | None]]:
         for number in itertools.count(1):
             try:
-                batch = next(batches, _END)
+                batch, whole = next(batches, (_END, None))
                 if batch is not _END:
                     batch = as_batch(batch) if self.map is None else as_batch(self.map(*as_batch(batch)))
             except Exception as error:
@@ -135,7 +169,7 @@ class DataLoader:
                 raise
             if batch is _END:
                 return
-            yield batch
+            yield batch, whole
 
 
 def _count(value: Any, what: str, least: int = 1) -> int:
@@ -148,7 +182,7 @@ def _is_of_columns(x: Any) -> bool:
     """Whether x is a column, or several, rather than samples of its own."""
     if isinstance(x, list | tuple):
         return not x or not isinstance(x[0], tuple | dict)
-    return is_array(x) or is_stored(x) or hasattr(x, "__array__") or isinstance(x, dict)
+    return is_array(x) or is_stored(x) or hasattr(x, "__array__") or isinstance(x, dict | BUFFERS)
 
 
 def _is_sequence(x: Any) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from nnx import ranks
 from nnx.data.stored_arrays import Stored
 from nnx.random import Generator
 
@@ -32,6 +33,7 @@ class RowPools:
     ) -> None:
         given = [column for column in columns if column is not None]
         self.columns = columns
+        self._batch_size = batch_size
         self.rows: int = given[0].shape[0]
         # as float32 at least, which they are going to be
         row_bytes = sum(math.prod(column.shape[1:]) * max(4, column.dtype.itemsize) for column in given) or 1
@@ -40,25 +42,50 @@ class RowPools:
         self._block = max(1, min(self._pool, BLOCK_BYTES // row_bytes))
         self._stored = [column for column in given if isinstance(column, Stored)]
 
-    def read(self, stream: Generator | None) -> Iterator[tuple[list[Any], Generator | None]]:
-        """The columns of each pool, in memory, and what is to shuffle their rows; None if they are in order.
+    def read(
+        self, stream: Generator | None, shared: bool = False
+    ) -> Iterator[tuple[list[Any], np.ndarray | None, list[ranks.Part]]]:
+        """The rows of each pool, in memory: columns, the order that they are to have, and the batches in that order.
 
         stream : shuffles; None keeps the order of the rows. A pass draws from it when it begins.
+        shared : whether several ranks share each batch: then the rows of this rank are read, and no others.
+
+        The order is None where the columns have it. A batch is given by where it begins and ends.
         """
-        if self._stored:
-            in_blocks = None
-            if stream is not None and self._pool < self.rows:
-                stream = in_blocks = stream.split()
-            for ranges in self._ranges(in_blocks):
-                yield [None if column is None else _gathered(column, ranges) for column in self.columns], stream
+        shared = shared and ranks.group() is not None
+        if not self._stored:
+            yield from self._in_memory(None if stream is None else stream.permutation(self.rows), shared)
             return
-        order = None if stream is None else stream.permutation(self.rows)
+        in_blocks = None
+        if stream is not None and self._pool < self.rows:
+            stream = in_blocks = stream.split()
+        for ranges in self._ranges(in_blocks):
+            rows = sum(stop - start for start, stop in ranges)
+            order = None if stream is None else stream.permutation(rows)
+            parts = list(ranks.parts_of(rows, self._batch_size, shared))
+            if not shared:
+                yield [None if column is None else _gathered(column, ranges) for column in self.columns], order, parts
+                continue
+            places, parts = ranks.rows_of(parts, order)
+            read = np.sort(places)  # as they lie on disk, so that neighbours are read together
+            numbers = np.concatenate([np.arange(start, stop) for start, stop in ranges])[read]
+            columns = [None if column is None else column.take(numbers, axis=0) for column in self.columns]
+            yield columns, None if order is None else np.searchsorted(read, places), parts
+
+    def _in_memory(
+        self, order: np.ndarray | None, shared: bool
+    ) -> Iterator[tuple[list[Any], np.ndarray | None, list[ranks.Part]]]:
+        """`read` where all columns are in memory: they are cut, or rows are taken in an order."""
         for start in range(0, self.rows, self._pool):
-            rows = slice(start, start + self._pool)
-            if order is None:
-                yield [None if column is None else column[rows] for column in self.columns], None
-            else:
-                yield [None if column is None else column.take(order[rows], axis=0) for column in self.columns], None
+            pool = slice(start, min(start + self._pool, self.rows))
+            parts = list(ranks.parts_of(pool.stop - start, self._batch_size, shared))
+            if order is None and not shared:
+                yield [None if column is None else column[pool] for column in self.columns], None, parts
+                continue
+            rows = np.arange(start, pool.stop) if order is None else order[pool]
+            if shared:
+                rows, parts = ranks.rows_of(parts, rows)
+            yield [None if column is None else column.take(rows, axis=0) for column in self.columns], None, parts
 
     def _ranges(self, stream: Generator | None) -> Iterator[list[tuple[int, int]]]:
         """The rows of each pool, as ranges: blocks in their order or a random one. All pools but the last are full."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import mmap
 from typing import Any
 
@@ -49,6 +50,20 @@ class Stored:
         first = self._start + start
         rows[...] = self._array[first : first + len(rows)]
         self._release()
+
+    def take(self, rows: np.ndarray, axis: int = 0) -> np.ndarray:
+        """Some rows, by their numbers, as of an array in memory. No others are read; neighbours are read together."""
+        rows = rows + self._start
+        if isinstance(self._array, np.ndarray):
+            found: np.ndarray = self._array[rows]
+        else:
+            found = np.empty((len(rows), *self.shape[1:]), self.dtype)
+            gaps = (np.flatnonzero(np.diff(rows) != 1) + 1).tolist()
+            for start, stop in itertools.pairwise((0, *gaps, len(rows))):
+                first = int(rows[start])
+                found[start:stop] = self._array[first : first + stop - start]
+        self._release()
+        return found
 
     def _release(self) -> None:
         """Tell the system that the pages of a memory map that were read need not stay in the memory of this process.

@@ -9,10 +9,11 @@ from __future__ import annotations
 import math
 import struct
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
-from nnx.datasets._files import decoding, read_file
+from nnx.datasets._files import Unread, decoding, filled, length_of_rest, opened
 
 _UNSIGNED_BYTE = 0x08
 _TYPES = {
@@ -25,34 +26,42 @@ _TYPES = {
 }
 
 
-def read_idx(path: Path, dimensions: int) -> np.ndarray:
+def read_idx(path: Path, dimensions: int) -> Unread:
     """The uint8 array in an IDX file, plain or gzip.
 
     dimensions : how many it must have.
 
     Raises ValueError, naming the file, for anything but a whole IDX file of unsigned bytes with so many dimensions.
     """
-    with decoding(path, "an IDX file"):
-        return _parse(read_file(path), dimensions)
+
+    def read() -> np.ndarray:
+        with decoding(path, "an IDX file"), opened(path) as stream:
+            stream.read(4 + 4 * dimensions)
+            return filled(stream, np.empty(shape, np.uint8))
+
+    with decoding(path, "an IDX file"), opened(path) as stream:
+        shape = _shape(stream, dimensions)
+        promised, present = math.prod(shape), length_of_rest(stream)
+        if promised != present:
+            sizes = " x ".join(map(str, shape))
+            raise ValueError(f"its header promises {sizes} = {promised} bytes of data, {present} are there")
+    return Unread(shape, np.dtype(np.uint8), read)
 
 
-def _parse(data: bytearray, dimensions: int) -> np.ndarray:
-    if len(data) < 4 or data[0] or data[1] or data[2] not in _TYPES:
+def _shape(stream: IO[bytes], dimensions: int) -> tuple[int, ...]:
+    """What the header says, if it is that of such a file."""
+    magic = stream.read(4)
+    if len(magic) < 4 or magic[0] or magic[1] or magic[2] not in _TYPES:
         raise ValueError(
-            f"expected the magic number 00 00 08 {dimensions:02x}, got {bytes(data[:4]).hex(' ') or 'an empty file'}"
+            f"expected the magic number 00 00 08 {dimensions:02x}, got {magic.hex(' ') or 'an empty file'}"
         )
-    if data[2] != _UNSIGNED_BYTE:
-        raise ValueError(f"expected values of type unsigned byte (0x08), got {_TYPES[data[2]]} ({data[2]:#04x})")
-    if data[3] != dimensions:
+    if magic[2] != _UNSIGNED_BYTE:
+        raise ValueError(f"expected values of type unsigned byte (0x08), got {_TYPES[magic[2]]} ({magic[2]:#04x})")
+    if magic[3] != dimensions:
         raise ValueError(
-            f"expected {dimensions} dimensions, got {data[3]} (images have 3, labels 1: are the files swapped?)"
+            f"expected {dimensions} dimensions, got {magic[3]} (images have 3, labels 1: are the files swapped?)"
         )
-    start = 4 + 4 * dimensions
-    if len(data) < start:
-        raise ValueError(f"expected a header of {start} bytes, the file ends after {len(data)}")
-    shape = struct.unpack_from(f">{dimensions}I", data, 4)
-    promised, present = math.prod(shape), len(data) - start
-    if promised != present:
-        sizes = " x ".join(map(str, shape))
-        raise ValueError(f"its header promises {sizes} = {promised} bytes of data, {present} are there")
-    return np.frombuffer(data, dtype=np.uint8, offset=start).reshape(shape)
+    sizes = stream.read(4 * dimensions)
+    if len(sizes) < 4 * dimensions:
+        raise ValueError(f"expected a header of {4 + 4 * dimensions} bytes, the file ends after {4 + len(sizes)}")
+    return struct.unpack(f">{dimensions}I", sizes)

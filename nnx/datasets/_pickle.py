@@ -10,17 +10,20 @@ from __future__ import annotations
 
 import codecs
 import enum
-import io
 import math
 import pickletools
+import struct
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
-from nnx.datasets._files import decoding, read_file
+from nnx.datasets._files import decoding, length_of_rest, opened
 
 _MOST_STEPS = 1000  # three pairs of arrays take about 250
+SPARE_BYTES = 24 << 20  # that a file may unfold to, however small it is, and beside that
+MOST_TIMES = 24  # as many as it has; 14 for MNIST
+_LONGEST_TEXT = 100  # what is longer is data
 
 
 class _Name(enum.Enum):
@@ -46,6 +49,16 @@ _DTYPES = {"f4", "f8", *(f"{kind}{size}" for kind in "iu" for size in (1, 2, 4, 
 
 
 _OPCODES = {opcode.code.encode("latin-1"): opcode for opcode in pickletools.opcodes}
+_COUNTED = {
+    "BINSTRING": "<i",
+    "SHORT_BINSTRING": "<B",
+    "BINBYTES": "<I",
+    "SHORT_BINBYTES": "<B",
+    "BINBYTES8": "<Q",
+    "BYTEARRAY8": "<Q",
+}
+"""Instructions with bytes behind their number, which texts of Python 2 are too."""
+
 _INTEGERS = {"INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1"}
 _TEXTS = {"STRING", "BINSTRING", "SHORT_BINSTRING", "UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8"}
 _BYTES = {"BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8"}
@@ -67,7 +80,10 @@ def read_pickle(path: Path) -> list[tuple[np.ndarray, np.ndarray]]:
     Raises ValueError, naming the file, for anything else.
     """
     with decoding(path, "a pickle file of NumPy arrays"):
-        pairs = _Machine(read_file(path)).run()
+        with opened(path) as stream:
+            size = length_of_rest(stream, SPARE_BYTES + MOST_TIMES * path.stat().st_size)
+        with opened(path) as stream:
+            pairs = _Machine(_Program(stream, size)).run()
         if not isinstance(pairs, tuple | list) or not all(map(_is_pair, pairs)):
             raise ValueError("expected pairs of two arrays, (images, labels), for training and for testing")
         return [(first.value, second.value) for first, second in pairs]
@@ -81,12 +97,30 @@ def _is_pair(value: Any) -> bool:
     )
 
 
+class _Program:
+    """The content of a file of that size: nobody is given room for more than is left of it."""
+
+    def __init__(self, stream: IO[bytes], size: int) -> None:
+        self.stream = stream
+        self.size = self.left = size
+
+    def read(self, count: int) -> bytes:
+        found = self.stream.read(min(count, self.left))
+        self.left -= len(found)
+        return found
+
+    def readline(self) -> bytes:
+        found = self.stream.readline(self.left)
+        self.left -= len(found)
+        return found
+
+
 class _Machine:
-    def __init__(self, program: bytearray) -> None:
-        self.program = io.BytesIO(program)
+    def __init__(self, program: _Program) -> None:
+        self.program: Any = program
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
-        self.encodable = len(program)  # each byte of text in the file becomes a byte at most once
+        self.encodable = program.size  # each byte of text in the file becomes a byte at most once
 
     def run(self) -> Any:
         for _ in range(_MOST_STEPS):
@@ -100,6 +134,14 @@ class _Machine:
         raise ValueError(f"it takes more than {_MOST_STEPS} steps, far more than a few arrays need")
 
     def argument(self, opcode: pickletools.OpcodeInfo) -> Any:
+        if opcode.name in _COUNTED:  # the readers in pickletools make copies
+            form = _COUNTED[opcode.name]
+            (count,) = struct.unpack(form, self.program.read(struct.calcsize(form)))
+            data = self.program.read(count)
+            if len(data) != count:
+                raise ValueError(f"{count} bytes are announced, {len(data)} are there")
+            is_text = opcode.name in _TEXTS and count <= _LONGEST_TEXT
+            return data.decode("latin-1") if is_text else data
         if opcode.name == "STRING":  # its reader in pickletools takes only ASCII
             quoted = self.program.readline().rstrip()
             return codecs.escape_decode(quoted[1:-1])[0].decode("latin-1")

@@ -54,9 +54,10 @@ def watch(model: Any, observer: Observer) -> Iterator[None]:
             for owner, name, watched in (
                 (objective, "forward", _of_loss(observer, objective)),
                 (objective, "update", _plain(observer, "metrics", objective, objective.update)),
-                (optimizer, "apply", _plain(observer, "update", optimizer, optimizer.apply)),
+                (optimizer, "train", _plain(observer, "update", optimizer, getattr(optimizer, "train", None))),
             ):
-                replaced.enter_context(_replaced(owner, name, watched))
+                if owner is not None:
+                    replaced.enter_context(_replaced(owner, name, watched))
         yield
 
 

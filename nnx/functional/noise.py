@@ -10,7 +10,7 @@ from nnx.functional.dropout import dropout
 from nnx.kernels import accelerated
 from nnx.precision import narrow
 from nnx.pullbacks import Pullback
-from nnx.random import Draw, uniform
+from nnx.random import Draw, uniform_beside
 
 __all__ = ["alpha_dropout", "gaussian_dropout", "gaussian_noise"]
 
@@ -105,7 +105,7 @@ def normal(like: Array, draw: Draw) -> Array:
     if draw.size != words_for_normals(size):
         raise ValueError(f"normal: {size} numbers need a draw of {words_for_normals(size)} words, got {draw.size}")
     dtype = xp.float32 if xp.finfo(like.dtype).bits == 16 else like.dtype
-    pairs = uniform(xp.empty((2, draw.size // 2), dtype=dtype, device=backend_of(like).device_of(like)), draw)
+    pairs = uniform_beside(xp.empty((2, draw.size // 2), dtype=dtype, device=backend_of(like).device_of(like)), draw)
     radius = xp.sqrt(-2.0 * xp.log1p(-pairs[0, ...]))
     angle = (2.0 * math.pi) * pairs[1, ...]
     values = xp.concat([radius * xp.cos(angle), radius * xp.sin(angle)])

@@ -2,38 +2,36 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Sequence
 from typing import Any
 
-from nnx.backends import backend
 from nnx.graph.program import Program
-from nnx.graph.symbol import Symbol
-from nnx.graph.traced_arguments import MASK, TRAINING
-from nnx.names import name_layers
 from nnx.pullbacks import Pullback, Skippable
-from nnx.shapes import Shape, as_shapes
+from nnx.shapes import Shape
 from nnx.structure import leaves, rebuild
 
 
 class Composition:
     """A program as what a layer or model computes: structures of arrays in and out.
 
+    program : that computes it; by default that of the graph between the symbols.
     inputs, outputs : symbols, or nested lists, tuples and dicts of them. A list of one output is, when it runs, that
         output, as in Keras.
     """
 
-    def __init__(self, inputs: Any, outputs: Any, owner: str) -> None:
+    def __init__(self, inputs: Any, outputs: Any, owner: str, program: Any = None) -> None:
         self.inputs = inputs
         self.outputs = outputs
-        self.program = Program(leaves(inputs), leaves(outputs), owner)
+        self.program: Any = Program(leaves(inputs), leaves(outputs), owner) if program is None else program
 
-    def run(self, inputs: Any, *, training: bool, masks: Sequence[Any] = ()) -> tuple[Any, Any, Pullback]:
+    def run(
+        self, inputs: Any, *, training: bool, masks: Sequence[Any] = (), **options: Any
+    ) -> tuple[Any, Any, Pullback]:
         """The outputs in their structure, their masks, and the pullback of cotangents in that structure.
 
         The masks are a list, or one mask of one output.
         """
-        outputs, made, pullback = self.program.run(leaves(inputs), training=training, masks=masks)
+        outputs, made, pullback = self.program.run(leaves(inputs), training=training, masks=masks, **options)
 
         def pull_back(dy: Any, inputs: bool) -> Any:
             dxs = pullback(leaves(dy), inputs=inputs)
@@ -60,38 +58,3 @@ class Composition:
         batch = shapes[0][0]
         made = [(batch if s.shape[0] is None else s.shape[0], *s.shape[1:]) for s in leaves(self.outputs)]
         return made if len(made) > 1 or isinstance(self.outputs, dict) else made[0]
-
-
-def trace(layer: Any, input_shape: Any) -> Composition:
-    """Call a layer's `call` once on symbols of these shapes, and keep the graph that it describes."""
-    symbols = [Symbol(shape) for shape in as_shapes(input_shape)]
-    parameters = inspect.signature(layer.call).parameters
-    flags = {name: flag for name, flag in (("training", TRAINING), ("mask", MASK)) if name in parameters}
-    arguments = _arguments(layer.input_structure, symbols, [p for n, p in parameters.items() if n not in flags])
-    place = layer.placement
-    with backend(place.name, device=place.device, dtype=layer.dtype or place.dtype):
-        outputs = layer.call(*arguments, **flags)
-    for leaf in leaves(outputs):
-        if not isinstance(leaf, Symbol):
-            raise TypeError(
-                f"{layer.name}: call() has to return what layers and operators made of its inputs, got "
-                f"{type(leaf).__name__}; for anything else define forward(self, x, *, training=False) -> (y, pullback)"
-            )
-    composition = Composition(arguments[0] if len(arguments) == 1 else arguments, outputs, layer.name)
-    name_layers(composition.program.layers, layer.name, unique=False)  # attributes tell them apart, as in Keras
-    return composition
-
-
-def _arguments(structure: Any, symbols: list[Symbol], parameters: list[inspect.Parameter]) -> list[Any]:
-    """The symbols as arguments of a `call`: nested as in the layer's first call; a list for one argument, or for many.
-
-    structure : of the arguments, as `IsCalled.input_structure`; None where only shapes are known.
-    """
-    arguments: list[Any] = [symbols if len(symbols) > 1 else symbols[0]]
-    if structure is not None and len(leaves(structure)) == len(symbols):
-        arguments = list(rebuild(structure, symbols))
-    required = [p for p in parameters if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD]
-    several = len(required) > 1 or any(p.kind is p.VAR_POSITIONAL for p in parameters)
-    return (
-        list(arguments[0]) if several and len(arguments) == 1 and isinstance(arguments[0], list | tuple) else arguments
-    )

@@ -68,6 +68,7 @@ class Program:
                 useful.update(writes)
             self.steps.append(Step(node, reads, writes, options, trains, below))
         self.outputs = [self._slot(symbol) for symbol in outputs]
+        self._output_symbols = list(outputs)
 
     def _slot(self, symbol: Symbol) -> int:
         return self._slots.setdefault(symbol.key, len(self._slots))
@@ -119,6 +120,15 @@ class Program:
         if self.outputs.count(slot) > 1 or any(slot in (*step.inputs, *leaves(step.options)) for step in self.steps):
             return None
         return next((step for step in self.steps if step.outputs == (slot,)), None)
+
+    def last_layer(self, output: int) -> Any:
+        """The layer that makes an output, if nothing else reads it."""
+        step = self.last_step(output)
+        return step.node.layer if step else None
+
+    def sources(self, output: int) -> list[Symbol]:
+        """The symbols that an output is: one."""
+        return [self._output_symbols[output]]
 
     def run(
         self, arrays: Sequence[Array], *, training: bool, logits: Collection[int] = (), masks: Sequence[Any] = ()
@@ -233,10 +243,6 @@ def _in_order(inputs: Sequence[Symbol], outputs: Sequence[Symbol], owner: str) -
             done[node] = None
             continue
         if not node.inputs:
-            if inputs and not inputs[0].node:
-                raise ValueError(
-                    f"{owner}: call() uses {node.layer.name!r}, a symbolic value that is not among its arguments"
-                )
             given_names = [symbol.node.layer.name for symbol in inputs if symbol.node]
             another = ": it is another one of that name" if node.layer.name in given_names else ""
             raise ValueError(

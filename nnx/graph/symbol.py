@@ -7,16 +7,15 @@ from typing import Any, NoReturn
 
 from nnx.backends import get_backend, is_array
 from nnx.graph.layer_protocol import GraphLayer
-from nnx.operators import Operand, describe_operation
+from nnx.operators import Operand, describe_function, describe_operation
 from nnx.parameters import Parameter
 from nnx.shapes import Shape
 from nnx.structure import leaves
 
 ADVICE = (
-    "a symbolic value stands for an array that is not there yet. Compose layers (Dense(8), Activation('relu'), ...), "
-    "the functions of nnx.layers (add, concatenate, ...) and of nnx.activations, and the operators + - * / ** @; for "
-    "anything else write a layer with forward(self, x, *, training=False) that returns (y, pullback), or "
-    "nnx.layers.Lambda with a pullback"
+    "a symbolic value stands for an array that is not there yet. Use layers, the functions of nnx.ops and "
+    "nnx.activations, and operators; for anything else, such as a branch on a value, write a layer with call(self, x), "
+    "ordinary array code that is run when there are arrays"
 )
 
 
@@ -61,8 +60,8 @@ class Symbol(Operand):
     node, index : the call that it comes from, and which of its outputs it is; None for a parameter.
     parameter : what it stands for, if it is a parameter of a layer.
 
-    Layers, the merging functions and arithmetic operators make new symbols from it. What would need its values, such as
-    an `if`, a loop over it or a function of NumPy, raises a TypeError that says what to do instead.
+    Layers, the functions of `nnx.ops` and operators make new symbols from it. What would need its values, such as an
+    `if`, a loop over it or a function of NumPy, raises a TypeError that says what to do instead.
 
     >>> from nnx.layers import Dense, Input
     >>> x = Input(shape=(4,))
@@ -99,7 +98,11 @@ class Symbol(Operand):
         """The name of the dtype that its array will have, as far as that is known before there is one."""
         if self.parameter is not None:
             return self.parameter.dtype
-        return get_backend().dtype if self.node is None else self.node.layer.dtype or self.node.layer.placement.dtype
+        if self.node is None:
+            return get_backend().dtype
+        layer = self.node.layer
+        own = getattr(layer, "output_dtypes", None)
+        return own[self.index] if own else layer.dtype or layer.placement.dtype
 
     # What needs values
 
@@ -142,18 +145,32 @@ class Symbol(Operand):
     def __len__(self) -> int:
         self._refuse("the length")
 
-    def __abs__(self) -> NoReturn:
-        self._refuse("the absolute value")
+    def __abs__(self) -> Any:
+        return describe_function("absolute", (self,), {})
 
-    def __lt__(self, other: Any) -> bool:
-        self._refuse("a comparison")
+    def __lt__(self, other: Any) -> Any:
+        return describe_function("less", (self, other), {})
 
-    __le__ = __gt__ = __ge__ = __lt__
+    def __le__(self, other: Any) -> Any:
+        return describe_function("less_equal", (self, other), {})
 
-    def __floordiv__(self, other: Any) -> NoReturn:
-        self._refuse("the operator // or %")
+    def __gt__(self, other: Any) -> Any:
+        return describe_function("greater", (self, other), {})
 
-    __rfloordiv__ = __mod__ = __rmod__ = __divmod__ = __rdivmod__ = __floordiv__
+    def __ge__(self, other: Any) -> Any:
+        return describe_function("greater_equal", (self, other), {})
+
+    def __floordiv__(self, other: Any) -> Any:
+        return describe_function("floor_divide", (self, other), {})
+
+    def __rfloordiv__(self, other: Any) -> Any:
+        return describe_function("floor_divide", (other, self), {})
+
+    def __mod__(self, other: Any) -> Any:
+        return describe_function("mod", (self, other), {})
+
+    def __rmod__(self, other: Any) -> Any:
+        return describe_function("mod", (other, self), {})
 
     def __eq__(self, other: object) -> bool:
         if other is not self and (isinstance(other, Symbol | int | float) or is_array(other)):

@@ -11,6 +11,7 @@ from nnx.layers.dense import Dense
 from nnx.layers.dropout import AlphaDropout, Dropout, GaussianDropout, SpatialDropout1D, SpatialDropout2D
 from nnx.layers.embedding import Embedding
 from nnx.layers.feature_normalization import Normalization
+from nnx.layers.function_call import FunctionCall
 from nnx.layers.gru import GRU
 from nnx.layers.identity import Identity
 from nnx.layers.input import Input, InputLayer
@@ -105,6 +106,7 @@ __all__ = [
     "Embedding",
     "FlatParameters",
     "Flatten",
+    "FunctionCall",
     "GaussianDropout",
     "GaussianNoise",
     "GlobalAveragePooling1D",

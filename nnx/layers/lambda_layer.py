@@ -6,10 +6,13 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from nnx.autodiff.protocol import derived
 from nnx.backends import Array, array_namespace
 from nnx.functional import Pullback
 from nnx.graph.program import as_masks
+from nnx.graph.trial import shapes_and_dtypes
 from nnx.layers.layer import Layer, registry
+from nnx.pullbacks import is_pair
 from nnx.registry import Registry
 from nnx.shapes import Shape, as_shapes, broadcast_shapes
 
@@ -34,21 +37,22 @@ def _named(function: Any, what: str) -> Any:
 class Lambda(Layer):
     """A function without parameters as a layer: y = function(x, **arguments). Several inputs come as a list.
 
-    function : returns `(y, pullback)`, as those of `nnx.functional` do; or only y, if `pullback` is given.
-    pullback : for a function that returns only y: called as pullback(dy, x, y), returns the cotangent of x, of a list
-        of inputs a list. The string
-        "stop" gives no cotangent to x (zeros), for a function that is not to be differentiated.
+    function : of ordinary array code, which is differentiated; or one that returns `(y, pullback)`, as those of
+        `nnx.functional` do.
+    pullback : for a derivative of one's own: called as pullback(dy, x, y), returns the cotangent of x, of a list of
+        inputs a list. The string "stop" gives no cotangent to x (zeros), for a function that is not to be
+        differentiated.
     output_shape : shape of a sample of the output, if it differs from the input's, or from what several inputs are
         broadcast to.
     arguments : keyword arguments for the function.
 
     Input (batch, ...), output of the same shape, or (batch, *output_shape). ValueError, when it runs, for a function
-    that returns another shape; TypeError for one that returns only y where no `pullback` is given.
+    that returns another shape.
 
     Anonymous functions (lambda) work, but a model with one cannot be saved: use a named function, and pass it to
     `load_model(..., custom_objects={"its_name": function})`.
 
-    >>> Lambda(lambda x: x * 2.0, pullback=lambda dy, x, y: dy * 2.0)([1.0, 2.0])
+    >>> Lambda(lambda x: x * 2.0)([1.0, 2.0])
     array([2., 4.], dtype=float32)
     """
 
@@ -65,18 +69,18 @@ class Lambda(Layer):
         self.pullback: Any = pullback if pullback in (None, "stop") else _named(pullback, "pullback")
         self.output_shape = (output_shape,) if isinstance(output_shape, int) else output_shape
         self.arguments = dict(arguments or {})
+        self._found: dict[tuple[Shape, ...], Shape] = {}  # by the shapes of samples, what was found to come of them
+
+    _derives = False
+    """Whether the function was seen to return its value without a pullback."""
 
     def forward(self, *inputs: Array, training: bool = False) -> tuple[Array, Pullback]:
         x: Any = inputs[0] if len(inputs) == 1 else list(inputs)
-        result = self.function(x, **self.arguments)
-        pair = isinstance(result, tuple) and len(result) == 2 and callable(result[1])
+        result = None if self._derives else self.function(x, **self.arguments)
+        pair = is_pair(result)
         if self.pullback is None:
-            if not pair:
-                raise TypeError(
-                    f"{self.name}: the function returned {type(result).__name__}, expected (y, pullback). Return both, "
-                    f"or give Lambda(function, pullback=lambda dy, x, y: ...) the derivative"
-                )
-            y, pullback = result
+            self._derives = not pair
+            y, pullback = result if pair else self._derive(inputs)
             self._check_output(inputs, y)
             return y, pullback
         y = result[0] if pair else result
@@ -85,6 +89,14 @@ class Lambda(Layer):
             zeros = [array_namespace(one).zeros_like(one) for one in inputs]
             return y, lambda dy: zeros[0] if len(zeros) == 1 else zeros
         return y, functools.partial(self._pull_back, x=x, y=y)
+
+    def _derive(self, inputs: Sequence[Array]) -> tuple[Array, Pullback]:
+        """The value of a function of ordinary array code, and the derived pullback."""
+
+        def function(*arrays: Array) -> Any:
+            return self.function(arrays[0] if len(arrays) == 1 else list(arrays), **self.arguments)
+
+        return derived(function, inputs, {}, f"the function of {self.name}")
 
     def _check_output(self, inputs: Sequence[Array], y: Any) -> None:
         """ValueError if the layers that follow were built for another shape than the function returns."""
@@ -110,6 +122,26 @@ class Lambda(Layer):
         shapes = as_shapes(input_shape)
         if self.output_shape is not None:
             return (shapes[0][0], *self.output_shape)
+        return self._found_shape(tuple(map(tuple, shapes)))
+
+    def _found_shape(self, shapes: tuple[Shape, ...]) -> Shape:
+        """The shape of what the function returns for inputs of these shapes, found by calling it once."""
+        key = tuple(shape[1:] for shape in shapes)
+        if key not in self._found:
+
+            def function(*arrays: Array) -> Any:
+                result = self.function(arrays[0] if len(arrays) == 1 else list(arrays), **self.arguments)
+                return result[0] if is_pair(result) else result
+
+            dtype = self.dtype or self.placement.dtype
+            try:
+                made, _, _ = shapes_and_dtypes(function, shapes, [dtype] * len(shapes), self.placement)
+            except Exception:  # such as one that takes integers: what it returns is seen when it runs
+                return self._broadcast_shape(list(shapes))
+            self._found[key] = made[0][1:]
+        return (shapes[0][0], *self._found[key])
+
+    def _broadcast_shape(self, shapes: list[Shape]) -> Shape:
         try:
             return functools.reduce(lambda one, other: broadcast_shapes(one, other, self.name), shapes)
         except ValueError as error:

@@ -4,27 +4,33 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import dataclasses
 import functools
 import inspect
 import math
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nnx import constraints, initializers, ranks, regularizers
 from nnx.arguments import check_name, dtype_name
+from nnx.autodiff.array import TrackedArray, lower
+from nnx.autodiff.primitive import primitive
+from nnx.autodiff.tape import open_tapes
 from nnx.backends import Array, Placement, array_namespace, get_backend, is_array, placement_of, to_numpy
+from nnx.backends.memory import bytes_of_machine
 from nnx.functional import Pullback
-from nnx.graph.composition import Composition, trace
+from nnx.graph.call_program import arguments_of, composition_of_call
+from nnx.graph.composition import Composition
 from nnx.graph.program import as_masks
+from nnx.graph.recorded_call import call_on_tapes, keeping_losses
 from nnx.graph.symbol import Node, Symbol, has_symbols
-from nnx.graph.traced_arguments import MASK, TRAINING
 from nnx.names import did_you_mean, names_apart, nearest, numbered, snake_case
 from nnx.parameters import Freezing, Parameter
-from nnx.precision import narrow, wide
-from nnx.pullbacks import LayerPullback, Skippable, call_pullback
+from nnx.precision import dtype_bytes, narrow, wide
+from nnx.pullbacks import LayerPullback, Skippable, call_pullback, is_pair
 from nnx.random import Generator
 from nnx.registry import Configurable, constructor_arguments, constructor_config, layer_registry
 from nnx.shapes import Shape, as_shapes, check_shape, is_shape
@@ -32,6 +38,8 @@ from nnx.structure import leaves, leaves_like, rebuild
 from nnx.user_warnings import warn_user
 
 registry = layer_registry
+
+_MANY_BYTES = 1 << 28  # below, nobody asks how much memory the machine has
 
 
 class Layer(Configurable):
@@ -84,6 +92,12 @@ class Layer(Configurable):
 
     mask_by_position = False
     """Whether a mask may also be the argument after the input, as in Keras."""
+
+    supports_masking = False
+    """Of a layer that is written as `call`: whether its output has the mask of its input, as in Keras."""
+
+    call_losses: tuple[Any, ...] = ()
+    """What it added to the loss in the last call that was not a step of `fit`; see `losses`."""
 
     _said_lost_mask = False
 
@@ -160,7 +174,7 @@ class Layer(Configurable):
         with placement.computing, undone_if_it_fails(self):
             self._placement = placement
             self.build(input_shape)
-            self._trace(input_shape)
+            self._try_call(input_shape)
         self.built, self.build_shape = True, input_shape
 
     def forget_build(self, weights: list[Parameter]) -> None:
@@ -168,25 +182,38 @@ class Layer(Configurable):
         self.built, self.build_shape, self._placement, self._composition = False, None, None, None
         self.own_weights[:] = weights
 
-    def _trace(self, input_shape: Any) -> None:
-        """Make the graph of a layer that is written as `call`."""
-        if not hasattr(self, "call") or self._composition is not None:
+    def _try_call(self, input_shape: Any) -> None:
+        """Find out what the `call` of a layer that has one does, by running it."""
+        if not self.is_eager or self._composition is not None:
             return
-        if not self._is_composed():
+        if not self._computes_by_call():
             raise TypeError(
                 f"{type(self).__name__} has a call() of its own beside the forward() that it has or inherits, and only "
-                f"one can count: derive from Layer or Model and compose the other layer, as in self.inner(x)"
+                f"one can count: derive from Layer or Model and use the other layer, as in self.inner(x)"
             )
-        self._composition = trace(self, input_shape)
+        self._composition = composition_of_call(self, input_shape)
         vars(self).setdefault("makes_mask", any(layer.makes_mask for layer in self.sublayers()))  # a model looks itself
         if not self._trainable:
             self.trainable = False
 
-    def _is_composed(self) -> bool:
+    def _computes_by_call(self) -> bool:
         return type(self).forward is Layer.forward
 
+    @property
+    def is_eager(self) -> bool:
+        """Whether the layer is written as `call`, ordinary array code that is run and differentiated as it is."""
+        return _call_of(type(self)) is not None
+
+    @property
+    def takes_training(self) -> bool:
+        """Whether its `call` takes `training`."""
+        call = _call_of(type(self))
+        return call is not None and "training" in call.names
+
     def sublayers(self) -> Sequence[Layer]:
-        """The layers that this one is made of."""
+        """The layers that this one is made of: of one that is written as `call` those that its attributes hold."""
+        if self.is_eager:
+            return held_layers(self)
         return () if self._composition is None else self._composition.program.layers
 
     # Parameters
@@ -208,22 +235,13 @@ class Layer(Configurable):
         name : unique in the layer; "variable", "variable_1", ... by default.
         """
         name = name or numbered("variable", [parameter.name for parameter in self.own_weights])
+        check_name(name.partition("/")[0], f"a weight of {self.name}")
         if any(parameter.name == name for parameter in self.own_weights):
             raise ValueError(f"{self.name} already has a weight {name!r}; names must be unique in a layer")
-        room = _room.get()
-        if room is not None:
-            _room.set(room - math.prod(shape))
-            if math.prod(shape) > room:
-                raise ValueError(
-                    f"{self.name} asks for a {name} of shape {tuple(shape)}, larger than all there is for it"
-                )
         placement = self.placement
         kind = dtype or self.dtype or placement.dtype
-        if initializer is None:
-            initializer = "glorot_uniform" if np.dtype(kind).kind == "f" else "zeros"
-        initial = initializers.resolve(initializer)(tuple(shape), kind)
         parameter = Parameter(
-            placement.asarray(np.array(initial, dtype=kind), kind),
+            self._first_value(name, tuple(shape), kind, initializer),
             name,
             trainable=trainable,
             regularizer=regularizers.resolve(regularizer),
@@ -231,6 +249,24 @@ class Layer(Configurable):
         )
         self.own_weights.append(parameter)
         return parameter
+
+    def _first_value(self, name: str, shape: tuple[int, ...], dtype: str, initializer: Any) -> Array:
+        """What the initializer draws; zeros where the values come from a file, which says how many there may be."""
+        room, needed = _room.get(), math.prod(shape) * dtype_bytes(dtype)
+        if room is not None:
+            _room.set(room - math.prod(shape))
+            if math.prod(shape) > room:
+                raise ValueError(f"{self.name} asks for a {name} of shape {shape}, larger than all there is for it")
+            return self.placement.zeros(shape, dtype)
+        if needed > _MANY_BYTES and needed > bytes_of_machine():
+            raise MemoryError(
+                f"{self.name}: a {name} of shape {shape} takes {needed / 2**30:.1f} GiB, and this machine has "
+                f"{bytes_of_machine() / 2**30:.1f} GiB"
+            )
+        if initializer is None:
+            initializer = "glorot_uniform" if np.dtype(dtype).kind == "f" else "zeros"
+        initial = initializers.resolve(initializer)(shape, dtype)
+        return self.placement.asarray(np.array(initial, dtype=dtype), dtype)
 
     def set_weight_options(
         self, weight: str, initializer: Any, regularizer: Any = None, constraint: Any = None
@@ -386,11 +422,14 @@ class Layer(Configurable):
         the first call, beside its input; lists of numbers are converted. Without `training` layers do what they do at
         inference, except for those that augment images: as in Keras, these do that unless it is False.
         """
-        if len(inputs) > 1:
-            inputs, options = self._without_surplus(inputs, options)
-        if options:
-            inputs, options = self.arrange(inputs, options)
-            self._check_options(options)
+        if self.is_eager:
+            inputs, training, options = self._bind(inputs, training, options)
+        else:
+            if len(inputs) > 1:
+                inputs, options = self._without_surplus(inputs, options)
+            if options:
+                inputs, options = self.arrange(inputs, options)
+                self._check_options(options)
         parts = leaves(inputs)
         if any(isinstance(part, Symbol) for part in parts) or (options and has_symbols(options)):
             return self._describe(inputs, training, options)
@@ -402,16 +441,117 @@ class Layer(Configurable):
             parts = leaves(inputs)
             if not all(x.shape for x in parts):
                 raise ValueError(f"{self.name}: expected an array whose first axis is the batch, got a single number")
+        if open_tapes() or any(isinstance(part, TrackedArray) for part in parts):
+            return call_on_tapes(self, inputs, training, options)
         if not self.built:
             place = placement_of(parts[0], self.dtype or get_backend().dtype)
             self.build_for_first_call(place, inputs, [(None, *x.shape[1:]) for x in parts])
         mask = options.pop("mask", None)
         training = None if training is None else bool(training)
-        with self.placement.computing:
+        keeps = self.is_eager or self.activity_regularizer is not None or len(self.sublayers()) > 0
+        with self.placement.computing, keeping_losses(self) if keeps else contextlib.nullcontext():
             arrays = self.admit(*(parts if self._composition is None else self.in_order(inputs)))
             if mask is None:
                 return self.run(*arrays, training=training, **options)[0]
             return self.run_masked(arrays, self.read_mask(arrays, mask), training=training, **options)[0]
+
+    def _bind(
+        self, inputs: tuple[Any, ...], training: Any, options: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], Any, dict[str, Any]]:
+        """The arguments of a `call`, sorted: arrays and symbols are inputs, everything else has a name."""
+        call = _call_of(type(self))
+        assert call is not None
+        if call.takes_any_number:
+            return inputs, training, options
+        if len(inputs) > len(call.names):
+            raise TypeError(f"{self.name} takes {', '.join(call.names)}, got {len(inputs)} arguments by position")
+        for name in options:
+            if name not in call.names and not call.takes_any_option and name not in ("mask", "arguments"):
+                hint = did_you_mean(nearest(name, call.names))
+                raise TypeError(
+                    f"{self.name} takes no {name!r} when it is called{f'; {hint}' if hint else ''}; its call() takes "
+                    f"{', '.join(call.names)}"
+                )
+        templates = options.pop("arguments", None)  # of a call that was saved
+        if templates is not None:
+            given = {name: rebuild(one, [inputs[i] for i in leaves(one)]) for name, one in templates.items()}
+        else:
+            given = dict(zip(call.names, inputs, strict=False))
+        twice = [name for name in given if name in options]
+        if twice:
+            raise TypeError(f"{self.name}: {twice[0]} is given by position and by name")
+        order = [
+            *given,
+            *(name for name in call.names if name in options),
+            *(n for n in options if n not in call.names),
+        ]
+        given.update(options)
+        if "training" in given:
+            training = given.pop("training")
+        first = next(iter(call.names), None)
+        arrays = [n for n in order if n in given and n != "mask" and (is_value(given[n]) or n == first)]
+        options = {name: value for name, value in given.items() if name not in arrays and value is not None}
+        if arrays != list(call.names[: len(arrays)]):
+            values = {name: given[name] for name in arrays}
+            numbers = iter(range(len(leaves(list(values.values())))))
+            options["arguments"] = {
+                name: rebuild(value, [next(numbers) for _ in leaves(value)]) for name, value in values.items()
+            }
+        return tuple(given[name] for name in arrays), training, options
+
+    def run_call(self, inputs: tuple[Any, ...], mask: Any, training: Any, options: dict[str, Any]) -> Any:
+        """What `call` returns for arrays that the innermost tape tracks, with its mask and its penalty.
+
+        inputs : the arguments that are arrays. training : None where nobody says.
+        """
+        call, tape = _call_of(type(self)), open_tapes()[-1]
+        assert call is not None
+        options = dict(options)
+        templates = options.pop("arguments", None)  # of arrays that are not the first arguments
+        if "training" in call.names and (training is not None or call.requires_training):
+            options["training"] = bool(training)
+        if "mask" in call.names:
+            options["mask"] = mask
+        before, tape.training = tape.training, training if training is not None else tape.training
+        try:
+            if templates is None:
+                y = self.call(*inputs, **options)  # type: ignore[attr-defined]
+            else:
+                flat = leaves(inputs)
+                named = {name: rebuild(one, [flat[i] for i in leaves(one)]) for name, one in templates.items()}
+                y = self.call(**named, **options)  # type: ignore[attr-defined]
+        finally:
+            tape.training = before
+        if isinstance(y, TrackedArray):
+            if mask is not None and y.mask is None and type(self).compute_mask is not Layer.compute_mask:
+                y.mask = self.compute_mask(inputs[0] if len(inputs) == 1 else list(inputs), mask)
+            elif mask is not None and y.mask is None and self.supports_masking:
+                y.mask = mask
+        if self.activity_regularizer is not None:
+            self._add_penalty(y)
+        return y
+
+    def _add_penalty(self, y: Any) -> None:
+        for part in leaves(y):
+            penalty = primitive(self.activity_regularizer.forward)(wide(part))
+            self._take_loss(penalty, ranks.share() / (part.shape[0] or 1))
+
+    def _take_loss(self, value: Any, share: float) -> None:
+        tapes = open_tapes()
+        for tape in reversed(tapes):
+            if tape.keeps_losses:
+                self.call_losses = (*self.call_losses, value if share == 1.0 else value * share)
+                return
+            if tape.losses is not None:
+                if isinstance(value, TrackedArray) and value.tape is tape:
+                    tape.losses.append((value.index, value.value, share))
+                else:
+                    tape.losses.append((tape.add(None), lower(value), share))
+                return
+
+    def arguments_of(self, values: Sequence[Any]) -> tuple[Any, ...]:
+        """Values as arguments of `call`, nested as in the first call."""
+        return arguments_of(self, values)
 
     def build_for_first_call(self, placement: Placement, inputs: tuple[Any, ...], shapes: list[Any]) -> None:
         """Build the layer in that place for arguments nested like these, of these shapes."""
@@ -436,7 +576,7 @@ class Layer(Configurable):
         self, inputs: tuple[Any, ...], options: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Bring what is given by position and is no input to its name; TypeError for more inputs than there are."""
-        positional, known, _ = _signature(type(self))  # type: ignore[arg-type]
+        positional, known = _signature(type(self))  # type: ignore[arg-type]
         if "*" in positional or len(inputs) <= len(positional):
             return inputs, options
         if self.mask_by_position and len(inputs) == 2 and "mask" not in options:
@@ -450,20 +590,17 @@ class Layer(Configurable):
         """The arguments of a call as one list, in the order of the layer's graph if it has one; dicts by their keys."""
         if self._composition is None:
             return leaves(inputs)
+        if self.is_eager and len(leaves(inputs)) != len(leaves(self._composition.inputs)):
+            return leaves(inputs)  # array code may take more or fewer than at first
         given = inputs[0] if len(inputs) == 1 else list(inputs)
         return leaves_like(self._composition.inputs, given, f"the input of {self.name}")
 
     def _check_options(self, options: dict[str, Any]) -> None:
         """TypeError for options that the layer does not take, now, and not when a graph is run."""
-        positional, known, composes = _signature(type(self))  # type: ignore[arg-type]
+        positional, known = _signature(type(self))  # type: ignore[arg-type]
         for name in options:
             if name in known or "*" in known or name == "mask":
                 continue
-            if composes and name in positional:
-                raise TypeError(
-                    f"{self.name}: call() is traced once, so {name!r} cannot have a value of its own in every call: an "
-                    f"array is given right after those before it, anything else to the constructor"
-                )
             raise TypeError(f"{self.name} takes no {name!r} when it is called; it takes {_listing(positional, known)}")
 
     def _describe(self, inputs: tuple[Any, ...], training: Any, options: dict[str, Any]) -> Any:
@@ -474,20 +611,25 @@ class Layer(Configurable):
                     f"{self.name} was called on symbolic values and on {type(symbol).__name__} at once: arrays go "
                     f"into a graph through Input() or a layer's parameters"
                 )
-        flags = [] if not options and training is None else [*_flags(type(self)), "training"]  # type: ignore[arg-type]
+        eager = self.is_eager
+        flags = ["training"] if eager else [*_flags(type(self)), "training"]  # type: ignore[arg-type]
         for name, value in (*options.items(), ("training", training)):
             if name in flags and isinstance(value, Symbol):
                 raise TypeError(f"{self.name}: {name} must be True or False, the same for every batch, got {value!r}")
-        if training is not None and training is not TRAINING:
+        if training is not None:
             options = {**options, "training": bool(training)}
-        if options.get("mask") is None or options["mask"] is MASK:  # masks travel by themselves
+        if options.get("mask") is None:  # masks travel by themselves
             options = {name: value for name, value in options.items() if name != "mask"}
         if not self.built:
             self.build_for_first_call(get_backend(), inputs, [symbol.shape for symbol in leaves(inputs)])
         symbols = self.in_order(inputs)
         shapes = [symbol.shape for symbol in symbols]
         asked = {name: options[name] for name in self.shape_options if name in options}
-        made = self.compute_output_shape(shapes[0] if len(shapes) == 1 else shapes, **asked)
+        given = {name: value for name, value in options.items() if name != "training"} if self.is_eager else {}
+        if given:  # they may change what comes out
+            made = composition_of_call(self, shapes, given).output_shapes(shapes, self.name)
+        else:
+            made = self.compute_output_shape(shapes[0] if len(shapes) == 1 else shapes, **asked)
         node = Node(self, tuple(symbols), options, as_shapes(made))
         self.remember_call(node)
         if self._composition is not None:
@@ -525,8 +667,9 @@ class Layer(Configurable):
                     f"{self.name} is on {self.placement}, its input is not: bring the input there with nnx.asarray, or "
                     f"move the model with model.to(...)"
                 )
-        shapes = [tuple(x.shape) for x in inputs]
-        self.compute_output_shape(shapes[0] if len(shapes) == 1 else shapes)
+        if not self.is_eager:  # array code says itself what it cannot take
+            shapes = [tuple(x.shape) for x in inputs]
+            self.compute_output_shape(shapes[0] if len(shapes) == 1 else shapes)
         if self.takes_integers:
             return list(inputs)
         dtype = self.dtype or self.placement.dtype
@@ -552,16 +695,27 @@ class Layer(Configurable):
         """
         if self._composition is None:
             raise TypeError(
-                f"{type(self).__name__} defines neither forward(self, x, *, training=False), which returns "
-                f"(y, pullback), nor call(self, x), which composes layers"
+                f"{type(self).__name__} defines neither call(self, x), ordinary array code, nor forward(self, x, *, "
+                f"training=False), which returns (y, pullback)"
             )
-        y, _, pullback = self._composition.run(inputs, training=options.get("training", False))
+        if self.is_eager:
+            mask = options.pop("mask", None)
+            training = options.pop("training", None)
+            y, _, pullback = self._composition.run(inputs, training=training, masks=as_masks(mask), **options)
+        else:
+            y, _, pullback = self._composition.run(inputs, training=options.get("training", False))
         return y, pullback
 
     def run(self, *inputs: Any, **options: Any) -> tuple[Any, Pullback]:
         """`forward`, with what holds for every layer: the penalty on the output."""
-        y, pullback = self.forward(*inputs, **options)
-        if self.activity_regularizer is None:
+        made = self.forward(*inputs, **options)
+        if not is_pair(made):
+            raise TypeError(
+                f"{self.name}: forward() returned {type(made).__name__}, expected (y, pullback), where pullback(dy) "
+                f"returns the cotangent of each input; a layer whose derivative is to be derived defines call() instead"
+            )
+        y, pullback = made
+        if self.activity_regularizer is None or self.is_eager:  # that one has added its penalty
             return y, pullback
         penalty, pullback_penalty = self.activity_regularizer.forward(wide(y))
         share = ranks.share() / (y.shape[0] or 1)
@@ -576,24 +730,61 @@ class Layer(Configurable):
         targets : for each array argument of the function, the parameter it was, or None where it was an input.
         direct : the function's pullback takes `out` and writes to the gradients itself; see `nnx.functional`.
         """
+        if not direct and not type(self).__module__.startswith("nnx."):
+            pullback = _checked_pullback(pullback, targets, self.name)
         return LayerPullback(pullback, targets, direct)
 
     def run_masked(self, arrays: list[Any], mask: Any, **options: Any) -> tuple[Any, Any, Pullback]:
         """`run`, and the mask of the output, for inputs of which some may have one: (y, mask, pullback)."""
         if self._composition is not None:
-            return self._composition.run(arrays, training=options["training"], masks=as_masks(mask))
+            given = options if self.is_eager else {"training": options["training"]}
+            return self._composition.run(arrays, masks=as_masks(mask), **given)
         if mask is not None and self.uses_mask:
             options.setdefault("mask", mask)
         y, pullback = self.run(*arrays, **options)
         return y, self.compute_mask(arrays[0] if len(arrays) == 1 else arrays, mask), pullback
 
-    def add_loss(self, loss: Any) -> NoReturn:
-        """Keras' way of adding to the loss; a TypeError that says what to write instead."""
-        raise TypeError(
-            f"{self.name}: nnx has no add_loss, whose values would have no gradients. A penalty on an output is its "
-            f"layer's activity_regularizer, or layers.ActivityRegularization; one on a parameter is the regularizer of "
-            f"add_weight; for anything else make it an output of the model, with a loss of its own"
-        )
+    def add_loss(self, loss: Any) -> None:
+        """Add to the loss that is minimised, from inside a `call`: a number that depends on what is computed there.
+
+        loss : an array without axes, of each batch; or a list of some.
+
+        TypeError for anything else, and outside of a `call`.
+
+        >>> import nnx
+        >>> class Small(nnx.layers.Layer):
+        ...     def call(self, x):
+        ...         self.add_loss(0.01 * nnx.ops.mean(nnx.ops.square(x)))
+        ...         return x
+        """
+        for value in leaves(loss):
+            if isinstance(value, int | float):
+                continue  # nothing depends on it
+            if not is_array(value) or tuple(value.shape) != ():
+                given = f"shape {tuple(value.shape)}" if is_array(value) else type(value).__name__
+                raise TypeError(
+                    f"{self.name}: add_loss takes a number that is computed from the batch, got {given}: take "
+                    f"nnx.ops.mean or sum of it"
+                )
+            if not open_tapes():
+                raise TypeError(f"{self.name}: add_loss is called from inside of call(), where the batch is")
+            self._take_loss(value, ranks.share())
+
+    @property
+    def losses(self) -> list[Any]:
+        """What is added to the loss: what `add_loss` and penalties on outputs came to in the last call, here and in the
+        layers inside, and the penalties on the parameters that are trained. Numbers; inside a tape, tracked ones.
+
+        >>> import nnx
+        >>> layer = nnx.layers.Dense(1, kernel_regularizer="l2", kernel_initializer="ones")
+        >>> layer.build((None, 2))
+        >>> [round(float(loss), 3) for loss in layer.losses]
+        [0.02]
+        """
+        inside = dict.fromkeys(layer for _, layer in self.walk())
+        added = [value for layer in inside for value in layer.call_losses]
+        penalised = [p for p in self.trainable_weights if p.regularizer is not None]
+        return [*added, *(primitive(_penalty_on(p))(p) for p in penalised)]
 
     def compute_mask(self, x: Any, mask: Any) -> Any:
         """The output's mask from that of the input: a bool array (batch, time), False where a step does not count."""
@@ -644,7 +835,12 @@ class Layer(Configurable):
         """
         if self._composition is None:
             return input_shape
-        return self._composition.output_shapes(as_shapes(input_shape), self.name)
+        if not self.is_eager:
+            return self._composition.output_shapes(as_shapes(input_shape), self.name)
+        try:
+            return self._composition.output_shapes(as_shapes(input_shape), self.name)
+        except ValueError:  # array code may take other shapes than it was built for
+            return composition_of_call(self, input_shape).output_shapes(as_shapes(input_shape), self.name)
 
     # Configuration and copies
 
@@ -660,21 +856,108 @@ class Layer(Configurable):
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_first_call": None}  # a copy of a layer is not called in that graph
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if self.is_eager and self._composition is not None:
+            self._composition.program.bind(self)
+
+
+def _checked_pullback(pullback: Pullback, targets: Sequence[Parameter | None], name: str) -> Pullback:
+    """A pullback of somebody's own; ValueError where it returns a cotangent of another shape than its parameter has."""
+
+    def checked(dy: Any) -> Any:
+        cotangents = pullback(dy)
+        if not isinstance(cotangents, tuple | list) or len(cotangents) != len(targets):
+            given = f"{len(cotangents)}" if isinstance(cotangents, tuple | list) else type(cotangents).__name__
+            raise ValueError(
+                f"{name}: the pullback returned {given}, expected a tuple of {len(targets)} cotangents, one for each "
+                f"target of route()"
+            )
+        for target, cotangent in zip(targets, cotangents, strict=True):
+            if target is not None and cotangent is not None and tuple(cotangent.shape) != target.shape:
+                raise ValueError(
+                    f"{name}: the pullback returned a cotangent of shape {tuple(cotangent.shape)} for its weight "
+                    f"{target.name}, expected {target.shape}, the shape of the weight"
+                )
+        return cotangents
+
+    return checked
+
 
 @functools.cache
-def _signature(cls: Any) -> tuple[tuple[str, ...], frozenset[str], bool]:
-    """The positional arguments of a layer's `call` or `forward`, its options, and whether it is written as `call`.
+def _signature(cls: Any) -> tuple[tuple[str, ...], frozenset[str]]:
+    """The positional arguments of a layer's `forward`, and its options.
 
     Of a `forward(*inputs, **options)` the arguments end in "*", and the options are "*", for any.
     """
-    composes = hasattr(cls, "call")
-    parameters = list(inspect.signature(cls.call if composes else cls.forward).parameters.values())[1:]
+    parameters = list(inspect.signature(cls.forward).parameters.values())[1:]
     named = [p for p in parameters if p.name not in ("training", "mask")]
     positional = [p.name for p in named if p.kind is p.POSITIONAL_OR_KEYWORD]
     positional += ["*" for p in named if p.kind is p.VAR_POSITIONAL]
-    options = [] if composes else [p.name for p in named if p.kind is p.KEYWORD_ONLY]
-    anything = [] if composes else ["*" for p in named if p.kind is p.VAR_KEYWORD]
-    return tuple(positional), frozenset([*options, *anything]), composes
+    options = [p.name for p in named if p.kind is p.KEYWORD_ONLY]
+    return tuple(positional), frozenset([*options, *("*" for p in named if p.kind is p.VAR_KEYWORD)])
+
+
+@dataclasses.dataclass(frozen=True)
+class _Call:
+    """The arguments of a `call`: names in their order, without self."""
+
+    names: tuple[str, ...]
+    requires_training: bool
+    takes_any_number: bool
+    takes_any_option: bool
+
+
+@functools.cache
+def _call_of(cls: Any) -> _Call | None:
+    """What is known of a layer's `call`; None for a layer that has none."""
+    if not hasattr(cls, "call"):
+        return None
+    parameters = list(inspect.signature(cls.call).parameters.values())[1:]
+    named = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    return _Call(
+        tuple(p.name for p in named),
+        any(p.name == "training" and p.default is p.empty for p in named),
+        any(p.kind is p.VAR_POSITIONAL for p in parameters),
+        any(p.kind is p.VAR_KEYWORD for p in parameters),
+    )
+
+
+def _penalty_on(parameter: Parameter) -> Callable[[Array], tuple[Array, Pullback]]:
+    """The penalty on a value of that parameter, with its pullback."""
+    penalise = parameter.regularizer.forward  # type: ignore[union-attr]
+
+    def penalty(value: Array) -> tuple[Array, Pullback]:
+        y, pullback = penalise(wide(value))
+        return y, lambda dy: narrow(pullback(dy), value)
+
+    return penalty
+
+
+def held_layers(layer: Any) -> list[Any]:
+    """The layers in a layer's attributes, and in lists, tuples and dicts there, each once, in their order."""
+    found: dict[Any, None] = {}
+    for name, value in vars(layer).items():
+        if isinstance(value, Layer):
+            found[value] = None
+        elif isinstance(value, list | tuple | dict) and value and name not in _NOT_SEARCHED:
+            found.update(dict.fromkeys(part for part in _values(value) if isinstance(part, Layer)))
+    found.pop(layer, None)
+    return list(found)
+
+
+_NOT_SEARCHED = frozenset({"own_weights", "_frozen_or_not", "input_layers", "compile_arguments"})
+
+
+def _values(value: Any) -> Iterator[Any]:
+    """What is in nested lists, tuples and dicts, in the order in which it was put there."""
+    if isinstance(value, dict):
+        value = value.values()
+    elif not isinstance(value, list | tuple):
+        yield value
+        return
+    for part in value:
+        yield from _values(part)
 
 
 @functools.cache
@@ -708,7 +991,10 @@ _room: contextvars.ContextVar[int | None] = contextvars.ContextVar("nnx_room_for
 
 @contextlib.contextmanager
 def room_for_weights(numbers: int) -> Iterator[None]:
-    """Inside the block all new weights together may have so many numbers: a file may describe a model of any size."""
+    """Inside the block new weights are zeros, and all together have at most so many numbers.
+
+    For a model that a file describes, which may be of any size, and whose weights the file has.
+    """
     token = _room.set(numbers)
     try:
         yield

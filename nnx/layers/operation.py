@@ -7,17 +7,17 @@ import inspect
 import types
 from collections.abc import Mapping
 from numbers import Integral
-from typing import Any, NoReturn
+from typing import Any
 
 from nnx.arguments import is_integer, is_number
-from nnx.backends import Array
+from nnx.backends import Array, is_array
 from nnx.functional import Pullback, arithmetic
 from nnx.graph.program import as_masks
 from nnx.graph.symbol import ADVICE, Symbol
-from nnx.graph.traced_arguments import TracedArgument
 from nnx.layers.activation import Activated, Activation
 from nnx.layers.layer import Layer, registry
 from nnx.names import snake_case
+from nnx.operators import describe_function
 from nnx.parameters import Parameter
 from nnx.shapes import Shape, broadcast_shapes
 
@@ -138,24 +138,15 @@ def _describe_operation(operator: str, operands: tuple[Any, ...]) -> Symbol:
         return _call(Operation(operator), symbols)
     constant_first = not isinstance(operands[0], Parameter | Symbol)
     constant = operands[0] if constant_first else operands[1]
-    if isinstance(constant, TracedArgument):
-        constant.refuse()
     if not is_number(constant) or (operator == "power" and constant_first):
-        _refuse(operator, constant_first, constant)
+        if not isinstance(constant, Parameter | Symbol | int | float | complex) and not is_array(constant):
+            raise TypeError(
+                f"{operator} of a symbolic value takes a number, an array, a parameter of a layer or another symbolic "
+                f"value, got {type(constant).__name__}"
+            )
+        return describe_function(operator, operands, {})
     number = constant.__index__() if isinstance(constant, Integral) else float(constant)
     return _call(Operation(operator, number, constant_first), symbols)  # an integer leaves indices integers
-
-
-def _refuse(operator: str, constant_first: bool, constant: Any) -> NoReturn:
-    given = type(constant).__name__
-    if operator == "power":
-        given = f"the power of a {given}" if constant_first else f"a {given} as the exponent"
-        raise TypeError(f"power of a symbolic value takes an exponent that is a number, got {given}: {ADVICE}")
-    raise TypeError(
-        f"{operator} of a symbolic value takes a number, a parameter of a layer (itself, not its .value) or another "
-        f"symbolic value, got {given}. An array of constants goes into a layer with its own forward(self, x, *, "
-        f"training=False), which returns (y, pullback); in a forward, parameters are used by their .value"
-    )
 
 
 def _call(operation: Operation, symbols: list[Symbol]) -> Symbol:

@@ -12,7 +12,7 @@ from nnx.backends import Array
 from nnx.functional import Pullback, images
 from nnx.layers.augmentation import Augmentation, one_of
 from nnx.layers.layer import registry
-from nnx.random import uniform
+from nnx.random import uniform_beside
 
 Factor = float | Sequence[float]
 """A factor that is drawn for each image: from -factor to factor, or between the two of a pair."""
@@ -49,7 +49,7 @@ class _RandomMap(Augmentation):
     def draw_between(self, x: Array, limits: tuple[float, float]) -> Array:
         """For each image a number between these limits."""
         low, high = limits
-        return low + (high - low) * uniform(self.one_for_each(x), self.draw(x.shape[0]))
+        return low + (high - low) * uniform_beside(self.one_for_each(x), self.draw(x.shape[0]))
 
 
 @registry.register()

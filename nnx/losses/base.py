@@ -11,6 +11,10 @@ import numpy as np
 
 from nnx import ranks
 from nnx.arguments import python_numbers
+from nnx.autodiff.array import TrackedArray, constant, lower, strip
+from nnx.autodiff.namespace import kind_of
+from nnx.autodiff.primitive import primitive
+from nnx.autodiff.protocol import derived
 from nnx.backends import Array, Namespace, array_namespace, is_array
 from nnx.backends.base import refuse_masked
 from nnx.functional.loss_functions import scaled_sum
@@ -18,7 +22,7 @@ from nnx.losses.arrays import as_arrays, asarray_like
 from nnx.losses.targets import require_same_shape
 from nnx.names import name_of_class
 from nnx.precision import narrow, wide
-from nnx.pullbacks import Differentiable, Pullback
+from nnx.pullbacks import Differentiable, Pullback, is_pair
 from nnx.registry import Configurable, Registry, serialize
 from nnx.shapes import Shape
 
@@ -34,18 +38,9 @@ Reduction = Literal["sum_over_batch_size", "sum", "mean", "mean_with_sample_weig
 
 _REDUCTIONS = ("sum_over_batch_size", "sum", "mean", "mean_with_sample_weight", "none", None)
 
-_EXAMPLE = """a loss of one's own returns its values, one for each sample, and their pullback:
-
-    def squared_error(y_true, y_pred):
-        error = y_pred - y_true
-        def pullback(dvalues):  # the cotangent of each value, shape (n,) -> the cotangent of y_pred
-            return 2 * error * dvalues[:, None]
-        return (error**2).sum(axis=-1), pullback
-"""
-
 
 class Loss(Configurable):
-    """Loss: what a model minimises. A subclass defines `call`.
+    """Loss: what a model minimises. A subclass defines `call`, ordinary array code.
 
         loss = sum(weight * value) / number of values           "sum_over_batch_size", "mean"
         loss = sum(weight * value) / sum(weight)                "mean_with_sample_weight"
@@ -61,10 +56,10 @@ class Loss(Configurable):
 
     ValueError for any other reduction.
 
+    >>> from nnx import ops
     >>> class FourthPower(Loss):
     ...     def call(self, y_true, y_pred):
-    ...         error = y_pred - y_true
-    ...         return (error**4).sum(axis=-1), lambda dvalues: 4 * error**3 * dvalues[:, None]
+    ...         return ops.sum((y_pred - y_true) ** 4, axis=-1)
     >>> float(FourthPower()([[0.0, 1.0], [0.0, 0.0]], [[1.0, 3.0], [0.0, 1.0]]))
     9.0
     """
@@ -79,8 +74,11 @@ class Loss(Configurable):
         self.name = name or name_of_class(type(self))
         self.reduction = reduction
 
-    def call(self, y_true: Array, y_pred: Array) -> tuple[Array, Pullback]:
-        """The value of each sample, and the pullback of these values to y_pred."""
+    _derives = False
+    """Whether `call` was seen to return values without their pullback."""
+
+    def call(self, y_true: Array, y_pred: Array) -> Any:
+        """The value of each sample, or one of the batch; in the fast form a pair: the values, and their pullback."""
         raise NotImplementedError(f"{type(self).__name__} has to define call(y_true, y_pred)")
 
     def forward(self, y_true: Array, y_pred: Array, sample_weight: Any = None) -> tuple[Array, Callable[..., Array]]:
@@ -109,7 +107,10 @@ class Loss(Configurable):
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Array:
         """The loss of a batch, a 0-d array. Arguments as for `forward`; lists and numbers are converted."""
-        return self.forward(*as_arrays(y_true, y_pred), sample_weight)[0]
+        y_true, y_pred = as_arrays(y_true, y_pred)
+        if any(isinstance(value, TrackedArray) for value in (y_pred, y_true, sample_weight)):
+            return _recorded(self.forward, y_true, y_pred, sample_weight)
+        return self.forward(y_true, y_pred, sample_weight)[0]
 
     @property
     def fuses_with(self) -> str | None:
@@ -131,10 +132,16 @@ class Loss(Configurable):
         return sample_weight
 
     def _checked_call(self, y_true: Array, y_pred: Array) -> tuple[Array, Pullback]:
-        result = self.call(y_true, y_pred)
-        if type(result) is not tuple or len(result) != 2 or not callable(result[1]):
-            raise TypeError(f"loss {self.name!r} returned {type(result).__name__}, but {_EXAMPLE}")
-        return result
+        """The values and their pullback, which is derived where `call` returns the values alone."""
+        if not self._derives:
+            result = self.call(y_true, y_pred)
+            if is_pair(result):
+                return result  # type: ignore[no-any-return]
+        values, pullback = derived(lambda y_pred: self.call(y_true, y_pred), (y_pred,), {}, f"loss {self.name!r}")
+        if not self._derives:
+            _check_values(self.name, values, y_pred)
+            self._derives = True
+        return values, pullback
 
     def _reduce(self, xp: Namespace, values: Array, weight: Array | None) -> tuple[Array, Array | float]:
         """The loss, and the factor that it put before each weighted value."""
@@ -161,9 +168,10 @@ class Loss(Configurable):
 
 
 class LossFunctionWrapper(Loss):
-    """Loss that a function `values, pullback = fn(y_true, y_pred, **options)` makes.
+    """Loss that a function `fn(y_true, y_pred, **options)` makes.
 
-    fn : a function of `nnx.functional`, or one's own.
+    fn : a function of `nnx.functional`, or one's own, of ordinary array code: it returns a value for each sample, or
+        one for the batch; or (values, pullback), the fast form.
     reduction : as for `Loss`.
     name : by default that of the function.
     options : keyword arguments of the function, each kept as an attribute of its name.
@@ -176,7 +184,7 @@ class LossFunctionWrapper(Loss):
 
     def __init__(
         self,
-        fn: Callable[..., tuple[Array, Pullback]],
+        fn: Callable[..., Any],
         reduction: Reduction = "sum_over_batch_size",
         name: str | None = None,
         **options: Any,
@@ -188,7 +196,7 @@ class LossFunctionWrapper(Loss):
         for option, value in options.items():
             setattr(self, option, value)
 
-    def call(self, y_true: Array, y_pred: Array) -> tuple[Array, Pullback]:
+    def call(self, y_true: Array, y_pred: Array) -> Any:
         return self.fn(y_true, y_pred, **self._options)
 
     def get_config(self) -> dict[str, Any]:
@@ -215,10 +223,20 @@ class LossFunctionWrapper(Loss):
 registry.register()(LossFunctionWrapper)
 
 
+def _check_values(name: str, values: Array, y_pred: Array) -> None:
+    """ValueError for values that are neither one for each sample, or step, nor one for the batch."""
+    shape, whole = tuple(values.shape), tuple(y_pred.shape)
+    if shape not in [whole[:axes] for axes in range(len(whole) + 1)]:
+        raise ValueError(
+            f"loss {name!r} returned values of shape {shape} for predictions of shape {whole}: expected one for each "
+            f"sample, {whole[:1]}, or for each value of a sample, or one number for the batch"
+        )
+
+
 def loss_values(function: Differentiable, cls: type[LossFunctionWrapper]) -> Callable[..., Array]:
     """Function of a loss under Keras's name in `nnx.losses`: the value of each sample, without a pullback.
 
-    It takes lists and numbers too, and can be given to `compile`. `.differentiable` is the original.
+    It takes lists and numbers too, and can be given to `compile`. `.original` is the original.
 
     function : of `nnx.functional`.
     cls : the class that is meant where the function is given as a loss.
@@ -226,11 +244,27 @@ def loss_values(function: Differentiable, cls: type[LossFunctionWrapper]) -> Cal
 
     @functools.wraps(function)
     def values(y_true: Any, y_pred: Any, *args: Any, **options: Any) -> Array:
-        return function(*as_arrays(y_true, y_pred), *python_numbers(args), **python_numbers(options))[0]
+        y_true, y_pred = as_arrays(y_true, y_pred)
+        options = python_numbers(options)
+        if isinstance(y_pred, TrackedArray) or isinstance(y_true, TrackedArray):
+            return _recorded(functools.partial(function, **options), y_true, y_pred, *python_numbers(args))
+        return function(y_true, y_pred, *python_numbers(args), **options)[0]
 
-    values.differentiable = function  # type: ignore[attr-defined]
+    values.original = function  # type: ignore[attr-defined]
     CLASSES[function], VALUES_FUNCTIONS[function] = cls, values
     return values
+
+
+def _recorded(function: Callable[..., Any], y_true: Any, y_pred: Any, *others: Any) -> Any:
+    """The value of `function(y_true, y_pred, *others) -> (value, pullback to y_pred)`, where some of them are tracked.
+
+    It is one entry of the tape, made by its kernels, where only the predictions are tracked; else it is recorded as it
+    is written, since its pullback has no cotangents for targets and weights.
+    """
+    if not any(isinstance(strip(value), TrackedArray) for value in (y_true, *others)):
+        return primitive(lambda y_pred: function(lower(y_true), y_pred, *map(lower, others)))(y_pred)
+    kind = kind_of(y_pred)
+    return function(constant(y_true, kind), constant(y_pred, kind), *(constant(value, kind) for value in others))[0]
 
 
 def fit_weights(weight: Any, values: Array) -> Array:

@@ -8,7 +8,7 @@ from typing import Any
 
 from nnx.backends import Array
 from nnx.losses.base import CLASSES, VALUES_FUNCTIONS, Loss, LossFunctionWrapper, registry
-from nnx.pullbacks import differentiable
+from nnx.pullbacks import original_of
 from nnx.registry import custom_objects as custom_names
 from nnx.registry import serialize as serialize
 
@@ -33,7 +33,7 @@ def resolve(identifier: Any) -> Loss:
     if isinstance(identifier, Loss):
         return identifier
     if callable(identifier):
-        return of_function(identifier) or LossFunctionWrapper(differentiable(identifier))
+        return of_function(identifier) or LossFunctionWrapper(original_of(identifier))
     raise TypeError(
         f"loss must be a name such as 'mse', a function or an object of nnx.losses, got {type(identifier).__name__}: "
         f"{identifier!r}"
@@ -42,7 +42,7 @@ def resolve(identifier: Any) -> Loss:
 
 def of_function(function: Any, options: Mapping[str, Any] | None = None) -> Loss | None:
     """Loss of a function of `nnx.losses` or `nnx.functional` with these options; None for one's own."""
-    original = differentiable(function)
+    original = original_of(function)
     cls = next((cls for known, cls in CLASSES.items() if known is original), None)
     return None if cls is None else cls(**(options or {}))
 

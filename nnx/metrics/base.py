@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, Self
 
 import numpy as np
 
+from nnx.autodiff.array import TrackedArray
+from nnx.autodiff.transforms import stop_gradient
 from nnx.backends import Array, Namespace, Placement, array_namespace, asarray, get_backend, is_array, to_numpy
 from nnx.losses.arrays import asarray_like
 from nnx.losses.base import Loss, fit_weights
@@ -21,6 +24,18 @@ from nnx.user_warnings import warn_user
 
 registry: Registry[Any] = Registry("metric")
 functions: Registry[Callable[..., Array]] = Registry("metric function")
+
+
+def of_plain_values(update_state: Callable[..., None]) -> Callable[..., None]:
+    """The method, which inside of a tape gets the plain values: nothing is differentiated through a metric."""
+
+    @functools.wraps(update_state)
+    def update(self: Any, *args: Any, **options: Any) -> None:
+        if any(isinstance(value, TrackedArray | list | tuple | dict) for value in (*args, *options.values())):
+            args, options = stop_gradient(args), stop_gradient(options)
+        update_state(self, *args, **options)
+
+    return update
 
 
 class Metric(Configurable):
@@ -56,6 +71,11 @@ class Metric(Configurable):
 
     direction: Literal["max", "min"] | None = None
     running: tuple[str, ...] = ()
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "update_state" in vars(cls):
+            cls.update_state = of_plain_values(cls.update_state)  # type: ignore[method-assign]
 
     def __init__(self, name: str | None = None, dtype: str | None = None) -> None:
         self.name = name or name_of_class(type(self))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from nnx.autodiff.array import lower
 from nnx.backends import Array, Placement, array_namespace, get_backend, is_array, to_numpy
 from nnx.initializers import resolve as resolve_initializer
 
@@ -41,7 +42,7 @@ class Variable:
 
     def assign(self, value: Any) -> Array:
         """Take a value of the same shape, or one number for all; returns the new value."""
-        xp, new = array_namespace(self.value), value_of(value)
+        xp, new = array_namespace(self.value), lower(value_of(value))
         if not is_array(new):
             new = xp.asarray(new, dtype=self.value.dtype, device=self.value.device)
         elif new.dtype != self.value.dtype:

@@ -59,7 +59,7 @@ def _call_config(node: Node, ids: dict[Any, int]) -> dict[str, Any]:
     reads = [ids[symbol.key] for symbol in node.inputs]
     structure, symbols = node.layer.input_structure, node.symbolic_options
     return {
-        "inputs": reads if structure is None else rebuild(structure, reads),
+        "inputs": reads if structure is None or "arguments" in node.options else rebuild(structure, reads),
         "options": {name: value for name, value in node.options.items() if name not in symbols},
         "symbols": {
             name: rebuild(option, [_number(part, ids, f"{name} of {node.layer.name}") for part in leaves(option)])

@@ -150,7 +150,7 @@ class Model(Layer):
         with undone_if_it_fails(self):
             if self._composition is None:
                 input_shape = check_shapes(input_shape, f"input_shape of {self.name}")
-            self._trace(input_shape)
+            self._try_call(input_shape)
             super().build(input_shape)
 
     # The graph
@@ -286,7 +286,11 @@ class Model(Layer):
                 found.setdefault(parameter, f"{path}/{parameter.name}".lstrip("/"))
         for parameter, path in found.items():
             parameter.path = path
-        return {path: parameter for parameter, path in found.items()}
+        named = {path: parameter for parameter, path in found.items()}
+        if len(named) < len(found):
+            twice = next(path for parameter, path in found.items() if named[path] is not parameter)
+            raise ValueError(f"{self.name}: two weights have the path {twice!r}: give one of them another name")
+        return named
 
     # Inputs and outputs
 
@@ -413,7 +417,7 @@ class Model(Layer):
 
     # Computation
 
-    def _is_composed(self) -> bool:
+    def _computes_by_call(self) -> bool:
         return type(self).forward is Model.forward
 
     def chain(
@@ -441,8 +445,7 @@ class Model(Layer):
 
     def _last_layer(self, index: int) -> Any:
         """The layer that makes an output and has an activation at its end, if nothing else reads that output."""
-        step = self._graph().program.last_step(index)
-        layer = step.node.layer if step else None
+        layer = self._graph().program.last_layer(index)
         return layer if isinstance(layer, Activated | Model) else None
 
     def activate(self, z: Array, output: int = 0) -> tuple[Array, Pullback]:
@@ -756,7 +759,7 @@ class Model(Layer):
         return {**super().__getstate__(), "_flat": None, "training_run": None, "trainer": None, "decided_at": -1}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
+        super().__setstate__(state)
         self.trainer = self._new_trainer()
         for node in self._calls():
             node.layer.remember_call(node)

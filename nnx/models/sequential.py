@@ -174,7 +174,7 @@ class Sequential(Model):
     def composition(self) -> Composition | None:
         return Composition(self._symbols[0], self._symbols[-1], self.name) if self.built else None
 
-    def _is_composed(self) -> bool:
+    def _computes_by_call(self) -> bool:
         return False
 
     def _finish_build(self, input_shape: Shape) -> None:

@@ -166,7 +166,7 @@ class Nadam(_Adaptive):
     def update(self, w: Array, g: Array, learning_rate: float) -> None:
         slots, t = self.slots, self.iterations + 1
         now, following = self._decay_at(t), self._decay_at(t + 1)
-        product = self.beta_1**t * _waning_product(min(t, _WANING_STEPS))
+        product = self.product_until(t)
         rate_m = learning_rate * following / (1.0 - product * following)
         rate_g = learning_rate * (1.0 - now) / (1.0 - product)
         correction = 1.0 / (1.0 - self.beta_2**t)
@@ -175,6 +175,10 @@ class Nadam(_Adaptive):
 
     def _decay_at(self, t: int) -> float:
         return self.beta_1 * (1.0 - 0.5 * 0.96**t)
+
+    def product_until(self, t: int) -> float:
+        """U(t), the product of the decays of the first t steps."""
+        return self.beta_1**t * _waning_product(min(t, _WANING_STEPS))
 
 
 _WANING_STEPS = 900

@@ -92,7 +92,7 @@ class Muon(LayerwiseOptimizer):
         self, parameter: Parameter, w: Array, g: Array, slots: Mapping[str, Array], learning_rate: float
     ) -> None:
         m = slots["momentum"]
-        if not self._is_for_muon(parameter):
+        if not self.is_for_muon(parameter):
             beta_1, beta_2, t = self.adam_beta_1, self.adam_beta_2, self.iterations + 1
             rate = learning_rate * self.adam_lr_ratio * math.sqrt(1.0 - beta_2**t) / (1.0 - beta_1**t)
             reshape = array_namespace(w).reshape
@@ -103,7 +103,8 @@ class Muon(LayerwiseOptimizer):
         coefficients = self.muon_a, self.muon_b, self.muon_c
         layerwise_updates.muon(w, g, m, rate, self.momentum, self.nesterov, self.ns_steps, coefficients)
 
-    def _is_for_muon(self, parameter: Parameter) -> bool:
+    def is_for_muon(self, parameter: Parameter) -> bool:
+        """Whether a parameter is a matrix that is not left to Adam."""
         path = parameter.path
         excluded = any(re.search(expression, path) for expression in self.exclude_layers)
         return (
@@ -113,6 +114,6 @@ class Muon(LayerwiseOptimizer):
     def _decay_weights(self, values: Array, learning_rate: float) -> None:
         flat = self.slots.flat
         for parameter, (start, stop) in zip(flat.parameters, flat.slices, strict=True):  # type: ignore[union-attr]
-            decay = self.weight_decay if self._is_for_muon(parameter) else self.adam_weight_decay
+            decay = self.weight_decay if self.is_for_muon(parameter) else self.adam_weight_decay
             if decay and self._decays(parameter):
                 updates.decay_weights(values[start:stop], None, learning_rate * decay)

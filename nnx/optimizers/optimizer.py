@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol, Self
 
 import numpy as np
 
 from nnx.arguments import fraction
-from nnx.backends import Array, array_namespace
+from nnx.autodiff.array import lower
+from nnx.backends import Array, array_namespace, is_array, placement_of
 from nnx.functional.updates import decay_weights, moving_average
 from nnx.optimizers.arguments import (
     LearningRate,
@@ -21,6 +22,7 @@ from nnx.optimizers.arguments import (
 )
 from nnx.optimizers.clipping import clip_by_norm, clip_by_value, clip_each_by_norm
 from nnx.optimizers.loss_scaling import FIRST_SCALE, MASTER, LossScale, is_half, step_in_float32
+from nnx.optimizers.numbers import Iterations, Rate
 from nnx.optimizers.slots import Slots, Starts, placed_like
 from nnx.parameters import FlatParameters, Parameter
 from nnx.precision import narrow, wide
@@ -109,6 +111,8 @@ class Optimizer(Configurable):
         self._first_scale = FIRST_SCALE
         self._applied_scale: Array | float = self.loss_scale_factor or 1.0
         self._constrained: list[tuple[Parameter, slice]] = []
+        self._variables: list[Parameter] = []  # of the last `apply`
+        self._warned_of_none = False
 
     # What a kind of optimiser defines
 
@@ -132,12 +136,12 @@ class Optimizer(Configurable):
         self._steps = value * (self.gradient_accumulation_steps or 1)
 
     @property
-    def learning_rate(self) -> float:
-        """The learning rate of the next step, before `decay`. A number can replace it, unless it follows a schedule."""
-        rate = self._learning_rate
-        if isinstance(rate, float):
-            return rate
-        return float(rate(self._steps) if self._rate_takes_step else rate())  # type: ignore[call-arg]
+    def learning_rate(self) -> Rate:
+        """The learning rate of the next step, before `decay`. A number can replace it, unless it follows a schedule.
+
+        It is a number that also has `assign`, as in Keras: `optimizer.learning_rate.assign(0.01)`.
+        """
+        return Rate(self._rate()).of(self)
 
     @learning_rate.setter
     def learning_rate(self, value: Any) -> None:
@@ -148,6 +152,12 @@ class Optimizer(Configurable):
                 f"number; set another schedule, or make the optimizer with a number"
             )
         self._learning_rate, self._rate_takes_step = rate, takes_step
+
+    def _rate(self) -> float:
+        rate = self._learning_rate
+        if isinstance(rate, float):
+            return rate
+        return float(rate(self._steps) if self._rate_takes_step else rate())  # type: ignore[call-arg]
 
     @property
     def schedule(self) -> Callable[..., float] | None:
@@ -169,13 +179,124 @@ class Optimizer(Configurable):
         """Train a model by the gradients that its pullbacks have gathered; then gathering starts again."""
         flat = model.flat
         flat.finish_pass()
-        self.apply(flat)
+        self.train(flat)
         flat.start_pass()
 
-    def apply(self, flat: FlatParameters) -> None:
+    def apply(self, gradients: Any, variables: Sequence[Parameter] | None = None) -> None:
+        """Train parameters by their gradients, as `GradientTape.gradient` returns them.
+
+        gradients : an array for each parameter, of its shape. None for one that the loss does not depend on: it stays
+            as it is, and a warning names it.
+        variables : the parameters; by default those of the last call. An optimizer trains one list of them: give each
+            list (the generator's, the discriminator's) an optimizer of its own.
+
+        ValueError where all gradients are None, for other shapes, and for parameters of which none was trained before.
+
+        >>> import nnx
+        >>> layer = nnx.layers.Dense(1, kernel_initializer="ones", use_bias=False)
+        >>> layer.build((None, 2))
+        >>> nnx.optimizers.SGD(0.5).apply([nnx.asarray([[1.0], [0.0]])], layer.trainable_variables)
+        >>> layer.kernel.numpy().ravel().tolist()
+        [0.5, 1.0]
+
+        A model's flat buffer, alone, is trained by the gradients that are in it; see `train`.
+        """
+        if isinstance(gradients, FlatParameters):
+            self.train(gradients)
+            return
+        if variables is None:
+            variables = self._variables
+        pairs = self._pairs(gradients, variables)
+        parameters = [parameter for parameter, _ in pairs]
+        flat = FlatParameters.of(parameters, placement_of(parameters[0].value, parameters[0].dtype), self.slots.flat)
+        self._variables = list(variables)
+        if flat is not self.slots.flat and not self.slots.knows(flat):
+            raise ValueError(
+                f"the optimizer {self.name} has trained {_names(self.slots.flat.parameters)}, and now gets other "  # type: ignore[union-attr]
+                f"parameters, {_names(parameters)}: give each list of parameters an optimizer of its own"
+            )
+        with flat.placement.computing:
+            flat.take([gradient for _, gradient in pairs])
+        self.train(flat)
+        flat.start_pass()
+
+    def apply_gradients(self, grads_and_vars: Iterable[tuple[Any, Parameter]]) -> None:
+        """`apply` for pairs of a gradient and its parameter.
+
+        >>> import nnx
+        >>> layer = nnx.layers.Dense(1, kernel_initializer="ones", use_bias=False)
+        >>> layer.build((None, 1))
+        >>> nnx.optimizers.SGD(0.5).apply_gradients(zip([nnx.asarray([[1.0]])], layer.trainable_variables))
+        >>> float(layer.kernel.numpy()[0, 0])
+        0.5
+        """
+        pairs = list(grads_and_vars)
+        self.apply([gradient for gradient, _ in pairs], [parameter for _, parameter in pairs])
+
+    def _pairs(self, gradients: Any, variables: Sequence[Parameter]) -> list[tuple[Parameter, Array]]:
+        """The parameters that have a gradient, and that."""
+        gradients, variables = list(gradients), list(variables)
+        if len(gradients) != len(variables) or not variables:
+            raise ValueError(
+                f"apply takes a gradient for each parameter, got {len(gradients)} gradients and {len(variables)} "
+                f"parameters: write optimizer.apply(gradients, model.trainable_variables)"
+            )
+        pairs = []
+        for parameter, gradient in zip(variables, gradients, strict=True):
+            if not isinstance(parameter, Parameter):
+                raise TypeError(
+                    f"apply trains parameters of layers, got {type(parameter).__name__}: write "
+                    f"optimizer.apply(gradients, variables), gradients first"
+                )
+            if gradient is None:
+                continue
+            gradient = lower(gradient)
+            if not is_array(gradient):
+                gradient = placed_like(np.asarray(gradient), parameter.value)
+            if tuple(gradient.shape) != parameter.shape:
+                raise ValueError(
+                    f"the gradient of {parameter.path} has the shape {tuple(gradient.shape)}, expected {parameter.shape}"
+                )
+            pairs.append((parameter, gradient))
+        without = [parameter for parameter, gradient in zip(variables, gradients, strict=True) if gradient is None]
+        if not pairs:
+            raise ValueError(
+                f"no gradient for any of {_names(variables)}: compute the loss inside the block of the tape, from "
+                f"what the model returns there"
+            )
+        if without and not self._warned_of_none:
+            self._warned_of_none = True
+            warn_user(f"no gradient for {_names(without)}: the loss does not depend on them, and they are not trained")
+        return pairs
+
+    @property
+    def variables(self) -> list[Any]:
+        """What training goes on from: the number of updates, the learning rate, and the slots of all parameters.
+
+        Each has `name`, `shape`, `numpy()` and, but for the first, `assign`. Before the first step there are no slots.
+
+        >>> import nnx
+        >>> [variable.name for variable in nnx.optimizers.Adam().variables]
+        ['iterations', 'learning_rate']
+        """
+        rate = [] if isinstance(self._learning_rate, LearningRateSchedule) else [self.learning_rate]
+        return [
+            Iterations(self.iterations),
+            *rate,
+            *(Parameter(view, name, trainable=False) for name, view in self.slots.views().items()),
+        ]
+
+    def train(self, flat: FlatParameters) -> None:
         """Train the parameters of a flat buffer by its gradients.
 
         In this order: unscaling, accumulation, clipping, weight decay, update, moving average, constraints.
+
+        >>> import nnx
+        >>> model = nnx.Sequential([nnx.layers.Dense(1, kernel_initializer="ones", use_bias=False, input_dim=1)])
+        >>> model.flat.grads[...] = 1.0
+        >>> nnx.optimizers.SGD(0.5).train(model.flat)
+        >>> float(model.get_weights()[0][0, 0])
+        0.5
         """
         if not flat.parameters:
             return
@@ -192,14 +313,20 @@ class Optimizer(Configurable):
                 self._advance(flat.values, flat.grads if unscaled else flat.grads / scale)
         self._steps += 1
 
-    def scale_loss(self, flat: FlatParameters) -> Array | float:
+    def scale_loss(self, flat: Any) -> Any:
         """What to multiply the cotangent of the loss by before the next step, which divides the gradients by it.
+
+        flat : the model's; or a loss, which then is returned multiplied, as in Keras, for `apply`.
 
         That is `loss_scale_factor` if it was given. Else it is 1, or for float16 parameters a 0-d array that adapts
         itself: it is halved, down to 2**-24, by a step whose gradients are not finite, which changes nothing, and
         doubled after 2000 others in a row. `fit` and `train_on_batch` ask for it; a loop of your own has to, to make
         use of it.
         """
+        if not isinstance(flat, FlatParameters):
+            if self.loss_scale is not None and self.slots.flat is not None:
+                return flat * self.scale_loss(self.slots.flat)
+            return flat * self._applied_scale if self.loss_scale_factor else flat
         bound = flat is self.slots.flat
         if self.loss_scale_factor is None and (MASTER in self.slots if bound else is_half(flat.values)):
             if self.loss_scale is None or not bound:
@@ -257,7 +384,7 @@ class Optimizer(Configurable):
         return gradients
 
     def _update(self, values: Array, gradients: Array) -> None:
-        rate = self.learning_rate
+        rate = self._rate()
         if self.decay:
             rate /= 1.0 + self.decay * self._steps
         self._decay_weights(values, rate)
@@ -383,3 +510,9 @@ class Optimizer(Configurable):
             with flat.placement.computing:
                 self._bind(flat)
                 self.slots.fill(arrays)
+
+
+def _names(parameters: Sequence[Parameter]) -> str:
+    """Some parameters, for errors: the first few by their paths."""
+    shown = ", ".join(parameter.path for parameter in parameters[:4])
+    return shown if len(parameters) <= 4 else f"{shown} and {len(parameters) - 4} more"

@@ -50,6 +50,11 @@ class Slots(dict[str, Array]):
         }
         return related
 
+    def knows(self, flat: FlatParameters) -> bool:
+        """Whether there is something of the parameters of a buffer, or nothing of any."""
+        known = {**self._parked, **dict.fromkeys([] if self.flat is None else self.flat.parameters)}
+        return not known or any(parameter in known for parameter in flat.parameters)
+
     def reset(self, flat: FlatParameters) -> None:
         """Forget the pieces of a buffer's parameters; those of others, which are frozen now, are kept."""
         known = {**self._parked, **self._pieces()}

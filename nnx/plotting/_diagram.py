@@ -94,9 +94,10 @@ def diagram_of(layer: Layer, name: str, show: Show, outermost: bool = True) -> D
     title = _title(name, layer, show)
     if outermost:
         return Diagram(title, boxes, connections)
-    for index, symbol in enumerate(results):
-        source, output = places[symbol.key]
-        connections.append(Connection(source, output, None, index))
+    for index in range(len(results)):
+        for symbol in graph.program.sources(index):
+            source, output = places[symbol.key]
+            connections.append(Connection(source, output, None, index))
     return Diagram(title, boxes, connections, len(given), len(results))
 
 

@@ -12,9 +12,11 @@ from typing import Any, Self
 import numpy as np
 
 from nnx import random
+from nnx.names import shortened
+from nnx.descriptions import parsed
 from nnx.saving.differences import differences
 from nnx.saving.files import write_file
-from nnx.saving.model_file import DAMAGE, contents, describe, generators, restore_optimizer
+from nnx.saving.model_file import DAMAGE, LONGEST_REASON, contents, describe, generators, restore_optimizer
 from nnx.saving.packing import pack, unpack
 from nnx.saving.weights import assign_weights
 
@@ -53,21 +55,22 @@ def restore_checkpoint(model: Any, arrays: Mapping[str, np.ndarray], metadata: M
     if "run" not in metadata or "training" not in metadata:
         raise ValueError(f"cannot go on from {path}: it does not say where a training was")
     try:
-        training = json.loads(metadata["training"])
-        run = unpack(json.loads(metadata["run"]), arrays)
+        training = parsed(metadata["training"])
+        run = unpack(parsed(metadata["run"]), arrays)
         _require_same(model, metadata, training)
         before = _State.of(model)
         try:
             model.training_run.set_state(run)
-            _State(arrays, training["optimizer_state"], json.loads(metadata["random"]), run["states"]).give_to(model)
+            _State(arrays, training["optimizer_state"], parsed(metadata["random"]), run["states"]).give_to(model)
             random.default().set_state(run["random"])
         except BaseException:
             before.give_to(model)
             raise
     except DAMAGE as error:
-        raise ValueError(f"cannot go on from {path}: it is damaged ({type(error).__name__}: {error})") from error
+        what = shortened(f"{type(error).__name__}: {error}", LONGEST_REASON)
+        raise ValueError(f"cannot go on from {path}: it is damaged ({what})") from error
     except ValueError as error:
-        raise ValueError(f"cannot go on from {path}: {error}") from error
+        raise ValueError(f"cannot go on from {path}: {shortened(str(error), LONGEST_REASON)}") from error
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,7 +130,7 @@ def _require_same(model: Any, metadata: Mapping[str, str], training: Mapping[str
         "trained weights": [paths[parameter] for parameter in model.flat.parameters],
     }
     then = {
-        "model": json.loads(metadata.get("model", "null")),
+        "model": parsed(metadata.get("model", "null")),
         "compile": training.get("compile"),
         "optimizer": training.get("optimizer"),
         "dtype": metadata["dtype"],

@@ -12,14 +12,17 @@ import numpy as np
 from nnx import optimizers
 from nnx.backends import backend, get_backend, to_numpy
 from nnx.layers.layer import registry, room_for_weights
+from nnx.names import shortened
 from nnx.random import Generator
 from nnx.registry import custom_objects as custom_objects_scope
 from nnx.registry import serialize
+from nnx.descriptions import check_objects, parsed
 from nnx.saving.files import read_file, write_file
 from nnx.saving.weights import assign_weights, refuse_overwriting, weight_arrays
 
 FORMAT = "nnx-model-1"
 _OF_OPTIMIZER = "optimizer."
+LONGEST_REASON = 2000  # of an error, in characters: names in a file may be of any length
 _SPARE_NUMBERS = 1 << 16  # that a model may have more than its file, to be told in which weights it differs
 
 DAMAGE = (json.JSONDecodeError, LookupError, ArithmeticError, TypeError, AttributeError, RecursionError, MemoryError)
@@ -105,7 +108,7 @@ def load_model(
     compile : whether to restore the optimiser and its state, the loss and the metrics too.
     safe_mode : accepted for scripts written for Keras; a file of nnx has no code that could run.
 
-    FileNotFoundError, or ValueError that says what is wrong with the file.
+    No initial weights are drawn. FileNotFoundError, or ValueError that says what is wrong with the file.
 
     >>> import tempfile
     >>> from pathlib import Path
@@ -122,37 +125,40 @@ def load_model(
     if metadata.get("format") != FORMAT or "model" not in metadata:
         hint = "it has only weights: build the model and call load_weights" if arrays else "it is empty"
         if str(metadata.get("format")).startswith("nnx-model"):
-            hint = f"its format {metadata['format']!r} is not known to this version, which reads {FORMAT!r}; update nnx"
+            unknown = shortened(metadata["format"])
+            hint = f"its format {unknown!r} is not known to this version, which reads {FORMAT!r}; update nnx"
         raise ValueError(f"{filepath} is not a model saved by nnx: {hint}")
     with custom_objects_scope(custom_objects):
         try:
             here = get_backend()
             room = _SPARE_NUMBERS + sum(array.size for array in arrays.values())
             with backend(here.name, device=here.device, dtype=metadata["dtype"]), room_for_weights(room):
-                model = registry.build(json.loads(metadata["model"]))
+                description = parsed(metadata["model"])
+                check_objects(description)
+                model = registry.build(description)
                 if not model.built:  # a subclass, which is known by the arguments of its constructor
-                    build = json.loads(metadata["build"])
+                    build = parsed(metadata["build"])
                     model.input_structure = build["input_structure"]
                     model.build(build["input_shape"])
             assign_weights(model, arrays, str(filepath))
-            for path, state in json.loads(metadata["random"]).items():
+            for path, state in parsed(metadata["random"]).items():
                 _set_generator(model, path, Generator.from_state(state))
             if compile and "training" in metadata:
-                _restore_training(model, json.loads(metadata["training"]), arrays)
+                _restore_training(model, parsed(metadata["training"]), arrays)
         except DAMAGE as error:
-            raise ValueError(
-                f"cannot load {filepath}: its description of the model is damaged ({type(error).__name__}: {error})"
-            ) from error
+            what = shortened(f"{type(error).__name__}: {error}", LONGEST_REASON)
+            raise ValueError(f"cannot load {filepath}: its description of the model is damaged ({what})") from error
         except ValueError as error:
-            unknown = str(error).startswith("unknown") and "custom_objects" not in str(error)
-            hint = "; one of your own goes into custom_objects={name: object}" if unknown else ""
-            raise ValueError(f"cannot load {filepath}: {error}{hint}") from error
+            is_unknown = str(error).startswith("unknown") and "custom_objects" not in str(error)
+            hint = "; one of your own goes into custom_objects={name: object}" if is_unknown else ""
+            raise ValueError(f"cannot load {filepath}: {shortened(str(error), LONGEST_REASON)}{hint}") from error
     return model
 
 
 def _restore_training(model: Any, training: dict[str, Any], arrays: Mapping[str, Any]) -> None:
     generator = model.random
     optimizer = training["optimizer"]
+    check_objects([training["compile"], optimizer])
     model.compile(optimizer=None if optimizer is None else optimizers.resolve(optimizer), **training["compile"])
     model.random = generator or model.random
     model.restore_trained(training["trained"])
@@ -169,7 +175,7 @@ def _recorded(values: Any) -> list[Any]:
     """The values of a name in a history: numbers, and lists of numbers, which become arrays."""
     found = [np.asarray(value) if isinstance(value, list) else value for value in values]
     if not isinstance(values, list) or not all(
-        np.size(value) and np.asarray(value).dtype.kind in "biuf" for value in found
+        type(value) is float or (np.size(value) and np.asarray(value).dtype.kind in "biuf") for value in found
     ):
         raise TypeError(f"a history is made of lists of numbers, not of {values!r}")
     return found

@@ -35,6 +35,8 @@ def _pack(value: Any, prefix: str, what: str, arrays: dict[str, np.ndarray]) -> 
     if isinstance(value, Mapping):
         if not all(isinstance(key, str) for key in value):
             raise TypeError(f"{what} has keys that are not text, which cannot be saved: {list(value)[:5]}")
+        if value.keys() & {_ARRAY, _SCALAR}:
+            raise TypeError(f"{what} has a key {_ARRAY!r} or {_SCALAR!r}, which stands for arrays in files")
         return {key: _pack(item, prefix, f"{what}[{key!r}]", arrays) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_pack(item, prefix, f"{what}[{index}]", arrays) for index, item in enumerate(value)]

@@ -8,17 +8,20 @@ from typing import Any
 
 import numpy as np
 
+from nnx.arguments import RESERVED_PREFIXES, check_name
 from nnx.backends import to_numpy
+from nnx.names import shortened
+from nnx.parameters import Parameter
 from nnx.saving.files import read_file, write_file
 from nnx.user_warnings import warn_user
 
-OF_TRAINING = ("optimizer.", "run.")
-"""What the names of arrays begin with that are no parameters."""
-
 
 def weight_arrays(model: Any) -> dict[str, np.ndarray]:
-    """Every parameter of a model on the host, by its path."""
-    return {path: to_numpy(parameter.value) for path, parameter in model.named_weights().items()}
+    """Every parameter of a model on the host, by its path. ValueError for a path that names something else in files."""
+    named = model.named_weights()
+    for path in named:
+        check_name(path.partition("/")[0])  # a name may have been set after the constructor
+    return {path: to_numpy(parameter.value) for path, parameter in named.items()}
 
 
 def save_weights(model: Any, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
@@ -63,29 +66,39 @@ def load_weights(model: Any, filepath: str | os.PathLike[str], skip_mismatch: bo
 
 
 def assign_weights(model: Any, arrays: Mapping[str, np.ndarray], source: str, skip_mismatch: bool = False) -> None:
-    """Give a model's parameters the values of that path, all or none."""
+    """Give a model's parameters the values of that path, all or none. The arrays may become the parameters'."""
     named = model.named_weights()
-    problems = {path: _problem(path, parameter.shape, arrays) for path, parameter in named.items()}
+    problems = {path: _problem(path, parameter, arrays) for path, parameter in named.items()}
     found = {path: text for path, text in problems.items() if text}
-    extra = [name for name in arrays if name not in named and not name.startswith(OF_TRAINING)]
+    extra = [name for name in arrays if name not in named and not name.startswith(RESERVED_PREFIXES)]
     if found or extra:
-        listing = [*found.values(), *(f"{name} is in the file, the model has no such parameter" for name in extra)]
-        message = f"{source} does not fit {model.name}: " + "; ".join(listing[:8])
-        message += f"; and {len(listing) - 8} more" if len(listing) > 8 else ""
+        more = [f"{shortened(name)} is in the file, the model has no such parameter" for name in extra[:8]]
+        listing, count = [*map(shortened, found.values()), *more], len(found) + len(extra)
+        message = f"{source} does not fit {shortened(model.name)}: " + "; ".join(listing[:8])
+        message += f"; and {count - 8} more" if count > 8 else ""
         if not skip_mismatch:
             raise ValueError(message)
         warn_user(message)
+    fitting = {path: parameter for path, parameter in named.items() if path not in found}
+    # all are converted before the first is assigned
+    hosts = {path: np.asarray(arrays[path], dtype=parameter.dtype) for path, parameter in fitting.items()}
     with model.placement.computing:
-        for path, parameter in named.items():
-            if path not in found:
-                parameter.value[...] = model.placement.asarray(np.array(arrays[path]), parameter.dtype)
+        for path, parameter in fitting.items():
+            value = model.placement.asarray(hosts[path], parameter.dtype)
+            if parameter.backward is None:  # not in a model's buffer: no copy is needed
+                parameter.value = value
+            else:
+                parameter.value[...] = value
 
 
-def _problem(path: str, shape: tuple[int, ...], arrays: Mapping[str, np.ndarray]) -> str | None:
-    if path not in arrays:
-        return f"{path} of shape {shape} is not in the file"
-    if arrays[path].shape != shape:
-        return f"{path} has shape {shape}, in the file {arrays[path].shape}"
+def _problem(path: str, parameter: Parameter, arrays: Mapping[str, np.ndarray]) -> str | None:
+    array = arrays.get(path)
+    if array is None:
+        return f"{path} of shape {parameter.shape} is not in the file"
+    if array.shape != parameter.shape:
+        return f"{path} has shape {parameter.shape}, in the file {array.shape}"
+    if not np.can_cast(array.dtype, parameter.dtype, "same_kind"):
+        return f"{path} is {parameter.dtype}, in the file {array.dtype}"
     return None
 
 

@@ -480,7 +480,7 @@ ROWS: dict[str, list[Example]] = {
         Example(lambda v: (v.normal(v.n, 20, 20, 64), _over((20, 20), (2, 2), (2, 2))), sizes=(24,), length=4),
     ],
     "tanh": _UNARY,
-    "uniform": [Example(lambda v: (v.normal(v.n, 3), Draw(7, 2**64, 3 * v.n)))],
+    "uniform_beside": [Example(lambda v: (v.normal(v.n, 3), Draw(7, 2**64, 3 * v.n)))],
     "words_below": [_words_below(threshold) for threshold in (0, 1, 2**31, 2**32)],
 }
 """By the name of the generic function."""

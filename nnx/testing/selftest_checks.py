@@ -113,7 +113,7 @@ class _Kernel:
 def _random_words(place: Placement) -> list[np.ndarray]:
     like = place.zeros((7, 11))
     draw = random.Draw(key=0x0123456789ABCDEF0011223344556677, counter=(1 << 64) - 3, size=77)
-    return [nnx.to_numpy(random.bernoulli(like, draw, 0.3)), nnx.to_numpy(random.uniform(like, draw))]
+    return [nnx.to_numpy(random.bernoulli(like, draw, 0.3)), nnx.to_numpy(random.uniform_beside(like, draw))]
 
 
 def _dropout_masks(place: Placement) -> list[np.ndarray]:

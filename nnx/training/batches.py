@@ -7,15 +7,22 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from typing import Any, Protocol
 
+import numpy as np
+
+from nnx import ranks
 from nnx.backends import array_namespace, backend_of, to_numpy
+from nnx.data.loader import DataLoader
 from nnx.data.row_pools import RowPools
 from nnx.data.sample_batches import as_batch
 from nnx.data.stored_arrays import Stored
 from nnx.random import Generator
 from nnx.structure import rebuild
 
-Batch = tuple[list[Any], list[Any], list[Any]]
-"""Inputs, targets and sample weights of one batch: for each input, and each output; targets and weights may be None."""
+Columns = tuple[list[Any], list[Any], list[Any]]
+"""Inputs, targets and sample weights: for each input, and each output; targets and weights may be None."""
+
+Batch = Columns | tuple[list[Any], list[Any], list[Any], int]
+"""The columns of one batch; where ranks share it, and these are the rows of this one, also how many rows it has."""
 
 GATHERED_BYTES = 1 << 19  # rows of shuffled inputs that are picked at once, to be cut into batches: what caches hold
 
@@ -50,16 +57,18 @@ class ArrayBatches:
 
     columns : lists of inputs, targets and weights; an entry may be None.
     generator : shuffles the samples anew for every epoch; None keeps their order.
+    shared : whether several ranks share each batch.
     """
 
     once = False
 
-    def __init__(self, columns: Batch, batch_size: int, generator: Generator | None) -> None:
+    def __init__(self, columns: Columns, batch_size: int, generator: Generator | None, shared: bool) -> None:
         self.columns = columns
         self.rows: int = columns[0][0].shape[0]
         self.batch_size = batch_size
         self.steps: int | None = len(self)
         self._generator = generator
+        self._shared = shared
 
     @property
     def streams(self) -> list[Generator]:
@@ -72,32 +81,46 @@ class ArrayBatches:
         return {"samples": self.rows, "batch_size": self.batch_size, "shuffle": self._generator is not None}
 
     def __iter__(self) -> Iterator[Batch]:
-        if self._generator is None:
-            yield from self._cut(self.columns, self.rows)
-            return
-        first = self.columns[0][0]
-        # one transfer an epoch: the indices are slices of an array on the device
-        order = backend_of(first).put_beside(first, self._generator.permutation(self.rows))
-        take = array_namespace(first).take
-        row_bytes = 4 * math.prod(first.shape[1:]) or 4
-        together = max(1, GATHERED_BYTES // (row_bytes * self.batch_size)) * self.batch_size
-        for start in range(0, self.rows, together):
-            chosen = order[start : min(start + together, self.rows)]
-            columns = [[None if a is None else take(a, chosen, axis=0) for a in column] for column in self.columns]
-            yield from self._cut(columns, chosen.shape[0])
-
-    def _cut(self, columns: Sequence[list[Any]], rows: int) -> Iterator[Batch]:
-        xs, ys, weights = columns
-        for start in range(0, rows, self.batch_size):
-            stop = min(start + self.batch_size, rows)
-            yield (
-                [x[start:stop, ...] for x in xs],
-                [None if y is None else y[start:stop, ...] for y in ys],
-                [None if weight is None else weight[start:stop, ...] for weight in weights],
-            )
+        order, parts = None, list(ranks.parts_of(self.rows, self.batch_size, self._shared))
+        if self._generator is not None:
+            order = self._generator.permutation(self.rows)
+            if parts[0][2] is not None:
+                order, parts = ranks.rows_of(parts, order)
+        return cut(self.columns, order, parts)
 
     def __len__(self) -> int:
         return math.ceil(self.rows / self.batch_size)
+
+
+def cut(columns: Columns, order: np.ndarray | None, parts: Sequence[ranks.Part]) -> Iterator[Batch]:
+    """Batches of columns that are in place, of their rows in an order; None is the order that they have."""
+    if order is None:
+        yield from _slices(columns, parts, 0)
+        return
+    first = columns[0][0]
+    # one transfer an epoch: the indices are slices of an array on the device
+    indices = backend_of(first).put_beside(first, order)
+    take = array_namespace(first).take
+    row_bytes = 4 * math.prod(first.shape[1:]) or 4
+    together = max(1, GATHERED_BYTES // (row_bytes * (parts[0][1] - parts[0][0])))
+    for number in range(0, len(parts), together):
+        some = parts[number : number + together]
+        chosen = indices[some[0][0] : some[-1][1]]
+        xs, ys, weights = ([None if a is None else take(a, chosen, axis=0) for a in column] for column in columns)
+        yield from _slices((xs, ys, weights), some, some[0][0])
+
+
+def _slices(columns: Columns, parts: Sequence[ranks.Part], before: int) -> Iterator[Batch]:
+    """The batches of columns that begin with so many rows left out."""
+    xs, ys, weights = columns
+    for start, stop, whole in parts:
+        rows = slice(start - before, stop - before)
+        batch = (
+            [x[rows, ...] for x in xs],
+            [None if y is None else y[rows, ...] for y in ys],
+            [None if weight is None else weight[rows, ...] for weight in weights],
+        )
+        yield batch if whole is None else (*batch, whole)
 
 
 class PooledBatches:
@@ -106,22 +129,25 @@ class PooledBatches:
     columns : lists of inputs, targets and weights: arrays, `Stored` arrays and None. What is on a device comes back.
     prepare : checks rows and brings them into place.
     pool_bytes : how much may be in place at a time.
+    shared : whether several ranks share each batch; then each reads its own rows.
     """
 
     once = False
 
     def __init__(
         self,
-        columns: Batch,
-        prepare: Callable[..., Batch],
+        columns: Columns,
+        prepare: Callable[..., Columns],
         batch_size: int,
         generator: Generator | None,
         pool_bytes: float,
+        shared: bool,
     ) -> None:
         self.batch_size = batch_size
         self._structure = columns
         self._prepare = prepare
         self._generator = generator
+        self._shared = shared
         host = [a if a is None or isinstance(a, Stored) else to_numpy(a) for column in columns for a in column]
         self._pools = RowPools(host, batch_size, pool_bytes=pool_bytes)
         self.steps: int | None = math.ceil(self._pools.rows / batch_size)
@@ -135,16 +161,16 @@ class PooledBatches:
         return {"samples": self._pools.rows, "batch_size": self.batch_size, "shuffle": self._generator is not None}
 
     def __iter__(self) -> Iterator[Batch]:
-        for columns, stream in self._pools.read(self._generator):
-            pool: Batch = rebuild(self._structure, columns)
+        for columns, order, parts in self._pools.read(self._generator, self._shared):
+            pool: Columns = rebuild(self._structure, columns)
             try:
                 placed = self._prepare(*pool)
             except ValueError:  # of one of the batches: those before it are good, and the error is to name it
-                for batch in ArrayBatches(pool, self.batch_size, stream):
-                    yield self._prepare(*batch)
+                for xs, ys, weights, *whole in cut(pool, order, parts):
+                    yield (*self._prepare(xs, ys, weights), *whole)  # type: ignore[misc]
                 raise
             del columns, pool  # while the next pool is read, there is one in place and not two
-            yield from ArrayBatches(placed, self.batch_size, stream)
+            yield from cut(placed, order, parts)
             del placed
 
 
@@ -154,13 +180,21 @@ class IterableBatches:
     convert : checks a batch and brings it into place.
     generator : shuffles the batches of a sequence that is not a list or tuple, as Keras does; None keeps their order.
     once : whether the source gives each batch only once, as generators do.
+    shared : whether several ranks share each batch: then a `DataLoader` makes the rows of this one. Other sources give
+        whole batches, which are cut later.
 
     Where the source has the methods `on_epoch_begin` and `on_epoch_end` of Keras, they are called around a pass.
     """
 
     def __init__(
-        self, source: Iterable[Any], convert: Callable[..., Batch], generator: Generator | None = None
+        self,
+        source: Iterable[Any],
+        convert: Callable[..., Columns],
+        generator: Generator | None = None,
+        shared: bool = False,
     ) -> None:
+        own_way = getattr(type(source), "__iter__", None) is not DataLoader.__iter__  # such as that of a subclass
+        self._shared = shared and not own_way and ranks.group() is not None
         self._source: Any = source
         self._convert = convert
         self.once = isinstance(source, Iterator)
@@ -186,25 +220,42 @@ class IterableBatches:
     def __iter__(self) -> Iterator[Batch]:
         self._tell("on_epoch_begin")
         parts = 0
-        for item in self._items():
+        for item, rows in self._items():
             batch = as_batch(item)
             if len(batch) not in _FORMS or not hasattr(item, "__len__"):
                 raise ValueError(f"an iterable must give x, (x, y) or (x, y, sample_weight), got {_text(item)}")
             if parts and len(batch) != parts:
                 raise ValueError(f"expected {_FORMS[parts]}, as in the first batch, got {_text(item)}")
             parts = len(batch)
-            yield self._convert(*batch)
+            columns = self._convert(*batch)
+            yield columns if rows is None else (*columns, _checked(columns, rows))
         self._tell("on_epoch_end")
 
-    def _items(self) -> Iterator[Any]:
+    def _items(self) -> Iterator[tuple[Any, int | None]]:
+        if self._shared:
+            items: Iterator[tuple[Any, int | None]] = self._source.parts()
+            return items
         if self._generator is None and hasattr(self._source, "__iter__"):
-            return iter(self._source)
+            return ((item, None) for item in self._source)
         steps = self.steps or 0
         order = range(steps) if self._generator is None else self._generator.permutation(steps)
-        return (self._source[int(index)] for index in order)
+        return ((self._source[int(index)], None) for index in order)
 
     def _tell(self, hook: str) -> None:
         getattr(self._source, hook, lambda: None)()
+
+
+def _checked(columns: Columns, whole: int) -> int:
+    """The number of rows of a whole batch; ValueError unless this rank's part of it has come."""
+    found = columns[0][0].shape[0]
+    shard = ranks.shard_of(whole)
+    if isinstance(shard, ranks.Shard) and shard.rows != found:
+        raise ValueError(
+            f"this rank has {shard.rows} of the {whole} rows of a batch, and the map of the DataLoader made {found} of "
+            f"them: where several processes share batches it has to return as many rows as it gets. Let x give whole "
+            f"batches, with batch_size=None, or change their number in a generator around the DataLoader"
+        )
+    return whole
 
 
 def _text(item: Any) -> str:

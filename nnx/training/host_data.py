@@ -8,9 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from nnx.backends import Array, Placement, array_namespace, backend_of, is_array, to_numpy, unsuited_columns
+from nnx.backends import (
+    Array,
+    Placement,
+    array_namespace,
+    backend_of,
+    conversion,
+    is_array,
+    to_numpy,
+    unsuited_columns,
+)
 from nnx.backends.base import is_on_device, refuse_masked
-from nnx.data.columns import count_rows, is_sparse, refuse_sparse
+from nnx.data.columns import BUFFERS, count_rows, is_sparse, refuse_sparse
 from nnx.data.stored_arrays import Stored
 from nnx.precision import narrow, wide
 from nnx.shapes import Shape, fit_axes
@@ -24,6 +33,7 @@ def as_host_or_array(value: Any, what: str) -> Any:
     Arrays of a device stay as they are, and so do arrays on disk.
     """
     if is_array(value) and not isinstance(value, np.ndarray):
+        refuse_sparse(value, what)
         backend = backend_of(value)
         return backend.to_host(value) if backend.is_on_host(value) else value
     if value is None:
@@ -43,7 +53,7 @@ def as_host_or_array(value: Any, what: str) -> Any:
             )
         raise ValueError(
             f"{what}: {wrong}; expected an array of numbers, got "
-            f"{type(value).__name__} of dtype {host.dtype}{_conversion(value, what)}"
+            f"{type(value).__name__} of dtype {host.dtype}{_hint(value, host.dtype, what)}"
         )
     return host
 
@@ -61,9 +71,10 @@ def host_structure(value: Any, what: str) -> Any:
     return as_host_or_array(value, what)
 
 
-def _conversion(value: Any, what: str) -> str:
-    """What to write for an array or a table of objects."""
-    return f"; write {what}.astype('float32') if they are numbers" if hasattr(value, "astype") else ""
+def _hint(value: Any, dtype: np.dtype[Any], what: str) -> str:
+    """What to write for an array or a table of that dtype."""
+    written = conversion(dtype, what) if hasattr(value, "astype") or dtype.kind == "c" else ""
+    return f"; write {written}" if written else ""
 
 
 def place(value: Any, placement: Placement, dtype: str | None, what: str, model_name: str) -> Array:
@@ -144,7 +155,7 @@ def with_ndim(x: Any, expected: Shape) -> Any:
 
 def is_iterable_of_batches(x: Any) -> bool:
     """Whether x gives batches, other than an array, a table or a list of samples."""
-    if is_array(x) or hasattr(x, "__array__") or isinstance(x, str | bytes | dict) or is_sparse(x):
+    if is_array(x) or hasattr(x, "__array__") or isinstance(x, str | bytes | dict | BUFFERS) or is_sparse(x):
         return False
     if isinstance(x, list | tuple):
         return bool(x) and isinstance(x[0], tuple) and any(map(is_array, leaves(x[0])))

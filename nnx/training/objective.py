@@ -209,7 +209,8 @@ class Objective:
     def state(self) -> dict[str, Any]:
         """The running values, for a checkpoint: numbers, and arrays on the device.
 
-        Where several ranks train together, those of all of them, on the host; every rank has to ask.
+        Where several ranks train together, those of all of them, on the host, and under "of_ranks" those of each;
+        every rank has to ask.
         """
         own = self._own_state()
         group = ranks.group()
@@ -222,6 +223,7 @@ class Objective:
             "count": self._count,  # every rank counts the rows of whole batches
             "parts": added([state["parts"] for state in states]),
             "metrics": [metric.together(each) for (_, metric), each in zip(self.metrics, of_metrics, strict=True)],
+            "of_ranks": states,
         }
 
     def _own_state(self) -> dict[str, Any]:
@@ -233,13 +235,20 @@ class Objective:
         }
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state` returned, with arrays in the place of the model. Of several ranks, the first does."""
+        """Go on from what `state` returned, with arrays in the place of the model.
+
+        Each of several ranks goes on from its own, so that sums have the same order as without the interruption; of
+        another number of ranks, the first goes on from those of all.
+        """
         for value in (state["total"], *state["parts"]):
             if not (value is None or (is_array(value) and value.shape == (2,))):
                 raise TypeError(f"a running loss cannot be {value!r}")
         self.reset()
         self._count = int(state["count"])
-        if ranks.is_main():
+        group, of_ranks = ranks.group(), state.get("of_ranks", [])
+        if group is not None and len(of_ranks) == group.size:
+            self._take(of_ranks[group.rank])
+        elif ranks.is_main():
             self._take(state)
 
     def _take(self, state: Mapping[str, Any]) -> None:

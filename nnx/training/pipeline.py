@@ -17,7 +17,7 @@ from nnx.debug import finite
 from nnx.precision import dtype_bytes
 from nnx.random import Generator
 from nnx.structure import leaves
-from nnx.training.batches import ArrayBatches, Batch, IterableBatches, PooledBatches, Source
+from nnx.training.batches import ArrayBatches, Columns, IterableBatches, PooledBatches, Source
 from nnx.training.class_weights import with_class_weights
 from nnx.training.epochs import Epochs
 from nnx.training.host_data import (
@@ -62,7 +62,7 @@ class InputPipeline:
 
     # One batch, or a whole data set as one
 
-    def batch(self, x: Any, y: Any, sample_weight: Any = None, class_weight: Any = None) -> Batch:
+    def batch(self, x: Any, y: Any, sample_weight: Any = None, class_weight: Any = None) -> Columns:
         """Inputs, targets and weights, checked and in the model's place."""
         if (
             self._accepted is not None
@@ -106,17 +106,17 @@ class InputPipeline:
             for value, what in ((y, "y"), (sample_weight, "sample_weight")):
                 if value is not None:
                     raise ValueError(f"{what} goes into the batches, as (x, y, sample_weight), when x is an iterable")
-            return IterableBatches(x, lambda *batch: self.batch(*three(batch), class_weight), generator)  # type: ignore[call-arg]
+            return IterableBatches(x, lambda *batch: self.batch(*three(batch), class_weight), generator, shared=True)  # type: ignore[call-arg]
         columns = self._read(with_stored(x), with_stored(y), with_stored(sample_weight))
 
-        def prepare(xs: list[Any], ys: list[Any], weights: list[Any]) -> Batch:
+        def prepare(xs: list[Any], ys: list[Any], weights: list[Any]) -> Columns:
             return self._place_batch(xs, ys, weights, class_weight)
 
         if self._takes_whole(columns):
-            return ArrayBatches(prepare(*columns), batch_size, generator)
+            return ArrayBatches(prepare(*columns), batch_size, generator, shared=True)
         model = self.model()
         check_rows(model.ports.input_names, columns[0], model.ports.output_names, columns[1], columns[2])
-        return self._pooled(columns, prepare, batch_size, generator)
+        return self._pooled(columns, prepare, batch_size, generator, shared=True)
 
     def input_batches(self, x: Any, batch_size: int) -> Source:
         """The batches of a data set for prediction; it has no targets."""
@@ -125,14 +125,14 @@ class InputPipeline:
         x = with_stored(x)
         xs = self._read_inputs(x)
         check_rows(self._input_names(len(xs)), xs, [], [], [])
-        columns: Batch = (self._built_for(x, xs), [], [])
+        columns: Columns = (self._built_for(x, xs), [], [])
 
-        def prepare(xs: list[Any], *_: list[Any]) -> Batch:
+        def prepare(xs: list[Any], *_: list[Any]) -> Columns:
             return self._place_inputs(xs), [], []
 
         if self._takes_whole(columns):
-            return ArrayBatches(prepare(*columns), batch_size, None)
-        return self._pooled(columns, prepare, batch_size, None)
+            return ArrayBatches(prepare(*columns), batch_size, None, shared=False)
+        return self._pooled(columns, prepare, batch_size, None, shared=False)
 
     def validation(self, data: Any, batch_size: int, steps: int | None) -> Epochs | None:
         """The data of a validation, pass after pass; None without any."""
@@ -163,7 +163,7 @@ class InputPipeline:
         training, validation = split_validation(columns, rows, fraction)
         return (*training, tuple(validation))
 
-    def _takes_whole(self, columns: Batch) -> bool:
+    def _takes_whole(self, columns: Columns) -> bool:
         """Whether data are brought into place as a whole; on a device, beside as much again for computing."""
         placement = self.model().placement
         if has_stored(columns):
@@ -176,18 +176,23 @@ class InputPipeline:
         return bool(sum(array.size for array in copied) * size <= LARGEST_COPY)
 
     def _pooled(
-        self, columns: Batch, prepare: Callable[..., Batch], batch_size: int, generator: Generator | None
+        self,
+        columns: Columns,
+        prepare: Callable[..., Columns],
+        batch_size: int,
+        generator: Generator | None,
+        shared: bool,
     ) -> PooledBatches:
         """Batches of a data set on the host, in memory or on disk, that is brought into place a part at a time."""
         room: float = POOL_BYTES
         if not has_stored(columns):  # else the order of the rows would depend on how much room there is
             placement = self.model().placement
             room = min(room, placement.backend.free_bytes(placement.device) / 4)
-        return PooledBatches(columns, prepare, batch_size, generator, room)
+        return PooledBatches(columns, prepare, batch_size, generator, room, shared)
 
     # Reading: lists of arrays on the host, or of a device, with an entry for each input and each output
 
-    def _read(self, x: Any, y: Any, sample_weight: Any) -> Batch:
+    def _read(self, x: Any, y: Any, sample_weight: Any) -> Columns:
         xs = self._built_for(x, self._read_inputs(x))
         ys, weights = self._read_targets(y, sample_weight, self.model().ports.output_names)
         return xs, ys, weights
@@ -234,7 +239,7 @@ class InputPipeline:
 
     def _place_batch(
         self, xs: list[Any], ys: list[Any], weights: list[Any], class_weight: dict[int, float] | None
-    ) -> Batch:
+    ) -> Columns:
         model = self.model()
         if ys[0] is None and all(y is None for y in ys):
             raise ValueError(f"{model.name} needs targets: pass y, or an iterable of batches (x, y)")

@@ -65,6 +65,6 @@ class TrainingSetup:
             ],
             loss_dtype=loss_dtype,
             logits=tuple(index for index, one in enumerate(objective.by_output) if one.takes_logits),
-            penalised=[layer for _, layer in model.walk() if layer.activity_regularizer is not None],
+            penalised=[one for _, one in model.walk() if one.activity_regularizer is not None or one.is_eager],
             regularised=any(parameter.regularizer is not None for parameter in model.flat.parameters),
         )

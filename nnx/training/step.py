@@ -55,14 +55,17 @@ class BatchStep:
     # A batch in place: nothing in here waits for the device
 
     @_checked
-    def train(self, xs: list[Array], ys: list[Array], weights: list[Array | None]) -> None:
-        """Train the model, and take the batch into the running loss and metrics."""
+    def train(self, xs: list[Array], ys: list[Array], weights: list[Array | None], whole: int | None = None) -> None:
+        """Train the model, and take the batch into the running loss and metrics.
+
+        whole : how many rows the batch has of which these are this rank's; None where they are all here.
+        """
         model = self.model()
         flat, objective = model.flat, model.require_compiled()
         optimizer = model.optimizer or require_optimizer(model)
-        rows = xs[0].shape[0]
+        rows = whole or xs[0].shape[0]
         with ranks.shard_of(rows) as shard:
-            if shard is not None:
+            if shard is not None and whole is None:
                 xs, ys, weights = map(shard.cut, (xs, ys, weights))
             flat.start_pass()
             scale = optimizer.scale_loss(flat)
@@ -80,12 +83,12 @@ class BatchStep:
             objective.update(loss, parts, rows, *watched)
 
     @_checked
-    def test(self, xs: list[Array], ys: list[Array], weights: list[Array | None]) -> None:
-        """Take the batch into the running loss and metrics."""
+    def test(self, xs: list[Array], ys: list[Array], weights: list[Array | None], whole: int | None = None) -> None:
+        """Take the batch into the running loss and metrics; `whole` as in `train`."""
         model = self.model()
-        rows = xs[0].shape[0]
+        rows = whole or xs[0].shape[0]
         with ranks.shard_of(rows) as shard:
-            if shard is not None:
+            if shard is not None and whole is None:
                 xs, ys, weights = map(shard.cut, (xs, ys, weights))
             loss, parts, _, watched, _ = self.loss(xs, ys, weights, training=False)
             if (self.pipeline.setup or self.pipeline.set_up(ys)).regularised:

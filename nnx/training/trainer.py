@@ -166,7 +166,7 @@ class Trainer:
             outputs: list[list[Array]] = []
             model.stop_predicting = False
             with listeners.running("predict"):
-                for step, (xs, _, _) in enumerate(batches):
+                for step, (xs, *_) in enumerate(batches):
                     listeners.on_predict_batch_begin(step, {})
                     outputs.append(self.step.predict(xs))
                     listeners.on_predict_batch_end(step, {"outputs": rebuild(model.output_structure, outputs[-1])})

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from nnx.utils.numerical import normalize, to_categorical
     from nnx.utils.seeding import set_random_seed
     from nnx.utils.sequences import pad_sequences
+    from nnx.utils.step_data import pack_x_y_sample_weight, unpack_x_y_sample_weight
 else:
     from nnx.lazy_loading import on_demand
 
@@ -23,10 +24,12 @@ else:
         {
             "normalize": "nnx.utils.numerical",
             "np_utils": "nnx.utils.np_utils",  # older scripts write `from ... .utils import np_utils`
+            "pack_x_y_sample_weight": "nnx.utils.step_data",
             "pad_sequences": "nnx.utils.sequences",
             "plot_model": "nnx.plotting",
             "set_random_seed": "nnx.utils.seeding",
             "to_categorical": "nnx.utils.numerical",
+            "unpack_x_y_sample_weight": "nnx.utils.step_data",
         },
     )
 
@@ -37,9 +40,11 @@ __all__ = [
     "Sequence",
     "custom_object_scope",
     "normalize",
+    "pack_x_y_sample_weight",
     "pad_sequences",
     "plot_model",
     "register_keras_serializable",
     "set_random_seed",
     "to_categorical",
+    "unpack_x_y_sample_weight",
 ]

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 import nnx
+from nnx import file_targets
 from nnx.backends import Placement
 from nnx.callbacks import (
     BackupAndRestore,
@@ -262,7 +263,7 @@ def run_with_kills(script: Script, folder: Path, kills: Iterator[int], **options
 @pytest.mark.filterwarnings("ignore:epoch .. the data ended after . batches, expected 4")
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_as_if_it_had_not_been_interrupted(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(files, "_flush", lambda path: None)  # the disk is not what this is about
+    monkeypatch.setattr(file_targets, "_flush", lambda path: None)  # the disk is not what this is about
     script = SCRIPTS[name]
     whole = script.run()
     steps = whole.optimizer._steps

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from nnx import ranks
 from nnx.data import row_pools
 from nnx.data.row_pools import RowPools
 from nnx.data.stored_arrays import Stored, has_stored, is_stored, with_stored
@@ -33,6 +34,23 @@ class Dataset:
         return self.array[rows]
 
 
+class Rank:
+    """One rank of several."""
+
+    def __init__(self, rank: int, size: int) -> None:
+        self.rank, self.size = rank, size
+
+    def Get_rank(self) -> int:  # noqa: N802, as mpi4py names it
+        return self.rank
+
+    def Get_size(self) -> int:  # noqa: N802
+        return self.size
+
+
+def stream_for(shuffle: bool) -> Generator | None:
+    return Generator(1) if shuffle else None
+
+
 @pytest.fixture
 def file(tmp_path: Path) -> np.memmap:
     np.save(tmp_path / "x.npy", np.arange(3 * N, dtype=np.float32).reshape(N, 3))
@@ -48,9 +66,8 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 def read(columns: list[Any], stream: Generator | None, **options: Any) -> list[list[np.ndarray]]:
     """Pools whose rows are in the order of the epoch."""
     found = []
-    for pool, shuffling in RowPools(columns, 32, **options).read(stream):
-        order = slice(None) if shuffling is None else shuffling.permutation(len(pool[0]))
-        found.append([column[order] for column in pool])
+    for pool, order, _ in RowPools(columns, 32, **options).read(stream):
+        found.append([column[slice(None) if order is None else order] for column in pool])
     return found
 
 
@@ -129,6 +146,43 @@ def test_data_sets_are_read_in_slices(small: None):
     assert sum(stop - start for start, stop in source.read) == N
 
 
+# Shared by several ranks
+
+
+@each_kind
+@pytest.mark.parametrize("shuffle", [False, True])
+@pytest.mark.parametrize("size", [2, 3, 7])
+def test_each_rank_reads_its_rows_of_every_batch(
+    kind: str, shuffle: bool, size: int, file: np.memmap, small: None, monkeypatch: pytest.MonkeyPatch
+):
+    expected = [
+        column[start : start + 32]
+        for _, column in read(columns_of(kind, file), stream_for(shuffle), pool=100)
+        for start in range(0, len(column), 32)
+    ]
+    found = []
+    for rank in range(size):
+        monkeypatch.setattr(ranks, "_group", ranks.Group(Rank(rank, size)))
+        columns, mine = columns_of(kind, file), []
+        for (x, y), order, parts in RowPools(columns, 32, pool=100).read(stream_for(shuffle), shared=True):
+            x, y = (x, y) if order is None else (x[order], y[order])
+            assert np.array_equal(x, np.array(file)[y])
+            assert [whole for *_, whole in parts] in ([32, 32, 32], [32, 8])
+            mine += [y[start:stop] for start, stop, _ in parts]
+        if kind == "data sets":
+            rows = [row for read in columns[0]._source.read for row in range(*read)]
+            assert sorted(rows) == sorted(np.concatenate(mine).tolist())
+        found.append(mine)
+    assert [np.concatenate(parts).tolist() for parts in zip(*found, strict=True)] == [y.tolist() for y in expected]
+
+
+def test_a_rank_reads_neighbours_together(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(ranks, "_group", ranks.Group(Rank(1, 2)))
+    source = Dataset(np.arange(N))
+    list(RowPools([Stored(source)], 100).read(None, shared=True))
+    assert source.read == [(start + 50, start + 100) for start in range(0, N, 100)]
+
+
 # Arrays on disk
 
 
@@ -163,7 +217,7 @@ def test_reading_a_file_does_not_keep_it_in_memory(tmp_path: Path):
     np.lib.format.open_memmap(tmp_path / "x.npy", mode="w+", dtype=np.uint8, shape=(size // 1024, 1024))[:] = 1
     array = np.load(tmp_path / "x.npy", mmap_mode="r")
     before, most, total = resident(), 0, 0
-    for (pool,), _ in RowPools([Stored(array)], 32, pool_bytes=16 << 20).read(Generator(1)):
+    for (pool,), *_ in RowPools([Stored(array)], 32, pool_bytes=16 << 20).read(Generator(1)):
         total += int(pool.sum())
         most = max(most, resident())
     assert total == size

@@ -153,7 +153,7 @@ def test_memory_is_bounded_by_the_file(content, tmp_path):
 
 
 def test_a_bomb_of_zeros_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("nnx.datasets._files.MOST_BYTES", 1 << 20)
+    monkeypatch.setattr("nnx.datasets._pickle.SPARE_BYTES", 1 << 20)
     with pytest.raises(ValueError, match="more than 1 MiB of data"):
         mnist.load_data(write(tmp_path / "mnist.pkl.gz", bytes(3 << 20)))
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,9 +16,10 @@ import numpy as np
 import pytest
 
 import nnx
+from nnx.saving.files import read_file
 
 SCRIPT = Path(__file__).with_name("train_by_rank.py")
-TRAININGS = ["dense", "convolution", "long", "masked", "ignored", "metrics", "dropout", "files"]
+TRAININGS = ["dense", "convolution", "long", "masked", "ignored", "metrics", "dropout", "files", "stored", "loaders"]
 OTHER_BACKENDS = ["array-api-strict"]
 SIZES = [2, 4]
 SECONDS = 300  # a group whose ranks wait for each other is a failure, not a run without end
@@ -136,6 +139,55 @@ x = np.ones((8, 2), np.float32)
         assert result.returncode != 0
         assert "KeyError: 'here'" in result.stderr
         assert "rank 1 of 2 was ended by this error, and so are all" in result.stderr
+
+    @pytest.mark.parametrize(
+        ("ending", "rank", "reason"),
+        [
+            ("sys.exit(3)", 0, "rank 0 has left, by sys.exit or the end of its script"),
+            ("sys.exit(0)", 1, "rank 1 has left, by sys.exit or the end of its script"),
+            ("raise KeyError('here')", 0, "rank 0 of 2 was ended by this error, and so are all"),
+            ("os._exit(0)", 1, "rank 1 with PID"),  # mpirun says so
+            ("os.kill(os.getpid(), signal.SIGKILL)", 0, "signal 9"),
+            ("os.kill(os.getpid(), signal.SIGKILL)", 1, "signal 9"),
+        ],
+    )
+    def test_a_rank_that_ends_in_any_way_ends_all(self, ending: str, rank: int, reason: str, tmp_path: Path) -> None:
+        training = """
+import os, signal, sys
+class Ending(nnx.callbacks.Callback):
+    def on_train_batch_end(self, batch, logs=None):
+        if rank == {} and self.model.optimizer.iterations == 7:
+            {}
+backup = nnx.callbacks.BackupAndRestore({!r}, save_freq=1)
+model.fit(x, x[:, :1], batch_size=4, epochs=1_000_000, verbose=0, callbacks=[Ending(), backup])
+"""
+        start = time.monotonic()
+        result = mpirun(2, "-c", self.START + training.format(rank, ending, str(tmp_path)))
+        assert time.monotonic() - start < 30
+        assert result.returncode != 0
+        assert reason in " ".join(result.stderr.split())
+        run = json.loads(read_file(tmp_path / "latest.safetensors")[1]["run"])
+        assert (run["epoch"], run["batches"]["done"]) == (2, 2)  # whole, and that of the batch before
+
+    def test_a_script_that_ends_on_one_rank(self) -> None:
+        lines = [self.START, "if rank == 0:", "    model.evaluate(x, x[:, :1], verbose=0)"]
+        start = time.monotonic()
+        result = mpirun(2, "-c", "\n".join(lines))
+        assert time.monotonic() - start < 30
+        assert result.returncode != 0
+        assert "rank 1 has left, by sys.exit or the end of its script, and rank 0 waits for it" in result.stderr
+
+    def test_a_rank_may_have_more_to_do(self) -> None:
+        lines = [
+            self.START,
+            "if rank == 0:",
+            "    import time",
+            "    time.sleep(2)",
+            "    print(model.predict(x).shape)",
+        ]
+        result = mpirun(2, "-c", "\n".join(lines))
+        assert result.returncode == 0, result.stderr
+        assert result.stdout.splitlines()[-1] == "(8, 1)"
 
     def test_ranks_that_are_about_to_do_different_things(self) -> None:
         calls = {

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 import nnx
+from nnx.data import row_pools
 from nnx.layers import (
     LSTM,
     ActivityRegularization,
@@ -25,6 +26,7 @@ from nnx.layers import (
     Masking,
     TimeDistributed,
 )
+from nnx.training import pipeline
 
 FOLDER = Path(*sys.argv[1:2])  # also where this file is only imported
 
@@ -200,6 +202,81 @@ def files():
     text = printed.getvalue()
     seen = [text.count("Epoch 3: finished saving model"), "/6 ━" in text and "\r" in text, "Total params" in text]
     return model, history.history, [same, len(files), lines, *seen]
+
+
+class Samples:
+    """A sequence of samples (x, y), which remembers which rows were read."""
+
+    def __init__(self, array):
+        self.array, self.read = array, []
+
+    def __len__(self):
+        return len(self.array)
+
+    def __getitem__(self, index):
+        self.read.append(index)
+        return self.array[index], index % 3
+
+
+class Rows(Samples):
+    """What looks like a data set of h5py, which remembers which rows were read."""
+
+    chunks = None
+    shape, dtype = (property(lambda self, name=name: getattr(self.array, name)) for name in ("shape", "dtype"))
+
+    def __getitem__(self, rows):
+        self.read += range(*rows.indices(len(self)))
+        return self.array[rows]
+
+
+def check_read(rows, passes, batch_size):
+    """Whether in so many passes a rank has read its rows of each batch, and no others."""
+    batches = [min(batch_size, len(rows) - start) for start in range(0, len(rows), batch_size)]
+    each = [divmod(batch, nnx.distributed.size()) for batch in batches]
+    own = sum(max(1, rows + (nnx.distributed.rank() < more)) for rows, more in each)  # one at least, see ranks.Shard
+    assert len(rows.read) == own * passes, (len(rows.read), own, passes)
+
+
+def stored():
+    """Arrays on disk in pools of 24 rows, of blocks of 4 rows, shuffled; and as validation data, and in `evaluate`."""
+    x, y = data(58, 5)
+    row_pools.BLOCK_BYTES, pipeline.POOL_BYTES = 4 * 24, 24 * 24
+    on_disk, targets, others = Rows(x), Rows(y), Rows(x[:21])
+    model = nnx.Sequential([Input(shape=(5,)), Dense(16, "tanh"), Dropout(0.4), Dense(3, "softmax")])
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    history = model.fit(on_disk, targets, 8, epochs=4, verbose=0, validation_data=(others, y[:21]))
+    check_read(on_disk, 4, 8)
+    check_read(targets, 4, 8)
+    check_read(others, 4, 8)
+    results = model.evaluate(on_disk, y, batch_size=13, verbose=0)
+    assert len(on_disk.read) < 58 * 5 or nnx.distributed.size() == 1
+    return model, history.history, results
+
+
+def loaders():
+    """Samples one by one, with a map and a thread that reads ahead; columns, a generator and batches as they are."""
+    x, y = data(50, 5)
+    samples, columns, mapped = Samples(x), Rows(x), []
+
+    def scaled(x, y):
+        mapped.append(len(x))
+        return x * 0.5, y
+
+    model = nnx.Sequential([Input(shape=(5,)), Dense(16, "relu"), Dropout(0.3), Dense(3, "softmax")])
+    model.compile("adam", "sparse_categorical_crossentropy")
+    loader = nnx.data.DataLoader(samples, batch_size=12, shuffle=True, map=scaled, prefetch=2, seed=3)
+    others = nnx.data.DataLoader(columns, y, batch_size=16, shuffle=True, drop_last=True, buffer_size=32, seed=4)
+    history = model.fit(loader, epochs=3, verbose=0, validation_data=others).history
+    check_read(samples, 3, 12)
+    assert sum(mapped) == len(samples.read)
+    check_read(columns, 3, 16)
+    columns = nnx.data.DataLoader(x, y, batch_size=7, shuffle=True, seed=5)
+    batches = nnx.data.DataLoader(lambda: iter(columns), batch_size=None)
+    one_by_one = nnx.data.DataLoader(lambda: zip(x, y, strict=True), batch_size=1, shuffle=True, buffer_size=9, seed=6)
+    for number, each in enumerate((columns, batches, one_by_one)):
+        history[f"loss {number}"] = model.fit(each, epochs=2, verbose=0).history["loss"]
+    assert sum(len(x) for x, _ in columns) == 50  # a loop of one's own gets whole batches
+    return model, history, model.evaluate(columns, verbose=0, return_dict=True)["loss"]
 
 
 def main():

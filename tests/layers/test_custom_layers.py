@@ -151,7 +151,7 @@ def test_a_constructor_that_forgets_its_base_says_so():
 
 
 def test_a_layer_without_forward_says_what_to_write():
-    with pytest.raises(TypeError, match=r"Empty defines neither forward\(self, x, .* nor call\(self, x\)"):
+    with pytest.raises(TypeError, match=r"Empty defines neither call\(self, x\), .* nor forward\(self, x, "):
         type("Empty", (Layer,), {})()(X)
 
 
@@ -211,6 +211,10 @@ def pullback_of_cube(dy: Any, x: Any, y: Any) -> Any:
     return dy * 3.0 * x * x
 
 
+def power_of_array_code(x, exponent):
+    return x**exponent
+
+
 def first_column(x: Any) -> Any:
     xp = nnx.array_namespace(x)
 
@@ -227,6 +231,8 @@ def first_column(x: Any) -> Any:
         Lambda(power, pullback=pullback_of_cube, arguments={"exponent": 3}),
         Lambda(lambda x: x * x * x, pullback=lambda dy, x, y: dy * 3.0 * y / x),
         Lambda(cube, pullback=pullback_of_cube),  # the pullback that is given counts
+        Lambda(lambda x: x * x * x),  # derived
+        Lambda(power_of_array_code, arguments={"exponent": 3}),
     ],
 )
 def test_forms_of_lambda(backend: Placement, layer: Lambda):
@@ -252,6 +258,8 @@ def test_lambda_that_changes_the_shape():
     assert model.output_shape == (None, 2)
     assert model.layers[1].kernel.shape == (1, 2)
     assert Lambda(first_column, output_shape=1).compute_output_shape((None, 3)) == (None, 1)
+    assert Lambda(first_column).compute_output_shape((None, 3)) == (None, 1)
+    assert Lambda(lambda x: x[:, -1]).compute_output_shape((None, None, 4)) == (None, 4)
     model.compile("sgd", "mse")
     model.fit(X, X[:, :2], verbose=0)
 
@@ -268,16 +276,11 @@ def test_lambda_by_name_needs_custom_objects():
 @pytest.mark.parametrize(
     ("make", "error", "words"),
     [
-        (lambda: Lambda(lambda x: x)(X), TypeError, r"lambda: the function returned ndarray, expected \(y, pullback\)"),
-        (lambda: Lambda(lambda x: (x, 3))(X), TypeError, r"returned tuple, expected \(y, pullback\)"),
+        (lambda: Lambda(lambda x: None)(X), TypeError, r"the function of lambda returned NoneType, so it has no grad"),
+        (lambda: Lambda(lambda x: x.shape[0])(X), TypeError, r"the function of lambda returned int, so it has no grad"),
         (lambda: Lambda(3), TypeError, r"function of Lambda must be a function, got 3"),
         (lambda: Lambda(cube, pullback=3), TypeError, r"pullback of Lambda must be a function, got 3"),
         (lambda: Lambda(cube, pullback="sotp"), ValueError, r"does not know the pullback 'sotp'"),
-        (
-            lambda: Lambda(first_column)(X),
-            ValueError,
-            r"\(16, 1\), expected \(16, 3\).*output_shape=\(1,",
-        ),
         (lambda: Lambda(power)(X), TypeError, r"exponent"),
         (lambda: Lambda(first_column, output_shape=(2,))(X), ValueError, r"shape \(16, 1\), expected \(16, 2\)"),
     ],

@@ -161,9 +161,9 @@ def test_functions_classes_and_objects(cls):
     loss = kind()
     plain = losses.get(NAMES[cls][-1])
     assert plain in [getattr(losses, name) for name in functions_of(cls)]
-    assert plain.differentiable is loss.fn is getattr(functional, plain.__name__)
+    assert plain.original is loss.fn is getattr(functional, plain.__name__)
     assert losses.resolve(loss) is loss
-    for identifier in (kind, plain, plain.differentiable, losses.serialize(loss)):
+    for identifier in (kind, plain, plain.original, losses.serialize(loss)):
         assert type(losses.resolve(identifier)) is kind
 
 
@@ -383,16 +383,41 @@ def test_a_built_in_function_with_options():
     assert_close(again(Y_TRUE, Y_PRED), losses.Huber(0.5)(Y_TRUE, Y_PRED))
 
 
-def test_a_function_that_returns_only_values_is_told_how_to():
-    def keras_style(y_true, y_pred):
-        return (y_true - y_pred) ** 2
+def keras_style(y_true, y_pred):
+    return (y_true - y_pred) ** 2
 
-    with pytest.raises(TypeError, match=r"'keras_style' returned ndarray, but a loss of one's own returns its values"):
-        losses.resolve(keras_style)(Y_TRUE, Y_PRED)
-    example = "".join(losses.base._EXAMPLE.partition("def ")[1:])
-    scope: dict = {}
-    exec("\n".join(line.removeprefix("    ") for line in example.splitlines()), scope)
-    check_gradients(lambda y_pred: losses.resolve(scope["squared_error"]).forward(Y_TRUE, y_pred), Y_PRED)
+
+def of_the_batch(y_true, y_pred):
+    return nnx.array_namespace(y_pred).mean((y_true - y_pred) ** 2)
+
+
+class OfSamples(losses.Loss):
+    def call(self, y_true, y_pred):
+        return nnx.array_namespace(y_pred).mean((y_true - y_pred) ** 2, axis=-1)
+
+
+@pytest.mark.parametrize("loss", [keras_style, of_the_batch, OfSamples()])
+@pytest.mark.parametrize("weights", [None, np.arange(1.0, 1.0 + len(Y_PRED))])
+def test_a_loss_of_array_code_has_its_derivative(backend, loss, weights):
+    mine, built_in = losses.resolve(loss), losses.MeanSquaredError()
+    y_true, y_pred = backend.asarray(Y_TRUE), backend.asarray(Y_PRED)
+    if loss is of_the_batch and weights is not None:
+        weights = 2.0 * np.ones(len(Y_PRED))
+    given = None if weights is None else backend.asarray(weights)
+    for _ in range(2):
+        value, pullback = mine.forward(y_true, y_pred, given)
+        expected, pullback_expected = built_in.forward(y_true, y_pred, given)
+        assert_close(value, expected, length=Y_PRED.size)
+        assert_close(pullback(), pullback_expected(), length=10)
+
+
+def test_losses_that_cannot_be_derived():
+    with pytest.raises(TypeError, match="loss 'text' returned str, so it has no gradient"):
+        losses.LossFunctionWrapper(lambda y_true, y_pred: "no", name="text")(Y_TRUE, Y_PRED)
+    with pytest.raises(TypeError, match="loss 'constant' returned an array that does not depend on its arguments"):
+        losses.LossFunctionWrapper(lambda y_true, y_pred: y_true, name="constant")(Y_TRUE, Y_PRED)
+    with pytest.raises(ValueError, match=r"loss 'odd' returned values of shape .* expected one for each sample"):
+        losses.LossFunctionWrapper(lambda y_true, y_pred: y_pred[:1], name="odd")(Y_TRUE, Y_PRED)
 
 
 def test_nothing_warns_where_a_target_is_zero():

@@ -296,21 +296,14 @@ class TestCall:
     @pytest.mark.parametrize(
         ("call", "words"),
         [
-            (lambda self, x: np.exp(x), r"numpy\.exp.*symbolic value.*forward"),
-            (lambda self, x: nnx.functional.relu(x)[0], r"array functions.*symbolic value.*Activation\('relu'\)"),
-            (lambda self, x: x if x else -x, "the truth"),
-            (lambda self, x: sum(x), "the elements"),
-            (lambda self, x: x * np.ones(4), "a layer with its own forward|numpy"),
             (lambda self, x: 3.0, r"call\(\) has to return"),
-            (lambda self, x, training: x if training else -x, "looks at `training`"),
-            (lambda self, x: x[x], "indexed by integers"),
-            (lambda self, x: x @ Input((7, 3)), "cannot multiply|depend on the input"),
-            (lambda self, x: float(x), "the value"),
+            (lambda self, x: x @ Input((7, 3)), "symbolic value takes|cannot multiply"),
+            (lambda self, x: float(x), "only 0-dimensional|only length-1|only size-1"),
         ],
     )
-    def test_what_cannot_be_traced_says_what_to_do(self, call, words):
+    def test_a_call_that_fails_leaves_nothing(self, call, words):
         layer = type("Mine", (Layer,), {"call": call})()
-        with pytest.raises((TypeError, ValueError), match=words):
+        with pytest.raises((TypeError, ValueError, IndexError), match=words):
             layer(np.ones((2, 4)))
         assert not layer.built
 
@@ -354,8 +347,11 @@ class TestMistakes:
             model.fit(xs, [ys[0], ys[1] + 1])
         model.fit(xs, ys, verbose=0)
 
-    def test_a_lambda_in_a_graph_needs_its_pullback(self):
+    def test_a_lambda_of_array_code_is_differentiated(self):
         x = Input((4,))
-        model = nnx.Model(x, Lambda(lambda a: a * 2.0)(x))
-        with pytest.raises(TypeError, match="expected \\(y, pullback\\)"):
-            model(np.ones((2, 4)))
+        model = nnx.Model(x, Lambda(lambda a: a[:, :2] * 2.0)(Dense(4)(x)))
+        assert model.output_shape == (None, 2)
+        model.compile("sgd", "mse")
+        before = model.get_weights()[0]
+        model.fit(np.ones((2, 4)), np.ones((2, 2)), verbose=0)
+        assert ((model.get_weights()[0] != before).any(axis=0) == [True, True, False, False]).all()

@@ -79,14 +79,17 @@ def test_embedded_indices(backend: Placement, make: Callable[[str | None], nnx.M
 def test_one_input_for_layers_that_take_integers_and_others(
     backend: Placement, dtype: str | None, inside: bool
 ) -> None:
-    embedding, dense = Embedding(200, 3), Dense(3, "tanh")
-
     class Both(Layer):
+        def __init__(self) -> None:
+            super().__init__()
+            self.embedding, self.dense = Embedding(200, 3), Dense(3, "tanh")
+
         def call(self, x: Any) -> Any:
-            return concatenate([Flatten()(embedding(x)), dense(x)])
+            return concatenate([Flatten()(self.embedding(x)), self.dense(x)])
 
     x = Input((2,), dtype=dtype)
     layer = Both()
+    embedding, dense = layer.embedding, layer.dense
     features = layer(x) if inside else layer.call(x)
     model = nnx.Model(x, Dense(1)(features))
     model.compile("sgd", "mse")

@@ -215,10 +215,12 @@ def test_an_option_that_does_not_exist_is_refused_at_once(x: Any):
 
 
 @pytest.mark.parametrize("x", [Input((3,)), A], ids=["symbol", "array"])
-def test_a_number_for_one_call_is_refused(x: Any):
+def test_a_number_for_one_call(x: Any):
     layer = type("Scaled", (Layer,), {"call": lambda self, x, scale=1.0: x * scale})()
-    with pytest.raises(TypeError, match=r"scaled: call\(\) is traced once, so 'scale' cannot have a value of its own"):
-        layer(x, scale=3.0)
+    y = layer(x, scale=3.0)
+    assert (nnx.Model(x, y).predict(A, verbose=0) if isinstance(x, nnx.layers.Symbol) else y) == pytest.approx(3.0 * A)
+    with pytest.raises(TypeError, match="scaled takes no 'scal' when it is called; did you mean 'scale'"):
+        layer(x, scal=3.0)
 
 
 # Targets

@@ -221,6 +221,9 @@ def test_formula_in_float64(name: str, options: dict[str, Any], backend_float64,
 def test_nadam_goes_on_after_any_number_of_steps(backend, make_flat, steps: int, beta_1: float):
     """The product of its decays is a function of the step, however large that is, which takes no loop of so many."""
     optimizer = nnx.optimizers.Nadam(beta_1=beta_1)
+    for t in (3, 4, 2, 10, 1000):
+        expected = math.prod(beta_1 * (1 - 0.5 * 0.96**i) for i in range(1, t + 1))
+        assert optimizer.product_until(t) == pytest.approx(expected, rel=1e-12)
     optimizer.iterations = steps
     flat = make_flat(backend)
     flat.grads[...] = 1.0

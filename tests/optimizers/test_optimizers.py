@@ -221,7 +221,7 @@ def test_learning_rate_can_be_read_and_set():
     assert optimizer.lr == 0.25
     for value in (np.float32(0.5), np.asarray(0.5), 1):
         optimizer.learning_rate = value
-        assert type(optimizer.learning_rate) is float
+        assert isinstance(optimizer.learning_rate, float)
         assert optimizer.get_config()["learning_rate"] == value
 
 

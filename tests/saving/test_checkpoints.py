@@ -15,6 +15,7 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 import nnx
+from nnx import file_targets
 from nnx.callbacks import BackupAndRestore, Callback, LambdaCallback
 from nnx.layers import LSTM, Dense, Dropout
 from nnx.random import Generator
@@ -97,7 +98,7 @@ class Computer:
         self.disks: list[dict[str, bytes]] = [{}]
         self.complete = False  # whether there was a checkpoint that was flushed
         for owner, name in [
-            (files, "_flush"),
+            (file_targets, "_flush"),
             *((os, f) for f in ("replace", "unlink", "chmod")),
         ]:
             patch.setattr(owner, name, self.watched(name, getattr(owner, name)))
@@ -129,7 +130,7 @@ class Computer:
 def test_the_power_fails_before_any_call(
     double: bool, tmp_path: Path, whole: Any, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
 ):
-    monkeypatch.setattr(files, "_flush", lambda path: None)  # the disk of this computer is patient
+    monkeypatch.setattr(file_targets, "_flush", lambda path: None)  # the disk of this computer is patient
     calls = tried = 0
     while True:
         folder = tmp_path / f"{calls}"
@@ -183,7 +184,7 @@ def test_what_killed_processes_left_is_removed(tmp_path: Path):
 
 def test_folders_are_made_and_flushed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     flushed: list[Path] = []
-    monkeypatch.setattr(files, "_flush", lambda path: flushed.append(Path(path)))
+    monkeypatch.setattr(file_targets, "_flush", lambda path: flushed.append(Path(path)))
     interrupted(tmp_path / "a" / "b", step=0)
     assert flushed == [tmp_path, tmp_path / "a"]
 

@@ -85,7 +85,7 @@ def words_below(like: Array, draw: Draw, threshold: int) -> Array:
 
 
 @backend_kernel(KERNELS, accepts=lambda like, draw: is_floating(like))
-def uniform(like: Array, draw: Draw) -> Array:
+def uniform_beside(like: Array, draw: Draw) -> Array:
     y = CUPY.xp.empty(like.shape, dtype=like.dtype, device=like.device)
     if draw.size:
         _UNIFORM(*words_of(draw), y, size=blocks(draw.size))

@@ -12,7 +12,7 @@ import dataclasses
 import hashlib
 import math
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -20,9 +20,8 @@ from nnx import ranks
 from nnx.arguments import non_negative_integer
 from nnx.backends import Array, array_namespace, backend_of
 from nnx.kernels import accelerated
-from nnx.lazy_loading import not_there
 
-__all__ = ["Draw", "Generator", "bernoulli", "default", "set_seed", "uniform"]
+__all__ = ["Draw", "Generator", "bernoulli", "default", "set_seed", "uniform_beside"]
 
 _WORDS_PER_BLOCK = 8  # a Philox block is four 64-bit words; each gives two 32-bit words, the low half first
 _COUNTERS = 1 << 256
@@ -62,7 +61,7 @@ class Generator:
         return f"<nnx random generator, key {self._key:032x}, block {self._counter}>"
 
     def __reduce__(self) -> tuple[Any, ...]:  # copies start where this generator is; its lock cannot be copied
-        return Generator.from_state, (self.state(),)
+        return type(self).from_state, (self.state(),)
 
     def draw(self, size: int, *, by_rows: bool = False) -> Draw:
         """Reservation of the next `size` 32-bit words of the stream, which are not computed yet.
@@ -141,7 +140,7 @@ class Generator:
         generator.set_state(state)
         return generator
 
-    # Numbers on the host. What is needed on a device is drawn there: see `words`, `uniform`, `bernoulli`.
+    # Numbers on the host. What is needed on a device is drawn there: see `uniform_beside`, `bernoulli`.
 
     def integers(self, size: int) -> np.ndarray:
         """`size` uniform 32-bit unsigned integers, uint32 (size,).
@@ -235,12 +234,12 @@ def words_below(like: Array, draw: Draw, threshold: int) -> Array:
 
 
 @accelerated
-def uniform(like: Array, draw: Draw) -> Array:
+def uniform_beside(like: Array, draw: Draw) -> Array:
     """Numbers from [0, 1) on a grid of 2**-24, of the shape, dtype and device of `like`.
 
     draw : of as many words as the array has elements.
 
-    >>> numbers = uniform(np.zeros((2, 3), "float32"), Generator(1).draw(6))
+    >>> numbers = uniform_beside(np.zeros((2, 3), "float32"), Generator(1).draw(6))
     >>> numbers.shape, numbers.dtype, bool((0.0 <= numbers).all() and (numbers < 1.0).all())
     ((2, 3), dtype('float32'), True)
     """
@@ -301,12 +300,3 @@ def set_seed(seed: int) -> None:
     """
     global _default
     _default = Generator(seed)
-
-
-if not TYPE_CHECKING:
-    __getattr__ = not_there(
-        __name__,
-        "nnx.random has no {name!r}. Numbers on the host: nnx.random.default().normal(shape), or those of "
-        "nnx.random.Generator(seed). Noise in a call(), which is traced: layers such as GaussianNoise, "
-        "which adds it in training",
-    )

@@ -1,0 +1,228 @@
+"""Tracked arrays: arrays whose use is recorded on a tape."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterator
+from typing import Any, ClassVar, NoReturn
+
+import numpy as np
+
+from nnx.autodiff.tape import CONSTANT, CONSTANTS, Tape
+from nnx.parameters import Parameter
+
+
+class TrackedArray:
+    """A floating array whose use in array code is recorded on a tape.
+
+    It has the attributes and operators of the Array API standard, and a namespace with all its functions. The functions
+    of NumPy that have a name there may be called on it too. Looking at its value, as in `if x > 0` or `float(x)`, is
+    allowed, and waits for the device. `x[key] = value` makes `x` a new value; it never writes into other arrays.
+
+    value : the array, which may be a tracked one of an outer tape.
+    tape, index : where it is recorded. mask : of a sequence's steps, if layers made or read one.
+    maker : the layer whose call returned it, else None. logits : what the softmax or sigmoid at that layer's end made
+        it from, a tracked array, where the tape wants it.
+
+    >>> import numpy as np
+    >>> import nnx
+    >>> nnx.grad(lambda x: nnx.array_namespace(x).sum(x * x))(np.asarray([1.0, 2.0]))
+    array([2., 4.])
+    """
+
+    __slots__ = ("index", "logits", "maker", "mask", "tape", "value")
+
+    __array_priority__ = 1000
+    __hash__ = None  # type: ignore[assignment]
+
+    xp: ClassVar[Any]
+    """The namespace of functions that record, of the library that the arrays are of."""
+
+    def __init__(self, value: Any, tape: Tape, index: int) -> None:
+        self.value = value
+        self.tape = tape
+        self.index = index
+        self.mask = self.maker = self.logits = None
+
+    def __array_namespace__(self, *, api_version: str | None = None) -> Any:
+        return self.xp
+
+    def __repr__(self) -> str:
+        return f"tracked {lower(self)!r}"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The sizes of the axes."""
+        return self.value.shape  # type: ignore[no-any-return]
+
+    @property
+    def dtype(self) -> Any:
+        """The dtype, as the library has it."""
+        return self.value.dtype
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return len(self.value.shape)
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return self.xp.size_of(self.value)  # type: ignore[no-any-return]
+
+    @property
+    def device(self) -> Any:
+        """The device, as the library has it."""
+        return self.xp.device_of(lower(self))
+
+    def to_device(self, device: Any, /, *, stream: Any = None) -> TrackedArray:
+        """Itself, if it is there; ValueError for another device."""
+        if device != self.device:
+            raise ValueError(f"a tracked array stays on its device, {self.device}; bring the array that it is made of")
+        return self
+
+    @property
+    def T(self) -> Any:  # noqa: N802, the standard's name
+        """The transpose of a matrix."""
+        if self.ndim != 2:
+            raise ValueError(f"T is of a matrix, got {self.ndim} axes; write .mT, or permute_dims(x, axes)")
+        return self.xp.matrix_transpose(self)
+
+    @property
+    def mT(self) -> Any:  # noqa: N802, the standard's name
+        """The transpose of the last two axes."""
+        return self.xp.matrix_transpose(self)
+
+    def numpy(self) -> NoReturn:
+        """TypeError: a copy on the host would have no derivative."""
+        self.__array__()
+
+    def __len__(self) -> int:
+        if not self.value.shape:
+            raise TypeError("a tracked array without axes has no length")
+        return self.value.shape[0]  # type: ignore[no-any-return]
+
+    def __bool__(self) -> bool:
+        return bool(lower(self))
+
+    def __float__(self) -> float:
+        return float(lower(self))
+
+    def __int__(self) -> int:
+        return int(lower(self))
+
+    def __complex__(self) -> complex:
+        return complex(lower(self))
+
+    def __index__(self) -> int:
+        return operator.index(lower(self))
+
+    def __format__(self, form: str) -> str:
+        return format(float(self), form) if form else str(self)
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self[position] for position in range(len(self)))
+
+    def __contains__(self, value: Any) -> bool:
+        return bool(self.xp.any(self == value))
+
+    def __getitem__(self, key: Any) -> Any:
+        return self.xp.get_item(self, key)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        made = self.xp.set_item(self, key, value)
+        self.value, self.tape, self.index = made.value, made.tape, made.index
+        self.maker = self.logits = None
+
+    def __getattr__(self, name: str) -> NoReturn:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        raise AttributeError(
+            f"a tracked array has no {name!r}: it has the attributes and operators of the Array API standard, and "
+            f"functions are those of nnx.ops or nnx.array_namespace(x), as in nnx.ops.{name}(x)"
+        )
+
+    # NumPy's protocols
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        options = {name: value for name, value in options.items() if value is not None}
+        if method != "__call__" or options:
+            raise TypeError(
+                f"numpy.{ufunc.__name__} of a tracked array takes no out=, where= or dtype= and has no .{method}: use "
+                f"the functions of nnx.ops, or of nnx.array_namespace(x)"
+            )
+        return self._function(ufunc.__name__)(*inputs)
+
+    def __array_function__(self, function: Any, kinds: Any, arguments: Any, options: Any) -> Any:
+        return self._function(function.__name__)(*arguments, **options)
+
+    def _function(self, name: str) -> Any:
+        name = _NAMES_OF_NUMPY.get(name, name)
+        found = getattr(self.xp, name, None) or getattr(self.xp.linalg, name, None)
+        if found is None:
+            raise TypeError(f"numpy.{name} has no derivative in nnx: see nnx.ops for what there is")
+        return found
+
+    def __array__(self, *arguments: Any, **options: Any) -> Any:
+        if self.tape.level == CONSTANT:
+            return np.asarray(lower(self), *arguments, **options)
+        raise TypeError(
+            "a tracked array does not become one of NumPy, which would lose its derivative in silence: compute with "
+            "nnx.ops or nnx.array_namespace(x); nnx.stop_gradient(x) gives the plain array"
+        )
+
+    def __dlpack__(self, **options: Any) -> Any:
+        self.__array__()
+        return lower(self).__dlpack__(**options)
+
+    def __dlpack_device__(self) -> Any:
+        return lower(self).__dlpack_device__()
+
+
+_NAMES_OF_NUMPY = {
+    "power": "pow",
+    "arctan2": "atan2",
+    "arcsin": "asin",
+    "arccos": "acos",
+    "arctan": "atan",
+    "arcsinh": "asinh",
+    "arccosh": "acosh",
+    "arctanh": "atanh",
+    "absolute": "abs",
+    "true_divide": "divide",
+    "mod": "remainder",
+    "concatenate": "concat",
+    "transpose": "permute_dims",
+    "amax": "max",
+    "amin": "min",
+    "cumsum": "cumulative_sum",
+    "cumprod": "cumulative_prod",
+}
+
+
+def lower(value: Any) -> Any:
+    """The plain array below all tapes, of a tracked array or a parameter; anything else as it is."""
+    while isinstance(value, TrackedArray):
+        value = value.value
+    return value.value if type(value) is Parameter else value
+
+
+def strip(value: Any) -> Any:
+    """A tracked array that no tape records any more as what is in it; anything else as it is."""
+    while isinstance(value, TrackedArray) and value.tape.level == CONSTANT:
+        value = value.value
+    return value
+
+
+def constant(value: Any, kind: type[TrackedArray]) -> Any:
+    """A plain array as a constant among tracked ones, for code that asks its arrays for their namespace."""
+    return value if isinstance(value, TrackedArray) or not hasattr(value, "dtype") else kind(value, CONSTANTS, 0)
+
+
+def top_tape(values: Any) -> Tape | None:
+    """The tape of the highest level among those of tracked arrays; None where none is tracked."""
+    top = None
+    for value in values:
+        if isinstance(value, TrackedArray) and (top is None or value.tape.level > top.level):
+            top = value.tape
+    return top

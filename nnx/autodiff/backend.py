@@ -1,0 +1,125 @@
+"""Backend of tracked arrays: what nnx's own functions find where they ask a tracked array for its backend."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from nnx.autodiff.array import TrackedArray, constant, lower, top_tape
+from nnx.autodiff.record import below_alike
+from nnx.autodiff.tape import CONSTANT
+from nnx.backends.base import Array, Backend, BackendKernel
+from nnx.kernels import GENERIC, accelerated
+
+
+class TrackedBackend(Backend):
+    """The backend of another one's arrays where they are tracked: its functions record, and nothing else differs."""
+
+    def __init__(self, plain: Backend, xp: Any) -> None:
+        self._plain = plain
+        self.name, self.module, self.install = f"tracked {plain.name}", plain.module, plain.install
+        self.xp = xp
+        self.kernels = Recorded(xp.kind)  # type: ignore[assignment]
+
+    @property
+    def plain(self) -> Backend:
+        return self._plain
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        raise TypeError("tracked arrays belong to the tape of one computation, and cannot be copied")
+
+    def computing_on(self, device: Any) -> contextlib.AbstractContextManager[Any]:
+        return self._plain.computing_on(device)
+
+    def device_of(self, array: Array) -> Any:
+        return self._plain.device_of(lower(array))
+
+    def is_on_host(self, array: Array) -> bool:
+        return False
+
+    def put_beside(self, like: Array, array: np.ndarray) -> Array:
+        return constant(self._plain.put_beside(lower(like), array), self.xp.kind)
+
+    def to_host(self, array: Array) -> np.ndarray:
+        return array.__array__()  # type: ignore[no-any-return]  # which refuses
+
+    def gather_rows(self, array: Array, rows: np.ndarray) -> Array:
+        return self.xp.take(array, self._plain.put_beside(lower(array), rows), axis=0)
+
+
+class Recorded:
+    """In place of a table of kernels: every accelerated function, as one entry of the tape."""
+
+    def __init__(self, kind: type[TrackedArray]) -> None:
+        self._kind = kind
+        self._known: dict[str, BackendKernel] = {}
+
+    def get(self, name: str) -> BackendKernel:
+        """The kernel of that name, which records."""
+        found = self._known.get(name)
+        if found is None:
+            found = self._known[name] = BackendKernel(_recorded(GENERIC[name], self._kind), None, True)
+        return found
+
+
+_WITHOUT_COTANGENT = ("y_true", "mean", "variance", "transform")
+"""Arguments of accelerated functions for which their pullbacks return no cotangent."""
+
+_AS_WRITTEN = ("bias_activation",)
+"""Functions whose kernels write over an argument, which a tape may need later: of tracked arrays the generic form runs."""
+
+
+def _recorded(generic: Callable[..., Any], kind: type[TrackedArray]) -> Callable[..., Any]:
+    """A function of nnx's protocol, (y, pullback), on tracked arrays.
+
+    Its value is one entry of the tape, made by the kernel that plain arrays have. The pullback that is returned is for
+    who differentiates it, and so computes with the tracked arrays.
+    """
+    fastest = accelerated(generic)
+    arguments = inspect.signature(generic)
+    several = next((p.name for p in arguments.parameters.values() if p.kind is p.VAR_POSITIONAL), None)
+
+    @functools.wraps(generic)
+    def function(*args: Any, **options: Any) -> Any:
+        bound = dict(arguments.bind(*args, **options).arguments)
+        others = [bound.pop(name) for name in _WITHOUT_COTANGENT if name in bound]
+        if several is not None:
+            bound.update({f"{several} {i}": value for i, value in enumerate(bound.pop(several, ()))})
+        given = [value for value in bound.values() if hasattr(value, "dtype")]
+        tape = top_tape([*given, *others])
+        if tape is None or tape.level == CONSTANT:
+            return _lifted(fastest(*map(lower, args), **{n: lower(v) for n, v in options.items()}), kind)
+        if generic.__name__ in _AS_WRITTEN:
+            return generic(*args, **options)
+        if any(top_tape([value]) is not None and value.tape.level != CONSTANT for value in others):
+            return generic(*args, **options)  # its pullback has no cotangent for that: recorded as it is written
+        values = below_alike([*args, *options.values()], tape, kind)
+        made = fastest(*values[: len(args)], **dict(zip(options, values[len(args) :], strict=True)))
+        if not (isinstance(made, tuple) and len(made) == 2 and callable(made[1]) and hasattr(made[0], "dtype")):
+            return generic(*args, **options)  # not one value with its pullback: recorded as it is written
+        y, pullback = made
+        indices = tuple(a.index if isinstance(a, TrackedArray) and a.tape is tape else None for a in given)
+        tracked = kind(y, tape, tape.add((indices, pullback)))
+        return tracked, lambda dy, *out, **ignored: generic(*args, **options)[1](constant(dy, kind))
+
+    return function
+
+
+def _lifted(made: Any, kind: type[TrackedArray]) -> Any:
+    """The result of a function of constants, as constants among tracked arrays; so are those of its pullback."""
+    if not isinstance(made, tuple):
+        return constant(made, kind)
+    return tuple(_lifted_pullback(part, kind) if callable(part) else constant(part, kind) for part in made)
+
+
+def _lifted_pullback(pullback: Callable[..., Any], kind: type[TrackedArray]) -> Callable[..., Any]:
+    def lifted(dy: Any, **options: Any) -> Any:
+        made = pullback(lower(dy), **options)
+        return tuple(constant(d, kind) for d in made) if isinstance(made, tuple) else constant(made, kind)
+
+    return lifted

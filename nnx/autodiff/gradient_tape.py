@@ -1,0 +1,270 @@
+"""Gradient tape: derivatives of what was computed inside a block, for a training loop of one's own."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from nnx.autodiff.array import TrackedArray, lower, strip
+from nnx.autodiff.namespace import is_floating, kind_of
+from nnx.autodiff.tape import Tape, close_tape, next_level, open_tape, open_tapes, recording
+from nnx.backends import is_array
+from nnx.parameters import BackwardPass, FlatParameters, Parameter
+from nnx.structure import leaves, rebuild
+
+__all__ = ["GradientTape"]
+
+
+class _Trained(Protocol):
+    name: str
+
+    @property
+    def flat(self) -> FlatParameters: ...
+
+
+class GradientTape:
+    """A tape on which everything is recorded that depends on parameters of layers, or on watched arrays.
+
+    persistent : whether `gradient` and `backward` may be called several times. Otherwise the first call forgets what
+        was recorded, and the arrays that were tracked become plain numbers again.
+
+    Parameters that may be trained are watched by themselves; arrays by `watch`. Tapes stand inside each other for
+    derivatives of derivatives. Layers are called without training unless `training=True` says otherwise.
+
+    >>> import numpy as np
+    >>> import nnx
+    >>> x = np.asarray([1.0, 3.0])
+    >>> with nnx.GradientTape() as tape:
+    ...     x = tape.watch(x)
+    ...     loss = nnx.array_namespace(x).sum(x * x)
+    >>> tape.gradient(loss, x)
+    array([2., 6.])
+
+    A step of training, and what `nnx.Model.train_step` does:
+
+    >>> model = nnx.Sequential([nnx.layers.Dense(1, input_dim=2, kernel_initializer="ones")])
+    >>> optimizer = nnx.optimizers.SGD(0.5)
+    >>> with nnx.GradientTape() as tape:
+    ...     loss = nnx.losses.MeanSquaredError()([[0.0]], model(nnx.asarray([[1.0, 0.0]]), training=True))
+    >>> gradients = tape.gradient(loss, model.trainable_variables)
+    >>> optimizer.apply(gradients, model.trainable_variables)
+    >>> model.get_weights()[0].ravel().tolist(), float(loss)
+    ([0.0, 1.0], 1.0)
+    """
+
+    def __init__(self, persistent: bool = False) -> None:
+        self.persistent = persistent
+        self._tape: Tape | None = None
+        self._used = False
+
+    def __enter__(self) -> Self:
+        self._tape = Tape(next_level(), watches_parameters=True, keeps_losses=True)
+        self._used = False
+        open_tape(self._tape)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._tape is not None:
+            close_tape(self._tape)
+
+    def watch(self, x: Any) -> Any:
+        """The array as one that is tracked: compute with what is returned, and give that to `gradient`.
+
+        x : an array of floating numbers, or a structure of them. A parameter of a layer is returned as it is.
+
+        TypeError for integers and what is no array.
+
+        >>> import numpy as np
+        >>> import nnx
+        >>> with nnx.GradientTape() as tape:
+        ...     x = tape.watch(np.asarray(3.0))
+        ...     y = x**2
+        >>> float(tape.gradient(y, x))
+        6.0
+        """
+        tape = self._recorded("watch")
+        return rebuild(x, [_watched(tape, part) for part in leaves(x)])
+
+    def gradient(self, target: Any, sources: Any, output_gradients: Any = None) -> Any:
+        """The gradient of a number, with respect to each source, in the structure of the sources.
+
+        target : an array without axes that was computed inside the block; of a structure of several, their sum counts.
+        sources : parameters, and arrays that `watch` returned or that were computed from such; or a structure of them.
+        output_gradients : the cotangent of the target, which then may have axes; in the structure of the target.
+
+        None stands in the place of a source that the target does not depend on.
+
+        ValueError for a target with axes, and for what was not recorded here; RuntimeError if the tape is used up.
+
+        >>> import nnx
+        >>> layer = nnx.layers.Dense(1, kernel_initializer="ones")
+        >>> with nnx.GradientTape() as tape:
+        ...     y = layer(nnx.asarray([[2.0, 3.0]]))[0, 0]
+        >>> [g.tolist() for g in tape.gradient(y, [layer.kernel, layer.bias])]
+        [[[2.0], [3.0]], [1.0]]
+        """
+        tape = self._recorded("gradient")
+        parts = leaves(sources)
+        wanted = dict.fromkeys(part for part in parts if isinstance(part, Parameter))
+        for part in parts:
+            if not isinstance(part, Parameter):
+                _check_source(tape, part)
+        seeds = _seeds(tape, target, output_gradients)
+        of_leaves = {p: tape.leaves[id(p)][1] for p in wanted if id(p) in tape.leaves}
+        indices = [*of_leaves.values(), *(part.index for part in parts if not isinstance(part, Parameter))]
+        number = BackwardPass()
+        with self._pulling(tape), _gradients_aside([*wanted, *_parameters_of(tape)]):
+            for parameter in wanted:
+                parameter.grad = kind_of(parameter.value).xp.base.empty_like(parameter.value)
+                parameter.backward = number
+            pulled = iter(tape.pull(seeds, indices))
+            found: dict[Parameter, Any] = {}
+            for parameter in wanted:
+                found[parameter] = parameter.grad if parameter.pass_number == number.number else None
+            for parameter in of_leaves:
+                found[parameter] = _sum(found[parameter], next(pulled))
+        return rebuild(sources, [strip(found[p] if isinstance(p, Parameter) else next(pulled)) for p in parts])
+
+    def backward(self, loss: Any, model: _Trained) -> None:
+        """Add the gradients of a number to those that a model gathers for the next `optimizer.step(model)`.
+
+        loss : an array without axes that was computed inside the block. model : built, and called in it.
+
+        That saves a copy of all gradients. Errors are those of `gradient`, and ValueError for a loss that depends on
+        no parameter that the model trains.
+
+        >>> import nnx
+        >>> model = nnx.Sequential([nnx.layers.Dense(1, input_dim=2, kernel_initializer="ones")])
+        >>> with nnx.GradientTape() as tape:
+        ...     loss = nnx.losses.MeanSquaredError()([[0.0]], model(nnx.asarray([[1.0, 0.0]]), training=True))
+        >>> tape.backward(loss, model)
+        >>> nnx.optimizers.SGD(0.5).step(model)
+        >>> model.get_weights()[0].ravel().tolist()
+        [0.0, 1.0]
+        """
+        tape = self._recorded("backward")
+        seeds = _seeds(tape, loss, None)
+        flat = model.flat
+        own, reached = set(flat.parameters), _parameters_of(tape)
+        known = [(parameter, index) for parameter, index in tape.leaves.values() if parameter in own]
+        if not known and own.isdisjoint(reached):
+            raise ValueError(
+                f"the loss depends on no parameter that {model.name} trains: call {model.name} inside the block of the "
+                f"tape, or give the model that was called there"
+            )
+        with self._pulling(tape), flat.placement.computing, _gradients_aside([p for p in reached if p not in own]):
+            pulled = tape.pull(seeds, [index for _, index in known])
+            for (parameter, _), cotangent in zip(known, pulled, strict=True):
+                if cotangent is not None:
+                    parameter.receive(lower(cotangent))
+
+    def _recorded(self, method: str) -> Tape:
+        if self._tape is None:
+            raise RuntimeError(
+                f"a tape has nothing recorded before its block begins: write `with nnx.GradientTape() as tape:`, then "
+                f"tape.{method}(...)"
+            )
+        if self._used:
+            raise RuntimeError(
+                "a tape that is not persistent gives its gradients once, and then forgets what was recorded: take all "
+                "gradients in one call, as in tape.gradient(loss, [a, b]), or write nnx.GradientTape(persistent=True)"
+            )
+        return self._tape
+
+    @contextlib.contextmanager
+    def _pulling(self, tape: Tape) -> Iterator[None]:
+        """The time of the way back, in which this tape does not record. It is then used up if it is not persistent."""
+        try:
+            with recording(*(one for one in open_tapes() if one is not tape)):
+                yield
+        finally:
+            if not self.persistent:
+                self._used = True
+                close_tape(tape)
+                tape.release()
+
+
+def _watched(tape: Tape, value: Any) -> Any:
+    if isinstance(value, Parameter):
+        return value
+    if not is_array(value):
+        raise TypeError(f"a tape watches arrays, got {type(value).__name__}: write tape.watch(nnx.asarray(x))")
+    if not is_floating(value):
+        raise TypeError(
+            f"a tape watches floating numbers, got {value.dtype}, which has no derivative: write "
+            f'tape.watch(nnx.asarray(x, "float32"))'
+        )
+    return kind_of(value)(value, tape, tape.add(None))
+
+
+def _is_on(tape: Tape, value: Any) -> bool:
+    return isinstance(value, TrackedArray) and value.tape is tape
+
+
+def _check_source(tape: Tape, source: Any) -> None:
+    if _is_on(tape, source):
+        return
+    if not is_array(source):
+        raise TypeError(f"a gradient is with respect to parameters and arrays, got {type(source).__name__}")
+    if not is_floating(source):
+        raise TypeError(
+            f"a gradient is with respect to floating numbers, got an array of {source.dtype}: watch it as "
+            f'tape.watch(nnx.asarray(x, "float32"))'
+        )
+    raise ValueError(
+        f"the tape does not watch this array of shape {tuple(source.shape)}: inside the block write "
+        f"x = tape.watch(x), compute with that x, and give that x to gradient"
+    )
+
+
+def _seeds(tape: Tape, target: Any, output_gradients: Any) -> list[tuple[int, Any]]:
+    targets = leaves(target)
+    given = [None] * len(targets) if output_gradients is None else leaves(output_gradients)
+    if len(given) != len(targets):
+        raise ValueError(f"expected an output gradient for each of {len(targets)} targets, got {len(given)}")
+    seeds = []
+    for one, dy in zip(targets, given, strict=True):
+        if not _is_on(tape, one):
+            what = f"an array of shape {tuple(one.shape)}" if is_array(one) else type(one).__name__
+            raise ValueError(
+                f"the target, {what}, was not recorded: compute it inside the block of the tape, from parameters or "
+                f"from what x = tape.watch(x) returns, without nnx.stop_gradient; integers and comparisons have no "
+                f"derivative"
+            )
+        if dy is None and tuple(one.shape) != ():
+            raise ValueError(
+                f"a gradient is of one number, got a target of shape {tuple(one.shape)}: take nnx.ops.mean or "
+                f"nnx.ops.sum of it; TensorFlow would take the sum"
+            )
+        if dy is not None and tuple(dy.shape) != tuple(one.shape):
+            raise ValueError(
+                f"an output gradient has the shape of its target, {tuple(one.shape)}, got {tuple(dy.shape)}"
+            )
+        seeds.append((one.index, kind_of(one).xp.base.ones_like(lower(one)) if dy is None else dy))
+    return seeds
+
+
+def _parameters_of(tape: Tape) -> list[Parameter]:
+    """The parameters of layers that were recorded as one entry, which send their cotangents by themselves."""
+    return list(dict.fromkeys(parameter for layer in tape.layers for parameter in layer.weights))
+
+
+@contextlib.contextmanager
+def _gradients_aside(parameters: Iterable[Parameter]) -> Iterator[None]:
+    """The time in which these parameters gather no gradients for their models, and keep what they have gathered."""
+    before = [(p, p.grad, p.backward, p.pass_number) for p in dict.fromkeys(parameters)]
+    for parameter, *_ in before:
+        parameter.backward, parameter.pass_number = None, -1
+    try:
+        yield
+    finally:
+        for parameter, grad, backward, number in before:
+            parameter.grad, parameter.backward, parameter.pass_number = grad, backward, number
+
+
+def _sum(a: Any, b: Any) -> Any:
+    return b if a is None else a if b is None else a + b

@@ -1,0 +1,76 @@
+"""Derivatives of products of matrices and vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from nnx.autodiff.broadcasting import cast, sum_to
+from nnx.autodiff.rule import Function, Pull
+from nnx.backends import Array, Namespace
+
+Result = tuple[Array, tuple[Pull, Pull]]
+
+
+def _matmul(f: Function, xp: Namespace, a: Array, b: Array) -> Result:
+    def pull_first(dy: Array) -> Array:
+        if len(b.shape) == 1:
+            product = xp.expand_dims(dy, axis=-1) * b
+        elif len(a.shape) == 1:
+            product = xp.matmul(b, xp.expand_dims(dy, axis=-1))[..., 0]
+        else:
+            product = xp.matmul(dy, xp.matrix_transpose(b))
+        return sum_to(xp, product, a)
+
+    def pull_second(dy: Array) -> Array:
+        if len(a.shape) == 1:
+            product = xp.expand_dims(a, axis=-1) * xp.expand_dims(dy, axis=-2) if len(b.shape) > 1 else a * dy
+        elif len(b.shape) == 1:
+            product = xp.matmul(xp.matrix_transpose(a), xp.expand_dims(dy, axis=-1))[..., 0]
+        else:
+            product = xp.matmul(xp.matrix_transpose(a), dy)
+        return sum_to(xp, product, b)
+
+    return f(a, b), (pull_first, pull_second)
+
+
+def _vecdot(f: Function, xp: Namespace, a: Array, b: Array, *, axis: int = -1) -> Result:
+    return f(a, b, axis=axis), (
+        lambda dy: sum_to(xp, xp.expand_dims(dy, axis=axis) * b, a),
+        lambda dy: sum_to(xp, xp.expand_dims(dy, axis=axis) * a, b),
+    )
+
+
+def _tensordot(f: Function, xp: Namespace, a: Array, b: Array, *, axes: Any = 2) -> Result:
+    y = f(a, b, axes=axes)
+    rank_a, rank_b = len(a.shape), len(b.shape)
+    if isinstance(axes, int):
+        of_a, of_b = tuple(range(rank_a - axes, rank_a)), tuple(range(axes))
+    else:
+        of_a, of_b = tuple(i % rank_a for i in axes[0]), tuple(i % rank_b for i in axes[1])
+    free_a, free_b = [i for i in range(rank_a) if i not in of_a], [i for i in range(rank_b) if i not in of_b]
+
+    def pull_first(dy: Array) -> Array:
+        product = xp.tensordot(dy, b, axes=(tuple(range(len(free_a), len(free_a) + len(free_b))), tuple(free_b)))
+        order = [*free_a, *[of_a[of_b.index(j)] for j in sorted(of_b)]]  # free, then contracted as b has them
+        return cast(xp, xp.permute_dims(product, _inverse(order)), a)
+
+    def pull_second(dy: Array) -> Array:
+        product = xp.tensordot(a, dy, axes=(tuple(free_a), tuple(range(len(free_a)))))
+        order = [*[of_b[of_a.index(j)] for j in sorted(of_a)], *free_b]
+        return cast(xp, xp.permute_dims(product, _inverse(order)), b)
+
+    return y, (pull_first, pull_second)
+
+
+def _inverse(order: Sequence[int]) -> tuple[int, ...]:
+    return tuple(order.index(i) for i in range(len(order)))
+
+
+def outer(f: Function, xp: Namespace, a: Array, b: Array) -> Result:
+    """Of two vectors."""
+    return f(a, b), (lambda dy: cast(xp, xp.matmul(dy, b), a), lambda dy: cast(xp, xp.matmul(a, dy), b))
+
+
+RULES: Final[dict[str, Callable[..., Result]]] = {"matmul": _matmul, "tensordot": _tensordot, "vecdot": _vecdot}
+"""By the name in the standard."""

@@ -1,0 +1,189 @@
+"""Tapes: what was computed from watched arrays, in its order, and the way back."""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from nnx.parameters import Parameter
+from nnx.pullbacks import LayerPullback, Skippable
+
+Entry = Any
+"""How a value came to be: None for a watched array; (index, pull) for a function of one tracked array;
+(((index, pull), ...), None) for one of several, each with its own pull; ((index or None, ...), pullback) where one
+pullback returns all cotangents together."""
+
+CONSTANT: Final = -1
+"""The level of arrays that no tape records any more: below all others."""
+
+
+class Tape:
+    """A list of what was computed from watched arrays.
+
+    level : how many tapes were open around it when it began; a function of arrays of several tapes is recorded on the
+        one with the highest level, for which the others' arrays are constants.
+    watches_parameters : whether parameters in expressions are leaves of it.
+    training : what layers that are called while it is open take for `training` if nobody says; None for inference.
+    wants_logits : whether a softmax or sigmoid that ends a layer is an entry of its own, which a loss may leave out.
+    calls : while it is tried out what a `call` does, the layers that it calls; else None.
+    losses : what layers have added to the loss; None where nobody collects that.
+    keeps_losses : whether layers keep what they add to the loss, tracked, for who reads their `losses`.
+    in_layer : whether a layer is being called that keeps such values, and so does not begin anew.
+    entries : one for each tracked array, see `Entry`.
+    leaves : by the identity of a watched parameter the parameter and the index of its entry.
+    layers : the layers of which it has recorded a call as one entry, which send cotangents to their parameters.
+
+    A tape does not refer to its tracked arrays, and so dies with them at once.
+    """
+
+    __slots__ = (
+        *("__weakref__", "calls", "entries", "in_layer", "keeps_losses", "layers", "leaves", "level", "losses"),
+        *("training", "wants_logits", "watches_parameters"),
+    )
+
+    def __init__(
+        self,
+        level: int,
+        watches_parameters: bool = False,
+        *,
+        training: bool | None = None,
+        wants_logits: bool = False,
+        calls: list[Any] | None = None,
+        losses: list[Any] | None = None,
+        keeps_losses: bool = False,
+    ) -> None:
+        self.training, self.wants_logits = training, wants_logits
+        self.calls, self.losses = calls, losses
+        self.keeps_losses, self.in_layer = keeps_losses, False
+        self.entries: list[Entry] = []
+        self.level = level
+        self.watches_parameters = watches_parameters
+        self.leaves: dict[int, tuple[Parameter, int]] = {}
+        self.layers: dict[Any, None] = {}
+
+    def add(self, entry: Entry) -> int:
+        """Record how a value came to be. Returns its index."""
+        entries = self.entries
+        entries.append(entry)
+        return len(entries) - 1
+
+    def release(self) -> None:
+        """Forget everything: arrays that were tracked here are constants from now on."""
+        self.entries, self.leaves, self.layers = _Nothing(), {}, {}
+        self.level = CONSTANT
+
+    def pull(self, seeds: Sequence[tuple[int, Any]], wanted: Sequence[int]) -> list[Any]:
+        """The cotangents of the entries `wanted`, from those of others: (index, cotangent). None where none comes."""
+        entries = self.entries
+        cotangents: list[Any] = [None] * len(entries)
+        for index, dy in seeds:
+            _add(cotangents, index, dy)
+        leads = self._leads_to(wanted)
+        keep = set(wanted)
+        for position in range(len(entries) - 1, -1, -1):
+            dy = cotangents[position]
+            if dy is None:
+                continue
+            entry = entries[position]
+            if entry is None or not leads[position]:
+                continue
+            if position not in keep:
+                cotangents[position] = None
+            sources, pull = entry
+            if type(sources) is int:
+                dx = pull(dy)
+                before = cotangents[sources]
+                cotangents[sources] = dx if before is None else before + dx
+            elif pull is None:
+                for index, pull in sources:
+                    if leads[index]:
+                        _add(cotangents, index, pull(dy))
+            elif leads[position] == _SENDS and not any(index is not None and leads[index] for index in sources):
+                pull(dy, inputs=False)
+            else:
+                dxs = pull(dy)
+                for index, dx in zip(sources, dxs if type(dxs) is tuple else (dxs,), strict=True):
+                    if index is not None:
+                        _add(cotangents, index, dx)
+        return [cotangents[index] for index in wanted]
+
+    def _leads_to(self, wanted: Sequence[int]) -> bytearray:
+        """For each entry whether a wanted one is reached from it: else its cotangent is of no use to anybody."""
+        leads = bytearray(len(self.entries))
+        for index in wanted:
+            leads[index] = 1
+        for position, entry in enumerate(self.entries):
+            if entry is None:
+                continue
+            sources, pull = entry
+            if type(sources) is int:
+                if leads[sources]:
+                    leads[position] = 1
+            elif pull is None:
+                for index, _ in sources:
+                    if leads[index]:
+                        leads[position] = 1
+                        break
+            elif type(pull) in _SENDERS:
+                leads[position] = _SENDS
+            elif any(index is not None and leads[index] for index in sources):
+                leads[position] = 1
+        return leads
+
+
+_SENDERS = (LayerPullback, Skippable)  # they send cotangents into parameters, whoever wants those of their inputs
+_SENDS = 2
+
+
+def _add(cotangents: list[Any], index: int, cotangent: Any) -> None:
+    if cotangent is not None:
+        before = cotangents[index]
+        cotangents[index] = cotangent if before is None else before + cotangent
+
+
+class _Nothing(list[Entry]):
+    """The entries of a tape that records nothing."""
+
+    def append(self, entry: Entry) -> None:
+        pass
+
+
+CONSTANTS: Final = Tape(CONSTANT)
+"""The tape of constants, which keeps nothing."""
+CONSTANTS.release()
+
+_OPEN: contextvars.ContextVar[tuple[Tape, ...]] = contextvars.ContextVar("nnx_tapes", default=())
+
+
+def open_tapes() -> tuple[Tape, ...]:
+    """The tapes that are open in this thread and task, the outermost first."""
+    return _OPEN.get()
+
+
+def next_level() -> int:
+    """The level of a tape that is opened now: above all that are open."""
+    tapes = _OPEN.get()
+    return tapes[-1].level + 1 if tapes else 0
+
+
+@contextlib.contextmanager
+def recording(*tapes: Tape) -> Iterator[None]:
+    """Inside the block these are the open tapes, and no others."""
+    before = _OPEN.get()
+    _OPEN.set(tapes)
+    try:
+        yield
+    finally:
+        _OPEN.set(before)
+
+
+def open_tape(tape: Tape) -> None:
+    """Open a tape inside of those that are open."""
+    _OPEN.set((*_OPEN.get(), tape))
+
+
+def close_tape(tape: Tape) -> None:
+    """Close a tape, wherever it stands among those that are open."""
+    _OPEN.set(tuple(one for one in _OPEN.get() if one is not tape))

@@ -1,0 +1,178 @@
+"""Transformations of functions: what is made of a function of arrays by differentiating it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from nnx.autodiff.array import TrackedArray, lower
+from nnx.autodiff.namespace import is_floating, kind_of
+from nnx.autodiff.primitive import primitive
+from nnx.autodiff.tape import Tape, next_level, open_tapes, recording
+from nnx.backends import is_array
+from nnx.structure import leaves, rebuild
+
+__all__ = ["custom_gradient", "differentiable", "grad", "stop_gradient", "value_and_grad"]
+
+
+def differentiable(function: Callable[..., Any]) -> Callable[..., tuple[Any, Callable[..., Any]]]:
+    """The same function, returning `(y, pullback)`: its value, and what maps the value's cotangent to the arguments'.
+
+    function : of arrays, written with nnx.ops, the functions of `nnx.array_namespace(x)`, operators, layers. It returns
+        an array, or a tuple or list of arrays. Its other arguments are handed on.
+
+    pullback(dy) returns the cotangent of the only argument, or a tuple with one for each, None for those that are no
+    floating arrays.
+
+    >>> import numpy as np
+    >>> import nnx
+    >>> y, pullback = nnx.differentiable(lambda x: x * x)(np.asarray([1.0, 3.0]))
+    >>> y, pullback(np.ones(2))
+    (array([1., 9.]), array([2., 6.]))
+    """
+
+    @functools.wraps(function)
+    def protocol(*args: Any, **options: Any) -> tuple[Any, Callable[..., Any]]:
+        value, pullback, _ = derive(function, args, options)
+        return value, pullback
+
+    return protocol
+
+
+def derive(
+    function: Callable[..., Any], args: Sequence[Any], options: dict[str, Any]
+) -> tuple[Any, Callable[..., Any], bool]:
+    """A function's value, its pullback, and whether the value depends on a floating argument; see `differentiable`."""
+    tape = Tape(next_level())
+    watched = [watch(tape, a) for a in args]
+    with recording(*open_tapes(), tape):
+        made = function(*watched, **options)
+    several = isinstance(made, tuple | list)
+    outputs = list(made) if several else [made]
+    indices = [index_on(tape, y) for y in outputs]
+    slots = [index_on(tape, a) for a in watched]
+    values = [y.value if index is not None else y for y, index in zip(outputs, indices, strict=True)]
+
+    def pullback(dy: Any) -> Any:
+        dys = dy if several else (dy,)
+        seeds = [(i, d) for i, d in zip(indices, dys, strict=True) if i is not None and d is not None]
+        found = iter(tape.pull(seeds, [slot for slot in slots if slot is not None]))
+        cotangents = tuple(
+            None if slot is None else _or_zeros(next(found), a) for a, slot in zip(args, slots, strict=True)
+        )
+        return cotangents[0] if len(cotangents) == 1 else cotangents
+
+    depends = any(index is not None for index in indices)
+    return (type(made)(values) if several else values[0]), pullback, depends
+
+
+def watch(tape: Tape, value: Any) -> Any:
+    """A floating array as one that the tape tracks; anything else as it is."""
+    if not is_array(value) or not is_floating(value):
+        return value
+    return kind_of(value)(value, tape, tape.add(None))
+
+
+def index_on(tape: Tape, value: Any) -> int | None:
+    """Where a value is recorded on a tape; None for one that is not."""
+    return value.index if isinstance(value, TrackedArray) and value.tape is tape else None
+
+
+def _or_zeros(cotangent: Any, like: Any) -> Any:
+    return kind_of(like).xp.zeros_like(like) if cotangent is None else cotangent
+
+
+def value_and_grad(function: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., tuple[Any, Any]]:
+    """A function that returns the value of `function`, a number, and its gradient.
+
+    function : returns an array without axes. argnums : which arguments the gradient is of, by default the first.
+
+    TypeError for an argument without derivative, such as integers; ValueError for a value with axes.
+
+    >>> import numpy as np
+    >>> import nnx
+    >>> nnx.value_and_grad(lambda x: nnx.ops.sum(x * x))(np.asarray([1.0, 3.0]))
+    (np.float64(10.0), array([2., 6.]))
+    """
+
+    @functools.wraps(function)
+    def both(*args: Any, **options: Any) -> tuple[Any, Any]:
+        wanted = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+        for position in wanted:
+            _check_argument(args, position)
+        y, pullback = differentiable(function)(*args, **options)
+        if not is_array(y) or tuple(y.shape) != ():
+            shape = tuple(y.shape) if is_array(y) else type(y).__name__
+            raise ValueError(
+                f"a gradient is of one number, but the function returned {shape}: take nnx.ops.sum or mean of it, or "
+                f"use nnx.differentiable with a cotangent of that shape"
+            )
+        cotangents = pullback(_one_like(y))
+        cotangents = cotangents if len(args) > 1 else (cotangents,)
+        return y, cotangents[wanted[0]] if isinstance(argnums, int) else tuple(cotangents[i] for i in wanted)
+
+    return both
+
+
+def _one_like(y: Any) -> Any:
+    return lower(kind_of(y).xp.ones_like(lower(y)))
+
+
+def _check_argument(args: Sequence[Any], position: int) -> None:
+    if position >= len(args):
+        raise TypeError(f"argnums names argument {position}, but the function was called with {len(args)}")
+    value = args[position]
+    if not is_array(value):
+        raise TypeError(f"argument {position}: a gradient is of an array, got {type(value).__name__}; use nnx.asarray")
+    if not is_floating(value):
+        raise TypeError(
+            f"argument {position}: a gradient is of floating numbers, got {value.dtype}; convert it with "
+            f'nnx.asarray(x, "float32")'
+        )
+
+
+def grad(function: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
+    """A function that returns the gradient of `function`, whose value is a number; see `value_and_grad`.
+
+    >>> import numpy as np
+    >>> import nnx
+    >>> cube = lambda x: nnx.ops.sum(x**3)
+    >>> nnx.grad(lambda x: nnx.ops.sum(nnx.grad(cube)(x)))(np.asarray([1.0, 2.0]))
+    array([ 6., 12.])
+    """
+    both = value_and_grad(function, argnums)
+
+    @functools.wraps(function)
+    def gradient(*args: Any, **options: Any) -> Any:
+        return both(*args, **options)[1]
+
+    return gradient
+
+
+def stop_gradient(x: Any) -> Any:
+    """The plain array in a tracked one, which is a constant for everything that follows. Of structures, all arrays.
+
+    >>> import numpy as np
+    >>> import nnx
+    >>> nnx.grad(lambda x: nnx.ops.sum(x * nnx.stop_gradient(x)))(np.asarray([3.0]))
+    array([3.])
+    """
+    return rebuild(x, [lower(part) for part in leaves(x)]) if isinstance(x, dict | list | tuple) else lower(x)
+
+
+def custom_gradient(function: Callable[..., tuple[Any, Callable[..., Any]]]) -> Callable[..., Any]:
+    """A function with a derivative of one's own, as one for array code: it returns the value alone.
+
+    function : returns (y, pullback), as the functions of `nnx.functional` do, or Keras' (y, grad), whose grad also may
+        take `upstream=`.
+
+    >>> import numpy as np
+    >>> import nnx
+    >>> @nnx.custom_gradient
+    ... def clipped(x):
+    ...     return x, lambda dy: nnx.ops.clip(dy, -1.0, 1.0)
+    >>> nnx.grad(lambda x: nnx.ops.sum(100.0 * clipped(x)))(np.asarray([1.0, 2.0]))
+    array([1., 1.])
+    """
+    return primitive(function)

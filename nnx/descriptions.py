@@ -1,0 +1,49 @@
+"""Descriptions in files: JSON texts, read in bounded memory."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+_MOST_BYTES = 64 << 20  # that a description may take, beside as many as its text has
+_MOST_OBJECTS = 40_000  # layers, initializers, losses and the like, which take a kilobyte or two
+_OBJECTS_OF_A_LAYER = 4  # as what stands in a list is, with the initializers that its description may leave out
+_BYTES_OF = {"{": 200, "[": 80, ",": 32, ":": 60, '"': 31}  # what Python takes for each of these, about
+
+
+class TooLargeError(ValueError):
+    """A description of more than any model has: more than a file may ask for."""
+
+
+def parsed(text: str) -> Any:
+    """What a JSON text says. ValueError for what is no JSON, TooLargeError for what takes far more memory than that.
+
+    >>> parsed('{"units": [3, 4]}')
+    {'units': [3, 4]}
+    """
+    taken = sum(text.count(mark) * size for mark, size in _BYTES_OF.items())
+    if not text.isascii() or "\\u" in text:
+        taken += 4 * len(text)  # one character of that kind makes all of them wide
+    if taken > _MOST_BYTES + len(text):
+        raise TooLargeError(f"a description of {len(text)} characters would take about {taken >> 20} MiB of memory")
+    return json.loads(text)
+
+
+def check_objects(description: Any) -> None:
+    """TooLargeError for a description of more layers, losses and metrics than any model has.
+
+    >>> check_objects({"class_name": "Dense", "config": {"units": 3}})
+    """
+    count, open_ones = 0, [description]
+    while open_ones:
+        one = open_ones.pop()
+        if isinstance(one, dict):
+            count += "class_name" in one
+            open_ones.extend(one.values())
+        elif isinstance(one, list):
+            objects = [item for item in one if isinstance(item, dict | list)]
+            names = len(one) - len(objects) if any(isinstance(item, str) for item in one) else 0
+            count += (_OBJECTS_OF_A_LAYER - 1) * len(objects) + names
+            open_ones.extend(objects)
+    if count > _MOST_OBJECTS:
+        raise TooLargeError(f"it describes about {count} layers, losses and the like, more than {_MOST_OBJECTS}")

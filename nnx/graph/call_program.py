@@ -1,0 +1,360 @@
+"""Programs of layers that are written as `call`: it is run as it is, on tracked arrays, for every batch."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+import weakref
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from nnx.autodiff.array import TrackedArray
+from nnx.autodiff.namespace import is_floating, kind_of
+from nnx.autodiff.tape import Tape, next_level, recording
+from nnx.backends import Array, array_namespace, backend
+from nnx.graph.composition import Composition
+from nnx.graph.symbol import Node, Symbol
+from nnx.graph.trial import LENGTHS, common_sizes, sizes_for
+from nnx.names import name_layers
+from nnx.pullbacks import Pullback
+from nnx.shapes import Shape, as_shapes
+from nnx.structure import leaves, rebuild
+from nnx.user_warnings import warn_user
+
+
+class CallProgram:
+    """What a layer's `call` does, as models see it: a program, of which only the layers are known beforehand.
+
+    layer : that has the `call`. nodes : the calls of its layers that were seen when it was tried out, each connected to
+        what it depends on. layers : the layers that it keeps, in the order of its attributes.
+    makers : for each output the layer that returned it, None where it is what array code made of others.
+    sources : for each output the symbols that it depends on.
+    """
+
+    def __init__(self, layer: Any, nodes: Sequence[Node], makers: list[Any], sources: list[list[Symbol]]) -> None:
+        self.bind(layer)
+        self.layers: list[Any] = list(layer.sublayers())
+        self.listed = self.layers
+        self.nodes = list(nodes)
+        self.makers, self._sources = makers, sources
+        self._readers: list[list[tuple[Any, int]]] = []
+        self.is_chain = True
+
+    def bind(self, layer: Any) -> None:
+        """Be the program of that layer, and do not keep it alive."""
+        self._layer: Callable[[], Any] = weakref.ref(layer)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_layer": None}
+
+    def note_readers(self, readers: list[list[tuple[Any, int]]]) -> None:
+        """For each input the layers that read it, and as which of their inputs."""
+        self._readers = readers
+
+    def readers(self, index: int) -> list[Any]:
+        """The layers that read an input, those inside layers that are made of others; the layer itself, if it does."""
+        layer = self._layer()
+        if vars(layer).get("takes_integers"):
+            return [layer]
+        known = self._readers[index] if index < len(self._readers) else ()
+        return [reader for one, position in known for reader in one.readers(position)]
+
+    def feeds_integers(self, index: int) -> bool:
+        """Whether an input reaches a layer that takes integers."""
+        return any(one.takes_integers for layer in self.layers for _, one in layer.walk())
+
+    def last_layer(self, output: int) -> Any:
+        """The layer that makes an output; None if array code does."""
+        return self.makers[output]
+
+    def sources(self, output: int) -> list[Symbol]:
+        """The symbols that an output depends on."""
+        return self._sources[output]
+
+    def run(
+        self,
+        arrays: Sequence[Array],
+        *,
+        training: bool,
+        logits: Collection[int] = (),
+        masks: Sequence[Any] = (),
+        **options: Any,
+    ) -> tuple[list[Array], list[Any], Pullback]:
+        """The outputs, their masks, and the pullback: a list of cotangents of outputs to that of the inputs.
+
+        logits : which outputs are taken before their last activation. masks : of the inputs; none by default.
+        """
+        layer = self._layer()
+        tape = Tape(
+            next_level(), watches_parameters=True, training=bool(training), wants_logits=bool(logits), losses=[]
+        )
+        slots = [tape.add(None) if is_floating(x) else None for x in arrays]
+        values = [x if slot is None else kind_of(x)(x, tape, slot) for x, slot in zip(arrays, slots, strict=True)]
+        for value, mask in zip(values, masks, strict=False):
+            if isinstance(value, TrackedArray):
+                value.mask = mask
+        given = None if all(mask is None for mask in masks) else masks[0] if len(masks) == 1 else list(masks)
+        with recording(tape):
+            inputs = tuple(values) if "arguments" in options else layer.arguments_of(values)
+            made = leaves(layer.run_call(inputs, given, bool(training), options))
+        del values, inputs
+        found = [one.mask if isinstance(one, TrackedArray) else None for one in made]
+        for output in logits:
+            made[output] = self._logits(made[output], layer)
+        indices = [one.index if isinstance(one, TrackedArray) and one.tape is tape else None for one in made]
+        outputs = [one if index is None else one.value for one, index in zip(made, indices, strict=True)]
+        losses, scale = tape.losses or (), layer.activity_scale
+        if layer.activity_penalties is not None:
+            layer.activity_penalties += [value * share for _, value, share in losses]
+
+        def pull_back(dys: Sequence[Any], inputs: bool = True) -> list[Any]:
+            seeds = [
+                (index, dy) for index, dy in zip(indices, dys, strict=True) if index is not None and dy is not None
+            ]
+            seeds += [
+                (index, array_namespace(value).ones_like(value) * share * scale) for index, value, share in losses
+            ]
+            leaf = [(parameter, index) for parameter, index in tape.leaves.values() if parameter.backward is not None]
+            wanted = [index for _, index in leaf]
+            if inputs:
+                wanted += [slot for slot in slots if slot is not None]
+            cotangents = tape.pull(seeds, wanted)
+            for (parameter, _), cotangent in zip(leaf, cotangents, strict=False):
+                if cotangent is not None:
+                    parameter.receive(cotangent)
+            if not inputs:
+                return []
+            dxs = iter(cotangents[len(leaf) :])
+            zeros = [array_namespace(x).zeros_like for x in arrays]
+            pulled = [None if slot is None else next(dxs) for slot in slots]
+            return [zero(x) if dx is None else dx for x, dx, zero in zip(arrays, pulled, zeros, strict=True)]
+
+        return outputs, found, pull_back
+
+    def _logits(self, output: Any, layer: Any) -> Any:
+        if not isinstance(output, TrackedArray) or output.logits is None:
+            raise ValueError(
+                f"{layer.name}: the loss takes what comes before the last softmax or sigmoid, because call() ended in "
+                f"one when the model was built, and now it does not: end it in the same layer whatever happens before"
+            )
+        return output.logits
+
+
+def composition_of_call(layer: Any, input_shape: Any, options: dict[str, Any] | None = None) -> Composition:
+    """What a layer's `call` does for inputs of these shapes, found by running it.
+
+    It runs for batches of two and of three, at inference: sizes that differ are None. An input is integers where a
+    layer reads it so, or where `call` works with integers and not with floats. Layers that only training calls are
+    built by a third run.
+
+    options : what else `call` is given, by name.
+    """
+    shapes, options = as_shapes(input_shape), options or {}
+    known = None not in {n for shape in shapes for n in shape}
+    open_lengths = any(None in shape[1:] for shape in shapes)
+    for length in LENGTHS if open_lengths else LENGTHS[:1]:
+        try:
+            first = _try_out_with_integers(layer, shapes, length, options)
+            break
+        except ValueError:  # windows may be longer than that
+            if length == LENGTHS[-1] or not open_lengths:
+                raise
+    second = first if known else _try_out(layer, shapes, 3, length + 1, options, first.integers)
+    if any(not one.built for one in layer.sublayers()) and layer.takes_training:
+        with contextlib.suppress(Exception):  # training may need what is not there yet, such as an optimizer
+            _try_out(layer, shapes, 2, length, options, first.integers, training=True)
+    made = [common_sizes(one, other) for one, other in zip(first.shapes, second.shapes, strict=True)]
+    return _composition(layer, shapes, first, made)
+
+
+class _Trial:
+    """What was seen when a `call` was tried out."""
+
+    def __init__(self, tape: Tape, inputs: list[Any], outputs: Any, integers: bool) -> None:
+        self.tape, self.inputs, self.outputs, self.integers = tape, inputs, outputs, integers
+        self.shapes = [tuple(part.shape) for part in leaves(outputs)]
+
+
+def _try_out_with_integers(layer: Any, shapes: list[Shape], length: int, options: dict[str, Any]) -> _Trial:
+    try:
+        return _try_out(layer, shapes, 2, length, options, integers=False)
+    except (IndexError, TypeError, ValueError) as error:
+        try:
+            trial = _try_out(layer, shapes, 2, length, options, integers=True)
+        except Exception:
+            raise error from None
+        layer.takes_integers = True
+        return trial
+
+
+def _try_out(
+    layer: Any,
+    shapes: list[Shape],
+    batch: int,
+    length: int,
+    options: dict[str, Any],
+    integers: bool,
+    training: bool = False,
+) -> _Trial:
+    place = layer.placement
+    dtype = "int64" if integers else layer.dtype or place.dtype
+    tape = Tape(next_level(), watches_parameters=True, training=training, calls=[], losses=[])
+    with backend(place.name, device=place.device, dtype=layer.dtype or place.dtype), np.errstate(all="ignore"):
+        sizes = sizes_for(shapes, batch, length)
+        arrays = [place.zeros(size, dtype) + (0 if integers else 1) for size in sizes]
+        inputs = [x if integers else kind_of(x)(x, tape, tape.add(None)) for x in arrays]
+        with recording(tape), _states_kept(layer):
+            given = tuple(inputs) if "arguments" in options else layer.arguments_of(inputs)
+            outputs = layer.run_call(given, None, training, options)
+    for part in leaves(outputs):
+        if not hasattr(part, "dtype"):
+            raise TypeError(
+                f"{layer.name}: call() has to return an array, or a list, tuple or dict of arrays, got "
+                f"{type(part).__name__}"
+            )
+    return _Trial(tape, inputs, outputs, integers)
+
+
+@contextlib.contextmanager
+def _states_kept(layer: Any) -> Iterator[None]:
+    """The time in which what layers remember may change; afterwards it is as before."""
+    before = [(p, array_namespace(p.value).asarray(p.value, copy=True)) for p in layer.non_trainable_weights]
+    streams = [(one.random, one.random.state()) for _, one in layer.walk() if one.random is not None]
+    try:
+        yield
+    finally:
+        for parameter, value in before:
+            parameter.value[...] = value
+        for generator, state in streams:
+            generator.set_state(state)
+
+
+def _composition(layer: Any, shapes: list[Shape], trial: _Trial, made: list[Shape]) -> Composition:
+    inside = list(layer.sublayers())
+    _check_made_layers(layer, trial, inside)
+    name_layers(inside, layer.name, unique=False)  # attributes tell them apart, as in Keras
+    symbols = [Symbol(shape) for shape in shapes]
+    places = [_place(x, trial.tape) for x in trial.inputs]
+    sources: dict[Any, list[Symbol]] = {place: [symbol] for place, symbol in zip(places, symbols, strict=True)}
+    nodes: list[Node] = []
+    readers: list[list[tuple[Any, int]]] = [[] for _ in symbols]
+    calls = [call for call in trial.tape.calls or () if call[0] in inside]
+    by_place: dict[Any, list[Any]] = {}
+    for call in calls:
+        for position, part in enumerate(call[1]):
+            for index, place in enumerate(places):
+                if _place(part, trial.tape) == place:
+                    readers[index].append((call[0], position))
+        for part in call[2]:
+            if _place(part, trial.tape) not in map(functools.partial(_place, tape=trial.tape), call[1]):
+                by_place.setdefault(_place(part, trial.tape), call)
+    done: dict[int, Node] = {}
+
+    def node_of(call: Any) -> Node:
+        if id(call) not in done:
+            reads = [
+                Symbol(_with_batch(part.shape), source.node, source.index) if source.node else source
+                for part in call[1]
+                for source in sources.get(_place(part, trial.tape), [])
+            ]
+            done[id(call)] = node = Node(call[0], tuple(reads), {}, [_with_batch(part.shape) for part in call[2]])
+            nodes.append(node)
+            call[0].remember_call(node)
+        return done[id(call)]
+
+    for place, entry in enumerate(trial.tape.entries):
+        if place in by_place:
+            call = by_place[place]
+            index = [_place(part, trial.tape) for part in call[2]].index(place)
+            sources[place] = [node_of(call).outputs[index]]
+        elif entry is not None:
+            found: dict[Any, Symbol] = {}
+            for below in _sources_of(entry):
+                found.update({symbol.key: symbol for symbol in sources.get(below, ())})
+            sources[place] = list(found.values())
+    outputs, makers, behind = [], [], []
+    for part, shape in zip(leaves(trial.outputs), made, strict=True):
+        own = sources.get(_place(part, trial.tape), [])
+        made_by = _place(part, trial.tape) in by_place
+        outputs.append(Symbol(shape, own[0].node, own[0].index) if made_by else Symbol(shape))
+        makers.append(part.maker if isinstance(part, TrackedArray) and made_by else None)
+        behind.append(own)
+    program = CallProgram(layer, nodes, makers, behind)
+    program.note_readers(readers)
+    program.is_chain = _is_chain(nodes)
+    _warn_of_unused_weights(layer, trial)
+    return Composition(
+        _structure(layer.arguments_of(symbols)), rebuild(trial.outputs, outputs), layer.name, program=program
+    )
+
+
+def _structure(arguments: tuple[Any, ...]) -> Any:
+    return arguments[0] if len(arguments) == 1 else list(arguments)
+
+
+def _with_batch(shape: Sequence[int]) -> Shape:
+    return (None, *shape[1:])
+
+
+def _place(part: Any, tape: Tape) -> Any:
+    """Where an array is recorded; for one that is not, which it is."""
+    return part.index if isinstance(part, TrackedArray) and part.tape is tape else ("plain", id(part))
+
+
+def _sources_of(entry: Any) -> list[int]:
+    sources, pull = entry
+    if isinstance(sources, int):
+        return [sources]
+    return [index for index, _ in sources] if pull is None else [index for index in sources if index is not None]
+
+
+def _is_chain(nodes: Sequence[Node]) -> bool:
+    before: Any = None
+    for node in nodes:
+        if before is not None and [symbol.node for symbol in node.inputs] != [before]:
+            return False
+        before = node
+    return len({node.layer for node in nodes}) == len(nodes)
+
+
+def _check_made_layers(layer: Any, trial: _Trial, inside: list[Any]) -> None:
+    """TypeError for a layer with weights that nobody keeps: every batch would be computed by a new one."""
+    known = {one for kept in inside for _, one in kept.walk()}
+    for one, _, _ in trial.tape.calls or ():
+        if one.own_weights and one not in known and one is not layer:
+            raise TypeError(
+                f"{layer.name}: call() uses {one.name}, a {type(one).__name__} with weights that is no attribute of "
+                f"{layer.name}, so each batch would make a new one: make it in __init__ or build, as in "
+                f"self.{one.name} = {type(one).__name__}(...)"
+            )
+
+
+def _warn_of_unused_weights(layer: Any, trial: _Trial) -> None:
+    used = trial.tape.leaves
+    unused = [p.name for p in layer.own_weights if p.trainable and id(p) not in used]
+    if unused:
+        warn_user(
+            f"{layer.name}: the output of call() does not depend on its weight {', '.join(unused)}, which will not be "
+            f"trained; in call() a weight stands for itself, as in x * self.{unused[0]}, without .value"
+        )
+
+
+def arguments_of(layer: Any, values: Sequence[Any]) -> tuple[Any, ...]:
+    """Values as arguments of a `call`: nested as in the layer's first call; a list for one argument, or for many."""
+    structure = layer.input_structure
+    arguments: Any = (list(values) if len(values) > 1 else values[0],)
+    if structure is not None and len(leaves(structure)) == len(values):
+        arguments = rebuild(structure, values)
+    if len(arguments) == 1 and isinstance(arguments[0], list | tuple) and _takes_several(type(layer)):
+        return tuple(arguments[0])
+    return tuple(arguments)
+
+
+@functools.cache
+def _takes_several(cls: Any) -> bool:
+    parameters = [p for n, p in inspect.signature(cls.call).parameters.items() if n not in ("self", "training", "mask")]
+    required = [p for p in parameters if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD]
+    return len(required) > 1 or any(p.kind is p.VAR_POSITIONAL for p in parameters)

@@ -1,0 +1,264 @@
+"""Calls of layers while a tape is open: in a `call`, in a step of training, in a gradient."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from nnx.autodiff.array import TrackedArray, constant, lower
+from nnx.autodiff.namespace import is_floating, kind_of
+from nnx.autodiff.record import below, leaf
+from nnx.autodiff.structures import record_several
+from nnx.autodiff.tape import CONSTANT, Tape, open_tapes
+from nnx.backends import get_backend, is_array, placement_of
+from nnx.pullbacks import LayerPullback, Skippable, call_pullback
+from nnx.structure import leaves, rebuild
+
+_FUSIBLE = ("softmax", "sigmoid")
+
+
+def call_on_tapes(layer: Any, inputs: tuple[Any, ...], training: Any, options: dict[str, Any]) -> Any:
+    """The layer's value for arrays, tracked ones among them.
+
+    A layer is one entry of the tape, made by its kernels, and sends the cotangents of its parameters to them. One that
+    is written as `call` is run, so that what it computes is recorded; so is every layer that several tapes watch, and
+    one with penalties on outputs, which are recorded apart from the output.
+    """
+    tapes = open_tapes()
+    if not tapes or not tapes[-1].keeps_losses or tapes[-1].in_layer:
+        return _called(layer, inputs, training, options, tapes)
+    _forget_losses(layer)
+    tapes[-1].in_layer = True
+    try:
+        return _called(layer, inputs, training, options, tapes)
+    finally:
+        tapes[-1].in_layer = False
+
+
+@contextlib.contextmanager
+def keeping_losses(layer: Any) -> Iterator[None]:
+    """Around a call without tapes: what the layers inside add to the loss is kept as their `call_losses`."""
+    _forget_losses(layer)
+    with _collected(_penalised(layer)):
+        yield
+
+
+def _forget_losses(layer: Any) -> None:
+    for one in _penalised(layer):
+        one.call_losses = ()
+
+
+def _penalised(layer: Any) -> list[Any]:
+    """The layers that may add to the loss: this one, and those inside it."""
+    own = [layer] if layer.is_eager or layer.activity_regularizer is not None else []
+    return [*own, *(one for inner in layer.sublayers() for one in _penalised(inner))]
+
+
+@contextlib.contextmanager
+def _collected(penalised: list[Any]) -> Iterator[None]:
+    """The time in which penalties are collected, to be kept by the layers that have them."""
+    for one in penalised:
+        one.activity_penalties = []
+    try:
+        yield
+    finally:
+        for one in dict.fromkeys(penalised):
+            one.call_losses, one.activity_penalties = (*one.call_losses, *one.activity_penalties), None
+
+
+def _called(
+    layer: Any, inputs: tuple[Any, ...], training: Any, options: dict[str, Any], tapes: tuple[Tape, ...]
+) -> Any:
+    if training is None:
+        training = next((tape.training for tape in reversed(tapes) if tape.training is not None), None)
+    parts = leaves(inputs)
+    _build(layer, inputs, parts, tapes)
+    mask = options.pop("mask", None)
+    if mask is None:
+        mask = _mask_of(parts)
+    given = parts
+    with layer.placement.computing:
+        if layer.is_eager:
+            y = layer.run_call(inputs, mask, training, options)
+            _note(layer, given, y, tapes)
+            return y
+        parts = _admitted(layer, layer.in_order(inputs), tapes)
+        if mask is not None:
+            mask = layer.read_mask([lower(part) for part in parts], _plain(mask))
+        watching = [tape for tape in tapes if tape.watches_parameters] if layer.weights else []
+        involved = {tape for part in parts for tape in _tapes_of(part)}.union(watching)
+        penalised = _penalised(layer) if tapes and tapes[-1].losses is None else []
+        if len(involved) > 1 or (penalised and involved):
+            with _collected(penalised if tapes and tapes[-1].keeps_losses else []):
+                y, made = _run_tracked(layer, parts, mask, training, options, involved)
+        else:
+            y, made = _record(layer, parts, mask, training, options, next(iter(involved), None))
+    for part, one in zip(leaves(y), made if isinstance(made, list | tuple) else [made], strict=False):
+        if isinstance(part, TrackedArray):
+            part.mask = one
+    _note(layer, given, y, tapes)
+    return y
+
+
+def _build(layer: Any, inputs: tuple[Any, ...], parts: list[Any], tapes: tuple[Tape, ...]) -> None:
+    """Build the layer if need be: where a `call` is tried out, or somebody's own loop first calls it."""
+    if layer.built:
+        return
+    first = lower(next(part for part in parts if hasattr(part, "dtype")))
+    layer.build_for_first_call(
+        placement_of(first, layer.dtype or get_backend().dtype), inputs, [(None, *x.shape[1:]) for x in parts]
+    )
+    if layer.weights and tapes and tapes[-1].training is not None and tapes[-1].calls is None:
+        layer.forget_build([])
+        raise RuntimeError(
+            f"{layer.name} is called for the first time after the layer that uses it was built, so that nobody knows "
+            f"its weights: make it in the constructor, kept in an attribute (or a list or dict of layers), and call "
+            f"{layer.name}.build(input_shape) in build() if call() does not always call it"
+        )
+
+
+def _plain(mask: Any) -> Any:
+    return rebuild(mask, [lower(part) for part in leaves(mask)]) if isinstance(mask, list | tuple) else lower(mask)
+
+
+def _mask_of(parts: Sequence[Any]) -> Any:
+    """The masks that the inputs carry; None where there is none."""
+    masks = [part.mask if isinstance(part, TrackedArray) else None for part in parts]
+    if all(mask is None for mask in masks):
+        return None
+    return masks[0] if len(masks) == 1 else masks
+
+
+def _tapes_of(part: Any) -> list[Tape]:
+    """The tapes, of all levels, on which an array is recorded."""
+    found = []
+    while isinstance(part, TrackedArray):
+        if part.tape.level != CONSTANT:
+            found.append(part.tape)
+        part = part.value
+    return found
+
+
+def _admitted(layer: Any, parts: Sequence[Any], tapes: tuple[Tape, ...]) -> list[Any]:
+    """The inputs in the layer's dtype; checked as those of any call where a `call` is tried out."""
+    placement = layer.placement
+    if (not tapes or tapes[-1].calls is not None) and not all(isinstance(part, TrackedArray) for part in parts):
+        parts = [part if is_array(part) else placement.asarray(part) for part in parts]
+    if not tapes or tapes[-1].calls is not None or tapes[-1].training is None:
+        for part in parts:
+            if not placement.holds(lower(part)):
+                raise ValueError(
+                    f"{layer.name} is on {placement}, its input is not: bring the input there with nnx.asarray, or "
+                    f"move the model with model.to(...)"
+                )
+        shapes = [tuple(part.shape) for part in parts]
+        layer.compute_output_shape(shapes[0] if len(shapes) == 1 else shapes)
+    dtype = layer.dtype or placement.dtype
+    return [_in_dtype(layer, index, part, dtype, tapes) for index, part in enumerate(parts)]
+
+
+def _in_dtype(layer: Any, index: int, part: Any, dtype: str, tapes: tuple[Tape, ...]) -> Any:
+    floating = is_floating(part)
+    if layer.reads_integers(index):
+        if floating and tapes and tapes[-1].calls is not None:  # a `call` is tried out with zeros
+            return layer.placement.asarray(lower(part) * 0.0, "int64")
+        return lower(part)
+    if str(part.dtype).rpartition(".")[2] == dtype:
+        return part
+    xp = kind_of(part).xp
+    return xp.astype(part, getattr(xp, dtype))
+
+
+def _record(layer: Any, parts: list[Any], mask: Any, training: Any, options: dict[str, Any], tape: Tape | None) -> Any:
+    """The layer as one entry of the only tape that is involved: (y, mask)."""
+    options = {**options, "training": None if training is None else bool(training)}
+    values = below(parts, tape) if tape else [lower(part) for part in parts]
+    activated = tape is not None and tape.wants_logits and getattr(layer, "fusible_activation", None) in _FUSIBLE
+    if activated:
+        options["logits"] = True
+    made = None
+    if mask is not None or layer.makes_mask:
+        y, made, pullback = layer.run_masked(values, mask, **options)
+    elif activated:
+        y, pullback = layer.preactivation(*values, training=options["training"])
+    else:
+        y, pullback = layer.run(*values, **options)
+    if tape is None:
+        return y, made
+    if layer.weights and not isinstance(pullback, LayerPullback | Skippable):
+        pullback = _sending(pullback)
+    tape.layers[layer] = None
+    kind = next((type(part) for part in parts if isinstance(part, TrackedArray)), None) or kind_of(leaves(y)[0])
+    indices = tuple(part.index if isinstance(part, TrackedArray) and part.tape is tape else None for part in parts)
+    if isinstance(y, list | tuple | dict):
+        several = record_several(tape, kind, leaves(y), indices, _of_leaves(pullback, y))
+        return rebuild(y, several), made
+    tracked = kind(y, tape, tape.add((indices, pullback)))
+    if activated:
+        y, pullback = layer.activate(tracked.value)
+        logits, tracked = tracked, kind(y, tape, tape.add((tracked.index, pullback)))
+        tracked.logits = logits
+    return tracked, made
+
+
+def _sending(pullback: Any) -> Skippable:
+    """A pullback of somebody's own, which may send to parameters even where nobody wants the inputs' cotangents."""
+    return Skippable(lambda dy, inputs: call_pullback(pullback, dy, inputs))
+
+
+def _of_leaves(pullback: Any, y: Any) -> Any:
+    """The pullback of a list of cotangents, from that of their structure."""
+    if isinstance(pullback, LayerPullback | Skippable):
+        return Skippable(lambda dys, inputs: pullback(rebuild(y, dys), inputs=inputs))
+    return lambda dys: pullback(rebuild(y, dys))
+
+
+def _run_tracked(
+    layer: Any, parts: list[Any], mask: Any, training: Any, options: dict[str, Any], tapes: Any
+) -> tuple[Any, Any]:
+    """The layer's own code on tracked arrays, its parameters too, so that every tape records what it computes."""
+    options = {**options, "training": None if training is None else bool(training)}
+    kind = next((type(part) for part in parts if isinstance(part, TrackedArray)), None) or kind_of(parts[0])
+    parts = [constant(part, kind) for part in parts]
+    made = None
+    with _tracked_weights(layer, kind):
+        if mask is not None or layer.makes_mask:
+            y, made, _ = layer.run_masked(parts, constant(mask, kind), **options)
+        else:
+            y, _ = layer.run(*parts, **options)
+    return y, None if made is None else _plain(made)
+
+
+@contextlib.contextmanager
+def _tracked_weights(layer: Any, kind: type[TrackedArray]) -> Iterator[None]:
+    """The time in which the values of the layer's parameters are tracked. States that are written then are kept."""
+    weights = layer.weights
+    before = [(parameter, parameter.value) for parameter in weights]
+    tracked = [
+        constant(leaf(parameter, kind) if parameter.trainable else parameter.value, kind) for parameter in weights
+    ]
+    for parameter, value in zip(weights, tracked, strict=True):
+        parameter.value = value
+    try:
+        yield
+    finally:
+        changed = [
+            (old, lower(parameter.value))
+            for parameter, old in before
+            if not parameter.trainable and lower(parameter.value) is not lower(old)
+        ]
+        for parameter, old in before:
+            parameter.value = old
+        for old, new in changed:
+            lower(old)[...] = new
+
+
+def _note(layer: Any, parts: Sequence[Any], y: Any, tapes: tuple[Tape, ...]) -> None:
+    """Say which layer made the arrays; and where a `call` is tried out, what it was called on."""
+    made = leaves(y)
+    for part in made:
+        if isinstance(part, TrackedArray):
+            part.maker = layer
+    if tapes and tapes[-1].calls is not None:
+        tapes[-1].calls.append((layer, list(parts), made))

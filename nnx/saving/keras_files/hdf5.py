@@ -1,0 +1,257 @@
+"""HDF5 files as arrays by their paths: found without reading one, checked before anything is allocated, and written."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import io
+import math
+from collections.abc import Iterator, Mapping
+from typing import IO, Any
+
+import numpy as np
+
+from nnx.names import shortened
+
+__all__ = ["Arrays", "DamagedError", "Stored", "opened", "require_h5py", "written"]
+
+_DEEPEST = 64  # groups in groups
+_SMALLEST_OBJECT = 60  # bytes that a group or an array takes in a file, at least
+_MOST_TIMES = 100  # that an array may be larger than what is stored of it
+_SPARE_BYTES = 1 << 16
+_LONGEST_TEXT = 64 << 20
+_FILTERS = (1, 2)  # gzip, shuffle
+_FAILURES = (OSError, KeyError, IndexError, ValueError, TypeError, AttributeError, RuntimeError, SystemError)
+_MORE_FAILURES = (*_FAILURES, ArithmeticError, MemoryError, EOFError)
+
+
+class DamagedError(ValueError):
+    """What is in a file is not what its format says, or more than nnx reads."""
+
+
+def require_h5py(purpose: str) -> Any:
+    """The package h5py. ImportError, for that purpose, where it is not installed."""
+    try:
+        import h5py
+    except ImportError:
+        raise ImportError(f"to {purpose}: pip install 'nnx-array[keras-files]'") from None
+    return h5py
+
+
+@dataclasses.dataclass(frozen=True)
+class Stored:
+    """An array in a file, not read yet. dtype : that it has once it is read; bfloat16 becomes float32."""
+
+    dataset: Any
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    def read(self) -> np.ndarray:
+        """The array. DamagedError where the file has not all of it."""
+        with damage():
+            if self.dataset.dtype.kind == "V":
+                bits = self.dataset[()].view(np.uint16).astype(np.uint32) << np.uint32(16)
+                return np.asarray(bits, np.uint32).view(np.float32).reshape(self.shape)
+            array = np.empty(self.shape, self.dtype)
+            if not array.size:
+                return array
+            if self.shape:
+                self.dataset.read_direct(array)
+            else:
+                array[...] = self.dataset[()]
+            return array
+
+
+class Arrays(dict[str, Stored]):
+    """The arrays of an open file by their paths, such as "layers/dense/vars/0".
+
+    names : what the groups say their objects are called, by the paths of the groups, without their "vars".
+    groups : the paths of all groups.
+    """
+
+    def __init__(self, file: Any) -> None:
+        super().__init__()
+        self.file = file
+        self.names: dict[str, str] = {}
+        self.groups: set[str] = set()
+
+    def text(self, group: str, attribute: str) -> str | None:
+        """A text among the attributes of a group; None if there is none."""
+        with damage():
+            attributes = self.file[group].attrs
+            if attribute not in attributes:
+                return None
+            value = self._attribute(attributes, attribute)
+        if isinstance(value, bytes):
+            value = str(value, "utf-8", "replace")
+        if not isinstance(value, str):
+            raise DamagedError(f"its attribute {attribute} is no text")
+        return value
+
+    def texts(self, group: str, attribute: str) -> list[str] | None:
+        """A list of texts among the attributes of a group, which may be in pieces; None if there is none."""
+        with damage():
+            attributes = self.file[group].attrs
+            if attribute in attributes:
+                parts = [self._attribute(attributes, attribute)]
+            else:
+                parts = []
+                while f"{attribute}{len(parts)}" in attributes:
+                    parts.append(self._attribute(attributes, f"{attribute}{len(parts)}"))
+                if not parts:
+                    return None
+            found = [item for part in parts for item in np.asarray(part).ravel().tolist()]
+        texts = [str(item, "utf-8", "replace") if isinstance(item, bytes) else item for item in found]
+        if not all(isinstance(text, str) for text in texts):
+            raise DamagedError(f"its attribute {attribute} is no list of texts")
+        return texts
+
+    @staticmethod
+    def _attribute(attributes: Any, name: str) -> Any:
+        identity = attributes.get_id(name)
+        if math.prod(identity.shape) * max(identity.dtype.itemsize, 1) > _LONGEST_TEXT:
+            raise DamagedError(f"its attribute {shortened(name)} is too large")
+        return attributes[name]
+
+
+@contextlib.contextmanager
+def damage() -> Iterator[None]:
+    """A block in which every failure of the HDF5 library is a DamagedError."""
+    try:
+        yield
+    except DamagedError:
+        raise
+    except _MORE_FAILURES as error:
+        words = " ".join(str(error).split())
+        raise DamagedError(f"is truncated or damaged (HDF5: {shortened(words, 200)})") from None
+
+
+@contextlib.contextmanager
+def opened(source: IO[bytes], size: int) -> Iterator[Arrays]:
+    """The arrays of an HDF5 file of that size, as long as the block lasts.
+
+    DamagedError for a file that is cut short or changed, for links that lead out of it, for arrays that are kept
+    elsewhere or are larger than what is stored of them, and for what is no array of numbers.
+    """
+    h5py = require_h5py("read HDF5 files")
+    with damage():
+        file = h5py.File(source, "r")
+    try:
+        arrays = Arrays(file)
+        with damage():
+            _walk(h5py, arrays, size)
+        yield arrays
+    finally:
+        with contextlib.suppress(*_MORE_FAILURES):
+            file.close()
+
+
+def _walk(h5py: Any, arrays: Arrays, size: int) -> None:
+    """Find all arrays, by hard links only, none of them twice inside of itself."""
+    left, total = size // _SMALLEST_OBJECT + 1000, 0
+    open_groups: list[tuple[str, Any, frozenset[int]]] = [("", arrays.file["/"], frozenset())]
+    while open_groups:
+        path, group, above = open_groups.pop()
+        address = h5py.h5o.get_info(group.id).addr
+        if address in above or len(above) > _DEEPEST:
+            raise DamagedError("is damaged: a group in it is inside of itself, or too deep")
+        arrays.groups.add(path)
+        if (path == "vars" or path.endswith("/vars")) and "name" in group.attrs:
+            name = arrays.text(path, "name")
+            if name is not None:
+                arrays.names[path[: -len("vars")].rstrip("/")] = name
+        for key in group:
+            left -= 1
+            if left < 0:
+                raise DamagedError("has more groups and arrays than a file of its size can")
+            if not isinstance(group.get(key, getlink=True), h5py.HardLink):
+                raise DamagedError(f"has a link to somewhere else, which nnx does not follow: {shortened(key)}")
+            found, inner = group[key], f"{path}/{key}".lstrip("/")
+            if isinstance(found, h5py.Group):
+                open_groups.append((inner, found, above | {address}))
+            elif isinstance(found, h5py.Dataset):
+                stored = _checked(inner, found, size)
+                total += math.prod(stored.shape) * stored.dtype.itemsize
+                if total > _MOST_TIMES * size + _SPARE_BYTES:
+                    raise DamagedError("has arrays that are far larger than the file")
+                arrays[inner] = stored
+            else:
+                raise DamagedError(f"has something at {shortened(inner)} that is neither a group nor an array")
+
+
+def _checked(path: str, dataset: Any, size: int) -> Stored:
+    """An array whose description can be true; nothing of it is read."""
+    label, dtype = shortened(path), dataset.dtype
+    if dataset.external or dataset.is_virtual:
+        raise DamagedError(f"{label} is kept in another file, which nnx does not read")
+    if dataset.shape is None:
+        raise DamagedError(f"{label} has no shape")
+    if dtype.kind == "V" and dtype.itemsize == 2 and dtype.names is None and dtype.subdtype is None:
+        read_as: np.dtype[Any] = np.dtype(np.float32)
+    elif dtype.kind in "fiu" and dtype.itemsize <= 8:
+        read_as = dtype.newbyteorder("=")
+    else:
+        raise DamagedError(f"{label} is of {shortened(str(dtype))}, expected numbers")
+    nbytes = math.prod(dataset.shape) * dtype.itemsize
+    if nbytes > _MOST_TIMES * min(dataset.id.get_storage_size(), size) + _SPARE_BYTES:
+        raise DamagedError(f"{label} of shape {dataset.shape} is far larger than what the file has of it")
+    properties = dataset.id.get_create_plist()
+    filters = [properties.get_filter(index)[0] for index in range(properties.get_nfilters())]
+    if any(one not in _FILTERS for one in filters):
+        raise DamagedError(f"{label} is compressed in a way that nnx does not read; gzip is read")
+    if dataset.chunks and math.prod(dataset.chunks) * dtype.itemsize > 2 * nbytes + _SPARE_BYTES:
+        raise DamagedError(f"{label} is stored in pieces that are larger than itself")
+    return Stored(dataset, tuple(dataset.shape), read_as)
+
+
+def written(
+    file: IO[bytes], arrays: Mapping[str, np.ndarray], names: Mapping[str, str], links: Mapping[str, str]
+) -> None:
+    """Write arrays under their paths to an empty file.
+
+    names : for the groups of objects what these are called, which goes to the attribute "name" of their "vars".
+    links : further paths of groups, and the group that is there too.
+    """
+    h5py = require_h5py("write HDF5 files")
+    with h5py.File(file, "w", libver="earliest", track_order=False) as out:
+        for group, name in names.items():
+            out.require_group(f"{group}/vars".lstrip("/")).attrs["name"] = name
+        for path, array in arrays.items():
+            out.create_dataset(path, data=np.asarray(array, order="C"), track_times=False)
+        for path, target in links.items():
+            out[path] = out[target]
+
+
+class Window(io.RawIOBase):
+    """A part of a file as a file of its own, to read from."""
+
+    def __init__(self, file: IO[bytes], start: int, size: int) -> None:
+        super().__init__()
+        self._file, self._start, self._size, self._place = file, start, size, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._place
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._size}[whence]
+        self._place = start + offset
+        return self._place
+
+    def readinto(self, buffer: Any) -> int:
+        room = memoryview(buffer).cast("B")
+        room = room[: max(0, min(len(room), self._size - self._place))]
+        self._file.seek(self._start + self._place)
+        done = 0
+        while done < len(room):
+            count = self._file.readinto(room[done:])  # type: ignore[attr-defined]
+            if not count:
+                raise EOFError("the file became shorter while it was read")
+            done += count
+        self._place += done
+        return done

@@ -1,0 +1,144 @@
+"""Places of weights in files of Keras 3: the groups of objects, by attributes and by counters of classes."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from nnx.layers import Bidirectional, MultiHeadAttention, TimeDistributed
+from nnx.layers.layer import Layer
+from nnx.layers.operation import Operation
+from nnx.layers.recurrent import Recurrent
+from nnx.names import snake_case
+from nnx.parameters import Parameter
+
+__all__ = ["Group", "groups_of", "kind_of_model", "trained_in_order"]
+
+Order = Mapping[Any, Sequence[Layer]]
+"""Of models their layers in an order that is not their own: that of a file."""
+
+_HEADS = {"query": "query_dense", "key": "key_dense", "value": "value_dense", "gate": "gate_dense"}
+_HEADS["attention_output"] = "output_dense"
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+    """An object in a file: where its group is, what it is called, and its own weights, "vars/0" and so on."""
+
+    path: str
+    name: str
+    weights: list[Parameter]
+
+    def places(self) -> Iterator[tuple[str, Parameter]]:
+        """The paths of the weights."""
+        for number, parameter in enumerate(self.weights):
+            yield f"{self.path}/vars/{number}".lstrip("/"), parameter
+
+
+def groups_of(model: Any, order: Order) -> list[Group]:
+    """The groups of a model and of everything in it, each weight once."""
+    seen: set[Any] = set()
+    return list(_groups(model, "", order, seen))
+
+
+def kind_of_model(layer: Any) -> str | None:
+    """ "Sequential" or "Functional" for a model that numbers its layers in a file; None for other layers."""
+    if not hasattr(layer, "compile_arguments") or layer.is_eager:
+        return None
+    return "Sequential" if any(cls.__name__ == "Sequential" for cls in type(layer).__mro__) else "Functional"
+
+
+def _groups(layer: Any, path: str, order: Order, seen: set[Any]) -> Iterator[Group]:
+    if layer in seen:
+        return
+    seen.add(layer)
+    if kind_of_model(layer) is not None:
+        yield Group(path, layer.name, list(layer.own_weights))
+        inner = [one for one in order.get(layer, layer.layers) if not isinstance(one, Operation)]
+        yield from _numbered(inner, f"{path}/layers", order, seen)
+    elif isinstance(layer, Recurrent):
+        yield Group(path, layer.name, [])
+        yield Group(f"{path}/cell", f"{snake_case(type(layer).__name__)}_cell", list(layer.own_weights))
+    elif isinstance(layer, Bidirectional):
+        yield Group(path, layer.name, [])
+        yield from _groups(layer.forward_layer, f"{path}/forward_layer", order, seen)
+        yield from _groups(layer.backward_layer, f"{path}/backward_layer", order, seen)
+    elif isinstance(layer, TimeDistributed):
+        yield Group(path, layer.name, [])
+        yield from _groups(layer.layer, f"{path}/layer", order, seen)
+    elif isinstance(layer, MultiHeadAttention):
+        yield Group(path, layer.name, [])
+        heads: dict[str, list[Parameter]] = {}
+        for parameter in layer.own_weights:
+            heads.setdefault(parameter.name.partition("/")[0], []).append(parameter)
+        for head, weights in heads.items():
+            yield Group(f"{path}/{_HEADS[head]}", head, weights)
+    else:
+        yield Group(path, layer.name, list(layer.own_weights))
+        if layer.is_eager or layer.sublayers():
+            yield from _groups_of_attributes(layer, path, order, seen)
+
+
+def _numbered(layers: Sequence[Any], path: str, order: Order, seen: set[Any]) -> Iterator[Group]:
+    """Objects in a list, called by their classes and counted."""
+    counts: collections.Counter[str] = collections.Counter()
+    for layer in layers:
+        kind = snake_case(_class_name(layer))
+        number = counts[kind]
+        counts[kind] += 1
+        yield from _groups(layer, f"{path}/{kind}{f'_{number}' if number else ''}".lstrip("/"), order, seen)
+
+
+def _class_name(layer: Any) -> str:
+    if kind_of_model(layer) == "Functional" and getattr(layer, "shown_as", None) == "Functional":
+        return "Functional"
+    return type(layer).__name__
+
+
+def _groups_of_attributes(layer: Any, path: str, order: Order, seen: set[Any]) -> Iterator[Group]:
+    """The layers in the attributes of a layer or model that is written as `call`: in alphabetical order."""
+    attributes = {name: value for name, value in vars(layer).items() if name not in _NOT_SAVED}
+    left: list[Layer] = []
+    for name in sorted(attributes):
+        value = attributes[name]
+        if name.startswith("_"):
+            left += [one for one in _values(value) if isinstance(one, Layer)]
+        elif isinstance(value, Layer):
+            yield from _groups(value, f"{path}/{name}".lstrip("/"), order, seen)
+        elif isinstance(value, list | dict):
+            yield from _container(value, f"{path}/{name}".lstrip("/"), order, seen)
+    if left and hasattr(layer, "layers"):  # a model has all of its layers in a list too
+        yield from _numbered(layer.layers, f"{path}/layers".lstrip("/"), order, seen)
+
+
+def _container(value: Any, path: str, order: Order, seen: set[Any]) -> Iterator[Group]:
+    items = list(value.values()) if isinstance(value, dict) else list(value)
+    yield from _numbered([one for one in items if isinstance(one, Layer)], path, order, seen)
+
+
+_NOT_SAVED = frozenset({"own_weights", "input_layers", "compile_arguments", "optimizer", "trainer", "objective"})
+
+
+def _values(value: Any) -> Iterator[Any]:
+    if isinstance(value, dict):
+        value = value.values()
+    elif not isinstance(value, list | tuple):
+        yield value
+        return
+    for part in value:
+        yield from _values(part)
+
+
+def trained_in_order(model: Any, order: Order) -> list[Parameter]:
+    """The trainable weights in the order in which Keras lists them, and keeps what an optimiser knows of them."""
+
+    def found(layer: Any) -> list[Parameter]:
+        if not layer.trainable:
+            return []
+        own = [parameter for parameter in layer.own_weights if parameter.trainable]
+        inner = order.get(layer) or layer.sublayers()
+        return own + [parameter for one in inner for parameter in found(one)]
+
+    return list(dict.fromkeys(found(model)))

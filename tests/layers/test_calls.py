@@ -1,0 +1,556 @@
+"""Layers and models that are written as `call`, ordinary array code: it is run, and its derivative is derived."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+import nnx
+from nnx.backends import Placement
+from nnx.layers import LSTM, Activation, Dense, Dropout, Embedding, Input, Layer, Reshape
+from nnx.random import Generator
+from nnx.testing import assert_close, check_gradients
+
+X = Generator(1).normal((4, 3))
+
+
+def written(call: Any, **members: Any) -> Layer:
+    layer: Layer = type("Mine", (Layer,), {"call": call, **members})()
+    return layer
+
+
+class Mixed(Layer):
+    """Arithmetic with parameters, among themselves too."""
+
+    def build(self, input_shape: Any) -> None:
+        size = input_shape[-1]
+        self.gain = self.add_weight((size,), "glorot_uniform", name="gain")
+        self.shift = self.add_weight((1,), "ones", name="shift")
+        self.kernels = self.add_weight((2, size, size), name="kernels")
+        super().build(input_shape)
+
+    def call(self, x: Any) -> Any:
+        first = (x * (1.0 + self.gain) - self.shift / 2.0) @ self.kernels[0]
+        return first + x @ -self.kernels[1] + self.gain**2 * self.shift
+
+
+def test_parameters_in_expressions(backend_float64: Placement):
+    with nnx.backend(backend_float64.name, device=backend_float64.device, dtype="float64"):
+        model = nnx.Sequential([Input((3,)), Mixed()])
+    parameters = model.flat.parameters
+
+    def function(x: Any, *values: Any) -> Any:
+        for parameter, value in zip(parameters, values, strict=True):
+            parameter.value[...] = value
+        y, pullback = model.forward(x)
+
+        def pull_back(dy: Any) -> Any:
+            model.flat.start_pass()
+            dx = pullback(dy)
+            model.flat.finish_pass()
+            return (dx, *(nnx.array_namespace(x).asarray(p.grad, copy=True) for p in parameters))
+
+        return y, pull_back
+
+    values = [nnx.to_numpy(parameter.value).copy() for parameter in parameters]
+    gain, shift, kernels = values
+    expected = (X * (1.0 + gain) - shift / 2.0) @ kernels[0] - X @ kernels[1] + gain**2 * shift
+    assert_close(nnx.to_numpy(model(backend_float64.asarray(X))), expected, rtol=1e-12)
+    check_gradients(function, X, *values, placement=backend_float64)
+
+
+@pytest.mark.parametrize("number", [2, 2.0, np.float32(2.0), np.float64(2.0), np.int64(2)])
+def test_numbers_of_every_kind_on_either_side(number: Any):
+    value = written(lambda self, x: number * x - x / number + (number - x) + x**number)(np.float32(X))
+    assert value.dtype == np.float32
+    assert_close(value, 2.0 * X - X / 2.0 + (2.0 - X) + X**2, length=10)
+
+
+def test_shapes_may_be_read():
+    assert written(lambda self, x: Reshape((x.shape[1], 1))(x))(X).shape == (4, 3, 1)
+
+
+def test_layers_with_weights_are_not_made_in_the_call():
+    layer = written(lambda self, x: Dense(2)(x))
+    with pytest.raises(TypeError, match=r"mine: call\(\) uses dense, a Dense with weights that is no attribute of mine"):
+        layer(X)
+    assert not layer.built
+    assert written(lambda self, x: Activation("tanh")(Reshape((3, 1))(x)))(X).shape == (4, 3, 1)
+
+
+def test_activation_functions_are_layers(backend: Placement):
+    class Block(Layer):
+        def build(self, input_shape: Any) -> None:
+            self.slope = self.add_weight((3,), "ones", name="slope")
+            super().build(input_shape)
+
+        def call(self, x: Any) -> Any:
+            return nnx.activations.leaky_relu(x, 0.5) * nnx.activations.tanh(self.slope)
+
+    expected = np.where(X > 0.0, X, 0.5 * X) * math.tanh(1.0)
+    assert_close(Block()(backend.asarray(X)), expected, length=3)
+    model = nnx.Sequential([Input((3,)), Block(), Dense(2)])
+    model.compile("sgd", "mse")
+    model.fit(X, X[:, :2], verbose=0)
+    assert (nnx.to_numpy(model.layers[0].slope.value) != 1.0).all()
+    with pytest.raises(TypeError, match="unexpected keyword argument 'slope'"):
+        nnx.activations.relu(Input((3,)), slope=1.0)
+
+
+def test_a_graph_ends_in_an_activation_function(tmp_path: Any):
+    x = Input((3,))
+    hidden = nnx.activations.relu(Dense(4)(x))
+    model = nnx.Model(x, nnx.activations.softmax(Dense(2)(hidden)))
+    assert model.fusible_activation == "softmax"
+    model.save(tmp_path / "model.safetensors")
+    copy = nnx.models.load_model(tmp_path / "model.safetensors")
+    assert (copy.predict(X, verbose=0) == model.predict(X, verbose=0)).all()
+
+
+class Branching(Layer):
+    """Control flow of Python on values, on `training` and on what the layer remembers."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.calls = 0
+        self.blocks = [Dense(3, activation="tanh") for _ in range(2)]
+        self.heads = {"up": Dense(3), "down": [Dense(3)]}
+
+    def call(self, x: Any, training: Any = None) -> Any:
+        self.calls += 1
+        for block in self.blocks:
+            x = block(x)
+        if nnx.array_namespace(x).sum(x) > 0.0:
+            x = 2.0 * x
+        return self.heads["up"](x) if training else self.heads["down"][0](x)
+
+
+def test_control_flow_is_that_of_python():
+    layer = Branching()
+    first, second = layer(X), layer(X, training=True)
+    assert (first != second).any()
+    assert layer.calls >= 4  # it was tried out before
+    assert [one.name for one in layer.sublayers()] == ["dense", "dense_1", "dense_2", "dense_3"]
+    assert len(layer.weights) == 8
+    model = nnx.Sequential([Input((3,)), Branching()])
+    model.compile("sgd", "mse")
+    before = model.get_weights()
+    model.fit(X, X, verbose=0)
+    changed = [(old != new).any() for old, new in zip(before, model.get_weights(), strict=True)]
+    assert changed == [True] * 6 + [False] * 2  # training takes the head "up"
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda self, x, xp: xp.exp(x) / (1.0 + xp.sum(xp.exp(x), axis=-1, keepdims=True)),
+        lambda self, x, xp: xp.where(x > 0.0, x, 0.1 * x),
+        lambda self, x, xp: abs(x) ** 1.5 + 2.0**x,
+        lambda self, x, xp: xp.stack([row * 2.0 for row in x]),
+        lambda self, x, xp: xp.concat([x[:, 1:], x[:, :1] % 2.0], axis=1),
+        lambda self, x, xp: nnx.functional.relu(x)[0] + nnx.activations.softmax(x),
+    ],
+)
+def test_array_code_has_its_derivative(call: Any, backend_float64: Placement):
+    layer = written(lambda self, x: call(self, x, nnx.array_namespace(x)))
+    with nnx.backend(backend_float64.name, device=backend_float64.device, dtype="float64"):
+        layer.build_on(backend_float64, (None, 3))
+    check_gradients(lambda x: layer.run(x, training=False), X, placement=backend_float64)
+
+
+def test_functions_of_numpy():
+    x = np.float32(X)
+    layer = written(lambda self, x: np.exp(x) * np.where(x > 0, x, 0.0) + np.maximum(x, 0.5))
+    assert_close(layer(x), np.exp(x) * np.where(x > 0, x, 0.0) + np.maximum(x, 0.5), length=2)
+    with pytest.raises(TypeError, match="does not become one of NumPy, which would lose its derivative in silence"):
+        written(lambda self, x: np.asarray(x))(x)
+    with pytest.raises(TypeError, match=r"numpy.add of a tracked array takes no out=.*has no \.reduce"):
+        written(lambda self, x: np.add.reduce(x))(x)
+    with pytest.raises(NotImplementedError, match=r"interp has no derivative in nnx: nnx.stop_gradient"):
+        written(lambda self, x: np.interp(x, x, x))(x)
+
+
+def test_arrays_of_constants():
+    z = np.float32([1.0, 2.0, 3.0])
+    assert_close(written(lambda self, x: z * x + np.arange(3))(X), z * np.float32(X) + np.arange(3), length=2)
+
+
+def test_what_is_returned():
+    with pytest.raises(TypeError, match=r"mine: call\(\) has to return an array, or a list, tuple or dict.*got NoneType"):
+        written(lambda self, x: None)(X)
+    made = written(lambda self, x: {"double": 2.0 * x, "parts": (x[:, :1], x[:, 1:])})(X)
+    assert made["double"].shape == (4, 3)
+    assert [part.shape for part in made["parts"]] == [(4, 1), (4, 2)]
+
+
+class Valued(Layer):
+    def build(self, input_shape: Any) -> None:
+        self.gain = self.add_weight((1,), "ones", name="gain")
+        super().build(input_shape)
+
+    def call(self, x: Any) -> Any:
+        return x * self.gain.value
+
+
+def test_a_weight_that_is_not_trained_is_told():
+    with pytest.warns(UserWarning, match=r"valued: the output of call\(\) does not depend on its weight gain.*self.gain, w"):
+        Valued()(X)
+
+
+class Counting(Layer):
+    """Keeps a running sum in a weight that is not trained."""
+
+    def build(self, input_shape: Any) -> None:
+        self.total = self.add_weight((), "zeros", name="total", trainable=False)
+        super().build(input_shape)
+
+    def call(self, x: Any) -> Any:
+        self.total.assign_add(nnx.array_namespace(x).sum(x))
+        return x / (1.0 + self.total * 0.0)
+
+
+def test_states_are_kept_and_a_trial_leaves_none():
+    layer = Counting()
+    layer.build_on(nnx.get_backend(), (None, 3))
+    assert float(layer.total.numpy()) == 0.0
+    layer(np.ones((2, 3)))
+    layer(np.ones((2, 3)))
+    assert float(layer.total.numpy()) == 12.0
+
+
+class Lookup(Layer):
+    def build(self, input_shape: Any) -> None:
+        self.table = self.add_weight((5, 2), name="table")
+        super().build(input_shape)
+
+    def call(self, tokens: Any) -> Any:
+        return self.table[tokens]
+
+
+def test_a_call_that_takes_integers():
+    model = nnx.Sequential([Input((3,), dtype="int32"), Lookup()])
+    tokens = np.array([[0, 4, 4], [1, 2, 0]])
+    assert_close(model.predict(tokens, verbose=0), model.get_weights()[0][tokens], 0.0, 0.0)
+    model.compile("sgd", "mse")
+    before = model.get_weights()[0]
+    model.fit(tokens, np.ones((2, 3, 2)), verbose=0)
+    assert ((model.get_weights()[0] != before).any(axis=1) == [True, True, True, False, True]).all()
+
+
+class Conditioned(Layer):
+    """Takes a second array, by position or by name, and a number."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.inner = Dense(3)
+
+    def call(self, x: Any, scale: Any = 1.0, context: Any = None) -> Any:
+        y = scale * self.inner(x)
+        return y if context is None else y + context
+
+
+def test_arguments_that_are_arrays_and_others(tmp_path: Any):
+    layer = Conditioned()
+    x, context = np.float32(X), np.float32(X + 1.0)
+    plain = layer(x)
+    assert_close(layer(x, 2.0), 2.0 * plain, length=4)
+    assert_close(layer(x, context=context), plain + context, length=4)
+    assert_close(layer(x, 3.0, context=context), 3.0 * plain + context, length=4)
+    with pytest.raises(TypeError, match="conditioned takes no 'contxt' when it is called; did you mean 'context'"):
+        layer(x, contxt=context)
+    first, second = Input((3,)), Input((3,))
+    model = nnx.Model([first, second], layer(first, 2.0, context=second))
+    assert_close(model.predict([x, context], verbose=0), 2.0 * plain + context, length=4)
+    model.save(tmp_path / "model.safetensors")
+    copy = nnx.models.load_model(tmp_path / "model.safetensors", custom_objects={"Conditioned": Conditioned})
+    assert (copy.predict([x, context], verbose=0) == model.predict([x, context], verbose=0)).all()
+    model.compile("sgd", "mse")
+    assert model.train_on_batch([x, context], x) > 0.0
+
+
+class Classifier(nnx.Model):
+    def __init__(self, ends: str = "softmax") -> None:
+        super().__init__()
+        self.hidden, self.end = Dense(4, activation="tanh"), Dense(3, activation=ends)
+
+    def call(self, x: Any) -> Any:
+        return self.end(self.hidden(x))
+
+
+def test_logits_reach_the_loss():
+    nnx.random.set_seed(1)
+    model = Classifier()
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    labels = np.arange(4) % 3
+    stack = nnx.Sequential([Input((3,)), Dense(4, activation="tanh"), Dense(3, activation="softmax")])
+    stack.compile("sgd", "sparse_categorical_crossentropy")
+    model.build((None, 3))
+    assert model.fusible_activation == "softmax"
+    model.set_weights([1000.0 * weight for weight in stack.get_weights()])
+    stack.set_weights(model.get_weights())
+    assert model.train_on_batch(X, labels) == stack.train_on_batch(X, labels)  # probabilities would have lost it
+    assert all((one == other).all() for one, other in zip(model.get_weights(), stack.get_weights(), strict=True))
+
+
+def test_a_call_that_no_longer_ends_in_what_the_loss_contains():
+    class Turning(Classifier):
+        turned = False
+
+        def call(self, x: Any) -> Any:
+            y = super().call(x)
+            return 2.0 * y if self.turned else y
+
+    model = Turning()
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    model.fit(X, np.arange(4) % 3, verbose=0)
+    model.turned = True
+    with pytest.raises(ValueError, match="the loss takes what comes before the last softmax or sigmoid"):
+        model.fit(X, np.arange(4) % 3, verbose=0)
+
+
+def test_a_layer_that_only_training_calls_late():
+    class Late(nnx.Model):
+        late = False
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = Dense(3), Dense(3)
+
+        def call(self, x: Any) -> Any:
+            return self.second(x) if self.late else self.first(x)
+
+    model = Late()
+    model.compile("sgd", "mse")
+    model.fit(X, X, verbose=0)
+    model.late = True
+    with pytest.raises(RuntimeError, match="dense_1 is called for the first time after the layer that uses it was built"):
+        model.fit(X, X, verbose=0)
+
+
+class Penalised(Layer):
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.inner = Dense(3, kernel_initializer="ones")
+
+    def call(self, x: Any) -> Any:
+        y = self.inner(x)
+        self.add_loss(0.5 * nnx.array_namespace(y).sum(y * y))
+        return y
+
+
+def test_add_loss(backend: Placement):
+    with nnx.backend(backend.name, device=backend.device):
+        model = nnx.Sequential([Input((3,)), Penalised()])
+    model.compile(nnx.optimizers.SGD(0.1), "mse")
+    x = np.float32(X)
+    before = model.get_weights()
+    y = x @ before[0] + before[1]
+    loss = model.train_on_batch(x, x)
+    assert_close(loss, np.mean((y - x) ** 2) + 0.5 * np.sum(y * y), length=12)
+    gradient = x.T @ (2.0 * (y - x) / x.size + y)
+    assert_close(model.get_weights()[0], before[0] - 0.1 * gradient, length=12)
+    with pytest.raises(TypeError, match=r"mine: add_loss takes a number .* got shape \(2, 3\)"):
+        written(lambda self, x: self.add_loss(x) or x)(X)
+    with pytest.raises(TypeError, match=r"add_loss is called from inside of call\(\)"):
+        Layer().add_loss(np.float32(1.0))
+
+
+# What a symbolic value cannot do
+
+
+@pytest.mark.parametrize(
+    ("use", "words"),
+    [
+        (lambda x: x if x == 0 else -x, "a comparison"),
+        (lambda x: x if x != np.zeros(3) else -x, "a comparison"),
+        (lambda x: x if x > 0 else -x, "the truth"),
+        (lambda x: x if x else -x, "the truth"),
+        (lambda x: np.sum(x), "numpy.sum"),
+        (lambda x: np.maximum(x, 0.0), "numpy.maximum"),
+        (lambda x: np.add.reduce(x), "numpy.add"),
+        (lambda x: np.asarray(x), "the values"),
+        (lambda x: math.exp(x), "the value"),
+        (lambda x: nnx.array_namespace(x).exp(x), "array functions"),
+        (lambda x: nnx.functional.relu(x), "array functions"),
+        (lambda x: [row for row in x], "the elements"),  # noqa: C416
+        (lambda x: x if 1.0 in x else -x, "the elements"),
+        (lambda x: len(x), "the length"),
+        (lambda x: x.__setitem__(0, 1.0), "assignment to elements"),
+        (lambda x: x.sum(), "has no 'sum'"),
+        (lambda x: x.T, "has no 'T'"),
+    ],
+)
+def test_what_needs_values_says_what_to_write(use: Any, words: str):
+    with pytest.raises((TypeError, AttributeError), match=f"{words}.*functions of nnx.ops.*write a layer with call"):
+        use(Input((3,)))
+
+
+def test_operators_of_symbols_with_arrays():
+    x = Input((3,))
+    z = np.float32([1.0, 2.0, 3.0])
+    model = nnx.Model(x, [x + z, z - x, x**x, 2.0**x, abs(x), x % 2.0, x // 2.0, x * (x > 0.0)])
+    given = np.float32(X)
+    with np.errstate(invalid="ignore"):
+        expected = [
+            *(given + z, z - given, given**given, 2.0**given, abs(given)),
+            *(given % 2.0, given // 2.0, given * (given > 0.0)),
+        ]
+        found = model.predict(given, verbose=0)
+    for made, right in zip(found, expected, strict=True):
+        assert_close(made[np.isfinite(right)], right[np.isfinite(right)], length=4)
+    with pytest.raises(TypeError, match="add of a symbolic value takes a number, an array.* got str"):
+        x + "one"
+
+
+def test_batch_axes_are_not_broadcast_against_others():
+    x, y = Input((3,)), Input((2, 3))
+    with pytest.raises(ValueError, match=r"\(None, 3\) and \(None, 2, 3\) have their batch axes in different places"):
+        _ = x + y
+    with pytest.raises(ValueError, match="batch axes in different places"):
+        _ = x[:, 0] * x
+    assert (x[:, None] + y).shape == (None, 2, 3)
+
+
+# training and mask
+
+
+def test_training_and_mask_have_their_values():
+    layer = written(lambda self, x, training=None, mask=None: 2.0 * x if training else x if mask is None else 3.0 * x)
+    x = np.ones((2, 3), "float32")
+    assert layer(x)[0, 0] == 1.0
+    assert layer(x, training=True)[0, 0] == 2.0
+    assert layer(x, mask=np.ones(2, bool))[0, 0] == 3.0
+
+
+class Summing(Layer):
+    """Hands the mask on, in words; it would travel without."""
+
+    def __init__(self, handed: bool, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.handed, self.lstm, self.dropout = handed, LSTM(2), Dropout(0.5)
+
+    def call(self, x: Any, training: Any = None, mask: Any = None) -> Any:
+        x = self.dropout(x, training=training)
+        return self.lstm(x, mask=mask) if self.handed else self.lstm(x)
+
+
+@pytest.mark.parametrize("handed", [True, False])
+def test_masks_travel_through_a_call(handed: bool):
+    model = nnx.Sequential([Embedding(5, 3, mask_zero=True), Summing(handed)])
+    words = np.array([[1, 2, 0], [3, 0, 0]])
+    embedded, layer = model.layers[0](words), model.layers[1]
+    expected = layer.lstm(embedded, mask=words != 0)
+    assert_close(model.predict(words, verbose=0), expected, length=4)
+    assert_close(layer(embedded, mask=words != 0), expected, length=4)
+    assert (layer(embedded) != expected).any()
+    assert (layer(embedded, training=True) != layer(embedded)).any()
+
+
+class Words(Layer):
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.embedding = Embedding(5, 3, mask_zero=True)
+
+    def call(self, x: Any) -> Any:
+        return 2.0 * self.embedding(x)
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_a_mask_that_is_made_in_a_call_leaves_it(wrapped: bool):
+    words, inner = np.array([[1, 2, 0], [3, 0, 0]]), Words()
+    first = written(lambda self, x: self.inner(x)) if wrapped else inner
+    if wrapped:
+        first.inner = inner
+    model = nnx.Sequential([first, LSTM(2)])
+    predicted = model.predict(words, verbose=0)
+    embedded = 2.0 * inner.embedding(words)
+    assert_close(predicted, model.layers[1](embedded, mask=words != 0), length=4)
+    with pytest.raises(ValueError, match="embedding: indices must be integers from 0 to 4, got 5 at"):
+        model.predict(words + 2, verbose=0)
+
+
+def test_integers_stay_integers(backend: Placement):
+    x = Input((3,), dtype="int32")
+    embedding = Embedding(10, 2)
+    model = nnx.Model(x, [embedding(2 * x + 1), embedding(x[:, :2] - 1)])
+    words = np.array([[1, 2, 4], [3, 1, 2]])
+    first, second = model.predict(words, verbose=0)
+    (vectors,) = embedding.get_weights()
+    assert_close(first, vectors[words * 2 + 1], 0.0, 0.0)
+    assert_close(second, vectors[words[:, :2] - 1], 0.0, 0.0)
+
+
+def test_a_layer_that_takes_no_mask_may_be_given_one():
+    x = np.float32(Generator(3).normal((2, 3, 4)))
+    layer = Dense(2)
+    assert_close(layer(x, mask=np.ones((2, 3), bool)), layer(x), 0.0, 0.0)
+
+
+# Two ways at once
+
+
+@pytest.mark.parametrize("base", [Dense, nnx.Sequential])
+def test_a_call_beside_an_inherited_forward_is_refused(base: Any):
+    mine = type("Mine", (base,), {"call": lambda self, x: 2.0 * x})
+    layer = mine(2) if base is Dense else mine([Dense(2)])
+    with pytest.raises(TypeError, match=r"Mine has a call\(\) of its own beside the forward\(\)"):
+        layer(X)
+
+
+def test_a_model_with_outputs_and_a_call_is_refused():
+    x = Input((3,))
+    with pytest.raises(TypeError, match=r"mine has inputs and outputs and a call\(\) too"):
+        type("Mine", (nnx.Model,), {"call": lambda self, x: 2.0 * x})(x, Dense(1)(x))
+
+
+# Building that fails
+
+
+def test_a_build_that_fails_leaves_nothing():
+    class Residual(nnx.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.before, self.stack = Dense(4), nnx.Sequential([Dense(5)])
+            self.gain = self.add_weight((1,), "ones", name="gain")
+
+        def call(self, x: Any) -> Any:
+            return x * self.gain + self.stack(self.before(x))
+
+    model = Residual()
+    model.compile("sgd", "mse")
+    with pytest.raises(ValueError, match="could not be broadcast"):
+        model.fit(X, X, verbose=0)
+    assert not any(layer.built for layer in (model, model.before, model.stack, *model.stack.layers))
+    right = Generator(2).normal((4, 5))
+    model.fit(right, right, verbose=0)
+    assert model.count_params() == 1 + 24 + 25
+
+
+def test_a_stack_that_fails_to_build_can_be_built_otherwise():
+    model = nnx.Sequential([Dense(4), Reshape((3, 1)), Dense(1)])
+    with pytest.raises(ValueError, match="reshape: cannot reshape"):
+        model.build((None, 5))
+    assert not model.weights
+    model.pop()
+    model.pop()
+    model.build((None, 6))
+    assert model.count_params() == 28
+
+
+def test_a_call_takes_whatever_sizes_it_can():
+    layer = written(lambda self, x: nnx.array_namespace(x).sum(x, axis=1))
+    assert layer(np.ones((2, 5, 3))).shape == (2, 3)
+    assert layer(np.ones((2, 6, 4))).shape == (2, 4)
+    layer = written(lambda self, x: nnx.array_namespace(x).sum(x, axis=2))
+    layer.build_on(nnx.get_backend(), (None, None, 3))
+    assert layer.compute_output_shape((None, None, 3)) == (None, None)
+
+
+def test_weights_without_names():
+    layer = Layer()
+    names = [layer.add_weight(shape=(2,)).name, layer.add_weight().name, layer.add_weight((1,), name="own").name]
+    assert names == ["variable", "variable_1", "own"]
+    assert [weight.shape for weight in layer.weights] == [(2,), (), (1,)]
