@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -57,6 +59,12 @@ class OutputObjective:
             for metric, weighted in self._identifiers
         ]
 
+    def copy(self) -> OutputObjective:
+        """The same loss, which has no state, and metrics of its own."""
+        copied = copy.copy(self)
+        copied.metrics = [(copy.deepcopy(metric), weighted) for metric, weighted in self.metrics]
+        return copied
+
     def forward(self, y: Array, output: Array, sample_weight: Array | None) -> tuple[Array, Callable[..., Array]]:
         """The loss, and its pullback. `output` are logits if `takes_logits`."""
         loss, pullback = self._training_loss.forward(y, output, sample_weight)  # type: ignore[union-attr]
@@ -86,6 +94,7 @@ class Objective:
         self._total: Array | None = None  # running sums as `add_to_sum` keeps them
         self._parts: list[Array | None] = []
         self._count = 0
+        self.free = [True]  # empty while somebody uses the running values
         if outputs is not None:
             self.assign(outputs)
         elif not isinstance(loss, dict | list | tuple):
@@ -197,6 +206,30 @@ class Objective:
             count, weight = counts[index] if counts else None, sample_weights[index]
             for metric, weighted in one.metrics:
                 metric.update_state(ys[index], predictions[index], weighted_steps(count, weight) if weighted else count)
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[Objective]:
+        """Running values that nobody else uses, forgotten: its own, or while somebody does those of a copy."""
+        try:
+            self.free.pop()  # which only one thread can
+        except IndexError:
+            yield self.copy()
+            return
+        try:
+            self.reset()
+            yield self
+        finally:
+            self.free.append(True)
+
+    def copy(self) -> Objective:
+        """The same losses, and metrics of its own that have seen nothing."""
+        copied = copy.copy(self)
+        copied.by_output = [one.copy() for one in self.by_output]
+        copied.reset()
+        return copied
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "free": [True]}  # a copy is not in use
 
     def reset(self) -> None:
         """Forget the running loss and metrics."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from nnx import debug, optimizers, ranks
@@ -42,6 +43,7 @@ class Trainer:
 
     def compile(self, optimizer: Any, loss: Any, loss_weights: Any, metrics: Any, weighted_metrics: Any) -> None:
         model = self.model()
+        self.step.require_alone("compile")
         for method in _OWN_STEPS:
             if hasattr(model, method):
                 raise TypeError(
@@ -86,7 +88,7 @@ class Trainer:
         validation_freq: int | Sequence[int],
     ) -> History:
         model = self.model()
-        with model.computing:
+        with model.computing, self.step.fit_alone(), self._running_values():
             model.require_compiled()
             require_optimizer(model)
             verbose = ranks.agreed(verbose)
@@ -121,7 +123,7 @@ class Trainer:
                         break
                     if validation is not None and _is_due(run.epoch, validation_freq):
                         validation.name = f"the validation after epoch {run.epoch + 1}"
-                        results = self._evaluate(validation, listeners)
+                        results = self._evaluate(validation, listeners, model.require_compiled())
                         logs.update({f"val_{name}": results[name] for name in sorted(results)})
                     if run.epoch == initial_epoch and math.isnan(logs["loss"]):
                         warn_of_missing_values(x=x, y=y, sample_weight=sample_weight)
@@ -202,23 +204,31 @@ class Trainer:
         logs = objective.read()
         return {name: logs[name] for name in sorted(logs)}
 
-    def _evaluate(self, batches: Epochs, listeners: CallbackList) -> dict[str, float]:
-        model = self.model()
-        objective, model.stop_evaluating = model.require_compiled(), False
-        objective.reset()
+    def _evaluate(
+        self, batches: Epochs, listeners: CallbackList, objective: Objective | None = None
+    ) -> dict[str, float]:
+        """The results for a data set. objective : whose running values to use; None for some that nobody else uses."""
+        model, of_batch = self.model(), self.step
+        model.stop_evaluating = False
+        if objective is not None:
+            objective.reset()
         batches.restart()  # every validation is of the same samples
         watched = listeners.listens("on_test_batch_end")
         step = 0
         try:
-            with listeners.running("test") as final_logs:
+            with contextlib.ExitStack() as stack, listeners.running("test") as final_logs:
                 for step, batch in enumerate(batches):
+                    if objective is None:  # the first batch decides what metrics there are
+                        objective = stack.enter_context(model.require_compiled().alone())
+                        if objective is not model.objective:
+                            of_batch = BatchStep(self.model, self.pipeline, objective)
                     listeners.on_test_batch_begin(step, {})
-                    self.step.test(*batch)
+                    of_batch.test(*batch)
                     if watched:
                         listeners.on_test_batch_end(step, LazyLogs(objective.read))
                     if model.stop_evaluating:
                         break
-                final_logs.update(objective.read())
+                final_logs.update({} if objective is None else objective.read())
         except debug.NotFiniteError as error:
             error.batch = step + 1
             raise
@@ -229,6 +239,24 @@ class Trainer:
         return final_logs
 
     # Helpers
+
+    @contextlib.contextmanager
+    def _running_values(self) -> Iterator[None]:
+        """The time in which nobody else uses the running values of the model: who does already keeps them."""
+        model = self.model()
+        before = model.require_compiled()
+        try:
+            before.free.pop()
+        except IndexError:
+            model.objective = before.copy()
+            model.objective.free.pop()
+        objective = model.objective
+        try:
+            yield
+        finally:
+            objective.free.append(True)
+            if model.objective is objective:
+                model.objective = before
 
     def _listeners(self, callbacks: Any, verbose: int | str, steps: int | None) -> CallbackList:
         if isinstance(callbacks, CallbackList):
