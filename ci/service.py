@@ -113,7 +113,7 @@ def main(seconds: float = 60.0) -> int:
     growth = (max(memory[-20:]) - max(memory[:20])) if len(memory) == 100 else float("nan")
     seen = set.union(*service.versions)
     print(
-        f"{sum(service.answers):,} answers by {THREADS} threads in {seconds:.0f} s, at least {min(service.answers):,} each\n"
+        f"{sum(service.answers):,} answers by {THREADS} threads in {seconds:.0f} s, {min(service.answers):,} at least\n"
         f"{service.saves} versions written, {service.loads} read, {len(seen)} seen\n"
         f"memory {resident_mb():.0f} MB, grown by {growth:.1f} MB (at most {MOST_GROWTH:.0f})"
     )

@@ -41,6 +41,11 @@ class Tally:
                 raise TypeError(f"a running sum cannot be {value!r}")
         self._number, self._whole, self._sums = number, whole, sums
 
+    @property
+    def has_only_numbers(self) -> bool:
+        """Whether numbers were added, and no arrays: of a metric that has taken in batches without a row, 0."""
+        return self._number is not None and self._whole is None and self._sums is None
+
     def value(self) -> Array | float | None:
         """The sum so far: an array, of integers if there were no others; a number if there were only numbers.
 

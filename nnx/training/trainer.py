@@ -93,7 +93,7 @@ class Trainer:
             require_optimizer(model)
             verbose = ranks.agreed(verbose)
             batch_size = optional_integer("batch_size", batch_size, 32)
-            epochs = optional_integer("epochs", epochs, 1)
+            epochs = 1 if epochs is None else non_negative_integer("epochs", epochs)
             initial_epoch = 0 if initial_epoch is None else non_negative_integer("initial_epoch", initial_epoch)
             if not isinstance(validation_freq, list | tuple | set):
                 validation_freq = optional_integer("validation_freq", validation_freq, 1)
