@@ -18,8 +18,10 @@ def has_no_rows(y: Any) -> bool:
     >>> has_no_rows([]), has_no_rows([0.0])
     (True, False)
     """
-    shape = getattr(y, "shape", None)
-    return len(y) == 0 if shape is None and isinstance(y, list | tuple) else bool(shape) and shape[0] == 0
+    if isinstance(y, list | tuple):
+        return len(y) == 0
+    shape: Any = getattr(y, "shape", ())
+    return len(shape) > 0 and shape[0] == 0
 
 
 def require_count(what: str, value: int, least: int) -> None:

@@ -307,9 +307,9 @@ class Objective:
         if not self._count:
             return {}
         if len(self.by_output) == 1 and not self.by_output[0].metrics:
-            return {"loss": float(to_numpy(self._total)[0]) / self._count}  # type: ignore[index]
+            return {"loss": float(to_numpy(self._total)[0]) / self._count}
         sums = [self._total, *(self._parts[index] for index in self._counted)]
-        losses = [sum[0, ...] / self._count for sum in sums]  # type: ignore[index]
+        losses = [total[0, ...] / self._count for total in sums if total is not None]
         results = [*losses, *(value_of(metric.result()) for _, metric in self.metrics)]
         return dict(zip(self.names, read_values(results), strict=True))
 

@@ -244,13 +244,12 @@ class Trainer:
     def _running_values(self) -> Iterator[None]:
         """The time in which nobody else uses the running values of the model: who does already keeps them."""
         model = self.model()
-        before = model.require_compiled()
+        objective = before = model.require_compiled()
         try:
             before.free.pop()
         except IndexError:
-            model.objective = before.copy()
-            model.objective.free.pop()
-        objective = model.objective
+            model.objective = objective = before.copy()
+            objective.free.pop()
         try:
             yield
         finally:
