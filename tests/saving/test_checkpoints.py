@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
@@ -22,6 +23,7 @@ from nnx.random import Generator
 from nnx.saving import files
 from nnx.saving.model_file import contents, describe
 from nnx.testing.rows.layers import LAYERS
+from nnx.training.epochs import Epochs
 
 X = np.float32(Generator(1).normal((23, 4)))
 LABELS = np.arange(23) % 3
@@ -498,6 +500,18 @@ def test_a_generator_that_is_too_short(tmp_path: Path):
         fit(make(), tmp_path, stopping(4), data=(batches(6), None), steps_per_epoch=3)
     with pytest.raises(ValueError, match=r"it was written after 4 batches of data that now are fewer"):
         fit(make(), tmp_path, data=(batches(3), None), steps_per_epoch=3)
+
+
+def test_a_file_does_not_say_how_long_an_endless_generator_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def data() -> Any:
+        return itertools.repeat((X[:8], LABELS[:8])), None
+
+    state = Epochs.state
+    monkeypatch.setattr(Epochs, "state", lambda self: {**state(self), "taken": 10**15})
+    with pytest.raises(Stop):
+        fit(make(), tmp_path, stopping(4), data=data(), steps_per_epoch=3)
+    with pytest.raises(ValueError, match=rf"it was written after {10**15} batches, more than 2 epochs of 3 have"):
+        fit(make(), tmp_path, data=data(), steps_per_epoch=3)
 
 
 def test_other_data_from_an_epoch_on(tmp_path: Path):
