@@ -34,6 +34,7 @@ import os
 import random as python_random
 import sys
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
@@ -79,7 +80,7 @@ def initialize() -> None:
         return
     _end_all_on_errors(world)
     best_backend().use_device(world.Split_type(mpi.COMM_TYPE_SHARED).Get_rank())
-    group = ranks.Group(_Meetings(world))
+    group = ranks.Group(_Meetings(world, mpi.Is_finalized))
     ranks.join(group)
     _share_random_numbers(group)
 
@@ -144,10 +145,11 @@ class _Meetings:
     ever. Nobody is kept from leaving early: a rank that does waits for the others, which may have work of their own.
     """
 
-    def __init__(self, world: Any) -> None:
+    def __init__(self, world: Any, is_over: Callable[[], bool]) -> None:
         # of our own: whatever else the script sends cannot be taken for ours
         self._operations, self._notices = world.Dup(), world.Dup()
         self._world = world
+        self._is_over = is_over  # whether the script has ended MPI by itself
         self._count = 0  # of operations that this rank has come to
         self._left: dict[int, int] = {}  # the ranks that have left, and their counts
         self._process = os.getpid()
@@ -205,7 +207,7 @@ class _Meetings:
 
     def _leave(self) -> None:
         """Tell the others that this rank does not come again, and wait until they leave too."""
-        if os.getpid() != self._process:  # of a process that the rank has forked
+        if os.getpid() != self._process or self._is_over():  # it is a process that the rank has forked
             return
         sent = [self._notices.isend((self.Get_rank(), self._count), dest=rank) for rank in self._others]
         meeting = self._notices.Ibarrier()
