@@ -186,12 +186,18 @@ class TestOtherRanks:
         with pytest.raises(ValueError, match=r"has 2 of the 4 rows of a batch, and the map .* made 1 of them"):
             list(IterableBatches(loader, columns, shared=True))
 
-    @pytest.mark.usefixtures("rank_1")
+    @pytest.mark.usefixtures("alone")
     def test_go_on_from_their_own_sums(self) -> None:
         model = nnx.Sequential([nnx.layers.Dense(1, input_shape=(2,))])
         model.compile("sgd", "mse")
-        sums = [{"total": total, "count": 8, "parts": [0.0], "metrics": []} for total in (3.0, 5.0)]
-        for of_ranks, expected in ((sums, 5.0), (sums[:1], 0.0), (sums * 2, 0.0)):
-            model.objective.set_state({**sums[0], "total": 8.0, "of_ranks": of_ranks})
-            assert model.objective._total == expected
-            assert model.objective._count == 8
+        sums = []
+        for scale in (1.0, 2.0):
+            model.test_on_batch(np.full((8, 2), scale), ROWS)
+            sums.append(model.objective.state())
+        model.objective.reset()
+        none = model.objective.state()
+        ranks.join(ranks.Group(Communicator(1, 2)))
+        for of_ranks, expected in ((sums, sums[1]), (sums[:1], none), (sums * 2, none)):
+            model.objective.set_state({**sums[0], "of_ranks": of_ranks})
+            assert np.array_equal(model.objective._own_state()["total"], expected["total"])
+            assert model.objective._count == 8  # of the batches of all
