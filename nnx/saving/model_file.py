@@ -18,6 +18,9 @@ from nnx.registry import custom_objects as custom_objects_scope
 from nnx.registry import serialize
 from nnx.descriptions import check_objects, parsed
 from nnx.saving.files import read_file, write_file
+from nnx.saving.keras_files.archive import is_keras_file
+from nnx.saving.keras_files.reading import load_keras_model
+from nnx.saving.keras_files.writing import save_keras_model
 from nnx.saving.weights import assign_weights, refuse_overwriting, weight_arrays
 
 FORMAT = "nnx-model-1"
@@ -52,7 +55,10 @@ def save_model(model: Any, filepath: str | os.PathLike[str], overwrite: bool = T
     """
     model.require_built("parameters to save")
     refuse_overwriting(filepath, overwrite)
-    write_file(filepath, *contents(model, describe(model)))
+    if os.fspath(filepath).endswith(".keras"):
+        save_keras_model(model, filepath)
+    else:
+        write_file(filepath, *contents(model, describe(model)))
 
 
 def describe(model: Any) -> dict[str, Any]:
@@ -121,6 +127,9 @@ def load_model(
     True
     >>> folder.cleanup()
     """
+    if is_keras_file(filepath):
+        with custom_objects_scope(custom_objects):
+            return load_keras_model(filepath, compile)
     arrays, metadata = read_file(filepath)
     if metadata.get("format") != FORMAT or "model" not in metadata:
         hint = "it has only weights: build the model and call load_weights" if arrays else "it is empty"
