@@ -18,9 +18,9 @@ from typing import IO, Any
 import numpy as np
 
 from nnx import ranks
+from nnx.descriptions import TooLargeError, parsed
 from nnx.file_targets import naming, replacing
 from nnx.names import shortened
-from nnx.descriptions import TooLargeError, parsed
 
 _CHECKSUM = "nnx-checksum"
 _METADATA = "__metadata__"

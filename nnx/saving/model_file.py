@@ -11,12 +11,12 @@ import numpy as np
 
 from nnx import optimizers
 from nnx.backends import backend, get_backend, to_numpy
+from nnx.descriptions import check_objects, parsed
 from nnx.layers.layer import registry, room_for_weights
 from nnx.names import shortened
 from nnx.random import Generator
 from nnx.registry import custom_objects as custom_objects_scope
 from nnx.registry import serialize
-from nnx.descriptions import check_objects, parsed
 from nnx.saving.files import read_file, write_file
 from nnx.saving.keras_files.archive import is_keras_file
 from nnx.saving.keras_files.reading import load_keras_model

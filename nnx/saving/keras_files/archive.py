@@ -126,7 +126,6 @@ def _archive(path: Path, file: IO[bytes], size: int) -> Iterator[KerasFile]:
         yield KerasFile(arrays, config.decode("utf-8", "replace"), None, _version(metadata), False)
 
 
-
 def _unpacked(archive: zipfile.ZipFile, info: zipfile.ZipInfo, most: int) -> bytes:
     """A part of an archive; it is not larger than it says, nor than is allowed."""
     if info.file_size > most:

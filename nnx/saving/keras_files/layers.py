@@ -39,18 +39,25 @@ _DROPPED: dict[str, tuple[Any, ...]] = {
     "zero_output_for_mask": (True, False),  # of wrappers, which set it themselves
 }
 
+# Layers of Keras that nnx does not have.
 _OF_KERAS = frozenset(
-    "AdaptiveAveragePooling1D AdaptiveAveragePooling2D AdaptiveAveragePooling3D AdaptiveMaxPooling1D "
-    "AdaptiveMaxPooling2D AdaptiveMaxPooling3D AdditiveAttention Attention AugMix AutoContrast AveragePooling3D "
-    "CategoryEncoding CenterCrop Conv3D Conv3DTranspose ConvLSTM1D ConvLSTM2D ConvLSTM3D Cropping3D CutMix "
-    "Discretization EinsumDense Equalization FlaxLayer GlobalAveragePooling3D GlobalMaxPooling3D "
-    "GroupQueryAttention GRUCell HashedCrossing Hashing IntegerLookup JaxLayer LSTMCell LocallyConnected1D "
-    "LocallyConnected2D MaxNumBoundingBoxes MaxPooling3D MelSpectrogram MixUp Pipeline RandAugment RandomBrightness "
-    "RandomColorDegeneration RandomColorJitter RandomContrast RandomCrop RandomElasticTransform RandomErasing "
-    "RandomGaussianBlur RandomGrayscale RandomHeight RandomHue RandomInvert RandomPerspective RandomPosterization "
-    "RandomSaturation RandomSharpness RandomShear RandomWidth ReversibleEmbedding Resizing RNN STFTSpectrogram "
-    "SimpleRNNCell Solarization SpatialDropout3D SpectralNormalization StackedRNNCells StringLookup TFSMLayer "
-    "TextVectorization ThresholdedReLU TorchModuleWrapper UpSampling3D Wrapper ZeroPadding3D CuDNNLSTM CuDNNGRU".split()
+    {
+        *("AdaptiveAveragePooling1D", "AdaptiveAveragePooling2D", "AdaptiveAveragePooling3D"),
+        *("AdaptiveMaxPooling1D", "AdaptiveMaxPooling2D", "AdaptiveMaxPooling3D", "AdditiveAttention"),
+        *("Attention", "AugMix", "AutoContrast", "AveragePooling3D", "CategoryEncoding", "CenterCrop"),
+        *("Conv3D", "Conv3DTranspose", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D", "Cropping3D", "CutMix"),
+        *("Discretization", "EinsumDense", "Equalization", "FlaxLayer", "GlobalAveragePooling3D"),
+        *("GlobalMaxPooling3D", "GroupQueryAttention", "GRUCell", "HashedCrossing", "Hashing"),
+        *("IntegerLookup", "JaxLayer", "LSTMCell", "LocallyConnected1D", "LocallyConnected2D"),
+        *("MaxNumBoundingBoxes", "MaxPooling3D", "MelSpectrogram", "MixUp", "Pipeline", "RandAugment"),
+        *("RandomBrightness", "RandomColorDegeneration", "RandomColorJitter", "RandomContrast", "RandomCrop"),
+        *("RandomElasticTransform", "RandomErasing", "RandomGaussianBlur", "RandomGrayscale", "RandomHeight"),
+        *("RandomHue", "RandomInvert", "RandomPerspective", "RandomPosterization", "RandomSaturation"),
+        *("RandomSharpness", "RandomShear", "RandomWidth", "ReversibleEmbedding", "Resizing", "RNN"),
+        *("STFTSpectrogram", "SimpleRNNCell", "Solarization", "SpatialDropout3D", "SpectralNormalization"),
+        *("StackedRNNCells", "StringLookup", "TFSMLayer", "TextVectorization", "ThresholdedReLU"),
+        *("TorchModuleWrapper", "UpSampling3D", "Wrapper", "ZeroPadding3D", "CuDNNLSTM", "CuDNNGRU"),
+    }
 )
 
 

@@ -13,7 +13,16 @@ from nnx.names import did_you_mean, nearest, shortened
 from nnx.registry import Registry, constructor_arguments, find_custom
 from nnx.schedules import schedules
 
-__all__ = ["class_name_of", "leftover", "made_argument", "made_loss", "made_metrics", "made_optimizer", "plain", "rate_as_written"]
+__all__ = [
+    "class_name_of",
+    "leftover",
+    "made_argument",
+    "made_loss",
+    "made_metrics",
+    "made_optimizer",
+    "plain",
+    "rate_as_written",
+]
 
 _NOTHING: tuple[Any, ...] = (None, False, [], {}, ())
 _BY_SUFFIX: dict[str, Any] = {
@@ -54,7 +63,8 @@ def plain(value: Any, where: str) -> Any:
         return {key: plain(item, where) for key, item in value.items()}
     if kind == "__lambda__":
         raise ValueError(
-            f"{where} has Python code, which nnx does not run; give it a name, and pass custom_objects={{name: function}}"
+            f"{where} has Python code, which nnx does not run; give it a name, and pass "
+            f"custom_objects={{name: function}}"
         )
     if kind == "__tuple__":
         return tuple(plain(value.get("items", config), where))

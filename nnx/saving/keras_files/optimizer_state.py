@@ -95,9 +95,7 @@ def restore(
     optimizer.load_state_arrays(model.flat, slots)
 
 
-def _fitting(
-    optimizer: Optimizer, trained: Sequence[Parameter], shapes: Sequence[tuple[int, ...]]
-) -> list[_Entry]:
+def _fitting(optimizer: Optimizer, trained: Sequence[Parameter], shapes: Sequence[tuple[int, ...]]) -> list[_Entry]:
     """The entries of the layout that has these shapes."""
     found: list[list[_Entry]] = []
     for legacy in (False, True):
@@ -119,7 +117,9 @@ def _filled(optimizer: Optimizer, trained: Sequence[Parameter], arrays: dict[str
     """All slots in the shapes in which they are kept here."""
     for parameter in trained:
         if isinstance(optimizer, Adafactor):
-            rows, columns, velocity = (arrays.pop(f"{slot}/{parameter.path}") for slot in ("rows", "columns", "velocity"))
+            rows, columns, velocity = (
+                arrays.pop(f"{slot}/{parameter.path}") for slot in ("rows", "columns", "velocity")
+            )
             if len(parameter.shape) < 2:
                 rows, columns = velocity, np.zeros_like(velocity)
             else:
@@ -136,7 +136,9 @@ def stored(model: Any, trained: Sequence[Parameter]) -> list[np.ndarray]:
     optimizer = model.optimizer
     slots = {name: to_numpy(array) for name, array in optimizer.state_arrays(model.flat).items()}
     if not slots:
-        slots = {f"{slot}/{one.path}": _fresh(optimizer, slot, one) for slot in _all_slots(optimizer) for one in trained}
+        slots = {
+            f"{slot}/{one.path}": _fresh(optimizer, slot, one) for slot in _all_slots(optimizer) for one in trained
+        }
     state = optimizer.state()
     found = []
     for slot, parameter in _entries(optimizer, trained, product_first=False, legacy=False):

@@ -150,5 +150,3 @@ def _of_outputs(metrics: Any, model: Any) -> Any:
     if isinstance(metrics, list) and len(metrics) == 1 and isinstance(metrics[0], list):
         return metrics[0]
     return metrics
-
-

@@ -303,5 +303,7 @@ def _named(value: Any, *registries: Any) -> Any:
     described = serialize(value)
     if isinstance(described, Mapping):
         return _described(described)
-    known = any(_is_known(registry, described) for registry in registries) or metrics.lookup.depends_on_shapes(described)
+    known = any(_is_known(registry, described) for registry in registries) or metrics.lookup.depends_on_shapes(
+        described
+    )
     return described if known else _function(described)
