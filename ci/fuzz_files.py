@@ -6,8 +6,9 @@ refused with a ValueError that names the file, in bounded time and memory, and w
 A model into which weights or a checkpoint could not be read has to be as it was.
 
 The process that reads has a limit of memory, and an alarm for each file; when it dies, the file is reported and the
-next one is read by another process. So many files of each of Keras' formats are read by
-python ci/fuzz_files.py --only keras keras.h5 keras.weights.h5. --keep FOLDER keeps the files that were not refused as they should.
+next one is read by another process. --keep FOLDER keeps the files that were not refused as they should.
+
+So many files of each of Keras' formats, with h5py: python ci/fuzz_files.py --only keras keras.h5 keras.weights.h5
 """
 
 from __future__ import annotations

@@ -33,8 +33,10 @@ DAMAGE = (json.JSONDecodeError, LookupError, ArithmeticError, TypeError, Attribu
 
 
 def save_model(model: Any, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
-    """Write a model to one safetensors file, so that `load_model` gives it back and training can go on.
+    """Write a model to one file, so that `load_model` gives it back and training can go on.
 
+    filepath : a name that ends in ".keras" gives a file in Keras' format, which lacks history and random streams and
+        needs the package h5py; any other name a safetensors file. ValueError for the endings of other formats of Keras.
     overwrite : whether a file of that name may be replaced; FileExistsError if not.
 
     Parameters are under their paths ("dense_1/kernel"), optimiser slots under "optimizer.<slot>/<path>"; architecture,
@@ -110,9 +112,11 @@ def load_model(
 ) -> Any:
     """Build the model that a file describes, in the current backend, wherever it was saved; its dtype is kept.
 
+    filepath : a file that nnx wrote, or one of Keras, recognised by its content: .keras, or a whole model in .h5. For
+        these the package h5py is needed: ImportError.
     custom_objects : classes and functions of your own that the model uses, by name.
     compile : whether to restore the optimiser and its state, the loss and the metrics too.
-    safe_mode : accepted for scripts written for Keras; a file of nnx has no code that could run.
+    safe_mode : accepted for scripts written for Keras; no code in a file is run, whatever it says.
 
     No initial weights are drawn. FileNotFoundError, or ValueError that says what is wrong with the file.
 

@@ -30,6 +30,7 @@ def weight_arrays(model: Any) -> dict[str, np.ndarray]:
 def save_weights(model: Any, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
     """Write the parameters to a safetensors file, each under its path such as "dense_1/kernel".
 
+    filepath : a name that ends in ".weights.h5" gives a file in Keras' format, for which the package h5py is needed.
     overwrite : whether a file of that name may be replaced; FileExistsError if not.
 
     >>> import tempfile
@@ -51,7 +52,7 @@ def save_weights(model: Any, filepath: str | os.PathLike[str], overwrite: bool =
 
 
 def load_weights(model: Any, filepath: str | os.PathLike[str], skip_mismatch: bool = False) -> None:
-    """Read parameters that `save_weights` or `save` has written into a model of the same architecture.
+    """Read parameters that `save_weights` or `save` has written, here or in Keras, into a model of one architecture.
 
     skip_mismatch : leave parameters as they are, with a warning, where the file has none of that name and shape.
 

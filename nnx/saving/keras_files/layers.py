@@ -111,6 +111,8 @@ class LayerReader:
         if settings.get("dtype") == self.dtype:
             settings["dtype"] = None
         layer = cls.from_config({key: self._inner(value) for key, value in settings.items()})
+        if isinstance(layer, Layer) and isinstance(config.get("name"), str):
+            layer.name = config["name"]
         build = config.get("build_config")
         shape = build.get("input_shape") if isinstance(build, dict) else None
         if isinstance(layer, Layer) and not layer.built and shape and hasattr(layer, "compile"):

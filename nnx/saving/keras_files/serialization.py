@@ -41,6 +41,7 @@ _LATER: dict[str, Any] = {
 }
 _WITHOUT_SEED = ("MultiHeadAttention",)  # a random layer of Keras 3.0 takes a seed, that one does not
 _OF_NNX = ("pullback", "batch_input_shape", "decay")
+_OF_EVERY_LAYER = ("name", "trainable", "dtype")
 _CLASS_NAMES = {"Orthogonal": "OrthogonalInitializer"}  # which is what Keras 3.0 calls it
 
 
@@ -79,7 +80,9 @@ def _layer_config(layer: Any, dtype: str, name: str | None = None) -> dict[str, 
         return _object("keras.layers", "InputLayer", _input_config(layer, dtype, name))
     if getattr(nnx_layers, type(layer).__name__, None) is type(layer):
         return _object("keras.layers", type(layer).__name__, config)
-    described = _own(layer, config)
+    known = layer.get_config()
+    described = _own(layer, {key: value for key, value in config.items() if key in known or key not in _OF_EVERY_LAYER})
+    described["name"] = name
     if layer.built and layer.is_eager:
         described["build_config"] = {"input_shape": layer.build_shape}
     return described
