@@ -347,7 +347,7 @@ class MeanMetricWrapper(MeanOfSamples):
     def __init__(self, fn: Callable[..., Any], name: str | None = None, **options: Any) -> None:
         super().__init__(name or getattr(fn, "__name__", None))
         self.fn = fn
-        if hasattr(fn, "differentiable"):  # a loss
+        if hasattr(fn, "original"):  # a loss
             self.direction = "min"
         self._options = options
         self._warned = False
@@ -376,7 +376,7 @@ class MeanMetricWrapper(MeanOfSamples):
     def _takes(self, weight: Any, values: Any) -> bool:
         """Whether a function of one's own has values for such weights; a warning if steps are weighted in vain."""
         of_steps = any(size > 1 for size in getattr(weight, "shape", ())[1:])
-        built_in = type(self) is not MeanMetricWrapper or hasattr(self.fn, "differentiable")
+        built_in = type(self) is not MeanMetricWrapper or hasattr(self.fn, "original")
         if built_in or not of_steps or len(values.shape) > 1:
             return True
         if not self._warned:

@@ -16,6 +16,7 @@ from nnx.losses import Loss
 from nnx.metrics import Metric
 from nnx.metrics.base import added, on_host
 from nnx.metrics.variable import value_of
+from nnx.structure import leaves, leaves_like, ordered_keys
 
 
 class OutputObjective:
@@ -44,6 +45,11 @@ class OutputObjective:
     def needs_targets(self) -> bool:
         """Whether there is a loss or a metric that looks at targets."""
         return self.loss is not None or bool(self._identifiers)
+
+    @property
+    def is_unbound(self) -> bool:
+        """Whether there are metrics, and nobody has said yet what they mean for the shapes at hand."""
+        return len(self.metrics) < len(self._identifiers)
 
     def bind(self, target_shape: tuple[Any, ...], output_shape: tuple[Any, ...], fusible: str | None) -> None:
         """Decide what depends on shapes ("accuracy" means three things) and on the output's last activation."""
@@ -167,6 +173,41 @@ class Objective:
                 term = loss if one.weight == 1.0 else loss * one.weight
                 total = term if total is None else total + term
         return total
+
+    # For steps of one's own, which have targets and predictions in structures, and call losses as they are
+
+    def loss_of(self, y: Any, y_pred: Any, sample_weight: Any) -> Any:
+        """The weighted sum of the losses of all outputs; inside of a tape a tracked one. None without a loss."""
+        total = None
+        for one, target, output, weight in self._rows_of(y, y_pred, sample_weight):
+            if one.loss is not None:
+                loss = one.loss(target, output, weight)
+                loss = loss if one.weight == 1.0 else loss * one.weight
+                total = loss if total is None else total + loss
+        return total
+
+    def update_metrics(self, y: Any, y_pred: Any, sample_weight: Any) -> None:
+        """Take a batch into the metrics."""
+        for one, target, output, weight in self._rows_of(y, y_pred, sample_weight):
+            if one.is_unbound and target is not None:
+                one.bind(tuple(target.shape), (None, *output.shape[1:]), None)
+            for metric, weighted in one.metrics:
+                metric.update_state(target, output, weight if weighted else None)
+
+    def _rows_of(self, y: Any, y_pred: Any, sample_weight: Any) -> list[tuple[OutputObjective, Any, Any, Any]]:
+        """The objective, the target, the prediction and the weight of each output."""
+        outputs = leaves(y_pred)
+        if not self.outputs:
+            count = len(outputs)
+            self.assign(ordered_keys(y_pred) if isinstance(y_pred, dict) else [f"output_{i}" for i in range(count)])
+        count = len(self.by_output)
+        if len(outputs) != count:
+            raise ValueError(f"expected predictions for {', '.join(self.outputs)}, got {len(outputs)} arrays")
+        targets, weights = (
+            [value] * count if value is None else leaves_like(list(self.outputs), leaves(value), what)
+            for value, what in ((y, "y"), (sample_weight, "sample_weight"))
+        )
+        return list(zip(self.by_output, targets, outputs, weights, strict=True))
 
     def update(
         self,

@@ -29,11 +29,11 @@ count; no masks where no output has one."""
 _AS_IT_IS = contextlib.nullcontext()
 
 
-def _checked(method: Callable[..., R]) -> Callable[..., R]:
+def checked(method: Callable[..., R]) -> Callable[..., R]:
     """Decorator: while `nnx.debug.check_finite` is on, all that the step computes is checked; else it costs a look."""
 
     @functools.wraps(method)
-    def step(self: BatchStep, *batch: Any) -> R:
+    def step(self: Any, *batch: Any) -> R:
         if not finite.CHECKING.get(finite.everywhere):
             return method(self, *batch)
         with finite.checks(self.model()):
@@ -52,9 +52,17 @@ class BatchStep:
         self.model = model
         self.pipeline = pipeline
 
+    def begin(self) -> None:
+        """Forget the running loss and metrics, before an epoch."""
+        self.model().require_compiled().reset()
+
+    def read(self) -> dict[str, Any]:
+        """The running loss and metrics on the host."""
+        return self.model().require_compiled().read()
+
     # A batch in place: nothing in here waits for the device
 
-    @_checked
+    @checked
     def train(self, xs: list[Array], ys: list[Array], weights: list[Array | None], whole: int | None = None) -> None:
         """Train the model, and take the batch into the running loss and metrics.
 
@@ -82,7 +90,7 @@ class BatchStep:
             optimizer.step(model)
             objective.update(loss, parts, rows, *watched)
 
-    @_checked
+    @checked
     def test(self, xs: list[Array], ys: list[Array], weights: list[Array | None], whole: int | None = None) -> None:
         """Take the batch into the running loss and metrics; `whole` as in `train`."""
         model = self.model()
@@ -95,7 +103,7 @@ class BatchStep:
                 loss = loss + model.regularization()[0] * ranks.share()
             model.require_compiled().update(loss, parts, rows, *watched)
 
-    @_checked
+    @checked
     def predict(self, xs: list[Array]) -> list[Array]:
         """The outputs."""
         outputs, _, _ = self.model().chain(self.pipeline.computed(xs), training=False)

@@ -60,8 +60,9 @@ class TrainingRun:
             interruption.add_note(f"training stopped after {done} complete epochs; they are in model.history.history")
             raise
         finally:
-            if model.built:
-                model.optimizer.finalize(model.flat)
+            optimizer = model.optimizer
+            if optimizer is not None and optimizer.slots.flat is not None:  # of what it has trained
+                optimizer.finalize(optimizer.slots.flat)
 
     @contextlib.contextmanager
     def errors_naming_the_batch(self) -> Iterator[None]:
@@ -81,7 +82,8 @@ class TrainingRun:
         """An epoch is complete but for the callbacks, which may add to its results."""
         self.epoch, self.logs = self.epoch + 1, logs
         self.batches.done = 0
-        self.model.optimizer.warn_if_stuck()
+        if self.model.optimizer is not None:
+            self.model.optimizer.warn_if_stuck()
 
     def decide_whether_over(self) -> None:
         """After an epoch: stop if a callback, of any rank, wants to, or no data are left."""

@@ -232,7 +232,9 @@ def test_losses(name: str, as_class: bool, weighted: bool) -> None:
     """In fit, with weights of samples where the loss has a value for each."""
     if weighted and name == "per batch":
         weighted = False
-    sample_weight = np.float32([1.0, 2.0, 0.5, 0.0, 1.5, 3.0]) if weighted else None
+    sample_weight = np.float32([[1.0], [2.0], [0.5], [0.0], [1.5], [3.0]]) if weighted else None
+    if weighted and name == "per sample":
+        sample_weight = sample_weight[:, 0]
     results = []
     for k in (nnx, keras):
 
