@@ -409,7 +409,7 @@ def test_operators_of_symbols_with_arrays():
         found = model.predict(given, verbose=0)
     for made, right in zip(found, expected, strict=True):
         assert_close(made[np.isfinite(right)], right[np.isfinite(right)], length=4)
-    with pytest.raises(TypeError, match="add of a symbolic value takes a number, an array.* got str"):
+    with pytest.raises(TypeError, match=r"add of a symbolic value takes a number, an array.* got str"):
         _ = x + "one"
 
 
