@@ -83,6 +83,15 @@ def floats(value: Any) -> tuple[Namespace, Array]:
     return namespace(array), array
 
 
+def read(value: Any) -> tuple[Namespace, Array]:
+    """A value as an array, of whatever dtype, and its namespace."""
+    known = _KNOWN.get(type(value))
+    if known is not None:
+        return known[0], value
+    array = as_array(value)
+    return namespace(array), array
+
+
 def shared(x1: Any, x2: Any) -> Namespace | None:
     """The namespace whose functions take two values as they are: floats of one dtype, or floats and a number of Python.
 
@@ -230,6 +239,9 @@ def promote(*values: Any, like: Array | None = None) -> tuple[Array, ...]:
 
     like : where numbers and lists go if there are no arrays.
     """
+    first = values[0]
+    if type(first) in _KNOWN and all(type(one) is type(first) and one.dtype == first.dtype for one in values[1:]):
+        return values
     strong = [value for value in values if is_array(value) and not isinstance(value, np.generic)]
     like = next((one for one in strong if not isinstance(lower(one), np.ndarray)), strong[0] if strong else like)
     strong = strong or [value for value in values if isinstance(value, np.generic)]
