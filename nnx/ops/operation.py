@@ -47,7 +47,10 @@ _PLAIN: set[type] = {bool, int, float, str, type(None), slice, type(Ellipsis)}
 
 def _has_operands(value: Any) -> bool:
     if isinstance(value, list | tuple | dict):
-        return any(isinstance(part, Operand) for part in leaves(value))
+        for part in value.values() if isinstance(value, dict) else value:
+            if type(part) not in _PLAIN and _has_operands(part):
+                return True
+        return False
     if isinstance(value, Operand):
         return True
     _PLAIN.add(type(value))
@@ -239,9 +242,13 @@ def promote(*values: Any, like: Array | None = None) -> tuple[Array, ...]:
 
     like : where numbers and lists go if there are no arrays.
     """
-    first = values[0]
-    if type(first) in _KNOWN and all(type(one) is type(first) and one.dtype == first.dtype for one in values[1:]):
-        return values
+    types = {type(value) for value in values}
+    if types <= _KNOWN.keys() and all(value.dtype == values[0].dtype for value in values[1:]):
+        if len(types) == 1:
+            return values
+        tracked = [kind for kind in types if issubclass(kind, TrackedArray)]
+        if len(tracked) == 1 and all(_KNOWN[kind][0] in (tracked[0].xp, tracked[0].xp.base) for kind in types):
+            return tuple(constant(value, tracked[0]) for value in values)
     strong = [value for value in values if is_array(value) and not isinstance(value, np.generic)]
     like = next((one for one in strong if not isinstance(lower(one), np.ndarray)), strong[0] if strong else like)
     strong = strong or [value for value in values if isinstance(value, np.generic)]
@@ -286,7 +293,7 @@ def refuse_bools(name: str, *arrays: Array) -> None:
 
 def axes_of(axis: Any) -> Any:
     """An axis or several as the standard wants them: None, an integer, or a tuple of integers."""
-    return tuple(axis) if isinstance(axis, list | tuple) else axis
+    return tuple(axis) if type(axis) is list else axis
 
 
 def positive_axis(axis: int, rank: int, name: str) -> int:
