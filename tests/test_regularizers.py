@@ -114,11 +114,13 @@ def test_errors():
         regularizers.OrthogonalRegularizer(mode="row")
     with pytest.raises(ValueError, match=r"expected a matrix, got an array of shape \(3,\)"):
         regularizers.OrthogonalRegularizer()(np.ones(3))
-    with pytest.raises(ValueError, match="unknown regularizer 'l3': (known are|did you mean)"):
+    with pytest.raises(ValueError, match=r"unknown regularizer 'l3': (?:known are|did you mean)"):
         regularizers.resolve("l3")
     with pytest.raises(TypeError, match="a regularizer is None, a name such as 'l2', a function of the weights"):
         regularizers.resolve(3)
-    with pytest.raises(ValueError, match=r"the regularizer squares returned an array of shape \(\d.*, expected one number"):
+    with pytest.raises(
+        ValueError, match=r"the regularizer squares returned an array of shape \(\d.*, expected one number"
+    ):
         regularizers.resolve(squares).forward(np.ones((2, 3)))
 
 

@@ -36,14 +36,9 @@ class OwnSteps:
         self.defined = frozenset(what for what, methods in _METHODS.items() if model().overrides(*methods))
         self._logs: dict[str, Any] = {}
 
-    def get_ready(self, class_weight: Any = None) -> None:
+    def get_ready(self) -> None:
         """Look at what such steps cannot do, before they begin: ValueError."""
         model = self.model()
-        if class_weight is not None:
-            raise ValueError(
-                f"{model.name} has a step of its own, which gets no weights of classes: give sample_weight, which is "
-                f"the last of (x, y, sample_weight)"
-            )
         if ranks.group() is not None:
             raise ValueError(f"{model.name} has a step of its own, which processes cannot share: run it as one process")
         model.settle()
@@ -78,12 +73,10 @@ class OwnSteps:
     def train_on_batch(
         self, x: Any, y: Any, sample_weight: Any, class_weight: dict[int, float] | None, return_dict: bool
     ) -> Any:
-        self.get_ready(class_weight)
-        return self._on_batch(self.train, x, y, sample_weight, return_dict)
+        return self._on_batch(self.train, x, y, sample_weight, class_weight, return_dict)
 
     def test_on_batch(self, x: Any, y: Any, sample_weight: Any, return_dict: bool) -> Any:
-        self.get_ready()
-        return self._on_batch(self.test, x, y, sample_weight, return_dict)
+        return self._on_batch(self.test, x, y, sample_weight, None, return_dict)
 
     def predict_on_batch(self, x: Any) -> Any:
         self.get_ready()
@@ -91,11 +84,20 @@ class OwnSteps:
             made = self.predict(self.pipeline.structured_batch(x, None, None))
             return as_given(x, leaves(made), made)
 
-    def _on_batch(self, step: Callable[[Any], None], x: Any, y: Any, sample_weight: Any, return_dict: bool) -> Any:
+    def _on_batch(
+        self,
+        step: Callable[[Any], None],
+        x: Any,
+        y: Any,
+        sample_weight: Any,
+        class_weight: dict[int, float] | None,
+        return_dict: bool,
+    ) -> Any:
         model = self.model()
         model.require_compiled()
+        self.get_ready()
         with model.computing:
-            data = self.pipeline.structured_batch(x, y, sample_weight)
+            data = self.pipeline.structured_batch(x, y, sample_weight, class_weight)
             self.begin()
             step(data)
             logs = self.read()

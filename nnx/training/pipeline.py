@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -59,6 +60,7 @@ class InputPipeline:
     def __init__(self, model: Callable[[], TrainableModel]) -> None:
         self.model = model
         self.setup: TrainingSetup | None = None
+        self._setting_up = threading.RLock()
         self._accepted: Any = None  # the form of host arrays that can be taken as they are
 
     def forget(self) -> None:
@@ -67,9 +69,10 @@ class InputPipeline:
 
     def set_up(self, ys: list[Any]) -> TrainingSetup:
         """The setup, which the first targets decide."""
-        if self.setup is None:
-            self.setup = TrainingSetup.of(self.model(), ys)
-        return self.setup
+        with self._setting_up:  # of several threads that evaluate, one binds the metrics
+            if self.setup is None:
+                self.setup = TrainingSetup.of(self.model(), ys)
+            return self.setup
 
     # One batch, or a whole data set as one
 
@@ -162,7 +165,13 @@ class InputPipeline:
     # Data for steps of one's own: any structures, and nothing that a model without `call` does not know
 
     def structured_batches(
-        self, x: Any, y: Any, sample_weight: Any, batch_size: int, generator: Generator | None
+        self,
+        x: Any,
+        y: Any,
+        sample_weight: Any,
+        class_weight: dict[int, float] | None,
+        batch_size: int,
+        generator: Generator | None,
     ) -> Any:
         """The batches of a data set, each as what `train_step` gets: x, (x, y) or (x, y, sample_weight).
 
@@ -170,8 +179,9 @@ class InputPipeline:
         """
         if is_iterable_of_batches(x) and (y is None or not hasattr(x, "__getitem__")):
             _refuse_beside_batches(y, sample_weight)
-            return GivenBatches(x, self._placed_structure, generator)
+            return GivenBatches(x, lambda data: self._placed_structure(_class_weighted(data, class_weight)), generator)
         data = _structure_of_data(with_stored(x), with_stored(y), with_stored(sample_weight))
+        data = _class_weighted(data, class_weight)
         parts = leaves(data)
         _count_rows(x, y, sample_weight)
 
@@ -183,10 +193,10 @@ class InputPipeline:
             return StructuredBatches(ArrayBatches(prepare(*columns), batch_size, generator, shared=False), data)
         return StructuredBatches(self._pooled(columns, prepare, batch_size, generator, shared=False), data)
 
-    def structured_batch(self, x: Any, y: Any, sample_weight: Any) -> Any:
+    def structured_batch(self, x: Any, y: Any, sample_weight: Any, class_weight: dict[int, float] | None = None) -> Any:
         """One batch as what `train_step` gets."""
         _count_rows(x, y, sample_weight)
-        return self._placed_structure(pack_x_y_sample_weight(x, y, sample_weight))
+        return self._placed_structure(_class_weighted(_structure_of_data(x, y, sample_weight), class_weight))
 
     def structured_validation(self, data: Any, batch_size: int, steps: int | None) -> Epochs | None:
         """The data of a validation for a `test_step`, pass after pass; None without any."""
@@ -196,7 +206,7 @@ class InputPipeline:
             x, y, sample_weight = data, None, None
         else:
             x, y, sample_weight = unpack_x_y_sample_weight(data)
-        source = self.structured_batches(x, y, sample_weight, batch_size, None)
+        source = self.structured_batches(x, y, sample_weight, None, batch_size, None)
         return Epochs(source, optional_integer("validation_steps", steps), once=True)
 
     def structured_split(self, x: Any, y: Any, sample_weight: Any, fraction: float) -> tuple[Any, Any, Any, Any]:
@@ -375,6 +385,18 @@ def _structure_of_data(x: Any, y: Any, sample_weight: Any) -> Any:
     named = (("y", y), ("sample_weight", sample_weight))
     others = [None if part is None else host_structure(part, name) for name, part in named]
     return pack_x_y_sample_weight(host_structure(x, "x"), *others)
+
+
+def _class_weighted(data: Any, class_weight: dict[int, float] | None) -> Any:
+    """The data of a step with sample weights by the classes of its targets: labels, or one-hot rows."""
+    if class_weight is None:
+        return data
+    x, y, sample_weight = unpack_x_y_sample_weight(data)
+    if y is None or isinstance(y, list | tuple | dict):
+        raise ValueError("class_weight is for one array of targets; give sample_weight instead")
+    y = as_host_or_array(y, "y")
+    shape = (None, *y.shape[1:]) if len(y.shape) > 1 else (None, 1)
+    return x, y, with_class_weights([y], [sample_weight], class_weight, None, [shape])
 
 
 def _structure_of_part(value: Any, what: str) -> Any:

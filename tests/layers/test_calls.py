@@ -75,7 +75,9 @@ def test_shapes_may_be_read():
 
 def test_layers_with_weights_are_not_made_in_the_call():
     layer = written(lambda self, x: Dense(2)(x))
-    with pytest.raises(TypeError, match=r"mine: call\(\) uses dense, a Dense with weights that is no attribute of mine"):
+    with pytest.raises(
+        TypeError, match=r"mine: call\(\) uses dense, a Dense with weights that is no attribute of mine"
+    ):
         layer(X)
     assert not layer.built
     assert written(lambda self, x: Activation("tanh")(Reshape((3, 1))(x)))(X).shape == (4, 3, 1)
@@ -167,7 +169,7 @@ def test_functions_of_numpy():
     assert_close(layer(x), np.exp(x) * np.where(x > 0, x, 0.0) + np.maximum(x, 0.5), length=2)
     with pytest.raises(TypeError, match="does not become one of NumPy, which would lose its derivative in silence"):
         written(lambda self, x: np.asarray(x))(x)
-    with pytest.raises(TypeError, match=r"numpy.add of a tracked array takes no out=.*has no \.reduce"):
+    with pytest.raises(TypeError, match=r"numpy.add of a tracked array takes no where= or dtype= and has no \.reduce"):
         written(lambda self, x: np.add.reduce(x))(x)
     with pytest.raises(NotImplementedError, match=r"interp has no derivative in nnx: nnx.stop_gradient"):
         written(lambda self, x: np.interp(x, x, x))(x)
@@ -179,7 +181,9 @@ def test_arrays_of_constants():
 
 
 def test_what_is_returned():
-    with pytest.raises(TypeError, match=r"mine: call\(\) has to return an array, or a list, tuple or dict.*got NoneType"):
+    with pytest.raises(
+        TypeError, match=r"mine: call\(\) has to return an array, or a list, tuple or dict.*got NoneType"
+    ):
         written(lambda self, x: None)(X)
     made = written(lambda self, x: {"double": 2.0 * x, "parts": (x[:, :1], x[:, 1:])})(X)
     assert made["double"].shape == (4, 3)
@@ -196,7 +200,9 @@ class Valued(Layer):
 
 
 def test_a_weight_that_is_not_trained_is_told():
-    with pytest.warns(UserWarning, match=r"valued: the output of call\(\) does not depend on its weight gain.*self.gain, w"):
+    with pytest.warns(
+        UserWarning, match=r"valued: the output of call\(\) does not depend on its weight gain.*self.gain, w"
+    ):
         Valued()(X)
 
 
@@ -326,7 +332,9 @@ def test_a_layer_that_only_training_calls_late():
     model.compile("sgd", "mse")
     model.fit(X, X, verbose=0)
     model.late = True
-    with pytest.raises(RuntimeError, match="dense_1 is called for the first time after the layer that uses it was built"):
+    with pytest.raises(
+        RuntimeError, match="dense_1 is called for the first time after the layer that uses it was built"
+    ):
         model.fit(X, X, verbose=0)
 
 
@@ -401,8 +409,8 @@ def test_operators_of_symbols_with_arrays():
         found = model.predict(given, verbose=0)
     for made, right in zip(found, expected, strict=True):
         assert_close(made[np.isfinite(right)], right[np.isfinite(right)], length=4)
-    with pytest.raises(TypeError, match="add of a symbolic value takes a number, an array.* got str"):
-        x + "one"
+    with pytest.raises(TypeError, match=r"add of a symbolic value takes a number, an array.* got str"):
+        _ = x + "one"
 
 
 def test_batch_axes_are_not_broadcast_against_others():

@@ -164,6 +164,25 @@ def test_iterables_give_whatever_they_give(backend):
     assert_close(seen[1], X[:3])
 
 
+@pytest.mark.parametrize("form", ["labels", "column", "one-hot", "batches"])
+def test_weights_of_classes_are_sample_weights(backend, form):
+    seen = []
+
+    class Seeing(nnx.Model):
+        def train_step(self, data):
+            seen.append(nnx.to_numpy(data[2]))
+            return {"n": 1.0}
+
+    model = Seeing()
+    model.compile()
+    labels, weights = np.asarray([0, 2, 1, 2]), np.asarray([1.0, 1.0, 2.0, 2.0], "float32")
+    y = {"column": labels[:, None], "one-hot": np.eye(3)[labels]}.get(form, labels)
+    x = iter([(X[:4], y, weights)]) if form == "batches" else X[:4]
+    given = {} if form == "batches" else {"y": y, "sample_weight": weights}
+    model.fit(x, **given, class_weight={0: 0.5, 2: 3.0}, verbose=0, shuffle=False)
+    assert_close(seen[0], [0.5, 3.0, 2.0, 6.0])
+
+
 def test_integers_stay_integers(backend):
     kinds = []
 
@@ -203,8 +222,8 @@ def test_errors_of_data(backend):
         model.fit(X, Y[:3], verbose=0)
     with pytest.raises(ValueError, match="x is missing"):
         model.fit(None, verbose=0)
-    with pytest.raises(ValueError, match="step of its own, which gets no weights of classes: give sample_weight"):
-        model.fit(X, Y, class_weight={0: 1.0}, verbose=0)
+    with pytest.raises(ValueError, match="class_weight is for one array of targets; give sample_weight"):
+        model.fit(X, [Y, Y], class_weight={0: 1.0}, verbose=0)
 
 
 @pytest.mark.parametrize(
