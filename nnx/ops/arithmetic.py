@@ -19,6 +19,7 @@ from nnx.ops.operation import (
     namespace,
     operation,
     promote,
+    read,
     refuse_bools,
     shared,
 )
@@ -413,8 +414,8 @@ def clip(x: Any, x_min: Any, x_max: Any) -> Array:
         x = x if low is None else xp.maximum(x, low)
         return x if high is None else xp.minimum(x, high)
     if low is not None:
-        x = xp.where(x < low, low, x)
-    return x if high is None else xp.where(x > high, high, x)
+        x = xp.where((x >= low) | xp.isnan(x), x, low)  # NaN stays, and comes from a bound
+    return x if high is None else xp.where((x <= high) | xp.isnan(x), x, high)
 
 
 @operation
@@ -424,8 +425,8 @@ def abs(x: Any) -> Array:
     >>> abs([-2.0, 3.0])
     array([2., 3.], dtype=float32)
     """
-    x = as_array(x)
-    return x if is_bool(x) else namespace(x).abs(x)
+    xp, x = read(x)
+    return x if is_bool(x) else xp.abs(x)
 
 
 @operation
@@ -435,8 +436,8 @@ def absolute(x: Any) -> Array:
     >>> absolute([-2.0, 3.0])
     array([2., 3.], dtype=float32)
     """
-    x = as_array(x)
-    return x if is_bool(x) else namespace(x).abs(x)
+    xp, x = read(x)
+    return x if is_bool(x) else xp.abs(x)
 
 
 @operation
@@ -446,9 +447,9 @@ def negative(x: Any) -> Array:
     >>> negative([1.0, -2.0])
     array([-1.,  2.], dtype=float32)
     """
-    x = as_array(x)
+    xp, x = read(x)
     refuse_bools("negative", x)
-    return namespace(x).negative(x)
+    return xp.negative(x)
 
 
 @operation
@@ -458,9 +459,9 @@ def sign(x: Any) -> Array:
     >>> sign([-2.0, 0.0, 3.0])
     array([-1.,  0.,  1.], dtype=float32)
     """
-    x = as_array(x)
+    xp, x = read(x)
     refuse_bools("sign", x)
-    return namespace(x).sign(x)
+    return xp.sign(x)
 
 
 @operation
@@ -470,10 +471,8 @@ def square(x: Any) -> Array:
     >>> square([2.0, 3.0])
     array([4., 9.], dtype=float32)
     """
-    x = as_array(x)
-    if is_bool(x):
-        x = cast_to(x, "int64")
-    return namespace(x).square(x)
+    xp, x = read(x)
+    return xp.square(cast_to(x, "int64") if is_bool(x) else x)
 
 
 @operation
@@ -483,8 +482,8 @@ def trunc(x: Any) -> Array:
     >>> trunc([-1.5, 2.5])
     array([-1.,  2.], dtype=float32)
     """
-    x = as_array(x)
-    return namespace(x).trunc(x) if is_float(x) else x
+    xp, x = read(x)
+    return xp.trunc(x) if is_float(x) else x
 
 
 @operation

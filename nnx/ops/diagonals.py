@@ -11,7 +11,7 @@ from nnx.autodiff.array import lower
 from nnx.autodiff.primitive import primitive
 from nnx.backends import Array
 from nnx.functional import Pullback
-from nnx.ops.operation import as_array, as_floats, beside, cast_to, is_bool, namespace, operation, positive_axis
+from nnx.ops.operation import as_array, as_floats, beside, cast_to, is_bool, namespace, operation, positive_axis, read
 
 __all__ = ["diag", "diagflat", "diagonal", "slogdet", "trace", "tril", "triu", "vander"]
 
@@ -25,8 +25,7 @@ def diagonal(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Array:
     >>> diagonal([[1.0, 2.0], [3.0, 4.0]])
     array([1., 4.], dtype=float32)
     """
-    x = as_array(x)
-    xp = namespace(x)
+    xp, x = read(x)
     return xp.linalg.diagonal(_matrices("diagonal", x, axis1, axis2), offset=offset)
 
 
@@ -109,8 +108,8 @@ def tril(x: Any, k: int = 0) -> Array:
     >>> tril([[1.0, 2.0], [3.0, 4.0]]).tolist()
     [[1.0, 0.0], [3.0, 4.0]]
     """
-    x = as_array(x)
-    return namespace(x).tril(x, k=k)
+    xp, x = read(x)
+    return xp.tril(x, k=k)
 
 
 @operation
@@ -122,8 +121,8 @@ def triu(x: Any, k: int = 0) -> Array:
     >>> triu([[1.0, 2.0], [3.0, 4.0]]).tolist()
     [[1.0, 2.0], [0.0, 4.0]]
     """
-    x = as_array(x)
-    return namespace(x).triu(x, k=k)
+    xp, x = read(x)
+    return xp.triu(x, k=k)
 
 
 @operation

@@ -47,7 +47,10 @@ _PLAIN: set[type] = {bool, int, float, str, type(None), slice, type(Ellipsis)}
 
 def _has_operands(value: Any) -> bool:
     if isinstance(value, list | tuple | dict):
-        return any(isinstance(part, Operand) for part in leaves(value))
+        for part in value.values() if isinstance(value, dict) else value:
+            if type(part) not in _PLAIN and _has_operands(part):
+                return True
+        return False
     if isinstance(value, Operand):
         return True
     _PLAIN.add(type(value))
@@ -80,6 +83,15 @@ def floats(value: Any) -> tuple[Namespace, Array]:
     if known is not None and value.dtype in known[1]:
         return known[0], value
     array = as_floats(value)
+    return namespace(array), array
+
+
+def read(value: Any) -> tuple[Namespace, Array]:
+    """A value as an array, of whatever dtype, and its namespace."""
+    known = _KNOWN.get(type(value))
+    if known is not None:
+        return known[0], value
+    array = as_array(value)
     return namespace(array), array
 
 
@@ -230,6 +242,13 @@ def promote(*values: Any, like: Array | None = None) -> tuple[Array, ...]:
 
     like : where numbers and lists go if there are no arrays.
     """
+    types = {type(value) for value in values}
+    if types <= _KNOWN.keys() and all(value.dtype == values[0].dtype for value in values[1:]):
+        if len(types) == 1:
+            return values
+        tracked = [kind for kind in types if issubclass(kind, TrackedArray)]
+        if len(tracked) == 1 and all(_KNOWN[kind][0] in (tracked[0].xp, tracked[0].xp.base) for kind in types):
+            return tuple(constant(value, tracked[0]) for value in values)
     strong = [value for value in values if is_array(value) and not isinstance(value, np.generic)]
     like = next((one for one in strong if not isinstance(lower(one), np.ndarray)), strong[0] if strong else like)
     strong = strong or [value for value in values if isinstance(value, np.generic)]
@@ -274,7 +293,7 @@ def refuse_bools(name: str, *arrays: Array) -> None:
 
 def axes_of(axis: Any) -> Any:
     """An axis or several as the standard wants them: None, an integer, or a tuple of integers."""
-    return tuple(axis) if isinstance(axis, list | tuple) else axis
+    return tuple(axis) if type(axis) is list else axis
 
 
 def positive_axis(axis: int, rank: int, name: str) -> int:

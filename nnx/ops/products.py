@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -201,7 +202,7 @@ def einsum(subscripts: str, *operands: Any, **kwargs: Any) -> Array:
     if unknown := {*kwargs} - {"optimize", "precision"}:
         raise TypeError(f"einsum has no argument {sorted(unknown)[0]!r}")
     arrays, bools = _factors(*operands)
-    names, wanted = _letters(subscripts, [len(one.shape) for one in arrays])
+    names, wanted = _letters(subscripts, tuple(len(one.shape) for one in arrays))
     sizes: dict[str, int] = {}
     for letters, one in zip(names, arrays, strict=True):
         for letter, n in zip(letters, one.shape, strict=True):
@@ -220,7 +221,8 @@ def einsum(subscripts: str, *operands: Any, **kwargs: Any) -> Array:
     return _product(y, bools)
 
 
-def _letters(subscripts: str, ranks: list[int]) -> tuple[list[str], str]:
+@functools.lru_cache(maxsize=512)
+def _letters(subscripts: str, ranks: tuple[int, ...]) -> tuple[list[str], str]:
     """The letters of each operand and of the result, in place of "..." letters of their own."""
     text = subscripts.replace(" ", "")
     inputs, arrow, output = text.partition("->")

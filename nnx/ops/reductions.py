@@ -19,6 +19,7 @@ from nnx.ops.operation import (
     namespace,
     operation,
     promote,
+    read,
     refuse_bools,
 )
 
@@ -58,8 +59,8 @@ def sum(x: Any, axis: Any = None, keepdims: bool = False) -> Array:
     >>> sum([[1.0, 2.0], [3.0, 4.0]], axis=0)
     array([4., 6.], dtype=float32)
     """
-    x = _numbers(x)
-    return namespace(x).sum(x, axis=axes_of(axis), keepdims=keepdims)
+    xp, x = read(x)
+    return xp.sum(cast_to(x, "int64") if is_bool(x) else x, axis=axes_of(axis), keepdims=keepdims)
 
 
 @operation
@@ -195,8 +196,7 @@ def amin(x: Any, axis: Any = None, keepdims: bool = False) -> Array:
 
 
 def _extremum(name: str, x: Any, axis: Any, keepdims: bool, initial: Any) -> Array:
-    x = as_array(x)
-    xp = namespace(x)
+    xp, x = read(x)
     axis = axes_of(axis)
     if is_bool(x):
         return (xp.any if name == "max" else xp.all)(x, axis=axis, keepdims=keepdims)

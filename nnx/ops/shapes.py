@@ -22,6 +22,7 @@ from nnx.ops.operation import (
     operation,
     positive_axis,
     promote,
+    read,
 )
 
 __all__ = [
@@ -57,8 +58,8 @@ def reshape(x: Any, newshape: Any) -> Array:
     >>> reshape([1.0, 2.0, 3.0, 4.0], (2, -1)).tolist()
     [[1.0, 2.0], [3.0, 4.0]]
     """
-    x = as_array(x)
-    return namespace(x).reshape(x, (newshape,) if isinstance(newshape, int) else tuple(newshape))
+    xp, x = read(x)
+    return xp.reshape(x, (newshape,) if isinstance(newshape, int) else tuple(newshape))
 
 
 @operation
@@ -68,8 +69,8 @@ def ravel(x: Any) -> Array:
     >>> ravel([[1.0, 2.0], [3.0, 4.0]])
     array([1., 2., 3., 4.], dtype=float32)
     """
-    x = as_array(x)
-    return namespace(x).reshape(x, (math.prod(x.shape),))
+    xp, x = read(x)
+    return xp.reshape(x, (math.prod(x.shape),))
 
 
 @operation
@@ -81,12 +82,14 @@ def transpose(x: Any, axes: Sequence[int] | None = None) -> Array:
     >>> transpose([[1.0, 2.0], [3.0, 4.0]]).tolist()
     [[1.0, 3.0], [2.0, 4.0]]
     """
-    x = as_array(x)
+    xp, x = read(x)
     rank = len(x.shape)
-    order = tuple(reversed(range(rank))) if axes is None else tuple(positive_axis(a, rank, "transpose") for a in axes)
+    if axes is None:
+        return xp.permute_dims(x, tuple(range(rank - 1, -1, -1)))
+    order = tuple(positive_axis(a, rank, "transpose") for a in axes)
     if sorted(order) != list(range(rank)):
-        raise ValueError(f"transpose: axes {tuple(axes or ())} are no order of the {rank} axes of the array")
-    return namespace(x).permute_dims(x, order)
+        raise ValueError(f"transpose: axes {tuple(axes)} are no order of the {rank} axes of the array")
+    return xp.permute_dims(x, order)
 
 
 @operation
@@ -112,8 +115,8 @@ def moveaxis(x: Any, source: Any, destination: Any) -> Array:
     >>> moveaxis([[[1.0, 2.0]]], -1, 0).shape
     (2, 1, 1)
     """
-    x = as_array(x)
-    return namespace(x).moveaxis(x, axes_of(source), axes_of(destination))
+    xp, x = read(x)
+    return xp.moveaxis(x, axes_of(source), axes_of(destination))
 
 
 @operation
@@ -125,8 +128,7 @@ def expand_dims(x: Any, axis: Any) -> Array:
     >>> expand_dims([1.0, 2.0], -1).shape
     (2, 1)
     """
-    x = as_array(x)
-    xp = namespace(x)
+    xp, x = read(x)
     if isinstance(axis, int):
         return xp.expand_dims(x, axis=axis)
     rank = len(x.shape) + len(axis)
@@ -164,8 +166,8 @@ def broadcast_to(x: Any, shape: Sequence[int]) -> Array:
     >>> broadcast_to([1.0, 2.0], (2, 2)).tolist()
     [[1.0, 2.0], [1.0, 2.0]]
     """
-    x = as_array(x)
-    return namespace(x).broadcast_to(x, tuple(shape))
+    xp, x = read(x)
+    return xp.broadcast_to(x, tuple(shape))
 
 
 @operation
@@ -177,8 +179,8 @@ def flip(x: Any, axis: Any = None) -> Array:
     >>> flip([1.0, 2.0, 3.0])
     array([3., 2., 1.], dtype=float32)
     """
-    x = as_array(x)
-    return namespace(x).flip(x, axis=axes_of(axis))
+    xp, x = read(x)
+    return xp.flip(x, axis=axes_of(axis))
 
 
 @operation
@@ -216,8 +218,8 @@ def roll(x: Any, shift: Any, axis: Any = None) -> Array:
     >>> roll([1.0, 2.0, 3.0], 1)
     array([3., 1., 2.], dtype=float32)
     """
-    x = as_array(x)
-    return namespace(x).roll(x, axes_of(shift), axis=axes_of(axis))
+    xp, x = read(x)
+    return xp.roll(x, axes_of(shift), axis=axes_of(axis))
 
 
 @operation
@@ -253,8 +255,7 @@ def repeat(x: Any, repeats: Any, axis: int | None = None) -> Array:
     >>> repeat([1.0, 2.0], 2)
     array([1., 1., 2., 2.], dtype=float32)
     """
-    x = as_array(x)
-    xp = namespace(x)
+    xp, x = read(x)
     if not isinstance(repeats, int):
         repeats = lower(repeats) if is_array(repeats) else beside(x, repeats, "int64")
     return xp.repeat(x, repeats, axis=axis)
@@ -269,8 +270,8 @@ def tile(x: Any, repeats: Any) -> Array:
     >>> tile([1.0, 2.0], 2)
     array([1., 2., 1., 2.], dtype=float32)
     """
-    x = as_array(x)
-    return namespace(x).tile(x, (repeats,) if isinstance(repeats, int) else tuple(repeats))
+    xp, x = read(x)
+    return xp.tile(x, (repeats,) if isinstance(repeats, int) else tuple(repeats))
 
 
 @operation
