@@ -7,7 +7,7 @@ A model into which weights or a checkpoint could not be read has to be as it was
 
 The process that reads has a limit of memory, and an alarm for each file; when it dies, the file is reported and the
 next one is read by another process. --keep FOLDER keeps the files that were not refused as they should. --inputs says
-how many files: CI reads 5,000, and 100,000 every night.
+how many files: CI reads 5,000; 100,000, with another --seed, are for a night.
 """
 
 from __future__ import annotations

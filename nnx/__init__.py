@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     )
     from nnx import testing as testing
     from nnx.autodiff.gradient_tape import GradientTape
-    from nnx.autodiff.transforms import custom_gradient, differentiable, grad, stop_gradient, value_and_grad
+    from nnx.autodiff.transforms import custom_gradient, differentiable, grad, jvp, stop_gradient, value_and_grad
     from nnx.debug import profile
     from nnx.layers import Input, Layer
     from nnx.losses import Loss
@@ -88,6 +88,7 @@ else:
             "functional": "nnx.functional",
             "grad": "nnx.autodiff.transforms",
             "initializers": "nnx.initializers",
+            "jvp": "nnx.autodiff.transforms",
             "layers": "nnx.layers",
             "losses": "nnx.losses",
             "metrics": "nnx.metrics",
@@ -137,6 +138,7 @@ __all__ = [
     "grad",
     "initializers",
     "is_deterministic",
+    "jvp",
     "layers",
     "losses",
     "metrics",

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import operator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from nnx.registry import layer_registry
+from nnx.structure import leaves, rebuild
 
 
 def describe_operation(operator: str, *operands: Any) -> Any:
@@ -27,6 +29,10 @@ class Operand:
     __slots__ = ()
 
     __array_priority__ = 1000  # NumPy's arrays leave operators with a symbol to the symbol
+
+    def in_array_code(self) -> Any:
+        """What stands for it among arrays; itself, of a symbol."""
+        return self
 
     def describe_activation(self, function: Any, *arguments: Any, **options: Any) -> Any:
         """The symbol of `function(self, *arguments, **options)`; see `nnx.activations`."""
@@ -81,3 +87,54 @@ class Operand:
 
     def __iter__(self) -> Iterator[Any]:  # without it, Python would try x[0], x[1], ... for ever
         raise TypeError(f"{self!r} cannot be looped over: take its parts by index, as in x[:, 0]")
+
+
+class ArrayHolder(Operand):
+    """What holds an array and stands for it in array code: a parameter of a layer, a variable of a metric."""
+
+    __slots__ = ()
+
+    @staticmethod
+    def operate(operator: str, *operands: Any) -> Any:
+        values = [operand.in_array_code() if isinstance(operand, Operand) else operand for operand in operands]
+        if any(isinstance(value, Operand) for value in values):
+            return describe_operation(operator, *operands)
+        return _OPERATORS[operator](*values)
+
+    def describe_activation(self, function: Any, *arguments: Any, **options: Any) -> Any:
+        return function(self.in_array_code(), *arguments, **options)[0]
+
+    def __abs__(self) -> Any:
+        return abs(self.in_array_code())
+
+    def __len__(self) -> int:
+        return len(self.in_array_code())
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.in_array_code())
+
+    def __float__(self) -> float:
+        return float(self.in_array_code())
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        return getattr(ufunc, method)(*map(_in_array_code, inputs), **options)
+
+    def __array_function__(self, function: Any, kinds: Any, arguments: Any, options: Any) -> Any:
+        arguments = rebuild(list(arguments), [_in_array_code(part) for part in leaves(list(arguments))])
+        return function(*arguments, **{name: _in_array_code(value) for name, value in options.items()})
+
+
+def _in_array_code(value: Any) -> Any:
+    return value.in_array_code() if isinstance(value, Operand) else value
+
+
+_OPERATORS: dict[str, Callable[..., Any]] = {
+    "add": operator.add,
+    "subtract": operator.sub,
+    "multiply": operator.mul,
+    "divide": operator.truediv,
+    "matmul": operator.matmul,
+    "power": operator.pow,
+    "negative": operator.neg,
+    "getitem": operator.getitem,
+}

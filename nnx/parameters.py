@@ -6,16 +6,15 @@ import itertools
 import math
 import operator
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 
 from nnx.backends import Array, Placement, backend_of, is_array, to_numpy
-from nnx.operators import Operand, describe_operation
+from nnx.operators import ArrayHolder
 from nnx.precision import dtype_bytes
 from nnx.ranks import Shard
-from nnx.structure import leaves, rebuild
 
 
 class Penalty(Protocol):
@@ -31,7 +30,7 @@ class Freezing:
     changes = 0
 
 
-class Parameter(Operand):
+class Parameter(ArrayHolder):
     """An array that belongs to a layer: trained by gradients, or a state that forward passes update.
 
     In a `call`, and wherever derivatives are derived, it stands in expressions as it is: `x @ self.kernel`; in a
@@ -115,35 +114,8 @@ class Parameter(Operand):
         """The number of axes."""
         return len(self.value.shape)
 
-    @staticmethod
-    def operate(operator: str, *operands: Any) -> Any:
-        if any(isinstance(operand, Operand) and not isinstance(operand, Parameter) for operand in operands):
-            return describe_operation(operator, *operands)
-        values = [Parameter.in_expression(o) if isinstance(o, Parameter) else o for o in operands]
-        return _OPERATORS[operator](*values)
-
-    def describe_activation(self, function: Any, *arguments: Any, **options: Any) -> Any:
-        return function(Parameter.in_expression(self), *arguments, **options)[0]
-
-    def __abs__(self) -> Any:
-        return abs(Parameter.in_expression(self))
-
-    def __len__(self) -> int:
-        return int(self.value.shape[0])
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(Parameter.in_expression(self))
-
-    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
-        values = [Parameter.in_expression(x) if isinstance(x, Parameter) else x for x in inputs]
-        return getattr(ufunc, method)(*values, **options)
-
-    def __array_function__(self, function: Any, kinds: Any, arguments: Any, options: Any) -> Any:
-        def value(part: Any) -> Any:
-            return Parameter.in_expression(part) if isinstance(part, Parameter) else part
-
-        arguments = rebuild(list(arguments), [value(part) for part in leaves(list(arguments))])
-        return function(*arguments, **{name: value(part) for name, part in options.items()})
+    def in_array_code(self) -> Any:
+        return Parameter.in_expression(self)
 
     def __array__(self, *arguments: Any, **options: Any) -> Any:
         return np.asarray(to_numpy(Parameter.in_expression(self)), *arguments, **options)
@@ -196,17 +168,6 @@ class Parameter(Operand):
             self.backward.whole = False
         self.grad = self.backward = None
 
-
-_OPERATORS: dict[str, Callable[..., Any]] = {
-    "add": operator.add,
-    "subtract": operator.sub,
-    "multiply": operator.mul,
-    "divide": operator.truediv,
-    "matmul": operator.matmul,
-    "power": operator.pow,
-    "negative": operator.neg,
-    "getitem": operator.getitem,
-}
 
 Parameter.in_expression = staticmethod(operator.attrgetter("value"))
 

@@ -71,7 +71,7 @@ _WITHOUT_COTANGENT = ("y_true", "mean", "variance", "transform")
 """Arguments of accelerated functions for which their pullbacks return no cotangent."""
 
 _AS_WRITTEN = ("bias_activation",)
-"""Functions whose kernels write over an argument, which a tape may need later: of tracked arrays the generic form runs."""
+"""Functions whose kernels write over an argument, which a tape may need: tracked arrays get the generic form."""
 
 
 def _recorded(generic: Callable[..., Any], kind: type[TrackedArray]) -> Callable[..., Any]:

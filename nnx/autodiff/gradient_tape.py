@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from nnx.autodiff.array import TrackedArray, lower, strip
+from nnx.autodiff.array import TrackedArray, constant, lower, strip
 from nnx.autodiff.namespace import is_floating, kind_of
 from nnx.autodiff.tape import Tape, close_tape, next_level, open_tape, open_tapes, recording
 from nnx.backends import is_array
@@ -129,10 +129,11 @@ class GradientTape:
                 found[parameter] = _sum(found[parameter], next(pulled))
         return rebuild(sources, [strip(found[p] if isinstance(p, Parameter) else next(pulled)) for p in parts])
 
-    def backward(self, loss: Any, model: _Trained) -> None:
+    def backward(self, loss: Any, model: _Trained, scale: Any = 1.0) -> None:
         """Add the gradients of a number to those that a model gathers for the next `optimizer.step(model)`.
 
         loss : an array without axes that was computed inside the block. model : built, and called in it.
+        scale : what the loss counts; of a model in float16 `optimizer.scale_loss(model.flat)`.
 
         That saves a copy of all gradients. Errors are those of `gradient`, and ValueError for a loss that depends on
         no parameter that the model trains.
@@ -147,7 +148,10 @@ class GradientTape:
         [0.0, 1.0]
         """
         tape = self._recorded("backward")
-        seeds = _seeds(tape, loss, None)
+        seeds = [
+            (index, dy if type(scale) is float and scale == 1.0 else dy * scale)
+            for index, dy in _seeds(tape, loss, None)
+        ]
         flat = model.flat
         own, reached = set(flat.parameters), _parameters_of(tape)
         known = [(parameter, index) for parameter, index in tape.leaves.values() if parameter in own]
@@ -244,7 +248,8 @@ def _seeds(tape: Tape, target: Any, output_gradients: Any) -> list[tuple[int, An
             raise ValueError(
                 f"an output gradient has the shape of its target, {tuple(one.shape)}, got {tuple(dy.shape)}"
             )
-        seeds.append((one.index, kind_of(one).xp.base.ones_like(lower(one)) if dy is None else dy))
+        dy = kind_of(one).xp.base.ones_like(lower(one)) if dy is None else dy
+        seeds.append((one.index, constant(dy, type(one)) if isinstance(one.value, TrackedArray) else dy))
     return seeds
 
 

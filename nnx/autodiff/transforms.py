@@ -6,14 +6,14 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from nnx.autodiff.array import TrackedArray, lower
+from nnx.autodiff.array import TrackedArray, constant, lower, strip
 from nnx.autodiff.namespace import is_floating, kind_of
 from nnx.autodiff.primitive import primitive
 from nnx.autodiff.tape import Tape, next_level, open_tapes, recording
 from nnx.backends import is_array
 from nnx.structure import leaves, rebuild
 
-__all__ = ["custom_gradient", "differentiable", "grad", "stop_gradient", "value_and_grad"]
+__all__ = ["custom_gradient", "differentiable", "grad", "jvp", "stop_gradient", "value_and_grad"]
 
 
 def differentiable(function: Callable[..., Any]) -> Callable[..., tuple[Any, Callable[..., Any]]]:
@@ -56,7 +56,12 @@ def derive(
 
     def pullback(dy: Any) -> Any:
         dys = dy if several else (dy,)
-        seeds = [(i, d) for i, d in zip(indices, dys, strict=True) if i is not None and d is not None]
+        seeds = [
+            # where an outer tape tracks the value, the cotangent meets tracked arrays
+            (i, constant(d, type(y)) if isinstance(y, TrackedArray) else d)
+            for i, d, y in zip(indices, dys, values, strict=True)
+            if i is not None and d is not None
+        ]
         found = iter(tape.pull(seeds, [slot for slot in slots if slot is not None]))
         cotangents = tuple(
             None if slot is None else _or_zeros(next(found), a) for a, slot in zip(args, slots, strict=True)
@@ -118,7 +123,9 @@ def value_and_grad(function: Callable[..., Any], argnums: int | Sequence[int] = 
 
 
 def _one_like(y: Any) -> Any:
-    return kind_of(y).xp.base.ones_like(lower(y))
+    """1, as the cotangent of a number: a constant among tracked arrays, if that is one."""
+    one = kind_of(y).xp.base.ones_like(lower(y))
+    return constant(one, type(y)) if isinstance(y, TrackedArray) else one
 
 
 def _check_argument(args: Sequence[Any], position: int) -> None:
@@ -150,6 +157,44 @@ def grad(function: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Call
         return both(*args, **options)[1]
 
     return gradient
+
+
+def jvp(function: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
+    """The value of a function, and its derivative along a direction: how the value moves with the arguments.
+
+    function : of floating arrays; it returns an array. primals : its arguments. tangents : the direction, an array of
+        the shape of each.
+
+    It is the pullback of the pullback, which costs about twice what a gradient does. With `grad` it gives products with
+    second derivatives: `jvp(grad(f), (x,), (v,))`.
+
+    ValueError for tangents of other shapes; TypeError for a function that returns several arrays.
+
+    >>> import numpy as np
+    >>> import nnx
+    >>> nnx.jvp(lambda x: x**3, (np.asarray([1.0, 2.0]),), (np.asarray([1.0, 0.5]),))
+    (array([1., 8.]), array([3., 6.]))
+    """
+    if len(primals) != len(tangents):
+        raise ValueError(f"jvp takes a tangent for each of {len(primals)} arguments, got {len(tangents)}")
+    for position, (x, tangent) in enumerate(zip(primals, tangents, strict=True)):
+        _check_argument(primals, position)
+        if tuple(x.shape) != tuple(getattr(tangent, "shape", ())):
+            raise ValueError(f"tangent {position} has the shape {tuple(tangent.shape)}, expected {tuple(x.shape)}")
+    tape = Tape(next_level())
+    with recording(*open_tapes(), tape):
+        y, pullback = differentiable(function)(*(watch(tape, x) for x in primals))
+        if not is_array(y):
+            raise TypeError(f"jvp is of a function that returns one array, got {type(y).__name__}")
+        value = y.value if index_on(tape, y) is not None else y
+        xp = kind_of(value).xp
+        dy = watch(tape, xp.zeros_like(lower(value)))
+        cotangents = pullback(dy)
+        pairs = zip(cotangents if isinstance(cotangents, tuple) else (cotangents,), tangents, strict=True)
+        total = sum(xp.sum(cotangent * tangent) for cotangent, tangent in pairs)
+    index = index_on(tape, total)
+    found = None if index is None else tape.pull([(index, _one_like(total))], [dy.index])[0]
+    return value, strip(_or_zeros(found, value))
 
 
 def stop_gradient(x: Any) -> Any:

@@ -51,13 +51,14 @@ def watch(model: Any, observer: Observer) -> Iterator[None]:
                         replaced.enter_context(_replaced(layer, name, watched))
         if model.objective is not None:
             objective, optimizer = model.objective, model.optimizer
-            for owner, name, watched in (
+            of_model = [
                 (objective, "forward", _of_loss(observer, objective)),
                 (objective, "update", _plain(observer, "metrics", objective, objective.update)),
-                (optimizer, "train", _plain(observer, "update", optimizer, getattr(optimizer, "train", None))),
-            ):
-                if owner is not None:
-                    replaced.enter_context(_replaced(owner, name, watched))
+            ]
+            if optimizer is not None:
+                of_model.append((optimizer, "train", _plain(observer, "update", optimizer, optimizer.train)))
+            for owner, name, watched in of_model:
+                replaced.enter_context(_replaced(owner, name, watched))
         yield
 
 

@@ -86,7 +86,7 @@ def affine_transform(
     batch, height, width, channels = x.shape
     pixels = xp.reshape(wide(x), (batch * height * width, channels))
     places, weights = _readings(pixels, transform, x.shape, interpolation, fill_mode)
-    read, pullback_read = embedding(places, pixels)
+    read, pullback_read = embedding(embeddings=pixels, x=places)  # in this order: the pixels choose the kernel
     y = xp.sum(read * weights, axis=0)
     if fill_mode == "constant" and fill_value != 0.0:
         y = y + fill_value * (1.0 - xp.sum(weights, axis=0))

@@ -7,19 +7,17 @@ from typing import Any
 from nnx.autodiff.array import lower
 from nnx.backends import Array, Placement, array_namespace, get_backend, is_array, to_numpy
 from nnx.initializers import resolve as resolve_initializer
+from nnx.operators import ArrayHolder
 
 
-class Variable:
+class Variable(ArrayHolder):
     """Variable of a metric: an array that `assign`, `assign_add` and `assign_sub` replace.
 
-    In arithmetic with numbers and arrays it is its array.
+    In array code, operators and functions of nnx.ops, it is its array.
 
     name : of the variable, in the metric.
     value : the array, on the device that the metric's model is on.
     """
-
-    __array_ufunc__ = None  # NumPy's arrays leave operators with a variable to the variable
-    __array_priority__ = 1000  # and so do CuPy's
 
     def __init__(self, name: str, shape: tuple[int, ...], initializer: Any, dtype: str | None) -> None:
         self.name = name
@@ -39,6 +37,9 @@ class Variable:
     def dtype(self) -> str:
         """The dtype's name, the same on every backend."""
         return self._dtype
+
+    def in_array_code(self) -> Array:
+        return self.value
 
     def assign(self, value: Any) -> Array:
         """Take a value of the same shape, or one number for all; returns the new value."""
@@ -77,39 +78,6 @@ class Variable:
         if not is_array(state):
             raise TypeError(f"variable {self.name!r} cannot be {state!r}")
         self.assign(state)
-
-    def __add__(self, other: Any) -> Array:
-        return self.value + value_of(other)
-
-    def __radd__(self, other: Any) -> Array:
-        return other + self.value
-
-    def __sub__(self, other: Any) -> Array:
-        return self.value - value_of(other)
-
-    def __rsub__(self, other: Any) -> Array:
-        return other - self.value
-
-    def __mul__(self, other: Any) -> Array:
-        return self.value * value_of(other)
-
-    def __rmul__(self, other: Any) -> Array:
-        return other * self.value
-
-    def __truediv__(self, other: Any) -> Array:
-        return self.value / value_of(other)
-
-    def __rtruediv__(self, other: Any) -> Array:
-        return other / self.value
-
-    def __pow__(self, exponent: Any) -> Array:
-        return self.value ** value_of(exponent)
-
-    def __neg__(self) -> Array:
-        return -self.value
-
-    def __getitem__(self, key: Any) -> Array:
-        return self.value[key]
 
 
 class RunningValue:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import itertools
 import json
 import weakref
@@ -13,13 +14,17 @@ import numpy as np
 
 from nnx import debug, saving
 from nnx.arguments import with_hints
+from nnx.autodiff.gradient_tape import GradientTape
+from nnx.autodiff.transforms import stop_gradient
 from nnx.backends import Array, array_namespace, backend, get_backend, is_array
 from nnx.callbacks import History
 from nnx.graph.composition import Composition
 from nnx.graph.symbol import Node, Symbol
 from nnx.layers.activation import Activated
 from nnx.layers.input import InputLayer
-from nnx.layers.layer import Layer, is_value, registry, undone_if_it_fails
+from nnx.layers.layer import Layer, held_layers, is_value, registry, undone_if_it_fails
+from nnx.metrics import Mean, Metric
+from nnx.metrics.variable import value_of
 from nnx.models.configuration import graph_config, graph_from_config
 from nnx.models.summary import (
     SummaryRow,
@@ -43,6 +48,7 @@ from nnx.training.trainable import TrainableModel
 from nnx.training.trainer import Trainer
 from nnx.training.training_run import TrainingRun
 from nnx.user_warnings import warn_user
+from nnx.utils.step_data import unpack_x_y_sample_weight
 
 
 class NotReadyError(AttributeError, ValueError):
@@ -116,6 +122,7 @@ class Model(Layer):
         self._warned_of_freezing = False
         self.decided_at = -1
         self._ports: Ports | None = None
+        self._mean_loss: Mean | None = None  # of `train_step` and `test_step`
         if is_graph:
             self._connect(inputs, outputs)
 
@@ -154,6 +161,16 @@ class Model(Layer):
             super().build(input_shape)
 
     # The graph
+
+    def sublayers(self) -> Sequence[Layer]:
+        """The layers inside; of a model that is neither a graph nor has a `call`, those that its attributes hold."""
+        return held_layers(self) if self._composition is None else super().sublayers()
+
+    def settle(self) -> None:
+        """Be where the layers inside are; before that, of a model that only holds others, nobody knows."""
+        if self._placement is None:
+            built = next((layer for layer in self.sublayers() if layer.built and layer.weights), None)
+            self._placement = None if built is None else built.placement
 
     def _calls(self) -> list[Node]:
         """All calls of layers in the graph, those of the inputs first."""
@@ -617,7 +634,8 @@ class Model(Layer):
 
         Returns the history; its `history` has a list of values for each name. It is also kept as `model.history`: when
         training is interrupted, by Ctrl-C or by an error, that has all completed epochs, and the model is usable.
-        An error of a batch names it.
+        An error of a batch names it. RuntimeError while another thread trains the model; evaluations and predictions
+        may run beside it, of weights in the midst of a step.
         """
         self._warn_of_freezing()
         return self.trainer.fit(
@@ -651,7 +669,10 @@ class Model(Layer):
         callbacks: Any = None,
         return_dict: bool = False,
     ) -> Any:
-        """The loss, or [loss, *metrics], or a dict of them by name, over a data set. Arguments as for `fit`."""
+        """The loss, or [loss, *metrics], or a dict of them by name, over a data set. Arguments as for `fit`.
+
+        Several threads may evaluate and predict at once: each has running values of its own.
+        """
         return self.trainer.evaluate(
             x,
             y,
@@ -675,6 +696,8 @@ class Model(Layer):
         """The outputs for all samples, on the host for host data, else on the device of x.
 
         x : an array, list or iterable of batches.
+
+        Several threads may predict at once.
         """
         return self.trainer.predict(x, batch_size=batch_size, verbose=verbose, steps=steps, callbacks=callbacks)
 
@@ -686,20 +709,207 @@ class Model(Layer):
         class_weight: dict[int, float] | None = None,
         return_dict: bool = False,
     ) -> Any:
-        """One step of training; the loss, or [loss, *metrics], or a dict, of this batch before the step."""
-        return self.trainer.step.train_on_batch(x, y, sample_weight, class_weight, return_dict)
+        """One step of training; the loss, or [loss, *metrics], or a dict, of this batch before the step.
+
+        Of several threads one waits for the other; RuntimeError while `fit` runs in another one.
+        """
+        return self.trainer.for_training.train_on_batch(x, y, sample_weight, class_weight, return_dict)
 
     def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
-        """The loss, or [loss, *metrics], or a dict, of one batch."""
-        return self.trainer.step.test_on_batch(x, y, sample_weight, return_dict)
+        """The loss, or [loss, *metrics], or a dict, of one batch. Several threads may call it at once."""
+        return self.trainer.for_testing.test_on_batch(x, y, sample_weight, return_dict)
 
     def predict_on_batch(self, x: Any) -> Any:
-        """The output for one batch, on the host for host data, else on the device of x."""
-        return self.trainer.step.predict_on_batch(x)
+        """The output for one batch, on the host for host data, else on the device of x.
+
+        Several threads may call it at once.
+        """
+        return self.trainer.for_predicting.predict_on_batch(x)
 
     def reset_metrics(self) -> None:
         """Forget the running loss and metrics. `train_on_batch` and `test_on_batch` do so before each batch."""
         self.require_compiled().reset()
+        for metric in self.metrics:
+            metric.reset_state()
+
+    # Steps of one's own: a subclass overrides these, or defines what they call
+
+    @property
+    def metrics(self) -> list[Metric]:
+        """The metrics that an epoch begins anew: the loss and what `compile` was given, then those in attributes.
+
+        A subclass may override it.
+
+        >>> import nnx
+        >>> class Mine(nnx.Model):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.distance = nnx.metrics.Mean("distance")
+        >>> [metric.name for metric in Mine().metrics]
+        ['distance']
+        """
+        compiled = [] if self.objective is None else [metric for _, metric in self.objective.metrics]
+        return list(dict.fromkeys([*self._loss_metric(), *compiled, *self._own_metrics()]))
+
+    def _loss_metric(self) -> list[Metric]:
+        return [] if self._mean_loss is None else [self._mean_loss]
+
+    def _own_metrics(self) -> list[Metric]:
+        held = dict.fromkeys(layer for _, layer in self.walk())
+        known = [metric for _, metric in self.objective.metrics] if self.objective is not None else []
+        values = [value for layer in held for name, value in vars(layer).items() if name not in _NO_METRICS]
+        found = [part for value in values for part in leaves(value) if isinstance(part, Metric)]
+        return [metric for metric in dict.fromkeys(found) if metric not in known]
+
+    def overrides(self, *methods: str) -> bool:
+        """Whether the class defines one of these methods itself, such as "train_step"."""
+        kind = type(self)
+        return any(getattr(kind, method) is not getattr(Model, method) for method in methods)
+
+    def train_step(self, data: Any) -> dict[str, Any]:
+        """One step of training, which a subclass may define: `fit` and `train_on_batch` call it.
+
+        data : what was given to `fit`, a batch of it, in the model's place: x, (x, y) or (x, y, sample_weight), see
+            `nnx.utils.unpack_x_y_sample_weight`; of an iterable whatever it gives.
+
+        Returns numbers by their names, for the progress bar, callbacks and the history. What is an array stays on the
+        device until somebody reads it.
+
+        >>> import numpy as np
+        >>> import nnx
+        >>> class Own(nnx.Model):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.dense = nnx.layers.Dense(1)
+        ...     def call(self, x):
+        ...         return self.dense(x)
+        ...     def train_step(self, data):
+        ...         x, y = data
+        ...         with nnx.GradientTape() as tape:
+        ...             loss = self.compute_loss(y=y, y_pred=self(x, training=True))
+        ...         gradients = tape.gradient(loss, self.trainable_variables)
+        ...         self.optimizer.apply(gradients, self.trainable_variables)
+        ...         return {"loss": loss}
+        >>> model = Own()
+        >>> model.compile("sgd", "mse")
+        >>> history = model.fit(np.ones((4, 2)), np.ones((4, 1)), epochs=2, verbose=0)
+        >>> sorted(history.history)
+        ['loss']
+        """
+        x, y, sample_weight = unpack_x_y_sample_weight(data)
+        with GradientTape() as tape:
+            y_pred = self(x, training=True)
+            loss = self._checked_loss(x, y, y_pred, sample_weight, training=True)
+        self._running_loss().update_state(loss, sample_weight=_rows(x))
+        optimizer = self.optimizer
+        if optimizer is None:
+            raise ValueError(f"{self.name} was compiled without an optimizer: write compile('adam', ...)")
+        if self.trainable_weights:
+            scale = optimizer.scale_loss(self.flat)
+            tape.backward(loss, self, scale)
+            optimizer.step(self)
+        return self.compute_metrics(x, y, stop_gradient(y_pred), sample_weight)
+
+    def test_step(self, data: Any) -> dict[str, Any]:
+        """One step of evaluation, which a subclass may define: `evaluate`, validation and `test_on_batch` call it.
+
+        data, and what is returned, are as for `train_step`.
+        """
+        x, y, sample_weight = unpack_x_y_sample_weight(data)
+        y_pred = self(x, training=False)
+        loss = self._checked_loss(x, y, y_pred, sample_weight, training=False)
+        self._running_loss().update_state(loss, sample_weight=_rows(x))
+        return self.compute_metrics(x, y, y_pred, sample_weight)
+
+    def predict_step(self, data: Any) -> Any:
+        """The outputs for one batch, which a subclass may define: `predict` and `predict_on_batch` call it.
+
+        data : x, or (x,). Returns an array, or a structure of some, whose first axis are the samples.
+        """
+        x, _, _ = unpack_x_y_sample_weight(data)
+        return self(x, training=False)
+
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> Any:
+        """The number that is minimised: the loss that `compile` was given, and `losses`. A subclass may define it.
+
+        x, y, sample_weight : the batch. y_pred : what the model returned for it, tracked inside of a tape.
+
+        ValueError for a model that was compiled without a loss and adds none.
+
+        >>> import nnx
+        >>> model = nnx.Sequential([nnx.layers.Dense(1, input_dim=1)])
+        >>> model.compile("sgd", "mse")
+        >>> float(model.compute_loss(y=nnx.asarray([[1.0]]), y_pred=nnx.asarray([[3.0]])))
+        4.0
+        """
+        loss = None if y_pred is None or y is None else self._objective_of(y_pred).loss_of(y, y_pred, sample_weight)
+        for added in self.losses:
+            loss = added if loss is None else loss + added
+        if loss is None:
+            raise ValueError(
+                f"{self.name} has no loss: write compile(optimizer, loss='mse'), call self.add_loss(...) in call(), or "
+                f"define compute_loss(self, x, y, y_pred, sample_weight)"
+            )
+        return loss
+
+    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
+        """Take a batch into the metrics, and return their results by their names. A subclass may define it.
+
+        >>> import nnx
+        >>> model = nnx.Sequential([nnx.layers.Dense(1, input_dim=1)])
+        >>> model.compile("sgd", "mse", metrics=["mae"])
+        >>> results = model.compute_metrics(None, nnx.asarray([[1.0]]), nnx.asarray([[3.0]]))
+        >>> float(results["mae"])
+        2.0
+        """
+        if y is not None and y_pred is not None:
+            self._objective_of(y_pred).update_metrics(y, y_pred, sample_weight)
+        return self.get_metrics_result()
+
+    def get_metrics_result(self) -> dict[str, Any]:
+        """The results of all `metrics` by their names; arrays, which nobody has waited for.
+
+        >>> import nnx
+        >>> model = nnx.Sequential([nnx.layers.Dense(1, input_dim=1)])
+        >>> model.compile("sgd", "mse")
+        >>> model.get_metrics_result()
+        {}
+        """
+        named = {metric: name for name, metric in self.objective.metrics} if self.objective is not None else {}
+        found: dict[str, Any] = {}
+        for metric in self.metrics:
+            result = value_of(metric.result())
+            found.update(result if isinstance(result, dict) else {named.get(metric, metric.name): result})
+        return found
+
+    def in_order_of_metrics(self, logs: dict[str, Any]) -> dict[str, Any]:
+        """Logs in the order of the metrics that they are of, then the others in that of their names, as in Keras."""
+        first = [name for name in self.get_metrics_result() if name in logs]
+        return {name: logs[name] for name in [*first, *sorted(set(logs) - set(first))]}
+
+    def _objective_of(self, y_pred: Any) -> Objective:
+        objective = self.require_compiled()
+        names = self.output_names
+        return objective if names is None else objective.of(names)
+
+    def _checked_loss(self, x: Any, y: Any, y_pred: Any, sample_weight: Any, training: bool) -> Any:
+        takes_training = "training" in inspect.signature(self.compute_loss).parameters
+        options = {"training": training} if takes_training else {}
+        loss = self.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, **options)
+        if not is_array(loss) or tuple(loss.shape) != ():
+            given = f"an array of shape {tuple(loss.shape)}" if is_array(loss) else type(loss).__name__
+            raise ValueError(
+                f"{self.name}: compute_loss() has to return one number that depends on y_pred, got {given}: take "
+                f"nnx.ops.mean or sum of it"
+            )
+        return loss
+
+    def _running_loss(self) -> Mean:
+        if self._mean_loss is None:
+            self._mean_loss = Mean("loss")
+        return self._mean_loss
 
     def require_compiled(self) -> Objective:
         """The objective; NotReadyError before `compile`."""
@@ -729,7 +939,10 @@ class Model(Layer):
         saving.save_weights(self, filepath, overwrite)
 
     def load_weights(self, filepath: Any, skip_mismatch: bool = False) -> None:
-        """Read parameters from a safetensors file; see `nnx.saving.load_weights`."""
+        """Read parameters from a safetensors file; see `nnx.saving.load_weights`.
+
+        No other thread may use the model meanwhile: for new weights under way, load another model.
+        """
         saving.load_weights(self, filepath, skip_mismatch)
 
     # Configuration
@@ -854,6 +1067,16 @@ class Model(Layer):
                 f"{self.name} is not built, so it has no {what}: give the first layer an input_shape, start with "
                 f"Input(shape=...), call build(input_shape), or fit it to data"
             )
+
+
+_NO_METRICS = frozenset(
+    {"compile_arguments", "objective", "own_weights", "_frozen_or_not", "_mean_loss", "training_run"}
+)
+
+
+def _rows(x: Any) -> int:
+    """How many samples a batch has."""
+    return next((int(part.shape[0]) for part in leaves(x) if is_array(part) and part.shape), 1)
 
 
 def _keys(structure: Any) -> list[str] | None:

@@ -178,10 +178,10 @@ class Sequential(Model):
         return False
 
     def _finish_build(self, input_shape: Shape) -> None:
-        super().build((None, *input_shape[1:]) if self._input is None else input_shape)
         for name, layer in self._names.layers.items():
             self._tell_paths(name, layer)
         self._forget()
+        super().build((None, *input_shape[1:]) if self._input is None else input_shape)
 
     def _tell_paths(self, name: str, layer: Layer) -> None:
         """Tell the parameters of a layer their paths; one that is shared has that in the first layer."""

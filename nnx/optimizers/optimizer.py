@@ -255,7 +255,7 @@ class Optimizer(Configurable):
                 gradient = placed_like(np.asarray(gradient), parameter.value)
             if tuple(gradient.shape) != parameter.shape:
                 raise ValueError(
-                    f"the gradient of {parameter.path} has the shape {tuple(gradient.shape)}, expected {parameter.shape}"
+                    f"the gradient of {parameter.path} has shape {tuple(gradient.shape)}, expected {parameter.shape}"
                 )
             pairs.append((parameter, gradient))
         without = [parameter for parameter, gradient in zip(variables, gradients, strict=True) if gradient is None]

@@ -11,12 +11,12 @@ import numpy as np
 
 from nnx import optimizers
 from nnx.backends import backend, get_backend, to_numpy
+from nnx.descriptions import check_objects, parsed
 from nnx.layers.layer import registry, room_for_weights
 from nnx.names import shortened
 from nnx.random import Generator
 from nnx.registry import custom_objects as custom_objects_scope
 from nnx.registry import serialize
-from nnx.descriptions import check_objects, parsed
 from nnx.saving.files import read_file, write_file
 from nnx.saving.weights import assign_weights, refuse_overwriting, weight_arrays
 
@@ -37,8 +37,11 @@ def save_model(model: Any, filepath: str | os.PathLike[str], overwrite: bool = T
     Parameters are under their paths ("dense_1/kernel"), optimiser slots under "optimizer.<slot>/<path>"; architecture,
     compile arguments, step, history and random streams are JSON in the metadata. No pickle.
 
-    The file is complete or not there: it is written under another name first. TypeError for a model with an anonymous
-    function, which cannot be saved.
+    The file is complete or not there: it is written under another name first, and takes over the mode and the owner of
+    the one that it replaces; a link is written through. A model that has not changed gives equal bytes.
+
+    TypeError for a model with an anonymous function, which cannot be saved; PermissionError for a file that is
+    read-only, and OSError, with the path, for a full disk, a pipe or a device.
 
     >>> import tempfile
     >>> from pathlib import Path
@@ -152,6 +155,9 @@ def load_model(
             is_unknown = str(error).startswith("unknown") and "custom_objects" not in str(error)
             hint = "; one of your own goes into custom_objects={name: object}" if is_unknown else ""
             raise ValueError(f"cannot load {filepath}: {shortened(str(error), LONGEST_REASON)}{hint}") from error
+        except Exception as error:  # of a class of the user's
+            error.add_note(f"while {filepath} was loaded")
+            raise
     return model
 
 

@@ -27,7 +27,7 @@ def weight_arrays(model: Any) -> dict[str, np.ndarray]:
 def save_weights(model: Any, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
     """Write the parameters to a safetensors file, each under its path such as "dense_1/kernel".
 
-    overwrite : whether a file of that name may be replaced; FileExistsError if not.
+    overwrite : whether a file of that name may be replaced; FileExistsError if not. Other errors as of `save_model`.
 
     >>> import tempfile
     >>> from pathlib import Path
@@ -47,9 +47,10 @@ def save_weights(model: Any, filepath: str | os.PathLike[str], overwrite: bool =
 def load_weights(model: Any, filepath: str | os.PathLike[str], skip_mismatch: bool = False) -> None:
     """Read parameters that `save_weights` or `save` has written into a model of the same architecture.
 
-    skip_mismatch : leave parameters as they are, with a warning, where the file has none of that name and shape.
+    skip_mismatch : leave parameters as they are, with a warning, where the file has none of that name and shape, or one
+        in numbers of another kind. Numbers of another size are converted, bfloat16 among them.
 
-    ValueError that names what is missing or differs; then nothing is changed.
+    ValueError that names what is missing or differs, or what is wrong with the file; then nothing is changed.
 
     >>> import tempfile
     >>> from pathlib import Path

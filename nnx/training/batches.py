@@ -245,6 +245,46 @@ class IterableBatches:
         getattr(self._source, hook, lambda: None)()
 
 
+class StructuredBatches:
+    """Batches of arrays in the structure that a step gets them in.
+
+    source : gives the arrays of each batch as an input and targets. structure : of them, the input first.
+    """
+
+    def __init__(self, source: Any, structure: Any) -> None:
+        self._source, self._structure = source, structure
+        self.once: bool = source.once
+
+    @property
+    def steps(self) -> int | None:
+        """How many there are in the next pass."""
+        return self._source.steps  # type: ignore[no-any-return]
+
+    @property
+    def streams(self) -> list[Any]:
+        """What is drawn from when a pass begins."""
+        return self._source.streams  # type: ignore[no-any-return]
+
+    @property
+    def form(self) -> dict[str, Any]:
+        """What makes the batches the same ones as those of other data."""
+        return self._source.form  # type: ignore[no-any-return]
+
+    def __iter__(self) -> Iterator[Any]:
+        for first, others, _ in self._source:
+            yield (rebuild(self._structure, [*first, *others]),)
+
+
+class GivenBatches(IterableBatches):
+    """Batches from an iterable as it gives them, whatever their structure. convert : brings one into place."""
+
+    def __iter__(self) -> Iterator[Any]:
+        self._tell("on_epoch_begin")
+        for item, _ in self._items():
+            yield (self._convert(item),)
+        self._tell("on_epoch_end")
+
+
 def _checked(columns: Columns, whole: int) -> int:
     """The number of rows of a whole batch; ValueError unless this rank's part of it has come."""
     found = columns[0][0].shape[0]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,7 @@ from nnx.losses import Loss
 from nnx.metrics import Metric
 from nnx.metrics.base import added, on_host
 from nnx.metrics.variable import value_of
+from nnx.structure import leaves, leaves_like, ordered_keys
 
 
 class OutputObjective:
@@ -45,6 +48,11 @@ class OutputObjective:
         """Whether there is a loss or a metric that looks at targets."""
         return self.loss is not None or bool(self._identifiers)
 
+    @property
+    def is_unbound(self) -> bool:
+        """Whether there are metrics, and nobody has said yet what they mean for the shapes at hand."""
+        return len(self.metrics) < len(self._identifiers)
+
     def bind(self, target_shape: tuple[Any, ...], output_shape: tuple[Any, ...], fusible: str | None) -> None:
         """Decide what depends on shapes ("accuracy" means three things) and on the output's last activation."""
         loss = self.loss
@@ -56,6 +64,12 @@ class OutputObjective:
             (metrics.resolve(metric, loss=loss, target_shape=target_shape, output_shape=output_shape), weighted)
             for metric, weighted in self._identifiers
         ]
+
+    def copy(self) -> OutputObjective:
+        """The same loss, which has no state, and metrics of its own."""
+        copied = copy.copy(self)
+        copied.metrics = [(copy.deepcopy(metric), weighted) for metric, weighted in self.metrics]
+        return copied
 
     def forward(self, y: Array, output: Array, sample_weight: Array | None) -> tuple[Array, Callable[..., Array]]:
         """The loss, and its pullback. `output` are logits if `takes_logits`."""
@@ -86,6 +100,7 @@ class Objective:
         self._total: Array | None = None  # running sums as `add_to_sum` keeps them
         self._parts: list[Array | None] = []
         self._count = 0
+        self.free = [True]  # empty while somebody uses the running values
         if outputs is not None:
             self.assign(outputs)
         elif not isinstance(loss, dict | list | tuple):
@@ -168,6 +183,41 @@ class Objective:
                 total = term if total is None else total + term
         return total
 
+    # For steps of one's own, which have targets and predictions in structures, and call losses as they are
+
+    def loss_of(self, y: Any, y_pred: Any, sample_weight: Any) -> Any:
+        """The weighted sum of the losses of all outputs; inside of a tape a tracked one. None without a loss."""
+        total = None
+        for one, target, output, weight in self._rows_of(y, y_pred, sample_weight):
+            if one.loss is not None:
+                loss = one.loss(target, output, weight)
+                loss = loss if one.weight == 1.0 else loss * one.weight
+                total = loss if total is None else total + loss
+        return total
+
+    def update_metrics(self, y: Any, y_pred: Any, sample_weight: Any) -> None:
+        """Take a batch into the metrics."""
+        for one, target, output, weight in self._rows_of(y, y_pred, sample_weight):
+            if one.is_unbound and target is not None:
+                one.bind(tuple(target.shape), (None, *output.shape[1:]), None)
+            for metric, weighted in one.metrics:
+                metric.update_state(target, output, weight if weighted else None)
+
+    def _rows_of(self, y: Any, y_pred: Any, sample_weight: Any) -> list[tuple[OutputObjective, Any, Any, Any]]:
+        """The objective, the target, the prediction and the weight of each output."""
+        outputs = leaves(y_pred)
+        if not self.outputs:
+            count = len(outputs)
+            self.assign(ordered_keys(y_pred) if isinstance(y_pred, dict) else [f"output_{i}" for i in range(count)])
+        count = len(self.by_output)
+        if len(outputs) != count:
+            raise ValueError(f"expected predictions for {', '.join(self.outputs)}, got {len(outputs)} arrays")
+        targets, weights = (
+            [value] * count if value is None else leaves_like(list(self.outputs), leaves(value), what)
+            for value, what in ((y, "y"), (sample_weight, "sample_weight"))
+        )
+        return list(zip(self.by_output, targets, outputs, weights, strict=True))
+
     def update(
         self,
         loss: Array,
@@ -197,6 +247,30 @@ class Objective:
             count, weight = counts[index] if counts else None, sample_weights[index]
             for metric, weighted in one.metrics:
                 metric.update_state(ys[index], predictions[index], weighted_steps(count, weight) if weighted else count)
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[Objective]:
+        """Running values that nobody else uses, forgotten: its own, or while somebody does those of a copy."""
+        try:
+            self.free.pop()  # which only one thread can
+        except IndexError:
+            yield self.copy()
+            return
+        try:
+            self.reset()
+            yield self
+        finally:
+            self.free.append(True)
+
+    def copy(self) -> Objective:
+        """The same losses, and metrics of its own that have seen nothing."""
+        copied = copy.copy(self)
+        copied.by_output = [one.copy() for one in self.by_output]
+        copied.reset()
+        return copied
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "free": [True]}  # a copy is not in use
 
     def reset(self) -> None:
         """Forget the running loss and metrics."""
@@ -274,9 +348,9 @@ class Objective:
         if not self._count:
             return {}
         if len(self.by_output) == 1 and not self.by_output[0].metrics:
-            return {"loss": float(to_numpy(self._total)[0]) / self._count}  # type: ignore[index]
+            return {"loss": float(to_numpy(self._total)[0]) / self._count}
         sums = [self._total, *(self._parts[index] for index in self._counted)]
-        losses = [sum[0, ...] / self._count for sum in sums]  # type: ignore[index]
+        losses = [total[0, ...] / self._count for total in sums if total is not None]
         results = [*losses, *(value_of(metric.result()) for _, metric in self.metrics)]
         return dict(zip(self.names, read_values(results), strict=True))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -9,18 +10,28 @@ import numpy as np
 
 from nnx import debug
 from nnx.arguments import optional_integer
-from nnx.backends import Array, backend_of, is_array
+from nnx.backends import Array, array_namespace, backend_of, is_array
 from nnx.backends.base import is_on_device
+from nnx.data.columns import count_rows
 from nnx.data.row_pools import POOL_BYTES
 from nnx.data.stored_arrays import has_stored, with_stored
 from nnx.debug import finite
 from nnx.precision import dtype_bytes
 from nnx.random import Generator
-from nnx.structure import leaves
-from nnx.training.batches import ArrayBatches, Columns, IterableBatches, PooledBatches, Source
+from nnx.structure import leaves, rebuild
+from nnx.training.batches import (
+    ArrayBatches,
+    Columns,
+    GivenBatches,
+    IterableBatches,
+    PooledBatches,
+    Source,
+    StructuredBatches,
+)
 from nnx.training.class_weights import with_class_weights
 from nnx.training.epochs import Epochs
 from nnx.training.host_data import (
+    as_host_or_array,
     as_list,
     check_rows,
     host_structure,
@@ -32,6 +43,7 @@ from nnx.training.host_data import (
 )
 from nnx.training.setup import TrainingSetup
 from nnx.training.trainable import TrainableModel
+from nnx.utils.step_data import pack_x_y_sample_weight, unpack_x_y_sample_weight
 
 LARGEST_COPY = 1 << 28  # bytes: host data that need more, to become of the model's dtype, are converted batch by batch
 
@@ -48,6 +60,7 @@ class InputPipeline:
     def __init__(self, model: Callable[[], TrainableModel]) -> None:
         self.model = model
         self.setup: TrainingSetup | None = None
+        self._setting_up = threading.RLock()
         self._accepted: Any = None  # the form of host arrays that can be taken as they are
 
     def forget(self) -> None:
@@ -56,9 +69,10 @@ class InputPipeline:
 
     def set_up(self, ys: list[Any]) -> TrainingSetup:
         """The setup, which the first targets decide."""
-        if self.setup is None:
-            self.setup = TrainingSetup.of(self.model(), ys)
-        return self.setup
+        with self._setting_up:  # of several threads that evaluate, one binds the metrics
+            if self.setup is None:
+                self.setup = TrainingSetup.of(self.model(), ys)
+            return self.setup
 
     # One batch, or a whole data set as one
 
@@ -103,9 +117,7 @@ class InputPipeline:
         generator : shuffles them; None keeps their order.
         """
         if is_iterable_of_batches(x) and (y is None or not hasattr(x, "__getitem__")):
-            for value, what in ((y, "y"), (sample_weight, "sample_weight")):
-                if value is not None:
-                    raise ValueError(f"{what} goes into the batches, as (x, y, sample_weight), when x is an iterable")
+            _refuse_beside_batches(y, sample_weight)
             return IterableBatches(x, lambda *batch: self.batch(*three(batch), class_weight), generator, shared=True)  # type: ignore[call-arg]
         columns = self._read(with_stored(x), with_stored(y), with_stored(sample_weight))
 
@@ -149,6 +161,79 @@ class InputPipeline:
                 f"{type(data).__name__}{f' of {len(data)}' if hasattr(data, '__len__') else ''}"
             )
         return Epochs(source, optional_integer("validation_steps", steps), once=True)
+
+    # Data for steps of one's own: any structures, and nothing that a model without `call` does not know
+
+    def structured_batches(
+        self,
+        x: Any,
+        y: Any,
+        sample_weight: Any,
+        class_weight: dict[int, float] | None,
+        batch_size: int,
+        generator: Generator | None,
+    ) -> Any:
+        """The batches of a data set, each as what `train_step` gets: x, (x, y) or (x, y, sample_weight).
+
+        An iterable may give anything. generator : shuffles them; None keeps their order.
+        """
+        if is_iterable_of_batches(x) and (y is None or not hasattr(x, "__getitem__")):
+            _refuse_beside_batches(y, sample_weight)
+            return GivenBatches(x, lambda data: self._placed_structure(_class_weighted(data, class_weight)), generator)
+        data = _structure_of_data(with_stored(x), with_stored(y), with_stored(sample_weight))
+        data = _class_weighted(data, class_weight)
+        parts = leaves(data)
+        _count_rows(x, y, sample_weight)
+
+        def prepare(first: list[Any], others: list[Any], _: list[Any]) -> Columns:
+            return [self._placed(part) for part in first], [self._placed(part) for part in others], []
+
+        columns: Columns = (parts[:1], parts[1:], [])
+        if self._takes_whole(([part for part in parts if part is not None], [], [])):
+            return StructuredBatches(ArrayBatches(prepare(*columns), batch_size, generator, shared=False), data)
+        return StructuredBatches(self._pooled(columns, prepare, batch_size, generator, shared=False), data)
+
+    def structured_batch(self, x: Any, y: Any, sample_weight: Any, class_weight: dict[int, float] | None = None) -> Any:
+        """One batch as what `train_step` gets."""
+        _count_rows(x, y, sample_weight)
+        return self._placed_structure(_class_weighted(_structure_of_data(x, y, sample_weight), class_weight))
+
+    def structured_validation(self, data: Any, batch_size: int, steps: int | None) -> Epochs | None:
+        """The data of a validation for a `test_step`, pass after pass; None without any."""
+        if data is None:
+            return None
+        if is_iterable_of_batches(data) and not (isinstance(data, tuple | list) and len(data) in (1, 2, 3)):
+            x, y, sample_weight = data, None, None
+        else:
+            x, y, sample_weight = unpack_x_y_sample_weight(data)
+        source = self.structured_batches(x, y, sample_weight, None, batch_size, None)
+        return Epochs(source, optional_integer("validation_steps", steps), once=True)
+
+    def structured_split(self, x: Any, y: Any, sample_weight: Any, fraction: float) -> tuple[Any, Any, Any, Any]:
+        """`split` for data of any structure, with targets or without."""
+        if is_iterable_of_batches(x):
+            raise ValueError("validation_split needs arrays; for an iterable of batches give validation_data")
+        columns = [None if part is None else host_structure(with_stored(part), "x") for part in (x, y, sample_weight)]
+        rows = _count_rows(*columns)
+        training, validation = split_validation(columns, rows, fraction)
+        return (*training, tuple(validation))
+
+    def _placed_structure(self, data: Any) -> Any:
+        data = _structure_of_part(data, "data")
+        return rebuild(data, [self._placed(part) for part in leaves(data)])
+
+    def _placed(self, value: Any) -> Any:
+        """An array in the model's place: floats in its dtype, integers and bools as they are."""
+        if value is None:
+            return None
+        model = self.model()
+        value = as_host_or_array(value, "the data of a step")
+        integers = not is_on_device(value) and value.dtype.kind in "biu"
+        if is_on_device(value):
+            integers = not array_namespace(value).isdtype(value.dtype, "real floating")
+        placed = place(value, model.placement, None if integers else model.placement.dtype, "the data", model.name)
+        debug.check_data(data=None if integers else placed)
+        return placed
 
     def split(self, x: Any, y: Any, sample_weight: Any, fraction: float) -> tuple[Any, Any, Any, Any]:
         """(x, y, sample_weight) of the part for training, and the rest as validation data."""
@@ -294,3 +379,43 @@ class InputPipeline:
                     one.loss.check_targets(y, shape)
                 for metric, _ in one.metrics:
                     metric.check_targets(y, shape)
+
+
+def _structure_of_data(x: Any, y: Any, sample_weight: Any) -> Any:
+    named = (("y", y), ("sample_weight", sample_weight))
+    others = [None if part is None else host_structure(part, name) for name, part in named]
+    return pack_x_y_sample_weight(host_structure(x, "x"), *others)
+
+
+def _class_weighted(data: Any, class_weight: dict[int, float] | None) -> Any:
+    """The data of a step with sample weights by the classes of its targets: labels, or one-hot rows."""
+    if class_weight is None:
+        return data
+    x, y, sample_weight = unpack_x_y_sample_weight(data)
+    if y is None or isinstance(y, list | tuple | dict):
+        raise ValueError("class_weight is for one array of targets; give sample_weight instead")
+    y = as_host_or_array(y, "y")
+    shape = (None, *y.shape[1:]) if len(y.shape) > 1 else (None, 1)
+    return x, y, with_class_weights([y], [sample_weight], class_weight, None, [shape])
+
+
+def _structure_of_part(value: Any, what: str) -> Any:
+    """What an iterable gives as a batch: tuples stay tuples, and dicts dicts; lists of numbers become arrays."""
+    if isinstance(value, tuple):
+        return tuple(_structure_of_part(part, f"{what}[{i}]") for i, part in enumerate(value))
+    return None if value is None else host_structure(value, what)
+
+
+def _count_rows(x: Any, y: Any, sample_weight: Any) -> int:
+    """The number of samples; ValueError where the arrays differ in it."""
+    named = {}
+    for name, value in (("x", x), ("y", y), ("sample_weight", sample_weight)):
+        parts = [] if value is None else leaves(host_structure(with_stored(value), name))
+        named |= {f"{name}[{i}]" if len(parts) > 1 else name: part for i, part in enumerate(parts)}
+    return count_rows(named)
+
+
+def _refuse_beside_batches(y: Any, sample_weight: Any) -> None:
+    for value, what in ((y, "y"), (sample_weight, "sample_weight")):
+        if value is not None:
+            raise ValueError(f"{what} goes into the batches, as (x, y, sample_weight), when x is an iterable")

@@ -99,6 +99,25 @@ class TrainableModel(Protocol):
     def regularization(self) -> tuple[Array, Callable[..., None]]:
         """The penalties on the parameters, and their pullback."""
 
+    # Steps of its own
+
+    def overrides(self, *methods: str) -> bool:
+        """Whether its class defines one of these steps itself."""
+
+    def settle(self) -> None:
+        """Be where the layers inside are."""
+
+    def train_step(self, data: Any) -> dict[str, Any]: ...
+
+    def test_step(self, data: Any) -> dict[str, Any]: ...
+
+    def predict_step(self, data: Any) -> Any: ...
+
+    def reset_metrics(self) -> None: ...
+
+    def in_order_of_metrics(self, logs: dict[str, Any]) -> dict[str, Any]:
+        """Logs in the order of the metrics that they are of."""
+
     # What training decides
 
     def require_compiled(self) -> Objective:

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, cast
 
 from nnx import debug, optimizers, ranks
 from nnx import random as nnx_random
 from nnx.arguments import non_negative_integer, optional_integer
-from nnx.backends import Array, array_namespace
+from nnx.backends import array_namespace
 from nnx.callbacks import CallbackList, History, LazyLogs, ProgbarLogger, verbosity
-from nnx.structure import rebuild
+from nnx.structure import leaves, rebuild
 from nnx.training import rank_agreement
 from nnx.training.epochs import Epochs
 from nnx.training.host_data import warn_of_missing_values
 from nnx.training.objective import Objective
+from nnx.training.own_steps import OwnSteps, joined
 from nnx.training.pipeline import InputPipeline
 from nnx.training.step import BatchStep, as_given, as_returned, require_optimizer
 from nnx.training.trainable import TrainableModel
 from nnx.training.training_run import TrainingRun
-
-_OWN_STEPS = ("train_step", "test_step", "predict_step", "compute_loss")
 
 
 class Trainer:
@@ -29,12 +29,19 @@ class Trainer:
 
     model : gives the model. It is a weak reference, so that a model and its arrays go as soon as nobody uses it.
     pipeline : brings data into the place of the model. step : what is done with one batch.
+    own_steps : what is done with one where the model says so itself, with a `train_step` or the like.
+    for_training, for_testing, for_predicting : which of the two it is.
     """
 
     def __init__(self, model: Callable[[], TrainableModel]) -> None:
         self.model = model
         self.pipeline = InputPipeline(model)
         self.step = BatchStep(model, self.pipeline)
+        self.own_steps = OwnSteps(model, self.pipeline)
+        own = self.own_steps.defined
+        self.for_training: BatchStep | OwnSteps = self.own_steps if "training" in own else self.step
+        self.for_testing: BatchStep | OwnSteps = self.own_steps if "testing" in own else self.step
+        self.for_predicting: BatchStep | OwnSteps = self.own_steps if "predicting" in own else self.step
 
     def forget(self) -> None:
         """Take back what the first batch decided from the layers."""
@@ -42,12 +49,7 @@ class Trainer:
 
     def compile(self, optimizer: Any, loss: Any, loss_weights: Any, metrics: Any, weighted_metrics: Any) -> None:
         model = self.model()
-        for method in _OWN_STEPS:
-            if hasattr(model, method):
-                raise TypeError(
-                    f"{model.name}: nnx does not call {method}(), whose values would have no gradients here: "
-                    f"write the loop with model.forward, whose pullback gives them"
-                )
+        self.step.require_alone("compile")
         optimizer = None if optimizer is None else optimizers.resolve(optimizer)
         names = None if model.output_names is None else list(model.output_names)
         objective = Objective(loss, metrics, weighted_metrics, loss_weights, names)
@@ -86,22 +88,33 @@ class Trainer:
         validation_freq: int | Sequence[int],
     ) -> History:
         model = self.model()
-        with model.computing:
+        with model.computing, self.step.fit_alone(), self._running_values():
             model.require_compiled()
-            require_optimizer(model)
+            own = self.for_training is self.own_steps
+            if not model.overrides("train_step"):
+                require_optimizer(model)
+            if own:
+                self.own_steps.get_ready()
             verbose = ranks.agreed(verbose)
             batch_size = optional_integer("batch_size", batch_size, 32)
-            epochs = optional_integer("epochs", epochs, 1)
+            epochs = 1 if epochs is None else non_negative_integer("epochs", epochs)
             initial_epoch = 0 if initial_epoch is None else non_negative_integer("initial_epoch", initial_epoch)
             if not isinstance(validation_freq, list | tuple | set):
                 validation_freq = optional_integer("validation_freq", validation_freq, 1)
             if validation_split and validation_data is None:
-                x, y, sample_weight, validation_data = self.pipeline.split(x, y, sample_weight, validation_split)
+                split = self.pipeline.structured_split if own else self.pipeline.split
+                x, y, sample_weight, validation_data = split(x, y, sample_weight, validation_split)
             generator = model.random if shuffle else None
-            source = self.pipeline.batches(x, y, sample_weight, class_weight, batch_size, generator)
+            if own:
+                source = self.pipeline.structured_batches(x, y, sample_weight, class_weight, batch_size, generator)
+            else:
+                source = self.pipeline.batches(x, y, sample_weight, class_weight, batch_size, generator)
             batches = Epochs(source, optional_integer("steps_per_epoch", steps_per_epoch))
             validation_batch_size = optional_integer("validation_batch_size", validation_batch_size, batch_size)
-            validation = self.pipeline.validation(validation_data, validation_batch_size, validation_steps)
+            prepare = (
+                self.pipeline.structured_validation if self.for_testing is self.own_steps else self.pipeline.validation
+            )
+            validation = prepare(validation_data, validation_batch_size, validation_steps)
             listeners = CallbackList(
                 callbacks,
                 model,
@@ -115,15 +128,15 @@ class Trainer:
                 final_logs.update(run.logs)
                 while run.epoch < epochs and not run.is_over:
                     logs = self._train_epoch(run)
-                    if not logs:  # not a single batch was left
+                    if logs is None:  # not a single batch was left
                         if run.epoch == initial_epoch:
                             raise ValueError("fit got no data: expected at least one batch")
                         break
                     if validation is not None and _is_due(run.epoch, validation_freq):
                         validation.name = f"the validation after epoch {run.epoch + 1}"
-                        results = self._evaluate(validation, listeners)
+                        results = self._evaluate(validation, listeners, model.require_compiled())
                         logs.update({f"val_{name}": results[name] for name in sorted(results)})
-                    if run.epoch == initial_epoch and math.isnan(logs["loss"]):
+                    if run.epoch == initial_epoch and math.isnan(logs.get("loss", 0.0)):
                         warn_of_missing_values(x=x, y=y, sample_weight=sample_weight)
                     run.end_epoch(logs)
                     listeners.on_epoch_end(run.epoch - 1, logs)
@@ -149,31 +162,44 @@ class Trainer:
         model = self.model()
         with model.computing:
             model.require_compiled()
-            source = self.pipeline.batches(
-                x, y, sample_weight, None, optional_integer("batch_size", batch_size, 32), generator=None
-            )
+            own, batch_size = self.for_testing is self.own_steps, optional_integer("batch_size", batch_size, 32)
+            if own:
+                self.own_steps.get_ready()
+                source = self.pipeline.structured_batches(x, y, sample_weight, None, batch_size, None)
+            else:
+                source = self.pipeline.batches(x, y, sample_weight, None, batch_size, generator=None)
             batches = Epochs(source, optional_integer("steps", steps), once=True, name="evaluate")
             listeners = self._listeners(callbacks, ranks.agreed(verbose), batches.steps)
             rank_agreement.begin(model, listeners, batches)
-            return as_returned(self._evaluate(batches, listeners), return_dict)
+            logs = self._evaluate(batches, listeners)
+            return as_returned(logs if return_dict or not own else model.in_order_of_metrics(logs), return_dict)
 
     def predict(self, x: Any, *, batch_size: int | None, verbose: int | str, steps: int | None, callbacks: Any) -> Any:
         model = self.model()
         with model.computing:
-            source = self.pipeline.input_batches(x, optional_integer("batch_size", batch_size, 32))
+            own, batch_size = self.for_predicting is self.own_steps, optional_integer("batch_size", batch_size, 32)
+            if own:
+                self.own_steps.get_ready()
+                source = self.pipeline.structured_batches(x, None, None, None, batch_size, None)
+            else:
+                source = self.pipeline.input_batches(x, batch_size)
             batches = Epochs(source, optional_integer("steps", steps), once=True, name="predict")
             listeners = self._listeners(callbacks, verbose, batches.steps)
-            outputs: list[list[Array]] = []
+            outputs: list[Any] = []  # lists of arrays; structures of them where the model has a step of its own
             model.stop_predicting = False
             with listeners.running("predict"):
-                for step, (xs, *_) in enumerate(batches):
+                for step, batch in enumerate(batches):
                     listeners.on_predict_batch_begin(step, {})
-                    outputs.append(self.step.predict(xs))
-                    listeners.on_predict_batch_end(step, {"outputs": rebuild(model.output_structure, outputs[-1])})
+                    outputs.append(self.own_steps.predict(*batch) if own else self.step.predict(batch[0]))
+                    made = outputs[-1] if own else rebuild(model.output_structure, outputs[-1])
+                    listeners.on_predict_batch_end(step, {"outputs": made})
                     if model.stop_predicting:
                         break
             if not outputs:
                 raise ValueError("predict got no data: expected at least one batch")
+            if own:
+                made = joined(outputs)
+                return as_given(x, leaves(made), made)
             whole = [
                 column[0] if len(column) == 1 else array_namespace(column[0]).concat(column, axis=0)
                 for column in zip(*outputs, strict=True)
@@ -182,11 +208,12 @@ class Trainer:
 
     # Epochs
 
-    def _train_epoch(self, run: TrainingRun) -> dict[str, float]:
-        model = self.model()
-        objective, listeners, batches = model.require_compiled(), run.listeners, run.batches
+    def _train_epoch(self, run: TrainingRun) -> dict[str, float] | None:
+        """The logs of an epoch; None where not a single batch was left."""
+        steps: Any = self.for_training
+        model, listeners, batches, done = self.model(), run.listeners, run.batches, run.in_epoch
         if not run.in_epoch:  # else it was begun before training was interrupted
-            objective.reset()
+            steps.begin()
             listeners.on_epoch_begin(run.epoch, {})
         batches.name = f"epoch {run.epoch + 1}"
         watched = listeners.listens("on_train_batch_end")
@@ -194,41 +221,75 @@ class Trainer:
             for batch in batches:
                 step = batches.done - 1
                 listeners.on_train_batch_begin(step, {})
-                self.step.train(*batch)
+                steps.train(*batch)
+                done = True
                 if watched:
-                    listeners.on_train_batch_end(step, LazyLogs(objective.read))
+                    listeners.on_train_batch_end(step, LazyLogs(steps.read))
                 if model.stop_training:
                     break
-        logs = objective.read()
-        return {name: logs[name] for name in sorted(logs)}
+        logs = steps.read()
+        return {name: logs[name] for name in sorted(logs)} if done else None
 
-    def _evaluate(self, batches: Epochs, listeners: CallbackList) -> dict[str, float]:
-        model = self.model()
-        objective, model.stop_evaluating = model.require_compiled(), False
-        objective.reset()
+    def _evaluate(
+        self, batches: Epochs, listeners: CallbackList, objective: Objective | None = None
+    ) -> dict[str, float]:
+        """The results for a data set.
+
+        objective : whose running values to use; None for some that nobody else uses. Steps of the model's own have
+            their own.
+        """
+        model, steps = self.model(), cast("Any", self.for_testing)
+        own, model.stop_evaluating = steps is self.own_steps, False
+        if own:
+            steps.begin()
+        elif objective is not None:
+            objective.reset()
         batches.restart()  # every validation is of the same samples
         watched = listeners.listens("on_test_batch_end")
-        step = 0
+        step, done = 0, False
         try:
-            with listeners.running("test") as final_logs:
+            with contextlib.ExitStack() as stack, listeners.running("test") as final_logs:
                 for step, batch in enumerate(batches):
+                    if objective is None and not own:  # the first batch decides what metrics there are
+                        objective = stack.enter_context(model.require_compiled().alone())
+                        if objective is not model.objective:
+                            steps = BatchStep(self.model, self.pipeline, objective)
+                    read = steps.read if objective is None else objective.read
                     listeners.on_test_batch_begin(step, {})
-                    self.step.test(*batch)
+                    steps.test(*batch)
+                    done = True
                     if watched:
-                        listeners.on_test_batch_end(step, LazyLogs(objective.read))
+                        listeners.on_test_batch_end(step, LazyLogs(read))
                     if model.stop_evaluating:
                         break
-                final_logs.update(objective.read())
+                final_logs.update(read() if done else {})
         except debug.NotFiniteError as error:
             error.batch = step + 1
             raise
-        if not final_logs:
+        if not done:
             raise ValueError(
                 f"{batches.name} got no data: expected at least one batch; a generator gives its batches only once"
             )
         return final_logs
 
     # Helpers
+
+    @contextlib.contextmanager
+    def _running_values(self) -> Iterator[None]:
+        """The time in which nobody else uses the running values of the model: who does already keeps them."""
+        model = self.model()
+        objective = before = model.require_compiled()
+        try:
+            before.free.pop()
+        except IndexError:
+            model.objective = objective = before.copy()
+            objective.free.pop()
+        try:
+            yield
+        finally:
+            objective.free.append(True)
+            if model.objective is objective:
+                model.objective = before
 
     def _listeners(self, callbacks: Any, verbose: int | str, steps: int | None) -> CallbackList:
         if isinstance(callbacks, CallbackList):

@@ -60,8 +60,9 @@ class TrainingRun:
             interruption.add_note(f"training stopped after {done} complete epochs; they are in model.history.history")
             raise
         finally:
-            if model.built:
-                model.optimizer.finalize(model.flat)
+            optimizer = model.optimizer
+            if optimizer is not None and optimizer.slots.flat is not None:  # of what it has trained
+                optimizer.finalize(optimizer.slots.flat)
 
     @contextlib.contextmanager
     def errors_naming_the_batch(self) -> Iterator[None]:
@@ -81,7 +82,8 @@ class TrainingRun:
         """An epoch is complete but for the callbacks, which may add to its results."""
         self.epoch, self.logs = self.epoch + 1, logs
         self.batches.done = 0
-        self.model.optimizer.warn_if_stuck()
+        if self.model.optimizer is not None:
+            self.model.optimizer.warn_if_stuck()
 
     def decide_whether_over(self) -> None:
         """After an epoch: stop if a callback, of any rank, wants to, or no data are left."""
@@ -113,9 +115,10 @@ class TrainingRun:
             raise TypeError(f"an epoch cannot have the number {state['epoch']!r}")
         self.epoch, self.is_over, self.logs = state["epoch"], bool(state["is_over"]), dict(state["logs"])
         if not self.is_over:
-            self.batches.set_state(state["batches"])
+            epochs = min(self.epoch, self.listeners.params["epochs"]) + 1
+            self.batches.set_state(state["batches"], epochs)
             if self.validation is not None and state["validation"] is not None:
-                self.validation.set_state(state["validation"])
+                self.validation.set_state(state["validation"], epochs)
         if self.in_epoch:
             self.model.objective.set_state(self._placed(state["objective"]))
         for callback, (_, own) in zip(self._with_state(), saved, strict=True):

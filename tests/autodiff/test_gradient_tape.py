@@ -1,0 +1,378 @@
+"""Gradient tapes: what they give for parameters and arrays, what they refuse, and derivatives of derivatives."""
+
+from __future__ import annotations
+
+import gc
+from typing import Any
+
+import numpy as np
+import pytest
+
+import nnx
+from nnx import layers
+from nnx.autodiff.array import TrackedArray
+from nnx.autodiff.tape import Tape
+from nnx.structure import leaves
+from nnx.testing import assert_close
+from nnx.testing.rows.layer_case import IndexCase, MergeCase
+from nnx.testing.rows.layers import LAYERS
+
+RNG = np.random.default_rng(0)
+X, Y = RNG.random((5, 3)).astype("float32"), RNG.random((5, 1)).astype("float32")
+
+
+def xp_of(x: Any) -> Any:
+    return nnx.array_namespace(x)
+
+
+def mean_square(x: Any) -> Any:
+    return xp_of(x).mean(x * x)
+
+
+@pytest.fixture
+def model(backend):
+    nnx.random.set_seed(1)
+    return nnx.Sequential(
+        [layers.Dense(4, activation="tanh", input_dim=3), layers.BatchNormalization(), layers.Dense(1)]
+    )
+
+
+# First order
+
+
+def test_gradient_of_a_watched_array(backend):
+    with nnx.GradientTape() as tape:
+        x = tape.watch(backend.asarray([1.0, 3.0]))
+        y = xp_of(x).sum(x**3)
+    gradient = tape.gradient(y, x)
+    assert_close(gradient, [3.0, 27.0])
+    assert not isinstance(gradient, TrackedArray)
+    assert type(gradient) is type(backend.asarray([1.0]))
+
+
+def test_gradients_come_in_the_structure_of_the_sources(backend):
+    with nnx.GradientTape() as tape:
+        both = tape.watch({"b": backend.asarray([2.0]), "a": [backend.asarray([3.0])]})
+        y = (both["b"] * both["a"][0])[0]
+    gradients = tape.gradient(y, both)
+    assert_close(gradients["b"], [3.0])
+    assert_close(gradients["a"][0], [2.0])
+
+
+def test_gradients_of_a_model_are_those_of_its_pullback(backend, model):
+    x, y = backend.asarray(X), backend.asarray(Y)
+    with nnx.GradientTape() as tape:
+        loss = mean_square(model(x, training=True) - y)
+    gradients = tape.gradient(loss, model.trainable_variables)
+    output, pullback = model.forward(x, training=True)
+    pullback((output - y) * (2.0 / 5))
+    for parameter, gradient in zip(model.trainable_variables, gradients, strict=True):
+        assert_close(gradient, parameter.grad, rtol=1e-5, atol=1e-6)
+
+
+def test_gradient_leaves_the_gradients_of_a_model_alone(backend, model):
+    x = backend.asarray(X)
+    y, pullback = model.forward(x)
+    pullback(y)
+    before = nnx.to_numpy(model.flat.grads).copy()
+    with nnx.GradientTape() as tape:
+        loss = mean_square(model(x))
+    tape.gradient(loss, model.trainable_variables)
+    assert_close(model.flat.grads, before)
+    y, pullback = model.forward(x)
+    pullback(y)  # and they go on gathering
+    assert_close(model.flat.grads, 2.0 * before, rtol=1e-5)
+
+
+def test_backward_sends_gradients_into_the_model(backend, model):
+    x = backend.asarray(X)
+    with nnx.GradientTape(persistent=True) as tape:
+        loss = mean_square(model(x, training=True))
+    wanted = tape.gradient(loss, model.trainable_variables)
+    model.flat.start_pass()
+    tape.backward(loss, model)
+    for parameter, gradient in zip(model.trainable_variables, wanted, strict=True):
+        assert_close(parameter.grad, gradient)
+    tape.backward(loss, model)  # gradients are gathered until the optimizer steps
+    for parameter, gradient in zip(model.trainable_variables, wanted, strict=True):
+        assert_close(parameter.grad, 2.0 * gradient, rtol=1e-5, atol=1e-7)
+    before = model.get_weights()
+    nnx.optimizers.SGD(0.5).step(model)
+    assert_close(model.get_weights()[0], before[0] - nnx.to_numpy(wanted[0]), rtol=1e-5, atol=1e-6)
+
+
+def test_backward_into_one_model_leaves_another_alone(backend, model):
+    other = nnx.Sequential([layers.Dense(3, input_dim=3)])
+    for one in (model, other):
+        one.flat.grads[...] = 7.0
+    with nnx.GradientTape() as tape:
+        loss = mean_square(model(other(backend.asarray(X))))
+    tape.backward(loss, model)
+    assert_close(other.flat.grads, np.full(12, 7.0))
+    assert not np.any(nnx.to_numpy(model.trainable_variables[0].grad) == 7.0)
+
+
+def test_a_parameter_without_a_path_has_no_gradient(backend):
+    used, unused = layers.Dense(1), layers.Dense(1)
+    x = backend.asarray(X)
+    unused(x)
+    with nnx.GradientTape() as tape:
+        loss = mean_square(used(x))
+        unused(x)
+    assert tape.gradient(loss, [used.kernel, unused.kernel])[1] is None
+
+
+def test_parameters_in_expressions_and_in_layers_add_up(backend):
+    dense = layers.Dense(1, use_bias=False, kernel_initializer="ones")
+    x = backend.asarray(X)
+    dense(x)
+    with nnx.GradientTape() as tape:
+        y, doubled = dense(x), dense.kernel * 2.0
+        loss = xp_of(y).sum(y) + xp_of(y).sum(doubled)
+    assert_close(tape.gradient(loss, dense.kernel), X.sum(axis=0)[:, None] + 2.0, rtol=1e-5)
+
+
+def test_several_targets_count_together(backend):
+    with nnx.GradientTape() as tape:
+        x = tape.watch(backend.asarray(2.0))
+        targets = [x * x, 3.0 * x]
+    assert_close(tape.gradient(targets, x), 7.0)
+
+
+def test_output_gradients_are_cotangents(backend):
+    with nnx.GradientTape() as tape:
+        x = tape.watch(backend.asarray([2.0, 3.0]))
+        y = x * x
+    assert_close(tape.gradient(y, x, backend.asarray([1.0, 10.0])), [4.0, 60.0])
+
+
+def test_gradient_of_something_in_the_middle(backend):
+    with nnx.GradientTape() as tape:
+        x = tape.watch(backend.asarray(2.0))
+        middle = x * x
+        y = middle * middle
+    of_middle, of_x = tape.gradient(y, [middle, x])
+    assert_close(of_middle, 8.0)
+    assert_close(of_x, 32.0)
+
+
+# Persistence
+
+
+def test_a_tape_gives_its_gradients_once(backend):
+    with nnx.GradientTape() as tape:
+        x = tape.watch(backend.asarray(2.0))
+        y = x * x
+    tape.gradient(y, x)
+    with pytest.raises(RuntimeError, match=r"gives its gradients once.*GradientTape\(persistent=True\)"):
+        tape.gradient(y, x)
+
+
+def test_tracked_arrays_are_plain_numbers_afterwards(backend):
+    with nnx.GradientTape() as tape:
+        x = tape.watch(backend.asarray(2.0))
+        y = x * x
+    with pytest.raises(TypeError, match=r"nnx\.stop_gradient"):
+        np.asarray(y)
+    tape.gradient(y, x)
+    if backend.name == "numpy":
+        assert np.asarray(y) == 4.0
+    assert float(y) == 4.0
+
+
+def test_a_persistent_tape_may_be_asked_often(backend):
+    with nnx.GradientTape(persistent=True) as tape:
+        x = tape.watch(backend.asarray(2.0))
+        y = x * x
+        z = y * x
+        assert_close(tape.gradient(y, x), 4.0)  # inside of the block too
+        w = z * x
+    assert_close(tape.gradient(z, x), 12.0)
+    assert_close(tape.gradient(w, x), 32.0)
+
+
+def test_gradient_inside_of_the_block(backend):
+    with nnx.GradientTape() as tape:
+        x = tape.watch(backend.asarray(2.0))
+        y = x * x
+        assert_close(tape.gradient(y, x), 4.0)
+        assert float(x * y) == 8.0
+    assert nnx.grad(lambda x: x * x)(backend.asarray(3.0)) == 6.0
+
+
+def test_nothing_stays_alive(backend, model):
+    x = backend.asarray(X)
+    gc.collect()
+    gc.disable()
+    try:
+        before = sum(type(one) is Tape for one in gc.get_objects())
+        for _ in range(3):
+            with nnx.GradientTape() as tape:
+                loss = mean_square(model(x))
+            tape.gradient(loss, model.trainable_variables)
+        with nnx.GradientTape() as tape:
+            mean_square(model(x))
+        del tape, loss
+        assert sum(type(one) is Tape for one in gc.get_objects()) == before
+    finally:
+        gc.enable()
+
+
+# Errors
+
+
+@pytest.mark.parametrize(
+    ("target", "says"),
+    [
+        (lambda x, plain: x, r"target of shape \(2,\): take nnx.ops.mean or nnx.ops.sum"),
+        (lambda x, plain: plain, "the target, an array of shape .* was not recorded"),
+        (lambda x, plain: 3.0, "the target, float, was not recorded"),
+        (lambda x, plain: nnx.stop_gradient(x)[0], "without nnx.stop_gradient"),
+        (lambda x, plain: xp_of(x).argmax(x), "integers and comparisons have no derivative"),
+    ],
+)
+def test_targets_that_have_no_gradient(backend, target, says):
+    with nnx.GradientTape() as tape:
+        plain = backend.asarray([1.0, 2.0])
+        x = tape.watch(plain)
+        y = target(x, plain)
+    with pytest.raises(ValueError, match=says):
+        tape.gradient(y, x)
+
+
+def test_sources_that_have_no_gradient(backend):
+    plain, integers = backend.asarray([1.0]), backend.asarray([1], "int64")
+    with nnx.GradientTape(persistent=True) as tape:
+        x = tape.watch(plain)
+        y = x[0]
+    with pytest.raises(ValueError, match=r"does not watch this array of shape \(1,\): .*x = tape.watch\(x\)"):
+        tape.gradient(y, plain)
+    with pytest.raises(TypeError, match="floating numbers, got an array of"):
+        tape.gradient(y, integers)
+    with pytest.raises(TypeError, match="parameters and arrays, got str"):
+        tape.gradient(y, "kernel")
+    with pytest.raises(TypeError, match="watches floating numbers"):
+        tape.watch(integers)
+    with pytest.raises(TypeError, match=r"watches arrays, got float: write tape.watch\(nnx.asarray\(x\)\)"):
+        tape.watch(1.0)
+
+
+def test_a_tape_before_its_block():
+    with pytest.raises(RuntimeError, match=r"with nnx\.GradientTape"):
+        nnx.GradientTape().watch(np.ones(2))
+
+
+def test_backward_into_a_model_that_was_not_called(backend, model):
+    other = nnx.Sequential([layers.Dense(3, input_dim=3)])
+    with nnx.GradientTape() as tape:
+        loss = mean_square(other(backend.asarray(X)))
+    with pytest.raises(ValueError, match="depends on no parameter that sequential trains"):
+        tape.backward(loss, model)
+
+
+# Derivatives of derivatives
+
+
+def test_tapes_inside_tapes(backend):
+    with nnx.GradientTape() as outer:
+        x = outer.watch(backend.asarray(3.0))
+        with nnx.GradientTape() as inner:
+            z = inner.watch(x)
+            y = z**3
+        slope = inner.gradient(y, z)
+    assert float(slope) == 27.0
+    assert_close(outer.gradient(slope, x), 18.0)
+
+
+def test_a_gradient_inside_of_a_tape(backend, model):
+    x = backend.asarray(X)
+    with nnx.GradientTape() as tape:
+        slope = nnx.grad(lambda z: xp_of(z).sum(model(z)))(x)
+        penalty = mean_square(slope)
+    gradients = tape.gradient(penalty, model.trainable_variables)
+    assert gradients[3] is None  # of the shift of the normalisation, on which the slope does not depend
+    assert tuple(gradients[0].shape) == (3, 4)
+
+
+def test_products_with_the_second_derivatives(backend):
+    x, v = backend.asarray([1.0, 2.0]), backend.asarray([1.0, -1.0])
+
+    def f(z):
+        return xp_of(z).sum(z**3) + z[0] * z[1]
+
+    product = nnx.grad(lambda z: xp_of(z).sum(nnx.grad(f)(z) * v))(x)
+    assert_close(product, [6.0 - 1.0, 1.0 - 12.0])
+    value, tangent = nnx.jvp(nnx.grad(f), (x,), (v,))
+    assert_close(value, [5.0, 13.0])
+    assert_close(tangent, [5.0, -11.0])
+
+
+def _penalty(layer, inputs, alone, training, weights):
+    """A number that depends on the derivative of a layer with respect to its inputs, on a tape."""
+    with nnx.GradientTape() as tape:
+        watched = tape.watch(inputs)
+        with nnx.GradientTape() as inner:
+            zs = inner.watch(watched)
+            outputs = leaves(layer(zs[0] if alone else zs, training=training))
+            number = sum(xp_of(y).sum(xp_of(y).sin(y) * w) for y, w in zip(outputs, weights, strict=True))
+        slopes = inner.gradient(number, zs)
+        penalty = sum(xp_of(d).sum(d * d) for d in slopes if d is not None)
+    return tape, penalty, watched
+
+
+FLOATING = [case for cases in LAYERS.values() for case in cases if not isinstance(case, IndexCase)]
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("case", FLOATING, ids=str)
+def test_gradient_penalties_through_every_layer(case, training):
+    """Of inputs and parameters, in float64, against differences along a random direction."""
+    with nnx.backend("numpy", dtype="float64"):
+        nnx.random.set_seed(5)
+        rng, alone = np.random.default_rng(7), not isinstance(case, MergeCase)
+        layer, given = case.make(), case.input()
+        inputs = [given] if alone else list(given)
+        outputs = leaves(layer(inputs[0] if alone else inputs, training=training))
+        weights = [np.cos(np.arange(y.size)).reshape(y.shape) for y in outputs]
+        for parameter in layer.trainable_weights:
+            parameter.value += 0.1 * np.sin(np.arange(parameter.size)).reshape(parameter.shape)
+        kept = [(parameter, parameter.value.copy()) for parameter in layer.weights]
+        streams = [(one.random, one.random.state()) for _, one in layer.walk() if one.random is not None]
+
+        def penalty(moves=(), step=0.0):
+            for parameter, value in kept:
+                parameter.value[...] = value
+            for stream, state in streams:
+                stream.set_state(state)
+            moved = [x + step * v for x, v in zip(inputs, moves or inputs, strict=False)]
+            for parameter, move in zip(layer.trainable_weights, moves[len(inputs) :], strict=False):
+                parameter.value += step * move
+            return _penalty(layer, moved, alone, training, weights)
+
+        tape, value, watched = penalty()
+        found = tape.gradient(value, [*watched, *layer.trainable_weights])
+        shapes = [x.shape for x in (*inputs, *layer.trainable_weights)]
+        moves = [rng.normal(size=shape) for shape in shapes]
+        derived = sum(float(np.sum(g * v)) for g, v in zip(found, moves, strict=True) if g is not None)
+        scale = max(abs(derived), float(value), 1e-3)
+
+        def agrees(step):
+            difference = (float(penalty(moves, step)[1]) - float(penalty(moves, -step)[1])) / (2 * step)
+            return abs(difference - derived) < 1e-6 * scale
+
+        assert any(map(agrees, (1e-5, 1e-4, 1e-6)))
+
+
+def test_gradient_penalties_of_a_model_train_it(backend):
+    nnx.random.set_seed(2)
+    critic = nnx.Sequential([layers.Dense(8, activation="tanh", input_dim=3), layers.Dense(1)])
+    optimizer, x, values = nnx.optimizers.Adam(0.02), backend.asarray(X), []
+    for _ in range(30):
+        with nnx.GradientTape() as tape:
+            slope = nnx.grad(lambda z: xp_of(z).sum(critic(z)))(x)
+            norm = xp_of(slope).sqrt(xp_of(slope).sum(slope * slope, axis=-1))
+            loss = mean_square(norm - 1.0)
+        tape.backward(loss, critic)
+        optimizer.step(critic)
+        values.append(float(loss))
+    assert values[-1] < 0.1 * values[0]
