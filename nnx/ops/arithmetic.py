@@ -413,8 +413,8 @@ def clip(x: Any, x_min: Any, x_max: Any) -> Array:
         x = x if low is None else xp.maximum(x, low)
         return x if high is None else xp.minimum(x, high)
     if low is not None:
-        x = xp.where(x < low, low, x)
-    return x if high is None else xp.where(x > high, high, x)
+        x = xp.where((x >= low) | xp.isnan(x), x, low)  # NaN stays, and comes from a bound
+    return x if high is None else xp.where((x <= high) | xp.isnan(x), x, high)
 
 
 @operation

@@ -150,7 +150,7 @@ def cbrt(x: Any) -> Array:
 @primitive
 def _cube_root(x: Array) -> tuple[Array, Pullback]:
     xp = namespace(x)
-    y = xp.sign(x) * xp.pow(xp.abs(x), 1.0 / 3.0)
+    y = xp.pow(xp.abs(x), 1.0 / 3.0) * xp.sign(x)
     y = y - xp.where((x == 0) | xp.isinf(x), 0.0, (y * y * y - x) / (3.0 * xp.where(x == 0, 1.0, y * y)))
     return y, lambda dy: dy / (3.0 * y * y)
 
