@@ -24,6 +24,8 @@ def f(*shape: int, seed: int = 0) -> np.ndarray:
 
 X, Y, Z = f(3, 4), f(4, 5, seed=1), f(2, 3, 4)
 
+ONES = np.ones((2, 2), np.float32)
+
 # A call, and what NumPy has for it.
 CALLS: list[tuple[str, tuple[Any, ...], dict[str, Any], Any]] = [
     ("mean", (X,), {}, X.mean()),
@@ -174,7 +176,7 @@ class TestValues:
         assert float(K.get_value(optimizer.lr)) == 0.05
 
     def test_an_array_has_no_value_to_set(self) -> None:
-        with pytest.raises(TypeError, match="K.variable makes a parameter"):
+        with pytest.raises(TypeError, match="variable makes a parameter"):
             K.set_value(np.ones(2), 0.0)
 
     def test_random_numbers(self, backend: Placement) -> None:

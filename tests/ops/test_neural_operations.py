@@ -1,5 +1,4 @@
-"""Operations of neural networks, linear algebra, segments, control flow and images: on every backend, differentiated,
-on symbols, and what they refuse."""
+"""Operations of neural networks, linear algebra, segments, control flow and images, on backends, tapes and symbols."""
 
 from __future__ import annotations
 
@@ -120,7 +119,7 @@ class TestDerivatives:
         row("image.map_coordinates", f(4, 5), cases.PLACES + np.float32(0.0137), 1, fill_mode="reflect"),
         row("image.affine_transform", cases.RGB, cases.MAPS + np.float32(0.0137)),
     )
-    IDS = [f"{case.name}-{n}" for n, case in enumerate(ROWS)]
+    IDS = tuple(f"{case.name}-{n}" for n, case in enumerate(ROWS))
 
     @staticmethod
     def as_number(case: Case) -> tuple[Callable[..., Any], list[np.ndarray]]:
@@ -141,7 +140,11 @@ class TestDerivatives:
                 return left.pop(0) if is_floating(value) else value
 
             found = [y for y in parts(find(case.name)(*map(put, args), **case.options)) if "float" in str(y.dtype)]
-            weights = [Generator(3).normal(tuple(y.shape)) for y in found]
+            weights = [Generator(3).normal(tuple(y.shape)).astype(ops.dtype(y)) for y in found]
+            weights = [
+                w if isinstance(nnx.stop_gradient(y), np.ndarray | np.generic) else nnx.asarray(w)
+                for y, w in zip(found, weights, strict=True)
+            ]
             return sum(ops.sum(ops.where(ops.isfinite(y), y * w, 0.0)) for y, w in zip(found, weights, strict=True))
 
         return number, leaves
@@ -178,27 +181,20 @@ class TestDerivatives:
 
             self.check(slope, points)
 
-    @pytest.mark.parametrize("case", ROWS, ids=IDS)
+    ONE_EACH = tuple({case.name: case for case in ROWS}.values())
+
+    @pytest.mark.parametrize("case", ONE_EACH, ids=lambda case: case.name)
     def test_are_the_same_on_every_backend(self, case: Case, backend: Placement) -> None:
         number, points = self.as_number(case)
         points = [x.astype(np.float32) for x in points]
-        if any(isinstance(value, np.ndarray) and value.dtype == np.float16 for value in case.args):
-            pytest.skip("the standard has no float16")
-
-        def weighted(*floats: Any) -> Any:
-            found = number(*floats)
-            return found
-
         wanted = tuple(range(len(points)))
         with nnx.backend("numpy"):
-            expected = nnx.grad(weighted, argnums=wanted)(*points)
-        moved = [backend.asarray(x, "float32") for x in points]
-        found = nnx.grad(weighted, argnums=wanted)(*moved)
+            expected = nnx.grad(number, argnums=wanted)(*points)
+        found = nnx.grad(number, argnums=wanted)(*[backend.asarray(x, "float32") for x in points])
         for one, other in zip(found, expected, strict=True):
             assert backend_of(one) is backend.backend
-            assert_close(
-                nnx.to_numpy(one), other, rtol=1e-4, atol=1e-4 * max(1.0, float(np.abs(other).max(initial=0.0)))
-            )
+            largest = max(1.0, float(np.abs(other).max(initial=0.0)))
+            assert_close(nnx.to_numpy(one), other, rtol=1e-4, atol=1e-4 * largest)
 
 
 class TestSymbols:
@@ -208,7 +204,6 @@ class TestSymbols:
         row("glu", f(2, 4)),
         row("conv", f(2, 7, 3), f(3, 3, 4), padding="same"),
         row("max_pool", f(2, 6, 6, 3), 2),
-        row("one_hot", i(4, 3), 5),
         row("layer_normalization", f(4, 3)),
         row("normalize", f(4, 3)),
         row("moments", f(4, 3, 2), [1, 2]),
@@ -227,7 +222,7 @@ class TestSymbols:
     @pytest.mark.parametrize("case", ROWS, ids=str)
     def test_are_operations_of_a_graph(self, case: Case) -> None:
         x, *others = case.args
-        symbol = nnx.Input(x.shape[1:], dtype=str(x.dtype))
+        symbol = nnx.Input(x.shape[1:])
         model = nnx.Model(symbol, find(case.name)(symbol, *others, **case.options))
         expected = parts(find(case.name)(x, *others, **case.options))
         for one, other in zip(parts(model.predict(x, verbose=0)), expected, strict=True):

@@ -1,4 +1,4 @@
-"""Calls of operations of neural networks, linear algebra, segments, control flow and images, that mean the same in Keras.
+"""Calls of operations of neural networks, linear algebra, segments, control flow and images: they mean Keras' too.
 
 Functions among the arguments are called with the `ops` that is tried, and return the argument.
 """

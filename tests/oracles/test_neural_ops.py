@@ -116,7 +116,7 @@ def test_every_name_is_compared_or_has_a_reason() -> None:
 
 
 def test_names_have_the_arguments_of_keras() -> None:
-    """As many arguments, with the same names, in the same order; `**kwargs` of Keras are old names that are left out."""
+    """The same names in the same order; `**kwargs` of Keras are old names that are left out."""
     different = []
     for name in names() - {"custom_gradient"}:  # which is nnx's own
         ours, theirs = (inspect.signature(find(which, name)).parameters.values() for which in (ops, keras.ops))
