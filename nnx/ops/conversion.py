@@ -177,7 +177,7 @@ def slice_update(inputs: Any, start_indices: Any, updates: Any) -> Array:
     array([ 1, 20, 30,  4])
     """
     array = as_array(inputs)
-    new = as_array(updates, name_of_dtype(array))
+    new = as_array(updates, name_of_dtype(array), like=array)
     key = _block("slice_update", array, start_indices, new.shape)
     if isinstance(array, TrackedArray) or isinstance(new, TrackedArray):
         return namespace(array, new).set_item(array, key, new)

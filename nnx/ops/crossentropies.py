@@ -85,7 +85,8 @@ def sparse_categorical_crossentropy(target: Any, output: Any, from_logits: bool 
     >>> sparse_categorical_crossentropy([1], [[0.25, 0.75]]).round(4)
     array([0.2877], dtype=float32)
     """
-    p, labels = as_floats(output), lower(as_array(target))
+    p = as_floats(output)
+    labels = lower(as_array(target, like=p))
     if not name_of_dtype(labels).startswith(("int", "uint")):
         labels = as_array(labels, "int64")
 
@@ -117,13 +118,14 @@ def ctc_loss(target: Any, output: Any, target_length: Any, output_length: Any, m
     >>> ctc_loss([[1]], [[[0.0, 0.0], [0.0, 0.0]]], [1], [2]).round(4)
     array([0.2877], dtype=float32)
     """
-    labels, counts, steps = (lower(as_array(value)) for value in (target, target_length, output_length))
+    scores = as_floats(output)
+    labels, counts, steps = (lower(as_array(v, like=scores)) for v in (target, target_length, output_length))
 
     def of_output(logits: Array) -> Any:
         targets = [_constant_beside(logits, array) for array in (labels, counts, steps)]
         return functional.ctc(targets[0], logits, *targets[1:], mask_index)
 
-    return primitive(of_output)(as_floats(output))
+    return primitive(of_output)(scores)
 
 
 @operation
@@ -152,7 +154,8 @@ def ctc_decode(
     >>> paths.tolist()
     [[[1, -1, -1]]]
     """
-    logits, lengths = as_floats(inputs), lower(as_array(sequence_lengths))
+    logits = as_floats(inputs)
+    lengths = lower(as_array(sequence_lengths, like=logits))
     if strategy == "greedy":
         return _decode_greedily(logits, lengths, merge_repeated, mask_index)
     if strategy == "beam_search":

@@ -137,14 +137,12 @@ class TestDerivatives:
             def put(value: Any) -> Any:
                 if isinstance(value, list | tuple):
                     return type(value)(put(part) for part in value)
-                return left.pop(0) if is_floating(value) else value
+                if is_floating(value):
+                    return left.pop(0)
+                return nnx.asarray(value, value.dtype.name) if isinstance(value, np.ndarray) else value
 
             found = [y for y in parts(find(case.name)(*map(put, args), **case.options)) if "float" in str(y.dtype)]
-            weights = [Generator(3).normal(tuple(y.shape)).astype(ops.dtype(y)) for y in found]
-            weights = [
-                w if isinstance(nnx.stop_gradient(y), np.ndarray | np.generic) else nnx.asarray(w)
-                for y, w in zip(found, weights, strict=True)
-            ]
+            weights = [nnx.asarray(Generator(3).normal(tuple(y.shape))) for y in found]
             return sum(ops.sum(ops.where(ops.isfinite(y), y * w, 0.0)) for y, w in zip(found, weights, strict=True))
 
         return number, leaves
@@ -181,12 +179,13 @@ class TestDerivatives:
 
             self.check(slope, points)
 
-    ONE_EACH = tuple({case.name: case for case in ROWS}.values())
+    ONE_EACH = tuple({case.name: case for case in reversed(ROWS)}.values())
 
     @pytest.mark.parametrize("case", ONE_EACH, ids=lambda case: case.name)
     def test_are_the_same_on_every_backend(self, case: Case, backend: Placement) -> None:
         number, points = self.as_number(case)
         points = [x.astype(np.float32) for x in points]
+        assert points
         wanted = tuple(range(len(points)))
         with nnx.backend("numpy"):
             expected = nnx.grad(number, argnums=wanted)(*points)
