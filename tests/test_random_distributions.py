@@ -74,8 +74,8 @@ def test_dtypes(name: str, backend_float64: Placement) -> None:
         assert draw(seed=1).dtype == backend_float64.xp.int32
         assert draw(seed=1, dtype="int64").dtype == backend_float64.xp.int64
     else:
-        assert draw(seed=1).dtype == backend_float64.xp.float32
-        assert draw(seed=1, dtype="float64").dtype == backend_float64.xp.float64
+        assert draw(seed=1).dtype == backend_float64.xp.float64
+        assert draw(seed=1, dtype="float32").dtype == backend_float64.xp.float32
 
 
 class TestEnds:

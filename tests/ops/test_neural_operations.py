@@ -83,8 +83,8 @@ def test_is_the_same_on_every_backend(case: Case, backend: Placement) -> None:
 class TestDerivatives:
     """Against differences along a random direction, in float64; random numbers lie on no kink."""
 
-    ROWS = (
-        *[row(name, f(3, 4)) for name in (*cases.POINTWISE, "erf", "erfc", "rsqrt") if name != "rsqrt"],
+    CASES = (
+        *[row(name, f(3, 4)) for name in (*cases.POINTWISE, "erf", "erfc")],
         *[case for case in cases.ACTIVATIONS if case.name in ("glu", "softmax", "log_softmax")],
         row("sparsemax", f(3, 4)),
         row("rsqrt", u(3, 4)),
@@ -118,6 +118,11 @@ class TestDerivatives:
         *[case for case in cases.IMAGES if case.name not in ("image.map_coordinates", "image.affine_transform")],
         row("image.map_coordinates", f(4, 5), cases.PLACES + np.float32(0.0137), 1, fill_mode="reflect"),
         row("image.affine_transform", cases.RGB, cases.MAPS + np.float32(0.0137)),
+    )
+    ROWS = tuple(
+        case
+        for case in CASES
+        if any(isinstance(x, np.ndarray) and x.dtype.kind == "f" and x.any() for x in parts(case.args))
     )
     IDS = tuple(f"{case.name}-{n}" for n, case in enumerate(ROWS))
 
