@@ -93,7 +93,7 @@ def convert_to_numpy(x: Any) -> np.ndarray:
     array([1, 2])
     """
     if isinstance(x, Parameter):
-        return x.numpy()
+        return np.asarray(x.numpy())
     return to_numpy(x) if is_array(x) else np.asarray(x)
 
 

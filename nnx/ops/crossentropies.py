@@ -39,7 +39,8 @@ def binary_crossentropy(target: Any, output: Any, from_logits: bool = False) -> 
     """
     y, p = promote(as_floats(target), as_floats(output))
     _check_same_shape("binary_crossentropy", y, p)
-    if isinstance(y, TrackedArray):
+    tracked = isinstance(y, TrackedArray)
+    if tracked:
         if from_logits:
             return -(y * _log_sigmoid(p) + (1.0 - y) * _log_sigmoid(-p))
         p = namespace(y, p).clip(p, _EPSILON, 1.0 - _EPSILON)
@@ -215,6 +216,6 @@ def _best_labellings(logarithms: np.ndarray, width: int, blank: int) -> list[tup
                     before = at_blank
                 longer = grown[(*labels, label)]
                 longer[1] = np.logaddexp(longer[1], before + step[label])
-        best: Sequence[Any] = sorted(grown.items(), key=lambda item: -np.logaddexp(*item[1]))[:width]
+        best: Sequence[Any] = sorted(grown.items(), key=lambda item: -np.logaddexp(item[1][0], item[1][1]))[:width]
         beams = {labels: (at[0], at[1]) for labels, at in best}
-    return [(labels, float(np.logaddexp(*at))) for labels, at in beams.items()]
+    return [(labels, float(np.logaddexp(at[0], at[1]))) for labels, at in beams.items()]

@@ -20,10 +20,8 @@ __all__ = [
 ]
 
 _EPSILON = 1e-7
-_batch, _layer, _rms = map(
-    primitive,
-    (functional.batch_normalization_inference, functional.layer_normalization, functional.rms_normalization),
-)
+_layer = primitive(functional.layer_normalization)
+_rms = primitive(functional.rms_normalization)
 
 
 @operation
