@@ -23,7 +23,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # A module imports only from its own floor and from lower ones; imports for annotations count.
 FLOORS = [
     {"backends", "registry", "lazy_loading", "names", "shapes", "structure", "arguments"}
-    | {"user_warnings", "file_targets"},
+    | {"user_warnings", "file_targets", "descriptions"},
     {"precision", "ranks", "random", "kernels", "operators", "parameters", "pullbacks", "windows"},
     {"functional", "autodiff", "activations", "initializers", "regularizers", "constraints"},
     {"ops"},
@@ -52,6 +52,7 @@ OPTIONAL = {
     "sklearn",
     "IPython",
     "tensorboardX",
+    "h5py",
     "mpi4py",
     "nnx.callbacks.rewritten_line",  # imports tqdm, which takes as long as all of nnx: when a bar is drawn
 }
@@ -357,7 +358,13 @@ READS = {
     "nnx.optimizers.arguments": "arguments of constructors",
     "nnx.optimizers.optimizer.Optimizer.set_state": "state from a file",
     "nnx.optimizers.loss_scaling.LossScale.numbers": "when a model is saved or moved",
-    "nnx.optimizers.optimizer.Optimizer.learning_rate": "schedules compute with Python numbers",
+    "nnx.optimizers.numbers": "what a user reads or sets",
+    "nnx.optimizers.optimizer.Optimizer._rate": "schedules compute with Python numbers",
+    "nnx.graph.recorded_call": "a flag, not an array",
+    "nnx.graph.call_program.CallProgram.run": "options of a call",
+    "nnx.layers.function_call._describe": "constants of a graph, once",
+    "nnx.layers.layer.Layer.run_call": "a flag, not an array",
+    "nnx.parameters.Parameter.__array__": "what a user asks NumPy for",
     "nnx.optimizers.slots.placed_like": "state from a file or of another device, once",
 }
 

@@ -84,7 +84,7 @@ class Model(Layer):
     >>> model.count_params()
     81
 
-    A subclass makes its layers in the constructor and composes them in `call`, which is traced once, on symbols:
+    A subclass makes its layers in the constructor and uses them in `call`, ordinary array code:
 
     >>> class Residual(Model):
     ...     def __init__(self, units):
@@ -153,7 +153,7 @@ class Model(Layer):
         super().build(shapes[0] if len(shapes) == 1 else shapes)
 
     def build(self, input_shape: Any = None) -> None:
-        """Trace the `call` of a subclass for inputs of that shape, batch axis included, or of these shapes."""
+        """Build the layers of a subclass for inputs of that shape, batch axis included, or of these shapes."""
         with undone_if_it_fails(self):
             if self._composition is None:
                 input_shape = check_shapes(input_shape, f"input_shape of {self.name}")
@@ -931,15 +931,15 @@ class Model(Layer):
     # Files
 
     def save(self, filepath: Any, overwrite: bool = True) -> None:
-        """Write the whole model to one safetensors file; see `nnx.saving.save_model`."""
+        """Write the whole model to one file; see `nnx.saving.save_model`."""
         saving.save_model(self, filepath, overwrite)
 
     def save_weights(self, filepath: Any, overwrite: bool = True) -> None:
-        """Write the parameters to a safetensors file."""
+        """Write the parameters to a file; see `nnx.saving.save_weights`."""
         saving.save_weights(self, filepath, overwrite)
 
     def load_weights(self, filepath: Any, skip_mismatch: bool = False) -> None:
-        """Read parameters from a safetensors file; see `nnx.saving.load_weights`.
+        """Read parameters from a file; see `nnx.saving.load_weights`.
 
         No other thread may use the model meanwhile: for new weights under way, load another model.
         """
