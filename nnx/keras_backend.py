@@ -27,7 +27,6 @@ from nnx.ops import (
     dtype,
     equal,
     exp,
-    expand_dims,
     greater,
     greater_equal,
     less,
@@ -521,6 +520,15 @@ def concatenate(tensors: Sequence[Any], axis: int = -1) -> Array:
     (2, 4)
     """
     return ops.concatenate(list(tensors), axis=axis)
+
+
+def expand_dims(x: Any, axis: int = -1) -> Array:
+    """Array with a new axis of length 1, by default the last.
+
+    >>> expand_dims(zeros((2,))).shape
+    (2, 1)
+    """
+    return ops.expand_dims(x, axis)
 
 
 def repeat(x: Any, n: int) -> Array:

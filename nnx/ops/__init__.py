@@ -117,8 +117,6 @@ __all__ = [
 ]
 
 _ADVICE = {
-    "eig": "nnx.ops.eigh takes symmetric matrices; the eigenvalues of others are complex, numpy.linalg.eig has them "
-    "on the host, of nnx.to_numpy(x)",
     "rearrange": "write it with nnx.ops.reshape, transpose and einsum",
 }
 """What to write instead of the operations of Keras that are not here."""

@@ -58,10 +58,10 @@ def dot_product_attention(
     q, k, v = (xp.permute_dims(a, (0, 2, 1, 3)) for a in (q, k, v))
     logits = xp.matmul(q, xp.matrix_transpose(k)) * (1.0 / math.sqrt(q.shape[-1]) if scale is None else scale)
     if bias is not None:
-        logits = logits + _of_logits("bias", as_array(bias, name_of_dtype(logits)))
+        logits = logits + _of_logits("bias", as_array(bias, name_of_dtype(logits), like=logits))
     if attn_logits_soft_cap is not None:
         logits = logits / (1.0 + xp.abs(logits) / attn_logits_soft_cap)
-    allowed = None if mask is None else _of_logits("mask", as_array(lower(as_array(mask)), "bool"))
+    allowed = None if mask is None else _of_logits("mask", lower(as_array(mask, "bool", like=logits)))
     if is_causal:
         device = backend_of(lower(logits)).device_of(lower(logits))
         targets, sources = logits.shape[-2:]

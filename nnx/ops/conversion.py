@@ -93,7 +93,7 @@ def convert_to_numpy(x: Any) -> np.ndarray:
     array([1, 2])
     """
     if isinstance(x, Parameter):
-        return x.numpy()
+        return np.asarray(x.numpy())
     return to_numpy(x) if is_array(x) else np.asarray(x)
 
 
@@ -177,7 +177,7 @@ def slice_update(inputs: Any, start_indices: Any, updates: Any) -> Array:
     array([ 1, 20, 30,  4])
     """
     array = as_array(inputs)
-    new = as_array(updates, name_of_dtype(array))
+    new = as_array(updates, name_of_dtype(array), like=array)
     key = _block("slice_update", array, start_indices, new.shape)
     if isinstance(array, TrackedArray) or isinstance(new, TrackedArray):
         return namespace(array, new).set_item(array, key, new)

@@ -12,9 +12,10 @@ from nnx.shapes import Sizes
 
 __all__ = ["conv", "conv_transpose", "depthwise_conv", "separable_conv"]
 
-_conv, _conv_transpose, _depthwise_conv, _separable_conv = map(
-    primitive, (functional.conv, functional.conv_transpose, functional.depthwise_conv, functional.separable_conv)
-)
+_conv = primitive(functional.conv)
+_conv_transpose = primitive(functional.conv_transpose)
+_depthwise_conv = primitive(functional.depthwise_conv)
+_separable_conv = primitive(functional.separable_conv)
 
 
 def _floats(*values: Any) -> tuple[Array, ...]:

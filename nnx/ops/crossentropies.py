@@ -39,7 +39,8 @@ def binary_crossentropy(target: Any, output: Any, from_logits: bool = False) -> 
     """
     y, p = promote(as_floats(target), as_floats(output))
     _check_same_shape("binary_crossentropy", y, p)
-    if isinstance(y, TrackedArray):
+    tracked = isinstance(y, TrackedArray)
+    if tracked:
         if from_logits:
             return -(y * _log_sigmoid(p) + (1.0 - y) * _log_sigmoid(-p))
         p = namespace(y, p).clip(p, _EPSILON, 1.0 - _EPSILON)
@@ -85,7 +86,8 @@ def sparse_categorical_crossentropy(target: Any, output: Any, from_logits: bool 
     >>> sparse_categorical_crossentropy([1], [[0.25, 0.75]]).round(4)
     array([0.2877], dtype=float32)
     """
-    p, labels = as_floats(output), lower(as_array(target))
+    p = as_floats(output)
+    labels = lower(as_array(target, like=p))
     if not name_of_dtype(labels).startswith(("int", "uint")):
         labels = as_array(labels, "int64")
 
@@ -117,13 +119,14 @@ def ctc_loss(target: Any, output: Any, target_length: Any, output_length: Any, m
     >>> ctc_loss([[1]], [[[0.0, 0.0], [0.0, 0.0]]], [1], [2]).round(4)
     array([0.2877], dtype=float32)
     """
-    labels, counts, steps = (lower(as_array(value)) for value in (target, target_length, output_length))
+    scores = as_floats(output)
+    labels, counts, steps = (lower(as_array(v, like=scores)) for v in (target, target_length, output_length))
 
     def of_output(logits: Array) -> Any:
         targets = [_constant_beside(logits, array) for array in (labels, counts, steps)]
         return functional.ctc(targets[0], logits, *targets[1:], mask_index)
 
-    return primitive(of_output)(as_floats(output))
+    return primitive(of_output)(scores)
 
 
 @operation
@@ -152,7 +155,8 @@ def ctc_decode(
     >>> paths.tolist()
     [[[1, -1, -1]]]
     """
-    logits, lengths = as_floats(inputs), lower(as_array(sequence_lengths))
+    logits = as_floats(inputs)
+    lengths = lower(as_array(sequence_lengths, like=logits))
     if strategy == "greedy":
         return _decode_greedily(logits, lengths, merge_repeated, mask_index)
     if strategy == "beam_search":
@@ -212,6 +216,6 @@ def _best_labellings(logarithms: np.ndarray, width: int, blank: int) -> list[tup
                     before = at_blank
                 longer = grown[(*labels, label)]
                 longer[1] = np.logaddexp(longer[1], before + step[label])
-        best: Sequence[Any] = sorted(grown.items(), key=lambda item: -np.logaddexp(*item[1]))[:width]
+        best: Sequence[Any] = sorted(grown.items(), key=lambda item: -np.logaddexp(item[1][0], item[1][1]))[:width]
         beams = {labels: (at[0], at[1]) for labels, at in best}
-    return [(labels, float(np.logaddexp(*at))) for labels, at in beams.items()]
+    return [(labels, float(np.logaddexp(at[0], at[1]))) for labels, at in beams.items()]

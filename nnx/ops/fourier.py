@@ -261,7 +261,7 @@ def _window(name: str, window: Any, length: int, fft_length: int, like: Array) -
         before = fft_length - length  # ones also where frames are filled up, as if the sequence were that long
         return _beside(like, np.ones(length + before))
     else:
-        own = as_array(lower(as_floats(window)), name_of_dtype(like))
+        own = lower(as_array(window, name_of_dtype(like), like=like))
         if tuple(own.shape) != (length,):
             raise ValueError(f"{name}: a window has the shape ({length},), got {tuple(own.shape)}")
         left = (fft_length - length) // 2

@@ -580,13 +580,14 @@ def gaussian_blur(
 
 def _bell(size: int, sigma: float) -> np.ndarray:
     weights: np.ndarray = np.exp(-0.5 * ((np.arange(size) - (size - 1) / 2) / sigma) ** 2)
-    return weights / weights.sum()
+    weights /= weights.sum()
+    return weights
 
 
 def _filtered(images: Array, kernel: np.ndarray, padding: str) -> Array:
     """Every channel with one filter (rows, columns)."""
     filters = np.repeat(kernel[:, :, None, None], images.shape[-1], axis=2)
-    return depthwise_conv(images, _beside(images, filters), padding=padding)  # type: ignore[no-any-return]
+    return depthwise_conv(images, _beside(images, filters), padding=padding)
 
 
 @operation
@@ -662,7 +663,7 @@ def extract_patches(
     [[[1.0, 2.0], [3.0, 4.0]]]
     """
     if not isinstance(size, int) and len(size) == 3:
-        return extract_patches_3d(images, size, strides, dilation_rate, padding, data_format)  # type: ignore[no-any-return]
+        return extract_patches_3d(images, size, strides, dilation_rate, padding, data_format)
     array, back = _batch("extract_patches", images, data_format)
     window = _several(size, 2)
     steps = window if not strides else _several(strides, 2)

@@ -6,15 +6,18 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from nnx.autodiff.array import TrackedArray, lower
 from nnx.autodiff.transforms import differentiable
-from nnx.backends import Array, backend_of
+from nnx.backends import Array, backend_of, to_numpy
 from nnx.ops.operation import as_floats, namespace, operation, promote
 
 __all__ = [
     "cholesky",
     "cholesky_inverse",
     "det",
+    "eig",
     "eigh",
     "inv",
     "jvp",
@@ -83,6 +86,26 @@ def logdet(x: Any) -> Array:
     if isinstance(array, TrackedArray):
         return xp.log(xp.abs(xp.linalg.det(array)))
     return xp.linalg.slogdet(array)[1]
+
+
+@operation
+def eig(x: Any) -> tuple[Array, Array]:
+    """Eigenvalues and eigenvectors, as columns, of square matrices: complex, and without derivative.
+
+    They are computed on the host, because the Array API standard has them of symmetric matrices alone; see `eigh`.
+
+    >>> values, vectors = eig([[0.0, -1.0], [1.0, 0.0]])
+    >>> sorted(values.imag.tolist())
+    [-1.0, 1.0]
+    """
+    array = as_floats(x)
+    if isinstance(array, TrackedArray):
+        raise NotImplementedError("eig has no derivative in nnx: eigh, of symmetric matrices, has one")
+    host = to_numpy(array)
+    dtype = np.result_type(host.dtype, np.complex64)
+    backend = backend_of(array)
+    values, vectors = (backend.put_beside(array, part.astype(dtype)) for part in np.linalg.eig(host))
+    return values, vectors
 
 
 @operation

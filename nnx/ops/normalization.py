@@ -20,10 +20,8 @@ __all__ = [
 ]
 
 _EPSILON = 1e-7
-_batch, _layer, _rms = map(
-    primitive,
-    (functional.batch_normalization_inference, functional.layer_normalization, functional.rms_normalization),
-)
+_layer = primitive(functional.layer_normalization)
+_rms = primitive(functional.rms_normalization)
 
 
 @operation
@@ -70,7 +68,9 @@ def batch_normalization(
     """
     array = as_floats(x)
     name = name_of_dtype(array)
-    mean, variance, scale, offset = (None if v is None else as_array(v, name) for v in (mean, variance, scale, offset))
+    mean, variance, scale, offset = (
+        None if v is None else as_array(v, name, like=array) for v in (mean, variance, scale, offset)
+    )
     xp, axis = namespace(array, mean, variance, scale, offset), axis % len(array.shape)
     shape = tuple(-1 if position == axis else 1 for position in range(len(array.shape)))
     factor = 1.0 / xp.sqrt(xp.reshape(variance, shape) + epsilon)
@@ -109,7 +109,7 @@ def rms_normalization(x: Any, scale: Any = None, axis: int | Sequence[int] = -1,
 def _beside(x: Any, *parameters: Any) -> tuple[Any, ...]:
     array = as_floats(x)
     name = name_of_dtype(array)
-    return array, *(None if p is None else as_array(p, name) for p in parameters)
+    return array, *(None if p is None else as_array(p, name, like=array) for p in parameters)
 
 
 @operation
@@ -145,5 +145,5 @@ def psnr(x1: Any, x2: Any, max_val: float) -> Array:
     if tuple(a.shape) != tuple(b.shape):
         raise ValueError(f"psnr: both arrays must have the same shape, got {tuple(a.shape)} and {tuple(b.shape)}")
     xp = namespace(a, b)
-    peak = as_array(max_val, name_of_dtype(a))
-    return 20.0 * xp.log10(peak) - 10.0 * xp.log10(xp.mean((a - b) ** 2))
+    peak = as_array(max_val, name_of_dtype(a), like=a)
+    return -10.0 * xp.log10(xp.mean((a - b) ** 2)) + 20.0 * xp.log10(peak)

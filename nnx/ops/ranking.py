@@ -48,9 +48,9 @@ def in_top_k(targets: Any, predictions: Any, k: int) -> Array:
     >>> in_top_k([2, 0], [[0.1, 0.3, 0.6], [0.1, 0.3, 0.6]], 2)
     array([ True, False])
     """
-    labels, scores = lower(as_array(targets)), lower(as_floats(predictions))
+    scores = lower(as_floats(predictions))
     xp = namespace(scores)
-    labels = as_array(labels, "int64")
+    labels = lower(as_array(targets, "int64", like=scores))
     inside = xp.logical_and(labels >= 0, labels < scores.shape[-1])
     score = xp.take_along_axis(scores, xp.where(inside, labels, 0)[..., None], axis=-1)
     higher = xp.count_nonzero(scores > score, axis=-1)

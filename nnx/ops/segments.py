@@ -71,7 +71,8 @@ def segment_prod(data: Any, segment_ids: Any, num_segments: int | None = None, s
 
 
 def _segments(data: Any, segment_ids: Any, num_segments: int | None) -> tuple[Array, Array, int]:
-    values, ids = as_array(data), lower(as_array(segment_ids))
+    values = as_array(data)
+    ids = lower(as_array(segment_ids, like=values))
     if len(ids.shape) != 1 or values.shape[:1] != ids.shape:
         raise ValueError(
             f"segment_ids is one integer for each row of data, got shapes {tuple(ids.shape)} and {tuple(values.shape)}"
@@ -153,7 +154,8 @@ def scatter(indices: Any, values: Any, shape: Sequence[int]) -> Array:
     >>> scatter([[0], [2], [0]], [1.0, 2.0, 4.0], (3,))
     array([5., 0., 2.], dtype=float32)
     """
-    array, places = as_array(values), lower(as_array(indices))
+    array = as_array(values)
+    places = lower(as_array(indices, like=array))
     rows, flat, outer = _places(places, shape)
     inner = tuple(shape[outer:])
     sums = _added(namespace(array).reshape(array, (rows.shape[0], *inner)), rows, flat)
@@ -184,8 +186,9 @@ def scatter_update(inputs: Any, indices: Any, updates: Any, reduction: str | Non
     >>> scatter_update([1.0, 2.0, 3.0], [[0], [2], [0]], [10.0, 20.0, 30.0])
     array([30.,  2., 20.], dtype=float32)
     """
-    array, places = as_array(inputs), lower(as_array(indices))
-    new = as_array(updates, name_of_dtype(array))
+    array = as_array(inputs)
+    places = lower(as_array(indices, like=array))
+    new = as_array(updates, name_of_dtype(array), like=array)
     shape = tuple(array.shape)
     rows, flat, outer = _places(places, shape)
     xp, inner = namespace(array, new), math.prod(shape[outer:])

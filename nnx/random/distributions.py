@@ -72,9 +72,16 @@ def truncated_normal(
 
 
 def _scaled(numbers: Array, mean: Any, stddev: Any) -> Array:
-    if is_array(stddev) or stddev != 1.0:
+    """mean + stddev * numbers, of which a tape may track mean and stddev."""
+    given = [array_namespace(value) for value in (stddev, mean) if is_array(value)]
+    xp = next((one for one in given if one is not get_backend().xp), get_backend().xp)
+    if is_array(stddev):
+        numbers = xp.multiply(stddev, numbers)
+    elif stddev != 1.0:
         numbers = numbers * stddev
-    return numbers + mean if is_array(mean) or mean != 0.0 else numbers
+    if is_array(mean):
+        return xp.add(mean, numbers)
+    return numbers + mean if mean != 0.0 else numbers
 
 
 def _sizes(shape: Sequence[int]) -> tuple[int, ...]:

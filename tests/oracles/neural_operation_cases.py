@@ -1,6 +1,6 @@
-"""Cases of `nnx.ops` against `keras.ops`: activations, convolutions, losses, linear algebra, segments, images and more.
+"""Calls of operations of neural networks, linear algebra, segments, control flow and images: they mean Keras' too.
 
-A row is (name, arguments, options). Functions among the arguments are called with the `ops` that is tried.
+Functions among the arguments are called with the `ops` that is tried, and return the argument.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 
 from nnx.random import Generator
-
-Row = tuple[str, tuple[Any, ...], dict[str, Any]]
+from tests.oracles.operation_cases import Case
 
 
 def f(*shape: int, seed: int = 0) -> np.ndarray:
@@ -42,8 +41,8 @@ def shares(*shape: int, seed: int = 0) -> np.ndarray:
     return (numbers / numbers.sum(axis=-1, keepdims=True)).astype(np.float32)
 
 
-def row(name: str, *args: Any, **options: Any) -> Row:
-    return name, args, options
+def row(name: str, *args: Any, **options: Any) -> Case:
+    return Case(name, args, options)
 
 
 X = np.concatenate([np.linspace(-6.1, 6.3, 21), [0.0, 0.5, -0.5, 1.0, -1.0, 3.0, -3.0, 30.0, -30.0]]).astype(np.float32)
@@ -364,6 +363,7 @@ BYTES = i(5, 6, 3, below=256).astype(np.uint8)
 MAPS = np.asarray([[1.0, 0.1, -0.5, 0.2, 0.9, 0.3, 0.0, 0.0], [0.8, 0.0, 1.0, 0.0, 1.1, -1.0, 0.0, 0.0]], np.float32)
 CORNERS = np.asarray([[0.0, 0.0], [6.0, 0.0], [0.0, 5.0], [6.0, 5.0]], np.float32)
 MOVED = CORNERS + np.asarray([[0.5, 0.2], [-0.4, 0.3], [0.3, -0.6], [-0.7, -0.2]], np.float32)
+KERNELS = ("nearest", "bilinear", "bicubic", "lanczos3", "lanczos5")
 MODES = ("constant", "nearest", "reflect", "mirror", "wrap")
 PLACES = np.asarray([[-1.3, 0.4, 2.0, 3.6, 5.2], [0.0, 1.5, -2.2, 4.1, 3.3]], np.float32)
 
@@ -424,7 +424,7 @@ IMAGES = [
     row("image.extract_patches_3d", f(4, 5, 6, 2), 2, strides=(2, 1, 2)),
 ]
 
-ROWS: list[Row] = [
+ROWS: list[Case] = [
     *ACTIVATIONS,
     *CONVOLUTIONS,
     *ENCODINGS,
