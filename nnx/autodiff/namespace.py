@@ -209,9 +209,7 @@ def _linear_algebra(xp: Any, base: Any) -> None:
     xp.linalg.matrix_rank = locally_constant(plain.matrix_rank)
     for name, rule_of_two in products.RULES.items():
         setattr(xp.linalg, name, several(xp, rule_of_two, getattr(plain, name), 2, name))
-    xp.linalg.matrix_transpose = unary(
-        xp, shapes.RULES["matrix_transpose"], plain.matrix_transpose, "matrix_transpose"
-    )
+    xp.linalg.matrix_transpose = unary(xp, shapes.RULES["matrix_transpose"], plain.matrix_transpose, "matrix_transpose")
 
 
 def _transforms(xp: Any, base: Any) -> None:
