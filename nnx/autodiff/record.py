@@ -58,7 +58,7 @@ def unary(
     return function
 
 
-def binary(xp: Any, rule: Rule, plain: Callable[..., Any], name: str) -> Callable[..., Any]:
+def binary(xp: Any, rule: tuple[Rule, Rule], plain: Callable[..., Any], name: str) -> Callable[..., Any]:
     """A function of two arrays that broadcast, or of one and a number.
 
     rule : (function, a, b) -> y, and what makes the pulls: (xp, a, b, y) -> pull of a, and the same of b. Only those
