@@ -6,10 +6,11 @@ import overhead
 import recurrent
 import running_means
 import streaming
+import tape
 import training_step
 
 if __name__ == "__main__":
-    benchmarks = (overhead, training_step, array_code, convolution, recurrent, streaming, running_means)
+    benchmarks = (overhead, training_step, array_code, convolution, recurrent, streaming, running_means, tape)
     for benchmark in benchmarks:
         benchmark.main()
         print()
