@@ -40,10 +40,14 @@ class TrackedArray:
     array([2., 4.])
     """
 
-    __slots__ = ("index", "logits", "maker", "mask", "tape", "value")
+    __slots__ = ("__dict__", "index", "tape", "value")
 
     __array_priority__ = 1000
     __hash__ = None  # type: ignore[assignment]
+
+    mask: Any = None  # few arrays have any of these
+    maker: Any = None
+    logits: Any = None
 
     xp: ClassVar[Any]
     """The namespace of functions that record, of the library that the arrays are of."""
@@ -52,9 +56,6 @@ class TrackedArray:
         self.value = value
         self.tape = tape
         self.index = index
-        self.mask: Any = None
-        self.maker: Any = None
-        self.logits: Any = None
 
     def __array_namespace__(self, *, api_version: str | None = None) -> Any:
         return self.xp
