@@ -23,7 +23,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # A module imports only from its own floor and from lower ones; imports for annotations count.
 FLOORS = [
     {"backends", "registry", "lazy_loading", "names", "shapes", "structure", "arguments"}
-    | {"user_warnings", "file_targets"},
+    | {"user_warnings", "file_targets", "descriptions"},
     {"precision", "ranks", "random", "kernels", "operators", "parameters", "pullbacks", "windows"},
     {"functional", "autodiff", "activations", "initializers", "regularizers", "constraints"},
     {"ops"},
@@ -52,6 +52,7 @@ OPTIONAL = {
     "sklearn",
     "IPython",
     "tensorboardX",
+    "h5py",
     "mpi4py",
     "nnx.callbacks.rewritten_line",  # imports tqdm, which takes as long as all of nnx: when a bar is drawn
 }

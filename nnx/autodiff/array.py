@@ -174,8 +174,8 @@ class TrackedArray:
             )
         if method != "__call__" or any(value is not None for value in options.values()):
             raise TypeError(
-                f"numpy.{ufunc.__name__} of a tracked array takes no where= or dtype= and has no .{method}: use the "
-                f"functions of nnx.ops, or of nnx.array_namespace(x)"
+                f"numpy.{ufunc.__name__} of a tracked array takes no out=, where= or dtype= and has no .{method}: use "
+                f"the functions of nnx.ops, or of nnx.array_namespace(x)"
             )
         return self._function(ufunc.__name__)(*inputs)
 

@@ -931,15 +931,15 @@ class Model(Layer):
     # Files
 
     def save(self, filepath: Any, overwrite: bool = True) -> None:
-        """Write the whole model to one safetensors file; see `nnx.saving.save_model`."""
+        """Write the whole model to one file; see `nnx.saving.save_model`."""
         saving.save_model(self, filepath, overwrite)
 
     def save_weights(self, filepath: Any, overwrite: bool = True) -> None:
-        """Write the parameters to a safetensors file."""
+        """Write the parameters to a file; see `nnx.saving.save_weights`."""
         saving.save_weights(self, filepath, overwrite)
 
     def load_weights(self, filepath: Any, skip_mismatch: bool = False) -> None:
-        """Read parameters from a safetensors file; see `nnx.saving.load_weights`.
+        """Read parameters from a file; see `nnx.saving.load_weights`.
 
         No other thread may use the model meanwhile: for new weights under way, load another model.
         """

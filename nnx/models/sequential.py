@@ -63,6 +63,11 @@ class Sequential(Model):
         """The layers from the bottom to the top, without the input."""
         return list(self._layers)
 
+    @property
+    def input_layer(self) -> InputLayer | None:
+        """The Input that the stack was given, if it was given one."""
+        return self._input
+
     def add(self, layer: Layer | Symbol) -> None:
         """Put a layer on top of the stack."""
         if isinstance(layer, Symbol) and layer.node is not None and isinstance(layer.node.layer, InputLayer):
