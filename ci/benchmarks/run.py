@@ -7,10 +7,11 @@ import overhead
 import recurrent
 import running_means
 import streaming
+import tape
 import training_step
 
 if __name__ == "__main__":
-    speeds = (overhead, training_step, array_code, convolution, recurrent, streaming, running_means, keras_files)
+    speeds = (overhead, training_step, array_code, convolution, recurrent, streaming, running_means, keras_files, tape)
     for benchmark in speeds:
         benchmark.main()
         print()

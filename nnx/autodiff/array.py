@@ -40,10 +40,14 @@ class TrackedArray:
     array([2., 4.])
     """
 
-    __slots__ = ("index", "logits", "maker", "mask", "tape", "value")
+    __slots__ = ("__dict__", "index", "tape", "value")
 
     __array_priority__ = 1000
     __hash__ = None  # type: ignore[assignment]
+
+    mask: Any = None  # few arrays have any of these
+    maker: Any = None
+    logits: Any = None
 
     xp: ClassVar[Any]
     """The namespace of functions that record, of the library that the arrays are of."""
@@ -52,9 +56,6 @@ class TrackedArray:
         self.value = value
         self.tape = tape
         self.index = index
-        self.mask: Any = None
-        self.maker: Any = None
-        self.logits: Any = None
 
     def __array_namespace__(self, *, api_version: str | None = None) -> Any:
         return self.xp
@@ -173,8 +174,8 @@ class TrackedArray:
             )
         if method != "__call__" or any(value is not None for value in options.values()):
             raise TypeError(
-                f"numpy.{ufunc.__name__} of a tracked array takes no where= or dtype= and has no .{method}: use the "
-                f"functions of nnx.ops, or of nnx.array_namespace(x)"
+                f"numpy.{ufunc.__name__} of a tracked array takes no out=, where= or dtype= and has no .{method}: use "
+                f"the functions of nnx.ops, or of nnx.array_namespace(x)"
             )
         return self._function(ufunc.__name__)(*inputs)
 

@@ -120,7 +120,7 @@ def _refuse_the_rest(xp: Any, base: Any) -> None:
     """What gets no rule below raises where an array is tracked."""
     for name, function in list(vars(xp).items()):
         if callable(function) and getattr(base, name, None) is function and not isinstance(function, type):
-            setattr(xp, name, refused(function, name, _REFUSED.get(name, "")))
+            setattr(xp, name, refused(getattr(base, name), name, _REFUSED.get(name, "")))
     for name in ("isdtype", "dtype", "__array_namespace_info__"):
         if hasattr(base, name):
             setattr(xp, name, getattr(base, name))

@@ -91,7 +91,8 @@ def _fast(kind: type[TrackedArray], xp: Any) -> dict[str, Any]:
             entries = tape.entries
             tracked = kind(a.value + b, tape, len(entries))
             entries.append((a.index, lambda dy: dy))
-            tracked.mask = a.mask
+            if a.mask is not None:
+                tracked.mask = a.mask
             return tracked
         return xp.add(a, b)
 
@@ -111,7 +112,8 @@ def _fast(kind: type[TrackedArray], xp: Any) -> dict[str, Any]:
             entries = tape.entries
             tracked = kind(a.value - b, tape, len(entries))
             entries.append((a.index, lambda dy: dy))
-            tracked.mask = a.mask
+            if a.mask is not None:
+                tracked.mask = a.mask
             return tracked
         return xp.subtract(a, b)
 
@@ -131,7 +133,8 @@ def _fast(kind: type[TrackedArray], xp: Any) -> dict[str, Any]:
             entries = tape.entries
             tracked = kind(a.value * b, tape, len(entries))
             entries.append((a.index, lambda dy: dy * b))
-            tracked.mask = a.mask
+            if a.mask is not None:
+                tracked.mask = a.mask
             return tracked
         return xp.multiply(a, b)
 
@@ -157,7 +160,8 @@ def _fast(kind: type[TrackedArray], xp: Any) -> dict[str, Any]:
             entries = tape.entries
             tracked = kind(a.value / b, tape, len(entries))
             entries.append((a.index, lambda dy: dy / b))
-            tracked.mask = a.mask
+            if a.mask is not None:
+                tracked.mask = a.mask
             return tracked
         return xp.divide(a, b)
 

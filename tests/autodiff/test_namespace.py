@@ -118,8 +118,8 @@ def test_value_is_that_of_the_library(name: str, backend: Any) -> None:
     xp = recording_namespace(arrays[0])
     try:
         expected = lower(row.function(xp, *arrays))
-    except ValueError as error:
-        if backend.name != "torch":
+    except (ValueError, ImportError, AttributeError) as error:
+        if backend.name not in ("torch", "cupy"):
             raise
         pytest.skip(f"the library does not do this with plain arrays: {error}")
     value, _ = differentiable(lambda *xs: row.function(xp, *xs))(*arrays)

@@ -88,7 +88,7 @@ def _add_ties(add: Add) -> None:
     add("fmax", lambda xp, a, b: xp.fmax(a, b), ([1, NAN], [1, 2]), ([0.5, 0], [0.5, 1]), standard=False)
     add("median", lambda xp, x: ops.median(x), [2, 2, 2, 4], [1 / 3, 1 / 3, 1 / 3, 0], value=2)
     add("median of two", lambda xp, x: ops.median(x), [1, 2, 3, 4], [0, 0.5, 0.5, 0], value=2.5)
-    add("sort", lambda xp, x: xp.sort(x) * _beside(xp, x, np.float32([1, 2, 4])), [1, 1, 1], [1, 2, 4])
+    add("sort", lambda xp, x: xp.sort(x) * _beside(xp, x, np.asarray([1, 2, 4], np.float32)), [1, 1, 1], [1, 2, 4])
     add("top_k", lambda xp, x: ops.top_k(x, 2)[0], [1, 3, 3, 3], [0, 1, 1, 0])
     add("segment_max", _segment_max, [1, 2, 2], [1, 0.5, 0.5])
     add("logaddexp", lambda xp, a, b: xp.logaddexp(a, b), ([0], [0]), ([0.5], [0.5]))
@@ -193,12 +193,16 @@ def _add_powers(add: Add) -> None:
     add("x**1", lambda xp, x: x**1.0, [0], [1], second=([0],))
     add("x**2", lambda xp, x: x**2, [0], [0], second=([2],))
     add("x**0.5", lambda xp, x: x**0.5, [0], [INF])
-    constant = lambda xp, x, b: x ** _beside(xp, x, np.float32([b]))  # noqa: E731
-    add("0**0 by an array", lambda xp, x: constant(xp, x, 0), [0], [0], second=([0],))
-    add("0**1 by an array", lambda xp, x: constant(xp, x, 1), [0], [1], second=([0],))
-    add("0**y", lambda xp, y: _beside(xp, y, np.float32([0])) ** y, [2], [0], second=([0],), standard=False)
+    add("0**0 by an array", functools.partial(_to_the_power, 0), [0], [0], second=([0],))
+    add("0**1 by an array", functools.partial(_to_the_power, 1), [0], [1], second=([0],))
+    add("0**y", lambda xp, y: _beside(xp, y, np.asarray([0], np.float32)) ** y, [2], [0], second=([0],), standard=False)
     add("0.0**y", lambda xp, y: 0.0**y, [2], [0], second=([0],))
     add("(-2)**3", lambda xp, a, b: a**b, ([-2], [3]), ([12], [NAN]))
+
+
+def _to_the_power(number: float, xp: Namespace, x: Array) -> Array:
+    """x to a power that is an array."""
+    return x ** _beside(xp, x, np.asarray([number], np.float32))
 
 
 def _add_products(add: Add) -> None:
