@@ -336,7 +336,8 @@ READS = {
     "nnx.optimizers.arguments": "arguments of constructors",
     "nnx.optimizers.optimizer.Optimizer.set_state": "state from a file",
     "nnx.optimizers.loss_scaling.LossScale.numbers": "when a model is saved or moved",
-    "nnx.optimizers.optimizer.Optimizer.learning_rate": "schedules compute with Python numbers",
+    "nnx.optimizers.optimizer.Optimizer._rate": "schedules compute with Python numbers",
+    "nnx.optimizers.numbers": "the learning rate and the count of updates are Python numbers",
     "nnx.optimizers.slots.placed_like": "state from a file or of another device, once",
 }
 
