@@ -7,7 +7,9 @@ A model into which weights or a checkpoint could not be read has to be as it was
 
 The process that reads has a limit of memory, and an alarm for each file; when it dies, the file is reported and the
 next one is read by another process. --keep FOLDER keeps the files that were not refused as they should. --inputs says
-how many files: CI reads 5,000, and 100,000 every night.
+how many files: CI reads 5,000; 100,000, with another --seed, are for a night.
+
+So many files of each of Keras' formats, with h5py: python ci/fuzz_files.py --only keras keras.h5 keras.weights.h5
 """
 
 from __future__ import annotations
@@ -461,6 +463,119 @@ class Pickles(DataSets):
             self.seeds.append(gzip.compress(pickle.dumps(content, protocol), 1, mtime=0))
 
 
+# Files of Keras
+
+
+def edit_keras(data: bytes, chance: random.Random) -> bytes:
+    """A .keras file with something else in one of its parts, behind the checksums of the archive."""
+    if chance.randrange(4) == 0:
+        return damage(data, chance)
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    if chance.randrange(2):
+        members["model.weights.h5"] = edit_hdf5(members["model.weights.h5"], chance)
+    else:
+        members["config.json"] = edit_json(members["config.json"], chance)
+    if chance.randrange(20) == 0:
+        del members[chance.choice(sorted(members))]
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w", chance.choice([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])) as archive:
+        for name, member in members.items():
+            archive.writestr(name, member)
+    return target.getvalue()
+
+
+def edit_json(text: bytes, chance: random.Random) -> bytes:
+    if chance.randrange(12) == 0:
+        return chance.choice([b"", b"{", b"[" * 100000, b"1" * 5000, b'{"a":' * 3000])
+    value = json.loads(text)
+    for _ in range(chance.choice([1, 1, 2, 4])):
+        value = edit(value, chance)
+    return json.dumps(value).encode()
+
+
+def edit_hdf5(data: bytes, chance: random.Random) -> bytes:
+    """Most of an HDF5 file are numbers, which anything may be: changes go to what it has of structure, too."""
+    if chance.randrange(3) == 0:
+        return damage(data, chance)
+    changed = bytearray(data)
+    marks = [b"TREE", b"HEAP", b"SNOD", b"GCOL", b"\x89HDF", b"vars", b"layers", b"name"]
+    for _ in range(chance.choice([1, 2, 4])):
+        mark = chance.choice(marks)
+        places = [place for place in range(len(changed)) if changed.startswith(mark, place)]
+        if places:
+            place = min(chance.choice(places) + chance.randrange(64), len(changed) - 8)
+            action = chance.randrange(3)
+            if action == 0:
+                changed[place] ^= 1 << chance.randrange(8)
+            elif action == 1:
+                changed[place] = chance.choice(b"\x00\x01\x7f\x80\xff")
+            else:
+                number = chance.choice(
+                    [0, 1, 1 << 16, (1 << 31) - 1, 1 << 40, (1 << 63) - 1, chance.randrange(len(data))]
+                )
+                changed[place : place + 8] = struct.pack("<Q", number)
+    return bytes(changed)
+
+
+class KerasModels(Models):
+    name = "file.keras"
+    mutate = staticmethod(edit_keras)
+
+    def __init__(self, folder: Path) -> None:
+        Target.__init__(self, folder)
+        self.models = []
+        for name, (make, *_) in MODELS.items():
+            model = make()
+            train(name, model, folder / name, steps=2)
+            self.write(name, model)
+            self.seeds.append(self.path.read_bytes())
+            self.models.append((name, make()))
+        self.before = [learnt(model) for _, model in self.models]
+        self.number = 0
+
+
+class KerasWeights(KerasModels, Weights):
+    name = "file.weights.h5"
+    mutate = staticmethod(edit_hdf5)
+
+    def write(self, name: str, model: Any) -> None:
+        model.save_weights(self.path)
+
+    def prepare(self, number: int) -> Callable[[], Any]:
+        return Weights.prepare(self, number)
+
+
+class KerasWholeModels(KerasModels):
+    name = "file.h5"
+    mutate = staticmethod(edit_hdf5)
+
+    def write(self, name: str, model: Any) -> None:
+        write_legacy_file(model, self.path)
+
+
+def write_legacy_file(model: Any, path: Path) -> None:
+    """A whole model as Keras 2 and 3 write it to .h5."""
+    import h5py
+
+    from nnx.saving.keras_files.serialization import compile_config, model_config
+
+    with h5py.File(path, "w") as file:
+        file.attrs["keras_version"], file.attrs["backend"] = "3.15.1", "jax"
+        file.attrs["model_config"] = json.dumps(model_config(model))
+        training = compile_config(model) or {}
+        training["optimizer_config"] = training.pop("optimizer")
+        file.attrs["training_config"] = json.dumps(training)
+        weights = file.create_group("model_weights")
+        weights.attrs["layer_names"] = [layer.name.encode() for layer in model.layers]
+        for layer in model.layers:
+            group = weights.create_group(layer.name)
+            parameters = [*layer.trainable_weights, *layer.non_trainable_weights]
+            group.attrs["weight_names"] = [f"{layer.name}/{parameter.path}".encode() for parameter in parameters]
+            for parameter in parameters:
+                group[f"{layer.name}/{parameter.path}"] = parameter.numpy()
+
+
 TARGETS: dict[str, type[Target]] = {
     "load_model": Models,
     "load_weights": Weights,
@@ -468,8 +583,12 @@ TARGETS: dict[str, type[Target]] = {
     "IDX": Idx,
     "npz": Npz,
     "pickle": Pickles,
+    "keras": KerasModels,
+    "keras.h5": KerasWholeModels,
+    "keras.weights.h5": KerasWeights,
 }
 SHARES = {"load_model": 0.3, "load_weights": 0.1, "BackupAndRestore": 0.2, "IDX": 0.1, "npz": 0.15, "pickle": 0.15}
+"""What part of the files are of one kind, by default. Those of Keras, which need h5py, are read when they are named."""
 
 # Reading
 
@@ -588,7 +707,7 @@ def main(inputs: int, seed: int, keep: Path | None, names: list[str]) -> bool:
     total: collections.Counter[str] = collections.Counter()
     print(f"{'files of':20} {'changed':>8} {'refused':>8} {'read':>8} {'unchanged':>10} {'wrong':>6}")
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # of threads that wait for a process each
-        found = pool.map(lambda name: fuzz(name, seed, round(inputs * SHARES[name]), keep), names)
+        found = pool.map(lambda name: fuzz(name, seed, round(inputs * SHARES.get(name, 1.0)), keep), names)
         for name, verdicts in zip(names, found, strict=True):
             total += verdicts
             print_row(name, verdicts)
@@ -606,7 +725,7 @@ if __name__ == "__main__":
     parser.add_argument("--inputs", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--keep", type=Path)
-    parser.add_argument("--only", nargs="+", choices=TARGETS, default=list(TARGETS))
+    parser.add_argument("--only", nargs="+", choices=TARGETS, default=list(SHARES))
     parser.add_argument("--work", nargs=3, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.work:

@@ -7,9 +7,13 @@ A script calls `initialize` before anything else, and is then started as one pro
 
 What then holds on each of the processes, the ranks, which all run the whole script:
 
-- Every rank has all of the data and makes the same batches. A batch, also one of `train_on_batch`, is that of all
-  ranks together: each computes its rows, as evenly as they go, and gradients are added up, once a step. `batch_size`
-  means what it means to one process.
+- Every rank is given all of the data. A batch, also one of `train_on_batch`, is that of all ranks together: each
+  computes its rows, as evenly as they go, and gradients are added up, once a step. `batch_size` means what it means to
+  one process.
+- `fit` and `evaluate` read only the rows of this rank: of arrays on disk, and of a `DataLoader`, which looks up, stacks
+  and maps no other samples. What comes as whole batches (generators, a `PyDataset`, `batch_size=None`) is read by every
+  rank and cut; an iterable of samples is gone through by every rank. A `map` with random numbers needs other ones on
+  each rank: `np.random.default_rng((seed, rank()))`.
 - The losses, metrics and weights are those of one process, but for rounding, and equal on all ranks. The statistics of
   `BatchNormalization` are of the whole batch. Random numbers differ from row to row as they should; dropout masks are
   those of one process where each sample has a multiple of eight of them. Not those of one process: a loss or a metric
@@ -18,7 +22,9 @@ What then holds on each of the processes, the ranks, which all run the whole scr
   see the same numbers, so that they decide alike. A script's own output belongs under `if rank() == 0:`.
 - `fit`, `evaluate`, `train_on_batch`, `test_on_batch`, and reading the logs of a batch in a callback are done by all
   ranks together: one that does it alone waits for ever. `predict` and `save` are done by each rank alone.
-- An error on one rank ends all of them.
+- A rank that ends before the others ends all of them, within seconds and with the reason: by an error, by `sys.exit`
+  or the end of its script where others wait for it, or killed, which mpirun sees. `BackupAndRestore` goes on from the
+  last checkpoint, which is whole whichever rank it was; with as many ranks the end is the same, bit for bit.
 """
 
 from __future__ import annotations
@@ -28,6 +34,7 @@ import os
 import random as python_random
 import sys
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
@@ -44,10 +51,9 @@ _LAUNCHERS = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE", "PMIX_R
 """What tells a process that it was started by mpirun or srun: of Open MPI, MPICH and Intel MPI, MVAPICH, and SLURM."""
 
 # seconds, while a rank waits for others
-_AT_ONCE = 0.002  # until when it asks again and again whether they have come
-_NAP = 0.00005  # how long it sleeps after that, each time
+_AT_ONCE = 0.002  # until when it asks again and again whether they have come; then it sleeps in between
+_REST = 0.01  # how long at most
 _LOOK = 0.5  # how often it looks whether one has left
-_REST = 0.01  # how long it sleeps, each time, when it has left itself
 
 
 def initialize() -> None:
@@ -74,7 +80,7 @@ def initialize() -> None:
         return
     _end_all_on_errors(world)
     best_backend().use_device(world.Split_type(mpi.COMM_TYPE_SHARED).Get_rank())
-    group = ranks.Group(_Meetings(world))
+    group = ranks.Group(_Meetings(world, mpi.Is_finalized))
     ranks.join(group)
     _share_random_numbers(group)
 
@@ -139,10 +145,11 @@ class _Meetings:
     ever. Nobody is kept from leaving early: a rank that does waits for the others, which may have work of their own.
     """
 
-    def __init__(self, world: Any) -> None:
+    def __init__(self, world: Any, is_over: Callable[[], bool]) -> None:
         # of our own: whatever else the script sends cannot be taken for ours
         self._operations, self._notices = world.Dup(), world.Dup()
         self._world = world
+        self._is_over = is_over  # whether the script has ended MPI by itself
         self._count = 0  # of operations that this rank has come to
         self._left: dict[int, int] = {}  # the ranks that have left, and their counts
         self._process = os.getpid()
@@ -176,8 +183,8 @@ class _Meetings:
         began = looked = time.perf_counter()
         while not meeting.Test():
             now = time.perf_counter()
-            if now - began > _AT_ONCE:
-                time.sleep(_NAP)  # there may be other work for this core
+            if now - began > _AT_ONCE:  # there may be other work for this core
+                time.sleep(min((now - began) / 20, _REST))
             if now - looked > _LOOK:
                 looked = now
                 self._look_for_the_left()
@@ -200,7 +207,7 @@ class _Meetings:
 
     def _leave(self) -> None:
         """Tell the others that this rank does not come again, and wait until they leave too."""
-        if os.getpid() != self._process:  # of a process that the rank has forked
+        if os.getpid() != self._process or self._is_over():  # it is a process that the rank has forked
             return
         sent = [self._notices.isend((self.Get_rank(), self._count), dest=rank) for rank in self._others]
         meeting = self._notices.Ibarrier()

@@ -97,7 +97,7 @@ def replacing(path: str | os.PathLike[str], previous: Path | None = None) -> Ite
     place = target if previous is None else Path(path)
     with naming(path):
         # in a folder of its own, where everything is removed that a killed process leaves
-        folder = Path(tempfile.mkdtemp(dir=place.parent, prefix=f".{place.name}.", suffix=_PARTIAL))
+        folder = Path(tempfile.mkdtemp(dir=place.parent, prefix=_prefix(place), suffix=_PARTIAL))
         try:
             new = folder / place.name
             yield new
@@ -109,6 +109,11 @@ def replacing(path: str | os.PathLike[str], previous: Path | None = None) -> Ite
             flush_folder(place.parent)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _prefix(path: Path) -> str:
+    """What the temporary folders for a file begin with; names of files have a greatest length."""
+    return f".{path.name[:50]}."
 
 
 def _take_over(old: Path, new: Path) -> None:
@@ -136,7 +141,7 @@ def make_folder(path: Path) -> None:
 
 def remove_leftovers(path: Path) -> None:
     """Remove the temporary folders that processes left that were killed while they wrote this file."""
-    for leftover in path.parent.glob(f".{glob.escape(path.name)}.*{_PARTIAL}"):
+    for leftover in path.parent.glob(f"{glob.escape(_prefix(path))}*{_PARTIAL}"):
         shutil.rmtree(leftover, ignore_errors=True)
 
 

@@ -34,6 +34,15 @@ def on_demand(package: str, places: Mapping[str, str]) -> tuple[Callable[[str], 
     return get, names
 
 
+def attribute_of(module: str, name: str) -> Any:
+    """A name of a module, which is imported by it. AttributeError if it has no such name.
+
+    >>> attribute_of("math", "sqrt")(4.0)
+    2.0
+    """
+    return getattr(importlib.import_module(module), name)
+
+
 def not_there(module: str, advice: str) -> Callable[[str], NoReturn]:
     """A `__getattr__` for a module in which scripts for Keras look for what nnx does not have.
 

@@ -258,16 +258,18 @@ class CosineDecayRestarts(LearningRateSchedule):
         t = self.t_mul
         if t == 1.0:
             return math.floor(progress), progress - math.floor(progress)
-        restarts = math.floor(math.log(1.0 + progress * (t - 1.0)) / math.log(t))
+        restarts = math.floor(math.log1p(progress * (t - 1.0)) / math.log1p(t - 1.0))
         # the logarithm may miss by a rounding error just where a period ends
-        while _geometric_sum(t, restarts) > progress:
+        if _geometric_sum(t, restarts) > progress:
             restarts -= 1
-        while _geometric_sum(t, restarts + 1) <= progress:
+        elif _geometric_sum(t, restarts + 1) <= progress:
             restarts += 1
         return restarts, (progress - _geometric_sum(t, restarts)) / t**restarts
 
 
 def _geometric_sum(ratio: float, terms: int) -> float:
+    if ratio < 1.001:  # where the power loses most of its digits when 1 is taken off
+        return math.expm1(terms * math.log1p(ratio - 1.0)) / (ratio - 1.0)
     return (ratio**terms - 1.0) / (ratio - 1.0)
 
 

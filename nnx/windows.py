@@ -54,6 +54,14 @@ class Axis:
         """Whether there is one window, which is the whole input."""
         return self.count == 1 and self.window == self.size and self.extent == self.size and not self.before
 
+    @property
+    def trimmed(self) -> Axis:
+        """The same windows without the taps before the first and after the last one that lie inside the input."""
+        nearest = max(0, self.before - (self.count - 1) * self.stride)
+        first = min(-(-nearest // self.dilation), self.window - 1)
+        last = max(first, min(self.window - 1, (self.before + self.size - 1) // self.dilation))
+        return dataclasses.replace(self, window=last - first + 1, before=self.before - first * self.dilation)
+
     def inside(self, tap: int) -> tuple[slice, slice]:
         """The windows in which a tap lies inside the input, and the positions where it lies there."""
         start = tap * self.dilation - self.before

@@ -91,7 +91,9 @@ def test_a_function_of_array_code_has_its_derivative(backend):
 
 @pytest.mark.parametrize("result", [lambda x: (x, x), lambda x: None])
 def test_a_function_that_returns_no_array(result):
-    with pytest.raises(TypeError, match=r"the activation '<lambda>' returned \w+, expected an array, computed from its"):
+    with pytest.raises(
+        TypeError, match=r"the activation '<lambda>' returned \w+, expected an array, computed from its"
+    ):
         activations.resolve(result)(X)
 
 

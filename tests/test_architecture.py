@@ -23,7 +23,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # A module imports only from its own floor and from lower ones; imports for annotations count.
 FLOORS = [
     {"backends", "registry", "lazy_loading", "names", "shapes", "structure", "arguments"}
-    | {"user_warnings", "file_targets"},
+    | {"user_warnings", "file_targets", "descriptions"},
     {"precision", "ranks", "random", "kernels", "operators", "parameters", "pullbacks", "windows"},
     {"functional", "autodiff", "activations", "initializers", "regularizers", "constraints"},
     {"ops"},
@@ -35,7 +35,7 @@ FLOORS = [
     {"debug"},
     {"training"},
     {"models"},
-    {"__init__", "testing", "__main__"},
+    {"__init__", "testing", "keras_backend", "__main__"},
 ]
 
 # What may be imported where it is needed, inside a function, because an installation may lack it.
@@ -52,6 +52,7 @@ OPTIONAL = {
     "sklearn",
     "IPython",
     "tensorboardX",
+    "h5py",
     "mpi4py",
     "nnx.callbacks.rewritten_line",  # imports tqdm, which takes as long as all of nnx: when a bar is drawn
 }
@@ -59,7 +60,7 @@ OPTIONAL = {
 # Computing code: nothing here may make the host wait for a device.
 COMPUTING = (
     *("arguments", "parameters", "precision", "pullbacks", "shapes"),
-    *("functional", "graph", "layers", "losses", "metrics", "optimizers"),
+    *("functional", "graph", "layers", "losses", "metrics", "ops", "optimizers"),
 )
 
 
@@ -332,6 +333,27 @@ READS = {
     "nnx.metrics.variable.RunningValue.numpy": "the border: who asks for the host waits for it",
     "nnx.metrics.variable.Variable.move": "from one device to another, when its model is set up",
     "nnx.metrics.variable.Variable.numpy": "the border: who asks for the host waits for it",
+    "nnx.ops.control_flow": "loops and choices run on the host, as they do in Python",
+    "nnx.ops.conversion.saturate_cast": "limits of a dtype",
+    "nnx.ops.conversion.convert_to_numpy": "the border: who asks for the host waits for it",
+    "nnx.ops.conversion._block": "where a block begins decides its place, not its shape; numbers, as a rule",
+    "nnx.ops.creation": "shapes, bounds and numbers that the user wrote",
+    "nnx.ops.crossentropies._search_beams": "a search on the host, for predictions",
+    "nnx.ops.crossentropies._best_labellings": "a search on the host, for predictions",
+    "nnx.ops.elementwise.nan_to_num": "a limit of a dtype",
+    "nnx.ops.fourier._transform_and_pullback": "a number of points",
+    "nnx.ops.image": "sizes and limits of dtypes",
+    "nnx.ops.joining._split": "places that the user wrote, on which the shapes of the parts depend",
+    "nnx.ops.linalg": "a limit of a dtype",
+    "nnx.ops.order_statistics._fractions": "fractions that the user wrote; those on a device stay there",
+    "nnx.ops.segments._segments": "the number of segments, if it was not given: the shape depends on it",
+    "nnx.ops.segments._extreme_and_pullback": "limits of a dtype",
+    "nnx.ops.shapes.pad": "widths that the user wrote",
+    "nnx.ops.shapes.view": "for a library that cannot look at bytes",
+    "nnx.ops.sorting.unique": "the shape depends on the values",
+    "nnx.ops.statistics._edges": "a range that the user wrote",
+    "nnx.ops.statistics.bincount": "the shape depends on the values",
+    "nnx.ops.windows": "numbers of points",
     "nnx.optimizers.loss_scaling.is_half": "two dtypes are compared",
     "nnx.optimizers.arguments": "arguments of constructors",
     "nnx.optimizers.optimizer.Optimizer.set_state": "state from a file",

@@ -28,6 +28,7 @@ WITH_EXAMPLES = (
     "nnx.layers",
     "nnx.losses",
     "nnx.metrics",
+    "nnx.ops",
     "nnx.optimizers",
     "nnx.regularizers",
     "nnx.schedules",

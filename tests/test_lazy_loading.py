@@ -16,7 +16,7 @@ import nnx
 from nnx.lazy_loading import on_demand
 
 PACKAGE = pathlib.Path(nnx.__file__).parent
-NOT_STARRED = {"nnx": {"ops", "testing"}, "nnx.utils": {"np_utils"}}
+NOT_STARRED = {"nnx": {"testing"}, "nnx.utils": {"np_utils"}}
 """Names that a package has and `import *` leaves out."""
 
 

@@ -118,7 +118,9 @@ def test_errors():
         regularizers.resolve("l3")
     with pytest.raises(TypeError, match="a regularizer is None, a name such as 'l2', a function of the weights"):
         regularizers.resolve(3)
-    with pytest.raises(ValueError, match=r"the regularizer squares returned an array of shape \(\d.*, expected one number"):
+    with pytest.raises(
+        ValueError, match=r"the regularizer squares returned an array of shape \(\d.*, expected one number"
+    ):
         regularizers.resolve(squares).forward(np.ones((2, 3)))
 
 

@@ -73,6 +73,17 @@ def test_restarts_are_where_the_periods_end():
             assert schedule(step) == 1.0
 
 
+@pytest.mark.parametrize("excess", [2.3e-16, 1e-12, 1e-9, 1e-4, 0.5])
+def test_restarts_of_periods_that_hardly_grow(excess: float):
+    """Where a power of t_mul is 1 to all of its digits but a few; and no loop looks for the period."""
+    schedule = CosineDecayRestarts(1.0, 1, t_mul=1.0 + excess)
+    assert schedule(0) == 1.0
+    assert schedule(1) == 1.0
+    if excess < 1e-6:  # half of the thousandth period, which is shorter than the thousand before together by this
+        assert schedule(999.5) == pytest.approx(0.5, abs=2e3 * 500 * excess + 1e-9)
+    assert 0.0 <= schedule(10**15) <= 1.0
+
+
 def test_names_are_those_of_keras():
     assert nnx.optimizers.schedules.ExponentialDecay is nnx.schedules.ExponentialDecay
     assert set(nnx.optimizers.schedules.__all__) == {

@@ -2,6 +2,7 @@
 
 import array_code
 import convolution
+import keras_files
 import overhead
 import recurrent
 import running_means
@@ -9,7 +10,7 @@ import streaming
 import training_step
 
 if __name__ == "__main__":
-    benchmarks = (overhead, training_step, array_code, convolution, recurrent, streaming, running_means)
-    for benchmark in benchmarks:
+    speeds = (overhead, training_step, array_code, convolution, recurrent, streaming, running_means, keras_files)
+    for benchmark in speeds:
         benchmark.main()
         print()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import opcode
 import operator
+import sys
 from collections.abc import Iterator
 from typing import Any, ClassVar, NoReturn
 
@@ -11,11 +13,13 @@ import numpy as np
 from nnx.autodiff.tape import CONSTANT, CONSTANTS, Tape
 from nnx.parameters import Parameter
 
-
 _LOST = (
     "a tracked array does not become one of NumPy, which would lose its derivative in silence: compute with nnx.ops or "
     "nnx.array_namespace(x); nnx.stop_gradient(x) gives the plain array"
 )
+
+
+_STORES = opcode.opmap["STORE_SUBSCR"]
 
 
 class TrackedArray:
@@ -114,6 +118,13 @@ class TrackedArray:
         return bool(lower(self))
 
     def __float__(self) -> float:
+        caller = sys._getframe(1)
+        if caller.f_code.co_code[caller.f_lasti] == _STORES and self.tape.level != CONSTANT:
+            # NumPy takes the number for z[0] = x where z is plain
+            raise TypeError(
+                "z[key] = x of a plain array z and a tracked x would lose the derivative in silence: make z with "
+                "zeros_like(x) or zeros(...) of nnx.ops or nnx.array_namespace(x), or write float(x) for a constant"
+            )
         return float(lower(self))
 
     def __int__(self) -> int:
@@ -153,23 +164,36 @@ class TrackedArray:
     # NumPy's protocols
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
-        options = {name: value for name, value in options.items() if value is not None}
-        if method != "__call__" or options:
+        out = options.pop("out", None)
+        if out is not None or method == "at":
             raise TypeError(
-                f"numpy.{ufunc.__name__} of a tracked array takes no out=, where= or dtype= and has no .{method}: use "
-                f"the functions of nnx.ops, or of nnx.array_namespace(x)"
+                f"numpy.{ufunc.__name__}{'.at' if method == 'at' else ''} would write into an array, of which a tape "
+                f"keeps values for the derivative; write z = numpy.{ufunc.__name__}(...) without out=, z = z + x in "
+                f"place of z += x, or x[key] = value on a tracked x, which makes a new value"
+            )
+        if method != "__call__" or any(value is not None for value in options.values()):
+            raise TypeError(
+                f"numpy.{ufunc.__name__} of a tracked array takes no where= or dtype= and has no .{method}: use the "
+                f"functions of nnx.ops, or of nnx.array_namespace(x)"
             )
         return self._function(ufunc.__name__)(*inputs)
 
     def __array_function__(self, function: Any, kinds: Any, arguments: Any, options: Any) -> Any:
-        return self._function(function.__name__)(*arguments, **options)
+        name = function.__name__
+        if name in _WRITERS or options.get("out") is not None:
+            raise TypeError(
+                f"numpy.{name} would write into an array, of which a tape keeps values for the derivative; write "
+                f"x[key] = value on a tracked x, which makes a new value, or take nnx.ops.where"
+            )
+        return self._function(name)(*arguments, **options)
 
     def _function(self, name: str) -> Any:
         name = _NAMES_OF_NUMPY.get(name, name)
-        found = getattr(self.xp, name, None) or getattr(self.xp.linalg, name, None)
-        if found is None:
-            raise TypeError(f"numpy.{name} has no derivative in nnx: see nnx.ops for what there is")
-        return found
+        for space in (self.xp, self.xp.linalg, getattr(self.xp, "fft", None)):
+            found = getattr(space, name, None)
+            if callable(found):
+                return found
+        raise TypeError(f"numpy.{name} has no derivative in nnx: see nnx.ops for what there is")
 
     def __array__(self, *arguments: Any, **options: Any) -> Any:
         if self.tape.level == CONSTANT:
@@ -183,6 +207,9 @@ class TrackedArray:
     def __dlpack_device__(self) -> Any:
         return lower(self).__dlpack_device__()
 
+
+_WRITERS = ("copyto", "fill_diagonal", "place", "put", "put_along_axis", "putmask")
+"""Functions of NumPy that write into their first argument."""
 
 _NAMES_OF_NUMPY = {
     "power": "pow",

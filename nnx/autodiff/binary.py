@@ -63,7 +63,7 @@ def _divide_first(xp: Namespace, a: Array, b: Any, y: Array) -> Pull:
 def _divide_second(xp: Namespace, a: Any, b: Array, y: Array) -> Pull:
     def pull(dy: Array) -> Array:
         safe = divisor(xp, dy, b)
-        return dy / safe * (-a / safe)
+        return dy / safe * xp.divide(-a, safe)
 
     return _fit(xp, b, y, pull)
 
@@ -71,14 +71,14 @@ def _divide_second(xp: Namespace, a: Any, b: Array, y: Array) -> Pull:
 def _pow_first(xp: Namespace, a: Array, b: Any, y: Array) -> Pull:
     """b a**(b - 1); of a constant power, a**0, the slope is 0 at a = 0 too."""
     if type(b) not in (int, float):
-        return _fit(xp, a, y, lambda dy: dy * factor(xp, dy, b * a ** xp.where(b == 0, 0.0, b - 1.0)))
+        return _fit(xp, a, y, lambda dy: dy * xp.multiply(b, factor(xp, dy, xp.pow(a, xp.where(b == 0, 0.0, b - 1.0)))))
     if b == 0:
         return _fit(xp, a, y, lambda dy: zeros(xp, dy))
     if b == 1:
         return _fit(xp, a, y, _same)
     if b == 2:
         return _fit(xp, a, y, lambda dy: dy * (a * 2.0))
-    return _fit(xp, a, y, lambda dy: dy * factor(xp, dy, b * a ** (b - 1)))
+    return _fit(xp, a, y, lambda dy: dy * (b * factor(xp, dy, a ** (b - 1))))
 
 
 def _pow_second(xp: Namespace, a: Any, b: Array, y: Array) -> Pull:

@@ -119,7 +119,11 @@ def _asinh(f: Function, xp: Namespace, x: Array) -> Result:
 
 
 def _acosh(f: Function, xp: Namespace, x: Array) -> Result:
-    return f(x), lambda dy: dy / divisor(xp, dy, xp.sqrt(x - 1.0) * xp.sqrt(x + 1.0))
+    def pull(dy: Array) -> Array:
+        dy = dy / divisor(xp, dy, xp.sqrt(x - 1.0))
+        return dy / divisor(xp, dy, xp.sqrt(x + 1.0))
+
+    return f(x), pull
 
 
 def _atanh(f: Function, xp: Namespace, x: Array) -> Result:

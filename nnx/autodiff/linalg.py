@@ -97,10 +97,10 @@ def cofactors(f: Function, xp: Namespace, x: Array) -> Result:
         products = xp.prod(xp.where(left, 1.0, s[..., None, None, :]), axis=-1) * (1.0 - eye)
         inside = xp.matmul(xp.matmul(ut, dy), v)
         diagonal = xp.sum(inside * eye, axis=-1)
-        of_diagonal = xp.sum(products * diagonal[..., None, :], axis=-1)
-        slopes = of_diagonal[..., None] * eye - products * xp.matrix_transpose(inside)
+        of_diagonal = xp.sum(diagonal[..., None, :] * products, axis=-1)
+        slopes = of_diagonal[..., None] * eye - xp.matrix_transpose(inside) * products
         sign = xp.sign(xp.linalg.det(u) * xp.linalg.det(vh))[..., None, None]
-        return sign * xp.matmul(xp.matmul(u, slopes), vh)
+        return xp.matmul(xp.matmul(u, slopes), vh) * sign
 
     return f(x), (pull,)
 
@@ -214,7 +214,7 @@ def _pinv(f: Function, xp: Namespace, x: Array, **options: Any) -> Result:
 def _svdvals(f: Function, xp: Namespace, x: Array) -> Result:
     def pull(dy: Array) -> Array:
         u, _, vh = xp.linalg.svd(x, full_matrices=False)
-        return xp.matmul(u * dy[..., None, :], vh)
+        return xp.matmul(dy[..., None, :] * u, vh)
 
     return f(x), (pull,)
 
@@ -226,7 +226,7 @@ def _symmetric(xp: Namespace, d: Array) -> Array:
 def _eigvalsh(f: Function, xp: Namespace, x: Array) -> Result:
     def pull(dy: Array) -> Array:
         vectors = xp.linalg.eigh(x)[1]
-        return _symmetric(xp, xp.matmul(vectors * dy[..., None, :], xp.matrix_transpose(vectors)))
+        return _symmetric(xp, xp.matmul(dy[..., None, :] * vectors, xp.matrix_transpose(vectors)))
 
     return f(x), (pull,)
 
@@ -245,7 +245,7 @@ def _eigh(f: Function, xp: Namespace, x: Array) -> Results:
     values, vectors = f(x)
 
     def pull_values(dy: Array) -> Array:
-        return _symmetric(xp, xp.matmul(vectors * dy[..., None, :], xp.matrix_transpose(vectors)))
+        return _symmetric(xp, xp.matmul(dy[..., None, :] * vectors, xp.matrix_transpose(vectors)))
 
     def pull_vectors(dy: Array) -> Array:
         transposed = xp.matrix_transpose(vectors)
@@ -270,7 +270,7 @@ def _svd(f: Function, xp: Namespace, x: Array, *, full_matrices: bool = True) ->
 
     def pull_values(dy: Array) -> Array:
         left, right = (u, vh) if rows == columns or not full_matrices else xp.linalg.svd(x, full_matrices=False)[::2]
-        return xp.matmul(left * dy[..., None, :], right)
+        return xp.matmul(dy[..., None, :] * left, right)
 
     def pull_left(dy: Array) -> Array:
         check()
@@ -373,6 +373,8 @@ def matrix_power(xp: Namespace, x: Array, n: int) -> Array:
         return constant(xp.base.linalg.matrix_power(lower(x), 0), xp.kind)
     if n < 0:
         return matrix_power(xp, xp.linalg.inv(x), -n)
+    if n == 3:  # libraries have a way of their own for it
+        return xp.matmul(xp.matmul(x, x), x)
     made, square = None, x
     while True:
         n, odd = divmod(n, 2)

@@ -18,6 +18,7 @@ from nnx.autodiff.record import composite, leaf, locally_constant, parts, refuse
 from nnx.autodiff.tape import CONSTANT, open_tapes
 from nnx.backends import Backend, backend_of
 from nnx.functional.scatter import scatter_add
+from nnx.kernels import RECORDING
 from nnx.parameters import Parameter
 from nnx.structure import leaves
 
@@ -57,7 +58,7 @@ def namespace_of(backend: Backend) -> Any:
     _composites(xp, base)
     _show_signatures(xp, base)
     operators(xp.kind)
-    xp.kind.backend = TrackedBackend(backend, xp)
+    RECORDING[xp.kind] = xp.kind.backend = TrackedBackend(backend, xp)
     return xp
 
 
@@ -206,8 +207,9 @@ def _linear_algebra(xp: Any, base: Any) -> None:
     xp.linalg.matrix_norm = composite(xp, matrix_norm, plain.matrix_norm, "matrix_norm")
     xp.linalg.matrix_power = composite(xp, matrix_power, plain.matrix_power, "matrix_power")
     xp.linalg.matrix_rank = locally_constant(plain.matrix_rank)
-    for name in ("matmul", "tensordot", "vecdot", "matrix_transpose"):
-        setattr(xp.linalg, name, getattr(xp, name))
+    for name, rule_of_two in products.RULES.items():
+        setattr(xp.linalg, name, several(xp, rule_of_two, getattr(plain, name), 2, name))
+    xp.linalg.matrix_transpose = unary(xp, shapes.RULES["matrix_transpose"], plain.matrix_transpose, "matrix_transpose")
 
 
 def _transforms(xp: Any, base: Any) -> None:

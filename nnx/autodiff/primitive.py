@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from nnx.autodiff.array import TrackedArray, top_tape
+from nnx.autodiff.array import TrackedArray, constant, top_tape
 from nnx.autodiff.namespace import kind_of
 from nnx.autodiff.record import below_alike, leaf
 from nnx.parameters import Parameter
@@ -25,6 +25,8 @@ def primitive(protocol: Callable[..., Any]) -> Callable[..., Any]:
         if isinstance(x, TrackedArray) and (len(args) == 1 or not any(hasattr(a, "dtype") for a in args[1:])):
             tape, entries = x.tape, x.tape.entries
             y, pullback = protocol(x.value, *args[1:], **options)
+            if isinstance(x.value, TrackedArray):
+                pullback = _of_tracked(pullback, type(x))
             tracked = type(x)(y, tape, len(entries))
             entries.append((x.index, pullback))
             return tracked
@@ -34,10 +36,18 @@ def primitive(protocol: Callable[..., Any]) -> Callable[..., Any]:
         if tape is None:
             return protocol(*args, **options)[0]
         kind = next(type(a) for a in args if isinstance(a, TrackedArray))
-        y, pullback = protocol(*below_alike(args, tape, kind), **options)
+        values = below_alike(args, tape, kind)
+        y, pullback = protocol(*values, **options)
+        if any(isinstance(value, TrackedArray) for value in values):
+            pullback = _of_tracked(pullback, kind)
         indices = tuple(
             a.index if isinstance(a, TrackedArray) and a.tape is tape else None for a in args if hasattr(a, "dtype")
         )
         return kind(y, tape, tape.add((indices, pullback)))
 
     return function
+
+
+def _of_tracked(pullback: Callable[..., Any], kind: type[TrackedArray]) -> Callable[..., Any]:
+    """A pullback that holds arrays of an outer tape: a plain cotangent comes to it as a constant among those."""
+    return lambda dy: pullback(tuple(constant(d, kind) for d in dy) if isinstance(dy, tuple) else constant(dy, kind))

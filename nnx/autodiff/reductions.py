@@ -107,6 +107,8 @@ def _prod(
 
 def _product_before(xp: Namespace, x: Array) -> Array:
     """For each element along the last axis the product of those before it."""
+    if not x.shape[-1]:
+        return x
     return xp.cumulative_prod(xp.concat([ones(xp, x[..., :1]), x[..., :-1]], axis=-1), axis=-1)
 
 

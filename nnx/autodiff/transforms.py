@@ -56,7 +56,12 @@ def derive(
 
     def pullback(dy: Any) -> Any:
         dys = dy if several else (dy,)
-        seeds = [(i, d) for i, d in zip(indices, dys, strict=True) if i is not None and d is not None]
+        seeds = [
+            # where an outer tape tracks the value, the cotangent meets tracked arrays
+            (i, constant(d, type(y)) if isinstance(y, TrackedArray) else d)
+            for i, d, y in zip(indices, dys, values, strict=True)
+            if i is not None and d is not None
+        ]
         found = iter(tape.pull(seeds, [slot for slot in slots if slot is not None]))
         cotangents = tuple(
             None if slot is None else _or_zeros(next(found), a) for a, slot in zip(args, slots, strict=True)

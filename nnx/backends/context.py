@@ -30,6 +30,7 @@ from nnx.backends.base import (
     usable_backend,
 )
 from nnx.backends.tables import as_host, conversion, unsuited_columns
+from nnx.lazy_loading import attribute_of
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -158,7 +159,16 @@ _OPEN: contextvars.ContextVar[tuple[Placement, ...]] = contextvars.ContextVar("n
 _default: Placement | None = None
 
 
-class backend(contextlib.ContextDecorator):  # noqa: N801, it reads as a statement: `with nnx.backend("cupy"):`
+class _OldNames(type):
+    """Class that is also asked for the functions of Keras 2's backend, as in K.mean; they are imported by the first."""
+
+    def __getattr__(cls, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(f"type object {cls.__name__!r} has no attribute {name!r}")
+        return attribute_of("nnx.keras_backend", name)
+
+
+class backend(contextlib.ContextDecorator, metaclass=_OldNames):  # noqa: N801, as in `with nnx.backend("cupy"):`
     """Block or function in which parameters, random numbers and converted data are created on a backend.
 
     name : "numpy", "cupy", "torch", "array-api-strict", a registered name, or "auto": CuPy where a CUDA device
@@ -173,9 +183,13 @@ class backend(contextlib.ContextDecorator):  # noqa: N801, it reads as a stateme
     Nests, restores the previous backend also after an exception, and is local to the thread and asyncio task.
     Raises ValueError for an unknown name and RuntimeError, with the reason, for a backend that does not work here.
 
+    Its attributes are the functions of Keras 2's backend: `from nnx import backend as K`, `K.mean(x)`, `K.epsilon()`.
+
     >>> with backend("numpy", dtype="float64"):
     ...     get_backend().dtype
     'float64'
+    >>> float(backend.mean([1.0, 3.0]))
+    2.0
     """
 
     def __init__(self, name: str, *, device: str | None = None, dtype: str | None = None) -> None:

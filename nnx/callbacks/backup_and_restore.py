@@ -26,8 +26,8 @@ class BackupAndRestore(Callback):
     save_freq : "epoch" (default), at the end of every epoch; or an integer, after every so many batches.
     double_checkpoint : keep the checkpoint before the last one too, for the case that the last is damaged.
     delete_checkpoint : delete the checkpoints when the training is complete (default), and the folder if it is empty;
-        what cannot be removed, such as a mount point, stays, with a warning. Otherwise the same script does not train
-        again, and one that asks for more epochs goes on.
+        what cannot be removed, such as a mount point, stays, with a warning, and where another callback fails at the
+        end they stay too. Otherwise the same script does not train again, and one that asks for more epochs goes on.
 
     A checkpoint is one file: parameters, optimiser, random streams, the position in the epoch and in the data, running
     metrics, history, and the state of every callback that has one (`Callback.state`). It is written to a temporary
@@ -87,7 +87,9 @@ class BackupAndRestore(Callback):
             self._save()
 
     def on_train_end(self, logs: Mapping[str, float] | None = None) -> None:
-        if ranks.is_main() and self.delete_checkpoint and self.model.training_run.complete:
+        run = self.model.training_run
+        # where another callback failed, `fit` does not return, and the next start is to have the trained model
+        if ranks.is_main() and self.delete_checkpoint and run.complete and not run.listeners.errors:
             try:
                 self._remove()
             except OSError as error:  # the training is complete: nothing may be lost because a folder is a mount point

@@ -24,6 +24,8 @@ class CallbackList:
     params : given to `set_params` of each.
     defaults : classes of callbacks that are made and added at the end, unless one of that kind is in `callbacks`.
 
+    errors : what the hooks at the end of the run have raised so far, for those that are called after them.
+
     Every hook, such as `on_train_batch_end(batch, logs)`, is an attribute that calls the callbacks that override it,
     in their order, with those at the end that say `runs_last`. Which those are is found out once: a hook that nobody
     overrides does nothing, and `listens(hook)` says so. Raises TypeError for what is not a callback.
@@ -61,6 +63,7 @@ class CallbackList:
         self.callbacks.sort(key=_runs_last)
         self.model = model
         self.params = dict(params or {})
+        self.errors: list[BaseException] = []
         for callback in self.callbacks:
             self._introduce(callback)
         self._connect()
@@ -100,7 +103,7 @@ class CallbackList:
             yield logs
         except BaseException as error:
             ends = [getattr(callback, f"on_{mode}_end") for callback in begun]
-            first = _first([error, *_call_each(ends, logs)], f"a callback failed in on_{mode}_end")
+            first = _first([error, *self._call_each(ends, logs)], f"a callback failed in on_{mode}_end")
             if first is error:
                 raise
             raise first from error
@@ -117,10 +120,28 @@ class CallbackList:
             if hook in _OLDER_NAMES.values():
                 continue
             if hook in ("on_train_end", "on_test_end", "on_predict_end"):
-                connect = _call_all
+                connect = self._call_all
             else:
                 connect = _call_in_order_then_expire if hook.endswith("_batch_end") else _call_in_order
             setattr(self, hook, connect(methods) if methods else _nothing)
+
+    def _call_all(self, methods: list[Hook]) -> Hook:
+        def call(logs: Mapping[str, float] | None = None) -> None:
+            errors = self._call_each(methods, logs)
+            if errors:
+                raise _first(errors, "another callback failed")
+
+        return call
+
+    def _call_each(self, methods: list[Hook], logs: Mapping[str, float] | None) -> list[BaseException]:
+        """Call all, whatever one of them raises; Ctrl-C and `sys.exit` too wait until the others were told."""
+        self.errors = []
+        for method in methods:
+            try:
+                method(logs)
+            except BaseException as error:
+                self.errors.append(error)
+        return self.errors
 
     def _methods(self, hook: str) -> list[Hook]:
         names = (hook, *([_OLDER_NAMES[hook]] if hook in _OLDER_NAMES else []))
@@ -155,26 +176,6 @@ def _call_in_order_then_expire(methods: list[Hook]) -> Hook:
             logs.expire()
 
     return call
-
-
-def _call_all(methods: list[Hook]) -> Hook:
-    def call(logs: Mapping[str, float] | None = None) -> None:
-        errors = _call_each(methods, logs)
-        if errors:
-            raise _first(errors, "another callback failed")
-
-    return call
-
-
-def _call_each(methods: list[Hook], logs: Mapping[str, float] | None) -> list[BaseException]:
-    """Call all, whatever one of them raises; Ctrl-C and `sys.exit` too wait until the others were told."""
-    errors: list[BaseException] = []
-    for method in methods:
-        try:
-            method(logs)
-        except BaseException as error:
-            errors.append(error)
-    return errors
 
 
 def _first(errors: list[BaseException], what: str) -> BaseException:

@@ -103,8 +103,7 @@ class CSVLogger(Callback):
             file.truncate(0)
             self._write(header)
             return names
-        if not self._ends_in_a_line():
-            self._write("\r\n")
+        self._write(self._missing_end())
         names = self._columns(first)
         if missing := [name for name in logs if name not in names]:
             warn_user(
@@ -128,11 +127,11 @@ class CSVLogger(Callback):
         except UnicodeDecodeError as error:
             raise ValueError(f"CSVLogger cannot go on in {self.filename}: it is no text in UTF-8 ({error})") from None
 
-    def _ends_in_a_line(self) -> bool:
-        """Whether the last line of the file, which is not empty, is complete."""
+    def _missing_end(self) -> str:
+        """What the last line of the file, which is not empty, needs to be complete."""
         with open(self.filename, "rb") as file:
             file.seek(-1, os.SEEK_END)
-            return file.read() in (b"\n", b"\r")
+            return {b"\n": "", b"\r": "\n"}.get(file.read(), "\r\n")
 
     def _columns(self, line: str) -> list[str]:
         """The names of the values in the first line of the file; none if that is empty."""

@@ -9,7 +9,7 @@ from nnx.backends import is_array, to_numpy
 from nnx.backends.base import refuse_masked
 from nnx.data.stored_arrays import Stored, is_stored
 
-BUFFERS = array.array | bytearray | memoryview
+BUFFERS = (array.array, bytearray, memoryview)
 """Arrays of Python, which NumPy takes as arrays."""
 
 

@@ -182,7 +182,7 @@ def _is_of_columns(x: Any) -> bool:
     """Whether x is a column, or several, rather than samples of its own."""
     if isinstance(x, list | tuple):
         return not x or not isinstance(x[0], tuple | dict)
-    return is_array(x) or is_stored(x) or hasattr(x, "__array__") or isinstance(x, dict | BUFFERS)
+    return is_array(x) or is_stored(x) or hasattr(x, "__array__") or isinstance(x, (dict, *BUFFERS))
 
 
 def _is_sequence(x: Any) -> bool:

@@ -76,7 +76,7 @@ def length_of_rest(stream: IO[bytes], most: int | None = None) -> int:
 
 def filled(stream: IO[bytes], array: np.ndarray) -> np.ndarray:
     """An array, contiguous in C order, with the next bytes of a stream."""
-    room = memoryview(array.reshape(-1).view(np.uint8))
+    room = array.reshape(-1).view(np.uint8).data
     while room.nbytes:
         chunk = stream.read(min(room.nbytes, _CHUNK))
         if not chunk:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -42,9 +41,10 @@ def load_images(source: Source, path: str | os.PathLike[str] | None) -> tuple[Pa
 
 def _from_folder(folder: Path) -> tuple[Pair, Pair]:
     names = [(_find(folder, f"{part}-images", 3), _find(folder, f"{part}-labels", 1)) for part in ("train", "t10k")]
-    return _loaded(
+    train, test = _loaded(
         *[(read_idx(images, 3), read_idx(labels, 1), f"{images} with {labels.name}") for images, labels in names]
     )
+    return train, test
 
 
 def _find(folder: Path, stem: str, dimensions: int) -> Path:
@@ -57,7 +57,8 @@ def _find(folder: Path, stem: str, dimensions: int) -> Path:
 
 def _from_npz(path: Path) -> tuple[Pair, Pair]:
     x_train, y_train, x_test, y_test = read_npz(path, ("x_train", "y_train", "x_test", "y_test"))
-    return _loaded((x_train, y_train, f"{path}, training"), (x_test, y_test, f"{path}, test"))
+    train, test = _loaded((x_train, y_train, f"{path}, training"), (x_test, y_test, f"{path}, test"))
+    return train, test
 
 
 def _from_pickle(path: Path) -> tuple[Pair, Pair]:
@@ -99,14 +100,14 @@ def _as_bytes(images: np.ndarray, path: Path) -> np.ndarray:
     return grey
 
 
-def _loaded(*pairs: tuple[Unread, Unread, str]) -> Any:
+def _loaded(*pairs: tuple[Unread, Unread, str]) -> list[Pair]:
     """Images and labels. All that may be wrong with one is found before the images of any are read."""
     labels = [_labels(*pair) for pair in pairs]
     # what comes from a pickle file is read-only
-    return tuple(
+    return [
         (np.require(images.read(), requirements=("C", "W")), np.require(one, np.uint8, ("C", "W")))
         for (images, _, _), one in zip(pairs, labels, strict=True)
-    )
+    ]
 
 
 def _labels(images: Unread, labels: Unread, where: str) -> np.ndarray:

@@ -104,7 +104,7 @@ def leaky_relu(x: Array, negative_slope: float = 0.2) -> tuple[Array, Pullback]:
     x : floating, of any shape.
     negative_slope : by default 0.2. The layer LeakyReLU has another default, 0.3, as in Keras.
 
-    Returns y of the shape and dtype of x, and pullback(dy) -> dx = dy where x >= 0, else negative_slope * dy.
+    Returns y of the shape and dtype of x, and pullback(dy) -> dx = dy where x > 0, else negative_slope * dy.
     `nnx.activations.leaky_relu` returns y alone.
 
     Maas, Hannun and Ng, "Rectifier nonlinearities improve neural network acoustic models", 2013.
@@ -118,7 +118,7 @@ def leaky_relu(x: Array, negative_slope: float = 0.2) -> tuple[Array, Pullback]:
     xp = array_namespace(x)
     larger_or_smaller = xp.maximum if negative_slope <= 1.0 else xp.minimum
     y = larger_or_smaller(x, negative_slope * x)
-    return y, lambda dy: dy * (xp.astype(x >= 0.0, dy.dtype) * (1.0 - negative_slope) + negative_slope)
+    return y, lambda dy: dy * (xp.astype(x > 0.0, dy.dtype) * (1.0 - negative_slope) + negative_slope)
 
 
 @accelerated
@@ -595,7 +595,7 @@ def hard_tanh(x: Array) -> tuple[Array, Pullback]:
 
     x : floating, of any shape.
 
-    Returns y of the shape and dtype of x, and pullback(dy) -> dx = dy where -1 <= x <= 1, else 0.
+    Returns y of the shape and dtype of x, and pullback(dy) -> dx = dy where -1 < x < 1, else 0.
     `nnx.activations.hard_tanh` returns y alone.
 
     >>> import numpy as np
@@ -606,7 +606,7 @@ def hard_tanh(x: Array) -> tuple[Array, Pullback]:
     """
     xp = array_namespace(x)
     y = xp.minimum(xp.maximum(x, -1.0), 1.0)
-    return y, lambda dy: dy * xp.astype(y == x, dy.dtype)
+    return y, lambda dy: dy * xp.astype(xp.abs(x) < 1.0, dy.dtype)
 
 
 def hard_shrink(x: Array, threshold: float = 0.5) -> tuple[Array, Pullback]:
@@ -776,7 +776,7 @@ def sparsemax(x: Array, axis: int = -1) -> tuple[Array, Pullback]:
     place = xp.cumulative_sum(xp.ones_like(z), axis=axis)
     support = xp.astype(1.0 + place * falling > xp.cumulative_sum(falling, axis=axis), z.dtype)
     size = xp.sum(support, axis=axis, keepdims=True)
-    y = xp.maximum(z - (xp.sum(support * falling, axis=axis, keepdims=True) - 1.0) / size, 0.0)
+    y = xp.maximum(z - (xp.sum(falling * support, axis=axis, keepdims=True) - 1.0) / size, 0.0)
 
     def pullback(dy: Array) -> Array:
         slope = wide(dy)

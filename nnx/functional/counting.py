@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nnx.backends import Array, array_namespace, backend_of
-from nnx.functional.embedding import sums_by_one_hot, sums_by_sorting
+from nnx.functional.scatter import sums_by_one_hot, sums_by_sorting
 from nnx.kernels import accelerated
 
 __all__ = ["bin_sums", "is_largest"]

@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from nnx.backends import Array, array_namespace, backend_of
+from nnx.backends import Array, array_namespace
+from nnx.functional.scatter import scatter_add
 from nnx.kernels import accelerated
-from nnx.precision import narrow, wide
+from nnx.precision import narrow
 from nnx.pullbacks import SKIP, Pullback
 
 __all__ = ["embedding"]
-
-_MOST_ONE_HOT = 1 << 21  # elements of a one-hot matrix; up to there its product costs less than sorting
 
 
 @accelerated
@@ -46,48 +45,7 @@ def embedding(x: Array, embeddings: Array) -> tuple[Array, Pullback]:
     def pullback(dy: Array, out: tuple[Any, ...] = (None, None)) -> tuple[None, Array | None]:
         if out[1] is SKIP:
             return None, None
-        flat_dy = wide(xp.reshape(dy, (math.prod(x.shape), size)))
-        flat_dy = xp.where(inside[:, None], flat_dy, 0.0)
-        form = sums_by_one_hot if rows * flat_dy.shape[0] <= _MOST_ONE_HOT else sums_by_sorting
-        return None, narrow(form(keys, flat_dy, rows), embeddings)
+        flat_dy = xp.where(inside[:, None], xp.reshape(dy, (math.prod(x.shape), size)), 0.0)
+        return None, narrow(scatter_add(flat_dy, xp.where(inside, keys, 0), rows), embeddings)
 
     return y, pullback
-
-
-def sums_by_one_hot(keys: Array, values: Array, count: int) -> Array:
-    """Sums of rows of values for each key from 0 to count - 1, by one matrix product.
-
-    keys (n,), values (n, m)  ->  (count, m)
-
-    >>> import numpy as np
-    >>> sums_by_one_hot(np.asarray([1, 0, 1]), np.asarray([[1.0], [2.0], [3.0]]), 2).tolist()
-    [[2.0], [4.0]]
-    """
-    xp = array_namespace(values)
-    every = xp.arange(count, dtype=keys.dtype, device=backend_of(keys).device_of(keys))
-    one_hot = xp.astype(every[:, None] == keys[None, :], values.dtype)
-    return one_hot @ values
-
-
-def sums_by_sorting(keys: Array, values: Array, count: int) -> Array:
-    """Sums of rows of values for each key, by differences of their running sum in the order of the keys.
-
-    keys (n,), values (n, m) -> (count, m), as `sums_by_one_hot`, for many keys and bins.
-
-    Running sums of what has a mean grow, and their differences lose digits: the mean is taken off before, and given
-    back to each key as often as it was there.
-
-    >>> import numpy as np
-    >>> sums_by_sorting(np.asarray([1, 0, 1]), np.asarray([[1.0], [2.0], [3.0]]), 2).tolist()
-    [[2.0], [4.0]]
-    """
-    xp = array_namespace(values)
-    device = backend_of(keys).device_of(keys)
-    order = xp.argsort(keys, stable=True)
-    mean = xp.sum(values, axis=0, keepdims=True) * (1.0 / max(values.shape[0], 1))
-    sums = xp.cumulative_sum(xp.take(values, order, axis=0) - mean, axis=0, include_initial=True)
-    every = xp.arange(count + 1, dtype=keys.dtype, device=device)
-    bounds = xp.searchsorted(xp.take(keys, order, axis=0), every)
-    at_bounds = xp.take(sums, bounds, axis=0)
-    counts = xp.astype(bounds[1:] - bounds[:-1], values.dtype)
-    return at_bounds[1:, :] - at_bounds[:-1, :] + counts[:, None] * mean

@@ -56,7 +56,7 @@ def erfc(x: Array) -> Array:
         series += coefficient
     tail = series * _exp_of_minus_square(size, exact=bits == 64) / (1.0 + 2.0 * size)
     negative = xp.astype(x < 0.0, x.dtype)
-    return tail + negative * (2.0 - 2.0 * tail)
+    return tail + (2.0 - 2.0 * tail) * negative
 
 
 def _exp_of_minus_square(x: Array, exact: bool) -> Array:
@@ -65,4 +65,4 @@ def _exp_of_minus_square(x: Array, exact: bool) -> Array:
         return xp.exp(-x * x)
     # as a product: the square of a number with few digits has no rounding error, and the rest is small (Cody, 1969)
     short = xp.trunc(x * 16.0) * 0.0625
-    return xp.exp(-short * short) * xp.exp((short - x) * (short + x))
+    return xp.exp((x - short) * -(x + short)) * xp.exp(-short * short)

@@ -73,7 +73,7 @@ def mark_built_in(function: Differentiable) -> Differentiable:
 def require_same_backend(y_true: Array, y_pred: Array) -> None:
     """Check that targets and predictions are arrays of one library; TypeError if not."""
     of_true, of_pred = backend_of(y_true), backend_of(y_pred)
-    if of_true is not of_pred:
+    if of_true.plain is not of_pred.plain:
         raise TypeError(
             f"the targets are on backend {of_true.name!r} and the predictions on {of_pred.name!r}; bring both to one "
             f"place with nnx.asarray or nnx.to_numpy, or the model with model.to({of_true.name!r})"

@@ -45,6 +45,7 @@ def steps_to_keep(x: Array, mask_value: float = 0.0) -> Array:
 def steps_of_windows(mask: Array, windows: Axis) -> Array:
     """Mask (batch, windows) of windows along the steps of a mask (batch, time): is one of a window's steps kept?"""
     xp = array_namespace(mask)
+    windows = windows.trimmed
     none = xp.zeros_like(mask[:, :1])
     padded = xp.concat([*[none] * windows.before, mask, *[none] * windows.after], axis=1)
     span = (windows.count - 1) * windows.stride + 1

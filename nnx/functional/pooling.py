@@ -6,6 +6,7 @@ data_format "channels_first".
 
 from __future__ import annotations
 
+import functools
 import math
 
 from nnx.backends import Array, array_namespace
@@ -191,4 +192,13 @@ def _windows(name: str, images: Array, axes: int, size: Sizes, strides: Sizes | 
         raise ValueError(f"{name}: padding must be 'valid' or 'same', got {padding!r}")
     window = for_each_axis(size, axes)
     steps = window if strides is None else for_each_axis(strides, axes)
-    return windows_of(name, sizes_of(images, axes), window, steps, padding)
+    return _trimmed_windows(name, sizes_of(images, axes), window, steps, padding)
+
+
+@functools.lru_cache(maxsize=1024)
+def _trimmed_windows(
+    name: str, sizes: tuple[int, ...], window: tuple[int, ...], strides: tuple[int, ...], padding: str
+) -> Windows:
+    """`windows_of`, which may be far larger than what is in them."""
+    windows = windows_of(name, sizes, window, strides, padding)
+    return Windows(windows.rows.trimmed, windows.columns.trimmed)

@@ -14,7 +14,7 @@ import functools
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
-from nnx.backends.base import BackendKernel, backend_of
+from nnx.backends.base import Backend, BackendKernel, backend_of
 
 __all__ = ["GENERIC", "accelerated", "backend_kernel", "is_deterministic", "name_of", "set_deterministic"]
 
@@ -23,6 +23,9 @@ R = TypeVar("R")
 
 GENERIC: dict[str, Callable[..., Any]] = {}
 """The generic form of every accelerated function, by name."""
+
+RECORDING: dict[type, Backend] = {}
+"""Backends of the kinds of arrays that record on a tape, by their types: one of them decides wherever it stands."""
 
 _deterministic = False
 
@@ -74,8 +77,15 @@ def accelerated(generic: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(generic)
     def function(*args: P.args, **kwargs: P.kwargs) -> R:
-        first = args[0] if args else next(iter(kwargs.values()))
-        kernel = backend_of(first).kernels.get(name)
+        backend = None
+        if RECORDING:
+            for value in (*args, *kwargs.values()):
+                if type(value) in RECORDING:
+                    backend = RECORDING[type(value)]
+                    break
+        if backend is None:
+            backend = backend_of(args[0] if args else next(iter(kwargs.values())))
+        kernel = backend.kernels.get(name)
         if kernel is None or (_deterministic and not kernel.deterministic):
             return generic(*args, **kwargs)
         if kernel.accepts is None or kernel.accepts(*args, **kwargs):

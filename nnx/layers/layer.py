@@ -8,6 +8,7 @@ import dataclasses
 import functools
 import inspect
 import math
+import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -125,8 +126,6 @@ class Layer(Configurable):
         self.build_shape: Any = None
         self.input_structure: Any = None  # of the arguments of the first call, with numbers in place of arrays
         self.random: Generator | None = None  # of a layer that draws random numbers; set when it is built
-        self.activity_penalties: list[Array] | None = None  # a list while somebody collects them
-        self.activity_scale = 1.0  # the cotangent of the loss that the penalties are a part of
         self._first_call: weakref.ref[Node] | None = None
         self._composition: Composition | None = None  # of a layer that is written as `call`, and of a model
 
@@ -162,8 +161,8 @@ class Layer(Configurable):
 
     def build(self, input_shape: Any) -> None:
         """Make the parameters for inputs of that shape. A subclass that needs some overrides this and calls it last."""
-        self.built = True
         self.build_shape = input_shape
+        self.built = True
         if not self._trainable:
             self.trainable = False  # of the layers inside too
 
@@ -171,11 +170,14 @@ class Layer(Configurable):
         """Build the layer, if it is not built yet, with its parameters in that place. Nothing is left if that fails."""
         if self.built:
             return
-        with placement.computing, undone_if_it_fails(self):
-            self._placement = placement
-            self.build(input_shape)
-            self._try_call(input_shape)
-        self.built, self.build_shape = True, input_shape
+        with _BUILDING:
+            if self.built:  # by another thread meanwhile
+                return
+            with placement.computing, undone_if_it_fails(self):
+                self._placement = placement
+                self.build(input_shape)
+                self._try_call(input_shape)
+            self.built, self.build_shape = True, input_shape
 
     def forget_build(self, weights: list[Parameter]) -> None:
         """Be as before the layer was built. weights : those that it had before."""
@@ -407,8 +409,9 @@ class Layer(Configurable):
                     f"weight {parameter.path} of {self.name} has shape {parameter.shape}, got {host.shape}"
                 )
         with self.computing:
-            for parameter, host in zip(parameters, hosts, strict=True):
-                parameter.value[...] = self.placement.asarray(host, parameter.dtype)
+            values = [self.placement.asarray(host, p.dtype) for p, host in zip(parameters, hosts, strict=True)]
+            for parameter, value in zip(parameters, values, strict=True):
+                parameter.value[...] = value
 
     def move(self, placement: Placement) -> None:
         """Move the layer's own parameters; a model moves itself with `to`."""
@@ -732,6 +735,30 @@ class Layer(Configurable):
         share *= self.activity_scale
         return y, Skippable(lambda dy, inputs: call_pullback(pullback, dy + narrow(pullback_penalty(share), y), inputs))
 
+    @property
+    def activity_penalties(self) -> list[Array] | None:
+        """The penalties on outputs that this thread collects: a list while it does."""
+        return _penalties.lists.get(self)
+
+    @activity_penalties.setter
+    def activity_penalties(self, penalties: list[Array] | None) -> None:
+        if penalties is None:
+            _penalties.lists.pop(self, None)
+        else:
+            _penalties.lists[self] = penalties
+
+    @property
+    def activity_scale(self) -> Any:
+        """The cotangent of the loss that the penalties are a part of, in the step that this thread is at."""
+        return _penalties.scales.get(self, 1.0)
+
+    @activity_scale.setter
+    def activity_scale(self, scale: Any) -> None:
+        if isinstance(scale, float) and scale == 1.0:
+            _penalties.scales.pop(self, None)
+        else:
+            _penalties.scales[self] = scale
+
     def route(self, pullback: Pullback, *targets: Parameter | None, direct: bool = False) -> LayerPullback:
         """The layer's pullback from a function's: cotangents of parameters go into their gradients.
 
@@ -1015,6 +1042,20 @@ def room_for_weights(numbers: int) -> Iterator[None]:
     finally:
         _room.reset(token)
 
+
+_BUILDING = threading.RLock()
+"""Held while a layer is built: several threads may meet one for the first time."""
+
+
+class _Penalties(threading.local):
+    """What a thread collects: a model may be evaluated in several at once."""
+
+    def __init__(self) -> None:
+        self.lists: dict[Layer, list[Array]] = {}
+        self.scales: dict[Layer, Any] = {}
+
+
+_penalties = _Penalties()
 
 _built: contextvars.ContextVar[list[Any] | None] = contextvars.ContextVar("nnx_built_layers", default=None)
 

@@ -91,6 +91,8 @@ class AUC(ThresholdMetric):
         super().update_state(y_true, y_pred, sample_weight)
 
     def result(self) -> Array:
+        if self.without_rows:
+            return self.undefined()
         if self.curve == "PR" and self.summation_method == "interpolation":
             areas = self._interpolated()
         else:

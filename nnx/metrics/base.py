@@ -16,6 +16,7 @@ from nnx.losses.arrays import asarray_like
 from nnx.losses.base import Loss, fit_weights
 from nnx.losses.lookup import of_function
 from nnx.metrics.tally import Tally
+from nnx.metrics.targets import has_no_rows
 from nnx.metrics.variable import RunningValue, Variable, value_of
 from nnx.names import name_of_class
 from nnx.registry import Configurable, Registry, serialize
@@ -184,6 +185,10 @@ class Metric(Configurable):
         for variable in self._own_variables:
             variable.set_state(state[variable.name])
 
+    def undefined(self) -> Array:
+        """NaN, the result of a mean or quotient that has taken in batches, and not a single row."""
+        return get_backend().asarray(math.nan)
+
     def move(self, placement: Placement) -> None:
         """Bring the variables to the place of a model."""
         for variable in self._own_variables:
@@ -285,6 +290,9 @@ class MeanOfSamples(Total):
 
     def accumulate(self, values: Any, sample_weight: Any = None) -> None:
         """Take in values (n, ...) as n values, their means over the other axes; weights as for a loss."""
+        if has_no_rows(values):
+            self.count.add(0)
+            return
         xp, values = self._prepared(values)
         size = math.prod(values.shape)
         if sample_weight is None:
@@ -302,6 +310,8 @@ class MeanOfSamples(Total):
             self.count.add(xp.sum(weight) * (rows / max(math.prod(weight.shape), 1)))
 
     def result(self) -> Array:
+        if self.count.has_only_numbers and self.total.value() is None:
+            return self.undefined()
         total, count = super().result(), self.count.value()
         if count is None or isinstance(count, int | float):
             return total / (count or 1)
@@ -364,6 +374,9 @@ class MeanMetricWrapper(MeanOfSamples):
                 raise ValueError(f"metric {self.name!r}: {error}") from None
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        if has_no_rows(y_pred):
+            self.count.add(0)
+            return
         values = self.fn(y_true, y_pred, **self._options)
         if type(values) is tuple:
             values = values[0]

@@ -101,7 +101,7 @@ class ConfusionMatrix(ClassCounts):
 
     def result(self) -> Array:
         table = self._tally.value()
-        if table is None:
+        if table is None or self._tally.has_only_numbers:
             size = self.num_classes or 0
             return get_backend().zeros((size, size))
         return table

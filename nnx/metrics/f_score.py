@@ -11,7 +11,7 @@ from nnx.functional.loss_functions import EPSILON
 from nnx.losses.base import fit_weights
 from nnx.metrics.base import Metric, registry
 from nnx.metrics.tally import Tally
-from nnx.metrics.targets import as_matching_arrays, require_matching_shapes, shape_text
+from nnx.metrics.targets import as_matching_arrays, has_no_rows, require_matching_shapes, shape_text
 from nnx.precision import wide
 from nnx.shapes import Shape
 from nnx.user_warnings import warn_user
@@ -69,6 +69,9 @@ class FBetaScore(Metric):
         self._tally = Tally()
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        if has_no_rows(y_pred):
+            self._tally.add(0)
+            return
         xp, y_true, y_pred = as_matching_arrays(self.name, y_true, y_pred)
         self._check_shape(y_pred.shape)
         y_true, y_pred = wide(y_true), wide(y_pred)
@@ -83,6 +86,8 @@ class FBetaScore(Metric):
         self._tally.add(xp.sum(counts, axis=1))
 
     def result(self) -> Array:
+        if self._tally.has_only_numbers:
+            return self.undefined()
         counts = self._tally.value()
         if counts is None:
             return get_backend().zeros(())

@@ -12,7 +12,7 @@ from nnx.functional.loss_functions import require_same_backend
 from nnx.losses.arrays import as_arrays
 from nnx.metrics.base import registry
 from nnx.metrics.confusion import ClassCounts
-from nnx.metrics.targets import are_labels, require_count, require_matching_shapes, shape_text
+from nnx.metrics.targets import are_labels, has_no_rows, require_count, require_matching_shapes, shape_text
 from nnx.metrics.thresholds import ratio
 from nnx.shapes import Shape
 
@@ -63,6 +63,9 @@ class IoU(ClassCounts):
         self.sparse_y_true, self.sparse_y_pred = sparse_y_true, sparse_y_pred
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        if has_no_rows(y_pred):
+            self._tally.add(0)
+            return
         y_true, y_pred = as_arrays(y_true, y_pred)
         if type(y_true) is not type(y_pred):
             require_same_backend(y_true, y_pred)
@@ -73,6 +76,8 @@ class IoU(ClassCounts):
         self._add(xp, true, predicted, self.num_classes, self.ignore_class, sample_weight)
 
     def result(self) -> Array:
+        if self._tally.has_only_numbers:
+            return self.undefined()
         table = self._tally.value()
         if table is None:
             return get_backend().zeros(())

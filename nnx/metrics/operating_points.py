@@ -30,6 +30,8 @@ class _Best(ThresholdMetric):
         raise NotImplementedError
 
     def result(self) -> Array:
+        if self.without_rows:
+            return self.undefined()
         wanted, bounded = self.rates()
         xp = array_namespace(wanted)
         return xp.max(xp.where(bounded >= self._bound, wanted, 0.0))

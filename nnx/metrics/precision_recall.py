@@ -144,6 +144,8 @@ class Precision(_AtThresholds):
         super().__init__(name, thresholds, top_k, class_id=class_id)
 
     def result(self) -> Array:
+        if self.without_rows:
+            return self.undefined()
         right, wrong, _, _ = self.confusion()
         return self._alone(ratio(*self._floating(right, right + wrong)))
 
@@ -172,5 +174,7 @@ class Recall(_AtThresholds):
         super().__init__(name, thresholds, top_k, class_id=class_id)
 
     def result(self) -> Array:
+        if self.without_rows:
+            return self.undefined()
         found, _, _, missed = self.confusion()
         return self._alone(ratio(*self._floating(found, found + missed)))

@@ -12,7 +12,7 @@ from nnx.losses.arrays import asarray_like
 from nnx.losses.base import fit_weights
 from nnx.metrics.base import MeanOfSamples, Metric, registry
 from nnx.metrics.tally import Tally
-from nnx.metrics.targets import as_matching_arrays, require_matching_shapes, shape_text
+from nnx.metrics.targets import as_matching_arrays, has_no_rows, require_matching_shapes, shape_text
 from nnx.metrics.thresholds import ratio
 from nnx.precision import wide
 from nnx.shapes import Shape
@@ -69,11 +69,12 @@ class R2Score(Metric):
         self._size = 0
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        if has_no_rows(y_pred):
+            self._tally.add(0)
+            return
         xp, y_true, y_pred = as_matching_arrays(self.name, y_true, y_pred)
         self._check_shape(y_pred.shape)
         y_true, y_pred = (wide(y if len(y.shape) == 2 else y[:, None]) for y in (y_true, y_pred))
-        if not y_true.shape[0]:
-            return
         if self._origin is None:
             self._origin = y_true[:1, :]
         offset, error = y_true - self._origin, y_true - y_pred
@@ -91,6 +92,8 @@ class R2Score(Metric):
         return {**super().together(around), "_origin": origins[0]}
 
     def result(self) -> Array:
+        if self._tally.has_only_numbers:
+            return self.undefined()
         sums = self._tally.value()
         if sums is None:
             return get_backend().zeros(())
@@ -154,6 +157,9 @@ class MeanRelativeError(MeanOfSamples):
         self.normalizer = normalizer
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        if has_no_rows(y_pred):
+            self.count.add(0)
+            return
         xp, y_true, y_pred = as_matching_arrays(self.name, y_true, y_pred)
         normalizer = asarray_like(np.asarray(self.normalizer, dtype=np.float64), y_pred)
         error = xp.abs(y_pred - y_true)

@@ -41,7 +41,12 @@ class Tally:
                 raise TypeError(f"a running sum cannot be {value!r}")
         self._number, self._whole, self._sums = number, whole, sums
 
-    def value(self) -> Array | float | None:
+    @property
+    def has_only_numbers(self) -> bool:
+        """Whether numbers were added, and no arrays: of a metric that has taken in batches without a row, 0."""
+        return self._number is not None and self._whole is None and self._sums is None
+
+    def value(self) -> Array | None:
         """The sum so far: an array, of integers if there were no others; a number if there were only numbers.
 
         None before anything was added.

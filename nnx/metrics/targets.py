@@ -12,6 +12,18 @@ from nnx.shapes import Shape
 _MOST = 100_000
 
 
+def has_no_rows(y: Any) -> bool:
+    """Whether an array or a list is empty along its first axis: a batch of which no metric can say anything.
+
+    >>> has_no_rows([]), has_no_rows([0.0])
+    (True, False)
+    """
+    if isinstance(y, list | tuple):
+        return len(y) == 0
+    shape: Any = getattr(y, "shape", ())
+    return len(shape) > 0 and shape[0] == 0
+
+
 def require_count(what: str, value: int, least: int) -> None:
     """ValueError unless so many can be counted apart: at least some, and not more than a file should ask for."""
     if value < least:

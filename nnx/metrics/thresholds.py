@@ -19,7 +19,7 @@ from nnx.losses.arrays import asarray_like
 from nnx.losses.base import fit_weights
 from nnx.metrics.base import Metric
 from nnx.metrics.tally import Tally
-from nnx.metrics.targets import as_matching_arrays, require_matching_shapes, shape_text
+from nnx.metrics.targets import as_matching_arrays, has_no_rows, require_matching_shapes, shape_text
 from nnx.precision import wide
 from nnx.shapes import Shape
 
@@ -63,6 +63,9 @@ class ThresholdMetric(Metric):
         self._dtype: str | None = None  # of the predictions
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        if has_no_rows(y_pred):
+            self._tally.add(0)
+            return
         xp, y_true, y_pred = as_matching_arrays(self.name, y_true, y_pred)
         self._check_shape(y_pred.shape)
         y_pred = wide(y_pred)
@@ -85,7 +88,7 @@ class ThresholdMetric(Metric):
         Integers unless there were weights.
         """
         table = self._tally.value()
-        if table is None:
+        if table is None or self._tally.has_only_numbers:
             nothing = get_backend().zeros((len(self._cuts),))
             return nothing, nothing, nothing, nothing
         xp = array_namespace(table)
@@ -115,6 +118,11 @@ class ThresholdMetric(Metric):
     def false_negatives(self) -> Array:
         """How many positive labels have a prediction that is not above each threshold."""
         return self.confusion()[3]
+
+    @property
+    def without_rows(self) -> bool:
+        """Whether batches were taken in, and not a single row: counts are 0, and quotients are not defined."""
+        return self._tally.has_only_numbers
 
     def _floating(self, *counts: Array) -> tuple[Array, ...]:
         """Counts as floating numbers, at least float32."""

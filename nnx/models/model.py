@@ -634,7 +634,8 @@ class Model(Layer):
 
         Returns the history; its `history` has a list of values for each name. It is also kept as `model.history`: when
         training is interrupted, by Ctrl-C or by an error, that has all completed epochs, and the model is usable.
-        An error of a batch names it.
+        An error of a batch names it. RuntimeError while another thread trains the model; evaluations and predictions
+        may run beside it, of weights in the midst of a step.
         """
         self._warn_of_freezing()
         return self.trainer.fit(
@@ -668,7 +669,10 @@ class Model(Layer):
         callbacks: Any = None,
         return_dict: bool = False,
     ) -> Any:
-        """The loss, or [loss, *metrics], or a dict of them by name, over a data set. Arguments as for `fit`."""
+        """The loss, or [loss, *metrics], or a dict of them by name, over a data set. Arguments as for `fit`.
+
+        Several threads may evaluate and predict at once: each has running values of its own.
+        """
         return self.trainer.evaluate(
             x,
             y,
@@ -692,6 +696,8 @@ class Model(Layer):
         """The outputs for all samples, on the host for host data, else on the device of x.
 
         x : an array, list or iterable of batches.
+
+        Several threads may predict at once.
         """
         return self.trainer.predict(x, batch_size=batch_size, verbose=verbose, steps=steps, callbacks=callbacks)
 
@@ -703,15 +709,21 @@ class Model(Layer):
         class_weight: dict[int, float] | None = None,
         return_dict: bool = False,
     ) -> Any:
-        """One step of training; the loss, or [loss, *metrics], or a dict, of this batch before the step."""
+        """One step of training; the loss, or [loss, *metrics], or a dict, of this batch before the step.
+
+        Of several threads one waits for the other; RuntimeError while `fit` runs in another one.
+        """
         return self.trainer.for_training.train_on_batch(x, y, sample_weight, class_weight, return_dict)
 
     def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
-        """The loss, or [loss, *metrics], or a dict, of one batch."""
+        """The loss, or [loss, *metrics], or a dict, of one batch. Several threads may call it at once."""
         return self.trainer.for_testing.test_on_batch(x, y, sample_weight, return_dict)
 
     def predict_on_batch(self, x: Any) -> Any:
-        """The output for one batch, on the host for host data, else on the device of x."""
+        """The output for one batch, on the host for host data, else on the device of x.
+
+        Several threads may call it at once.
+        """
         return self.trainer.for_predicting.predict_on_batch(x)
 
     def reset_metrics(self) -> None:
@@ -919,15 +931,18 @@ class Model(Layer):
     # Files
 
     def save(self, filepath: Any, overwrite: bool = True) -> None:
-        """Write the whole model to one safetensors file; see `nnx.saving.save_model`."""
+        """Write the whole model to one file; see `nnx.saving.save_model`."""
         saving.save_model(self, filepath, overwrite)
 
     def save_weights(self, filepath: Any, overwrite: bool = True) -> None:
-        """Write the parameters to a safetensors file."""
+        """Write the parameters to a file; see `nnx.saving.save_weights`."""
         saving.save_weights(self, filepath, overwrite)
 
     def load_weights(self, filepath: Any, skip_mismatch: bool = False) -> None:
-        """Read parameters from a safetensors file; see `nnx.saving.load_weights`."""
+        """Read parameters from a file; see `nnx.saving.load_weights`.
+
+        No other thread may use the model meanwhile: for new weights under way, load another model.
+        """
         saving.load_weights(self, filepath, skip_mismatch)
 
     # Configuration

@@ -63,6 +63,11 @@ class Sequential(Model):
         """The layers from the bottom to the top, without the input."""
         return list(self._layers)
 
+    @property
+    def input_layer(self) -> InputLayer | None:
+        """The Input that the stack was given, if it was given one."""
+        return self._input
+
     def add(self, layer: Layer | Symbol) -> None:
         """Put a layer on top of the stack."""
         if isinstance(layer, Symbol) and layer.node is not None and isinstance(layer.node.layer, InputLayer):
@@ -178,10 +183,10 @@ class Sequential(Model):
         return False
 
     def _finish_build(self, input_shape: Shape) -> None:
-        super().build((None, *input_shape[1:]) if self._input is None else input_shape)
         for name, layer in self._names.layers.items():
             self._tell_paths(name, layer)
         self._forget()
+        super().build((None, *input_shape[1:]) if self._input is None else input_shape)
 
     def _tell_paths(self, name: str, layer: Layer) -> None:
         """Tell the parameters of a layer their paths; one that is shared has that in the first layer."""

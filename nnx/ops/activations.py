@@ -76,7 +76,7 @@ _soft_shrink, _sparse_plus, _sparse_sigmoid, _squareplus, _tanh_shrink, _thresho
 
 @operation
 def relu(x: Any) -> Array:
-    """Rectified linear unit: max(x, 0). Integers stay integers.
+    """Rectified linear unit: max(x, 0). Integers stay integers, and bools become them.
 
     >>> relu([-1.0, 2.0])
     array([0., 2.], dtype=float32)
@@ -84,20 +84,17 @@ def relu(x: Any) -> Array:
     array = as_array(x)
     if is_float(array):
         return _relu(array)
-    return array if name_of_dtype(array) == "bool" else namespace(array).clip(array, 0, None)
+    return as_array(array, "int32") if name_of_dtype(array) == "bool" else namespace(array).clip(array, 0, None)
 
 
 @operation
 def relu6(x: Any) -> Array:
-    """Rectified linear unit with a bound: min(max(x, 0), 6). Integers stay integers.
+    """Rectified linear unit with a bound: min(max(x, 0), 6).
 
     >>> relu6([-1.0, 2.0, 8.0])
     array([0., 2., 6.], dtype=float32)
     """
-    array = as_array(x)
-    if is_float(array):
-        return _relu6(array)
-    return array if name_of_dtype(array) == "bool" else namespace(array).clip(array, 0, 6)
+    return _relu6(as_floats(x))
 
 
 @operation

@@ -10,7 +10,6 @@ from nnx.autodiff.primitive import primitive
 from nnx.backends import Array, is_array
 from nnx.functional import Pullback
 from nnx.ops.operation import (
-    alike,
     as_array,
     as_floats,
     cast_to,
@@ -21,6 +20,7 @@ from nnx.ops.operation import (
     operation,
     promote,
     refuse_bools,
+    shared,
 )
 
 __all__ = [
@@ -65,8 +65,8 @@ def add(x1: Any, x2: Any) -> Array:
     >>> add([1.0, 2.0], 1.0)
     array([2., 3.], dtype=float32)
     """
-    if alike(x1, x2):
-        return x1 + x2
+    if (xp := shared(x1, x2)) is not None:
+        return xp.add(x1, x2)
     a, b = promote(x1, x2)
     return namespace(a, b).logical_or(a, b) if is_bool(a) else a + b
 
@@ -78,8 +78,8 @@ def subtract(x1: Any, x2: Any) -> Array:
     >>> subtract([1.0, 2.0], 1.0)
     array([0., 1.], dtype=float32)
     """
-    if alike(x1, x2):
-        return x1 - x2
+    if (xp := shared(x1, x2)) is not None:
+        return xp.subtract(x1, x2)
     a, b = promote(x1, x2)
     refuse_bools("subtract", a)
     return a - b
@@ -92,8 +92,8 @@ def multiply(x1: Any, x2: Any) -> Array:
     >>> multiply([1.0, 2.0], 3.0)
     array([3., 6.], dtype=float32)
     """
-    if alike(x1, x2):
-        return x1 * x2
+    if (xp := shared(x1, x2)) is not None:
+        return xp.multiply(x1, x2)
     a, b = promote(x1, x2)
     return namespace(a, b).logical_and(a, b) if is_bool(a) else a * b
 
@@ -105,8 +105,8 @@ def divide(x1: Any, x2: Any) -> Array:
     >>> divide([1, 2], 2)
     array([0.5, 1. ], dtype=float32)
     """
-    if alike(x1, x2):
-        return x1 / x2
+    if (xp := shared(x1, x2)) is not None:
+        return xp.divide(x1, x2)
     a, b = _float_pair(x1, x2)
     return a / b
 
@@ -187,8 +187,8 @@ def power(x1: Any, x2: Any) -> Array:
     >>> power([1.0, 2.0, 3.0], 2)
     array([1., 4., 9.], dtype=float32)
     """
-    if alike(x1, x2):
-        return x1**x2
+    if (xp := shared(x1, x2)) is not None:
+        return xp.pow(x1, x2)
     a, b = _number_pair(x1, x2)
     return namespace(a, b).pow(a, b)
 
@@ -271,6 +271,8 @@ def maximum(x1: Any, x2: Any) -> Array:
     >>> maximum([1.0, 5.0], [3.0, 2.0])
     array([3., 5.], dtype=float32)
     """
+    if (xp := shared(x1, x2)) is not None:
+        return xp.maximum(x1, x2)
     a, b = promote(x1, x2)
     xp = namespace(a, b)
     return xp.logical_or(a, b) if is_bool(a) else xp.maximum(a, b)
@@ -283,6 +285,8 @@ def minimum(x1: Any, x2: Any) -> Array:
     >>> minimum([1.0, 5.0], [3.0, 2.0])
     array([1., 2.], dtype=float32)
     """
+    if (xp := shared(x1, x2)) is not None:
+        return xp.minimum(x1, x2)
     a, b = promote(x1, x2)
     xp = namespace(a, b)
     return xp.logical_and(a, b) if is_bool(a) else xp.minimum(a, b)

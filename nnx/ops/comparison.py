@@ -21,6 +21,7 @@ from nnx.ops.operation import (
     namespace,
     operation,
     promote,
+    shared,
 )
 
 __all__ = [
@@ -72,6 +73,8 @@ def equal(x1: Any, x2: Any) -> Array:
     >>> equal([1.0, 2.0], [1.0, 3.0])
     array([ True, False])
     """
+    if (xp := shared(x1, x2)) is not None:
+        return xp.equal(x1, x2)
     a, b = promote(x1, x2)
     return namespace(a, b).equal(a, b)
 
@@ -83,6 +86,8 @@ def not_equal(x1: Any, x2: Any) -> Array:
     >>> not_equal([1.0, 2.0], [1.0, 3.0])
     array([False,  True])
     """
+    if (xp := shared(x1, x2)) is not None:
+        return xp.not_equal(x1, x2)
     a, b = promote(x1, x2)
     return namespace(a, b).not_equal(a, b)
 
@@ -94,6 +99,8 @@ def greater(x1: Any, x2: Any) -> Array:
     >>> greater([1.0, 2.0], 1.0)
     array([False,  True])
     """
+    if (xp := shared(x1, x2)) is not None:
+        return xp.greater(x1, x2)
     a, b = _numbers(x1, x2)
     return namespace(a, b).greater(a, b)
 
@@ -105,6 +112,8 @@ def greater_equal(x1: Any, x2: Any) -> Array:
     >>> greater_equal([1.0, 2.0], 1.0)
     array([ True,  True])
     """
+    if (xp := shared(x1, x2)) is not None:
+        return xp.greater_equal(x1, x2)
     a, b = _numbers(x1, x2)
     return namespace(a, b).greater_equal(a, b)
 
@@ -116,6 +125,8 @@ def less(x1: Any, x2: Any) -> Array:
     >>> less([1.0, 2.0], 2.0)
     array([ True, False])
     """
+    if (xp := shared(x1, x2)) is not None:
+        return xp.less(x1, x2)
     a, b = _numbers(x1, x2)
     return namespace(a, b).less(a, b)
 
@@ -127,12 +138,15 @@ def less_equal(x1: Any, x2: Any) -> Array:
     >>> less_equal([1.0, 2.0], 2.0)
     array([ True,  True])
     """
+    if (xp := shared(x1, x2)) is not None:
+        return xp.less_equal(x1, x2)
     a, b = _numbers(x1, x2)
     return namespace(a, b).less_equal(a, b)
 
 
 def _truth(value: Any) -> Array:
-    return cast_to(lower(as_array(value)), "bool")
+    value = as_array(value)
+    return value if is_bool(value) else cast_to(lower(value), "bool")
 
 
 def _truths(x1: Any, x2: Any) -> tuple[Array, Array]:
@@ -324,6 +338,8 @@ def where(condition: Any, x1: Any = None, x2: Any = None) -> Any:
     if x1 is None or x2 is None:
         raise ValueError("where: give both x1 and x2, or neither")
     condition = _truth(condition)
+    if (xp := shared(x1, x2)) is not None:
+        return xp.where(condition, x1, x2)
     a, b = promote(x1, x2, like=condition)
     return namespace(a, b).where(condition, a, b)
 

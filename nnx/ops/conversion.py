@@ -12,7 +12,7 @@ from nnx.autodiff import transforms
 from nnx.autodiff.array import TrackedArray, lower
 from nnx.autodiff.transforms import custom_gradient
 from nnx.backends import Array, is_array, to_numpy
-from nnx.ops.operation import as_array, is_float, name_of_dtype, namespace, operation
+from nnx.ops.operation import as_array, dtype_name, is_float, name_of_dtype, namespace, operation
 from nnx.parameters import Parameter
 
 __all__ = [
@@ -30,17 +30,6 @@ __all__ = [
     "unstack",
 ]
 
-_PYTHON_DTYPES = {bool: "bool", int: "int32", float: "float32"}
-
-
-def _name(dtype: Any) -> str:
-    """The name of a dtype, given by its name, by a type of Python, or as a library has it."""
-    if isinstance(dtype, str):
-        return dtype
-    return _PYTHON_DTYPES.get(dtype) or (
-        np.dtype(dtype).name if isinstance(dtype, type) else str(dtype).rpartition(".")[2]
-    )
-
 
 @operation
 def cast(x: Any, dtype: Any) -> Array:
@@ -51,9 +40,7 @@ def cast(x: Any, dtype: Any) -> Array:
     >>> cast([1.7, -1.7], "int32")
     array([ 1, -1], dtype=int32)
     """
-    wanted = _name(dtype)
-    array = as_array(x)
-    return as_array(array, wanted)
+    return as_array(x, dtype_name(dtype))
 
 
 @operation
@@ -63,7 +50,7 @@ def saturate_cast(x: Any, dtype: Any) -> Array:
     >>> saturate_cast([-7.0, 300.0], "uint8")
     array([  0, 255], dtype=uint8)
     """
-    wanted, array = _name(dtype), as_array(x)
+    wanted, array = str(dtype_name(dtype)), as_array(x)
     if wanted == "bool" or name_of_dtype(array) == "bool":
         return as_array(array, wanted)
     xp = namespace(array)
@@ -96,7 +83,7 @@ def convert_to_tensor(x: Any, dtype: Any = None, sparse: bool | None = None, rag
     """
     if sparse or ragged:
         raise ValueError("convert_to_tensor: sparse and ragged arrays are not available")
-    return as_array(x, None if dtype is None else _name(dtype))
+    return as_array(x, dtype_name(dtype))
 
 
 def convert_to_numpy(x: Any) -> np.ndarray:

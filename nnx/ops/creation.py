@@ -256,7 +256,7 @@ def arange(start: Any, stop: Any = None, step: Any = None, dtype: Any = None) ->
     >>> arange(3), arange(0.0, 1.0, 0.5)
     (array([0, 1, 2]), array([0. , 0.5], dtype=float32))
     """
-    bounds = [to_numpy(one) if is_array(one) else one for one in (start, stop, step)]
+    bounds: list[Any] = [to_numpy(one) if is_array(one) else one for one in (start, stop, step)]
     numbers = np.arange(bounds[0], bounds[1], 1 if bounds[2] is None else bounds[2])
     default = get_backend().dtype if numbers.dtype.kind == "f" else "int64"
     return _from_host(numbers, dtype_name(dtype, default) if dtype is not float else default)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from nnx import functional
-from nnx.autodiff.array import TrackedArray, lower
+from nnx.autodiff.array import TrackedArray, constant, lower
 from nnx.autodiff.primitive import primitive
 from nnx.backends import Array, backend_of, to_numpy
 from nnx.ops.operation import as_array, as_floats, name_of_dtype, namespace, operation, promote
@@ -88,7 +88,16 @@ def sparse_categorical_crossentropy(target: Any, output: Any, from_logits: bool 
     p, labels = as_floats(output), lower(as_array(target))
     if not name_of_dtype(labels).startswith(("int", "uint")):
         labels = as_array(labels, "int64")
-    return primitive(lambda p: functional.sparse_categorical_crossentropy(labels, p, from_logits, axis=axis))(p)
+
+    def of_output(p: Array) -> Any:
+        return functional.sparse_categorical_crossentropy(_constant_beside(p, labels), p, from_logits, axis=axis)
+
+    return primitive(of_output)(p)
+
+
+def _constant_beside(like: Array, array: Array) -> Array:
+    """A plain array as a constant, if what stands beside it is tracked by an outer tape."""
+    return constant(array, type(like)) if isinstance(like, TrackedArray) else array
 
 
 def _check_same_shape(name: str, target: Array, output: Array) -> None:
@@ -109,7 +118,12 @@ def ctc_loss(target: Any, output: Any, target_length: Any, output_length: Any, m
     array([0.2877], dtype=float32)
     """
     labels, counts, steps = (lower(as_array(value)) for value in (target, target_length, output_length))
-    return primitive(lambda logits: functional.ctc(labels, logits, counts, steps, mask_index))(as_floats(output))
+
+    def of_output(logits: Array) -> Any:
+        targets = [_constant_beside(logits, array) for array in (labels, counts, steps)]
+        return functional.ctc(targets[0], logits, *targets[1:], mask_index)
+
+    return primitive(of_output)(as_floats(output))
 
 
 @operation
@@ -138,28 +152,30 @@ def ctc_decode(
     >>> paths.tolist()
     [[[1, -1, -1]]]
     """
-    logits, lengths = lower(as_floats(inputs)), lower(as_array(sequence_lengths))
+    logits, lengths = as_floats(inputs), lower(as_array(sequence_lengths))
     if strategy == "greedy":
         return _decode_greedily(logits, lengths, merge_repeated, mask_index)
     if strategy == "beam_search":
+        if isinstance(logits, TrackedArray):
+            raise NotImplementedError("ctc_decode: a beam search has no derivative; write nnx.stop_gradient(inputs)")
         return _search_beams(logits, lengths, beam_width, top_paths, mask_index)
     raise ValueError(f"ctc_decode: strategy must be 'greedy' or 'beam_search', got {strategy!r}")
 
 
 def _decode_greedily(logits: Array, lengths: Array, merge_repeated: bool, mask_index: int) -> tuple[Array, Array]:
-    xp = namespace(logits)
-    time = logits.shape[1]
-    step = xp.arange(time, device=backend_of(logits).device_of(logits))
+    plain, time = lower(logits), logits.shape[1]
+    xp = namespace(plain)
+    step = xp.arange(time, device=backend_of(plain).device_of(plain))
     beyond = step >= lengths[:, None]
-    labels = xp.where(beyond, mask_index, xp.argmax(logits, axis=-1))
-    scores = xp.where(beyond, 0.0, xp.max(logits, axis=-1))
+    labels = xp.where(beyond, mask_index, xp.argmax(plain, axis=-1))
+    scores = namespace(logits).where(beyond, 0.0, namespace(logits).max(logits, axis=-1))
     blank = labels == mask_index
     if merge_repeated:
         repeated = xp.concat([xp.zeros_like(blank[:, :1]), labels[:, 1:] == labels[:, :-1]], axis=1)
         blank = xp.logical_or(blank, repeated)
     order = xp.argsort(xp.where(blank, time, step), axis=-1, stable=True)  # labels first, in their order
     paths = xp.take_along_axis(xp.where(blank, -1, labels), order, axis=-1)
-    return paths[None, ...], -xp.sum(scores, axis=1, keepdims=True)
+    return paths[None, ...], -namespace(scores).sum(scores, axis=1, keepdims=True)
 
 
 def _search_beams(

@@ -22,8 +22,9 @@ def diff(a: Any, n: int = 1, axis: int = -1) -> Array:
     x = as_array(a)
     if n < 0:
         raise ValueError(f"diff: n must not be negative, got {n}")
-    before = (slice(None),) * positive_axis(axis, len(x.shape), "diff")
-    for _ in range(n):
+    axis = positive_axis(axis, len(x.shape), "diff")
+    before = (slice(None),) * axis
+    for _ in range(min(n, x.shape[axis])):
         later, earlier = x[(*before, slice(1, None), ...)], x[(*before, slice(None, -1), ...)]
         x = later != earlier if is_bool(x) else later - earlier
     return x

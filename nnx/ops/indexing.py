@@ -8,7 +8,7 @@ from typing import Any
 
 from nnx.autodiff.array import lower
 from nnx.backends import Array
-from nnx.ops.operation import as_array, beside, is_bool, is_float, name_of_dtype, namespace, operation, positive_axis
+from nnx.ops.operation import as_array, beside, cast_to, is_bool, is_float, namespace, operation, positive_axis
 
 __all__ = ["get_item", "take", "take_along_axis", "unravel_index"]
 
@@ -22,11 +22,17 @@ def get_item(x: Any, key: Any) -> Array:
     """
     x = as_array(x)
     parts = [_part(part, x) for part in (key if isinstance(key, tuple) else (key,))]
+    if len(parts) == 1 and _is_list_of_indices(parts[0]):
+        return take(x, parts[0], axis=0)
     masks = any(hasattr(part, "dtype") and is_bool(part) for part in parts)
     used = sum(part is not None for part in parts)
     if not masks and used < len(x.shape) and not any(part is Ellipsis for part in parts):
         parts.append(Ellipsis)  # the standard wants an index for every axis
     return x[tuple(parts) if len(parts) > 1 else parts[0]]
+
+
+def _is_list_of_indices(part: Any) -> bool:
+    return hasattr(part, "dtype") and len(part.shape) > 0 and not is_bool(part)
 
 
 def _part(part: Any, x: Array) -> Any:
@@ -93,8 +99,7 @@ def _places(name: str, indices: Any, x: Array, size: int) -> Array:
     places = lower(as_array(indices, like=x))
     if is_float(places):
         raise TypeError(f'{name}: indices are integers, got {places.dtype}; write nnx.ops.cast(indices, "int32")')
-    if name_of_dtype(places) not in ("int32", "int64"):
-        places = as_array(places, "int64")
+    places = cast_to(places, "int64")  # which every library takes
     return namespace(places).where(places < 0, places + size, places)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from nnx.autodiff.array import TrackedArray, lower
+from nnx.autodiff.array import TrackedArray, constant, lower
 from nnx.autodiff.tape import CONSTANT
 from nnx.backends import Array, Namespace, array_namespace, backend_of, get_backend, is_array
 from nnx.operators import Operand, describe_function
@@ -83,15 +83,25 @@ def floats(value: Any) -> tuple[Namespace, Array]:
     return namespace(array), array
 
 
-def alike(x1: Any, x2: Any) -> bool:
-    """Whether operators take two values as they are: floats of one dtype, or floats and a number of Python."""
+def shared(x1: Any, x2: Any) -> Namespace | None:
+    """The namespace whose functions take two values as they are: floats of one dtype, or floats and a number of Python.
+
+    None for all others, which `promote` brings together.
+    """
     first, second = _KNOWN.get(type(x1)), _KNOWN.get(type(x2))
     if first is None:
-        return second is not None and type(x1) in (float, int) and x2.dtype in second[1]
-    if second is None:
-        return type(x2) in (float, int) and x1.dtype in first[1]
+        return second[0] if second is not None and type(x1) in _NUMBERS and x2.dtype in second[1] else None
     dtype = x1.dtype
-    return dtype in first[1] and dtype == x2.dtype
+    if dtype not in first[1]:
+        return None
+    if second is None:
+        return first[0] if type(x2) in _NUMBERS else None
+    if dtype != x2.dtype:
+        return None
+    return first[0] if isinstance(x1, TrackedArray) else second[0]
+
+
+_NUMBERS = (float, int)
 
 
 def namespace(*values: Any) -> Namespace:
@@ -130,7 +140,7 @@ def as_array(value: Any, dtype: str | None = None, like: Array | None = None) ->
         if type(value) not in _KNOWN:
             _learn(value)
         if like is not None and isinstance(value, np.ndarray | np.generic) and backend_of(lower(like)).name != "numpy":
-            value = beside(like, value)
+            return beside(like, value, dtype)
         return value if dtype is None or name_of_dtype(value) == dtype else cast_to(value, dtype)
     host = np.asarray(value)
     if host.dtype.kind not in "biuf":
@@ -142,6 +152,8 @@ def as_array(value: Any, dtype: str | None = None, like: Array | None = None) ->
 
 def cast_to(array: Array, dtype: str) -> Array:
     """An array in the dtype of that name; bools are what is not zero."""
+    if name_of_dtype(array) == dtype:
+        return array
     xp = namespace(array)
     return array != 0 if dtype == "bool" else xp.astype(array, getattr(xp, dtype))
 
@@ -214,15 +226,15 @@ def promote(*values: Any, like: Array | None = None) -> tuple[Array, ...]:
 
     Integers beside floats become floats of their dtype; of several float dtypes the widest one counts. A float number
     beside integers makes floats of the current backend's dtype. What is on the host comes to where the arrays are.
+    Beside tracked arrays the others are constants, so that operators take them in any order.
 
     like : where numbers and lists go if there are no arrays.
     """
     strong = [value for value in values if is_array(value) and not isinstance(value, np.generic)]
     like = next((one for one in strong if not isinstance(lower(one), np.ndarray)), strong[0] if strong else like)
     strong = strong or [value for value in values if isinstance(value, np.generic)]
-    arrays = [value if is_array(value) else _on_host(value) for value in values]
     names = {name_of_dtype(value) for value in strong}
-    kinds = {_kind(name_of_dtype(value)) for value in arrays}
+    kinds = {_kind(value) for value in values}
     if any(name.startswith("complex") for name in names):
         wanted = max(name for name in names if name.startswith("complex"))
     elif widths := {name for name in names if name in _FLOATS}:
@@ -234,19 +246,18 @@ def promote(*values: Any, like: Array | None = None) -> tuple[Array, ...]:
         wanted = _common_integer(integers) if integers else "int64"
     else:
         wanted = "bool"
-    return tuple(as_array(value, wanted, like) for value in arrays)
+    arrays = tuple(as_array(value, wanted, like) for value in values)
+    kind = next((type(array) for array in arrays if isinstance(array, TrackedArray)), None)
+    return arrays if kind is None else tuple(constant(array, kind) for array in arrays)
 
 
-def _on_host(value: Any) -> Array:
-    if isinstance(value, list | tuple) and any(is_array(part) for part in leaves(list(value))):
-        return as_array(value)
-    host = np.asarray(value)
-    if host.dtype.kind not in "biuf":
-        raise TypeError(f"expected an array, a number or a list of numbers, got {type(value).__name__}: {value!r}")
-    return host
-
-
-def _kind(name: str) -> str:
+def _kind(value: Any) -> str:
+    """b, i or f, for bools, integers and floats."""
+    if type(value) in (bool, int, float):
+        return type(value).__name__[0]
+    if isinstance(value, list | tuple):
+        return next((kind for kind in "fib" if kind in {_kind(part) for part in leaves(list(value))}), "f")
+    name = name_of_dtype(value if is_array(value) else np.asarray(value))
     return "b" if name == "bool" else "i" if name in _INTEGERS else "f"
 
 

@@ -11,7 +11,17 @@ from nnx.autodiff.array import lower
 from nnx.autodiff.primitive import primitive
 from nnx.backends import Array, is_array
 from nnx.functional import Pullback
-from nnx.ops.operation import as_array, as_floats, axes_of, beside, cast_to, namespace, operation, positive_axis
+from nnx.ops.operation import (
+    as_array,
+    as_floats,
+    axes_of,
+    beside,
+    cast_to,
+    name_of_dtype,
+    namespace,
+    operation,
+    positive_axis,
+)
 
 __all__ = ["median", "nanmedian", "nanpercentile", "nanquantile", "percentile", "quantile"]
 
@@ -122,7 +132,7 @@ def _fractions(name: str, q: Any, whole: float, x: Array) -> tuple[Any, tuple[in
         xp = namespace(q)
         return xp.reshape(as_floats(q) / whole, (-1,)), tuple(q.shape)
     host = np.asarray(q)
-    if host.dtype.kind not in "biuf" or np.any(host < 0) or np.any(host > whole):
+    if host.dtype.kind not in "iuf" or np.any(host < 0) or np.any(host > whole):
         raise ValueError(f"{name}: q must be between 0 and {whole:g}, got {q!r}")
     exact = np.asarray([float(str(one)) for one in host.reshape(-1)])  # 0.1 in float32 means a tenth
     return exact / whole, host.shape
@@ -130,17 +140,13 @@ def _fractions(name: str, q: Any, whole: float, x: Array) -> tuple[Any, tuple[in
 
 def _places(xp: Any, fractions: Any, last: Any, x: Array, method: str) -> tuple[Array, Array, Any]:
     """The places of the lower and the upper neighbour among the sorted elements, and the share of the upper one."""
-    if isinstance(fractions, np.ndarray) and isinstance(last, int):
-        xp, on_host = np, True
+    on_host = isinstance(fractions, np.ndarray) and isinstance(last, int)
+    if on_host:
+        xp = np
     else:
-        on_host = False
-        fractions = (
-            beside(x, fractions, "float64" if hasattr(xp, "float64") else None)
-            if isinstance(fractions, np.ndarray)
-            else fractions
-        )
-        fractions = as_array(fractions, "float32")
-        last = last if isinstance(last, int) else as_array(last, "float32")
+        dtype = "float64" if name_of_dtype(x) == "float64" else "float32"
+        fractions = as_array(fractions, dtype, x)
+        last = last if isinstance(last, int) else as_array(last, dtype)
     place = fractions * last
     low, high = xp.floor(place), xp.ceil(place)
     share = place - low
@@ -152,9 +158,9 @@ def _places(xp: Any, fractions: Any, last: Any, x: Array, method: str) -> tuple[
         share = (high - low) * 0.5
     if on_host:
         low, high = (beside(x, a, "int64") for a in (low, high))
-        return low, high, beside(x, share, str(x.dtype).rpartition(".")[2])
+        return low, high, beside(x, share, name_of_dtype(x))
     low, high = (cast_to(xp.where(a < 0, 0.0, a), "int64") for a in (low, high))
-    return low, high, as_array(share, str(x.dtype).rpartition(".")[2])
+    return low, high, cast_to(share, name_of_dtype(x))
 
 
 @primitive

@@ -8,7 +8,6 @@ from typing import Any
 
 from nnx.backends import Array
 from nnx.ops.operation import (
-    alike,
     cast_to,
     is_bool,
     name_of_dtype,
@@ -16,6 +15,7 @@ from nnx.ops.operation import (
     operation,
     positive_axis,
     promote,
+    shared,
 )
 
 __all__ = ["cross", "dot", "einsum", "inner", "kron", "matmul", "outer", "tensordot", "vdot"]
@@ -43,8 +43,8 @@ def matmul(x1: Any, x2: Any) -> Array:
     >>> matmul([[1.0, 2.0], [3.0, 4.0]], [1.0, 1.0])
     array([3., 7.], dtype=float32)
     """
-    if alike(x1, x2) and not isinstance(x1, int | float) and not isinstance(x2, int | float):
-        return x1 @ x2
+    if (xp := shared(x1, x2)) is not None:
+        return xp.matmul(x1, x2)
     (a, b), bools = _factors(x1, x2)
     return _product(namespace(a, b).matmul(a, b), bools)
 

@@ -90,9 +90,20 @@ def _added(values: Array, ids: Array, count: int) -> Array:
     xp = namespace(values)
     inside = xp.logical_and(ids >= 0, ids < count)
     flat = xp.reshape(values, (ids.shape[0], math.prod(values.shape[1:])))
-    add = xp.scatter_add if isinstance(values, TrackedArray) else scatter_add
+    add = xp.scatter_add if isinstance(values, TrackedArray) else scatter_add if is_float(values) else _added_integers
     sums = add(flat, xp.where(inside, ids, count), count + 1)
     return xp.reshape(sums[:count, ...], (count, *values.shape[1:]))
+
+
+def _added_integers(values: Array, ids: Array, count: int) -> Array:
+    """As `scatter_add`, of integers, which no sum of floats holds: differences of their running sum by id."""
+    xp = namespace(values)
+    values = values if name_of_dtype(values) != "bool" else as_array(values, "int32")
+    order = xp.argsort(ids, stable=True)
+    sums = xp.cumulative_sum(xp.take(values, order, axis=0), axis=0, dtype=values.dtype, include_initial=True)
+    bounds = xp.searchsorted(xp.take(ids, order), xp.arange(count + 1, dtype=ids.dtype, device=_device(ids)))
+    at_bounds = xp.take(sums, bounds, axis=0)
+    return at_bounds[1:, ...] - at_bounds[:-1, ...]
 
 
 def _extreme(values: Array, ids: Array, count: int, last: bool) -> Array:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from nnx import functional
+from nnx.autodiff.array import TrackedArray, lower
 from nnx.autodiff.primitive import primitive
 from nnx.backends import Array
 from nnx.ops.operation import as_array, as_floats, name_of_dtype, namespace, operation, promote
@@ -70,6 +71,16 @@ def erfinv(x: Any) -> Array:
 
 
 def _erfinv_and_pullback(x: Array) -> tuple[Array, Callable[[Array], Array]]:
+    y = _erfinv_primitive(x) if isinstance(x, TrackedArray) else _inverse_by_steps(x)
+
+    def pullback(dy: Array) -> Array:  # at -1 and 1 the slope is infinite, but what is 0 stays 0
+        xp = namespace(dy, y)
+        return xp.where(lower(dy) == 0.0, 0.0, dy * (xp.exp(y * y) / _SLOPE))
+
+    return y, pullback
+
+
+def _inverse_by_steps(x: Array) -> Array:
     xp = namespace(x)
     size = xp.abs(x)
     inside = xp.where(size < 1.0, size, 0.5)
@@ -82,8 +93,7 @@ def _erfinv_and_pullback(x: Array) -> tuple[Array, Callable[[Array], Array]]:
         step = error / (_SLOPE * xp.exp(-y * y))
         y = y - step / (1.0 + y * step)
     y = xp.where(size < 1.0, y, math.inf)
-    y = xp.sign(x) * xp.where(size <= 1.0, y, math.nan)
-    return y, lambda dy: dy * namespace(dy, y).exp(y * y) / _SLOPE
+    return xp.sign(x) * xp.where(size <= 1.0, y, math.nan)
 
 
 _erfinv_primitive = primitive(_erfinv_and_pullback)

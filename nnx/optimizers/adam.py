@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any, Unpack
 
@@ -162,8 +163,6 @@ class Nadam(_Adaptive):
     array([[0.8937]], dtype=float32)
     """
 
-    _product = (0, 1.0)  # t, U(t)
-
     def update(self, w: Array, g: Array, learning_rate: float) -> None:
         slots, t = self.slots, self.iterations + 1
         now, following = self._decay_at(t), self._decay_at(t + 1)
@@ -179,9 +178,14 @@ class Nadam(_Adaptive):
 
     def product_until(self, t: int) -> float:
         """U(t), the product of the decays of the first t steps."""
-        done, product = self._product if self._product[0] <= t else (0, 1.0)
-        while done < t and product > 0.0:
-            done += 1
-            product *= self._decay_at(done)
-        self._product = (t, product)
-        return product
+        return self.beta_1**t * _waning_product(min(t, _WANING_STEPS))
+
+
+_WANING_STEPS = 900
+"""From here on 1 - 0.96**t / 2 is 1 to the last digit, and so the product of these no longer changes."""
+
+
+@functools.cache
+def _waning_product(t: int) -> float:
+    """The product of 1 - 0.96**i / 2 for i = 1, ..., t."""
+    return math.prod(1.0 - 0.5 * 0.96**i for i in range(1, t + 1))

@@ -15,6 +15,8 @@ from nnx.optimizers.layerwise import LayerwiseOptimizer
 from nnx.optimizers.optimizer import optimizers
 from nnx.parameters import Parameter
 
+_MOST_STEPS = 100  # of Newton and Schulz's iteration, which has converged long before
+
 
 @optimizers.register()
 class Muon(LayerwiseOptimizer):
@@ -77,8 +79,8 @@ class Muon(LayerwiseOptimizer):
         self.muon_a, self.muon_b, self.muon_c = float(muon_a), float(muon_b), float(muon_c)
         self.adam_lr_ratio = float(non_negative_number("adam_lr_ratio", adam_lr_ratio))
         self.momentum = fraction("momentum", momentum)
-        if ns_steps < 1:
-            raise ValueError(f"ns_steps must be at least 1, got {ns_steps!r}")
+        if not 1 <= ns_steps <= _MOST_STEPS:
+            raise ValueError(f"ns_steps must be from 1 to {_MOST_STEPS}, got {ns_steps!r}")
         self.ns_steps = int(ns_steps)
         self.nesterov = nesterov
         self.rms_rate = optional("rms_rate", rms_rate)

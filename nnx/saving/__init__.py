@@ -1,4 +1,4 @@
-"""Saving and loading: one safetensors file, the same on every backend."""
+"""Saving and loading: one file, the same on every backend, in nnx's own format or in Keras'."""
 
 from typing import TYPE_CHECKING
 

@@ -12,8 +12,8 @@ from typing import Any, Self
 import numpy as np
 
 from nnx import random
-from nnx.names import shortened
 from nnx.descriptions import parsed
+from nnx.names import shortened
 from nnx.saving.differences import differences
 from nnx.saving.files import write_file
 from nnx.saving.model_file import DAMAGE, LONGEST_REASON, contents, describe, generators, restore_optimizer

@@ -18,9 +18,9 @@ from typing import IO, Any
 import numpy as np
 
 from nnx import ranks
+from nnx.descriptions import TooLargeError, parsed
 from nnx.file_targets import naming, replacing
 from nnx.names import shortened
-from nnx.descriptions import TooLargeError, parsed
 
 _CHECKSUM = "nnx-checksum"
 _METADATA = "__metadata__"
@@ -69,7 +69,7 @@ def write_file(
     with replacing(path, previous) as new, new.open("xb") as file:
         file.write(len(header).to_bytes(8, "little") + header)
         for array in ordered.values():
-            file.write(array.reshape(-1).view(np.uint8))
+            file.write(array.reshape(-1).view(np.uint8).data)
 
 
 def _little_endian(name: str, array: np.ndarray) -> np.ndarray:
@@ -145,8 +145,8 @@ def _contents(file: IO[bytes], size: int) -> tuple[dict[str, np.ndarray], dict[s
     length = int.from_bytes(_filled(file, np.empty(8, np.uint8)).tobytes(), "little") if size >= 8 else size
     if not 0 < length <= min(size - 8, _LONGEST_HEADER):
         raise ValueError(f"a header of {length} bytes in a file of {size}")
-    header = parsed(str(_filled(file, np.empty(length, np.uint8)), "utf-8"))
-    metadata = header.pop(_METADATA, None) or {}
+    header = parsed(str(_filled(file, np.empty(length, np.uint8)).data, "utf-8"))
+    metadata = header.pop(_METADATA, {})
     if not all(isinstance(text, str) for text in metadata.values()):
         raise ValueError("a text that is no text")
     arrays, place = {}, 0
@@ -170,7 +170,7 @@ def _contents(file: IO[bytes], size: int) -> tuple[dict[str, np.ndarray], dict[s
 
 def _filled(file: IO[bytes], array: np.ndarray) -> np.ndarray:
     """An array with the next bytes of a file."""
-    room = memoryview(array.reshape(-1).view(np.uint8))
+    room = array.reshape(-1).view(np.uint8).data
     while room.nbytes:
         count = file.readinto(room)  # type: ignore[attr-defined]
         if not count:

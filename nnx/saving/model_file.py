@@ -11,13 +11,16 @@ import numpy as np
 
 from nnx import optimizers
 from nnx.backends import backend, get_backend, to_numpy
+from nnx.descriptions import check_objects, parsed
 from nnx.layers.layer import registry, room_for_weights
 from nnx.names import shortened
 from nnx.random import Generator
 from nnx.registry import custom_objects as custom_objects_scope
 from nnx.registry import serialize
-from nnx.descriptions import check_objects, parsed
 from nnx.saving.files import read_file, write_file
+from nnx.saving.keras_files.archive import is_keras_file
+from nnx.saving.keras_files.reading import load_keras_model
+from nnx.saving.keras_files.writing import save_keras_model
 from nnx.saving.weights import assign_weights, refuse_overwriting, weight_arrays
 
 FORMAT = "nnx-model-1"
@@ -30,15 +33,20 @@ DAMAGE = (json.JSONDecodeError, LookupError, ArithmeticError, TypeError, Attribu
 
 
 def save_model(model: Any, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
-    """Write a model to one safetensors file, so that `load_model` gives it back and training can go on.
+    """Write a model to one file, so that `load_model` gives it back and training can go on.
 
+    filepath : a name that ends in ".keras" gives a file in Keras' format, which lacks history and random streams and
+        needs the package h5py; any other name a safetensors file. ValueError for the endings of other formats of Keras.
     overwrite : whether a file of that name may be replaced; FileExistsError if not.
 
     Parameters are under their paths ("dense_1/kernel"), optimiser slots under "optimizer.<slot>/<path>"; architecture,
     compile arguments, step, history and random streams are JSON in the metadata. No pickle.
 
-    The file is complete or not there: it is written under another name first. TypeError for a model with an anonymous
-    function, which cannot be saved.
+    The file is complete or not there: it is written under another name first, and takes over the mode and the owner of
+    the one that it replaces; a link is written through. A model that has not changed gives equal bytes.
+
+    TypeError for a model with an anonymous function, which cannot be saved; PermissionError for a file that is
+    read-only, and OSError, with the path, for a full disk, a pipe or a device.
 
     >>> import tempfile
     >>> from pathlib import Path
@@ -52,7 +60,10 @@ def save_model(model: Any, filepath: str | os.PathLike[str], overwrite: bool = T
     """
     model.require_built("parameters to save")
     refuse_overwriting(filepath, overwrite)
-    write_file(filepath, *contents(model, describe(model)))
+    if os.fspath(filepath).endswith(".keras"):
+        save_keras_model(model, filepath)
+    else:
+        write_file(filepath, *contents(model, describe(model)))
 
 
 def describe(model: Any) -> dict[str, Any]:
@@ -104,9 +115,11 @@ def load_model(
 ) -> Any:
     """Build the model that a file describes, in the current backend, wherever it was saved; its dtype is kept.
 
+    filepath : a file that nnx wrote, or one of Keras, recognised by its content: .keras, or a whole model in .h5. For
+        these the package h5py is needed: ImportError.
     custom_objects : classes and functions of your own that the model uses, by name.
     compile : whether to restore the optimiser and its state, the loss and the metrics too.
-    safe_mode : accepted for scripts written for Keras; a file of nnx has no code that could run.
+    safe_mode : accepted for scripts written for Keras; no code in a file is run, whatever it says.
 
     No initial weights are drawn. FileNotFoundError, or ValueError that says what is wrong with the file.
 
@@ -121,6 +134,9 @@ def load_model(
     True
     >>> folder.cleanup()
     """
+    if is_keras_file(filepath):
+        with custom_objects_scope(custom_objects):
+            return load_keras_model(filepath, compile)
     arrays, metadata = read_file(filepath)
     if metadata.get("format") != FORMAT or "model" not in metadata:
         hint = "it has only weights: build the model and call load_weights" if arrays else "it is empty"
@@ -152,6 +168,9 @@ def load_model(
             is_unknown = str(error).startswith("unknown") and "custom_objects" not in str(error)
             hint = "; one of your own goes into custom_objects={name: object}" if is_unknown else ""
             raise ValueError(f"cannot load {filepath}: {shortened(str(error), LONGEST_REASON)}{hint}") from error
+        except Exception as error:  # of a class of the user's
+            error.add_note(f"while {filepath} was loaded")
+            raise
     return model
 
 

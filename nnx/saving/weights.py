@@ -13,6 +13,9 @@ from nnx.backends import to_numpy
 from nnx.names import shortened
 from nnx.parameters import Parameter
 from nnx.saving.files import read_file, write_file
+from nnx.saving.keras_files.archive import is_keras_file
+from nnx.saving.keras_files.reading import load_keras_weights
+from nnx.saving.keras_files.writing import save_keras_weights
 from nnx.user_warnings import warn_user
 
 
@@ -27,7 +30,8 @@ def weight_arrays(model: Any) -> dict[str, np.ndarray]:
 def save_weights(model: Any, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
     """Write the parameters to a safetensors file, each under its path such as "dense_1/kernel".
 
-    overwrite : whether a file of that name may be replaced; FileExistsError if not.
+    filepath : a name that ends in ".weights.h5" gives a file in Keras' format, for which the package h5py is needed.
+    overwrite : whether a file of that name may be replaced; FileExistsError if not. Other errors as of `save_model`.
 
     >>> import tempfile
     >>> from pathlib import Path
@@ -40,16 +44,20 @@ def save_weights(model: Any, filepath: str | os.PathLike[str], overwrite: bool =
     >>> folder.cleanup()
     """
     model.require_built("weights to save")
-    refuse_overwriting(filepath, overwrite)
+    refuse_overwriting(filepath, overwrite, may_be=".weights.h5")
+    if os.fspath(filepath).endswith(".weights.h5"):
+        save_keras_weights(model, filepath)
+        return
     write_file(filepath, weight_arrays(model), {"format": "nnx-weights"})
 
 
 def load_weights(model: Any, filepath: str | os.PathLike[str], skip_mismatch: bool = False) -> None:
-    """Read parameters that `save_weights` or `save` has written into a model of the same architecture.
+    """Read parameters that `save_weights` or `save` has written, here or in Keras, into a model of one architecture.
 
-    skip_mismatch : leave parameters as they are, with a warning, where the file has none of that name and shape.
+    skip_mismatch : leave parameters as they are, with a warning, where the file has none of that name and shape, or one
+        in numbers of another kind. Numbers of another size are converted, bfloat16 among them.
 
-    ValueError that names what is missing or differs; then nothing is changed.
+    ValueError that names what is missing or differs, or what is wrong with the file; then nothing is changed.
 
     >>> import tempfile
     >>> from pathlib import Path
@@ -61,6 +69,9 @@ def load_weights(model: Any, filepath: str | os.PathLike[str], skip_mismatch: bo
     >>> folder.cleanup()
     """
     model.require_built("weights to load into")
+    if is_keras_file(filepath):
+        load_keras_weights(model, filepath, skip_mismatch)
+        return
     arrays, _ = read_file(filepath)
     assign_weights(model, arrays, str(filepath), skip_mismatch)
 
@@ -102,9 +113,14 @@ def _problem(path: str, parameter: Parameter, arrays: Mapping[str, np.ndarray]) 
     return None
 
 
-def refuse_overwriting(filepath: str | os.PathLike[str], overwrite: bool) -> None:
+def refuse_overwriting(filepath: str | os.PathLike[str], overwrite: bool, may_be: str = ".keras") -> None:
+    """FileExistsError for a file that is there and is to stay; ValueError for a name that means another format.
+
+    may_be : the ending of a name of that kind that is written.
+    """
     if not overwrite and os.path.exists(filepath):
         raise FileExistsError(f"{filepath} already exists; pass overwrite=True to replace it")
-    suffix = os.path.splitext(filepath)[1]
-    if suffix in (".h5", ".hdf5", ".keras"):
-        warn_user(f"nnx writes safetensors files, also under a name that ends in {suffix}; call it .safetensors")
+    name = os.fspath(filepath)
+    if name.endswith((".h5", ".hdf5", ".keras")) and not name.endswith(may_be):
+        kinds = ".keras for a model, .weights.h5 for weights, in Keras' formats, or .safetensors for either"
+        raise ValueError(f"cannot write {filepath}: nnx writes no such file under that name; call it {kinds}")

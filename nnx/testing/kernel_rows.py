@@ -451,6 +451,12 @@ ROWS: dict[str, list[Example]] = {
         Example(lambda v: (v.normal(v.n), 0.25), sizes=(0, 1, 6, 600), length=600),
         Example(lambda v: (v.normal(v.n, 3), 1.0), length=18),
     ],
+    "scatter_add": [
+        Example(lambda v: (_finite(v, v.n, 5), v.labels(v.n, classes=4), 4), length=6),
+        Example(lambda v: (_finite(v, v.n, 1), v.labels(v.n, classes=4, dtype="int32"), 6), length=6),
+        Example(lambda v: (_finite(v, v.n, 3), v.labels(v.n, classes=4) - 4, 4), length=6),  # from the end
+        Example(lambda v: (_finite(v, 3600, 30), v.labels(3600, classes=700), 700), sizes=(1,), length=40),
+    ],
     "selu": _UNARY,
     "sgd": [_update(lambda v: (v.normal(v.n), v.normal(v.n), 0.1))],
     "sigmoid": _UNARY,

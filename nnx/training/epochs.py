@@ -64,14 +64,18 @@ class Epochs:
             "form": self._form,
         }
 
-    def set_state(self, state: dict[str, Any]) -> None:
+    def set_state(self, state: dict[str, Any], epochs: int) -> None:
         """Go on from where `state` was called: batches that were taken are taken again, and dropped.
+
+        epochs : at most how many there were until then, with the one that was under way.
 
         ValueError for other data, if that was in the middle of them.
         """
         done, taken, form, here = state["done"], state["taken"], state["form"], self._form
         if not all(type(count) is int and count >= 0 for count in (done, taken)):
             raise TypeError(f"a position in the data cannot be {done!r} and {taken!r}")
+        if self._limit is not None and taken > self._limit * epochs:  # a generator may never end
+            raise ValueError(f"it was written after {taken} batches, more than {epochs} epochs of {self._limit} have")
         if taken and form != here:
             differing = [name for name in here if here[name] != form.get(name)] or ["their form"]
             listing = ", ".join(f"{name} {form.get(name)}, now {here.get(name)}" for name in differing)

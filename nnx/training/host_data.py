@@ -155,7 +155,7 @@ def with_ndim(x: Any, expected: Shape) -> Any:
 
 def is_iterable_of_batches(x: Any) -> bool:
     """Whether x gives batches, other than an array, a table or a list of samples."""
-    if is_array(x) or hasattr(x, "__array__") or isinstance(x, str | bytes | dict | BUFFERS) or is_sparse(x):
+    if is_array(x) or hasattr(x, "__array__") or isinstance(x, (str, bytes, dict, *BUFFERS)) or is_sparse(x):
         return False
     if isinstance(x, list | tuple):
         return bool(x) and isinstance(x[0], tuple) and any(map(is_array, leaves(x[0])))

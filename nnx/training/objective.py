@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -63,6 +65,12 @@ class OutputObjective:
             for metric, weighted in self._identifiers
         ]
 
+    def copy(self) -> OutputObjective:
+        """The same loss, which has no state, and metrics of its own."""
+        copied = copy.copy(self)
+        copied.metrics = [(copy.deepcopy(metric), weighted) for metric, weighted in self.metrics]
+        return copied
+
     def forward(self, y: Array, output: Array, sample_weight: Array | None) -> tuple[Array, Callable[..., Array]]:
         """The loss, and its pullback. `output` are logits if `takes_logits`."""
         loss, pullback = self._training_loss.forward(y, output, sample_weight)  # type: ignore[union-attr]
@@ -92,6 +100,7 @@ class Objective:
         self._total: Array | None = None  # running sums as `add_to_sum` keeps them
         self._parts: list[Array | None] = []
         self._count = 0
+        self.free = [True]  # empty while somebody uses the running values
         if outputs is not None:
             self.assign(outputs)
         elif not isinstance(loss, dict | list | tuple):
@@ -239,6 +248,30 @@ class Objective:
             for metric, weighted in one.metrics:
                 metric.update_state(ys[index], predictions[index], weighted_steps(count, weight) if weighted else count)
 
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[Objective]:
+        """Running values that nobody else uses, forgotten: its own, or while somebody does those of a copy."""
+        try:
+            self.free.pop()  # which only one thread can
+        except IndexError:
+            yield self.copy()
+            return
+        try:
+            self.reset()
+            yield self
+        finally:
+            self.free.append(True)
+
+    def copy(self) -> Objective:
+        """The same losses, and metrics of its own that have seen nothing."""
+        copied = copy.copy(self)
+        copied.by_output = [one.copy() for one in self.by_output]
+        copied.reset()
+        return copied
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "free": [True]}  # a copy is not in use
+
     def reset(self) -> None:
         """Forget the running loss and metrics."""
         self._total, self._count = None, 0
@@ -315,9 +348,9 @@ class Objective:
         if not self._count:
             return {}
         if len(self.by_output) == 1 and not self.by_output[0].metrics:
-            return {"loss": float(to_numpy(self._total)[0]) / self._count}  # type: ignore[index]
+            return {"loss": float(to_numpy(self._total)[0]) / self._count}
         sums = [self._total, *(self._parts[index] for index in self._counted)]
-        losses = [sum[0, ...] / self._count for sum in sums]  # type: ignore[index]
+        losses = [total[0, ...] / self._count for total in sums if total is not None]
         results = [*losses, *(value_of(metric.result()) for _, metric in self.metrics)]
         return dict(zip(self.names, read_values(results), strict=True))
 

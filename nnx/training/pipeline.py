@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -59,6 +60,7 @@ class InputPipeline:
     def __init__(self, model: Callable[[], TrainableModel]) -> None:
         self.model = model
         self.setup: TrainingSetup | None = None
+        self._setting_up = threading.RLock()
         self._accepted: Any = None  # the form of host arrays that can be taken as they are
 
     def forget(self) -> None:
@@ -67,9 +69,10 @@ class InputPipeline:
 
     def set_up(self, ys: list[Any]) -> TrainingSetup:
         """The setup, which the first targets decide."""
-        if self.setup is None:
-            self.setup = TrainingSetup.of(self.model(), ys)
-        return self.setup
+        with self._setting_up:  # of several threads that evaluate, one binds the metrics
+            if self.setup is None:
+                self.setup = TrainingSetup.of(self.model(), ys)
+            return self.setup
 
     # One batch, or a whole data set as one
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import functools
 import math
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from nnx import ranks
@@ -16,7 +17,7 @@ from nnx.optimizers import Optimizer
 from nnx.parameters import Freezing
 from nnx.structure import leaves, rebuild
 from nnx.training.host_data import widened
-from nnx.training.objective import weighted_steps
+from nnx.training.objective import Objective, weighted_steps
 from nnx.training.pipeline import InputPipeline
 from nnx.training.trainable import TrainableModel
 
@@ -27,6 +28,7 @@ Watched = tuple[list[Array], list[Any], list[Array | None], list[Array | None]]
 count; no masks where no output has one."""
 
 _AS_IT_IS = contextlib.nullcontext()
+_STARTING = threading.Lock()  # held by a `fit` while it sees whether it is the only one
 
 
 def checked(method: Callable[..., R]) -> Callable[..., R]:
@@ -46,11 +48,44 @@ class BatchStep:
     """Computes the loss of a batch, and lets the model learn from it.
 
     model : gives the model, to which this has only a weak reference. pipeline : brought the batch into place.
+    objective : takes the batches into its running values; None for the model's.
     """
 
-    def __init__(self, model: Callable[[], TrainableModel], pipeline: InputPipeline) -> None:
+    def __init__(
+        self, model: Callable[[], TrainableModel], pipeline: InputPipeline, objective: Objective | None = None
+    ) -> None:
         self.model = model
         self.pipeline = pipeline
+        self.objective = objective
+        self.training = threading.RLock()  # held by the thread that trains the model
+        self.fitting: int | None = None  # the thread in which `fit` runs
+
+    def apart(self) -> BatchStep:
+        """The same step with running values of its own, beside somebody who uses those of the model."""
+        apart = BatchStep(self.model, self.pipeline, self.model().require_compiled().copy())
+        apart.training, apart.fitting = self.training, self.fitting
+        return apart
+
+    @contextlib.contextmanager
+    def fit_alone(self) -> Iterator[None]:
+        """The time in which `fit` trains the model; RuntimeError if another thread does."""
+        with _STARTING:
+            self.require_alone("fit")
+            outer, self.fitting = self.fitting, threading.get_ident()
+        try:
+            with self.training:  # a step of `train_on_batch` may be under way
+                yield
+        finally:
+            self.fitting = outer
+
+    def require_alone(self, method: str) -> None:
+        """RuntimeError if `fit` trains the model in another thread."""
+        if self.fitting not in (None, threading.get_ident()):
+            name = self.model().name
+            raise RuntimeError(
+                f"{name}.{method}() was called while {name}.fit() runs in another thread: one thread at a time may "
+                f"train a model. Wait for it, or train a copy (nnx.models.clone_model)"
+            )
 
     def begin(self) -> None:
         """Forget the running loss and metrics, before an epoch."""
@@ -69,7 +104,7 @@ class BatchStep:
         whole : how many rows the batch has of which these are this rank's; None where they are all here.
         """
         model = self.model()
-        flat, objective = model.flat, model.require_compiled()
+        flat, objective = model.flat, self.objective or model.require_compiled()
         optimizer = model.optimizer or require_optimizer(model)
         rows = whole or xs[0].shape[0]
         with ranks.shard_of(rows) as shard:
@@ -101,7 +136,7 @@ class BatchStep:
             loss, parts, _, watched, _ = self.loss(xs, ys, weights, training=False)
             if (self.pipeline.setup or self.pipeline.set_up(ys)).regularised:
                 loss = loss + model.regularization()[0] * ranks.share()
-            model.require_compiled().update(loss, parts, rows, *watched)
+            (self.objective or model.require_compiled()).update(loss, parts, rows, *watched)
 
     @checked
     def predict(self, xs: list[Array]) -> list[Array]:
@@ -117,7 +152,8 @@ class BatchStep:
         scale : what the cotangent of the loss is going to be, for penalties on outputs.
         """
         model = self.model()
-        objective, setup = model.require_compiled(), self.pipeline.setup or self.pipeline.set_up(ys)
+        objective = self.objective or model.require_compiled()
+        setup = self.pipeline.setup or self.pipeline.set_up(ys)
         for layer in setup.penalised:
             layer.activity_penalties, layer.activity_scale = [], scale
         try:
@@ -153,21 +189,37 @@ class BatchStep:
         self, x: Any, y: Any, sample_weight: Any, class_weight: dict[int, float] | None, return_dict: bool
     ) -> Any:
         model = self.model()
-        objective = model.require_compiled()
-        with model.computing:
-            batch = self.pipeline.batch(x, y, sample_weight, class_weight)
-            objective.reset()
-            self.train(*batch)
-            return as_returned(objective.read(), return_dict)
+        objective = self.objective or model.require_compiled()
+        if self.fitting is not None:
+            self.require_alone("train_on_batch")
+        try:
+            objective.free.pop()
+        except IndexError:
+            return self.apart().train_on_batch(x, y, sample_weight, class_weight, return_dict)
+        try:
+            with model.computing, self.training:
+                batch = self.pipeline.batch(x, y, sample_weight, class_weight)
+                objective.reset()
+                self.train(*batch)
+                return as_returned(objective.read(), return_dict)
+        finally:
+            objective.free.append(True)
 
     def test_on_batch(self, x: Any, y: Any, sample_weight: Any, return_dict: bool) -> Any:
         model = self.model()
-        objective = model.require_compiled()
-        with model.computing:
-            batch = self.pipeline.batch(x, y, sample_weight)
-            objective.reset()
-            self.test(*batch)
-            return as_returned(objective.read(), return_dict)
+        objective = self.objective or model.require_compiled()
+        try:
+            objective.free.pop()
+        except IndexError:
+            return self.apart().test_on_batch(x, y, sample_weight, return_dict)
+        try:
+            with model.computing:
+                batch = self.pipeline.batch(x, y, sample_weight)
+                objective.reset()
+                self.test(*batch)
+                return as_returned(objective.read(), return_dict)
+        finally:
+            objective.free.append(True)
 
     def predict_on_batch(self, x: Any) -> Any:
         model = self.model()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, cast
 
 from nnx import debug, optimizers, ranks
@@ -48,6 +49,7 @@ class Trainer:
 
     def compile(self, optimizer: Any, loss: Any, loss_weights: Any, metrics: Any, weighted_metrics: Any) -> None:
         model = self.model()
+        self.step.require_alone("compile")
         optimizer = None if optimizer is None else optimizers.resolve(optimizer)
         names = None if model.output_names is None else list(model.output_names)
         objective = Objective(loss, metrics, weighted_metrics, loss_weights, names)
@@ -86,7 +88,7 @@ class Trainer:
         validation_freq: int | Sequence[int],
     ) -> History:
         model = self.model()
-        with model.computing:
+        with model.computing, self.step.fit_alone(), self._running_values():
             model.require_compiled()
             own = self.for_training is self.own_steps
             if not model.overrides("train_step"):
@@ -95,7 +97,7 @@ class Trainer:
                 self.own_steps.get_ready()
             verbose = ranks.agreed(verbose)
             batch_size = optional_integer("batch_size", batch_size, 32)
-            epochs = optional_integer("epochs", epochs, 1)
+            epochs = 1 if epochs is None else non_negative_integer("epochs", epochs)
             initial_epoch = 0 if initial_epoch is None else non_negative_integer("initial_epoch", initial_epoch)
             if not isinstance(validation_freq, list | tuple | set):
                 validation_freq = optional_integer("validation_freq", validation_freq, 1)
@@ -132,7 +134,7 @@ class Trainer:
                         break
                     if validation is not None and _is_due(run.epoch, validation_freq):
                         validation.name = f"the validation after epoch {run.epoch + 1}"
-                        results = self._evaluate(validation, listeners)
+                        results = self._evaluate(validation, listeners, model.require_compiled())
                         logs.update({f"val_{name}": results[name] for name in sorted(results)})
                     if run.epoch == initial_epoch and math.isnan(logs.get("loss", 0.0)):
                         warn_of_missing_values(x=x, y=y, sample_weight=sample_weight)
@@ -228,24 +230,39 @@ class Trainer:
         logs = steps.read()
         return {name: logs[name] for name in sorted(logs)} if done else None
 
-    def _evaluate(self, batches: Epochs, listeners: CallbackList) -> dict[str, float]:
+    def _evaluate(
+        self, batches: Epochs, listeners: CallbackList, objective: Objective | None = None
+    ) -> dict[str, float]:
+        """The results for a data set.
+
+        objective : whose running values to use; None for some that nobody else uses. Steps of the model's own have
+            their own.
+        """
         model, steps = self.model(), cast("Any", self.for_testing)
-        model.stop_evaluating = False
-        steps.begin()
+        own, model.stop_evaluating = steps is self.own_steps, False
+        if own:
+            steps.begin()
+        elif objective is not None:
+            objective.reset()
         batches.restart()  # every validation is of the same samples
         watched = listeners.listens("on_test_batch_end")
         step, done = 0, False
         try:
-            with listeners.running("test") as final_logs:
+            with contextlib.ExitStack() as stack, listeners.running("test") as final_logs:
                 for step, batch in enumerate(batches):
+                    if objective is None and not own:  # the first batch decides what metrics there are
+                        objective = stack.enter_context(model.require_compiled().alone())
+                        if objective is not model.objective:
+                            steps = BatchStep(self.model, self.pipeline, objective)
+                    read = steps.read if objective is None else objective.read
                     listeners.on_test_batch_begin(step, {})
                     steps.test(*batch)
                     done = True
                     if watched:
-                        listeners.on_test_batch_end(step, LazyLogs(steps.read))
+                        listeners.on_test_batch_end(step, LazyLogs(read))
                     if model.stop_evaluating:
                         break
-                final_logs.update(steps.read())
+                final_logs.update(read() if done else {})
         except debug.NotFiniteError as error:
             error.batch = step + 1
             raise
@@ -256,6 +273,23 @@ class Trainer:
         return final_logs
 
     # Helpers
+
+    @contextlib.contextmanager
+    def _running_values(self) -> Iterator[None]:
+        """The time in which nobody else uses the running values of the model: who does already keeps them."""
+        model = self.model()
+        objective = before = model.require_compiled()
+        try:
+            before.free.pop()
+        except IndexError:
+            model.objective = objective = before.copy()
+            objective.free.pop()
+        try:
+            yield
+        finally:
+            objective.free.append(True)
+            if model.objective is objective:
+                model.objective = before
 
     def _listeners(self, callbacks: Any, verbose: int | str, steps: int | None) -> CallbackList:
         if isinstance(callbacks, CallbackList):

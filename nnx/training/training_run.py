@@ -115,9 +115,10 @@ class TrainingRun:
             raise TypeError(f"an epoch cannot have the number {state['epoch']!r}")
         self.epoch, self.is_over, self.logs = state["epoch"], bool(state["is_over"]), dict(state["logs"])
         if not self.is_over:
-            self.batches.set_state(state["batches"])
+            epochs = min(self.epoch, self.listeners.params["epochs"]) + 1
+            self.batches.set_state(state["batches"], epochs)
             if self.validation is not None and state["validation"] is not None:
-                self.validation.set_state(state["validation"])
+                self.validation.set_state(state["validation"], epochs)
         if self.in_epoch:
             self.model.objective.set_state(self._placed(state["objective"]))
         for callback, (_, own) in zip(self._with_state(), saved, strict=True):

@@ -6,6 +6,7 @@ import dataclasses
 import itertools
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -492,6 +493,76 @@ def interrupt(epoch: int) -> Callback:
             raise KeyboardInterrupt
 
     return LambdaCallback(on_epoch_begin=act)
+
+
+def trained(folder: Path, *callbacks: Any, epochs: int = 2) -> nnx.Sequential:
+    model = nnx.Sequential([Dense(2, input_dim=4)])
+    model.compile("sgd", "mse")
+    model.fit(X, X[:, :2], epochs=epochs, verbose=0, callbacks=[*callbacks, BackupAndRestore(folder)])
+    return model
+
+
+@pytest.mark.parametrize("error", [OSError(16, "Device or resource busy"), PermissionError(13, "Permission denied")])
+def test_a_folder_that_cannot_be_removed_stays(error: OSError, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A mount point, or one in a folder that the user may not write to: the training is complete all the same."""
+
+    def refuse(path: Path) -> None:
+        raise type(error)(*error.args, str(path))
+
+    monkeypatch.setattr(Path, "rmdir", refuse)
+    with pytest.warns(UserWarning, match=rf"cannot remove .*{tmp_path.name}/b, which stays: {error.strerror}"):
+        model = trained(tmp_path / "b")
+    assert model.history.epoch == [0, 1]
+    assert list((tmp_path / "b").iterdir()) == []
+    monkeypatch.undo()
+    assert trained(tmp_path / "b").history.epoch == [0, 1]  # from the beginning, and now it goes
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links as on POSIX")
+def test_a_link_to_the_folder_stays(tmp_path: Path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    with pytest.warns(UserWarning, match="cannot remove .*link, which stays: Not a directory"):
+        trained(tmp_path / "link")
+    assert (tmp_path / "link").is_symlink()
+    assert list((tmp_path / "real").iterdir()) == []
+
+
+def test_a_checkpoint_that_cannot_be_removed_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def refuse(path: Path, missing_ok: bool = False) -> None:
+        raise PermissionError(1, "Operation not permitted", str(path))
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    words = r"cannot remove .*latest.safetensors, which stays: Operation not permitted. .* needs another backup_dir"
+    with pytest.warns(UserWarning, match=words):
+        model = trained(tmp_path / "b")
+    assert model.history.epoch == [0, 1]
+    assert (tmp_path / "b" / "latest.safetensors").exists()
+
+
+def test_a_folder_that_somebody_has_removed(tmp_path: Path):
+    def remove(logs: Any = None) -> None:
+        shutil.rmtree(tmp_path / "b")
+
+    assert trained(tmp_path / "b", LambdaCallback(on_train_end=remove)).history.epoch == [0, 1]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_a_training_whose_end_fails_is_not_lost(error: BaseException, tmp_path: Path):
+    """The next start has the model at once, and removes the checkpoint when all have ended well."""
+
+    def fail(logs: Any = None) -> None:
+        raise error
+
+    with pytest.raises(type(error)):
+        trained(tmp_path / "b", LambdaCallback(on_train_end=fail))
+    steps: list[int] = []
+    again = trained(tmp_path / "b", LambdaCallback(on_train_batch_end=lambda batch, logs: steps.append(batch)))
+    assert again.history.epoch == [0, 1]
+    assert steps == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_checkpoints_that_are_kept_make_the_training_longer(tmp_path: Path):

@@ -173,6 +173,30 @@ def test_an_error_at_the_end_does_not_keep_the_others_from_ending() -> None:
     assert raised.value.__notes__ == ["and then another callback failed: ValueError: second"]
 
 
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit, GeneratorExit])
+@pytest.mark.parametrize("mode", ["train", "test", "predict"])
+def test_ctrl_c_at_the_end_waits_until_all_are_told(kind: type[BaseException], mode: Any) -> None:
+    hook = f"on_{mode}_end"
+    for block_fails in (False, True):
+        error = kind()
+        calls: list[tuple[Any, ...]] = []
+        broken = ZeroDivisionError("broken")
+        callbacks = CallbackList([Failing(hook, broken), Failing(hook, error), Recorder("last", calls)])
+
+        def run(callbacks: CallbackList = callbacks, block_fails: bool = block_fails) -> None:
+            with callbacks.running(mode):
+                if block_fails:
+                    raise RuntimeError("in the middle")
+
+        with pytest.raises(kind) as caught:
+            run()
+        assert caught.value is error
+        assert calls[-1][:2] == ("last", hook)
+        assert any("ZeroDivisionError: broken" in note for note in error.__notes__)
+        assert callbacks.errors == [broken, error]
+        assert any("RuntimeError: in the middle" in note for note in error.__notes__) == block_fails
+
+
 def test_an_error_at_the_end_is_noted_on_the_one_that_ended_training() -> None:
     callbacks = CallbackList(Failing("on_train_end", OSError("disk full")))
     with pytest.raises(ZeroDivisionError) as raised, callbacks.running("train"):

@@ -113,3 +113,74 @@ def test_a_file_that_cannot_be_written_is_said_before_training(tmp_path: Path):
             [CSVLogger(tmp_path / "nowhere" / "log.csv"), LambdaCallback(on_epoch_begin=lambda e, logs: seen.append(e))]
         )
     assert seen == []
+
+
+# Lines that were cut short, and files that are no CSV
+
+
+CUT = {
+    "in a row": ("epoch,loss,mae\r\n0,0.25,0.5\r\n1,0.12", "1,0.12\r\n"),
+    "between the end of a line": ("epoch,loss,mae\r\n0,0.25,0.5\r", "0,0.25,0.5\r\n"),
+    "before the end of a line": ("epoch,loss,mae\r\n0,0.25,0.5", "0,0.25,0.5\r\n"),
+    "not at all": ("epoch,loss,mae\r\n0,0.25,0.5\r\n", "0,0.25,0.5\r\n"),
+    "in the first line": ("epoch,lo", "epoch,loss,mae\r\n"),
+    "in the first word": ("epo", "epoch,loss,mae\r\n"),
+    "before the end of the first line": ("epoch,loss,mae", "epoch,loss,mae\r\n"),
+    "before the end of another first line": ("epoch,mae,loss", "epoch,mae,loss\r\n"),
+}
+
+
+@pytest.mark.parametrize("where", CUT)
+def test_a_line_that_was_cut_short(path: Path, where: str):
+    """By a full disk or a power failure: what is there stays, and the next line begins behind it."""
+    before, last = CUT[where]
+    path.write_bytes(before.encode())
+    history = fit([CSVLogger(path, append=True)], epochs=2).history
+    lines = path.read_bytes().decode().splitlines(keepends=True)
+    joined = "".join(lines[:-2])
+    assert joined.endswith(last)
+    assert joined.startswith(before)
+    names = lines[0].rstrip().split(",")
+    for epoch, line in enumerate(lines[-2:]):
+        cells = dict(zip(names, line.rstrip("\r\n").split(","), strict=True))
+        assert cells == {"epoch": f"{epoch}", "loss": f"{history['loss'][epoch]}", "mae": f"{history['mae'][epoch]}"}
+
+
+def test_a_character_that_was_cut_short(path: Path):
+    path.write_bytes("epoch,loss,mae\r\n0,1,K\u00f6ln".encode()[:-3])
+    fit([CSVLogger(path, append=True)])
+    lines = path.read_bytes().split(b"\r\n")
+    assert lines[1] == b"0,1,K\xc3"
+    assert lines[2].startswith(b"0,")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"\xff\xfee\x00p\x00", "it is no text in UTF-8"),
+        (b"epoch,l\xc3\n0,1\n", "it is no text in UTF-8"),
+        (b'epoch,"' + b"x" * 200_000 + b'"\n', "its first line is no CSV .*field larger than field limit"),
+        (bytes(5_000_000), "does not begin with 'epoch'|is no CSV"),
+    ],
+)
+def test_files_that_are_no_csv_are_named(path: Path, content: bytes, words: str):
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=rf"CSVLogger cannot go on in .*log.csv: .*({words})") as caught:
+        fit([CSVLogger(path, append=True)])
+    assert len(str(caught.value)) < 1000
+    assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("separator", ["", ";;", "\n", '"', None, 3])
+def test_separators_that_no_file_can_have(separator: Any):
+    with pytest.raises(ValueError, match="CSVLogger: separator must be one character"):
+        CSVLogger("log.csv", separator)
+
+
+def test_values_that_cannot_be_written(path: Path):
+    """Half of a character, as in a name of a metric, loses no epoch."""
+    logger = CSVLogger(path)
+    fit([LambdaCallback(on_epoch_end=lambda epoch, logs: logs.update({"\ud83d": "\ud83d"})), logger])
+    lines = path.read_bytes().splitlines()
+    assert lines[0] == b"epoch,loss,mae,\\ud83d"
+    assert lines[1].endswith(b",\\ud83d")

@@ -89,6 +89,43 @@ def test_shuffled_batches(source: str, tmp_path: Path):
     assert [np.concatenate([y for _, y in ahead]).tolist() for _ in range(2)] == epochs
 
 
+@each_source
+@pytest.mark.parametrize("shuffle", [False, True])
+@pytest.mark.parametrize("prefetch", [0, 2])
+def test_the_parts_of_all_ranks_are_the_batches(
+    source: str, shuffle: bool, prefetch: int, tmp_path: Path, as_rank: Callable[[int, int], None]
+):
+    options = {"shuffle": shuffle, "prefetch": prefetch, "drop_last": source == "list of samples"}
+    whole = list(load(source, tmp_path, **options))
+    of_ranks = []
+    for rank in range(2):
+        as_rank(rank, 2)
+        of_ranks.append(list(load(source, tmp_path, **options).parts()))
+        assert len(list(load(source, tmp_path, **options))) == len(whole)  # a loop of one's own has whole batches
+    for expected, ((first, rows), (second, others)) in zip(whole, zip(*of_ranks, strict=True), strict=True):
+        assert rows == others == (None if source == "batches" else len(expected[1]))
+        for column, one, other in zip(expected, first, second, strict=True):
+            assert np.array_equal(column, one if rows is None else np.concatenate([one, other]))
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_a_rank_reads_and_maps_its_own_samples(shuffle: bool, as_rank: Callable[[int, int], None]):
+    read, mapped = [], []
+
+    class Remembering(Samples):
+        def __getitem__(self, index: int) -> tuple[np.ndarray, int]:
+            read.append(index)
+            return super().__getitem__(index)
+
+    as_rank(2, 3)
+    parts = list(
+        DataLoader(Remembering(), shuffle=shuffle, seed=3, batch_size=6, map=lambda *b: mapped.append(b) or b).parts()
+    )
+    assert [(len(y), rows) for (_, y), rows in parts] == [(2, 6), (2, 6), (2, 6), (1, 5)]
+    assert [y.tolist() for _, y in mapped] == [y.tolist() for (_, y), _ in parts]
+    assert read == np.concatenate([y for (_, y), _ in parts]).tolist()
+
+
 def test_an_epoch_can_be_repeated_from_the_state_of_its_stream():
     for source in (X, pairs, Samples()):
         loader = DataLoader(source, batch_size=4, shuffle=True, buffer_size=5, seed=1)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from nnx import ranks
 from nnx.data import row_pools
 from nnx.data.row_pools import RowPools
 from nnx.data.stored_arrays import Stored, has_stored, is_stored, with_stored
@@ -32,19 +32,6 @@ class Dataset:
         assert type(rows) is slice, "anything but a slice is slow in h5py"
         self.read.append((rows.start, rows.stop))
         return self.array[rows]
-
-
-class Rank:
-    """One rank of several."""
-
-    def __init__(self, rank: int, size: int) -> None:
-        self.rank, self.size = rank, size
-
-    def Get_rank(self) -> int:  # noqa: N802, as mpi4py names it
-        return self.rank
-
-    def Get_size(self) -> int:  # noqa: N802
-        return self.size
 
 
 def stream_for(shuffle: bool) -> Generator | None:
@@ -153,7 +140,7 @@ def test_data_sets_are_read_in_slices(small: None):
 @pytest.mark.parametrize("shuffle", [False, True])
 @pytest.mark.parametrize("size", [2, 3, 7])
 def test_each_rank_reads_its_rows_of_every_batch(
-    kind: str, shuffle: bool, size: int, file: np.memmap, small: None, monkeypatch: pytest.MonkeyPatch
+    kind: str, shuffle: bool, size: int, file: np.memmap, small: None, as_rank: Callable[[int, int], None]
 ):
     expected = [
         column[start : start + 32]
@@ -162,7 +149,7 @@ def test_each_rank_reads_its_rows_of_every_batch(
     ]
     found = []
     for rank in range(size):
-        monkeypatch.setattr(ranks, "_group", ranks.Group(Rank(rank, size)))
+        as_rank(rank, size)
         columns, mine = columns_of(kind, file), []
         for (x, y), order, parts in RowPools(columns, 32, pool=100).read(stream_for(shuffle), shared=True):
             x, y = (x, y) if order is None else (x[order], y[order])
@@ -176,8 +163,8 @@ def test_each_rank_reads_its_rows_of_every_batch(
     assert [np.concatenate(parts).tolist() for parts in zip(*found, strict=True)] == [y.tolist() for y in expected]
 
 
-def test_a_rank_reads_neighbours_together(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(ranks, "_group", ranks.Group(Rank(1, 2)))
+def test_a_rank_reads_neighbours_together(as_rank: Callable[[int, int], None]):
+    as_rank(1, 2)
     source = Dataset(np.arange(N))
     list(RowPools([Stored(source)], 100).read(None, shared=True))
     assert source.read == [(start + 50, start + 100) for start in range(0, N, 100)]

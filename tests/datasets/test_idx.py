@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nnx.datasets import fashion_mnist, mnist
+from nnx.datasets import _idx, fashion_mnist, mnist
 
 IMAGES, LABELS = "train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"
 
@@ -77,6 +77,47 @@ def test_a_lying_header_allocates_nothing(folder):
         assert tracemalloc.get_traced_memory()[1] < 10 << 20
     finally:
         tracemalloc.stop()
+
+
+def test_a_small_file_takes_little_memory(folder):
+    """30 MB of zeros that fit their header, beside labels that do not."""
+    with gzip.open(folder / IMAGES, "wb", 1) as file:
+        file.write(struct.pack(">HBB3I", 0, 8, 3, 40_000, 28, 28))
+        for _ in range(40):
+            file.write(bytes(1000 * 28 * 28))
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match="got 40000 images, 6 labels"):
+            mnist.load_data(folder)
+        assert tracemalloc.get_traced_memory()[1] < 10 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_one_limit_for_a_file(folder, monkeypatch):
+    monkeypatch.setattr("nnx.datasets._files.MOST_BYTES", 1 << 20)
+    replace(folder, IMAGES, struct.pack(">HBB3I", 0, 8, 3, 2000, 28, 28) + bytes(2000 * 28 * 28))
+    with pytest.raises(ValueError, match="holds more than 1 MiB of data"):
+        mnist.load_data(folder)
+
+
+def test_a_file_that_is_cut_short_while_it_is_read(folder, monkeypatch):
+    real = _idx.length_of_rest
+
+    def cut(stream):
+        length = real(stream)
+        plain.write_bytes(plain.read_bytes()[:100])  # not before it was looked at, and only once
+        monkeypatch.setattr(_idx, "length_of_rest", real)
+        return length
+
+    plain = folder / IMAGES.removesuffix(".gz")
+    plain.write_bytes(gzip.decompress((folder / IMAGES).read_bytes()))
+    (folder / IMAGES).unlink()
+    monkeypatch.setattr(
+        _idx, "length_of_rest", lambda stream: cut(stream) if stream.name == str(plain) else real(stream)
+    )
+    with pytest.raises(ValueError, match="became shorter while it was read"):
+        mnist.load_data(folder)
 
 
 @pytest.mark.parametrize("keep", [0.05, 0.5, 0.99])

@@ -158,6 +158,25 @@ def test_a_bomb_of_zeros_is_refused(tmp_path, monkeypatch):
         mnist.load_data(write(tmp_path / "mnist.pkl.gz", bytes(3 << 20)))
 
 
+@pytest.mark.parametrize("code", [b"\x8e", b"\x96"])
+def test_a_small_file_takes_little_memory(code, tmp_path):
+    """A file of some kilobytes that unfolds to much, up to the limit and beyond."""
+    for size, words in ((20 << 20, "expected pairs of two arrays"), (50 << 20, "holds more than 2. MiB of data")):
+        path = tmp_path / "mnist.pkl.gz"
+        with gzip.open(path, "wb") as file:
+            file.write(b"\x80\x05" + code + struct.pack("<Q", size))
+            for _ in range(size >> 20):
+                file.write(bytes(1 << 20))
+            file.write(b".")
+        tracemalloc.start()
+        try:
+            with pytest.raises(ValueError, match=words):
+                mnist.load_data(path)
+            assert tracemalloc.get_traced_memory()[1] < 2 * path.stat().st_size + 100_000_000
+        finally:
+            tracemalloc.stop()
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [
@@ -173,6 +192,18 @@ def test_other_images_are_refused(values, message, tmp_path, pairs):
     content = pickle.dumps(((values, pairs[0][1]), *pairs[1:]))
     with pytest.raises(ValueError, match=message):
         mnist.load_data(write(tmp_path / "mnist.pkl.gz", content))
+
+
+def test_fractions_are_looked_at_in_pieces(tmp_path, monkeypatch, samples, assert_samples):
+    monkeypatch.setattr("nnx.datasets._images._ROWS_AT_A_TIME", 2)
+    for scale in (255, 256):
+        samples["x_train"][:] = np.minimum(samples["x_train"], scale - 1)
+        samples["x_train"][5, 3, 3] = 255 if scale == 255 else 77
+        pairs = [(np.float32(samples[f"x_{part}"] / scale), samples[f"y_{part}"]) for part in ("train", "test")]
+        assert_samples(mnist.load_data(write(tmp_path / "mnist.pkl.gz", pickle.dumps(pairs))))
+    pairs[0][0][5, 0, 0] = np.nan
+    with pytest.raises(ValueError, match="values from nan to nan"):
+        mnist.load_data(write(tmp_path / "mnist.pkl.gz", pickle.dumps(pairs)))
 
 
 def test_four_pairs_are_too_many(tmp_path, pairs):

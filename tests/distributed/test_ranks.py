@@ -13,7 +13,15 @@ import pytest
 
 import nnx
 from nnx import ranks
+from nnx.data import DataLoader
 from nnx.random import Generator, host_words
+from nnx.training.batches import IterableBatches
+
+ROWS = np.arange(8.0)
+
+
+def columns(x: np.ndarray, y: np.ndarray) -> Any:
+    return [x], [y], [None]
 
 
 class Communicator:
@@ -160,3 +168,36 @@ class TestOtherRanks:
         model.save(tmp_path / "model.safetensors")
         assert capsys.readouterr().out == ""
         assert list(tmp_path.iterdir()) == []
+
+    @pytest.mark.usefixtures("rank_1")
+    def test_get_whole_batches_from_what_iterates_in_its_own_way(self) -> None:
+        class Own(DataLoader):
+            def __iter__(self) -> Any:
+                yield from super().__iter__()
+
+        for source in (Own(ROWS, ROWS, batch_size=4), [(ROWS[:4], ROWS[:4])]):
+            batch = next(iter(IterableBatches(source, columns, shared=True)))
+            assert len(batch) == 3
+            assert len(batch[0][0]) == 4
+
+    @pytest.mark.usefixtures("rank_1")
+    def test_keep_the_number_of_rows(self) -> None:
+        loader = DataLoader(ROWS, ROWS, batch_size=4, map=lambda x, y: (x[1:], y[1:]))
+        with pytest.raises(ValueError, match=r"has 2 of the 4 rows of a batch, and the map .* made 1 of them"):
+            list(IterableBatches(loader, columns, shared=True))
+
+    @pytest.mark.usefixtures("alone")
+    def test_go_on_from_their_own_sums(self) -> None:
+        model = nnx.Sequential([nnx.layers.Dense(1, input_shape=(2,))])
+        model.compile("sgd", "mse")
+        sums = []
+        for scale in (1.0, 2.0):
+            model.test_on_batch(np.full((8, 2), scale), ROWS)
+            sums.append(model.objective.state())
+        model.objective.reset()
+        none = model.objective.state()
+        ranks.join(ranks.Group(Communicator(1, 2)))
+        for of_ranks, expected in ((sums, sums[1]), (sums[:1], none), (sums * 2, none)):
+            model.objective.set_state({**sums[0], "of_ranks": of_ranks})
+            assert np.array_equal(model.objective._own_state()["total"], expected["total"])
+            assert model.objective._count == 8  # of the batches of all

@@ -171,6 +171,36 @@ CASES = [
         ("confusion_matrix.png", "model.png"),
     ),
     Case(
+        "variational_autoencoder.py",
+        ("--epochs", 2, "--code", 3),
+        (r"Epoch 2/2\n", r"of an unseen image: \d+\.\d nats before, \d+\.\d after\nwritten: "),
+        ("variational_autoencoder.png",),
+    ),
+    Case(
+        "wasserstein_gan.py",
+        ("--epochs", 1),
+        (r"50/50 .* - distance: ", r"\d+\.\d% of the made points are near one of the 8 centres; \d centres have some"),
+        ("wasserstein_gan.png",),
+    ),
+    Case(
+        "physics_informed.py",
+        ("--steps", 20),
+        (r"step     0: loss \d+\.\d{6}\nstep     2: ", r"largest error from 0 to 2 pi: \d\.\d{4}\n"),
+        ("physics_informed.png",),
+    ),
+    Case(
+        "siamese_network.py",
+        ("--epochs", 1),
+        (r"tower \(Sequential\)", r"45/45 .* - val_loss: ", r"\d+\.\d% of 720 unseen pairs are told apart"),
+        ("siamese_network.png",),
+    ),
+    Case(
+        "saliency.py",
+        ("--epochs", 1),
+        (r"45/45 .* - val_accuracy: ", r"\d+\.\d% of the answers change without 6 pixels, the most salient\n"),
+        ("saliency.png",),
+    ),
+    Case(
         "reference/two_layer_network.py",
         ("--epochs", 20),
         (r"iteration    0: sum of squared errors", r"after 20 iterations", r"\[1 1 1\] -> 0\.\d{3}   \(expected 0\)"),

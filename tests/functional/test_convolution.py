@@ -152,6 +152,15 @@ def test_gradients_of_conv_transpose(backend_float64, shape, window, options):
     check_gradients(lambda *a: conv_transpose(*a, **options), *arrays, placement=backend_float64)
 
 
+def test_strides_far_larger_than_the_input(backend):
+    """There is one window, and none of the strides to the next one costs anything."""
+    x, kernel = normal(2, 3, 3, 1), normal(3, 3, 1, 2)
+    y, pullback = conv(backend.asarray(x), backend.asarray(kernel), None, strides=10**12, padding="same")
+    assert_close(y[:, 0, 0, :], np.einsum("nhwc,hwcf->nf", x, kernel), length=9)
+    dx, *_ = pullback(backend.asarray(np.ones((2, 1, 1, 2))))
+    assert_close(dx, np.broadcast_to(kernel.sum(axis=3), (2, 3, 3, 1)), length=2)
+
+
 def test_conv_transpose_of_sequences(backend):
     x, kernel = normal(2, 5, 3), normal(3, 4, 3, seed=1)
     expected = looped_transpose(x[:, :, None], kernel[:, None], (11, 1), (2, 1), (0, 0))[:, :, 0]

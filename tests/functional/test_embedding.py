@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import nnx
-from nnx.functional.embedding import embedding, sums_by_one_hot, sums_by_sorting
+from nnx.functional.embedding import embedding
+from nnx.functional.scatter import sums_by_one_hot, sums_by_sorting
 from nnx.kernels.numpy import embedding as numpy_embedding
 from nnx.pullbacks import SKIP
 from nnx.random import Generator

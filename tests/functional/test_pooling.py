@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import nnx
+from nnx.functional.masking import steps_of_windows
 from nnx.functional.pooling import (
     average_pool,
     global_average_pool,
@@ -23,7 +24,7 @@ from nnx.kernels.numpy import (
 )
 from nnx.random import Generator
 from nnx.testing import assert_close, check_gradients, no_synchronization
-from nnx.windows import windows_of
+from nnx.windows import along_axis, windows_of
 
 FIRST = "channels_first"
 
@@ -184,6 +185,37 @@ def test_more_images_than_numpy_takes_at_a_time(kind, function, size, strides, p
 def test_gradients_of_the_generic_form(function, strides, padding):
     windows = windows_of("test", (5, 6), (2, 2), (strides, strides), padding)
     check_gradients(lambda x: GENERIC[function.__name__](x, windows), normal(2, 5, 6, 2))
+
+
+@pytest.mark.parametrize("dilation", [1, 2, 3])
+@pytest.mark.parametrize("padding", ["same", "causal", "valid"])
+def test_trimmed_windows_hold_the_same_elements(padding, dilation):
+    for size, window, stride in itertools.product(range(1, 8), range(1, 14), range(1, 5)):
+        axis = along_axis(size, window, stride, padding, dilation)
+        if axis.count < 1:
+            continue
+
+        def held(axis):
+            reaches = [axis.inside(tap) for tap in range(axis.window)]
+            return [pair for pair in reaches if pair[0].start < pair[0].stop]
+
+        trimmed = axis.trimmed
+        assert held(trimmed) == held(axis)
+        assert trimmed.window <= max(window, 1)
+        assert trimmed.extent <= (axis.count - 1) * stride + size or trimmed.window == 1
+
+
+@pytest.mark.parametrize(("pool", "expected"), [(max_pool, [3.0] * 3), (average_pool, [2.0] * 3)])
+def test_windows_far_larger_than_the_input(backend, pool, expected):
+    y, pullback = pool(backend.asarray([[[1.0], [2.0], [3.0]]]), 10**12, 1, "same")
+    assert_close(y[0, :, 0], expected)
+    assert_close(pullback(backend.asarray(np.ones((1, 3, 1))))[0, :, 0], [0, 0, 3] if pool is max_pool else [1.0] * 3)
+
+
+def test_masks_of_windows_far_larger_than_the_input(backend):
+    mask = backend.asarray([[False, True, False], [False] * 3], "bool")
+    found = steps_of_windows(mask, along_axis(3, 10**12, 2, "same"))
+    assert nnx.to_numpy(found).tolist() == [[True, True], [False, False]]
 
 
 def test_the_mean_does_not_keep_its_input():

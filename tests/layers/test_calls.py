@@ -75,7 +75,9 @@ def test_shapes_may_be_read():
 
 def test_layers_with_weights_are_not_made_in_the_call():
     layer = written(lambda self, x: Dense(2)(x))
-    with pytest.raises(TypeError, match=r"mine: call\(\) uses dense, a Dense with weights that is no attribute of mine"):
+    with pytest.raises(
+        TypeError, match=r"mine: call\(\) uses dense, a Dense with weights that is no attribute of mine"
+    ):
         layer(X)
     assert not layer.built
     assert written(lambda self, x: Activation("tanh")(Reshape((3, 1))(x)))(X).shape == (4, 3, 1)
@@ -179,7 +181,9 @@ def test_arrays_of_constants():
 
 
 def test_what_is_returned():
-    with pytest.raises(TypeError, match=r"mine: call\(\) has to return an array, or a list, tuple or dict.*got NoneType"):
+    with pytest.raises(
+        TypeError, match=r"mine: call\(\) has to return an array, or a list, tuple or dict.*got NoneType"
+    ):
         written(lambda self, x: None)(X)
     made = written(lambda self, x: {"double": 2.0 * x, "parts": (x[:, :1], x[:, 1:])})(X)
     assert made["double"].shape == (4, 3)
@@ -196,7 +200,9 @@ class Valued(Layer):
 
 
 def test_a_weight_that_is_not_trained_is_told():
-    with pytest.warns(UserWarning, match=r"valued: the output of call\(\) does not depend on its weight gain.*self.gain, w"):
+    with pytest.warns(
+        UserWarning, match=r"valued: the output of call\(\) does not depend on its weight gain.*self.gain, w"
+    ):
         Valued()(X)
 
 
@@ -326,7 +332,9 @@ def test_a_layer_that_only_training_calls_late():
     model.compile("sgd", "mse")
     model.fit(X, X, verbose=0)
     model.late = True
-    with pytest.raises(RuntimeError, match="dense_1 is called for the first time after the layer that uses it was built"):
+    with pytest.raises(
+        RuntimeError, match="dense_1 is called for the first time after the layer that uses it was built"
+    ):
         model.fit(X, X, verbose=0)
 
 

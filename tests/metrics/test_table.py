@@ -7,6 +7,7 @@ import pytest
 
 import nnx
 from nnx import metrics
+from nnx.backends import backend_of
 from nnx.testing import assert_close, no_synchronization
 from nnx.testing.rows.completeness import assert_complete
 from nnx.testing.rows.metrics import METRICS, complaints, metric_cases, metric_data
@@ -70,6 +71,51 @@ def run(make, kind, asarray, weighted):
         for target, prediction, weights in zip(*arrays, strict=True):
             metric.update_state(target, prediction, weights if weighted else None)
         return metric.result()
+
+
+COUNTS = (
+    metrics.ConfusionMatrix,
+    *(metrics.TruePositives, metrics.TrueNegatives, metrics.FalsePositives, metrics.FalseNegatives),
+)
+
+
+@pytest.mark.parametrize("weighted", [False, True], ids=["", "weighted"])
+@pytest.mark.parametrize("title", CASES)
+def test_batches_without_rows(backend, title, weighted):
+    """Means and quotients of no rows are NaN, counts are 0; and beside other batches they change nothing."""
+    kind, make = CASES[title]
+    y_true, y_pred, weight = map(backend.asarray, metric_data(kind))
+    metric, other = make(), make()
+
+    def take_in_nothing():
+        metric.update_state(y_true[:0, ...], y_pred[:0, ...], weight[:0, ...] if weighted else None)
+
+    with backend_of(y_pred).computing_on(backend_of(y_pred).device_of(y_pred)), no_synchronization():
+        take_in_nothing()
+        take_in_nothing()
+        found = metric.result()
+        metric.set_state(metric.state())
+        metric.update_state(y_true, y_pred)
+        take_in_nothing()
+        other.update_state(y_true, y_pred)
+    found = nnx.to_numpy(found)
+    assert (found == 0.0).all() if isinstance(metric, COUNTS) else np.isnan(found).all()
+    assert_close(metric.result(), nnx.to_numpy(other.result()), rtol=0.0, atol=0.0)
+    metric.reset_state()
+    assert not np.isnan(nnx.to_numpy(metric.result())).any()  # before the first batch it is as in Keras
+
+
+@pytest.mark.parametrize(
+    "empty", [[], np.zeros(0), np.zeros((0, 1)), np.zeros((0, 3))], ids=["list", "0", "0x1", "0x3"]
+)
+@pytest.mark.parametrize("title", [title for title, (_, make) in CASES.items() if not isinstance(make(), COUNTS)])
+def test_nothing_in_any_form(title, empty):
+    assert np.isnan(float(CASES[title][1]()(empty, empty)))
+
+
+def test_the_mean_of_nothing_and_the_sum():
+    assert np.isnan(float(metrics.Mean()([])))
+    assert float(metrics.Sum()([])) == 0.0
 
 
 @pytest.mark.parametrize("weighted", [False, True], ids=["", "weighted"])

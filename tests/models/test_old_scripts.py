@@ -194,7 +194,9 @@ def test_add_loss_of_what_is_no_number():
             self.add_loss(x)
             return x
 
-    with pytest.raises(TypeError, match=r"penalised: add_loss takes a number that is computed from the batch, got shape"):
+    with pytest.raises(
+        TypeError, match=r"penalised: add_loss takes a number that is computed from the batch, got shape"
+    ):
         Penalised()(X)
 
 

@@ -258,3 +258,18 @@ def test_constraints_hold_after_every_step(backend: Placement, constraint: str):
         model.train_on_batch(X, Y)
         kernel = nnx.to_numpy(model.layers[0].kernel.value)
         assert_close(project(kernel), kernel, 1e-5)
+
+
+@pytest.mark.parametrize("verbose", [0, 1])
+def test_no_epochs_at_all(verbose: int) -> None:
+    model = nnx.Sequential([nnx.layers.Dense(1, input_dim=2)])
+    model.compile("sgd", "mse")
+    told: list[str] = []
+    callback = nnx.callbacks.LambdaCallback(
+        on_train_begin=lambda *_: told.append("begin"), on_train_end=lambda *_: told.append("end")
+    )
+    before = model.get_weights()
+    history = model.fit([[0.0, 1.0]], [[1.0]], epochs=0, verbose=verbose, callbacks=[callback])
+    assert (history.history, history.epoch, told) == ({}, [], ["begin", "end"])
+    assert model.history is history
+    assert all(np.array_equal(*pair) for pair in zip(model.get_weights(), before, strict=True))

@@ -39,7 +39,7 @@ def moved(value: Any, backend: Placement) -> Any:
     """Arrays in the arguments as those of a backend."""
     if isinstance(value, list | tuple):
         return type(value)(moved(part, backend) for part in value)
-    return backend.asarray(value, value.dtype.name) if isinstance(value, np.ndarray) else value
+    return backend.asarray(value, value.dtype.name) if isinstance(value, np.ndarray | np.generic) else value
 
 
 def compare(found: Any, expected: Any, backend: Placement) -> None:
@@ -52,7 +52,7 @@ def compare(found: Any, expected: Any, backend: Placement) -> None:
     else:
         assert backend_of(found) is backend.backend
         host, wanted = to_numpy(found), to_numpy(expected)
-        assert host.dtype.kind == wanted.dtype.kind
+        assert host.dtype.kind.replace("u", "i") == wanted.dtype.kind.replace("u", "i")
         if wanted.dtype.kind == "f":
             assert host.dtype == wanted.dtype
             finite = np.abs(wanted[np.isfinite(wanted)])
@@ -68,6 +68,8 @@ def test_equals_numpy(case: Case, backend: Placement) -> None:
         pytest.skip("the shape of the result depends on data")
     if any(getattr(part, "dtype", None) == np.float64 for part in case.args) and "no_float64" in str(backend):
         pytest.skip("the device has no float64")
+    if "float16" in str(case) and backend.name == "array-api-strict":
+        pytest.skip("array-api-strict has no float16")
     if case.name == "view" and backend.name == "array-api-strict":
         pytest.skip("array-api-strict has no view of bytes")
     with np.errstate(all="ignore"):
@@ -99,6 +101,8 @@ def is_float_result(case: Case) -> bool:
 
 
 def differentiated(case: Case) -> bool:
+    if case.name == "corrcoef" and case.args[0].ndim == 1:
+        return False  # it is 1
     return case.name not in CONSTANT and not case.only_shapes and bool(float_places(case)) and is_float_result(case)
 
 
@@ -118,7 +122,13 @@ def check(case: Case, placement: Placement) -> None:
         made = getattr(ops, case.name)(*args, **options)
         return tuple(made) if isinstance(made, list) else made
 
-    check_gradients(nnx.differentiable(function), *[case.args[place] for place in places], placement=placement)
+    points = [away_from_kinks(case.args[place], place) for place in places]
+    check_gradients(nnx.differentiable(function), *points, placement=placement)
+
+
+def away_from_kinks(x: np.ndarray, place: int) -> np.ndarray:
+    """Elements that are neither 0 nor equal to others."""
+    return x + 0.01 * np.cos(np.arange(x.size) + 0.3 + place).reshape(x.shape)
 
 
 @pytest.mark.parametrize("case", DIFFERENTIATED, ids=str)

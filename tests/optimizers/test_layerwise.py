@@ -174,7 +174,8 @@ def test_a_learning_rate_of_zero_changes_nothing(make_flat):
         (lambda: nnx.optimizers.Adafactor(beta_2_decay=0.8), "beta_2_decay must be negative, got 0.8"),
         (lambda: nnx.optimizers.Adafactor(clip_threshold=0.0), "clip_threshold must be greater than 0"),
         (lambda: nnx.optimizers.Lamb(beta_1=1.0), "beta_1 must be at least 0 and below 1"),
-        (lambda: nnx.optimizers.Muon(ns_steps=0), "ns_steps must be at least 1, got 0"),
+        (lambda: nnx.optimizers.Muon(ns_steps=10**9), "ns_steps must be from 1 to 100, got 1000000000"),
+        (lambda: nnx.optimizers.Muon(ns_steps=0), "ns_steps must be from 1 to 100, got 0"),
     ],
 )
 def test_mistakes(make, message):

@@ -137,7 +137,9 @@ EXPRESSIONS: dict[str, Expression] = {  # of the operations, x (6, 4) and a weig
     "solve": lambda o, x, w: o.transpose(o.solve(o.eye(4) * 3.0 + o.outer(w, w), o.transpose(x))),
     "det": lambda o, x, w: x * o.det(o.eye(4) + 0.1 * o.outer(w, w)),
     "cholesky": lambda o, x, w: x @ o.cholesky(o.eye(4) + 0.1 * o.outer(w, w)),
-    "segment_sum": lambda o, x, w: x + o.take(o.segment_sum(x * w, np.array([0, 0, 1, 1, 2, 2]), 3), [0, 1, 2, 0, 1, 2], 0),
+    "segment_sum": lambda o, x, w: (
+        x + o.take(o.segment_sum(x * w, np.array([0, 0, 1, 1, 2, 2]), 3), [0, 1, 2, 0, 1, 2], 0)
+    ),
     "scatter_update": lambda o, x, w: o.scatter_update(x * w, np.array([[0, 0], [1, 1]]), np.float32([1.0, 2.0])),
     "layer_normalization": lambda o, x, w: o.layer_normalization(x, gamma=w, axis=-1),
     "rms": lambda o, x, w: x * o.rsqrt(o.mean(o.square(x), axis=-1, keepdims=True) + 1e-3) * w,
@@ -190,9 +192,7 @@ def initial_weights() -> list[np.ndarray]:
 
 @pytest.mark.parametrize("name", EXPRESSIONS)
 def test_layers(name: str) -> None:
-    (predicted, weights), (expected, right) = (
-        trained(k, EXPRESSIONS[name], initial_weights()) for k in (nnx, keras)
-    )
+    (predicted, weights), (expected, right) = (trained(k, EXPRESSIONS[name], initial_weights()) for k in (nnx, keras))
     assert_close(predicted, expected, **TOLERANCE)
     for mine, theirs in zip(weights, right, strict=True):
         assert_close(mine, theirs, **TOLERANCE)
@@ -232,7 +232,9 @@ def test_losses(name: str, as_class: bool, weighted: bool) -> None:
     """In fit, with weights of samples where the loss has a value for each."""
     if weighted and name == "per batch":
         weighted = False
-    sample_weight = np.float32([1.0, 2.0, 0.5, 0.0, 1.5, 3.0]) if weighted else None
+    sample_weight = np.float32([[1.0], [2.0], [0.5], [0.0], [1.5], [3.0]]) if weighted else None
+    if weighted and name == "per sample":
+        sample_weight = sample_weight[:, 0]
     results = []
     for k in (nnx, keras):
 
@@ -261,9 +263,11 @@ def test_losses_made_of_losses() -> None:
 
         def loss(y_true: Any, y_pred: Any, k: Any = k) -> Any:
             huber = k.losses.Huber(delta=0.7)
-            return k.losses.mean_squared_error(y_true, y_pred) + 0.1 * k.losses.mean_absolute_error(
-                y_true, y_pred
-            ) + huber(y_true, y_pred)
+            return (
+                k.losses.mean_squared_error(y_true, y_pred)
+                + 0.1 * k.losses.mean_absolute_error(y_true, y_pred)
+                + huber(y_true, y_pred)
+            )
 
         model, layer = dense(k)
         model.compile(k.optimizers.Adam(0.05), loss=loss)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from nnx.random import Generator
 from nnx.saving import files
 from nnx.saving.model_file import contents, describe
 from nnx.testing.rows.layers import LAYERS
+from nnx.training.epochs import Epochs
 
 X = np.float32(Generator(1).normal((23, 4)))
 LABELS = np.arange(23) % 3
@@ -156,6 +159,121 @@ def test_the_power_fails_before_any_call(
     assert calls >= (14 if double else 12)
     assert tried > calls
     assert not recwarn.list  # no checkpoint was damaged
+
+
+Change = tuple[str, str | None, bytes]
+"""A change to a folder: the name, the name that it goes on under or None, and the content, half where not flushed."""
+
+
+class Recording:
+    """What the system was asked to do with the files of a folder, call by call.
+
+    steps : before each call, the files that certainly are on the disk, and the changes that may be, each or not, since
+        a disk writes them in any order until the folder is flushed.
+    """
+
+    def __init__(self, folder: Path, patch: pytest.MonkeyPatch) -> None:
+        self.folder = folder
+        self.steps: list[tuple[dict[str, bytes], list[Change]]] = []
+        self.certain: dict[str, bytes] = {}
+        self.pending: list[Change] = []
+        self.flushed: dict[int, bytes] = {}
+        self.opened: dict[int, Path] = {}
+        real_open, real_sync, real_replace, real_unlink = os.open, os.fsync, os.replace, os.unlink
+
+        def opening(path: Any, *arguments: Any, **options: Any) -> int:
+            number = real_open(path, *arguments, **options)
+            if isinstance(path, str | Path):
+                self.opened[number] = Path(path)
+            return number
+
+        def syncing(number: int) -> None:
+            real_sync(number)
+            path = self.opened[number]
+            if path == folder:
+                self.certain, self.pending = self.states()[-1], []
+            elif path.is_file():
+                self.flushed[path.stat().st_ino] = path.read_bytes()
+            self.note()
+
+        def replacing(source: Any, target: Any) -> None:
+            content = self.content(Path(source))
+            real_replace(source, target)
+            if Path(source).parent == folder:
+                self.pending.append((Path(source).name, None, content))
+            self.pending.append((Path(target).name, Path(target).name, content))
+            self.note()
+
+        def unlinking(path: Any, **options: Any) -> None:
+            real_unlink(path, **options)
+            if not isinstance(path, int) and Path(path).parent == folder:
+                self.pending.append((Path(path).name, None, b""))
+            self.note()
+
+        for name, call in (("open", opening), ("fsync", syncing), ("replace", replacing), ("unlink", unlinking)):
+            patch.setattr(os, name, call)
+
+    def content(self, path: Path) -> bytes:
+        content = path.read_bytes()
+        return content if self.flushed.get(path.stat().st_ino) == content else content[: len(content) // 2]
+
+    def note(self) -> None:
+        self.steps.append((dict(self.certain), list(self.pending)))
+
+    def states(self) -> list[dict[str, bytes]]:
+        """What the disk may have now; the last one has all changes."""
+        return disks(self.certain, self.pending)
+
+
+def disks(certain: dict[str, bytes], pending: list[Change]) -> list[dict[str, bytes]]:
+    """What a disk may have: a move out of a name and into another is one change, and each may be on it or not."""
+    moves = [pending[index : index + 2] for index in range(len(pending))]
+    found = [certain]
+    index = 0
+    while index < len(pending):
+        is_move = pending[index][1] is None and len(moves[index]) == 2 and moves[index][1][2] == pending[index][2]
+        change = pending[index : index + 1 + is_move]
+        found += [_changed(disk, change) for disk in found]
+        index += len(change)
+    return found
+
+
+def _changed(disk: dict[str, bytes], change: list[Change]) -> dict[str, bytes]:
+    disk = dict(disk)
+    for name, under, content in change:
+        if under is None:
+            disk.pop(name, None)
+        else:
+            disk[under] = content
+    return disk
+
+
+@pytest.mark.skipif(os.name != "posix", reason="folders are flushed on POSIX")
+@pytest.mark.parametrize("double", [False, True])
+def test_in_whatever_order_the_disk_writes_a_checkpoint_is_whole(
+    double: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """From the first checkpoint that is on the disk, before every call of the system, until the process is killed."""
+    folder, again = tmp_path / "backup", tmp_path / "again"
+    folder.mkdir()
+    with monkeypatch.context() as patch:
+        recording = Recording(folder, patch)
+        with pytest.raises(Stop):
+            fit(make(), folder, stopping(5), double=double)
+    kept = [(certain, pending) for certain, pending in recording.steps if certain]
+    assert len(kept) > 4 * (4 if double else 3)
+    seen = set()
+    for certain, pending in kept:
+        for disk in disks(certain, pending):
+            seen.add(tuple(sorted(disk.items())))
+    assert len(seen) >= (2 if double else 1) * 5
+    for disk in seen:
+        again.mkdir()
+        for name, content in disk:
+            (again / name).write_bytes(content)
+        assert any(readable(again / name) for name in (LATEST, PREVIOUS)), [name for name, _ in disk]
+        assert all(readable(again / name) for name, _ in disk)  # none was there before it was whole
+        shutil.rmtree(again)
 
 
 def readable(path: Path) -> bool:
@@ -382,6 +500,18 @@ def test_a_generator_that_is_too_short(tmp_path: Path):
         fit(make(), tmp_path, stopping(4), data=(batches(6), None), steps_per_epoch=3)
     with pytest.raises(ValueError, match=r"it was written after 4 batches of data that now are fewer"):
         fit(make(), tmp_path, data=(batches(3), None), steps_per_epoch=3)
+
+
+def test_a_file_does_not_say_how_long_an_endless_generator_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def data() -> Any:
+        return itertools.repeat((X[:8], LABELS[:8])), None
+
+    state = Epochs.state
+    monkeypatch.setattr(Epochs, "state", lambda self: {**state(self), "taken": 10**15})
+    with pytest.raises(Stop):
+        fit(make(), tmp_path, stopping(4), data=data(), steps_per_epoch=3)
+    with pytest.raises(ValueError, match=rf"it was written after {10**15} batches, more than 2 epochs of 3 have"):
+        fit(make(), tmp_path, data=data(), steps_per_epoch=3)
 
 
 def test_other_data_from_an_epoch_on(tmp_path: Path):

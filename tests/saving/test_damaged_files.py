@@ -12,7 +12,6 @@ import subprocess
 import sys
 import tracemalloc
 import warnings
-import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -118,10 +117,8 @@ def test_a_description_of_a_model_that_is_too_large(saved: bytes, path: Path):
 
 
 FOREIGN: dict[str, tuple[Callable[[Path], Any], str]] = {
-    "HDF5": (lambda p: p.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100)), "an HDF5 file, as older versions of Keras"),
     "pickle": (lambda p: p.write_bytes(pickle.dumps({"a": np.ones(3)})), "a pickle, which nnx does not read"),
     "gzip": (lambda p: p.write_bytes(gzip.compress(b"a" * 100)), "compressed with gzip"),
-    "zip": (lambda p: zipfile.ZipFile(p, "w").writestr("a", "b"), "a zip archive, such as Keras's .keras"),
     "empty": (lambda p: p.write_bytes(b""), "empty, truncated or not a safetensors file"),
     "text": (lambda p: p.write_text("epoch,loss\n0,1.5\n" * 9), "empty, truncated or not a safetensors file"),
     "zeros": (lambda p: p.write_bytes(bytes(1000)), "empty, truncated or not a safetensors file"),

@@ -170,10 +170,9 @@ def test_forms_of_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         nnx.models.save_model(model, path)
         nnx.saving.load_model(path)
     assert sorted(file.name for file in tmp_path.iterdir()) == ["a", "b", "c", "d"]
-    for name in ("model.h5", "model.keras", "model.hdf5"):
-        with pytest.warns(UserWarning, match=rf"nnx writes safetensors files, .* ends in {Path(name).suffix}"):
+    for name in ("model.h5", "model.hdf5", "model.weights.h5"):
+        with pytest.raises(ValueError, match=r"nnx writes no such file under that name; call it \.keras for a model"):
             model.save(tmp_path / name)
-        assert nnx.models.load_model(tmp_path / name).name == model.name
 
 
 # Training goes on as if it had not stopped

@@ -87,8 +87,8 @@ BIASED_ACTIVATIONS = {
         Activation("log_sigmoid", "-softened<W>(-x_)", "dy_ * logistic<W>(-x_)"),
         Activation(
             "leaky_relu",
-            "x_ >= 0 ? x_ : (W)negative_slope * x_",
-            "dy_ * (x_ >= 0 ? (W)1 : (W)negative_slope)",
+            "x_ > 0 ? x_ : (W)negative_slope * x_",
+            "dy_ * (x_ > 0 ? (W)1 : (W)negative_slope)",
             option="negative_slope",
             default=0.2,
         ),

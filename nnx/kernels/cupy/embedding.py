@@ -11,6 +11,7 @@ from typing import Any
 from nnx.backends.base import Array
 from nnx.kernels import backend_kernel
 from nnx.kernels.cupy.cuda_kernels import CUPY, ElementwiseKernel, contiguous, is_floating
+from nnx.kernels.cupy.scatter import add_rows
 from nnx.kernels.cupy.table import KERNELS
 from nnx.pullbacks import SKIP, Pullback
 
@@ -23,18 +24,6 @@ _LOOK_UP = {
         """
         long long row = keys[i / size];
         y = row >= 0 && row < rows ? embeddings[row * size + i % size] : T(nanf(""));
-        """,
-    )
-    for number in ("int32", "int64")
-}
-_SCATTER_ADD = {
-    number: ElementwiseKernel(
-        f"scatter_add_{number}",
-        f"T values, raw {number} keys, int64 rows, int64 size",
-        "raw T sums",
-        """
-        long long row = keys[i / size];
-        if (row >= 0 && row < rows) atomicAdd(&sums[row * size + i % size], values);
         """,
     )
     for number in ("int32", "int64")
@@ -59,8 +48,7 @@ def embedding(x: Array, embeddings: Array) -> tuple[Array, Pullback]:
         usable = out[1] is not None and out[1].flags.c_contiguous and out[1].dtype == wide
         sums = out[1] if usable else CUPY.xp.empty((rows, size), dtype=wide, device=dy.device)
         sums.fill(0)
-        if dy.size:
-            _SCATTER_ADD[keys.dtype.name](contiguous(dy.astype(wide, copy=False)), keys, rows, size, sums)
+        add_rows(sums, dy.astype(wide, copy=False), keys)
         return None, sums.astype(embeddings.dtype, copy=False)
 
     return y, pullback

@@ -147,7 +147,7 @@ def correlate_transposed(y: Array, kernel: Array, windows: Windows, groups: int 
             found = np.matmul(of_y.reshape(-1, filters.shape[1]), filters.T)
             of_x[...] = found.reshape(of_x.shape)
         else:
-            for phase in range(windows.columns.stride):
+            for phase in range(min(windows.columns.stride, windows.columns.window)):  # others have no taps
                 _spread(of_y, filters, windows, phase, of_x)
     return x
 

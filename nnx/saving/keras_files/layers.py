@@ -39,18 +39,25 @@ _DROPPED: dict[str, tuple[Any, ...]] = {
     "zero_output_for_mask": (True, False),  # of wrappers, which set it themselves
 }
 
+# Layers of Keras that nnx does not have.
 _OF_KERAS = frozenset(
-    "AdaptiveAveragePooling1D AdaptiveAveragePooling2D AdaptiveAveragePooling3D AdaptiveMaxPooling1D "
-    "AdaptiveMaxPooling2D AdaptiveMaxPooling3D AdditiveAttention Attention AugMix AutoContrast AveragePooling3D "
-    "CategoryEncoding CenterCrop Conv3D Conv3DTranspose ConvLSTM1D ConvLSTM2D ConvLSTM3D Cropping3D CutMix "
-    "Discretization EinsumDense Equalization FlaxLayer GlobalAveragePooling3D GlobalMaxPooling3D "
-    "GroupQueryAttention GRUCell HashedCrossing Hashing IntegerLookup JaxLayer LSTMCell LocallyConnected1D "
-    "LocallyConnected2D MaxNumBoundingBoxes MaxPooling3D MelSpectrogram MixUp Pipeline RandAugment RandomBrightness "
-    "RandomColorDegeneration RandomColorJitter RandomContrast RandomCrop RandomElasticTransform RandomErasing "
-    "RandomGaussianBlur RandomGrayscale RandomHeight RandomHue RandomInvert RandomPerspective RandomPosterization "
-    "RandomSaturation RandomSharpness RandomShear RandomWidth ReversibleEmbedding Resizing RNN STFTSpectrogram "
-    "SimpleRNNCell Solarization SpatialDropout3D SpectralNormalization StackedRNNCells StringLookup TFSMLayer "
-    "TextVectorization ThresholdedReLU TorchModuleWrapper UpSampling3D Wrapper ZeroPadding3D CuDNNLSTM CuDNNGRU".split()
+    {
+        *("AdaptiveAveragePooling1D", "AdaptiveAveragePooling2D", "AdaptiveAveragePooling3D"),
+        *("AdaptiveMaxPooling1D", "AdaptiveMaxPooling2D", "AdaptiveMaxPooling3D", "AdditiveAttention"),
+        *("Attention", "AugMix", "AutoContrast", "AveragePooling3D", "CategoryEncoding", "CenterCrop"),
+        *("Conv3D", "Conv3DTranspose", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D", "Cropping3D", "CutMix"),
+        *("Discretization", "EinsumDense", "Equalization", "FlaxLayer", "GlobalAveragePooling3D"),
+        *("GlobalMaxPooling3D", "GroupQueryAttention", "GRUCell", "HashedCrossing", "Hashing"),
+        *("IntegerLookup", "JaxLayer", "LSTMCell", "LocallyConnected1D", "LocallyConnected2D"),
+        *("MaxNumBoundingBoxes", "MaxPooling3D", "MelSpectrogram", "MixUp", "Pipeline", "RandAugment"),
+        *("RandomBrightness", "RandomColorDegeneration", "RandomColorJitter", "RandomContrast", "RandomCrop"),
+        *("RandomElasticTransform", "RandomErasing", "RandomGaussianBlur", "RandomGrayscale", "RandomHeight"),
+        *("RandomHue", "RandomInvert", "RandomPerspective", "RandomPosterization", "RandomSaturation"),
+        *("RandomSharpness", "RandomShear", "RandomWidth", "ReversibleEmbedding", "Resizing", "RNN"),
+        *("STFTSpectrogram", "SimpleRNNCell", "Solarization", "SpatialDropout3D", "SpectralNormalization"),
+        *("StackedRNNCells", "StringLookup", "TFSMLayer", "TextVectorization", "ThresholdedReLU"),
+        *("TorchModuleWrapper", "UpSampling3D", "Wrapper", "ZeroPadding3D", "CuDNNLSTM", "CuDNNGRU"),
+    }
 )
 
 
@@ -104,6 +111,8 @@ class LayerReader:
         if settings.get("dtype") == self.dtype:
             settings["dtype"] = None
         layer = cls.from_config({key: self._inner(value) for key, value in settings.items()})
+        if isinstance(layer, Layer) and isinstance(config.get("name"), str):
+            layer.name = config["name"]
         build = config.get("build_config")
         shape = build.get("input_shape") if isinstance(build, dict) else None
         if isinstance(layer, Layer) and not layer.built and shape and hasattr(layer, "compile"):

@@ -63,7 +63,8 @@ def plain(value: Any, where: str) -> Any:
         return {key: plain(item, where) for key, item in value.items()}
     if kind == "__lambda__":
         raise ValueError(
-            f"{where} has Python code, which nnx does not run; give it a name, and pass custom_objects={{name: function}}"
+            f"{where} has Python code, which nnx does not run; give it a name, and pass "
+            f"custom_objects={{name: function}}"
         )
     if kind == "__tuple__":
         return tuple(plain(value.get("items", config), where))

@@ -19,7 +19,7 @@ __all__ = ["Group", "groups_of", "kind_of_model", "trained_in_order"]
 Order = Mapping[Any, Sequence[Layer]]
 """Of models their layers in an order that is not their own: that of a file."""
 
-_HEADS = {"query": "query_dense", "key": "key_dense", "value": "value_dense", "gate": "gate_dense"}
+_HEADS = {"query": "query_dense", "key": "key_dense", "value": "value_dense", "gate": "_gate_dense"}
 _HEADS["attention_output"] = "output_dense"
 
 

@@ -15,7 +15,7 @@ from nnx.names import shortened, snake_case
 from nnx.parameters import Parameter
 from nnx.saving.keras_files.archive import KerasFile
 from nnx.saving.keras_files.hdf5 import Arrays, Stored
-from nnx.saving.keras_files.places import Group, groups_of
+from nnx.saving.keras_files.places import Group, groups_of, kind_of_model
 from nnx.user_warnings import warn_user
 
 __all__ = ["assign", "found_weights", "optimizer_arrays"]
@@ -185,19 +185,10 @@ def _by_layer_names(
     filled = [name for name, weights in stored.items() if weights and name != "top_level_model_weights"]
     layers = [layer for layer in order.get(model) or model.layers if not isinstance(layer, Operation)]
     layers = [layer for layer in layers if layer.weights]
-    by_name = {layer.name: layer for layer in layers}
-    pairs: list[tuple[str, Any]]
-    if set(filled) & by_name.keys():
-        missing = sorted(by_name.keys() - set(filled))
-        surplus = [name for name in filled if name not in by_name]
-        problems = [f"the layer {shortened(name)!r} has no weights in the file" for name in missing]
-        problems += [f"{shortened(name)!r} is in the file, the model has no such layer" for name in surplus]
-        pairs = [(name, by_name[name]) for name in filled if name in by_name]
-    else:
-        problems = []
-        if len(filled) != len(layers):
-            problems = [f"it has weights of {len(filled)} layers, the model of {len(layers)}"]
-        pairs = list(zip(filled, layers, strict=False))
+    problems = []
+    if len(filled) != len(layers):
+        problems = [f"it has weights of {len(filled)} layers, the model of {len(layers)}"]
+    pairs = _paired(filled, layers)
     found: dict[Parameter, Stored] = {}
     for name, layer in pairs:
         problems += _match(stored[name], layer, order, found)
@@ -205,6 +196,31 @@ def _by_layer_names(
         problems += _match_parameters(stored["top_level_model_weights"], model.own_weights, model.name, found)
     _refuse(model, problems, skip_mismatch)
     return found
+
+
+def _paired(names: list[str], layers: list[Any]) -> list[tuple[str, Any]]:
+    """The names in a file with the layers that they mean: in their order, as Keras pairs them.
+
+    By the names where they are the same in another order. ValueError where a name that a user gave is at another place.
+    """
+    by_name = {layer.name: layer for layer in layers}
+    moved = [
+        (name, layer.name)
+        for name, layer in zip(names, layers, strict=False)
+        if name != layer.name and (name in by_name or layer.name in names) and not _are_automatic(name, layer)
+    ]
+    if not moved:
+        return list(zip(names, layers, strict=False))
+    if by_name.keys() == set(names):
+        return [(name, by_name[name]) for name in names]
+    listing = "; ".join(f"{shortened(name)!r} is where the model has {shortened(here)!r}" for name, here in moved[:8])
+    raise ValueError(f"its layers are in another order than those of the model: {listing}")
+
+
+def _are_automatic(name: str, layer: Any) -> bool:
+    """Whether two names are that of the class of the layer, with or without a number."""
+    kind = "functional" if kind_of_model(layer) == "Functional" else snake_case(type(layer).__name__)
+    return all(re.sub(r"_\d+$", "", one) in (kind, "model") for one in (name, layer.name))
 
 
 def _match(

@@ -1,0 +1,312 @@
+"""Configurations of models of nnx in the form in which every Keras 3 reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from nnx import activations, constraints, initializers, losses, metrics, optimizers, regularizers
+from nnx import layers as nnx_layers
+from nnx.graph.symbol import Node, Symbol
+from nnx.layers.input import InputLayer
+from nnx.layers.layer import Layer
+from nnx.layers.operation import KINDS, ActivationWithOptions, Operation
+from nnx.layers.recurrent import Recurrent
+from nnx.names import names_apart
+from nnx.registry import find_custom, serialize
+from nnx.saving.keras_files.places import kind_of_model
+from nnx.schedules import schedules
+from nnx.structure import leaves, rebuild
+
+__all__ = ["compile_config", "model_config"]
+
+_MODULES: tuple[tuple[str, Any], ...] = (
+    ("keras.initializers", initializers.registry),
+    ("keras.regularizers", regularizers.registry),
+    ("keras.constraints", constraints.registry),
+    ("keras.optimizers.schedules", schedules),
+    ("keras.losses", losses.base.registry),
+    ("keras.metrics", metrics.base.registry),
+    ("keras.optimizers", optimizers.optimizers),
+)
+
+# Arguments that Keras 3.0 does not know; they are written only with another value.
+_LATER: dict[str, Any] = {
+    "zero_output_for_mask": False,
+    "rms_scaling": False,
+    "use_gate": False,
+    "sliding_window": None,
+    "flash_attention": None,
+    "seed": None,
+}
+_WITHOUT_SEED = ("MultiHeadAttention",)  # a random layer of Keras 3.0 takes a seed, that one does not
+_OF_NNX = ("pullback", "batch_input_shape", "decay")
+_OF_EVERY_LAYER = ("name", "trainable", "dtype")
+_CLASS_NAMES = {"Orthogonal": "OrthogonalInitializer"}  # which is what Keras 3.0 calls it
+
+
+def model_config(model: Any) -> dict[str, Any]:
+    """The architecture of a model. TypeError or ValueError for what a file of Keras cannot say."""
+    return _layer_config(model, model.placement.dtype)
+
+
+def _object(module: str | None, class_name: str, config: Any) -> dict[str, Any]:
+    return {"module": module, "class_name": class_name, "config": config, "registered_name": None}
+
+
+def _own(thing: Any, config: Any) -> dict[str, Any]:
+    """An object of a class of the user's, by the name under which it is among the custom objects."""
+    name = type(thing).__name__
+    return {"module": type(thing).__module__, "class_name": name, "config": config, "registered_name": name}
+
+
+def _layer_config(layer: Any, dtype: str, name: str | None = None) -> dict[str, Any]:
+    kind = kind_of_model(layer)
+    name = name or layer.name
+    if kind is not None and (type(layer).__name__ in ("Sequential", "Model")):
+        return _sequential(layer, dtype, name) if kind == "Sequential" else _functional(layer, dtype, name)
+    if isinstance(layer, Operation):
+        return _operator(layer, name)
+    if isinstance(layer, ActivationWithOptions):
+        function = serialize(layer.get_config()["activation"])
+        return _object("keras.src.ops.nn", _camel(function), {"name": name, **layer.options})
+    config = {
+        **_arguments(layer, dtype),
+        "name": name,
+        "trainable": layer.trainable,
+        "dtype": layer.dtype or dtype,
+    }
+    if isinstance(layer, InputLayer):
+        return _object("keras.layers", "InputLayer", _input_config(layer, dtype, name))
+    if getattr(nnx_layers, type(layer).__name__, None) is type(layer):
+        return _object("keras.layers", type(layer).__name__, config)
+    known = layer.get_config()
+    described = _own(layer, {key: value for key, value in config.items() if key in known or key not in _OF_EVERY_LAYER})
+    described["name"] = name
+    if layer.built and layer.is_eager:
+        described["build_config"] = {"input_shape": layer.build_shape}
+    return described
+
+
+def _arguments(layer: Any, dtype: str) -> dict[str, Any]:
+    """The arguments of a layer's constructor, without those that say nothing or that Keras does not have."""
+    kept = {}
+    for key, value in layer.get_config().items():
+        later = key in _LATER and (key != "seed" or type(layer).__name__ in _WITHOUT_SEED)
+        if key in _OF_NNX or key in ("name", "dtype", "trainable") or (later and value == _LATER[key]):
+            continue
+        inner = getattr(layer, key, None)
+        if isinstance(inner, Layer) and key in ("layer", "backward_layer"):
+            kept[key] = _layer_config(inner, dtype)
+            kept[key]["config"].pop("zero_output_for_mask", None)
+        else:
+            kept[key] = _value(key, value)
+    return kept
+
+
+def _value(key: str, value: Any) -> Any:
+    """An argument: objects with the modules that they are in, functions of one's own by their names."""
+    if isinstance(value, Mapping) and "class_name" in value:
+        return _described(value)
+    if isinstance(value, list):
+        return [_value("", item) for item in value]
+    if key.endswith("activation") and isinstance(value, str) and not _is_known(activations.registry, value):
+        return _function(value)
+    if key == "function" and isinstance(value, str):
+        return _function(value)
+    return value
+
+
+def _is_known(registry: Any, name: str) -> bool:
+    if find_custom(name) is not None:
+        return False
+    try:
+        registry.find(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _function(name: str) -> dict[str, Any]:
+    return {"module": "builtins", "class_name": "function", "config": name, "registered_name": "function"}
+
+
+def _described(value: Mapping[str, Any]) -> dict[str, Any]:
+    """What `serialize` made of an object, with the module that it is in."""
+    name = value["class_name"]
+    config = {key: _value(key, item) for key, item in (value.get("config") or {}).items() if key not in _OF_NNX}
+    for module, registry in _MODULES:
+        if name in registry.objects:
+            return _object(module, _CLASS_NAMES.get(name, name), config)
+    return {"module": None, "class_name": name, "config": config, "registered_name": name}
+
+
+def _camel(name: str) -> str:
+    return "".join(part.capitalize() for part in name.split("_"))
+
+
+# Models
+
+
+def _input_config(layer: InputLayer, dtype: str, name: str) -> dict[str, Any]:
+    shape = list(layer.batch_input_shape or ())
+    return {"batch_shape": shape, "dtype": layer.dtype or dtype, "sparse": False, "name": name}
+
+
+def _sequential(model: Any, dtype: str, name: str) -> dict[str, Any]:
+    shape = list(model.build_shape)
+    first = model.input_layer or InputLayer(batch_shape=tuple(shape))
+    named = names_apart([first, *model.layers])
+    config = {
+        "name": name,
+        "trainable": model.trainable,
+        "dtype": dtype,
+        "layers": [_layer_config(layer, dtype, inner) for inner, layer in named],
+        "build_input_shape": shape,
+    }
+    return _object("keras", "Sequential", config)
+
+
+def _functional(model: Any, dtype: str, name: str) -> dict[str, Any]:
+    composition = model.composition
+    names = {layer: inner for inner, layer in names_apart(model.layers)}
+    keys: dict[Any, tuple[str, int, int]] = {}
+    for symbol, layer in zip(leaves(composition.inputs), model.input_layers, strict=True):
+        keys[symbol.key] = (names[layer], 0, 0)
+    calls: dict[Any, list[dict[str, Any]]] = {layer: [] for layer in model.layers}
+    for node in composition.program.nodes:
+        made = calls[node.layer]
+        described = _call(node, keys, model.name)
+        for symbol in node.outputs:
+            keys[symbol.key] = (names[node.layer], len(made), symbol.index)
+        made.append(described)
+    layers = [
+        {**_layer_config(layer, dtype, names[layer]), "name": names[layer], "inbound_nodes": calls[layer]}
+        for layer in model.layers
+    ]
+    config = {
+        "name": name,
+        "trainable": model.trainable,
+        "layers": layers,
+        "input_layers": _ports(composition.inputs, keys),
+        "output_layers": _ports(composition.outputs, keys),
+    }
+    return {**_object("keras.src.models.functional", "Functional", config), "registered_name": "Functional"}
+
+
+def _ports(structure: Any, keys: Mapping[Any, tuple[str, int, int]]) -> Any:
+    refs = rebuild(structure, [list(keys[symbol.key]) for symbol in leaves(structure)])
+    return [refs] if isinstance(structure, Symbol) else refs
+
+
+def _call(node: Node, keys: Mapping[Any, tuple[str, int, int]], owner: str) -> dict[str, Any]:
+    """A call of a layer: its arguments by position and by name."""
+
+    def tensor(symbol: Any) -> Any:
+        if not isinstance(symbol, Symbol):
+            return symbol
+        if symbol.key not in keys:
+            raise TypeError(f"{owner}: a parameter used outside of its layer cannot be in a file of Keras")
+        config = {"shape": list(symbol.shape), "dtype": symbol.dtype, "keras_history": list(keys[symbol.key])}
+        return {"class_name": "__keras_tensor__", "config": config}
+
+    layer: Any = node.layer
+    refs = [tensor(symbol) for symbol in node.inputs]
+    kwargs = {
+        key: rebuild(value, [tensor(part) for part in leaves(value)]) if key in node.symbolic_options else value
+        for key, value in node.options.items()
+    }
+    if isinstance(layer, Operation):
+        return {"args": _operands(layer, refs), "kwargs": {}}
+    if isinstance(layer, Recurrent | nnx_layers.Bidirectional) and len(refs) > 1:
+        return {"args": refs[:1], "kwargs": {**kwargs, "initial_state": refs[1:]}}
+    structure = layer.input_structure
+    fits = structure is not None and len(leaves(structure)) == len(refs)
+    return {"args": list(rebuild(structure, refs)) if fits else refs, "kwargs": kwargs}
+
+
+# Operators
+
+
+def _operator(layer: Any, name: str) -> dict[str, Any]:
+    if layer.operator not in KINDS:
+        raise ValueError(f"{name}: the operation {layer.operator!r} cannot be in a file of Keras")
+    return _object("keras.src.ops.numpy", KINDS[layer.operator], {"name": name})
+
+
+def _operands(layer: Any, refs: list[Any]) -> list[Any]:
+    if layer.operator == "getitem":
+        return [*refs, {"class_name": "__tuple__", "items": [_index(part) for part in layer.constant]}]
+    if layer.constant is None:
+        return refs
+    return [layer.constant, *refs] if layer.constant_first else [*refs, layer.constant]
+
+
+def _index(part: Any) -> Any:
+    """A part of an index, as `Operation` keeps it, in the form of Keras."""
+    if part == "...":
+        return {"class_name": "__ellipsis__", "config": {}}
+    if part == "new":
+        return None
+    if isinstance(part, list | tuple):
+        return {"class_name": "__slice__", "config": dict(zip(("start", "stop", "step"), part, strict=True))}
+    return part
+
+
+# How a model was compiled
+
+
+def compile_config(model: Any) -> dict[str, Any] | None:
+    """How a model was compiled; None if it was not."""
+    arguments = model.compile_arguments
+    if arguments is None:
+        return None
+    return {
+        "optimizer": None if model.optimizer is None else _optimizer(model.optimizer),
+        "loss": _each(arguments["loss"], _loss),
+        "loss_weights": serialize(arguments["loss_weights"]),
+        "metrics": _each(arguments["metrics"], _metric),
+        "weighted_metrics": _each(arguments["weighted_metrics"], _metric),
+        "run_eagerly": False,
+        "steps_per_execution": 1,
+        "jit_compile": "auto",
+    }
+
+
+def _optimizer(optimizer: Any) -> dict[str, Any]:
+    described = _described(serialize(optimizer))
+    config = described["config"]
+    if isinstance(config.get("learning_rate"), str):
+        raise TypeError(f"the learning rate of {optimizer.name} is a function, which a file of Keras cannot have")
+    if optimizer.decay:
+        schedule = {"initial_learning_rate": optimizer.learning_rate, "decay_steps": 1, "decay_rate": optimizer.decay}
+        config["learning_rate"] = _object("keras.optimizers.schedules", "InverseTimeDecay", schedule)
+    return described
+
+
+def _each(value: Any, describe: Callable[[Any], Any]) -> Any:
+    if isinstance(value, list | tuple):
+        return [_each(one, describe) for one in value]
+    if isinstance(value, Mapping) and "class_name" not in value:
+        return {key: _each(one, describe) for key, one in value.items()}
+    return None if value is None else describe(value)
+
+
+def _loss(value: Any) -> Any:
+    return _named(value, losses.base.registry)
+
+
+def _metric(value: Any) -> Any:
+    return _named(value, metrics.base.registry, metrics.base.functions, losses.base.registry)
+
+
+def _named(value: Any, *registries: Any) -> Any:
+    if isinstance(value, type):
+        value = value()
+    described = serialize(value)
+    if isinstance(described, Mapping):
+        return _described(described)
+    known = any(_is_known(registry, described) for registry in registries) or metrics.lookup.depends_on_shapes(
+        described
+    )
+    return described if known else _function(described)

@@ -1,0 +1,98 @@
+"""Writing files of Keras: whole or not at all, with equal bytes for equal models."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nnx import ranks
+from nnx.backends import to_numpy
+from nnx.file_targets import replacing
+from nnx.layers import Bidirectional
+from nnx.saving.keras_files import hdf5, optimizer_state
+from nnx.saving.keras_files.archive import CONFIG, METADATA, WEIGHTS
+from nnx.saving.keras_files.places import groups_of, trained_in_order
+from nnx.saving.keras_files.serialization import compile_config, model_config
+
+__all__ = ["save_keras_model", "save_keras_weights"]
+
+_METADATA = {"keras_version": "3.0.5", "date_saved": "1980-01-01@00:00:00"}  # the least version that reads it
+_DATE = (1980, 1, 1, 0, 0, 0)  # the first that a zip archive can have
+
+
+def save_keras_model(model: Any, path: str | os.PathLike[str]) -> None:
+    """Write a model to a .keras file: architecture, weights, how it was compiled, the state of the optimiser.
+
+    TypeError or ValueError, before anything is written, for what such a file cannot say; ImportError without h5py.
+    """
+    hdf5.require_h5py(f"write {path}")
+    config = model_config(model)
+    compiled = compile_config(model)
+    if compiled is not None:
+        config["compile_config"] = compiled
+    text = json.dumps(config)
+    arrays, names, links = _contents(model)
+    if compiled is not None and model.optimizer is not None:
+        state = optimizer_state.stored(model, trained_in_order(model, {}))
+        arrays |= {f"optimizer/vars/{number}": array for number, array in enumerate(state)}
+        names["optimizer"] = model.optimizer.name
+    if not ranks.is_main():
+        return
+    with replacing(path) as new:
+        weights = new.with_name(WEIGHTS)
+        with weights.open("xb+") as file:
+            hdf5.written(file, arrays, names, links)
+        with zipfile.ZipFile(new, "x", zipfile.ZIP_STORED) as archive:
+            for name, part in ((METADATA, json.dumps(_METADATA)), (CONFIG, text)):
+                archive.writestr(_member(name), part)
+            _add(archive, weights)
+        weights.unlink()
+
+
+def save_keras_weights(model: Any, path: str | os.PathLike[str]) -> None:
+    """Write the weights of a model to a .weights.h5 file. ImportError without h5py."""
+    hdf5.require_h5py(f"write {path}")
+    arrays, names, links = _contents(model)
+    if not ranks.is_main():
+        return
+    with replacing(path) as new, new.open("xb+") as file:
+        hdf5.written(file, arrays, names, links)
+
+
+def _contents(model: Any) -> tuple[dict[str, np.ndarray], dict[str, str], dict[str, str]]:
+    """The weights by their places, the names of all groups, and the second names of groups."""
+    groups = groups_of(model, {})
+    arrays = {path: _as_stored(to_numpy(parameter.value)) for group in groups for path, parameter in group.places()}
+    names = {group.path: group.name for group in groups}
+    # Keras 3.0 looks for the layer that Bidirectional was given, too
+    doubles = {one.name for _, one in model.walk() if isinstance(one, Bidirectional)}
+    links = {
+        f"{group.path}/layer": f"{group.path}/forward_layer"
+        for group in groups
+        if group.name in doubles and f"{group.path}/forward_layer" in names
+    }
+    return arrays, names, links
+
+
+def _as_stored(array: np.ndarray) -> np.ndarray:
+    """Counts are int32 there."""
+    return array.astype(np.int32) if array.dtype == np.int64 else array
+
+
+def _member(name: str) -> zipfile.ZipInfo:
+    member = zipfile.ZipInfo(name, _DATE)
+    member.external_attr = 0o644 << 16
+    return member
+
+
+def _add(archive: zipfile.ZipFile, path: Path) -> None:
+    member = _member(path.name)
+    member.file_size = path.stat().st_size
+    with path.open("rb") as source, archive.open(member, "w") as target:
+        while block := source.read(1 << 20):
+            target.write(block)

@@ -1,0 +1,124 @@
+"""What is refused: writes that a tape would not see, functions without a rule, arguments without a derivative."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nnx.autodiff.namespace import recording_namespace
+from nnx.autodiff.transforms import differentiable, grad
+from nnx.backends import to_numpy
+
+
+def tracked(function: Any, *arrays: Any) -> Any:
+    return differentiable(function)(*(arrays or (np.asarray([1.0, 2.0]),)))
+
+
+WRITES: dict[str, Any] = {
+    "out=": lambda x: np.add(x, 1.0, out=x),
+    "out= of a plain array": lambda x: np.add(x, 1.0, out=np.zeros(2)),
+    "out= of a reduction": lambda x: np.sum(x, out=np.zeros(())),
+    "+= on a plain array": lambda x: np.zeros(2).__iadd__(x),
+    "add.at": lambda x: np.add.at(x, [0], 1.0),
+    "copyto": lambda x: np.copyto(x, 1.0),
+    "copyto a plain array": lambda x: np.copyto(np.zeros(2), x),
+    "put": lambda x: np.put(x, [0], 1.0),
+    "putmask": lambda x: np.putmask(x, [True, False], 1.0),
+    "place": lambda x: np.place(x, [True, False], [1.0]),
+    "put_along_axis": lambda x: np.put_along_axis(x, np.asarray([0]), 1.0, 0),
+}
+
+
+@pytest.mark.parametrize("name", WRITES)
+def test_in_place_write_says_what_to_write(name: str) -> None:
+    with pytest.raises(TypeError, match=r"would write into an array.*write .*new value"):
+        tracked(WRITES[name])
+
+
+def test_a_plain_array_takes_no_tracked_value() -> None:
+    def write_element(x: Any) -> Any:
+        z = np.zeros(2)
+        z[0] = x[0]
+        return z
+
+    def write_all(x: Any) -> Any:
+        z = np.zeros(2)
+        z[:] = x
+        return z
+
+    with pytest.raises(ValueError) as raised:  # which is NumPy's, and has ours as its cause
+        tracked(write_element)
+    assert "would lose the derivative in silence: make z with zeros_like" in str(raised.value.__cause__)
+    with pytest.raises(TypeError, match="does not become one of NumPy"):
+        tracked(write_all)
+    values = {}
+    tracked(lambda x: values.setdefault("first", float(x[0])) * x)
+    assert values == {"first": 1.0}
+
+
+def test_integers_take_no_tracked_value() -> None:
+    def write(x: Any) -> Any:
+        z = recording_namespace(x).zeros((2,), dtype=np.int64)
+        z[0] = x[0]
+        return z
+
+    with pytest.raises(TypeError, match="int64 cannot hold a tracked float64"):
+        tracked(write)
+
+
+def test_writing_makes_a_new_value(backend: Any) -> None:
+    x = backend.asarray([1.0, 2.0])
+
+    def write(x: Any) -> Any:
+        before = x * 1.0
+        after = before * 1.0
+        after[0] = 5.0
+        return before + after
+
+    y, pullback = differentiable(write)(x)
+    assert to_numpy(y).tolist() == [6.0, 4.0]
+    assert to_numpy(pullback(backend.asarray([1.0, 1.0]))).tolist() == [1.0, 2.0]
+    assert to_numpy(x).tolist() == [1.0, 2.0]
+
+
+REFUSED: dict[str, tuple[Any, str]] = {
+    "unique_values": (lambda xp, x: xp.unique_values(x), "how many values it has follows the values"),
+    "fft.fft": (lambda xp, x: xp.fft.fft(x), "its values are complex"),
+    "numpy's fft": (lambda xp, x: np.fft.rfft(x), "its values are complex"),
+    "linalg.eig": (lambda xp, x: xp.linalg.eig(xp.eye(2) * x), "its values are complex"),
+    "astype to complex": (lambda xp, x: xp.astype(x, xp.complex64), "of real numbers"),
+    "linspace": (lambda xp, x: xp.linspace(x[0], x[1], 3), "linspace has no derivative"),
+    "numpy's interp": (lambda xp, x: np.interp(x, [0.0, 1.0], [0.0, 1.0]), "interp has no derivative"),
+    "sum as integers": (lambda xp, x: xp.sum(x, dtype=xp.int64), "no derivative as"),
+    "prod as integers": (lambda xp, x: xp.prod(x, dtype=xp.int64), "no derivative as"),
+    "svd, all vectors": (lambda xp, x: xp.linalg.svd(x[:, None])[0], "full_matrices=False"),
+    "qr, complete": (lambda xp, x: xp.linalg.qr(x[:, None], mode="complete")[0], "reduced"),
+    "matrix_norm": (lambda xp, x: xp.linalg.matrix_norm(x[:, None], ord=3), "ord must be"),
+    "and": (lambda xp, x: x & x, "operator of integers and bools"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_has_no_derivative_says_so(name: str) -> None:
+    function, message = REFUSED[name]
+    xp = recording_namespace(np.ones(1))
+
+    def value_and_pullback() -> None:
+        y, pullback = tracked(lambda x: function(xp, x))
+        pullback(np.ones(y.shape))
+
+    with pytest.raises((TypeError, NotImplementedError, ValueError), match=message):
+        value_and_pullback()
+
+
+@pytest.mark.parametrize("argument", [np.asarray([1, 2]), np.asarray([True]), np.asarray([1j]), [1.0], 1.0])
+def test_a_gradient_is_of_floating_arrays(argument: Any) -> None:
+    with pytest.raises(TypeError, match="argument 0: a gradient is of"):
+        grad(lambda x: x)(argument)
+
+
+def test_a_gradient_is_of_a_number() -> None:
+    with pytest.raises(ValueError, match=r"of one number, but the function returned \(2,\)"):
+        grad(lambda x: x)(np.ones(2))

@@ -1,0 +1,545 @@
+"""Files in Keras' formats that nnx writes: what is in them, what they are read as, and what is refused."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import nnx
+from nnx import layers
+from nnx.layers import Dense, Input
+from nnx.models import load_model
+from nnx.random import Generator
+from nnx.saving.files import write_file
+from nnx.saving.model_file import contents, describe
+from nnx.testing import assert_close
+
+h5py = pytest.importorskip("h5py", reason="h5py is not installed: pip install 'nnx-array[keras-files]'")
+
+X = np.float32(Generator(1).normal((12, 4)))
+Y = np.float32(Generator(2).normal((12, 2)))
+
+
+def make(optimizer: Any = "adam") -> nnx.Sequential:
+    nnx.random.set_seed(3)
+    model = nnx.Sequential([Input((4,)), Dense(3, "tanh", name="first"), layers.BatchNormalization(), Dense(2)])
+    model.compile(optimizer, "mse", metrics=["mae"])
+    model.fit(X, Y, batch_size=4, epochs=2, verbose=0)
+    return model
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "m.keras"
+
+
+@pytest.fixture
+def saved(path: Path) -> Path:
+    """A .keras file."""
+    make().save(path)
+    return path
+
+
+def members(path: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(path) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def pack(path: Path, parts: dict[str, bytes]) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, part in parts.items():
+            archive.writestr(name, part)
+
+
+def change_config(path: Path, change: Callable[[dict[str, Any]], Any]) -> None:
+    """Change the description in a .keras file."""
+    parts = members(path)
+    config = json.loads(parts["config.json"])
+    change(config)
+    pack(path, {**parts, "config.json": json.dumps(config).encode()})
+
+
+def change_weights(path: Path, change: Callable[[Any], Any]) -> None:
+    """Change the weights in a .keras file, or those in a file of HDF5."""
+    data = members(path)["model.weights.h5"] if path.suffix == ".keras" else path.read_bytes()
+    target = io.BytesIO(data)
+    with h5py.File(target, "r+") as file:
+        change(file)
+    if path.suffix == ".keras":
+        pack(path, {**members(path), "model.weights.h5": target.getvalue()})
+    else:
+        path.write_bytes(target.getvalue())
+
+
+def write_legacy(model: Any, path: Path) -> None:
+    """A whole model as Keras 2 and 3 write it to .h5."""
+    model.save(path.with_name("of_legacy.keras"))
+    config = json.loads(members(path.with_name("of_legacy.keras"))["config.json"])
+    with h5py.File(path, "w") as file:
+        training = config.pop("compile_config")
+        training["optimizer_config"] = training.pop("optimizer")
+        file.attrs["model_config"], file.attrs["training_config"] = json.dumps(config), json.dumps(training)
+        weights = file.create_group("model_weights")
+        weights.attrs["layer_names"] = [layer.name.encode() for layer in model.layers]
+        for layer in model.layers:
+            group = weights.create_group(layer.name)
+            parameters = [*layer.trainable_weights, *layer.non_trainable_weights]
+            group.attrs["weight_names"] = [f"{layer.name}/{parameter.name}:0".encode() for parameter in parameters]
+            for parameter in parameters:
+                group[f"{layer.name}/{parameter.name}:0"] = parameter.numpy()
+
+
+def assert_same(one: Any, other: Any) -> None:
+    for mine, expected in zip(one.get_weights(), other.get_weights(), strict=True):
+        assert_close(mine, expected, 0.0, 0.0)
+
+
+# What is written
+
+
+def test_a_keras_file_has_three_parts(saved: Path):
+    with zipfile.ZipFile(saved) as archive:
+        assert archive.namelist() == ["metadata.json", "config.json", "model.weights.h5"]
+        assert {info.compress_type for info in archive.infolist()} == {zipfile.ZIP_STORED}
+        assert archive.testzip() is None
+    config = json.loads(members(saved)["config.json"])
+    assert [layer["class_name"] for layer in config["config"]["layers"]] == [
+        *("InputLayer", "Dense", "BatchNormalization", "Dense"),
+    ]
+    with h5py.File(io.BytesIO(members(saved)["model.weights.h5"])) as file:
+        assert file["layers/dense/vars/0"].shape == (4, 3)
+        assert file["layers/dense_1/vars/1"].shape == (2,)
+        assert [file["layers/batch_normalization/vars"][str(i)].shape for i in range(4)] == [(3,)] * 4
+        assert file["layers/dense/vars"].attrs["name"] == "first"
+        assert file["optimizer/vars/0"][()] == 6
+        assert len(file["optimizer/vars"]) == 2 + 2 * 6
+
+
+def test_nothing_is_written_that_keras_3_0_refuses(path: Path):
+    """Keys that later versions brought are only written with values that they brought."""
+    nnx.random.set_seed(1)
+    x = Input((5, 4))
+    y = layers.MultiHeadAttention(2, 3)(x, x)
+    y = layers.Bidirectional(layers.LSTM(3, return_sequences=True))(y)
+    nnx.Model(x, layers.GRU(2)(layers.LayerNormalization()(y))).save(path)
+    text = members(path)["config.json"].decode()
+    for key in ("use_gate", "sliding_window", "flash_attention", "zero_output_for_mask", "rms_scaling", "optional"):
+        assert f'"{key}"' not in text
+    assert '"OrthogonalInitializer"' in text
+    assert '"Orthogonal"' not in text
+
+
+def test_names_say_what_is_written(tmp_path: Path):
+    model = make()
+    for save, name in ((model.save, "m.h5"), (model.save, "m.weights.h5"), (model.save_weights, "m.h5")):
+        with pytest.raises(ValueError, match=r"call it \.keras for a model, \.weights\.h5 for weights"):
+            save(tmp_path / name)
+    with pytest.raises(ValueError, match=r"call it \.keras for a model"):
+        model.save_weights(tmp_path / "m.keras")
+    assert not list(tmp_path.iterdir())
+    model.save(tmp_path / "m.keras")
+    with pytest.raises(FileExistsError):
+        model.save(tmp_path / "m.keras", overwrite=False)
+
+
+def test_equal_models_are_equal_bytes(tmp_path: Path):
+    for name in ("a", "b"):
+        model = make()
+        model.save(tmp_path / f"{name}.keras")
+        model.save_weights(tmp_path / f"{name}.weights.h5")
+    assert (tmp_path / "a.keras").read_bytes() == (tmp_path / "b.keras").read_bytes()
+    assert (tmp_path / "a.weights.h5").read_bytes() == (tmp_path / "b.weights.h5").read_bytes()
+
+
+def test_an_error_leaves_the_old_file(saved: Path, monkeypatch: pytest.MonkeyPatch):
+    old = saved.read_bytes()
+    anonymous = nnx.Sequential([Input((4,)), layers.Lambda(lambda x: (x, lambda dy: dy)), Dense(2)])
+    with pytest.raises(TypeError, match="lambda"):
+        anonymous.save(saved)
+
+    def fail(*_: Any) -> None:
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(zipfile.ZipFile, "writestr", fail)
+    with pytest.raises(OSError, match="the disk is full"):
+        make().save(saved)
+    assert saved.read_bytes() == old
+    assert [file.name for file in saved.parent.iterdir()] == [saved.name]
+
+
+def test_without_h5py(saved: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    model, old = make(), saved.read_bytes()
+    for act in (model.save, load_model, model.load_weights):
+        with pytest.raises(ImportError, match=r"m\.keras: pip install 'nnx-array\[keras-files\]'"):
+            act(saved)
+    with pytest.raises(ImportError, match=r"to write .*m\.weights\.h5: pip install"):
+        model.save_weights(saved.parent / "m.weights.h5")
+    assert saved.read_bytes() == old
+
+
+# What is read
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        lambda: nnx.optimizers.SGD(0.1, momentum=0.9),
+        lambda: nnx.optimizers.Adam(0.01, amsgrad=True, use_ema=True),
+        lambda: nnx.optimizers.Nadam(0.01),
+        lambda: nnx.optimizers.RMSprop(0.01, momentum=0.5, centered=True),
+        lambda: nnx.optimizers.Adafactor(0.01),
+        lambda: nnx.optimizers.Muon(0.01),
+        lambda: nnx.optimizers.Adam(nnx.schedules.ExponentialDecay(0.1, 4, 0.5)),
+        lambda: nnx.optimizers.Adam(0.01, gradient_accumulation_steps=4),
+    ],
+    ids=["SGD", "Adam", "Nadam", "RMSprop", "Adafactor", "Muon", "schedule", "accumulation"],
+)
+def test_training_goes_on_as_it_would_have(path: Path, optimizer: Any, backend: Any):
+    model = make(optimizer())
+    model.save(path)
+    again = load_model(path)
+    assert_same(again, model)
+    assert again.optimizer.iterations == model.optimizer.iterations
+    for one in (model, again):
+        one.train_on_batch(X, Y)
+        one.train_on_batch(X, Y)
+    for mine, expected in zip(again.get_weights(), model.get_weights(), strict=True):
+        assert_close(mine, expected, 0.0, 1e-6)
+
+
+def test_without_compiling(saved: Path):
+    model = load_model(saved, compile=False)
+    assert model.optimizer is None
+    assert_same(model, make())
+
+
+def test_a_folder_with_an_unpacked_file(saved: Path, tmp_path: Path):
+    folder = tmp_path / "unpacked"
+    folder.mkdir()
+    for name, part in members(saved).items():
+        (folder / name).write_bytes(part)
+    assert_same(load_model(folder), make())
+
+
+def test_compressed_members_are_read(saved: Path):
+    parts = members(saved)
+    with zipfile.ZipFile(saved, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, part in parts.items():
+            archive.writestr(name, part)
+    assert_same(load_model(saved), make())
+
+
+def test_names_do_not_matter_for_reading(saved: Path, tmp_path: Path):
+    saved.rename(tmp_path / "m.safetensors")
+    assert_same(load_model(tmp_path / "m.safetensors"), make())
+
+
+@pytest.mark.parametrize("name", ["m.keras", "m.h5", "m.weights.h5"])
+def test_files_of_earlier_versions_of_nnx(tmp_path: Path, name: str):
+    """They were safetensors under any name."""
+    model = make()
+    write_file(tmp_path / name, *contents(model, describe(model)))
+    assert_same(load_model(tmp_path / name), model)
+    other = make("sgd")
+    other.load_weights(tmp_path / name)
+    assert_same(other, model)
+
+
+def test_weights_of_all_formats(tmp_path: Path):
+    model = make()
+    model.save(tmp_path / "m.keras")
+    model.save_weights(tmp_path / "m.weights.h5")
+    write_legacy(model, tmp_path / "m.h5")
+    for name in ("m.keras", "m.weights.h5", "m.h5"):
+        other = make("sgd")
+        other.set_weights([weight * 0 for weight in other.get_weights()])
+        other.load_weights(tmp_path / name)
+        assert_same(other, model)
+    assert_same(load_model(tmp_path / "m.h5"), model)
+    with pytest.raises(ValueError, match="it has only weights: build the model and call load_weights"):
+        load_model(tmp_path / "m.weights.h5")
+
+
+def scaled(x: Any) -> Any:
+    return x * 2.0
+
+
+@nnx.saving.register_keras_serializable("own")
+class Shifted(layers.Layer):
+    def __init__(self, by: float, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.by = by
+
+    def build(self, input_shape: Any) -> None:
+        self.shift = self.add_weight(shape=(input_shape[-1],), initializer="ones", name="shift")
+        super().build(input_shape)
+
+    def call(self, x: Any) -> Any:
+        return x + self.shift * self.by
+
+
+class Block(nnx.Model):
+    def __init__(self, units: int) -> None:
+        super().__init__()
+        self.units = units
+        self.inner = Dense(units, "tanh")
+        self.blocks = [Dense(units), Dense(units)]
+
+    def call(self, x: Any) -> Any:
+        y = self.inner(x)
+        for block in self.blocks:
+            y = block(y)
+        return y
+
+
+def test_layers_of_ones_own(path: Path):
+    model = nnx.Sequential([Input((4,)), Shifted(0.5), layers.Lambda(scaled, name="twice"), Dense(2)])
+    model.save(path)
+    with pytest.raises(ValueError, match=r"layer 'twice' has Python code, .*custom_objects=\{'twice': function\}"):
+        load_model(path)
+    again = load_model(path, custom_objects={"twice": scaled})
+    assert_same(again, model)
+    assert_close(again.predict(X, verbose=0), model.predict(X, verbose=0), 0.0, 0.0)
+    again = load_model(path, custom_objects={"scaled": scaled})
+    assert_close(again.predict(X, verbose=0), model.predict(X, verbose=0), 0.0, 0.0)
+
+
+def test_a_model_of_ones_own(path: Path):
+    nnx.random.set_seed(2)
+    model = Block(3)
+    model.build((None, 4))
+    model.save(path)
+    with h5py.File(io.BytesIO(members(path)["model.weights.h5"])) as file:
+        assert file["inner/vars/0"].shape == (4, 3)
+        assert file["blocks/dense_1/vars/0"].shape == (3, 3)
+    with pytest.raises(ValueError, match=r"unknown layer 'Block' \(Block\); one of your own goes into custom_objects="):
+        load_model(path)
+    again = load_model(path, custom_objects={"Block": Block})
+    assert_close(again.predict(X, verbose=0), model.predict(X, verbose=0), 0.0, 0.0)
+
+
+# What is refused
+
+
+def first(config: dict[str, Any]) -> dict[str, Any]:
+    """The first Dense of the file."""
+    return config["config"]["layers"][1]  # type: ignore[no-any-return]
+
+
+CODE = {"class_name": "__lambda__", "config": {"value": "4wAAAAAAAAAA"}}
+REFUSED: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
+    "unknown": (
+        lambda c: first(c).update(class_name="Scale", module="own", registered_name="own>Scale"),
+        r"unknown layer 'Scale' \(own>Scale\); one of your own goes into custom_objects=\{'Scale': \.\.\.\}",
+    ),
+    "of Keras alone": (lambda c: first(c).update(class_name="ConvLSTM2D"), r"nnx has no ConvLSTM2D \(layer 'first'\)"),
+    "lambda": (
+        lambda c: first(c).update(class_name="Lambda", config={"name": "mine", "function": CODE}),
+        r"layer 'mine' has Python code, which nnx does not run; pass custom_objects=\{'mine': function\}",
+    ),
+    "lambda of Keras 2": (
+        lambda c: first(c).update(class_name="Lambda", config={"name": "mine", "function": ["4wEA\n", None, None]}),
+        r"layer 'mine' has Python code, which nnx does not run",
+    ),
+    "code in an argument": (
+        lambda c: first(c)["config"].update(kernel_initializer=CODE),
+        "Dense 'first' has Python code, which nnx does not run",
+    ),
+    "function": (
+        lambda c: first(c)["config"].update(
+            activation={"module": "os", "class_name": "function", "config": "system", "registered_name": "function"}
+        ),
+        r"names the function 'system'; .*pass custom_objects=\{'system': the_function\}",
+    ),
+    "unknown key": (
+        lambda c: first(c)["config"].update(lora_rank=4),
+        "Dense 'first' has lora_rank=4, which nnx does not have",
+    ),
+    "quantised": (
+        lambda c: first(c)["config"].update(
+            dtype={"class_name": "QuantizedDTypePolicy", "config": {"name": "int8_from_float32"}}
+        ),
+        r"Dense 'first' is quantised \(int8_from_float32\)",
+    ),
+    "mixed": (lambda c: first(c)["config"].update(dtype="mixed_bfloat16"), "Dense 'first' has dtype mixed_bfloat16"),
+    "shape": (
+        lambda c: first(c)["config"].update(units=5),
+        r"layers/dense/vars/0 \(first kernel\) has shape \(4, 3\), expected \(4, 5\)",
+    ),
+    "large": (lambda c: first(c)["config"].update(units=10**9), "larger than all there is for it"),
+    "fewer layers": (
+        lambda c: c["config"]["layers"].pop(),
+        r"layers/dense_1/vars/0 is in the file, the model has no such weight",
+    ),
+    "more layers": (
+        lambda c: c["config"]["layers"].append(
+            {"module": "keras.layers", "class_name": "Dense", "config": {"units": 2, "name": "last"}}
+        ),
+        r"layers/dense_2/vars/0 \(last kernel\) of shape \(2, 2\) is not in the file",
+    ),
+    "loss": (lambda c: c["compile_config"].update(loss="mean_wrong"), "mean_wrong"),
+    "optimizer": (
+        lambda c: c["compile_config"]["optimizer"].update(class_name="Wrong"),
+        r"the optimizer: unknown optimizer 'Wrong'.*custom_objects=\{'Wrong'",
+    ),
+    "another optimizer": (
+        lambda c: c["compile_config"]["optimizer"].update(class_name="SGD", config={}),
+        "the state of the optimizer SGD does not fit: it has 14 arrays, expected 2",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_descriptions_that_are_refused(saved: Path, case: str):
+    change, words = REFUSED[case]
+    change_config(saved, change)
+    with pytest.raises(ValueError, match=rf"(?s)cannot load .*m\.keras: .*{words}"):
+        load_model(saved)
+
+
+def test_names_that_contradict_the_model(tmp_path: Path):
+    def pair(*names: str) -> nnx.Sequential:
+        return nnx.Sequential([Input((3,)), *(Dense(3, name=name) for name in names)], name="pair")
+
+    pair("enc", "dec").save_weights(tmp_path / "x.weights.h5")
+    words = (
+        r"does not fit pair: 'dec' is layers/dense_1 in the file and layers/dense in the model; 'enc' is layers/dense "
+    )
+    with pytest.raises(ValueError, match=words):
+        pair("dec", "enc").load_weights(tmp_path / "x.weights.h5")
+    pair("one", "two").load_weights(tmp_path / "x.weights.h5")  # names that say nothing: by their places
+    compiled = pair("enc", "dec")
+    compiled.compile("sgd", "mse")
+    write_legacy(compiled, tmp_path / "x.h5")
+    turned = pair("dec", "enc")
+    turned.load_weights(tmp_path / "x.h5")  # there names say which is which
+    assert_close(turned.get_layer("enc").get_weights()[0], compiled.get_layer("enc").get_weights()[0], 0.0, 0.0)
+    with pytest.raises(ValueError, match="its layers are in another order than those of the model: 'enc' is where"):
+        pair("third", "enc").load_weights(tmp_path / "x.h5")
+
+
+def test_nothing_changes_where_weights_do_not_fit(tmp_path: Path):
+    make().save_weights(tmp_path / "x.weights.h5")
+    model = nnx.Sequential([Input((4,)), Dense(3), layers.BatchNormalization(), Dense(3)])
+    before = model.get_weights()
+    with pytest.raises(ValueError, match=r"layers/dense_1/vars/0 \(dense_1 kernel\) has shape \(3, 2\), expected"):
+        model.load_weights(tmp_path / "x.weights.h5")
+    for mine, expected in zip(model.get_weights(), before, strict=True):
+        assert_close(mine, expected, 0.0, 0.0)
+    with pytest.warns(UserWarning, match="dense_1 kernel"):
+        model.load_weights(tmp_path / "x.weights.h5", skip_mismatch=True)
+    assert_close(model.get_weights()[0], make().get_weights()[0], 0.0, 0.0)
+
+
+# Damage, and what would lead out of the file
+
+
+def external(file: Any) -> None:
+    del file["layers/dense/vars/0"]
+    file["layers/dense/vars/0"] = h5py.ExternalLink("/etc/passwd", "/x")
+
+
+def soft(file: Any) -> None:
+    del file["layers/dense/vars/0"]
+    file["layers/dense/vars/0"] = h5py.SoftLink("/layers/dense_1/vars/0")
+
+
+def circle(file: Any) -> None:
+    file["layers/dense/again"] = file["layers"]
+
+
+def elsewhere(file: Any) -> None:
+    del file["layers/dense/vars/0"]
+    file.create_dataset("layers/dense/vars/0", (4, 3), "f4", external=[("/etc/passwd", 0, 48)])
+
+
+def virtual(file: Any) -> None:
+    del file["layers/dense/vars/0"]
+    layout = h5py.VirtualLayout((4, 3), "f4")
+    layout[:] = h5py.VirtualSource("/etc/passwd", "x", (4, 3))
+    file.create_virtual_dataset("layers/dense/vars/0", layout)
+
+
+def huge(file: Any) -> None:
+    del file["layers/dense/vars/0"]
+    file.create_dataset("layers/dense/vars/0", (1 << 20, 1 << 20), "f8", chunks=(1, 1))
+
+
+def text(file: Any) -> None:
+    del file["layers/dense/vars/0"]
+    file["layers/dense/vars/0"] = "text"
+
+
+LINKS: dict[Callable[[Any], None], str] = {
+    external: "has a link to somewhere else, which nnx does not follow",
+    soft: "has a link to somewhere else, which nnx does not follow",
+    circle: "a group in it is inside of itself",
+    elsewhere: "layers/dense/vars/0 is kept in another file",
+    virtual: "layers/dense/vars/0 is kept in another file",
+    huge: "is far larger than what the file has of it",
+    text: "expected numbers",
+}
+
+
+@pytest.mark.parametrize("change", LINKS, ids=lambda change: change.__name__)
+def test_what_leads_out_of_the_file(saved: Path, change: Callable[[Any], None]):
+    change_weights(saved, change)
+    model = make("sgd")
+    model.save_weights(saved.parent / "m.weights.h5")
+    change_weights(saved.parent / "m.weights.h5", change)
+    for read, file in ((load_model, saved), (model.load_weights, saved.parent / "m.weights.h5")):
+        with pytest.raises(ValueError, match=f"cannot load .*: it .*{re.escape(LINKS[change])}"):
+            read(file)
+
+
+def test_truncated_files(saved: Path):
+    data = saved.read_bytes()
+    for length in (4, 100, len(data) // 3, len(data) // 2, len(data) - 1):
+        saved.write_bytes(data[:length])
+        with pytest.raises(ValueError, match=r"cannot load .*m\.keras: it is truncated or damaged \(zip: "):
+            load_model(saved)
+    model = make("sgd")
+    weights = saved.parent / "m.weights.h5"
+    model.save_weights(weights)
+    data = weights.read_bytes()
+    for length in (8, 100, len(data) // 2, len(data) - 1):
+        weights.write_bytes(data[:length])
+        with pytest.raises(ValueError, match=r"cannot load .*m\.weights\.h5: it is truncated or damaged \(HDF5: "):
+            model.load_weights(weights)
+
+
+def test_a_changed_bit_is_noticed(saved: Path):
+    data = saved.read_bytes()
+    for place in range(200, len(data), 397):
+        changed = bytearray(data)
+        changed[place] ^= 1
+        saved.write_bytes(changed)
+        with pytest.raises(ValueError, match=r"cannot load .*m\.keras: "):
+            load_model(saved)
+
+
+def test_archives_that_are_something_else(saved: Path):
+    parts = members(saved)
+    pack(saved, {"a": b"b"})
+    with pytest.raises(ValueError, match=r"it is a zip archive without config\.json, so no \.keras file"):
+        load_model(saved)
+    pack(saved, parts)
+    with zipfile.ZipFile(saved, "a") as archive, pytest.warns(UserWarning, match="Duplicate name"):
+        archive.writestr("config.json", b"{}")
+    with pytest.raises(ValueError, match="it has a part twice"):
+        load_model(saved)
+    with zipfile.ZipFile(saved, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("config.json", b" " * (65 << 20))
+        archive.writestr("model.weights.h5", parts["model.weights.h5"])
+    with pytest.raises(ValueError, match=r"has a config\.json of 68157440 bytes, more than"):
+        load_model(saved)
