@@ -46,8 +46,9 @@ _MANY_BYTES = 1 << 28  # below, nobody asks how much memory the machine has
 class Layer(Configurable):
     """A function of arrays with parameters.
 
-    To write one, declare parameters in `build` and return the value with its pullback from `forward`. Constructor
-    arguments are kept as attributes of the same name; then saving, loading and copying need nothing more.
+    To write one, declare parameters in `build` and compute in `call`, ordinary array code whose derivative is derived;
+    or in `forward`, which returns the value with its pullback. Constructor arguments are kept as attributes of the same
+    name; then saving, loading and copying need nothing more.
 
     name : unique in a model; made from the class name by default.
     trainable : whether its trainable parameters are trained. What counts is its value when the model is compiled.
@@ -61,12 +62,21 @@ class Layer(Configurable):
     ...     def build(self, input_shape):
     ...         self.scale = self.add_weight(name="scale", shape=(1,), initializer="ones")
     ...         super().build(input_shape)
+    ...     def call(self, x):
+    ...         return x * self.scale
+    >>> Scale()(nnx.asarray([[1.0, 2.0]]))
+    array([[1., 2.]], dtype=float32)
+
+    The same by hand:
+
+    >>> class FastScale(Scale):
+    ...     call = None
     ...     def forward(self, x, *, training=False):
     ...         xp = nnx.array_namespace(x)
     ...         def pullback(dy):
     ...             return dy * self.scale.value, xp.reshape(xp.sum(dy * x), (1,))
     ...         return x * self.scale.value, self.route(pullback, None, self.scale)
-    >>> Scale()(nnx.asarray([[1.0, 2.0]]))
+    >>> FastScale()(nnx.asarray([[1.0, 2.0]]))
     array([[1., 2.]], dtype=float32)
     """
 
@@ -807,10 +817,9 @@ class Layer(Configurable):
 
     @property
     def losses(self) -> list[Any]:
-        """What is added to the loss: numbers; inside of a tape, tracked ones.
+        """What is added to the loss: values of `add_loss`, and penalties on outputs and on trained parameters.
 
-        What `add_loss` and penalties on outputs came to in the last call, here and in the layers inside, then the
-        penalties on the parameters that are trained.
+        Those of the last call, here and in the layers inside. Numbers; inside a tape, tracked ones.
 
         >>> import nnx
         >>> layer = nnx.layers.Dense(1, kernel_regularizer="l2", kernel_initializer="ones")
@@ -950,7 +959,7 @@ class _Call:
 @functools.cache
 def _call_of(cls: Any) -> _Call | None:
     """What is known of a layer's `call`; None for a layer that has none."""
-    if not hasattr(cls, "call"):
+    if getattr(cls, "call", None) is None:
         return None
     parameters = list(inspect.signature(cls.call).parameters.values())[1:]
     named = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]

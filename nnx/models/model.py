@@ -84,7 +84,7 @@ class Model(Layer):
     >>> model.count_params()
     81
 
-    A subclass makes its layers in the constructor and composes them in `call`, which is traced once, on symbols:
+    A subclass makes its layers in the constructor and uses them in `call`, ordinary array code:
 
     >>> class Residual(Model):
     ...     def __init__(self, units):
@@ -153,7 +153,7 @@ class Model(Layer):
         super().build(shapes[0] if len(shapes) == 1 else shapes)
 
     def build(self, input_shape: Any = None) -> None:
-        """Trace the `call` of a subclass for inputs of that shape, batch axis included, or of these shapes."""
+        """Build the layers of a subclass for inputs of that shape, batch axis included, or of these shapes."""
         if input_shape is None:
             self.settle()
             if self.built:
