@@ -154,6 +154,10 @@ class Model(Layer):
 
     def build(self, input_shape: Any = None) -> None:
         """Build the layers of a subclass for inputs of that shape, batch axis included, or of these shapes."""
+        if input_shape is None:
+            self.settle()
+            if self.built:
+                return
         with undone_if_it_fails(self):
             if self._composition is None:
                 input_shape = check_shapes(input_shape, f"input_shape of {self.name}")
@@ -167,10 +171,15 @@ class Model(Layer):
         return held_layers(self) if self._composition is None else super().sublayers()
 
     def settle(self) -> None:
-        """Be where the layers inside are; before that, of a model that only holds others, nobody knows."""
+        """Of a model that only holds others: be where they are, and built once they all are."""
+        inside = self.sublayers()
         if self._placement is None:
-            built = next((layer for layer in self.sublayers() if layer.built and layer.weights), None)
+            built = next((layer for layer in inside if layer.built and layer.weights), None)
             self._placement = None if built is None else built.placement
+        only_holds = self._composition is None and not hasattr(self, "call")
+        if only_holds and not self.built and inside and all(layer.built for layer in inside):
+            self.built = True
+            self.named_weights()  # parameters learn their paths
 
     def _calls(self) -> list[Node]:
         """All calls of layers in the graph, those of the inputs first."""
@@ -210,7 +219,12 @@ class Model(Layer):
 
     def _graph(self) -> Composition:
         self.require_built("graph")
-        return self.composition  # type: ignore[return-value]
+        if self._composition is None:
+            raise NotReadyError(
+                f"{self.name} has neither a call() nor inputs and outputs, so nobody knows what it returns: define "
+                f"call(self, x), or for evaluate and predict test_step and predict_step"
+            )
+        return self._composition
 
     def in_order(self, inputs: tuple[Any, ...]) -> list[Any]:
         composition = self._composition
@@ -248,6 +262,8 @@ class Model(Layer):
     def input_shape(self) -> Any:
         """The shape of the input, or a list of those of several."""
         self.require_built("input_shape")
+        if self.build_shape is None:  # a model that only holds others has no input of its own
+            self._graph()
         return self.build_shape
 
     @property
@@ -956,7 +972,7 @@ class Model(Layer):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
         if "calls" not in config:
-            return cls(**config)
+            return cls(**{name: _rebuilt_layer(value) for name, value in config.items()})
         inputs, outputs = graph_from_config(config)
         return cls(inputs, outputs, name=config["name"], trainable=config["trainable"])
 
@@ -1063,6 +1079,8 @@ class Model(Layer):
     def require_built(self, what: str) -> None:
         """NotReadyError, with the ways to build a model, if it is not built and therefore has no such thing."""
         if not self.built:
+            self.settle()
+        if not self.built:
             raise NotReadyError(
                 f"{self.name} is not built, so it has no {what}: give the first layer an input_shape, start with "
                 f"Input(shape=...), call build(input_shape), or fit it to data"
@@ -1077,6 +1095,12 @@ _NO_METRICS = frozenset(
 def _rows(x: Any) -> int:
     """How many samples a batch has."""
     return next((int(part.shape[0]) for part in leaves(x) if is_array(part) and part.shape), 1)
+
+
+def _rebuilt_layer(value: Any) -> Any:
+    """A layer or model that was an argument of a constructor, from its configuration; anything else as it is."""
+    described = isinstance(value, dict) and set(value) == {"class_name", "config"}
+    return registry.build(value) if described and value["class_name"] in registry.objects else value
 
 
 def _keys(structure: Any) -> list[str] | None:

@@ -58,6 +58,9 @@ class Sequential(Model):
     def sublayers(self) -> Sequence[Layer]:
         return self._layers
 
+    def settle(self) -> None:
+        """Nothing: its layers are built together, with it."""
+
     @property
     def layers(self) -> list[Layer]:
         """The layers from the bottom to the top, without the input."""

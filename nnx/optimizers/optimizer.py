@@ -324,7 +324,7 @@ class Optimizer(Configurable):
         use of it.
         """
         if not isinstance(flat, FlatParameters):
-            if self.loss_scale is not None and self.slots.flat is not None:
+            if MASTER in self.slots:  # from the second step on it is known that parameters are float16
                 return flat * self.scale_loss(self.slots.flat)
             return flat * self._applied_scale if self.loss_scale_factor else flat
         bound = flat is self.slots.flat

@@ -104,6 +104,8 @@ class OwnSteps:
             return as_returned(logs if return_dict else model.in_order_of_metrics(logs), return_dict)
 
     def _take(self, method: str, logs: Any) -> None:
+        if not self.model().built:
+            self.model().settle()
         if not isinstance(logs, dict):
             raise TypeError(
                 f"{self.model().name}: {method}() has to return a dict of numbers by their names, as in "

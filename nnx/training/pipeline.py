@@ -408,7 +408,7 @@ def _structure_of_part(value: Any, what: str) -> Any:
 
 def _count_rows(x: Any, y: Any, sample_weight: Any) -> int:
     """The number of samples; ValueError where the arrays differ in it."""
-    named = {}
+    named: dict[str, Any] = {}
     for name, value in (("x", x), ("y", y), ("sample_weight", sample_weight)):
         parts = [] if value is None else leaves(host_structure(with_stored(value), name))
         named |= {f"{name}[{i}]" if len(parts) > 1 else name: part for i, part in enumerate(parts)}

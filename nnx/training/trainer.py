@@ -254,7 +254,7 @@ class Trainer:
                         objective = stack.enter_context(model.require_compiled().alone())
                         if objective is not model.objective:
                             steps = BatchStep(self.model, self.pipeline, objective)
-                    read = steps.read if objective is None else objective.read
+                    read = steps.read if own or objective is None else objective.read
                     listeners.on_test_batch_begin(step, {})
                     steps.test(*batch)
                     done = True

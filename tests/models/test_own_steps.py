@@ -359,8 +359,58 @@ def test_weights_of_a_model_that_holds_others(backend, tmp_path):
     model, other = adversarial(), adversarial()
     model.train_on_batch(X)
     assert len(model.trainable_variables) == len(model.weights) == 8
-    other.set_weights(model.get_weights())
-    assert_close(other.get_weights()[0], model.get_weights()[0])
+    assert model.count_params() == sum(weight.size for weight in model.get_weights())
+    model.save_weights(tmp_path / "w.safetensors")
+    other.load_weights(tmp_path / "w.safetensors")
+    for mine, theirs in zip(other.get_weights(), model.get_weights(), strict=True):
+        assert_close(mine, theirs)
+    model.save(tmp_path / "m.safetensors")
+    with nnx.utils.custom_object_scope({"Adversarial": Adversarial}):
+        loaded = nnx.models.load_model(tmp_path / "m.safetensors", compile=False)
+    assert_close(loaded.get_weights()[0], model.get_weights()[0])
+    with pytest.raises(AttributeError, match=r"neither a call\(\) nor inputs and outputs"):
+        model(nnx.asarray(X))
+
+
+def test_backward_into_a_model_that_holds_others(backend):
+    class Pair(nnx.Model):
+        def __init__(self):
+            super().__init__()
+            self.first, self.second = layers.Dense(3, activation="tanh"), layers.Dense(1)
+
+        def train_step(self, data):
+            with nnx.GradientTape() as tape:
+                y = self.second(self.first(data))
+                loss = xp_of(y).mean((y - 1.0) ** 2)
+            tape.backward(loss, self)
+            self.optimizer.step(self)
+            return {"loss": loss}
+
+    model = Pair()
+    model.compile(optimizers.Adam(0.05))
+    history = model.fit(X, epochs=10, verbose=0).history["loss"]
+    assert history[-1] < 0.5 * history[0]
+
+
+@pytest.mark.nnx_backends(skip=["torch"], reason="float16 on the CPU is not fast there")
+def test_a_model_in_float16_is_trained_by_apply(backend):
+    class Half(Net):
+        def train_step(self, data):
+            x, y = data
+            with nnx.GradientTape() as tape:
+                loss = self.compute_loss(x, y, self(x, training=True))
+                scaled = self.optimizer.scale_loss(loss)
+            gradients = tape.gradient(scaled, self.trainable_variables)
+            self.optimizer.apply(gradients, self.trainable_variables)
+            return {"loss": loss}
+
+    if not hasattr(backend.xp, "float16"):
+        pytest.skip("the library has no float16")
+    with nnx.backend(backend.name, dtype="float16"):
+        model = started(Half, optimizer=optimizers.Adam(0.02), loss="mse")
+        history = model.fit(X, Y, epochs=8, verbose=0).history["loss"]
+    assert history[-1] < 0.9 * history[0]
+    assert model.optimizer.loss_scale.numbers()[0] == 2.0**15
 
 
 def test_a_variational_autoencoder_without_call(backend):
