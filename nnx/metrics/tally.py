@@ -18,7 +18,7 @@ class Tally:
 
     def add(self, amount: Array | float) -> None:
         """Take in a number of Python, an array of counts, or one of floating numbers."""
-        if isinstance(amount, int | float):
+        if isinstance(amount, int) or type(amount) is float:  # NumPy's own float64 is a float of Python, and an array
             self._number = amount + (self._number or 0)
         elif self._sums is not None and amount.dtype == self._sums.dtype:  # as usual
             self._sums = add_to_sum(amount, 1.0, self._sums)
