@@ -1,8 +1,8 @@
 """Saliency: which pixels a classifier looks at, from the derivative of its answer with respect to the image.
 
-A small convolutional network learns digits; then `nnx.grad` takes the derivative of the logit of the class that it chose
-with respect to the pixels (Simonyan, Vedaldi and Zisserman, "Deep inside convolutional networks", 2013). Removing the
-pixels with the largest products of value and derivative changes far more answers than removing as many at random.
+A small convolutional network learns digits; then `nnx.grad` takes the derivative of the logit of the class that it
+chose with respect to the pixels (Simonyan, Vedaldi and Zisserman, "Deep inside convolutional networks", 2013). Removing
+the pixels with the largest products of value and derivative changes far more answers than removing as many at random.
 Written is saliency.png: digits above what counted in them.
 
     python examples/saliency.py

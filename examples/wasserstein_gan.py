@@ -1,10 +1,11 @@
 """A Wasserstein GAN with gradient penalty: points that come to lie where those of eight clusters do.
 
-A generator makes points of noise, a critic scores real ones against made ones. The critic has to be a function of slope
-one, and so pays for the slope that it has between them: a derivative with respect to its inputs, which is differentiated
-once more with respect to its weights (Gulrajani et al., "Improved training of Wasserstein GANs", 2017). `train_step` is
-one's own, with an optimizer for each network. After 40 epochs, half a minute on a laptop, 92 % of the made points were
-within three standard deviations of one of the eight centres, and all eight had some. Written is wasserstein_gan.png.
+A generator makes points of noise, a critic scores real ones against made ones. The critic has to be a function of
+slope one, and so pays for the slope that it has between them: a derivative with respect to its inputs, which is
+differentiated once more with respect to its weights (Gulrajani et al., "Improved training of Wasserstein GANs", 2017).
+`train_step` is one's own, with an optimizer for each network. After 40 epochs, half a minute on a laptop, 92 % of the
+made points were within three standard deviations of one of the eight centres, and all eight had some. Written is
+wasserstein_gan.png.
 
     python examples/wasserstein_gan.py
     python examples/wasserstein_gan.py --epochs 100 --backend cupy

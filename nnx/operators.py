@@ -108,7 +108,7 @@ class ArrayHolder(Operand):
         return abs(self.in_array_code())
 
     def __len__(self) -> int:
-        return len(self.in_array_code())
+        return int(self.in_array_code().shape[0])
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self.in_array_code())

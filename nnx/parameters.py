@@ -7,7 +7,7 @@ import math
 import operator
 import weakref
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 
@@ -52,9 +52,6 @@ class Parameter(ArrayHolder):
     """
 
     __slots__ = ("backward", "constraint", "grad", "name", "pass_number", "path", "regularizer", "trainable", "value")
-
-    in_expression: ClassVar[Callable[[Parameter], Any]]
-    """What it is in an expression: its value, or where tapes watch parameters the array that they track."""
 
     def __init__(
         self,
@@ -115,10 +112,10 @@ class Parameter(ArrayHolder):
         return len(self.value.shape)
 
     def in_array_code(self) -> Any:
-        return Parameter.in_expression(self)
+        return _in_expression(self)
 
     def __array__(self, *arguments: Any, **options: Any) -> Any:
-        return np.asarray(to_numpy(Parameter.in_expression(self)), *arguments, **options)
+        return np.asarray(to_numpy(_in_expression(self)), *arguments, **options)
 
     def assign(self, value: Any) -> Parameter:
         """Give it a new value, of its shape; a state then begins the next batch with it.
@@ -169,7 +166,13 @@ class Parameter(ArrayHolder):
         self.grad = self.backward = None
 
 
-Parameter.in_expression = staticmethod(operator.attrgetter("value"))
+_in_expression: Callable[[Parameter], Any] = operator.attrgetter("value")
+
+
+def let_track(function: Callable[[Parameter], Any]) -> None:
+    """Ask this function what a parameter is in an expression: what the open tapes track, in place of its value."""
+    global _in_expression
+    _in_expression = function
 
 
 def _value_of(value: Any) -> Any:

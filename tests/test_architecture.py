@@ -358,7 +358,13 @@ READS = {
     "nnx.optimizers.arguments": "arguments of constructors",
     "nnx.optimizers.optimizer.Optimizer.set_state": "state from a file",
     "nnx.optimizers.loss_scaling.LossScale.numbers": "when a model is saved or moved",
-    "nnx.optimizers.optimizer.Optimizer.learning_rate": "schedules compute with Python numbers",
+    "nnx.optimizers.numbers": "what a user reads or sets",
+    "nnx.optimizers.optimizer.Optimizer._rate": "schedules compute with Python numbers",
+    "nnx.graph.recorded_call": "a flag, not an array",
+    "nnx.graph.call_program.CallProgram.run": "options of a call",
+    "nnx.layers.function_call._describe": "constants of a graph, once",
+    "nnx.layers.layer.Layer.run_call": "a flag, not an array",
+    "nnx.parameters.Parameter.__array__": "what a user asks NumPy for",
     "nnx.optimizers.slots.placed_like": "state from a file or of another device, once",
 }
 

@@ -19,7 +19,7 @@ from nnx.autodiff.tape import CONSTANT, open_tapes
 from nnx.backends import Backend, backend_of
 from nnx.functional.scatter import scatter_add
 from nnx.kernels import RECORDING
-from nnx.parameters import Parameter
+from nnx.parameters import Parameter, let_track
 from nnx.structure import leaves
 
 _CREATES: Final = ("zeros", "ones", "empty", "eye", "zeros_like", "ones_like", "empty_like")
@@ -309,4 +309,4 @@ def _in_expression(parameter: Parameter) -> Any:
     return leaf(parameter, kind_of(parameter.value)) if open_tapes() else parameter.value
 
 
-Parameter.in_expression = staticmethod(_in_expression)
+let_track(_in_expression)

@@ -87,7 +87,7 @@ class CallProgram:
 
         logits : which outputs are taken before their last activation. masks : of the inputs; none by default.
         """
-        layer, outer, training = self._layer(), open_tapes(), bool(training)
+        layer, outer, training = self._layer(), open_tapes(), training or False
         level = outer[-1].level + 1 if outer else 0
         tape = Tape(level, watches_parameters=True, training=training, wants_logits=bool(logits), losses=[])
         slots, values = [], []

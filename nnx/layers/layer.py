@@ -807,8 +807,9 @@ class Layer(Configurable):
 
     @property
     def losses(self) -> list[Any]:
-        """What is added to the loss: what `add_loss` and penalties on outputs came to in the last call, here and in the
-        layers inside, and the penalties on the parameters that are trained. Numbers; inside a tape, tracked ones.
+        """What is added to the loss: values of `add_loss`, and penalties on outputs and on trained parameters.
+
+        Those of the last call, here and in the layers inside. Numbers; inside a tape, tracked ones.
 
         >>> import nnx
         >>> layer = nnx.layers.Dense(1, kernel_regularizer="l2", kernel_initializer="ones")

@@ -169,7 +169,7 @@ def test_functions_of_numpy():
     assert_close(layer(x), np.exp(x) * np.where(x > 0, x, 0.0) + np.maximum(x, 0.5), length=2)
     with pytest.raises(TypeError, match="does not become one of NumPy, which would lose its derivative in silence"):
         written(lambda self, x: np.asarray(x))(x)
-    with pytest.raises(TypeError, match=r"numpy.add of a tracked array takes no out=.*has no \.reduce"):
+    with pytest.raises(TypeError, match=r"numpy.add of a tracked array takes no where= or dtype= and has no \.reduce"):
         written(lambda self, x: np.add.reduce(x))(x)
     with pytest.raises(NotImplementedError, match=r"interp has no derivative in nnx: nnx.stop_gradient"):
         written(lambda self, x: np.interp(x, x, x))(x)
@@ -409,8 +409,8 @@ def test_operators_of_symbols_with_arrays():
         found = model.predict(given, verbose=0)
     for made, right in zip(found, expected, strict=True):
         assert_close(made[np.isfinite(right)], right[np.isfinite(right)], length=4)
-    with pytest.raises(TypeError, match="add of a symbolic value takes a number, an array.* got str"):
-        x + "one"
+    with pytest.raises(TypeError, match=r"add of a symbolic value takes a number, an array.* got str"):
+        _ = x + "one"
 
 
 def test_batch_axes_are_not_broadcast_against_others():

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't
 
 X = np.float32(Generator(1).normal((6, 5)))
 Y = np.float32(Generator(2).normal((6, 3)))
-LABELS = np.array([0, 2, 1, 1, 0, 2])
+IDS = np.array([0, 0, 1, 1, 2, 2])
 TOLERANCE = {"rtol": 2e-5, "atol": 2e-5}
 
 Expression = Callable[[Any, Any, Any], Any]
@@ -137,9 +137,7 @@ EXPRESSIONS: dict[str, Expression] = {  # of the operations, x (6, 4) and a weig
     "solve": lambda o, x, w: o.transpose(o.solve(o.eye(4) * 3.0 + o.outer(w, w), o.transpose(x))),
     "det": lambda o, x, w: x * o.det(o.eye(4) + 0.1 * o.outer(w, w)),
     "cholesky": lambda o, x, w: x @ o.cholesky(o.eye(4) + 0.1 * o.outer(w, w)),
-    "segment_sum": lambda o, x, w: (
-        x + o.take(o.segment_sum(x * w, np.array([0, 0, 1, 1, 2, 2]), 3), [0, 1, 2, 0, 1, 2], 0)
-    ),
+    "segment_sum": lambda o, x, w: x + o.take(o.segment_sum(x * w, IDS, 3), IDS, 0),
     "scatter_update": lambda o, x, w: o.scatter_update(x * w, np.array([[0, 0], [1, 1]]), np.float32([1.0, 2.0])),
     "layer_normalization": lambda o, x, w: o.layer_normalization(x, gamma=w, axis=-1),
     "rms": lambda o, x, w: x * o.rsqrt(o.mean(o.square(x), axis=-1, keepdims=True) + 1e-3) * w,

@@ -449,11 +449,11 @@ def test_two_weights_of_one_path():
             self.inner = Dense(2, name="inner")
 
         def build(self, input_shape: Any) -> None:
-            self.add_weight((2,), "zeros", name="inner/kernel")
+            self.own = self.add_weight((2,), "zeros", name="inner/kernel")
             super().build(input_shape)
 
         def call(self, x: Any) -> Any:
-            return self.inner(x)
+            return self.inner(x) + self.own
 
     model = Own()
     model.build((None, 3))
