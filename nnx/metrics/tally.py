@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from nnx.backends import Array, array_namespace, is_array
 from nnx.functional.loss_functions import add_to_sum
@@ -16,9 +17,9 @@ class Tally:
         self._whole: Array | None = None
         self._sums: Array | None = None  # see `add_to_sum`
 
-    def add(self, amount: Array | float) -> None:
+    def add(self, amount: Any) -> None:
         """Take in a number of Python, an array of counts, or one of floating numbers."""
-        if isinstance(amount, int | float):
+        if isinstance(amount, int) or type(amount) is float:  # NumPy's own float64 is a float of Python, and an array
             self._number = amount + (self._number or 0)
         elif self._sums is not None and amount.dtype == self._sums.dtype:  # as usual
             self._sums = add_to_sum(amount, 1.0, self._sums)

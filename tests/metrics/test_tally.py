@@ -70,6 +70,16 @@ def test_what_a_sum_lacks_does_not_drift_itself(backend):
     assert abs(float(nnx.to_numpy(sums)[1])) <= 0.5  # half of the distance from one float32 to the next, there
 
 
+def test_a_scalar_of_numpy_is_an_array_as_others_are():
+    """Sums of float64 are such scalars; a checkpoint gives them back as arrays."""
+    for scalar in (np.float64(0.5), np.float32(0.5)):
+        tally, again = Tally(), Tally()
+        tally.add(scalar)
+        again.set_state({name: None if value is None else np.asarray(value) for name, value in tally.state().items()})
+        again.add(scalar)
+        assert float(again.value()) == 1.0
+
+
 def test_a_sum_that_cancels(backend):
     sums = None
     for amount in (1e8, 1.0, -1e8):
