@@ -295,7 +295,7 @@ def attention(lib: Any, *_: Any) -> Any:
     x = lib.Input((5, 4))
     y = lib.layers.MultiHeadAttention(2, 3, name="attend")(x, x)
     y = lib.layers.LayerNormalization()(lib.layers.Add()([x, y]))
-    y = lib.layers.MultiHeadAttention(2, 2, value_dim=3)(y, x, use_causal_mask=True)
+    y = lib.layers.MultiHeadAttention(2, 2)(y, x, use_causal_mask=True)
     return lib.Model(x, lib.layers.Dense(2)(lib.layers.GlobalAveragePooling1D()(y)))
 
 

@@ -39,6 +39,13 @@ _LATER: dict[str, Any] = {
     "flash_attention": None,
     "seed": None,
 }
+_LATER_OF_CLASSES = {
+    ("RandomFlip", "data_format"): "channels_last",
+    ("ZeroPadding1D", "data_format"): "channels_last",
+    ("SparseCategoricalCrossentropy", "axis"): -1,
+}
+_LATER_OF_OBJECTS = {"input_axes": None, "output_axes": None}
+_NOTHING = object()
 _WITHOUT_SEED = ("MultiHeadAttention",)  # a random layer of Keras 3.0 takes a seed, that one does not
 _OF_NNX = ("pullback", "batch_input_shape", "decay")
 _OF_EVERY_LAYER = ("name", "trainable", "dtype")
@@ -73,7 +80,7 @@ def _layer_config(layer: Any, dtype: str, name: str | None = None) -> dict[str, 
     config = {
         **_arguments(layer, dtype),
         "name": name,
-        "trainable": layer.trainable,
+        **({} if layer.trainable else {"trainable": False}),  # not all layers of Keras take it
         "dtype": layer.dtype or dtype,
     }
     if isinstance(layer, InputLayer):
@@ -93,6 +100,8 @@ def _arguments(layer: Any, dtype: str) -> dict[str, Any]:
     kept = {}
     for key, value in layer.get_config().items():
         later = key in _LATER and (key != "seed" or type(layer).__name__ in _WITHOUT_SEED)
+        if _LATER_OF_CLASSES.get((type(layer).__name__, key), _NOTHING) == value:
+            continue
         if key in _OF_NNX or key in ("name", "dtype", "trainable") or (later and value == _LATER[key]):
             continue
         inner = getattr(layer, key, None)
@@ -134,7 +143,13 @@ def _function(name: str) -> dict[str, Any]:
 def _described(value: Mapping[str, Any]) -> dict[str, Any]:
     """What `serialize` made of an object, with the module that it is in."""
     name = value["class_name"]
-    config = {key: _value(key, item) for key, item in (value.get("config") or {}).items() if key not in _OF_NNX}
+    config = {
+        key: _value(key, item)
+        for key, item in (value.get("config") or {}).items()
+        if key not in _OF_NNX
+        and not (key in _LATER_OF_OBJECTS and item == _LATER_OF_OBJECTS[key])
+        and _LATER_OF_CLASSES.get((name, key), _NOTHING) != item
+    }
     for module, registry in _MODULES:
         if name in registry.objects:
             return _object(module, _CLASS_NAMES.get(name, name), config)
