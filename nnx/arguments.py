@@ -239,8 +239,8 @@ def check_name(name: Any, of: str = "a layer") -> None:
         raise ValueError(f"the name of {of} must be text without '/', got {name!r}")
     if not name.isascii() and name.encode("utf-8", "ignore").decode() != name:
         raise ValueError(f"the name of {of} must be text that can be written (UTF-8), got {name!r}")
-    prefix = next((prefix for prefix in RESERVED_PREFIXES if name.startswith(prefix)), None)
-    if prefix is not None:
+    if name.startswith(RESERVED_PREFIXES):
+        prefix = next(prefix for prefix in RESERVED_PREFIXES if name.startswith(prefix))
         raise ValueError(
             f"the name of {of} must not begin with {prefix!r}, which names other things in files, got {name!r}"
         )
