@@ -181,7 +181,7 @@ for name, layers in {
     ],
     "bidirectional of two": [
         lambda lib: lib.Bidirectional(
-            lib.GRU(2, name="ahead"), backward_layer=lib.LSTM(3, go_backwards=True, name="back")
+            lib.GRU(2, name="ahead"), backward_layer=lib.LSTM(2, go_backwards=True, name="back")
         ),
         lambda lib: lib.Dense(2),
     ],

@@ -204,13 +204,10 @@ def _checked(path: str, dataset: Any, size: int) -> Stored:
     return Stored(dataset, tuple(dataset.shape), read_as)
 
 
-def written(
-    file: IO[bytes], arrays: Mapping[str, np.ndarray], names: Mapping[str, str], links: Mapping[str, str]
-) -> None:
+def written(file: IO[bytes], arrays: Mapping[str, np.ndarray], names: Mapping[str, str]) -> None:
     """Write arrays under their paths to an empty file.
 
     names : for the groups of objects what these are called, which goes to the attribute "name" of their "vars".
-    links : further paths of groups, and the group that is there too.
     """
     h5py = require_h5py("write HDF5 files")
     with h5py.File(file, "w", libver="earliest", track_order=False) as out:
@@ -218,8 +215,6 @@ def written(
             out.require_group(f"{group}/vars".lstrip("/")).attrs["name"] = name
         for path, array in arrays.items():
             out.create_dataset(path, data=np.asarray(array, order="C"), track_times=False)
-        for path, target in links.items():
-            out[path] = out[target]
 
 
 class Window(io.RawIOBase):

@@ -69,6 +69,8 @@ class Operator:
         if not any(isinstance(part, Symbol) for part in leaves([args, kwargs])):
             raise ValueError(f"{self._name!r} is called on nothing")
         kwargs = {key: value for key, value in kwargs.items() if key != "name"}
+        if self.kind == "GetItem" and len(args) == 2 and isinstance(args[1], list):
+            return args[0][tuple(args[1])]
         if self.kind in _ARITHMETIC:
             return _ARITHMETIC[self.kind](*args, *kwargs.values())
         if snake_case(self.kind) not in OPERATIONS:

@@ -13,7 +13,6 @@ import numpy as np
 from nnx import ranks
 from nnx.backends import to_numpy
 from nnx.file_targets import replacing
-from nnx.layers import Bidirectional
 from nnx.saving.keras_files import hdf5, optimizer_state
 from nnx.saving.keras_files.archive import CONFIG, METADATA, WEIGHTS
 from nnx.saving.keras_files.places import groups_of, trained_in_order
@@ -33,10 +32,11 @@ def save_keras_model(model: Any, path: str | os.PathLike[str]) -> None:
     hdf5.require_h5py(f"write {path}")
     config = model_config(model)
     compiled = compile_config(model)
+    model.named_weights()  # parameters learn their paths, by which an optimiser knows them
     if compiled is not None:
         config["compile_config"] = compiled
     text = json.dumps(config)
-    arrays, names, links = _contents(model)
+    arrays, names = _contents(model)
     if compiled is not None and model.optimizer is not None:
         state = optimizer_state.stored(model, trained_in_order(model, {}))
         arrays |= {f"optimizer/vars/{number}": array for number, array in enumerate(state)}
@@ -46,7 +46,7 @@ def save_keras_model(model: Any, path: str | os.PathLike[str]) -> None:
     with replacing(path) as new:
         weights = new.with_name(WEIGHTS)
         with weights.open("xb+") as file:
-            hdf5.written(file, arrays, names, links)
+            hdf5.written(file, arrays, names)
         with zipfile.ZipFile(new, "x", zipfile.ZIP_STORED) as archive:
             for name, part in ((METADATA, json.dumps(_METADATA)), (CONFIG, text)):
                 archive.writestr(_member(name), part)
@@ -57,26 +57,19 @@ def save_keras_model(model: Any, path: str | os.PathLike[str]) -> None:
 def save_keras_weights(model: Any, path: str | os.PathLike[str]) -> None:
     """Write the weights of a model to a .weights.h5 file. ImportError without h5py."""
     hdf5.require_h5py(f"write {path}")
-    arrays, names, links = _contents(model)
+    arrays, names = _contents(model)
     if not ranks.is_main():
         return
     with replacing(path) as new, new.open("xb+") as file:
-        hdf5.written(file, arrays, names, links)
+        hdf5.written(file, arrays, names)
 
 
-def _contents(model: Any) -> tuple[dict[str, np.ndarray], dict[str, str], dict[str, str]]:
-    """The weights by their places, the names of all groups, and the second names of groups."""
+def _contents(model: Any) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """The weights by their places, and the names of all groups."""
     groups = groups_of(model, {})
     arrays = {path: _as_stored(to_numpy(parameter.value)) for group in groups for path, parameter in group.places()}
     names = {group.path: group.name for group in groups}
-    # Keras 3.0 looks for the layer that Bidirectional was given, too
-    doubles = {one.name for _, one in model.walk() if isinstance(one, Bidirectional)}
-    links = {
-        f"{group.path}/layer": f"{group.path}/forward_layer"
-        for group in groups
-        if group.name in doubles and f"{group.path}/forward_layer" in names
-    }
-    return arrays, names, links
+    return arrays, names
 
 
 def _as_stored(array: np.ndarray) -> np.ndarray:

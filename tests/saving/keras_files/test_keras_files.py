@@ -543,3 +543,54 @@ def test_archives_that_are_something_else(saved: Path):
         archive.writestr("model.weights.h5", parts["model.weights.h5"])
     with pytest.raises(ValueError, match=r"has a config\.json of 68157440 bytes, more than"):
         load_model(saved)
+
+
+# Graphs
+
+
+def test_a_graph_of_everything(path: Path):
+    """Several inputs and outputs, shared layers, operators, an inner model, states, options of calls."""
+    nnx.random.set_seed(4)
+    x, s = Input((4,), name="x"), Input((5, 3), name="s")
+    inner_x = Input((3,))
+    inner = nnx.Model(inner_x, Dense(3, name="deep")(inner_x), name="inner")
+    shared = Dense(3, "tanh", name="shared")
+    a, b = shared(x), shared(x * 2.0 - 1.0)
+    y = -inner(a) + 1.0 / 2.0 * b
+    sequence, h, c = layers.LSTM(3, return_sequences=True, return_state=True)(s)
+    attended = layers.MultiHeadAttention(2, 2)(sequence, s, use_causal_mask=True)
+    last = layers.LSTM(3)(attended, initial_state=[h, c])
+    joined = layers.Concatenate()([y[:, 1:], last, sequence[:, -1, :], (a @ Dense(3)(y)[..., None])[:, 0]])
+    model = nnx.Model([x, s], {"one": Dense(2, name="one")(joined), "two": Dense(1, name="two")(last)})
+    model.compile("nadam", {"one": "mse", "two": nnx.losses.Huber(0.5)}, metrics={"one": ["mae"]})
+    data = [X, np.float32(Generator(3).normal((12, 5, 3)))]
+    targets = {"one": Y, "two": Y[:, :1]}
+    model.train_on_batch(data, targets)
+    model.save(path)
+    again = load_model(path)
+    for one in (model, again):
+        one.train_on_batch(data, targets)
+    assert model.metrics_names == again.metrics_names
+    for mine, expected in zip(again.get_weights(), model.get_weights(), strict=True):
+        assert_close(mine, expected, 0.0, 1e-6)
+    found, expected = again.predict(data, verbose=0), model.predict(data, verbose=0)
+    assert list(found) == list(expected)
+    for output in found:
+        assert_close(found[output], expected[output], 0.0, 1e-5)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda calls: calls["args"][0]["config"].update(keras_history=["b", 0, 0]), "the graph has a circle"),
+        (lambda calls: calls["args"][0]["config"].update(keras_history=["nobody", 0, 0]), "uses call 0 of 'nobody'"),
+        (lambda calls: calls["args"][0]["config"].update(keras_history=["x", 0, 7]), "uses output 7 of call 0 of 'x'"),
+        (lambda calls: calls.update(args=[]), "'a' is called on nothing"),
+    ],
+)
+def test_graphs_that_are_none(path: Path, change: Callable[[Any], None], words: str):
+    x = Input((4,), name="x")
+    nnx.Model(x, Dense(2, name="b")(Dense(2, name="a")(x))).save(path)
+    change_config(path, lambda config: change(config["config"]["layers"][1]["inbound_nodes"][0]))
+    with pytest.raises(ValueError, match=rf"cannot load .*m\.keras: .*{words}"):
+        load_model(path)
