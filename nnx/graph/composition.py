@@ -66,7 +66,7 @@ class Composition:
                 hint = "; for sizes that vary, build it with None" if len(shape) == len(symbol.shape) else ""
                 raise ValueError(f"{owner}: expected an input of shape {symbol.shape}, got {tuple(shape)}{hint}")
         batch = shapes[0][0]
-        made = [(batch if s.shape[0] is None else s.shape[0], *s.shape[1:]) for s in leaves(self.outputs)]
+        made = [(batch, *s.shape[1:]) if s.shape and s.shape[0] is None else s.shape for s in leaves(self.outputs)]
         return made if len(made) > 1 or isinstance(self.outputs, dict) else made[0]
 
 

@@ -84,7 +84,7 @@ class FunctionCall(Layer):
             made, self.output_dtypes, structure = shapes_and_dtypes(self._call, shapes, dtypes, self.placement)
         except (TypeError, ValueError, IndexError) as error:
             raise type(error)(f"{self.name}: {error}") from error
-        batch = shapes[0][0] if shapes else None
+        batch = next((shape[0] for shape in shapes if shape), None)
         made = [(batch, *shape[1:]) if shape and shape[0] is None else shape for shape in made]
         return made if isinstance(structure, list | tuple | dict) else made[0]
 

@@ -692,7 +692,8 @@ class Layer(Configurable):
             return list(inputs)
         dtype = self.dtype or self.placement.dtype
         return [
-            self.placement.asarray(x, None if self.reads_integers(index) else dtype) for index, x in enumerate(inputs)
+            self.placement.asarray(x, _kept_dtype(x) if self.reads_integers(index) else dtype)
+            for index, x in enumerate(inputs)
         ]
 
     def reads_integers(self, index: int) -> bool:
@@ -906,6 +907,11 @@ class Layer(Configurable):
         self.__dict__.update(state)
         if self.is_eager and self._composition is not None:
             self._composition.program.bind(self)
+
+
+def _kept_dtype(x: Array) -> str | None:
+    """The dtype of an input that a layer takes as it is: bools too."""
+    return "bool" if str(x.dtype).endswith("bool") else None
 
 
 def _checked_pullback(pullback: Pullback, targets: Sequence[Parameter | None], name: str) -> Pullback:

@@ -39,7 +39,10 @@ class Ports:
     @functools.cached_property
     def kept(self) -> list[int]:
         """The inputs whose integers stay what they are inside the model."""
-        declared = [reading.feeds_integers and "int" in (reading.dtype or "") for reading in self.readings]
+        declared = [
+            reading.feeds_integers and ("int" in (reading.dtype or "") or reading.dtype == "bool")
+            for reading in self.readings
+        ]
         return [index for index, reading in enumerate(self.readings) if reading.integers or declared[index]]
 
     @functools.cached_property

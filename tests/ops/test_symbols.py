@@ -16,7 +16,7 @@ from nnx.structure import leaves
 from nnx.testing import assert_close
 
 sys.path.append(str(Path(__file__).parents[1] / "oracles"))
-from operation_cases import CASES, Case
+from operation_cases import ROWS, Case
 
 X = np.sin(np.arange(24.0)).reshape(4, 6).astype("float32")
 
@@ -24,16 +24,18 @@ X = np.sin(np.arange(24.0)).reshape(4, 6).astype("float32")
 def on_symbols(case: Case) -> bool:
     """Cases whose first argument is an array with axes, which may be the batch of a graph."""
     first = case.args[0] if case.args else None
-    return case.symbolic and isinstance(first, np.ndarray) and first.ndim > 0 and first.size > 0
+    whole = isinstance(first, np.ndarray) and first.ndim > 0 and first.size > 0
+    return case.symbolic and whole and first.dtype not in (np.float16, np.float64) and case.name != "view"
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if on_symbols(case)], ids=str)
+@pytest.mark.parametrize("case", [case for case in ROWS if on_symbols(case)], ids=str)
 def test_a_symbol_in_place_of_the_first_array(case: Case) -> None:
     """The whole array is the batch; its size is fixed, for operations that look at it."""
     function = getattr(ops, case.name)
     first, *rest = case.args
-    expected = function(first, *rest, **case.options)
-    symbol = Input(batch_shape=first.shape, dtype=str(first.dtype) if first.dtype != np.float64 else None)
+    with np.errstate(all="ignore"):
+        expected = function(first, *rest, **case.options)
+    symbol = Input(batch_shape=first.shape, dtype=str(first.dtype))
     made = function(symbol, *rest, **case.options)
     assert [part.shape for part in leaves(made)] == [tuple(part.shape) for part in leaves(expected)]
     with np.errstate(all="ignore"):
@@ -87,7 +89,9 @@ def test_dtypes_of_symbols() -> None:
 
 def test_what_a_graph_cannot_keep() -> None:
     x = Input((3,))
-    with pytest.raises(TypeError, match=r"ops.map of a symbolic value takes arrays, numbers and names, got function: in"):
-        ops.map(lambda row: row, x)
+    with pytest.raises(
+        TypeError, match=r"ops.cond of a symbolic value takes arrays, numbers and names, got function: in"
+    ):
+        ops.cond(ops.sum(x) > 0.0, lambda: x, lambda: x)
     with pytest.raises(ValueError, match=r"^matmul"):
         ops.matmul(x, np.ones((5, 2), "float32"))
