@@ -421,9 +421,10 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[A
             folder = tmp_path_factory.mktemp("keras")
             model.save(folder / "m.keras")
             model.save_weights(folder / "m.weights.h5")
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                model.save(folder / "m.h5")
+            if name not in NOT_IN_H5:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    model.save(folder / "m.h5")
             made[name] = model, folder, y
         return made[name]
 
@@ -435,6 +436,7 @@ def reloaded(path: Path) -> Any:
     return keras.saving.load_model(path)
 
 
+NOT_IN_H5 = ("adafactor",)  # two of its variables have one name, which Keras itself does not write
 DRAWING = ("augmentation",)  # draw random numbers in training, which are not Keras'
 
 
@@ -457,7 +459,7 @@ def test_a_keras_file_is_read(name: str, trained: Any):
         assert_equal_predictions(ours, copy, one.x)
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", [name for name in KINDS if name not in NOT_IN_H5])
 def test_a_whole_model_in_h5_is_read(name: str, trained: Any):
     theirs, folder, y = trained(name)
     one = KINDS[name]
@@ -473,7 +475,7 @@ def test_a_whole_model_in_h5_is_read(name: str, trained: Any):
 def test_weights_are_read(name: str, trained: Any):
     theirs, folder, _ = trained(name)
     one = KINDS[name]
-    for file in ("m.weights.h5", "m.keras", "m.h5"):
+    for file in sorted(path.name for path in folder.iterdir()):
         ours = make(nnx, one)
         ours.load_weights(folder / file)
         assert_equal_predictions(ours, theirs, one.x)

@@ -41,10 +41,17 @@ _OF_TENSORFLOW = {
 
 
 def is_operator(config: dict[str, Any]) -> bool:
-    """Whether what stands among the layers of a graph is an operator."""
+    """Whether what stands among the layers of a graph is an operator.
+
+    In .h5 there are no modules: there an operator has a name alone, and a layer has a dtype too.
+    """
     module = config.get("module")
-    of_ops = isinstance(module, str) and module.startswith(("keras.src.ops.", "keras.ops."))
-    return of_ops or config.get("class_name") == "TFOpLambda"
+    if isinstance(module, str):
+        return module.startswith(("keras.src.ops.", "keras.ops."))
+    settings = config.get("config")
+    in_legacy = "module" not in config and isinstance(settings, dict) and settings.keys() == {"name"}
+    in_legacy = in_legacy and any(isinstance(node, dict) for node in config.get("inbound_nodes") or ())
+    return in_legacy or config.get("class_name") == "TFOpLambda"
 
 
 class Operator:

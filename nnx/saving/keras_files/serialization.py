@@ -251,7 +251,7 @@ def _operator(layer: Any, name: str) -> dict[str, Any]:
 
 def _operands(layer: Any, refs: list[Any]) -> list[Any]:
     if layer.operator == "getitem":
-        return [*refs, {"class_name": "__tuple__", "items": [_index(part) for part in layer.constant]}]
+        return [*refs, [_index(part) for part in layer.constant]]
     if layer.constant is None:
         return refs
     return [layer.constant, *refs] if layer.constant_first else [*refs, layer.constant]
