@@ -23,11 +23,11 @@ def primitive(protocol: Callable[..., Any]) -> Callable[..., Any]:
     def function(*args: Any, **options: Any) -> Any:
         x = args[0] if args else None
         if isinstance(x, TrackedArray) and (len(args) == 1 or not any(hasattr(a, "dtype") for a in args[1:])):
-            tape, entries = x.tape, x.tape.entries
+            entries = x.tape.entries
             y, pullback = protocol(x.value, *args[1:], **options)
             if isinstance(x.value, TrackedArray):
                 pullback = _of_tracked(pullback, type(x))
-            tracked = type(x)(y, tape, len(entries))
+            tracked = type(x)(y, x.tape, len(entries))
             entries.append((x.index, pullback))
             return tracked
         if any(type(a) is Parameter for a in args):
