@@ -321,7 +321,7 @@ def dict_outputs(lib: Any, *_: Any) -> Any:
 kind("two inputs", two_inputs, [numbers(4), numbers(3)], loss=["mse", "mae"], loss_weights=[1.0, 0.5])
 kind("nested", nested, VECTOR)
 kind("merging", merging, VECTOR)
-kind("operators", operators, VECTOR)
+kind("operators", operators, VECTOR, lambda lib: lib.optimizers.SGD(0.001))  # squares grow
 kind("attention", attention, SEQUENCE)
 kind("masked graph", masked_graph, padded(5, 9))
 kind("states", states, SEQUENCE)

@@ -66,11 +66,11 @@ def opened(path: str | os.PathLike[str]) -> Iterator[KerasFile]:
     path = Path(path)
     with contextlib.ExitStack() as stack:
         if path.is_dir():
-            config = _limited(path / CONFIG).decode("utf-8", "replace")
+            described = _limited(path / CONFIG).decode("utf-8", "replace")
             metadata = _limited(path / METADATA) if (path / METADATA).is_file() else b""
             file = stack.enter_context((path / WEIGHTS).open("rb", buffering=0))
             arrays = stack.enter_context(_arrays(file, 0, os.fstat(file.fileno()).st_size))
-            yield KerasFile(arrays, config, None, _version(metadata), False)
+            yield KerasFile(arrays, described, None, _version(metadata), False)
             return
         file = stack.enter_context(path.open("rb", buffering=0))
         size = os.fstat(file.fileno()).st_size
@@ -150,7 +150,7 @@ def _start_of(file: IO[bytes], info: zipfile.ZipInfo, size: int) -> int:
     if len(header) < _LOCAL_HEADER.size or not header.startswith(_ZIP):
         raise DamagedError(f"is truncated or damaged (zip: no header of {info.filename})")
     *_, name_length, extra_length = _LOCAL_HEADER.unpack(header)
-    start = info.header_offset + _LOCAL_HEADER.size + name_length + extra_length
+    start: int = info.header_offset + _LOCAL_HEADER.size + name_length + extra_length
     if start + info.file_size > size or info.compress_size != info.file_size:
         raise DamagedError(f"is truncated or damaged (zip: {info.filename} is not as long as it should be)")
     checksum, left = 0, info.file_size

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import io
 import math
+import struct
 from collections.abc import Iterator, Mapping
 from typing import IO, Any
 
@@ -21,6 +22,9 @@ _MOST_TIMES = 100  # that an array may be larger than what is stored of it
 _SPARE_BYTES = 1 << 16
 _LONGEST_TEXT = 64 << 20
 _FILTERS = (1, 2)  # gzip, shuffle
+_BLOCK = 1 << 20
+_GLOBAL_HEAP, _LOCAL_HEAP = b"GCOL\1\0\0\0", b"HEAP\0\0\0\0"
+_OFFSET, _HEAP_OBJECT, _LOCAL_HEAP_HEADER = struct.Struct("<Q"), struct.Struct("<HHIQ"), struct.Struct("<QQQ")
 _FAILURES = (OSError, KeyError, IndexError, ValueError, TypeError, AttributeError, RuntimeError, SystemError)
 _MORE_FAILURES = (*_FAILURES, ArithmeticError, MemoryError, EOFError)
 
@@ -134,6 +138,7 @@ def opened(source: IO[bytes], size: int) -> Iterator[Arrays]:
     elsewhere or are larger than what is stored of them, and for what is no array of numbers.
     """
     h5py = require_h5py("read HDF5 files")
+    _check_heaps(source, size)
     with damage():
         file = h5py.File(source, "r")
     try:
@@ -144,6 +149,57 @@ def opened(source: IO[bytes], size: int) -> Iterator[Arrays]:
     finally:
         with contextlib.suppress(*_MORE_FAILURES):
             file.close()
+
+
+def _check_heaps(source: IO[bytes], size: int) -> None:
+    """DamagedError for a heap whose pieces do not follow each other: in one, the HDF5 library would search for ever."""
+    place, rest = 0, b""
+    source.seek(0)
+    while block := source.read(_BLOCK):
+        text = rest + block
+        start = place - len(rest)
+        for mark, check in ((_GLOBAL_HEAP, _check_global_heap), (_LOCAL_HEAP, _check_local_heap)):
+            found = text.find(mark)
+            while found >= 0:
+                check(source, start + found, size)
+                found = text.find(mark, found + 1)
+        place += len(block)
+        rest = text[-len(_GLOBAL_HEAP) + 1 :]
+        source.seek(place)
+    source.seek(0)
+
+
+def _numbers(source: IO[bytes], place: int, form: struct.Struct) -> tuple[Any, ...]:
+    source.seek(place)
+    data = source.read(form.size)
+    if len(data) < form.size:
+        raise DamagedError("is truncated or damaged (HDF5: a heap is cut short)")
+    return form.unpack(data)
+
+
+def _check_global_heap(source: IO[bytes], start: int, size: int) -> None:
+    (length,) = _numbers(source, start + 8, _OFFSET)
+    if start + length > size:
+        raise DamagedError("is truncated or damaged (HDF5: a heap is cut short)")
+    place = 16
+    while place + 16 <= length:
+        index, _, _, taken = _numbers(source, start + place, _HEAP_OBJECT)
+        taken = taken if index == 0 else 16 + -(-taken // 8) * 8
+        if taken < 16 or place + taken > length:
+            raise DamagedError("is truncated or damaged (HDF5: a heap has something of a wrong size)")
+        place += taken
+
+
+def _check_local_heap(source: IO[bytes], start: int, size: int) -> None:
+    length, free, data = _numbers(source, start + 8, _LOCAL_HEAP_HEADER)
+    if data + length > size:
+        raise DamagedError("is truncated or damaged (HDF5: a heap is cut short)")
+    left = length // 16 + 1
+    while free not in (1, (1 << 64) - 1):  # the ends of a list
+        left -= 1
+        if left < 0 or free + 16 > length:
+            raise DamagedError("is truncated or damaged (HDF5: the free places of a heap are a circle)")
+        (free,) = _numbers(source, data + free, _OFFSET)
 
 
 def _walk(h5py: Any, arrays: Arrays, size: int) -> None:

@@ -195,8 +195,10 @@ class LayerReader:
         if isinstance(value, dict):
             config = value.get("config")
             value = config.get("name") if isinstance(config, dict) else value.get("class_name")
-        if value is None or value in ("float16", "float32", "float64"):
-            return value
+        if value is None:
+            return None
+        if value in ("float16", "float32", "float64"):
+            return str(value)
         if isinstance(value, str) and (value.startswith(("int", "uint")) or value == "bool"):
             if "_from_" in value:
                 raise ValueError(f"{label} is quantised ({value}), which nnx does not have")

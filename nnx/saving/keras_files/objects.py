@@ -80,7 +80,8 @@ def plain(value: Any, where: str) -> Any:
 def _dtype_of(name: Any, where: str) -> np.dtype[Any]:
     if name not in ("float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "bool"):
         raise ValueError(f"{where} has an array of dtype {shortened(str(name))}")
-    return np.dtype(name)
+    dtype: np.dtype[Any] = np.dtype(name)
+    return dtype
 
 
 def leftover(cls: Any, key: str, value: Any, where: str, dropped: Mapping[str, tuple[Any, ...]]) -> None:

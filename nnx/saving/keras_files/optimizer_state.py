@@ -184,4 +184,5 @@ def _factored(slot: str, parameter: Parameter, slots: dict[str, np.ndarray]) -> 
     if slot == "columns":
         return columns[..., 0, :]
     mean = rows.mean(axis=-2, keepdims=True)
-    return np.divide(rows, mean, out=np.zeros_like(rows), where=mean != 0.0) * columns
+    velocity: np.ndarray = np.divide(rows, mean, out=np.zeros_like(rows), where=mean != 0.0) * columns
+    return velocity

@@ -518,6 +518,24 @@ def test_truncated_files(saved: Path):
             model.load_weights(weights)
 
 
+@pytest.mark.parametrize("change", ["of no size", "too large", "free places in a circle"])
+def test_heaps_in_which_the_library_would_search_for_ever(tmp_path: Path, change: str):
+    model = make("sgd")
+    model.save_weights(tmp_path / "m.weights.h5")
+    data = bytearray((tmp_path / "m.weights.h5").read_bytes())
+    if change == "free places in a circle":
+        start = data.index(b"HEAP\0\0\0\0")
+        place = int.from_bytes(data[start + 24 : start + 32], "little")
+        data[start + 16 : start + 24] = bytes(8)  # the first free place is where the data begin, and so is the next
+        data[place : place + 8] = bytes(8)
+    else:
+        start = data.index(b"GCOL\1\0\0\0") + 16
+        data[start : start + 16] = bytes(8) + (bytes(8) if change == "of no size" else b"\xff" * 8)
+    (tmp_path / "m.weights.h5").write_bytes(data)
+    with pytest.raises(ValueError, match=r"it is truncated or damaged \(HDF5: .* heap"):
+        model.load_weights(tmp_path / "m.weights.h5")
+
+
 def test_a_changed_bit_is_noticed(saved: Path):
     data = saved.read_bytes()
     for place in range(200, len(data), 397):
