@@ -231,6 +231,21 @@ class backend(contextlib.ContextDecorator, metaclass=_OldNames):  # noqa: N801, 
         self._placement.computing.__exit__(kind, error, trace)
 
 
+def create_at(placement: Placement) -> tuple[Placement, ...]:
+    """Make a placement the current one, as a block of `backend` does, for code of users that a model runs.
+
+    Returns what `create_as_before` puts back.
+    """
+    before = _OPEN.get()
+    _OPEN.set((*before, placement))
+    return before
+
+
+def create_as_before(before: tuple[Placement, ...]) -> None:
+    """Put back the placements that were current before `create_at`."""
+    _OPEN.set(before)
+
+
 def set_backend(name: str, *, device: str | None = None, dtype: str | None = None) -> None:
     """Choice of a backend for the whole process. A surrounding `with nnx.backend(...)` still has precedence.
 

@@ -15,6 +15,7 @@ from nnx.autodiff.array import TrackedArray
 from nnx.autodiff.namespace import is_floating, kind_of
 from nnx.autodiff.tape import Tape, next_level, open_tapes, recording, set_open_tapes
 from nnx.backends import Array, array_namespace, backend
+from nnx.backends.context import create_as_before, create_at
 from nnx.graph.composition import Composition
 from nnx.graph.symbol import Node, Symbol
 from nnx.graph.trial import LENGTHS, common_sizes, sizes_for
@@ -97,6 +98,7 @@ class CallProgram:
             values.append(x if slot is None else kind_of(x)(x, tape, slot))
         given = self._give_masks(values, masks) if masks else None
         set_open_tapes((tape,))
+        before = create_at(layer.placement)
         try:
             if (self._takes_one and len(values) == 1) or "arguments" in options:
                 y = layer.run_call(tuple(values), given, training, options)
@@ -104,6 +106,7 @@ class CallProgram:
                 y = layer.run_call(layer.arguments_of(values), given, training, options)
         finally:
             set_open_tapes(outer)
+            create_as_before(before)
         del values
         made = [y] if isinstance(y, TrackedArray) else leaves(y)
         for output in logits:

@@ -219,12 +219,13 @@ class Model(Layer):
 
     def _graph(self) -> Composition:
         self.require_built("graph")
-        if self._composition is None:
+        composition = self.composition
+        if composition is None:
             raise NotReadyError(
                 f"{self.name} has neither a call() nor inputs and outputs, so nobody knows what it returns: define "
                 f"call(self, x), or for evaluate and predict test_step and predict_step"
             )
-        return self._composition
+        return composition
 
     def in_order(self, inputs: tuple[Any, ...]) -> list[Any]:
         composition = self._composition

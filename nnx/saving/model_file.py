@@ -21,7 +21,7 @@ from nnx.saving.files import read_file, write_file
 from nnx.saving.keras_files.archive import is_keras_file
 from nnx.saving.keras_files.reading import load_keras_model
 from nnx.saving.keras_files.writing import save_keras_model
-from nnx.saving.weights import assign_weights, refuse_overwriting, weight_arrays
+from nnx.saving.weights import assign_weights, is_for_keras, weight_arrays
 
 FORMAT = "nnx-model-1"
 _OF_OPTIMIZER = "optimizer."
@@ -35,8 +35,8 @@ DAMAGE = (json.JSONDecodeError, LookupError, ArithmeticError, TypeError, Attribu
 def save_model(model: Any, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
     """Write a model to one file, so that `load_model` gives it back and training can go on.
 
-    filepath : a name that ends in ".keras" gives a file in Keras' format, which lacks history and random streams and
-        needs the package h5py; any other name a safetensors file. ValueError for the endings of other formats of Keras.
+    filepath : a name that ends in ".keras" gives a file in Keras' format, which lacks history and random streams, where
+        the package h5py is installed; any other name a safetensors file, with a warning under a name of Keras.
     overwrite : whether a file of that name may be replaced; FileExistsError if not.
 
     Parameters are under their paths ("dense_1/kernel"), optimiser slots under "optimizer.<slot>/<path>"; architecture,
@@ -59,8 +59,7 @@ def save_model(model: Any, filepath: str | os.PathLike[str], overwrite: bool = T
     >>> folder.cleanup()
     """
     model.require_built("parameters to save")
-    refuse_overwriting(filepath, overwrite)
-    if os.fspath(filepath).endswith(".keras"):
+    if is_for_keras(filepath, overwrite):
         save_keras_model(model, filepath)
     else:
         write_file(filepath, *contents(model, describe(model)))

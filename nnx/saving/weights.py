@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -30,7 +31,8 @@ def weight_arrays(model: Any) -> dict[str, np.ndarray]:
 def save_weights(model: Any, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
     """Write the parameters to a safetensors file, each under its path such as "dense_1/kernel".
 
-    filepath : a name that ends in ".weights.h5" gives a file in Keras' format, for which the package h5py is needed.
+    filepath : a name that ends in ".weights.h5" gives a file in Keras' format, where the package h5py is installed; a
+        warning says where a name of Keras gives a safetensors file.
     overwrite : whether a file of that name may be replaced; FileExistsError if not. Other errors as of `save_model`.
 
     >>> import tempfile
@@ -44,8 +46,7 @@ def save_weights(model: Any, filepath: str | os.PathLike[str], overwrite: bool =
     >>> folder.cleanup()
     """
     model.require_built("weights to save")
-    refuse_overwriting(filepath, overwrite, may_be=".weights.h5")
-    if os.fspath(filepath).endswith(".weights.h5"):
+    if is_for_keras(filepath, overwrite, ".weights.h5"):
         save_keras_weights(model, filepath)
         return
     write_file(filepath, weight_arrays(model), {"format": "nnx-weights"})
@@ -113,14 +114,22 @@ def _problem(path: str, parameter: Parameter, arrays: Mapping[str, np.ndarray]) 
     return None
 
 
-def refuse_overwriting(filepath: str | os.PathLike[str], overwrite: bool, may_be: str = ".keras") -> None:
-    """FileExistsError for a file that is there and is to stay; ValueError for a name that means another format.
+def is_for_keras(filepath: str | os.PathLike[str], overwrite: bool, ending: str = ".keras") -> bool:
+    """Whether a file of that name is written in Keras' format: with `ending`, where h5py is installed.
 
-    may_be : the ending of a name of that kind that is written.
+    Under Keras' other names, and without h5py, a training shall not be lost: a warning says that the file is nnx's own.
+    FileExistsError for a file that is there and is to stay.
     """
     if not overwrite and os.path.exists(filepath):
         raise FileExistsError(f"{filepath} already exists; pass overwrite=True to replace it")
     name = os.fspath(filepath)
-    if name.endswith((".h5", ".hdf5", ".keras")) and not name.endswith(may_be):
-        kinds = ".keras for a model, .weights.h5 for weights, in Keras' formats, or .safetensors for either"
-        raise ValueError(f"cannot write {filepath}: nnx writes no such file under that name; call it {kinds}")
+    if not name.endswith((".h5", ".hdf5", ".keras")):
+        return False
+    if name.endswith(ending):
+        if importlib.util.find_spec("h5py") is not None:
+            return True
+        advice = "pip install 'nnx-array[keras-files]', or call it .safetensors"
+    else:
+        advice = "call it .keras for a model, .weights.h5 for weights, in Keras' formats, or .safetensors for either"
+    warn_user(f"{filepath} is a safetensors file, which nnx reads and Keras does not: {advice}")
+    return False

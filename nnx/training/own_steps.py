@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from nnx import ranks
 from nnx.autodiff.array import lower
 from nnx.backends import Array, array_namespace, is_array
+from nnx.backends.context import create_as_before, create_at
 from nnx.metrics.variable import value_of
 from nnx.structure import leaves, rebuild
 from nnx.training.objective import read_values
@@ -51,18 +53,30 @@ class OwnSteps:
     @checked
     def train(self, data: Any) -> None:
         """`train_step`, whose logs are kept."""
-        self._take("train_step", self.model().train_step(data))
+        with self._placed():
+            self._take("train_step", self.model().train_step(data))
 
     @checked
     def test(self, data: Any) -> None:
         """`test_step`, whose logs are kept."""
-        self._take("test_step", self.model().test_step(data))
+        with self._placed():
+            self._take("test_step", self.model().test_step(data))
 
     @checked
     def predict(self, data: Any) -> Any:
         """What `predict_step` returns, a structure of plain arrays."""
-        outputs = self.model().predict_step(data)
+        with self._placed():
+            outputs = self.model().predict_step(data)
         return rebuild(outputs, [lower(part) for part in leaves(outputs)])
+
+    @contextlib.contextmanager
+    def _placed(self) -> Iterator[None]:
+        """The time in which arrays and random numbers are made where the model is."""
+        before = create_at(self.model().placement)
+        try:
+            yield
+        finally:
+            create_as_before(before)
 
     def read(self) -> dict[str, Any]:
         """The logs of the last step on the host: numbers, and NumPy arrays for those that have several values."""

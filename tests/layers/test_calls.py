@@ -169,7 +169,9 @@ def test_functions_of_numpy():
     assert_close(layer(x), np.exp(x) * np.where(x > 0, x, 0.0) + np.maximum(x, 0.5), length=2)
     with pytest.raises(TypeError, match="does not become one of NumPy, which would lose its derivative in silence"):
         written(lambda self, x: np.asarray(x))(x)
-    with pytest.raises(TypeError, match=r"numpy.add of a tracked array takes no out=, where= or dtype= and has no \.reduce"):
+    with pytest.raises(
+        TypeError, match=r"numpy.add of a tracked array takes no out=, where= or dtype= and has no \.reduce"
+    ):
         written(lambda self, x: np.add.reduce(x))(x)
     with pytest.raises(NotImplementedError, match=r"interp has no derivative in nnx: nnx.stop_gradient"):
         written(lambda self, x: np.interp(x, x, x))(x)
@@ -382,6 +384,22 @@ def test_a_step_with_a_layer_and_a_loss_of_ones_own_waits_for_nothing(backend: P
     with no_synchronization():
         model.trainer.step.train([x], [targets], [None])
     assert all((one != other).any() for one, other in zip(before, model.get_weights(), strict=True))
+
+
+class Noisy(Layer):
+    def call(self, x: Any, training: Any = None) -> Any:
+        return x + nnx.random.normal(x.shape) if training else x
+
+
+def test_random_numbers_of_a_call_are_where_the_model_is(backend: Placement):
+    with nnx.backend(backend.name, device=backend.device):
+        model = nnx.Sequential([Input((3,)), Noisy(), Dense(2)])
+    model.compile("adam", "mse")
+    with nnx.backend("numpy"):
+        model.fit(X, X[:, :2], verbose=0)
+        assert nnx.get_backend().name == "numpy"
+    first, second = model.layers[0], backend.asarray(np.float32(X))
+    assert (nnx.to_numpy(first(second, training=True)) != nnx.to_numpy(first(second, training=True))).any()
 
 
 # What a symbolic value cannot do

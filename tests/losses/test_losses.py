@@ -44,7 +44,7 @@ ALIASES = {
 def functions_of(cls):
     """The names in nnx.losses of the function of a class."""
     fn = getattr(losses, cls)().fn
-    return [name for name in losses.__all__ if getattr(getattr(losses, name), "differentiable", None) is fn]
+    return [name for name in losses.__all__ if getattr(getattr(losses, name), "original", None) is fn]
 
 
 NAMES = {cls: list(dict.fromkeys([cls, *functions_of(cls), *ALIASES.get(cls, "").split()])) for cls in LOSSES}
@@ -384,16 +384,16 @@ def test_a_built_in_function_with_options():
 
 
 def keras_style(y_true, y_pred):
-    return (y_true - y_pred) ** 2
+    return (y_pred - y_true) ** 2
 
 
 def of_the_batch(y_true, y_pred):
-    return nnx.array_namespace(y_pred).mean((y_true - y_pred) ** 2)
+    return nnx.array_namespace(y_pred).mean((y_pred - y_true) ** 2)
 
 
 class OfSamples(losses.Loss):
     def call(self, y_true, y_pred):
-        return nnx.array_namespace(y_pred).mean((y_true - y_pred) ** 2, axis=-1)
+        return nnx.array_namespace(y_pred).mean((y_pred - y_true) ** 2, axis=-1)
 
 
 @pytest.mark.parametrize("loss", [keras_style, of_the_batch, OfSamples()])

@@ -171,8 +171,8 @@ def test_errors_say_what_is_wrong(name: str, args: Any, options: dict[str, Any],
 
 
 def test_names_that_are_not_there_say_what_to_write() -> None:
-    with pytest.raises(AttributeError, match="eigh"):
-        _ = ops.eig
+    with pytest.raises(AttributeError, match="rearrange"):
+        _ = ops.rearrange
     with pytest.raises(AttributeError, match="did you mean 'transpose'"):
         _ = ops.transposed
     assert ops.numpy.exp is ops.exp

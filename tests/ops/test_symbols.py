@@ -91,7 +91,7 @@ def test_what_a_graph_cannot_keep() -> None:
     x = Input((3,))
     with pytest.raises(TypeError, match=r"ops.where of a symbolic value takes arrays, numbers and names, got object"):
         ops.where(x > 0.0, x, object())
-    with pytest.raises(TypeError, match="the truth of .* write a layer with call"):
+    with pytest.raises(TypeError, match=r"the truth of .* write a layer with call"):
         ops.cond(ops.sum(x) > 0.0, lambda: x, lambda: x)
     with pytest.raises(ValueError, match=r"^matmul"):
         ops.matmul(x, np.ones((5, 2), "float32"))

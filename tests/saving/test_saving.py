@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -171,8 +172,21 @@ def test_forms_of_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         nnx.saving.load_model(path)
     assert sorted(file.name for file in tmp_path.iterdir()) == ["a", "b", "c", "d"]
     for name in ("model.h5", "model.hdf5", "model.weights.h5"):
-        with pytest.raises(ValueError, match=r"nnx writes no such file under that name; call it \.keras for a model"):
+        with pytest.warns(
+            UserWarning, match=rf"{name} is a safetensors file, which nnx reads and Keras does not: call it"
+        ):
             model.save(tmp_path / name)
+        nnx.models.load_model(tmp_path / name)
+
+
+def test_a_name_of_keras_without_h5py(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    model = make()
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    for name, save in (("model.keras", model.save), ("x.weights.h5", model.save_weights)):
+        with pytest.warns(UserWarning, match=r"Keras does not: pip install 'nnx-array\[keras-files\]', or call it"):
+            save(tmp_path / name)
+    assert (nnx.models.load_model(tmp_path / "model.keras").get_weights()[0] == model.get_weights()[0]).all()
+    model.load_weights(tmp_path / "x.weights.h5")
 
 
 # Training goes on as if it had not stopped

@@ -276,7 +276,7 @@ def complaints() -> list[str]:
             if name not in losses.__all__:
                 lacking.append(f"{file_of(cls)}: add {name!r} to __all__")
     for name in losses.__all__:
-        original = getattr(getattr(losses, name), "differentiable", None)
+        original = getattr(getattr(losses, name), "original", None)
         if original in VALUES_FUNCTIONS and not _means(name, CLASSES[original]):
             cls = CLASSES[original]
             lacking.append(f"{file_of(cls)}: register {cls.__name__} under {name!r} too")

@@ -354,7 +354,8 @@ def _add_linear_algebra(add: Add, normal: Draw) -> None:
 
 
 def _definite(xp: Namespace, x: Array) -> Array:
-    return x @ x.mT + 4.0 * _beside(xp, x, np.eye(x.shape[-1]))
+    dtype = str(x.dtype).rpartition(".")[2]
+    return x @ x.mT + 4.0 * _beside(xp, x, np.eye(x.shape[-1], dtype=dtype))
 
 
 def _powered(xp: Namespace, x: Array) -> Array:
