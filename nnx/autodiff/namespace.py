@@ -39,6 +39,7 @@ def namespace_of(backend: Backend) -> Any:
     xp: Any = types.ModuleType(f"tracked_{backend.module}")
     xp.kind = type(f"Tracked{backend.module.title()}", (TrackedArray,), {"__slots__": (), "xp": xp})
     xp.base, xp.backend, xp.device_of, xp.size_of = base, backend, functools.partial(_device_of, backend), _size_of
+    xp.refuses_others = _refuses_others(base)
     xp.floating_dtypes = {}  # dtypes of other libraries may be equal to these, and do not mean the same
     for name in dir(base):
         if not name.startswith("__"):
@@ -78,6 +79,24 @@ def _give_rules(xp: Any, base: Any) -> None:
     xp.where = several(xp, picking.where, base.where, 3, "where")
     xp.take = several(xp, picking.take, base.take, 1, "take")
     xp.take_along_axis = several(xp, picking.take_along_axis, base.take_along_axis, 1, "take_along_axis")
+
+
+def _refuses_others(base: Any) -> bool:
+    """Whether operators of the library raise where the right operand is of a class that it does not know.
+
+    So array-api-strict; others leave the operator to that class.
+    """
+
+    class Other:
+        def __radd__(self, other: Any) -> bool:
+            return False
+
+        __array_ufunc__ = None
+
+    try:
+        return bool(base.ones((1,)) + Other())
+    except TypeError:
+        return True
 
 
 def kind_of(array: Any) -> type[TrackedArray]:

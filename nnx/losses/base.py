@@ -137,7 +137,9 @@ class Loss(Configurable):
             result = self.call(y_true, y_pred)
             if is_pair(result):
                 return result  # type: ignore[no-any-return]
-        values, pullback = derived(lambda y_pred: self.call(y_true, y_pred), (y_pred,), {}, f"loss {self.name!r}")
+        kind = kind_of(y_pred)
+        targets = constant(y_true, kind) if kind.xp.refuses_others else y_true  # so that either may stand left
+        values, pullback = derived(lambda y_pred: self.call(targets, y_pred), (y_pred,), {}, f"loss {self.name!r}")
         if not self._derives:
             _check_values(self.name, values, y_pred)
             self._derives = True
