@@ -114,6 +114,9 @@ class Parameter(ArrayHolder):
     def in_array_code(self) -> Any:
         return _in_expression(self)
 
+    def __float__(self) -> float:
+        return float(self.value)  # which is a constant, as `value` is
+
     def __array__(self, *arguments: Any, **options: Any) -> Any:
         return np.asarray(to_numpy(_in_expression(self)), *arguments, **options)
 

@@ -261,6 +261,7 @@ def _states_kept(layer: Any) -> Iterator[None]:
 
 def _composition(layer: Any, shapes: list[Shape], trial: _Trial, made: list[Shape]) -> Composition:
     inside = list(layer.sublayers())
+    _check_kept_arrays(layer)
     _check_made_layers(layer, trial, inside)
     name_layers(inside, layer.name, unique=False)  # attributes tell them apart, as in Keras
     symbols = [Symbol(shape) for shape in shapes]
@@ -347,6 +348,16 @@ def _is_chain(nodes: Sequence[Node]) -> bool:
             return False
         before = node
     return len({node.layer for node in nodes}) == len(nodes)
+
+
+def _check_kept_arrays(layer: Any) -> None:
+    """TypeError for a tracked array in an attribute: it belongs to one batch, and may have replaced a weight."""
+    for name, value in vars(layer).items():
+        if isinstance(value, TrackedArray):
+            raise TypeError(
+                f"{layer.name}: call() keeps an array of the batch in self.{name}, where the next batch would find it: "
+                f"a weight is changed by self.{name}.assign(...), anything else is kept as nnx.stop_gradient(...)"
+            )
 
 
 def _check_made_layers(layer: Any, trial: _Trial, inside: list[Any]) -> None:

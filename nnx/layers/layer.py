@@ -29,6 +29,7 @@ from nnx.graph.program import as_masks
 from nnx.graph.recorded_call import call_on_tapes, keeping_losses
 from nnx.graph.symbol import Node, Symbol, has_symbols
 from nnx.names import did_you_mean, names_apart, nearest, numbered, snake_case
+from nnx.operators import ArrayHolder
 from nnx.parameters import Freezing, Parameter
 from nnx.precision import dtype_bytes, narrow, wide
 from nnx.pullbacks import LayerPullback, Skippable, call_pullback, is_pair
@@ -530,6 +531,9 @@ class Layer(Configurable):
         if call.takes_training and (training is not None or call.requires_training):
             options = {**options, "training": bool(training)}
         if call.takes_mask:
+            if mask is None and call.requires_mask and tape.calls is not None:  # it is tried out
+                first = lower(leaves(inputs)[0])
+                mask = self.placement.zeros(tuple(first.shape[:2]), "bool")
             options = {**options, "mask": mask}
         if templates is not None:
             flat = leaves(inputs)
@@ -538,8 +542,15 @@ class Layer(Configurable):
         before, tape.training = tape.training, tape.training if training is None else training
         try:
             y = self.call(*inputs, **options)  # type: ignore[attr-defined]
+        except Exception as error:
+            shapes = ", ".join(str(tuple(part.shape)) for part in leaves([list(inputs), options]) if is_array(part))
+            tried = "; tried out on a small batch" if tape.calls is not None else ""
+            error.add_note(f"in call() of {self.name} ({type(self).__name__}), for inputs of shapes {shapes}{tried}")
+            raise
         finally:
             tape.training = before
+        if isinstance(y, ArrayHolder):
+            y = y.in_array_code()
         if mask is not None and isinstance(y, TrackedArray) and y.mask is None:
             if type(self).compute_mask is not Layer.compute_mask:
                 y.mask = self.compute_mask(inputs[0] if len(inputs) == 1 else list(inputs), mask)
@@ -958,6 +969,7 @@ class _Call:
     takes_training: bool
     requires_training: bool
     takes_mask: bool
+    requires_mask: bool
     takes_any_number: bool
     takes_any_option: bool
 
@@ -974,6 +986,7 @@ def _call_of(cls: Any) -> _Call | None:
         any(p.name == "training" for p in named),
         any(p.name == "training" and p.default is p.empty for p in named),
         any(p.name == "mask" for p in named),
+        any(p.name == "mask" and p.default is p.empty for p in named),
         any(p.kind is p.VAR_POSITIONAL for p in parameters),
         any(p.kind is p.VAR_KEYWORD for p in parameters),
     )

@@ -25,6 +25,7 @@ from nnx.precision import narrow, wide
 from nnx.pullbacks import Differentiable, Pullback, is_pair
 from nnx.registry import Configurable, Registry, serialize
 from nnx.shapes import Shape
+from nnx.user_warnings import warn_user
 
 registry: Registry[Any] = Registry("loss")
 
@@ -142,6 +143,13 @@ class Loss(Configurable):
         values, pullback = derived(lambda y_pred: self.call(targets, y_pred), (y_pred,), {}, f"loss {self.name!r}")
         if not self._derives:
             _check_values(self.name, values, y_pred)
+            fitted = isinstance(self, LossFunctionWrapper)
+            if not fitted and tuple(y_pred.shape) == (*tuple(y_true.shape), 1):
+                warn_user(
+                    f"loss {self.name!r} gets targets of shape {tuple(y_true.shape)} and predictions of shape "
+                    f"{tuple(y_pred.shape)}, whose difference has as many rows as columns: give the targets an axis, "
+                    f"y[:, None], or take y_pred[:, 0]"
+                )
             self._derives = True
         return values, pullback
 
@@ -199,6 +207,8 @@ class LossFunctionWrapper(Loss):
             setattr(self, option, value)
 
     def call(self, y_true: Array, y_pred: Array) -> Any:
+        if not self._built_in:
+            y_true = of_same_rank(y_true, y_pred)
         return self.fn(y_true, y_pred, **self._options)
 
     def get_config(self) -> dict[str, Any]:
@@ -223,6 +233,21 @@ class LossFunctionWrapper(Loss):
 
 
 registry.register()(LossFunctionWrapper)
+
+
+def of_same_rank(y_true: Any, y_pred: Any) -> Any:
+    """Targets for a function of one's own, with a last axis of length one more or less as the predictions have it.
+
+    As Keras does; a difference of (n,) and (n, 1) would be (n, n).
+    """
+    if not (hasattr(y_true, "shape") and hasattr(y_pred, "shape")):
+        return y_true
+    given, wanted = tuple(y_true.shape), tuple(y_pred.shape)
+    if len(given) == len(wanted) - 1 and wanted[-1] == 1 and given == wanted[:-1]:
+        return array_namespace(y_true).reshape(y_true, wanted)
+    if len(given) == len(wanted) + 1 and given[-1] == 1 and given[:-1] == wanted:
+        return array_namespace(y_true).reshape(y_true, wanted)
+    return y_true
 
 
 def _check_values(name: str, values: Array, y_pred: Array) -> None:

@@ -13,7 +13,7 @@ from nnx.autodiff.array import TrackedArray
 from nnx.autodiff.transforms import stop_gradient
 from nnx.backends import Array, Namespace, Placement, array_namespace, asarray, get_backend, is_array, to_numpy
 from nnx.losses.arrays import asarray_like
-from nnx.losses.base import Loss, fit_weights
+from nnx.losses.base import Loss, fit_weights, of_same_rank
 from nnx.losses.lookup import of_function
 from nnx.metrics.tally import Tally
 from nnx.metrics.targets import has_no_rows
@@ -34,6 +34,8 @@ def of_plain_values(update_state: Callable[..., None]) -> Callable[..., None]:
     def update(self: Any, *args: Any, **options: Any) -> None:
         if any(isinstance(value, TrackedArray | list | tuple | dict) for value in (*args, *options.values())):
             args, options = stop_gradient(args), stop_gradient(options)
+        if len(args) == 3 and args[2] is None:
+            args = args[:2]  # a metric of one's own may take no weights
         update_state(self, *args, **options)
 
     return update
@@ -377,6 +379,8 @@ class MeanMetricWrapper(MeanOfSamples):
         if has_no_rows(y_pred):
             self.count.add(0)
             return
+        if not hasattr(self.fn, "original"):  # a function of one's own
+            y_true = of_same_rank(y_true, y_pred)
         values = self.fn(y_true, y_pred, **self._options)
         if type(values) is tuple:
             values = values[0]

@@ -769,7 +769,9 @@ class Model(Layer):
         return list(dict.fromkeys([*self._loss_metric(), *compiled, *self._own_metrics()]))
 
     def _loss_metric(self) -> list[Metric]:
-        return [] if self._mean_loss is None else [self._mean_loss]
+        has_loss = self.compile_arguments is not None and self.compile_arguments["loss"] is not None
+        own = has_loss and self.overrides("train_step", "test_step")
+        return [self._running_loss()] if own else [] if self._mean_loss is None else [self._mean_loss]
 
     def _own_metrics(self) -> list[Metric]:
         held = dict.fromkeys(layer for _, layer in self.walk())

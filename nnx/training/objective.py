@@ -189,6 +189,8 @@ class Objective:
         """The weighted sum of the losses of all outputs; inside of a tape a tracked one. None without a loss."""
         total = None
         for one, target, output, weight in self._rows_of(y, y_pred, sample_weight):
+            if one.is_unbound and target is not None:
+                one.bind(tuple(target.shape), (None, *output.shape[1:]), None)
             if one.loss is not None:
                 loss = one.loss(target, output, weight)
                 loss = loss if one.weight == 1.0 else loss * one.weight

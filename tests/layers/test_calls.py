@@ -386,6 +386,52 @@ def test_a_step_with_a_layer_and_a_loss_of_ones_own_waits_for_nothing(backend: P
     assert all((one != other).any() for one, other in zip(before, model.get_weights(), strict=True))
 
 
+class Overwriting(Layer):
+    def build(self, input_shape: Any) -> None:
+        self.gain = self.add_weight((), "ones", name="gain")
+        super().build(input_shape)
+
+    def call(self, x: Any) -> Any:
+        self.gain = self.gain + 1.0
+        return x * self.gain
+
+
+class Converting(Overwriting):
+    def call(self, x: Any) -> Any:
+        return x / float(self.gain)
+
+
+class Returning(Overwriting):
+    def call(self, x: Any) -> Any:
+        return self.gain
+
+
+class Requiring(Layer):
+    def call(self, x: Any, mask: Any) -> Any:
+        return x * nnx.ops.cast(mask[..., None], "float32")
+
+
+def test_what_a_call_may_do_with_a_weight():
+    with pytest.raises(TypeError, match=r"overwriting: call\(\) keeps an array .* in self.gain.*self.gain.assign"):
+        Overwriting()(X)
+    with pytest.warns(UserWarning, match=r"converting: the output of call\(\) does not depend on its weight gain"):
+        Converting()(X)
+    assert float(Returning()(X)) == 1.0
+
+
+def test_a_mask_that_is_required():
+    x = np.ones((1, 2, 3), "float32")
+    assert Requiring()(x, mask=np.array([[True, False]])).tolist() == [[[1.0] * 3, [0.0] * 3]]
+
+
+def test_an_error_in_a_call_names_the_layer():
+    with pytest.raises(ValueError) as caught:
+        nnx.Sequential([Input((3,)), written(lambda self, x: nnx.ops.matmul(x, np.ones((9, 2), "float32")))])
+    assert (
+        caught.value.__notes__[0] == "in call() of mine (Mine), for inputs of shapes (2, 3); tried out on a small batch"
+    )
+
+
 class Noisy(Layer):
     def call(self, x: Any, training: Any = None) -> Any:
         return x + nnx.random.normal(x.shape) if training else x

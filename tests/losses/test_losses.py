@@ -411,6 +411,19 @@ def test_a_loss_of_array_code_has_its_derivative(backend, loss, weights):
         assert_close(pullback(), pullback_expected(), length=10)
 
 
+@pytest.mark.parametrize(("y_shape", "p_shape"), [((6,), (6, 1)), ((6, 1), (6,)), ((2, 3), (2, 3, 1))])
+def test_functions_of_ones_own_get_targets_of_the_rank_of_predictions(y_shape, p_shape):
+    y, p = np.arange(6.0).reshape(y_shape), np.ones(p_shape)
+    expected = np.mean((p.ravel() - y.ravel()) ** 2)
+    assert_close(losses.resolve(of_the_batch)(y, p), expected)
+    metric = nnx.metrics.MeanMetricWrapper(keras_style)
+    metric.update_state(y, p)
+    assert_close(metric.result(), expected)
+    if len(p_shape) > len(y_shape):
+        with pytest.warns(UserWarning, match=r"loss 'of_samples' gets targets of shape .*, y\[:, None\]"):
+            OfSamples(reduction="sum")(y[:1], p[:1])
+
+
 def test_losses_that_cannot_be_derived():
     with pytest.raises(TypeError, match="loss 'text' returned str, so it has no gradient"):
         losses.LossFunctionWrapper(lambda y_true, y_pred: "no", name="text")(Y_TRUE, Y_PRED)

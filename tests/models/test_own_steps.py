@@ -77,6 +77,7 @@ def test_graphs_and_sequential_models_have_steps_too(backend, make):
     class Stack(nnx.Sequential):
         train_step = Stepping.train_step
 
+    nnx.random.set_seed(1)
     if make == "graph":
         x = nnx.Input((4,))
         model = Graph(x, layers.Dense(1)(layers.Dense(3, activation="relu")(x)))
@@ -276,6 +277,59 @@ def test_a_step_waits_for_nothing(backend):
     with no_synchronization():
         logs = step(data)
     assert set(logs) == {"loss"}
+
+
+class Guide(nnx.Model):
+    """As Keras' guide writes it."""
+
+    def __init__(self):
+        super().__init__()
+        self.dense = layers.Dense(1)
+
+    def call(self, x):
+        return self.dense(x)
+
+    def train_step(self, data):
+        x, y = data
+        with nnx.GradientTape() as tape:
+            y_pred = self(x, training=True)
+            loss = self.compute_loss(y=y, y_pred=y_pred)
+        self.optimizer.apply(tape.gradient(loss, self.trainable_variables), self.trainable_variables)
+        for metric in self.metrics:
+            if metric.name == "loss":
+                metric.update_state(loss)
+            else:
+                metric.update_state(y, y_pred)
+        return {metric.name: metric.result() for metric in self.metrics}
+
+
+def test_the_metrics_of_a_step_are_the_loss_and_those_of_compile():
+    nnx.random.set_seed(1)
+    model = Guide()
+    model.compile("adam", "mse", metrics=["mae"])
+    history = model.fit(X, Y, epochs=2, verbose=0).history
+    assert set(history) == {"loss", "mae"}
+    assert history["loss"][1] < history["loss"][0]
+
+
+class Plain(metrics.Metric):
+    """Takes no weights."""
+
+    def __init__(self):
+        super().__init__(name="plain")
+        self.sum = self.add_weight(name="sum")
+
+    def update_state(self, y_true, y_pred):
+        self.sum.assign_add(nnx.ops.sum(y_pred - y_true))
+
+    def result(self):
+        return self.sum + 0.0
+
+
+def test_a_metric_that_takes_no_weights():
+    model = nnx.Sequential([layers.Dense(1, input_dim=4)])
+    model.compile("sgd", "mse", metrics=[Plain()])
+    assert "plain" in model.fit(X, Y, verbose=0).history
 
 
 def test_training_stops_where_a_callback_says(backend):
