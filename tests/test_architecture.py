@@ -365,6 +365,7 @@ READS = {
     "nnx.layers.function_call._describe": "constants of a graph, once",
     "nnx.layers.layer.Layer.run_call": "a flag, not an array",
     "nnx.parameters.Parameter.__array__": "what a user asks NumPy for",
+    "nnx.parameters.Parameter.__float__": "what a user asks for",
     "nnx.optimizers.slots.placed_like": "state from a file or of another device, once",
 }
 

@@ -102,6 +102,7 @@ class DataLoader:
         (`batch_size=None`). Of sequences, and of arrays on disk, nothing else is read; an iterable is gone through by
         every rank, which stacks its own samples.
 
+        >>> import numpy as np
         >>> list(DataLoader(np.arange(3), batch_size=2).parts())
         [((array([0, 1]),), None), ((array([2]),), None)]
         """

@@ -297,7 +297,7 @@ class TestCall:
         ("call", "words"),
         [
             (lambda self, x: 3.0, r"call\(\) has to return"),
-            (lambda self, x: x @ Input((7, 3)), "symbolic value takes|cannot multiply"),
+            (lambda self, x: x @ Input((7, 3)), "symbolic value takes|mismatch"),
             (lambda self, x: float(x), "only 0-dimensional|only length-1|only size-1"),
         ],
     )

@@ -140,12 +140,10 @@ def test_nothing_is_written_that_keras_3_0_refuses(path: Path):
 
 def test_names_say_what_is_written(tmp_path: Path):
     model = make()
-    for save, name in ((model.save, "m.h5"), (model.save, "m.weights.h5"), (model.save_weights, "m.h5")):
-        with pytest.raises(ValueError, match=r"call it \.keras for a model, \.weights\.h5 for weights"):
+    for save, name in ((model.save, "m.h5"), (model.save, "m.weights.h5"), (model.save_weights, "m.keras")):
+        with pytest.warns(UserWarning, match=r"Keras does not: call it \.keras for a model, \.weights\.h5 for weights"):
             save(tmp_path / name)
-    with pytest.raises(ValueError, match=r"call it \.keras for a model"):
-        model.save_weights(tmp_path / "m.keras")
-    assert not list(tmp_path.iterdir())
+        assert (tmp_path / name).read_bytes()[8:9] == b"{"  # safetensors
     model.save(tmp_path / "m.keras")
     with pytest.raises(FileExistsError):
         model.save(tmp_path / "m.keras", overwrite=False)
@@ -179,12 +177,13 @@ def test_an_error_leaves_the_old_file(saved: Path, monkeypatch: pytest.MonkeyPat
 def test_without_h5py(saved: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "h5py", None)
     model, old = make(), saved.read_bytes()
-    for act in (model.save, load_model, model.load_weights):
+    for act in (load_model, model.load_weights):
         with pytest.raises(ImportError, match=r"m\.keras: pip install 'nnx-array\[keras-files\]'"):
             act(saved)
-    with pytest.raises(ImportError, match=r"to write .*m\.weights\.h5: pip install"):
-        model.save_weights(saved.parent / "m.weights.h5")
     assert saved.read_bytes() == old
+    for save, name in ((model.save, "n.keras"), (model.save_weights, "n.weights.h5")):
+        with pytest.warns(UserWarning, match=rf"{name} is a safetensors file.*pip install 'nnx-array\[keras-files\]'"):
+            save(saved.parent / name)
 
 
 # What is read
