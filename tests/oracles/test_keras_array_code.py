@@ -178,7 +178,7 @@ def trained(k: Any, expression: Expression, weights: list[np.ndarray], **compile
     for layer, own in zip(layers, ([weights[0], weights[1]], [weights[2]], [weights[3], weights[4]]), strict=True):
         layer.set_weights(own)
     predicted = np.asarray(model.predict(X, verbose=0))
-    model.compile(k.optimizers.SGD(0.05), run_eagerly=True, **(compiled or {"loss": "mse"}))  # JAX would compile each
+    model.compile(k.optimizers.SGD(0.01), run_eagerly=True, **(compiled or {"loss": "mse"}))  # JAX would compile each
     for _ in range(2):
         model.train_on_batch(X, Y)
     return predicted, weights_of(layers)
