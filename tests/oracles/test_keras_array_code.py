@@ -67,7 +67,7 @@ EXPRESSIONS: dict[str, Expression] = {  # of the operations, x (6, 4) and a weig
     "floor": lambda o, x, w: o.floor(3.0 * x) * w + x,
     "mod": lambda o, x, w: o.mod(x * 2.0, 0.7) * w,
     "where": lambda o, x, w: o.where(x > 0.1, x * w, 0.2 * x),
-    "where of a mask": lambda o, x, w: o.where(o.cast(o.greater(x, 0.3), "bool"), w, x * x),
+    "where of a mask": lambda o, x, w: o.where(o.cast(o.greater(x, 0.3), "bool"), w + 0.0, x * x),
     "select of less": lambda o, x, w: o.cast(o.less(x, 0.0), "float32") * w + x,
     "stop_gradient": lambda o, x, w: x * w + o.stop_gradient(o.exp(w)),
     "sum": lambda o, x, w: x + o.sum(x * w, axis=-1, keepdims=True),
