@@ -91,7 +91,7 @@ def _called(
         penalised = _penalised(layer) if tapes and tapes[-1].losses is None else []
         if len(involved) > 1 or (penalised and involved):
             with _collected(penalised if tapes and tapes[-1].keeps_losses else []):
-                y, made = _run_tracked(layer, parts, mask, training, options, involved)
+                y, made = _run_tracked(layer, parts, mask, training, options)
         else:
             y, made = _record(layer, parts, mask, training, options, next(iter(involved), None))
     for part, one in zip(leaves(y), made if isinstance(made, list | tuple) else [made], strict=False):
@@ -215,9 +215,7 @@ def _of_leaves(pullback: Any, y: Any) -> Any:
     return lambda dys: pullback(rebuild(y, dys))
 
 
-def _run_tracked(
-    layer: Any, parts: list[Any], mask: Any, training: Any, options: dict[str, Any], tapes: Any
-) -> tuple[Any, Any]:
+def _run_tracked(layer: Any, parts: list[Any], mask: Any, training: Any, options: dict[str, Any]) -> tuple[Any, Any]:
     """The layer's own code on tracked arrays, its parameters too, so that every tape records what it computes."""
     options = {**options, "training": None if training is None else bool(training)}
     kind = next((type(part) for part in parts if isinstance(part, TrackedArray)), None) or kind_of(parts[0])
