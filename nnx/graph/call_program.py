@@ -21,6 +21,7 @@ from nnx.graph.symbol import Node, Symbol
 from nnx.graph.trial import LENGTHS, common_sizes, sizes_for
 from nnx.names import name_layers
 from nnx.pullbacks import Pullback
+from nnx.random import Generator
 from nnx.shapes import Shape, as_shapes
 from nnx.structure import leaves, rebuild
 from nnx.user_warnings import warn_user
@@ -247,9 +248,11 @@ def _try_out(
 
 @contextlib.contextmanager
 def _states_kept(layer: Any) -> Iterator[None]:
-    """The time in which what layers remember may change; afterwards it is as before."""
+    """The time in which what layers remember may change, their streams and metrics too; then it is as before."""
     before = [(p, array_namespace(p.value).asarray(p.value, copy=True)) for p in layer.non_trainable_weights]
-    streams = [(one.random, one.random.state()) for _, one in layer.walk() if one.random is not None]
+    kept = {id(value): value for _, one in layer.walk() for value in leaves(list(vars(one).values()))}
+    streams = [(one, one.state()) for one in kept.values() if isinstance(one, Generator)]
+    metrics = [(one, _running_of(one)) for one in kept.values() if hasattr(one, "reset_state")]
     try:
         yield
     finally:
@@ -257,6 +260,19 @@ def _states_kept(layer: Any) -> Iterator[None]:
             parameter.value[...] = value
         for generator, state in streams:
             generator.set_state(state)
+        for metric, running in metrics:
+            if running is None:
+                metric.reset_state()
+            else:
+                metric.set_state(running)
+
+
+def _running_of(metric: Any) -> Any:
+    """What a metric has seen; None for one of somebody's own that does not say it."""
+    try:
+        return metric.state()
+    except TypeError:
+        return None
 
 
 def _composition(layer: Any, shapes: list[Shape], trial: _Trial, made: list[Shape]) -> Composition:
