@@ -17,6 +17,7 @@ T = TypeVar("T")
 
 _CUSTOM: contextvars.ContextVar[Mapping[str, Any]] = contextvars.ContextVar("nnx_custom_objects", default={})  # noqa: B039
 _REGISTERED: dict[str, Any] = {}
+_NAMED: contextvars.ContextVar[dict[str, Any] | None] = contextvars.ContextVar("nnx_named_objects", default=None)
 
 
 @contextlib.contextmanager
@@ -32,6 +33,41 @@ def custom_objects(objects: Mapping[str, Any] | None) -> Iterator[None]:
         yield
     finally:
         _CUSTOM.reset(token)
+
+
+@contextlib.contextmanager
+def named_objects() -> Iterator[dict[str, Any]]:
+    """Inside the block, classes and functions of one's own that configurations name are kept by these names.
+
+    So that who makes a configuration for this process alone, for a copy, finds them again; also lambdas.
+
+    >>> with named_objects() as objects:
+    ...     name = serialize(lambda x: x + 1)
+    >>> with custom_objects(objects):
+    ...     find_custom(name)(1)
+    2
+    """
+    objects: dict[str, Any] = {}
+    token = _NAMED.set(objects)
+    try:
+        yield objects
+    finally:
+        _NAMED.reset(token)
+
+
+def name_of(thing: Any) -> str:
+    """The name of a class or a function in a configuration.
+
+    >>> name_of(dict)
+    'dict'
+    """
+    name: str = thing.__name__
+    objects = _NAMED.get()
+    if objects is not None and not str(getattr(thing, "__module__", None)).startswith("nnx."):
+        while objects.get(name, thing) is not thing:
+            name += "'"
+        objects[name] = thing
+    return name
 
 
 def register_keras_serializable(package: str = "Custom", name: str | None = None) -> Callable[[T], T]:
@@ -206,9 +242,9 @@ def serialize(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(key): serialize(item) for key, item in value.items()}
     if hasattr(value, "get_config"):
-        return {"class_name": type(value).__name__, "config": value.get_config()}
-    if callable(value) and getattr(value, "__name__", "<lambda>") != "<lambda>":
-        return value.__name__
+        return {"class_name": name_of(type(value)), "config": value.get_config()}
+    if callable(value) and (getattr(value, "__name__", "<lambda>") != "<lambda>" or _NAMED.get() is not None):
+        return name_of(value)
     if hasattr(value, "tolist"):  # NumPy scalars and arrays
         return value.tolist()
     raise TypeError(

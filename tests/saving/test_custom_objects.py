@@ -100,3 +100,65 @@ def test_activation_functions_with_options_in_a_graph(tmp_path):
     )
     for one in (model, loaded, nnx.models.clone_model(model)):
         assert_close(one.predict(X, verbose=0), expected)
+
+
+class Scaled(nnx.layers.Layer):
+    """A layer that no registry knows."""
+
+    def __init__(self, units: int = 3, **options: Any) -> None:
+        super().__init__(**options)
+        self.units = units
+
+    def build(self, input_shape: Any) -> None:
+        self.kernel = self.add_weight((input_shape[-1], self.units), name="kernel")
+
+    def call(self, x: Any) -> Any:
+        return x @ self.kernel
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "units": self.units}
+
+
+class Stack(nnx.Model):
+    def __init__(self, units: int = 3) -> None:
+        super().__init__()
+        self.units, self.inner = units, Scaled(units)
+
+    def call(self, x: Any) -> Any:
+        return self.inner(x)
+
+
+def of_scaled(units: int = 5) -> nnx.Model:
+    x = nnx.Input((4,))
+    return nnx.Model(x, nnx.layers.Dense(2)(Scaled(units, name="scaled")(x)))
+
+
+def test_clones_need_no_registry(backend):
+    inner = nnx.Sequential([nnx.Input((4,)), Scaled(4), nnx.layers.Lambda(lambda x: 2.0 * x)])
+    stack = Stack(5)
+    stack.build((None, 4))
+    penalised = nnx.layers.Dense(3, activation=lambda x: nnx.ops.tanh(x), kernel_regularizer=lambda w: nnx.ops.sum(w))
+    for model in (of_scaled(), nnx.Sequential([inner, penalised, Scaled(2)]), stack):
+        clone = nnx.models.clone_model(model)
+        assert [layer.name for layer in clone.layers] == [layer.name for layer in model.layers]
+        assert not set(clone.weights) & set(model.weights)
+        clone.set_weights(model.get_weights())
+        assert_close(clone.predict(X, verbose=0), model.predict(X, verbose=0))
+    with pytest.raises(ValueError, match="unknown layer 'Scaled'"):
+        nnx.models.model_from_json(of_scaled().to_json())
+
+
+def test_a_function_clones_the_layers(tmp_path: Path):
+    def wider(layer: Any) -> Any:
+        return Scaled(7, name="wider") if isinstance(layer, Scaled) else type(layer).from_config(layer.get_config())
+
+    stacked = nnx.Sequential([nnx.Input((4,)), Scaled(5), nnx.layers.Dense(2)])
+    for model in (of_scaled(), stacked):
+        clone = nnx.models.clone_model(model, clone_function=wider)
+        assert [tuple(w.shape) for w in clone.weights] == [(4, 7), (7, 2), (2,)]
+        assert clone.layers[-2].name == "wider"
+        assert nnx.models.clone_model(model, clone_function=lambda layer: layer).weights == model.weights
+    with pytest.raises(ValueError, match="makes its layers itself"):
+        nnx.models.clone_model(Stack(), clone_function=wider)
+    with pytest.raises(TypeError, match="returned NoneType for scaled, expected a layer"):
+        nnx.models.clone_model(of_scaled(), clone_function=lambda layer: None)
