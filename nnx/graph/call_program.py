@@ -23,7 +23,7 @@ from nnx.names import name_layers
 from nnx.pullbacks import Pullback
 from nnx.random import Generator
 from nnx.shapes import Shape, as_shapes
-from nnx.structure import leaves, rebuild
+from nnx.structure import contents, leaves, rebuild
 from nnx.user_warnings import warn_user
 
 
@@ -250,9 +250,9 @@ def _try_out(
 def _states_kept(layer: Any) -> Iterator[None]:
     """The time in which what layers remember may change, their streams and metrics too; then it is as before."""
     before = [(p, array_namespace(p.value).asarray(p.value, copy=True)) for p in layer.non_trainable_weights]
-    kept = {id(value): value for _, one in layer.walk() for value in leaves(list(vars(one).values()))}
+    kept = {id(value): value for _, one in layer.walk() for value in contents(vars(one))}
     streams = [(one, one.state()) for one in kept.values() if isinstance(one, Generator)]
-    metrics = [(one, _running_of(one)) for one in kept.values() if hasattr(one, "reset_state")]
+    metrics = [(one, _running_of(one)) for one in kept.values() if hasattr(one, "update_state")]
     try:
         yield
     finally:

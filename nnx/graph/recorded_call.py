@@ -80,6 +80,7 @@ def _called(
     given = parts
     with layer.placement.computing:
         if layer.is_eager:
+            inputs = rebuild(inputs, [_of_its_own(part) for part in parts])  # what it writes into its arguments
             y = layer.run_call(inputs, mask, training, options)
             _note(layer, given, y, tapes)
             return y
@@ -99,6 +100,15 @@ def _called(
             part.mask = one
     _note(layer, given, y, tapes)
     return y
+
+
+def _of_its_own(part: Any) -> Any:
+    """The same tracked array as another object, so that a write into it is no write into this one."""
+    if not isinstance(part, TrackedArray):
+        return part
+    own = type(part)(part.value, part.tape, part.index)
+    own.__dict__.update(part.__dict__)
+    return own
 
 
 def _build(layer: Any, inputs: tuple[Any, ...], parts: list[Any], tapes: tuple[Tape, ...]) -> None:

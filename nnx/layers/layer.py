@@ -36,7 +36,7 @@ from nnx.pullbacks import LayerPullback, Skippable, call_pullback, is_pair
 from nnx.random import Generator
 from nnx.registry import Configurable, constructor_arguments, constructor_config, layer_registry
 from nnx.shapes import Shape, as_shapes, check_shape, is_shape
-from nnx.structure import leaves, leaves_like, rebuild
+from nnx.structure import contents, leaves, leaves_like, rebuild
 from nnx.user_warnings import warn_user
 
 registry = layer_registry
@@ -195,8 +195,22 @@ class Layer(Configurable):
         self.built, self.build_shape, self._placement, self._composition = False, None, None, None
         self.own_weights[:] = weights
 
+    def _adopt_variables(self) -> None:
+        """Let variables in attributes, which no layer has yet, be weights of this one."""
+        for name, value in vars(self).items():
+            if name in _NOT_SEARCHED:
+                continue
+            for one in contents(value):
+                if type(one) is Parameter and one.is_free:
+                    known = [parameter.name for parameter in self.own_weights]
+                    one.name, one.is_free = numbered(one.name, known), False
+                    if not self.placement.holds(one.value):
+                        one.value = self.placement.asarray(to_numpy(one.value), one.dtype)
+                    self.own_weights.append(one)
+
     def _try_call(self, input_shape: Any) -> None:
         """Find out what the `call` of a layer that has one does, by running it."""
+        self._adopt_variables()
         if not self.is_eager or self._composition is not None:
             return
         if not self._computes_by_call():
@@ -1010,23 +1024,12 @@ def held_layers(layer: Any) -> list[Any]:
         if isinstance(value, Layer):
             found[value] = None
         elif isinstance(value, list | tuple | dict) and value and name not in _NOT_SEARCHED:
-            found.update(dict.fromkeys(part for part in _values(value) if isinstance(part, Layer)))
+            found.update(dict.fromkeys(part for part in contents(value) if isinstance(part, Layer)))
     found.pop(layer, None)
     return list(found)
 
 
 _NOT_SEARCHED = frozenset({"own_weights", "_frozen_or_not", "input_layers", "compile_arguments"})
-
-
-def _values(value: Any) -> Iterator[Any]:
-    """What is in nested lists, tuples and dicts, in the order in which it was put there."""
-    if isinstance(value, dict):
-        value = value.values()
-    elif not isinstance(value, list | tuple):
-        yield value
-        return
-    for part in value:
-        yield from _values(part)
 
 
 @functools.cache

@@ -41,7 +41,7 @@ from nnx.precision import wide
 from nnx.pullbacks import Pullback, Skippable, call_pullback
 from nnx.registry import constructor_config
 from nnx.shapes import Shape, as_shapes, check_shapes, fit_axes
-from nnx.structure import leaves, ordered_keys, rebuild
+from nnx.structure import contents, leaves, ordered_keys, rebuild
 from nnx.training.objective import Objective
 from nnx.training.ports import InputReading, Ports
 from nnx.training.trainable import TrainableModel
@@ -779,7 +779,7 @@ class Model(Layer):
         """The metrics in attributes, of the model and of the layers inside, which are not those of models inside."""
         held = dict.fromkeys(layer for _, layer in self.walk() if layer is self or not isinstance(layer, Model))
         values = [value for layer in held for name, value in vars(layer).items() if name not in _NO_METRICS]
-        return list(dict.fromkeys(part for value in values for part in leaves(value) if isinstance(part, Metric)))
+        return list(dict.fromkeys(part for part in contents(values) if isinstance(part, Metric)))
 
     def overrides(self, *methods: str) -> bool:
         """Whether the class defines one of these methods itself, such as "train_step"."""
