@@ -545,9 +545,8 @@ class Layer(Configurable):
         if call.takes_training and (training is not None or call.requires_training):
             options = {**options, "training": bool(training)}
         if call.takes_mask:
-            if mask is None and call.requires_mask and tape.calls is not None:  # it is tried out
-                first = lower(leaves(inputs)[0])
-                mask = self.placement.zeros(tuple(first.shape[:2]), "bool")
+            if mask is None and call.requires_mask and tape.calls is not None:
+                mask = self._mask_to_try(inputs)
             options = {**options, "mask": mask}
         if templates is not None:
             flat = leaves(inputs)
@@ -557,6 +556,9 @@ class Layer(Configurable):
         try:
             y = self.call(*inputs, **options)  # type: ignore[attr-defined]
         except Exception as error:
+            if mask is None and call.takes_mask and tape.calls is not None and templates is None:  # there may be one
+                given = {name: value for name, value in options.items() if name != "mask"}
+                return self.run_call(inputs, self._mask_to_try(inputs), training, given)
             shapes = ", ".join(str(tuple(part.shape)) for part in leaves([list(inputs), options]) if is_array(part))
             tried = "; tried out on a small batch" if tape.calls is not None else ""
             error.add_note(f"in call() of {self.name} ({type(self).__name__}), for inputs of shapes {shapes}{tried}")
@@ -573,6 +575,10 @@ class Layer(Configurable):
         if self.activity_regularizer is not None:
             self._add_penalty(y)
         return y
+
+    def _mask_to_try(self, inputs: tuple[Any, ...]) -> Array:
+        """A mask for trying out what `call` does."""
+        return self.placement.zeros(tuple(leaves(inputs)[0].shape[:2]), "bool")
 
     def _add_penalty(self, y: Any) -> None:
         for part in leaves(y):

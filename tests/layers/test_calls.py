@@ -483,9 +483,20 @@ def test_variables_outside_of_layers(backend: Placement):
         nnx.Variable("zeros")
 
 
-def test_a_mask_that_is_required():
+class Expecting(Requiring):
+    def call(self, x: Any, mask: Any = None) -> Any:
+        return super().call(x, mask)
+
+
+@pytest.mark.parametrize("cls", [Requiring, Expecting])
+def test_a_mask_that_is_required(cls: Any):
     x = np.ones((1, 2, 3), "float32")
-    assert Requiring()(x, mask=np.array([[True, False]])).tolist() == [[[1.0] * 3, [0.0] * 3]]
+    assert cls()(x, mask=np.array([[True, False]])).tolist() == [[[1.0] * 3, [0.0] * 3]]
+    tokens = Input((2,), dtype="int32")
+    model = nnx.Model(tokens, cls()(nnx.layers.Embedding(5, 3, mask_zero=True)(tokens)))
+    assert not model.predict(np.array([[1, 0]]), verbose=0)[0, 1].any()
+    with pytest.raises(TypeError, match="NoneType"):
+        cls()(x)
 
 
 def test_an_error_in_a_call_names_the_layer():
