@@ -18,7 +18,7 @@ from nnx.backends import Array, array_namespace, backend
 from nnx.backends.context import create_as_before, create_at
 from nnx.graph.composition import Composition
 from nnx.graph.symbol import Node, Symbol
-from nnx.graph.trial import LENGTHS, common_sizes, sizes_for
+from nnx.graph.trial import common_sizes, first_that_fits, sizes_for
 from nnx.names import name_layers
 from nnx.pullbacks import Pullback
 from nnx.random import Generator
@@ -90,8 +90,7 @@ class CallProgram:
         logits : which outputs are taken before their last activation. masks : of the inputs; none by default.
         """
         layer, outer, training = self._layer(), open_tapes(), training or False
-        level = outer[-1].level + 1 if outer else 0
-        tape = Tape(level, watches_parameters=True, training=training, wants_logits=bool(logits), losses=[])
+        tape = Tape(next_level(), watches_parameters=True, training=training, wants_logits=bool(logits), losses=[])
         slots, values = [], []
         for x in arrays:
             slot = tape.add(None) if is_floating(x) else None
@@ -181,15 +180,8 @@ def composition_of_call(layer: Any, input_shape: Any, options: dict[str, Any] | 
     options : what else `call` is given, by name.
     """
     shapes, options = as_shapes(input_shape), options or {}
+    first, length = first_that_fits(shapes, lambda length: _try_out_with_integers(layer, shapes, length, options))
     known = None not in {n for shape in shapes for n in shape}
-    open_lengths = any(None in shape[1:] for shape in shapes)
-    for length in LENGTHS if open_lengths else LENGTHS[:1]:
-        try:
-            first = _try_out_with_integers(layer, shapes, length, options)
-            break
-        except ValueError:  # windows may be longer than that
-            if length == LENGTHS[-1] or not open_lengths:
-                raise
     second = first if known else _try_out(layer, shapes, 3, length + 1, options, first.integers)
     if any(not one.built for one in layer.sublayers()) and layer.takes_training:
         with contextlib.suppress(Exception):  # training may need what is not there yet, such as an optimizer
