@@ -710,12 +710,7 @@ class Layer(Configurable):
 
     def admit(self, *inputs: Array) -> list[Array]:
         """Inputs in the layer's dtype; ValueError for those on another device or of a shape that it cannot take."""
-        for x in inputs:
-            if not self.placement.holds(x):
-                raise ValueError(
-                    f"{self.name} is on {self.placement}, its input is not: bring the input there with nnx.asarray, or "
-                    f"move the model with model.to(...)"
-                )
+        self.require_here(*inputs)
         if not self.is_eager:  # array code says itself what it cannot take
             shapes = [tuple(x.shape) for x in inputs]
             self.compute_output_shape(shapes[0] if len(shapes) == 1 else shapes)
@@ -726,6 +721,15 @@ class Layer(Configurable):
             self.placement.asarray(x, _kept_dtype(x) if self.reads_integers(index) else dtype)
             for index, x in enumerate(inputs)
         ]
+
+    def require_here(self, *inputs: Array) -> None:
+        """ValueError for inputs that are not where the layer is."""
+        for x in inputs:
+            if not self.placement.holds(x):
+                raise ValueError(
+                    f"{self.name} is on {self.placement}, its input is not: bring the input there with nnx.asarray, or "
+                    f"move the model with model.to(...)"
+                )
 
     def reads_integers(self, index: int) -> bool:
         """Whether integers stay what they are in an input: the layer takes them, or one inside that reads them does."""
