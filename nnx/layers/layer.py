@@ -32,7 +32,7 @@ from nnx.names import did_you_mean, names_apart, nearest, numbered, snake_case
 from nnx.operators import ArrayHolder
 from nnx.parameters import Freezing, Parameter
 from nnx.precision import dtype_bytes, narrow, wide
-from nnx.pullbacks import LayerPullback, Skippable, call_pullback, is_pair
+from nnx.pullbacks import LayerPullback, Skippable, call_pullback, is_pair, require_fit
 from nnx.random import Generator
 from nnx.registry import Configurable, constructor_arguments, constructor_config, layer_registry
 from nnx.shapes import Shape, as_shapes, check_shape, is_shape
@@ -772,6 +772,8 @@ class Layer(Configurable):
                 f"returns the cotangent of each input; a layer whose derivative is to be derived defines call() instead"
             )
         y, pullback = made
+        if not type(self).forward.__module__.startswith("nnx."):
+            pullback = _fitting(pullback, inputs, self.name)
         if self.activity_regularizer is None:
             return y, pullback
         penalty, pullback_penalty = self.activity_regularizer.forward(wide(y))
@@ -947,6 +949,19 @@ class Layer(Configurable):
 def _kept_dtype(x: Array) -> str | None:
     """The dtype of an input that a layer takes as it is: bools too."""
     return "bool" if str(x.dtype).endswith("bool") else None
+
+
+def _fitting(pullback: Pullback, inputs: Sequence[Array], name: str) -> Skippable:
+    """A layer's pullback of somebody's own, whose cotangents of inputs are checked."""
+
+    def pull_back(dy: Any, wanted: bool) -> Any:
+        dxs = call_pullback(pullback, dy, wanted)
+        if wanted:
+            for x, dx in zip(inputs, dxs if isinstance(dxs, tuple | list) else (dxs,), strict=False):
+                require_fit(name, dx, x)
+        return dxs
+
+    return Skippable(pull_back)
 
 
 def _checked_pullback(pullback: Pullback, targets: Sequence[Parameter | None], name: str) -> Pullback:

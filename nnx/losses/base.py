@@ -22,7 +22,7 @@ from nnx.losses.arrays import as_arrays, asarray_like
 from nnx.losses.targets import require_same_shape
 from nnx.names import name_of_class
 from nnx.precision import narrow, wide
-from nnx.pullbacks import Differentiable, Pullback, is_pair
+from nnx.pullbacks import Differentiable, Pullback, is_pair, require_fit
 from nnx.registry import Configurable, Registry, serialize
 from nnx.shapes import Shape
 from nnx.user_warnings import warn_user
@@ -102,7 +102,8 @@ class Loss(Configurable):
 
         def pullback(dloss: Array | float = 1.0) -> Array:
             dvalues = dloss * scale if weight is None else weight * (dloss * scale)
-            return pullback_values(self._spread(xp, dvalues, values))
+            dx = pullback_values(self._spread(xp, dvalues, values))
+            return dx if getattr(dx, "shape", None) == y_pred.shape else require_fit(f"loss {self.name!r}", dx, y_pred)
 
         return loss, pullback
 

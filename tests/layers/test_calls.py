@@ -406,6 +406,20 @@ class Returning(Overwriting):
         return self.gain
 
 
+@pytest.mark.parametrize("trainable", [True, False])
+def test_a_state_is_not_replaced_in_silence(trainable: bool):
+    class Counting(Layer):
+        def build(self, input_shape: Any) -> None:
+            self.count = self.add_weight((), "zeros", name="count", trainable=trainable)
+
+        def call(self, x: Any) -> Any:
+            self.count += 1.0
+            return x + self.count
+
+    with pytest.raises(TypeError, match=r"a weight is changed by self.count.assign"):
+        Counting()(X)
+
+
 class Requiring(Layer):
     def call(self, x: Any, mask: Any) -> Any:
         return x * nnx.ops.cast(mask[..., None], "float32")
