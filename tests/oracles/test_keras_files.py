@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-os.environ.setdefault("KERAS_BACKEND", "jax")
 keras = pytest.importorskip("keras", reason="Keras is not installed: pip install 'nnx-array[oracle]'")
 pytest.importorskip("h5py", reason="h5py is not installed: pip install 'nnx-array[keras-files]'")
 
@@ -436,8 +434,6 @@ def reloaded(path: Path) -> Any:
     return keras.saving.load_model(path)
 
 
-# JAX compiles each kind anew, which takes minutes: every fifth by default, all with NNX_ALL_KINDS=1, as at night
-CHECKED = list(KINDS) if os.environ.get("NNX_ALL_KINDS") == "1" else list(KINDS)[::5]
 NOT_IN_H5 = ("adafactor",)  # two of its variables have one name, which Keras itself does not write
 DRAWING = ("augmentation",)  # draw random numbers in training, which are not Keras'
 
@@ -448,7 +444,7 @@ def train_both(ours: Any, theirs: Any, one: Kind, y: Any) -> None:
             model.train_on_batch(one.x, y)
 
 
-@pytest.mark.parametrize("name", CHECKED)
+@pytest.mark.parametrize("name", KINDS)
 def test_a_keras_file_is_read(name: str, trained: Any):
     theirs, folder, y = trained(name)
     one = KINDS[name]
@@ -461,7 +457,7 @@ def test_a_keras_file_is_read(name: str, trained: Any):
         assert_equal_predictions(ours, copy, one.x)
 
 
-@pytest.mark.parametrize("name", [name for name in CHECKED if name not in NOT_IN_H5])
+@pytest.mark.parametrize("name", [name for name in KINDS if name not in NOT_IN_H5])
 def test_a_whole_model_in_h5_is_read(name: str, trained: Any):
     theirs, folder, y = trained(name)
     one = KINDS[name]
@@ -473,7 +469,7 @@ def test_a_whole_model_in_h5_is_read(name: str, trained: Any):
         assert_equal_predictions(ours, copy, one.x)
 
 
-@pytest.mark.parametrize("name", CHECKED)
+@pytest.mark.parametrize("name", KINDS)
 def test_weights_are_read(name: str, trained: Any):
     theirs, folder, _ = trained(name)
     one = KINDS[name]
@@ -483,7 +479,7 @@ def test_weights_are_read(name: str, trained: Any):
         assert_equal_predictions(ours, theirs, one.x)
 
 
-@pytest.mark.parametrize("name", CHECKED)
+@pytest.mark.parametrize("name", KINDS)
 def test_what_nnx_writes_is_read_by_keras(name: str, trained: Any, tmp_path: Path):
     _, folder, y = trained(name)
     one = KINDS[name]

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import inspect
-import os
 import re
 from pathlib import Path
 
 import pytest
 
-os.environ.setdefault("KERAS_BACKEND", "jax")
 pytest.importorskip("jax", reason="the oracle JAX is not installed; pip install -e '.[oracle]' from a clone")
 keras = pytest.importorskip("keras", reason="Keras is not installed; pip install -e '.[oracle]' from a clone")
 
