@@ -982,17 +982,14 @@ class Model(Layer):
         input_signature : None; the shapes of the inputs are those that the model was built for.
         opset_version : of ONNX' operators, from 18 to 21, by default 20, which runtimes since 2023 know.
 
-        The file has the names of the model's inputs and outputs. Sizes that were None stay open: the batch, the steps of
-        a sequence. Inputs of indices are int64, others of the model's dtype. Layers of one's own are exported too, as
-        ordinary array code. The model is as before. Needs the extra nnx[onnx].
+        The file has the names of the model's inputs and outputs. Sizes that were None stay open: the batch, the steps
+        of a sequence. Inputs of indices are int64, others of the model's dtype. Layers of one's own are exported too
+        as ordinary array code. The model is as before. Needs the extra nnx-array[onnx].
 
         ValueError for another format, opset, name or signature and for a model that is not built or larger than 2 GiB,
         TypeError that names the layer for what a graph cannot do: to decide by values, to have shapes that depend on
         values, to use an open size as a number, to remember. OSError for what cannot be written, ImportError without
         the package onnx.
-
-        onnxruntime computes nodes of LSTM and GRU in memory of its own: where a server takes sequences from anybody, limit
-        their length there.
 
         >>> import nnx
         >>> model = nnx.Sequential([nnx.layers.Dense(1, input_dim=2)])

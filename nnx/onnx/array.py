@@ -48,8 +48,8 @@ class RecordedArray:
     """An array of a graph: a constant, an input, or what a node makes.
 
     It has the attributes and operators of the Array API standard. Its values are not known before the graph runs, so
-    that `if x > 0`, `float(x)` and functions of NumPy raise a TypeError, unless it is a constant. `x[key] = value` makes
-    `x` a new array.
+    that `if x > 0`, `float(x)` and functions of NumPy raise a TypeError, unless it is a constant. `x[key] = value`
+    makes `x` a new array.
 
     shape : integers, and a `Size` for each that is open. dtype : of NumPy.
     node, index : the node that makes it, and as which of its outputs, else None. value : of a constant, an array of
@@ -137,10 +137,15 @@ class RecordedArray:
         return (self[position, ...] for position in range(len(self)))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        if self.weak:
+            raise TypeError(
+                "a size that is open in the exported graph is asked for as a number: give that axis of the input a "
+                "fixed size, as in Input(shape=(10, 3))"
+            )
         if self.value is None:
             raise TypeError(
-                "the value of an array is asked for (an if, a loop, float(x), or a function of NumPy), and in an exported "
-                "graph it is not known: compute with nnx.ops or nnx.array_namespace(x), and choose with where"
+                "the value of an array is asked for (an if, a loop, float(x), or a function of NumPy), and in an "
+                "exported graph it is not known: compute with nnx.ops or nnx.array_namespace(x), and choose with where"
             )
         return np.asarray(self.value, dtype)
 
@@ -165,12 +170,25 @@ class RecordedArray:
 
 
 _OPERATORS = {
-    **{"add": "add", "sub": "subtract", "mul": "multiply", "truediv": "divide", "floordiv": "floor_divide"},
-    **{"mod": "remainder", "pow": "pow", "matmul": "matmul"},
-    **{"and": "bitwise_and", "or": "bitwise_or", "xor": "bitwise_xor"},
+    "add": "add",
+    "sub": "subtract",
+    "mul": "multiply",
+    "truediv": "divide",
+    "floordiv": "floor_divide",
+    "mod": "remainder",
+    "pow": "pow",
+    "matmul": "matmul",
+    "and": "bitwise_and",
+    "or": "bitwise_or",
+    "xor": "bitwise_xor",
 }
 _COMPARISONS = {
-    **{"lt": "less", "le": "less_equal", "gt": "greater", "ge": "greater_equal", "eq": "equal", "ne": "not_equal"},
+    "lt": "less",
+    "le": "less_equal",
+    "gt": "greater",
+    "ge": "greater_equal",
+    "eq": "equal",
+    "ne": "not_equal",
 }
 _SIGNS = {"neg": "negative", "pos": "positive", "abs": "abs", "invert": "bitwise_invert"}
 

@@ -56,9 +56,7 @@ def full_like(x: Any, /, fill_value: Any, *, dtype: Any = None) -> Any:
 @standard
 def arange(start: Any, /, stop: Any = None, step: Any = 1, *, dtype: Any = None) -> Any:
     start, stop = (0, start) if stop is None else (start, stop)
-    ends = [
-        value.scalar() if isinstance(value, Size) else constant(value, dtype=np.int64) for value in (start, stop, step)
-    ]
+    ends = [end.scalar() if isinstance(end, Size) else constant(end, dtype=np.int64) for end in (start, stop, step)]
     made = node("Range", ends, ((stop - start + (step - 1)) // step,), np.int64)
     return made if dtype is None else xp.astype(made, dtype)
 

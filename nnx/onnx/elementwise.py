@@ -23,10 +23,28 @@ def _of_one(name: str, operator: str, dtype: Any = None) -> None:
 
 
 _OF_ONE = {
-    **{"abs": "Abs", "ceil": "Ceil", "exp": "Exp", "floor": "Floor", "log": "Log", "negative": "Neg", "sign": "Sign"},
-    **{"sqrt": "Sqrt", "tanh": "Tanh", "reciprocal": "Reciprocal", "round": "Round"},
-    **{"sin": "Sin", "cos": "Cos", "tan": "Tan", "asin": "Asin", "acos": "Acos", "atan": "Atan"},
-    **{"sinh": "Sinh", "cosh": "Cosh", "asinh": "Asinh", "acosh": "Acosh", "atanh": "Atanh"},
+    "abs": "Abs",
+    "ceil": "Ceil",
+    "exp": "Exp",
+    "floor": "Floor",
+    "log": "Log",
+    "negative": "Neg",
+    "sign": "Sign",
+    "sqrt": "Sqrt",
+    "tanh": "Tanh",
+    "reciprocal": "Reciprocal",
+    "round": "Round",
+    "sin": "Sin",
+    "cos": "Cos",
+    "tan": "Tan",
+    "asin": "Asin",
+    "acos": "Acos",
+    "atan": "Atan",
+    "sinh": "Sinh",
+    "cosh": "Cosh",
+    "asinh": "Asinh",
+    "acosh": "Acosh",
+    "atanh": "Atanh",
 }
 for _name, _operator in _OF_ONE.items():
     _of_one(_name, _operator)
@@ -57,8 +75,14 @@ def _kept_by_neutral(name: str, a: RecordedArray, b: RecordedArray) -> RecordedA
 
 _OF_TWO = {"add": "Add", "subtract": "Sub", "multiply": "Mul", "pow": "Pow", "maximum": "Max"}
 _COMPARED = {
-    **{"less": "Less", "less_equal": "LessOrEqual", "greater": "Greater", "greater_equal": "GreaterOrEqual"},
-    **{"equal": "Equal", "logical_and": "And", "logical_or": "Or", "logical_xor": "Xor"},
+    "less": "Less",
+    "less_equal": "LessOrEqual",
+    "greater": "Greater",
+    "greater_equal": "GreaterOrEqual",
+    "equal": "Equal",
+    "logical_and": "And",
+    "logical_or": "Or",
+    "logical_xor": "Xor",
 }
 for _name, _operator in _OF_TWO.items():
     _of_two(_name, _operator)

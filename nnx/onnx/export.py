@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from nnx.backends.base import to_numpy
 from nnx.backends.context import Placement, create_as_before, create_at
 from nnx.file_targets import replacing, target_of
 from nnx.lazy_loading import optional_import
@@ -37,8 +36,8 @@ def export_onnx(model: Any, path: str | os.PathLike[str], opset: int, verbose: b
     proto = model_of(inputs, outputs, opset)
     if proto.ByteSize() > _MOST_BYTES:
         raise ValueError(
-            f"{model.name} takes {proto.ByteSize() / 2**30:.1f} GiB, and an ONNX file has room for 2: export it in float16, "
-            f"or in parts"
+            f"{model.name} takes {proto.ByteSize() / 2**30:.1f} GiB, and an ONNX file has room for 2: export it in "
+            f"float16, or in parts"
         )
     with replacing(path) as new:
         new.write_bytes(proto.SerializeToString(deterministic=True))
@@ -82,8 +81,8 @@ def _on_onnx(model: Any) -> Any:
     for path, layer in twin.named_layers().items():
         if getattr(layer, "stateful", False):
             raise TypeError(
-                f"{model.name}: {path} is stateful, and a graph remembers nothing: give it stateful=False, and states as "
-                f"inputs and outputs, by initial_state= and return_state=True"
+                f"{model.name}: {path} is stateful, and a graph remembers nothing: give it stateful=False, and states "
+                f"as inputs and outputs, by initial_state= and return_state=True"
             )
         layer.move(placement)
         if layer is not twin:
@@ -94,7 +93,7 @@ def _on_onnx(model: Any) -> Any:
     return twin
 
 
-class NotExportable(TypeError):
+class ExportError(TypeError):
     """Error of a layer that computes what an ONNX graph cannot."""
 
 
@@ -105,9 +104,9 @@ def _naming(function: Callable[..., Any], layer: str) -> Callable[..., Any]:
     def named(*args: Any, **options: Any) -> Any:
         try:
             return function(*args, **options)
-        except NotExportable:  # the layer inside has said it
+        except ExportError:  # the layer inside has said it
             raise
         except Exception as error:
-            raise NotExportable(f"{layer} cannot be exported to ONNX: {error}") from error
+            raise ExportError(f"{layer} cannot be exported to ONNX: {error}") from error
 
     return named

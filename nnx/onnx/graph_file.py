@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from nnx.lazy_loading import optional_import
-from nnx.onnx.array import Body, Node, RecordedArray, made_by
+from nnx.onnx.array import Body, Node, RecordedArray
 from nnx.onnx.size import Size
 from nnx.onnx.standard import ELEMENT_TYPES
 

@@ -274,8 +274,8 @@ def _parts_of(x: RecordedArray, key: Any) -> list[Any]:
     parts = list(key) if isinstance(key, tuple) else [key]
     if any(isinstance(part, list | np.ndarray) or (isinstance(part, RecordedArray) and part.ndim) for part in parts):
         raise TypeError(
-            "x[key] with arrays in the key is not exported to ONNX, but for x[indices] alone: write take(x, indices, axis) "
-            "or take_along_axis, and where(mask, x, 0) in place of x[mask], whose shape depends on values"
+            "x[key] with arrays in the key is not exported to ONNX, but for x[indices] alone: write take(x, indices, "
+            "axis) or take_along_axis, and where(mask, x, 0) in place of x[mask], whose shape depends on values"
         )
     used = sum(part is not None and part is not Ellipsis for part in parts)
     if used > x.ndim:
@@ -285,7 +285,7 @@ def _parts_of(x: RecordedArray, key: Any) -> list[Any]:
 
 
 def _bounds(part: slice, size: Any) -> tuple[Any, Any, int, Any]:
-    """(start, stop, step, count) of a slice; start and stop as the node takes them, the end open where it is the end."""
+    """(start, stop, step, count) of a slice; start and stop as the node takes them."""
     step = 1 if part.step is None else part.step
     if not isinstance(size, Size) and not has_open([part.start, part.stop]):
         start, stop, step = part.indices(size)
@@ -302,7 +302,7 @@ def _bounds(part: slice, size: Any) -> tuple[Any, Any, int, Any]:
 
 
 def get_item(x: Any, key: Any) -> Any:
-    """x[key], for integers, slices, None and ...; or for an array of integers alone, which picks along the first axis."""
+    """x[key] for integers, slices, None and ...; or for an array of integers alone, along the first axis."""
     if is_known([x, *(key if isinstance(key, tuple) else [key])]):
         return constant(x.value[plain(key)])
     if isinstance(key, np.ndarray) or (isinstance(key, RecordedArray) and key.ndim):
@@ -327,9 +327,8 @@ def get_item(x: Any, key: Any) -> Any:
         axis += 1
     if sliced:
         axes, starts, stops, steps = zip(*sliced, strict=True)
-        x = node(
-            "Slice", [x, shape_vector(starts), shape_vector(stops), integers(*axes), integers(*steps)], shape, x.dtype
-        )
+        ends = shape_vector(starts), shape_vector(stops)
+        x = node("Slice", [x, *ends, integers(*axes), integers(*steps)], shape, x.dtype)
     for axis, index in reversed(picked):
         x = xp.take(x, index, axis=axis)
     for axis in new:
@@ -352,7 +351,7 @@ def set_item(x: Any, key: Any, value: Any) -> Any:
     for part, size in zip(parts, x.shape, strict=False):
         if not isinstance(part, slice):
             part = slice(part, part + 1 if part != -1 else None)
-        start, stop, step, count = _bounds(part, size)
+        start, _, step, count = _bounds(part, size)
         if step != 1 or None in parts:
             raise TypeError(f"x[key] = value is exported to ONNX for integers and slices of step 1, got {key}")
         start = start if isinstance(start, Size) or start >= 0 else size + start

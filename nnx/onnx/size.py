@@ -161,8 +161,8 @@ class Size:
 
     def _refuse(self) -> NoReturn:
         raise TypeError(
-            f"the size {self} is open in the exported graph, and this computation needs it as a number: give that axis of "
-            f"the input a fixed size, as in Input(shape=(10, 3))"
+            f"the size {self} is open in the exported graph, and this computation needs it as a number: give that axis "
+            f"of the input a fixed size, as in Input(shape=(10, 3))"
         )
 
     def __index__(self) -> int:

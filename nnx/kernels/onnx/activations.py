@@ -5,12 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
 from nnx.backends.base import Array
 from nnx.kernels import GENERIC, backend_kernel
 from nnx.kernels.onnx.table import KERNELS, has_node, no_pullback
-from nnx.onnx.array import constant, made_by, node
+from nnx.onnx.array import made_by, node
 from nnx.onnx.standard import elementwise, xp
 from nnx.pullbacks import Pullback
 

@@ -11,7 +11,7 @@ import numpy as np
 from nnx.backends.base import Array
 from nnx.kernels import backend_kernel
 from nnx.kernels.onnx.table import KERNELS, has_node, no_pullback
-from nnx.onnx.array import constant, made_by, node
+from nnx.onnx.array import RecordedArray, constant, made_by, node
 from nnx.onnx.size import has_open
 from nnx.onnx.standard import xp
 from nnx.pullbacks import Pullback
@@ -19,13 +19,12 @@ from nnx.pullbacks import Pullback
 Axis = int | Sequence[int]
 
 
-def _is_known(
-    x: Array, mean: Array, variance: Array, gamma: Any = None, beta: Any = None, *rest: Any, **options: Any
-) -> bool:
-    return all(value is None or value.value is not None for value in (mean, variance, gamma, beta))
+def _has_known_moments(x: Array, *parameters: Any, **options: Any) -> bool:
+    given = [value for value in (*parameters, *options.values()) if isinstance(value, RecordedArray)]
+    return all(value.value is not None for value in given)
 
 
-@backend_kernel(KERNELS, accepts=_is_known)
+@backend_kernel(KERNELS, accepts=_has_known_moments)
 def batch_normalization_inference(
     x: Any,
     mean: Array,

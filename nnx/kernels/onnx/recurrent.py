@@ -20,8 +20,12 @@ from nnx.onnx.standard import xp
 from nnx.pullbacks import Pullback, linear
 
 _ACTIVATIONS: dict[str, tuple[Any, ...]] = {
-    **{"tanh": ("Tanh",), "sigmoid": ("Sigmoid",), "relu": ("Relu",), "softplus": ("Softplus",)},
-    **{"elu": ("Elu", 1.0), "leaky_relu": ("LeakyRelu", 0.2)},
+    "tanh": ("Tanh",),
+    "sigmoid": ("Sigmoid",),
+    "relu": ("Relu",),
+    "softplus": ("Softplus",),
+    "elu": ("Elu", 1.0),
+    "leaky_relu": ("LeakyRelu", 0.2),
 }
 """By the names of accelerated functions, the names that the nodes have for them, with their parameters."""
 
