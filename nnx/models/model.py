@@ -983,7 +983,7 @@ class Model(Layer):
         opset_version : of ONNX' operators, from 18 to 21, by default 20, which runtimes since 2023 know.
 
         The file has the names of the model's inputs and outputs. Sizes that were None stay open: the batch, the steps
-        of a sequence. Inputs of indices are int64, others of the model's dtype. Layers of one's own are exported too
+        of a sequence. Inputs of indices are int64, others of the model's dtype. Layers of one's own are exported too,
         as ordinary array code. The model is as before. Needs the extra nnx-array[onnx].
 
         ValueError for another format, opset, name or signature and for a model that is not built or larger than 2 GiB,

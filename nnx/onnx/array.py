@@ -97,7 +97,9 @@ class RecordedArray:
 
     def copy(self) -> RecordedArray:
         """The same array of the graph as another object: x[key] = value gives an object another array."""
-        return RecordedArray(self.shape, self.dtype, node=self.node, index=self.index, value=self.value, name=self.name)
+        same = RecordedArray(self.shape, self.dtype, node=self.node, index=self.index, value=self.value, name=self.name)
+        same.weak = self.weak
+        return same
 
     def __array_namespace__(self, *, api_version: str | None = None) -> Any:
         return self.xp

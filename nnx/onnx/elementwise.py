@@ -242,7 +242,9 @@ def astype(x: Any, dtype: Any, /, *, copy: bool = True) -> Any:
         return x
     if dtype.name not in ELEMENT_TYPES:
         raise TypeError(f"arrays of {dtype} are not exported to ONNX")
-    return elementwise("Cast", x, dtype=dtype, to=ELEMENT_TYPES[dtype.name])
+    made = elementwise("Cast", x, dtype=dtype, to=ELEMENT_TYPES[dtype.name])
+    made.weak = False
+    return made
 
 
 def result_type(*values: Any) -> Any:

@@ -32,7 +32,7 @@ def export_onnx(model: Any, path: str | os.PathLike[str], opset: int, verbose: b
         raise ValueError(f"{model.name}: an ONNX file has a name that ends in .onnx, got {os.fspath(path)!r}")
     target_of(path)
     optional_import("onnx", f"{model.name}.export(format='onnx')", "onnx")
-    inputs, outputs = _graph_of(model)
+    inputs, outputs = graph_of(model)
     proto = model_of(inputs, outputs, opset)
     if proto.ByteSize() > _MOST_BYTES:
         raise ValueError(
@@ -47,7 +47,7 @@ def export_onnx(model: Any, path: str | os.PathLike[str], opset: int, verbose: b
                 print(f"{kind} {name}: {x.dtype} ({', '.join(map(str, x.shape))})")
 
 
-def _graph_of(model: Any) -> tuple[dict[str, RecordedArray], dict[str, RecordedArray]]:
+def graph_of(model: Any) -> tuple[dict[str, RecordedArray], dict[str, RecordedArray]]:
     """Inputs and outputs of the model's forward pass, by their names."""
     twin = _on_onnx(model)
     inputs, opened = {}, {}

@@ -141,9 +141,8 @@ class _Graph:
 
     def _attribute(self, value: Any) -> Any:
         if isinstance(value, Body):
-            inputs = {self._names.new(f"{x.name}"): x for x in value.inputs}
-            outputs = {self._names.new("next"): x for x in value.outputs}
-            return _Graph(self._onnx, inputs, outputs, self).proto()
+            inputs = {str(x.name): x for x in value.inputs}
+            return _Graph(self._onnx, inputs, {f"next_{i}": x for i, x in enumerate(value.outputs)}, self).proto()
         return self._onnx.numpy_helper.from_array(value) if isinstance(value, np.ndarray) else value
 
 

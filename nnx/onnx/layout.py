@@ -18,13 +18,13 @@ _FIRST, _LAST = np.iinfo(np.int64).min, np.iinfo(np.int64).max
 @standard
 def reshape(x: Any, /, shape: Any, *, copy: bool | None = None) -> Any:
     shape = (shape,) if isinstance(shape, int | Size) else tuple(shape)
-    if any(isinstance(size, int) and size == -1 for size in shape):
-        rest = math.prod(size for size in shape if isinstance(size, Size) or size != -1)
-        total = x.size // rest
-        shape = tuple(total if isinstance(size, int) and size == -1 else size for size in shape)
+    follows = [isinstance(size, int) and size == -1 for size in shape]
+    if any(follows):
+        rest = math.prod(size for size, left_open in zip(shape, follows, strict=True) if not left_open)
+        shape = tuple(x.size // rest if left_open else size for size, left_open in zip(shape, follows, strict=True))
     if shape == x.shape:
         return x
-    if math.prod(shape) != x.size:
+    if math.prod(shape) != x.size and not (any(follows) and has_open(shape)):  # that is seen when the graph runs
         raise ValueError(f"an array of shape {x.shape} cannot be reshaped to {shape}")
     inner = made_by(x, "Reshape")
     if inner is not None:
@@ -330,7 +330,9 @@ def get_item(x: Any, key: Any) -> Any:
         ends = shape_vector(starts), shape_vector(stops)
         x = node("Slice", [x, *ends, integers(*axes), integers(*steps)], shape, x.dtype)
     for axis, index in reversed(picked):
-        x = xp.take(x, index, axis=axis)
+        made = made_by(x, "Unsqueeze")
+        alone = made is not None and index.value is not None and made.inputs[1].value.tolist() == [axis]
+        x = made.inputs[0] if made is not None and alone else xp.take(x, index, axis=axis)
     for axis in new:
         x = xp.expand_dims(x, axis=axis)
     return x

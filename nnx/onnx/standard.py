@@ -140,8 +140,12 @@ def elementwise(operator: str, *inputs: RecordedArray, dtype: Any = None, **attr
         order = turned.node.attributes["perm"]
         moved = [_turned_back(x, order) for x in inputs]
         if None not in moved:
-            return xp.permute_dims(elementwise(operator, *moved, dtype=dtype, **attributes), order)
-    return node(operator, inputs, shape, dtype, **attributes)
+            inner = node(operator, moved, broadcast(*[x.shape for x in moved]), dtype, **attributes)
+            return xp.permute_dims(inner, order)
+    made = node(operator, inputs, shape, dtype, **attributes)
+    # what is computed from a size and numbers is such a number too
+    made.weak = any(x.weak for x in inputs) and all(x.weak or x.value is not None for x in inputs)
+    return made
 
 
 def _as_number(x: RecordedArray, shape: tuple[Any, ...], inputs: tuple[RecordedArray, ...]) -> RecordedArray:

@@ -16,7 +16,7 @@ _CONVOLUTIONS = ("Conv", "ConvTranspose")
 def dense(
     x: Array, kernel: Array, bias: Array | None = None, activate: Differentiable = linear
 ) -> tuple[Array, Pullback]:
-    if x.ndim == 2 and bias is not None and x.dtype == kernel.dtype:
+    if x.ndim == 2 and bias is not None and x.dtype == kernel.dtype and x.shape[1] == kernel.shape[0]:
         return activate(node("Gemm", [x, kernel, bias], (x.shape[0], kernel.shape[1]), x.dtype))
     return bias_activation(xp.matmul(x, kernel), bias, activate)
 
