@@ -19,8 +19,8 @@ class OnnxBackend(Backend):
     install = "pip install 'nnx-array[onnx]'"
     kernel_package = "nnx.kernels.onnx"
 
-    def __reduce__(self) -> str:
-        return "ONNX"
+    def __deepcopy__(self, memo: dict[int, Any]) -> OnnxBackend:
+        return self
 
     def load(self) -> Namespace:
         return xp

@@ -50,7 +50,8 @@ def export_onnx(model: Any, path: str | os.PathLike[str], opset: int, verbose: b
 def graph_of(model: Any) -> tuple[dict[str, RecordedArray], dict[str, RecordedArray]]:
     """Inputs and outputs of the model's forward pass, by their names."""
     twin = _on_onnx(model)
-    inputs, opened = {}, {}
+    inputs: dict[str, RecordedArray] = {}
+    opened: dict[str, Any] = {}
     ports = model.ports
     for name, shape, reading in zip(ports.input_names, ports.input_shapes, ports.readings, strict=True):
         sizes = []

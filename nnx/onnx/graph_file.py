@@ -60,7 +60,7 @@ class _Graph:
         self._kept: list[Any] = []  # so that the identity of an array stays its own
         self._nodes: list[Any] = []
         # inputs of a model are known by their names: sizes refer to them so
-        self._of_input = {} if outside is None else dict(outside._of_input)
+        self._of_input: dict[str | None, str] = {} if outside is None else dict(outside._of_input)
         self._inputs, self._outputs = [], []
         for name, x in inputs.items():
             self._of_input[x.name] = self._names.new(name)

@@ -77,7 +77,7 @@ def moveaxis(x: Any, source: Any, destination: Any, /) -> Any:
 def expand_dims(x: Any, /, *, axis: int = 0) -> Any:
     axis %= x.ndim + 1
     inner = made_by(x, "Squeeze")
-    if inner is not None and inner.inputs[1].value.tolist() == [axis]:  # type: ignore[union-attr]
+    if inner is not None and inner.inputs[1].value.tolist() == [axis]:
         return inner.inputs[0]
     return node("Unsqueeze", [x, integers(axis)], (*x.shape[:axis], 1, *x.shape[axis:]), x.dtype)
 
@@ -88,7 +88,7 @@ def squeeze(x: Any, /, axis: Any) -> Any:
     if any(isinstance(x.shape[one], Size) or x.shape[one] != 1 for one in axes):
         raise ValueError(f"axes {axes} of an array of shape {x.shape} cannot be left out: they are not of size 1")
     inner = made_by(x, "Unsqueeze")
-    if inner is not None and inner.inputs[1].value.tolist() == list(axes):  # type: ignore[union-attr]
+    if inner is not None and inner.inputs[1].value.tolist() == list(axes):
         return inner.inputs[0]
     return node("Squeeze", [x, integers(*axes)], [s for i, s in enumerate(x.shape) if i not in axes], x.dtype)
 
@@ -114,13 +114,13 @@ def flipped_axis(x: RecordedArray) -> int | None:
     """The axis along which an array is another one from its end to its beginning; None if it is not."""
     turned = made_by(x, "Transpose")
     if turned is not None:
-        inner = flipped_axis(turned.inputs[0])  # type: ignore[arg-type]
+        inner = flipped_axis(turned.inputs[0])
         return None if inner is None else turned.attributes["perm"].index(inner)
     made = made_by(x, "Slice")
     if made is None:
         return None
-    values = [None if one is None or one.value is None else one.value.tolist() for one in made.inputs[1:]]
-    return values[2][0] if [values[0], values[1], values[3]] == [[-1], [_FIRST], [-1]] else None  # type: ignore[index]
+    values: list[Any] = [None if one is None or one.value is None else one.value.tolist() for one in made.inputs[1:]]
+    return values[2][0] if [values[0], values[1], values[3]] == [[-1], [_FIRST], [-1]] else None
 
 
 @standard
@@ -197,10 +197,10 @@ def concat(arrays: Any, /, *, axis: int | None = 0) -> Any:
     (axis,) = positive_axes(arrays[0], axis)
     if len(arrays) == 1:
         return arrays[0]
-    orders = {made.attributes["perm"] if (made := made_by(x, "Transpose")) else None for x in arrays}
-    if len(orders) == 1 and None not in orders:
-        (order,) = orders
-        return xp.permute_dims(xp.concat([x.node.inputs[0] for x in arrays], axis=order[axis]), order)
+    turned = [made for x in arrays if (made := made_by(x, "Transpose"))]
+    if len(turned) == len(arrays) and len({made.attributes["perm"] for made in turned}) == 1:
+        order = turned[0].attributes["perm"]
+        return xp.permute_dims(xp.concat([made.inputs[0] for made in turned], axis=order[axis]), order)
     dtype = xp.result_type(*arrays)
     others = broadcast(*[(*x.shape[:axis], 1, *x.shape[axis + 1 :]) for x in arrays])
     total = sum(x.shape[axis] for x in arrays)
@@ -384,7 +384,7 @@ def padded(x: RecordedArray, before: Sequence[Any], after: Sequence[Any], shape:
         order = turned.attributes["perm"]
         back = [int(axis) for axis in np.argsort(order)]
         inner = [[amounts[axis] for axis in back] for amounts in (before, after, shape)]
-        return xp.permute_dims(padded(turned.inputs[0], *inner), order)  # type: ignore[arg-type]
+        return xp.permute_dims(padded(turned.inputs[0], *inner), order)
     if tuple(x.shape) == tuple(shape):
         return x
     return node("Pad", [x, shape_vector([*before, *after])], shape, x.dtype)

@@ -18,7 +18,7 @@ def _reduced(operator: str, x: RecordedArray, axis: Any, keepdims: bool) -> Any:
         order = turned.attributes["perm"]
         left = [order[i] for i in range(x.ndim) if i not in axes]
         if keepdims or left == sorted(left):
-            inner = _reduced(operator, turned.inputs[0], tuple(order[i] for i in axes), keepdims)  # type: ignore[arg-type]
+            inner = _reduced(operator, turned.inputs[0], tuple(order[i] for i in axes), keepdims)
             return xp.permute_dims(inner, order) if keepdims else inner
     kept = [1 if i in axes else size for i, size in enumerate(x.shape)]
     shape = kept if keepdims else [size for i, size in enumerate(x.shape) if i not in axes]

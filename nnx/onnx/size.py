@@ -145,16 +145,16 @@ class Size:
         return other / self.number()
 
     def __lt__(self, other: Any) -> bool:
-        return self.hint() < hint_of(other)
+        return bool(self.hint() < hint_of(other))
 
     def __le__(self, other: Any) -> bool:
-        return self.hint() <= hint_of(other)
+        return bool(self.hint() <= hint_of(other))
 
     def __gt__(self, other: Any) -> bool:
-        return self.hint() > hint_of(other)
+        return bool(self.hint() > hint_of(other))
 
     def __ge__(self, other: Any) -> bool:
-        return self.hint() >= hint_of(other)
+        return bool(self.hint() >= hint_of(other))
 
     def __bool__(self) -> bool:
         return True

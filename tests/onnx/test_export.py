@@ -1,4 +1,4 @@
-"""Export to ONNX, as far as it can be seen without the package onnx: graphs, errors, and the model, which stays as it is.
+"""Export to ONNX, as far as it can be seen without the package onnx: graphs, errors, and that the model stays as it is.
 
 Numbers are compared with those of onnxruntime in tests/oracles/test_onnxruntime.py.
 """
@@ -70,9 +70,14 @@ def sequential(*layers: Layer, shape: tuple[int | None, ...]) -> Any:
 NODES: dict[str, tuple[Callable[[], Any], list[str]]] = {
     "dense": (lambda: sequential(Dense(3, "relu"), shape=(4,)), ["Gemm", "Relu"]),
     "dense of sequences": (lambda: sequential(Dense(3), shape=(None, 4)), ["MatMul", "Add"]),
-    "conv": (lambda: sequential(Conv2D(3, 3, activation="relu"), shape=(8, 8, 2)), ["Transpose", "Conv", "Relu", "Transpose"]),
+    "conv": (
+        lambda: sequential(Conv2D(3, 3, activation="relu"), shape=(8, 8, 2)),
+        ["Transpose", "Conv", "Relu", "Transpose"],
+    ),
     "convs": (
-        lambda: sequential(*[Conv2D(2, 3, padding="same", activation="relu") for _ in range(3)], Flatten(), shape=(8, 8, 2)),
+        lambda: sequential(
+            *[Conv2D(2, 3, padding="same", activation="relu") for _ in range(3)], Flatten(), shape=(8, 8, 2)
+        ),
         ["Transpose", *["Conv", "Relu"] * 3, "Transpose", "Reshape"],
     ),
     "lstm": (lambda: sequential(LSTM(3), shape=(50, 2)), ["Transpose", "LSTM", "Squeeze"]),
@@ -83,7 +88,7 @@ NODES: dict[str, tuple[Callable[[], Any], list[str]]] = {
         [*["Transpose", "LSTM", "Squeeze"] * 2, "Concat", "Transpose"],  # the file has equal nodes once
     ),
     "dropout": (lambda: sequential(Dropout(0.5), Dense(1, use_bias=False), shape=(4,)), ["MatMul"]),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", NODES)
@@ -157,7 +162,10 @@ class Counts(Layer):
 REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "an if": (lambda: sequential(Decides(), shape=(3,)), r"call\(\) of decides|asked for \(an if, a loop"),
     "a shape by values": (lambda: sequential(Picks(), shape=(3,)), "whose shape depends on values"),
-    "a function of the host": (lambda: sequential(OnHost(), shape=(3,)), r"sequential: on_host \(OnHost\) cannot be exported"),
+    "a function of the host": (
+        lambda: sequential(OnHost(), shape=(3,)),
+        r"sequential: on_host \(OnHost\) cannot be exported",
+    ),
     "an open size": (lambda: sequential(Counts(), shape=(3,)), "size batch is open"),
     "a table of an open size": (
         lambda: sequential(UpSampling2D(2, interpolation="lanczos3"), shape=(None, 4, 1)),
@@ -168,7 +176,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: sequential(Lambda(lambda x: ops.linalg.inv(x)), shape=(3, 3)),
         r"lambda \(Lambda\).*inv is not exported to ONNX",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", REFUSED)

@@ -20,7 +20,7 @@ EQUAL: list[tuple[Any, Any]] = [
     ((BATCH * STEPS * 4) // (STEPS * 2), BATCH * 2),
     ((STEPS - 1) // 2 + 1, 1 + (STEPS - 1) // 2),
     (STEPS % 1, 0),
-    (-(-BATCH), BATCH),
+    (0 - (-BATCH), BATCH),
     (3 - BATCH, -BATCH + 3),
 ]
 
@@ -33,13 +33,13 @@ def test_arithmetic_is_exact(found: Any, expected: Any) -> None:
 
 def test_different_sizes_differ() -> None:
     others = [BATCH + 1, BATCH * 2, STEPS, BATCH * STEPS, BATCH // 2, 1, open_size("batch", "y", 0)]
-    assert all(BATCH != other for other in others)
+    assert all(other != BATCH for other in others)
 
 
 def test_comparisons_are_those_of_large_data() -> None:
     assert BATCH > 1000
     assert BATCH >= BATCH
-    assert 1 < BATCH - 1
+    assert BATCH - 1 > 1
     assert STEPS // 2 < STEPS
     assert not BATCH <= 5
     assert bool(BATCH)

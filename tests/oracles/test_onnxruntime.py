@@ -215,26 +215,53 @@ def _words(high: int, *shape: int) -> np.ndarray:
 
 
 MODELS: dict[str, tuple[Callable[[], Any], list[np.ndarray]]] = {
-    "multilayer perceptron": (lambda: _sequential(Dense(8, "relu"), Dropout(0.5), Dense(3, "softmax"), shape=(4,)), [_normal(5, 4)]),
+    "multilayer perceptron": (
+        lambda: _sequential(Dense(8, "relu"), Dropout(0.5), Dense(3, "softmax"), shape=(4,)),
+        [_normal(5, 4)],
+    ),
     "residual network": (_residual, [_normal(5, 8, 8, 3)]),
     "images of any size": (
-        lambda: _sequential(Conv2D(3, 3, strides=2, padding="same"), MaxPooling2D(2), UpSampling2D(2, interpolation="bilinear"), Conv2D(2, 2, strides=2), shape=(None, None, 2)),
+        lambda: _sequential(
+            Conv2D(3, 3, strides=2, padding="same"),
+            MaxPooling2D(2),
+            UpSampling2D(2, interpolation="bilinear"),
+            Conv2D(2, 2, strides=2),
+            shape=(None, None, 2),
+        ),
         [_normal(5, 11, 9, 2)],
     ),
     "sequences of any length": (
-        lambda: _sequential(Conv1D(4, 3, padding="causal"), Bidirectional(LSTM(3, return_sequences=True)), TimeDistributed(Dense(2)), SimpleRNN(2, "relu"), shape=(None, 3)),
+        lambda: _sequential(
+            Conv1D(4, 3, padding="causal"),
+            Bidirectional(LSTM(3, return_sequences=True)),
+            TimeDistributed(Dense(2)),
+            SimpleRNN(2, "relu"),
+            shape=(None, 3),
+        ),
         [_normal(5, 7, 3)],
     ),
-    "masks": (lambda: _sequential(Masking(), Bidirectional(LSTM(3, return_sequences=True)), GRU(2, reset_after=False), shape=(5, 3)), [_padded(5, 5, 3)]),
+    "masks": (
+        lambda: _sequential(
+            Masking(), Bidirectional(LSTM(3, return_sequences=True)), GRU(2, reset_after=False), shape=(5, 3)
+        ),
+        [_padded(5, 5, 3)],
+    ),
     "gates without nodes": (
-        lambda: _sequential(LSTM(3, "softsign", "hard_sigmoid", return_sequences=True), GRU(3, "elu", "linear", go_backwards=True), shape=(None, 3)),
+        lambda: _sequential(
+            LSTM(3, "softsign", "hard_sigmoid", return_sequences=True),
+            GRU(3, "elu", "linear", go_backwards=True),
+            shape=(None, 3),
+        ),
         [_normal(5, 6, 3)],
     ),
     "transformer": (lambda: _built(Transformer(), (None, 6)), [_words(20, 5, 6)]),
     "several inputs and outputs": (_several, [_normal(5, 4), _words(10, 5, 6), _padded(5, 5, 3)]),
-    "layers of one's own": (lambda: _sequential(Scaled(), ByHand(), Lambda(lambda x: ops.tanh(x) + x[:, :1]), Dense(2), shape=(3,)), [_normal(5, 3)]),
+    "layers of one's own": (
+        lambda: _sequential(Scaled(), ByHand(), Lambda(lambda x: ops.tanh(x) + x[:, :1]), Dense(2), shape=(3,)),
+        [_normal(5, 3)],
+    ),
     "a dict of outputs": (lambda: _dict_of_outputs(), [_normal(5, 4)]),
-}  # fmt: skip
+}
 
 
 def _built(model: Any, shape: Any) -> Any:
@@ -287,23 +314,24 @@ FUNCTIONS: dict[str, Callable[[Any, Any, Any], Any]] = {
     "bounds": lambda xp, x, y: xp.clip(x, -0.5, 0.5) + xp.minimum(x, y) + xp.maximum(x, 0.0),
     "choices": lambda xp, x, y: xp.where((x > 0.0) & ~(y < 0.5), x, 1.0) + xp.astype(xp.isfinite(x / y), xp.float32),
     "integers": lambda xp, x, y: (xp.astype(x * 7.0, xp.int64) // 3 + xp.astype(x * 5.0, xp.int64) % 4) * 2,
-    "reductions": lambda xp, x, y: xp.var(x, axis=(1, 2)) + xp.std(x, axis=(1, 2), correction=1) + xp.prod(y, axis=(1, 2)),
-    "truth": lambda xp, x, y: xp.any(x > 1.0, axis=1) | xp.all(y > 0.2, axis=1) | (xp.count_nonzero(x > 0.0, axis=1) > 2),
+    "reductions": lambda xp, x, y: xp.var(x, axis=1) + xp.std(x, axis=1, correction=1) + xp.prod(y, axis=1),
+    "truth": lambda xp, x, y: (xp.any(x > 1.0, axis=1) ^ xp.all(y > 0.2, axis=1)) | (xp.count_nonzero(x, axis=1) < 2),
     "places": lambda xp, x, y: xp.argmax(x, axis=1) + xp.argmin(x, axis=1) + xp.argsort(y, axis=1)[:, 0],
     "sorting": lambda xp, x, y: xp.sort(x, axis=1, descending=True) + xp.cumulative_sum(y, axis=2),
     "search": lambda xp, x, y: xp.searchsorted(xp.asarray(np.float32([-1.0, 0.0, 1.0])), x, side="right"),
     "layout": lambda xp, x, y: xp.roll(xp.moveaxis(x, 1, 2), 2, axis=1) + xp.permute_dims(xp.flip(y), (0, 2, 1)),
     "repetition": lambda xp, x, y: xp.concat([xp.repeat(x, 2, axis=1), xp.tile(y, (1, 2, 1))], axis=1),
     "triangles": lambda xp, x, y: xp.tril(x) + xp.triu(y, k=1),
-    "picking": lambda xp, x, y: xp.take(x, xp.asarray([2, 0]), axis=1)
-    + xp.take_along_axis(y, xp.argsort(y, axis=1), axis=1)[:, :2],
-    "slices": lambda xp, x, y: x[:, ::2, None, 1:-1] + x[:, -1:, None, :-2] + x[:, 0, ...][:, None, None, ::-1][..., 2:],
+    "picking": lambda xp, x, y: (
+        xp.take(x, xp.asarray([2, 0]), axis=1) + xp.take_along_axis(y, xp.argsort(y, axis=1), axis=1)[:, :2]
+    ),
+    "slices": lambda xp, x, y: x[:, ::2, None, 1:-1] + x[:, -1:, None, :-2] + x[:, 0, ...][:, None, None, 4:1:-1],
     "parts": lambda xp, x, y: xp.stack(xp.unstack(x, axis=1)[::-1], axis=1) + xp.diff(y, axis=2, prepend=y[:, :, :1]),
     "grids": lambda xp, x, y: x + xp.meshgrid(xp.arange(5.0), xp.arange(3.0))[1] + xp.eye(3, 5),
     "products": lambda xp, x, y: xp.tensordot(x, y[0, ...], axes=([2], [1])) + xp.vecdot(x, y)[..., None],
     "norms": lambda xp, x, y: xp.linalg.vector_norm(x, axis=1) + xp.linalg.trace(x @ xp.matrix_transpose(y))[:, None],
     "sizes": lambda xp, x, y: xp.sum(x, axis=0) / x.shape[0] + xp.zeros((x.shape[0],))[0] + xp.arange(x.shape[0])[-1],
-}  # fmt: skip
+}
 
 
 class Computed(Layer):

@@ -17,7 +17,7 @@ from nnx.windows import Axis, Windows
 def is_sequence(images: Array) -> bool:
     """Whether images are a sequence that was given an axis for its only column."""
     made = made_by(images, "Unsqueeze")
-    return made is not None and images.ndim == 4 and made.inputs[1].value.tolist() == [2]  # type: ignore[union-attr]
+    return made is not None and images.ndim == 4 and made.inputs[1].value.tolist() == [2]
 
 
 class Channels:

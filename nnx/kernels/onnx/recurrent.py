@@ -45,10 +45,10 @@ def _projection(z: Any) -> Projection | None:
     if bias is not None and (bias.value is None or bias.ndim != 1):
         return None
     multiplied = made_by(product, "MatMul")
-    if multiplied is None or multiplied.inputs[1].value is None:  # type: ignore[union-attr]
+    if multiplied is None or multiplied.inputs[1].value is None:
         return None
     steps, kernel = multiplied.inputs
-    return Projection(steps, kernel, None if bias is None else bias.value)  # type: ignore[arg-type]
+    return Projection(steps, kernel, None if bias is None else bias.value)
 
 
 def _of_functions(functions: Sequence[Any]) -> dict[str, Any] | None:
