@@ -195,17 +195,16 @@ _COMPARISONS = {
 _SIGNS = {"neg": "negative", "pos": "positive", "abs": "abs", "invert": "bitwise_invert"}
 
 
-def give_operators(xp: Any, operands: tuple[type, ...]) -> None:
+def give_operators(xp: Any, is_operand: Callable[[Any], bool]) -> None:
     """Give recorded arrays their namespace, and the operators that are functions of it.
 
-    operands : types of what they are computed with, beside themselves; others may know how to.
+    is_operand : whether they are computed with a value; if not, its own class may know how to.
     """
     RecordedArray.xp = xp
-    known = (RecordedArray, *operands)
 
     def of_two(name: str, swapped: bool = False) -> Callable[[Any, Any], Any]:
         def function(a: Any, b: Any) -> Any:
-            if not isinstance(b, known):
+            if not isinstance(b, RecordedArray) and not is_operand(b):
                 return NotImplemented
             return getattr(xp, name)(b, a) if swapped else getattr(xp, name)(a, b)
 

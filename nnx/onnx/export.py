@@ -17,6 +17,7 @@ from nnx.onnx.backend import ONNX
 from nnx.onnx.graph_file import model_of
 from nnx.onnx.size import open_size
 from nnx.parameters import Parameter
+from nnx.random.streams import refusing_draws
 
 OPSETS = range(18, 22)
 """The versions of ONNX' operators that files are written for."""
@@ -31,14 +32,15 @@ def export_onnx(model: Any, path: str | os.PathLike[str], opset: int, verbose: b
     if Path(path).suffix != ".onnx":
         raise ValueError(f"{model.name}: an ONNX file has a name that ends in .onnx, got {os.fspath(path)!r}")
     target_of(path)
+    size = sum(parameter.nbytes for parameter in model.weights)
+    if size > _MOST_BYTES:
+        raise ValueError(
+            f"{model.name} takes {size / 2**30:.1f} GiB, and an ONNX file has room for 2: export it in float16, or in "
+            f"parts"
+        )
     optional_import("onnx", f"{model.name}.export(format='onnx')", "onnx")
     inputs, outputs = graph_of(model)
     proto = model_of(inputs, outputs, opset)
-    if proto.ByteSize() > _MOST_BYTES:
-        raise ValueError(
-            f"{model.name} takes {proto.ByteSize() / 2**30:.1f} GiB, and an ONNX file has room for 2: export it in "
-            f"float16, or in parts"
-        )
     with replacing(path) as new:
         new.write_bytes(proto.SerializeToString(deterministic=True))
     if verbose:
@@ -62,11 +64,16 @@ def graph_of(model: Any) -> tuple[dict[str, RecordedArray], dict[str, RecordedAr
             sizes.append(size)
         dtype = reading.dtype or ("int64" if reading.integers else twin.placement.dtype)
         inputs[name] = RecordedArray(sizes, dtype, name=name)
+    values = {path: parameter.value.key for path, parameter in twin.named_weights().items()}
     before = create_at(twin.placement)
     try:
-        made, _, _ = twin.chain(list(inputs.values()), training=False)
+        with refusing_draws("random numbers are drawn, and the exported graph would have the same ones every time"):
+            made, _, _ = twin.chain(list(inputs.values()), training=False)
     finally:
         create_as_before(before)
+    for path, parameter in twin.named_weights().items():
+        if parameter.value.key != values[path]:
+            raise TypeError(f"{model.name}: the weight {path} is changed at inference, and a graph remembers nothing")
     return inputs, dict(zip(ports.output_names, made, strict=True))
 
 

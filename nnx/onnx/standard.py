@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from nnx.backends.base import find_backend
+from nnx.backends.base import find_backend, is_array, to_numpy
 from nnx.onnx.array import RecordedArray, constant, is_open, made_by, node
 from nnx.onnx.size import Size
 
@@ -99,7 +99,9 @@ def as_recorded(value: Any, like: RecordedArray | None = None) -> RecordedArray:
         return value
     if isinstance(value, Size):
         return value.number()  # type: ignore[no-any-return]
-    if like is not None and isinstance(value, bool | int | float) and not isinstance(value, np.generic):
+    if is_array(value):
+        return constant(to_numpy(value))
+    if like is not None and isinstance(value, bool | int | float):
         return constant(value, dtype=np.result_type(like.dtype, value))
     return constant(value)
 

@@ -354,6 +354,15 @@ def test_array_code(name: str, tmp_path: Path) -> None:
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 
 
+def test_equal_models_give_equal_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = _sequential(Dense(3, "relu"), Dense(1), shape=(2,))
+    for name in ("a.onnx", "b.onnx"):
+        model.export(tmp_path / name, verbose=name == "b.onnx")
+    assert (tmp_path / "a.onnx").read_bytes() == (tmp_path / "b.onnx").read_bytes()
+    assert capsys.readouterr().out == "input x: float32 (batch, 2)\noutput dense_1: float32 (batch, 1)\n"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.onnx", "b.onnx"]
+
+
 def test_the_reference_of_onnx_agrees(tmp_path: Path) -> None:
     for make, inputs in itertools.islice(MODELS.values(), 2):
         model = make()
