@@ -19,10 +19,11 @@ _SMALL = 1 << 10
 def model_of(inputs: Mapping[str, RecordedArray], outputs: Mapping[str, RecordedArray], opset: int) -> Any:
     """The ModelProto of the graph between arrays, under these names. ImportError without the package onnx."""
     onnx = optional_import("onnx", "Exporting to ONNX", "onnx")
-    graph = _Graph(onnx, inputs, outputs)
     opsets = [onnx.helper.make_opsetid("", opset)]
     version = onnx.helper.find_min_ir_version_for(opsets)  # so that older runtimes read it
-    return onnx.helper.make_model(graph.proto(), producer_name="nnx", opset_imports=opsets, ir_version=version)
+    model = onnx.ModelProto(producer_name="nnx", opset_import=opsets, ir_version=version)
+    _Graph(onnx, model.graph, inputs, outputs)
+    return model
 
 
 class _Names:
@@ -42,42 +43,39 @@ class _Names:
 
 
 class _Graph:
-    """What goes into the GraphProto of a model, or of a body inside a node, whose arrays may come from outside."""
+    """What fills the GraphProto of a model, or of a body inside a node, whose arrays may come from outside.
+
+    Filled in place: what is put together by the package's helpers copies all parameters, twice.
+    """
 
     def __init__(
         self,
         onnx: Any,
+        proto: Any,
         inputs: Mapping[str, RecordedArray],
         outputs: Mapping[str, RecordedArray],
         outside: _Graph | None = None,
     ) -> None:
-        self._onnx, self._outside = onnx, outside
+        self._onnx, self._proto, self._outside = onnx, proto, outside
+        proto.name = "model" if outside is None else "body"
         self._names: _Names = _Names() if outside is None else outside._names
         self._of_array: dict[Any, str] = {}
         self._of_node: dict[Any, list[str]] = {}
         self._of_constant: dict[Any, str] = {} if outside is None else outside._of_constant
-        self._initializers: list[Any] = [] if outside is None else outside._initializers
+        self._initializers: Any = proto.initializer if outside is None else outside._initializers
         self._kept: list[Any] = []  # so that the identity of an array stays its own
-        self._nodes: list[Any] = []
         # inputs of a model are known by their names: sizes refer to them so
         self._of_input: dict[str | None, str] = {} if outside is None else dict(outside._of_input)
-        self._inputs, self._outputs = [], []
         for name, x in inputs.items():
             self._of_input[x.name] = self._names.new(name)
-            self._inputs.append(self._described(self._of_input[x.name], x))
+            proto.input.append(self._described(self._of_input[x.name], x))
         wanted = {name: self._names.new(name) for name in outputs}
         self._final = {x.key: wanted[name] for name, x in outputs.items() if x.node is not None}
         for name, x in outputs.items():
             found = self._write(x)
             if found != wanted[name]:
-                self._nodes.append(onnx.helper.make_node("Identity", [found], [wanted[name]], name=wanted[name]))
-            self._outputs.append(self._described(wanted[name], x))
-
-    def proto(self) -> Any:
-        """The GraphProto."""
-        own = self._initializers if self._outside is None else []
-        name = "model" if self._outside is None else "body"
-        return self._onnx.helper.make_graph(self._nodes, name, self._inputs, self._outputs, own)
+                proto.node.append(onnx.helper.make_node("Identity", [found], [wanted[name]], name=wanted[name]))
+            proto.output.append(self._described(wanted[name], x))
 
     def _described(self, name: str, x: RecordedArray) -> Any:
         sizes = [str(size) if isinstance(size, Size) else int(size) for size in x.shape]
@@ -118,8 +116,10 @@ class _Graph:
         key = (value.dtype.str, value.shape, value.tobytes() if small else id(value))
         if key not in self._of_constant:
             name = self._of_constant[key] = self._names.new(x.name or "constant")
-            host = np.ascontiguousarray(value).reshape(value.shape)
-            self._initializers.append(self._onnx.numpy_helper.from_array(host, name))
+            little = value.astype(value.dtype.newbyteorder("<"), copy=False)
+            self._initializers.add(
+                name=name, data_type=ELEMENT_TYPES[value.dtype.name], dims=value.shape, raw_data=little.tobytes()
+            )
             self._kept.append(value)
         return self._of_constant[key]
 
@@ -135,14 +135,16 @@ class _Graph:
             made = self._onnx.helper.make_node(node.operator, names, self._of_node[key], name=self._of_node[key][0])
             for name, value in sorted(node.attributes.items()):
                 made.attribute.append(self._onnx.helper.make_attribute(name, self._attribute(value)))
-            self._nodes.append(made)
+            self._proto.node.append(made)
         for index, name in enumerate(self._of_node[key]):
             self._of_array[node, index] = name
 
     def _attribute(self, value: Any) -> Any:
         if isinstance(value, Body):
             inputs = {str(x.name): x for x in value.inputs}
-            return _Graph(self._onnx, inputs, {f"next_{i}": x for i, x in enumerate(value.outputs)}, self).proto()
+            proto = self._onnx.GraphProto()
+            _Graph(self._onnx, proto, inputs, {f"next_{i}": x for i, x in enumerate(value.outputs)}, self)
+            return proto
         return self._onnx.numpy_helper.from_array(value) if isinstance(value, np.ndarray) else value
 
 
