@@ -16,6 +16,7 @@ from nnx.backends import Array, array_namespace
 from nnx.functional.layout import CHANNELS_LAST, for_each_axis, from_images, to_images
 from nnx.functional.pooling import sum_of_windows
 from nnx.functional.unfolding import table
+from nnx.kernels import accelerated
 from nnx.pullbacks import Pullback
 from nnx.windows import windows_of
 
@@ -58,7 +59,7 @@ def upsample(
     if interpolation == "nearest":
         y, pullback = _repeated(images, factors)
     else:
-        y, pullback = _interpolated(images, factors, interpolation)
+        y, pullback = interpolated(images, factors, interpolation)
     return from_images(y, axes, data_format), lambda dy: from_images(
         pullback(to_images(dy, data_format, "upsample")), axes, data_format
     )
@@ -74,7 +75,8 @@ def _repeated(x: Array, factors: tuple[int, int]) -> tuple[Array, Pullback]:
     return xp.reshape(several, shape), lambda dy: sum_of_windows(dy, windows)[0]
 
 
-def _interpolated(x: Array, factors: Sequence[int], interpolation: str) -> tuple[Array, Pullback]:
+@accelerated
+def interpolated(x: Array, factors: Sequence[int], interpolation: str) -> tuple[Array, Pullback]:
     """A matrix of weights for each axis; the adjoint applies their transposes."""
     xp = array_namespace(x)
     dtype = f"float{xp.finfo(x.dtype).bits}"

@@ -8,10 +8,13 @@ equal to the last bit on every backend; normals are made on the host.
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import dataclasses
 import hashlib
 import math
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -40,6 +43,19 @@ class Draw:
     key: int
     counter: int
     size: int
+
+
+_refusal: contextvars.ContextVar[str | None] = contextvars.ContextVar("nnx_refusal_to_draw", default=None)
+
+
+@contextlib.contextmanager
+def refusing_draws(reason: str) -> Iterator[None]:
+    """A block in which this thread or task can draw from no stream: TypeError, with that reason."""
+    token = _refusal.set(reason)
+    try:
+        yield
+    finally:
+        _refusal.reset(token)
 
 
 class Generator:
@@ -79,6 +95,9 @@ class Generator:
         """
         if size < 0:
             raise ValueError(f"the size of a draw must not be negative, got {size}")
+        refusal = _refusal.get()
+        if refusal is not None:
+            raise TypeError(refusal)
         start, stop = ranks.words_of_rows(size) if by_rows else (0, size)
         with self._lock:
             counter = self._counter
