@@ -51,7 +51,9 @@ if TYPE_CHECKING:
         regularizers,
         saving,
         schedules,
+        sklearn,
         utils,
+        wrappers,
     )
     from nnx import testing as testing
     from nnx.autodiff.gradient_tape import GradientTape
@@ -101,10 +103,12 @@ else:
             "regularizers": "nnx.regularizers",
             "saving": "nnx.saving",
             "schedules": "nnx.schedules",
+            "sklearn": "nnx.sklearn",
             "stop_gradient": "nnx.autodiff.transforms",
             "testing": "nnx.testing",
             "utils": "nnx.utils",
             "value_and_grad": "nnx.autodiff.transforms",
+            "wrappers": "nnx.wrappers",
         },
     )
 
@@ -154,8 +158,10 @@ __all__ = [
     "schedules",
     "set_backend",
     "set_deterministic",
+    "sklearn",
     "stop_gradient",
     "to_numpy",
     "utils",
     "value_and_grad",
+    "wrappers",
 ]

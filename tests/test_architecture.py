@@ -35,6 +35,7 @@ FLOORS = [
     {"debug"},
     {"training"},
     {"models"},
+    {"sklearn", "wrappers"},
     {"__init__", "testing", "keras_backend", "__main__"},
 ]
 

@@ -282,6 +282,7 @@ def bernoulli(like: Array, draw: Draw, probability: float) -> Array:
 
 _default: Generator | None = None
 _default_lock = threading.Lock()
+_inside: contextvars.ContextVar[Generator | None] = contextvars.ContextVar("nnx_random", default=None)
 
 
 def default() -> Generator:
@@ -295,6 +296,9 @@ def default() -> Generator:
     (3,)
     """
     global _default
+    inside = _inside.get()
+    if inside is not None:
+        return inside
     if _default is None:
         with _default_lock:  # one stream, also when two threads ask for it first
             if _default is None:
@@ -318,4 +322,25 @@ def set_seed(seed: int) -> None:
     True
     """
     global _default
-    _default = Generator(seed)
+    if _inside.get() is not None:
+        _inside.set(Generator(seed))
+    else:
+        _default = Generator(seed)
+
+
+@contextlib.contextmanager
+def default_stream(generator: Generator | None) -> Iterator[None]:
+    """A block in which a generator is the default stream, in this thread and task alone; None changes nothing.
+
+    What `set_seed` starts inside ends with the block.
+
+    >>> with default_stream(Generator(1)):
+    ...     a = default().uniform((3,))
+    >>> bool((Generator(1).uniform((3,)) == a).all())
+    True
+    """
+    token = _inside.set(generator or _inside.get())
+    try:
+        yield
+    finally:
+        _inside.reset(token)
