@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from nnx.autodiff.transforms import custom_gradient, differentiable, grad, jvp, stop_gradient, value_and_grad
     from nnx.debug import profile
     from nnx.layers import Input, Layer
+    from nnx.layers.variable import Variable
     from nnx.losses import Loss
     from nnx.metrics import Metric
     from nnx.models import Model, Sequential
@@ -78,6 +79,7 @@ else:
             "Model": "nnx.models",
             "Optimizer": "nnx.optimizers",
             "Sequential": "nnx.models",
+            "Variable": "nnx.layers.variable",
             "activations": "nnx.activations",
             "callbacks": "nnx.callbacks",
             "constraints": "nnx.constraints",
@@ -124,6 +126,7 @@ __all__ = [
     "Model",
     "Optimizer",
     "Sequential",
+    "Variable",
     "activations",
     "array_namespace",
     "asarray",

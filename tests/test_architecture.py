@@ -316,6 +316,7 @@ READS = {
     "nnx.arguments": "arguments of constructors",
     "nnx.layers.feature_moments._numbers": "tables and lists, which are on the host",
     "nnx.layers.feature_moments.blocks_of": "`adapt` goes through a data set once, before training",
+    "nnx.layers.layer.Layer._adopt_variables": "variables of another place, when the layer is built",
     "nnx.layers.layer.Layer.__call__": "whether it is training is a Python bool, and lists of numbers on their way in",
     "nnx.layers.layer.Layer._describe": "whether it is training is a Python bool",
     "nnx.layers.operation._describe_operation": "a number that the user wrote",
@@ -366,7 +367,6 @@ READS = {
     "nnx.layers.function_call._describe": "constants of a graph, once",
     "nnx.layers.layer.Layer.run_call": "a flag, not an array",
     "nnx.parameters.Parameter.__array__": "what a user asks NumPy for",
-    "nnx.parameters.Parameter.__float__": "what a user asks for",
     "nnx.optimizers.slots.placed_like": "state from a file or of another device, once",
 }
 

@@ -36,7 +36,7 @@ from nnx.pullbacks import LayerPullback, Skippable, call_pullback, is_pair
 from nnx.random import Generator
 from nnx.registry import Configurable, constructor_arguments, constructor_config, layer_registry
 from nnx.shapes import Shape, as_shapes, check_shape, is_shape
-from nnx.structure import leaves, leaves_like, rebuild
+from nnx.structure import contents, leaves, leaves_like, rebuild
 from nnx.user_warnings import warn_user
 
 registry = layer_registry
@@ -195,8 +195,22 @@ class Layer(Configurable):
         self.built, self.build_shape, self._placement, self._composition = False, None, None, None
         self.own_weights[:] = weights
 
+    def _adopt_variables(self) -> None:
+        """Let variables in attributes, which no layer has yet, be weights of this one."""
+        for name, value in vars(self).items():
+            if name in _NOT_SEARCHED:
+                continue
+            for one in contents(value):
+                if type(one) is Parameter and one.is_free:
+                    known = [parameter.name for parameter in self.own_weights]
+                    one.name, one.is_free = numbered(one.name, known), False
+                    if not self.placement.holds(one.value):
+                        one.value = self.placement.asarray(to_numpy(one.value), one.dtype)
+                    self.own_weights.append(one)
+
     def _try_call(self, input_shape: Any) -> None:
         """Find out what the `call` of a layer that has one does, by running it."""
+        self._adopt_variables()
         if not self.is_eager or self._composition is not None:
             return
         if not self._computes_by_call():
@@ -531,9 +545,8 @@ class Layer(Configurable):
         if call.takes_training and (training is not None or call.requires_training):
             options = {**options, "training": bool(training)}
         if call.takes_mask:
-            if mask is None and call.requires_mask and tape.calls is not None:  # it is tried out
-                first = lower(leaves(inputs)[0])
-                mask = self.placement.zeros(tuple(first.shape[:2]), "bool")
+            if mask is None and call.requires_mask and tape.calls is not None:
+                mask = self._mask_to_try(inputs)
             options = {**options, "mask": mask}
         if templates is not None:
             flat = leaves(inputs)
@@ -543,6 +556,9 @@ class Layer(Configurable):
         try:
             y = self.call(*inputs, **options)  # type: ignore[attr-defined]
         except Exception as error:
+            if mask is None and call.takes_mask and tape.calls is not None and templates is None:  # there may be one
+                given = {name: value for name, value in options.items() if name != "mask"}
+                return self.run_call(inputs, self._mask_to_try(inputs), training, given)
             shapes = ", ".join(str(tuple(part.shape)) for part in leaves([list(inputs), options]) if is_array(part))
             tried = "; tried out on a small batch" if tape.calls is not None else ""
             error.add_note(f"in call() of {self.name} ({type(self).__name__}), for inputs of shapes {shapes}{tried}")
@@ -559,6 +575,10 @@ class Layer(Configurable):
         if self.activity_regularizer is not None:
             self._add_penalty(y)
         return y
+
+    def _mask_to_try(self, inputs: tuple[Any, ...]) -> Array:
+        """A mask for trying out what `call` does."""
+        return self.placement.zeros(tuple(leaves(inputs)[0].shape[:2]), "bool")
 
     def _add_penalty(self, y: Any) -> None:
         for part in leaves(y):
@@ -690,12 +710,7 @@ class Layer(Configurable):
 
     def admit(self, *inputs: Array) -> list[Array]:
         """Inputs in the layer's dtype; ValueError for those on another device or of a shape that it cannot take."""
-        for x in inputs:
-            if not self.placement.holds(x):
-                raise ValueError(
-                    f"{self.name} is on {self.placement}, its input is not: bring the input there with nnx.asarray, or "
-                    f"move the model with model.to(...)"
-                )
+        self.require_here(*inputs)
         if not self.is_eager:  # array code says itself what it cannot take
             shapes = [tuple(x.shape) for x in inputs]
             self.compute_output_shape(shapes[0] if len(shapes) == 1 else shapes)
@@ -706,6 +721,15 @@ class Layer(Configurable):
             self.placement.asarray(x, _kept_dtype(x) if self.reads_integers(index) else dtype)
             for index, x in enumerate(inputs)
         ]
+
+    def require_here(self, *inputs: Array) -> None:
+        """ValueError for inputs that are not where the layer is."""
+        for x in inputs:
+            if not self.placement.holds(x):
+                raise ValueError(
+                    f"{self.name} is on {self.placement}, its input is not: bring the input there with nnx.asarray, or "
+                    f"move the model with model.to(...)"
+                )
 
     def reads_integers(self, index: int) -> bool:
         """Whether integers stay what they are in an input: the layer takes them, or one inside that reads them does."""
@@ -1010,23 +1034,12 @@ def held_layers(layer: Any) -> list[Any]:
         if isinstance(value, Layer):
             found[value] = None
         elif isinstance(value, list | tuple | dict) and value and name not in _NOT_SEARCHED:
-            found.update(dict.fromkeys(part for part in _values(value) if isinstance(part, Layer)))
+            found.update(dict.fromkeys(part for part in contents(value) if isinstance(part, Layer)))
     found.pop(layer, None)
     return list(found)
 
 
 _NOT_SEARCHED = frozenset({"own_weights", "_frozen_or_not", "input_layers", "compile_arguments"})
-
-
-def _values(value: Any) -> Iterator[Any]:
-    """What is in nested lists, tuples and dicts, in the order in which it was put there."""
-    if isinstance(value, dict):
-        value = value.values()
-    elif not isinstance(value, list | tuple):
-        yield value
-        return
-    for part in value:
-        yield from _values(part)
 
 
 @functools.cache
