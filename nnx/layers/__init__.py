@@ -12,12 +12,12 @@ from nnx.layers.dropout import AlphaDropout, Dropout, GaussianDropout, SpatialDr
 from nnx.layers.embedding import Embedding
 from nnx.layers.feature_normalization import Normalization
 from nnx.layers.function_call import FunctionCall
-from nnx.layers.gru import GRU
+from nnx.layers.gru import GRU, GRUCell
 from nnx.layers.identity import Identity
 from nnx.layers.input import Input, InputLayer
 from nnx.layers.lambda_layer import Lambda
 from nnx.layers.layer import Layer, registry
-from nnx.layers.lstm import LSTM
+from nnx.layers.lstm import LSTM, LSTMCell
 from nnx.layers.masking import Masking
 from nnx.layers.merging import (
     Add,
@@ -56,8 +56,10 @@ from nnx.layers.random_flip import RandomFlip
 from nnx.layers.random_transforms import RandomRotation, RandomTranslation, RandomZoom
 from nnx.layers.rescaling import Rescaling
 from nnx.layers.reshaping import Flatten, Permute, RepeatVector, Reshape
+from nnx.layers.rnn import RNN, StackedRNNCells
 from nnx.layers.separable_convolution import DepthwiseConv1D, DepthwiseConv2D, SeparableConv1D, SeparableConv2D
-from nnx.layers.simple_rnn import SimpleRNN
+from nnx.layers.simple_rnn import SimpleRNN, SimpleRNNCell
+from nnx.layers.single_head_attention import AdditiveAttention, Attention
 from nnx.layers.time_distributed import TimeDistributed
 from nnx.layers.transposed_convolution import Conv1DTranspose, Conv2DTranspose
 from nnx.layers.upsampling import UpSampling1D, UpSampling2D
@@ -76,10 +78,13 @@ __all__ = [
     "ELU",
     "GRU",
     "LSTM",
+    "RNN",
     "Activation",
     "ActivityRegularization",
     "Add",
+    "AdditiveAttention",
     "AlphaDropout",
+    "Attention",
     "Average",
     "AveragePooling1D",
     "AveragePooling2D",
@@ -107,6 +112,7 @@ __all__ = [
     "FlatParameters",
     "Flatten",
     "FunctionCall",
+    "GRUCell",
     "GaussianDropout",
     "GaussianNoise",
     "GlobalAveragePooling1D",
@@ -121,6 +127,7 @@ __all__ = [
     "Identity",
     "Input",
     "InputLayer",
+    "LSTMCell",
     "Lambda",
     "Layer",
     "LayerNormalization",
@@ -154,9 +161,11 @@ __all__ = [
     "SeparableConvolution1D",
     "SeparableConvolution2D",
     "SimpleRNN",
+    "SimpleRNNCell",
     "Softmax",
     "SpatialDropout1D",
     "SpatialDropout2D",
+    "StackedRNNCells",
     "Subtract",
     "Symbol",
     "TimeDistributed",
