@@ -9,6 +9,7 @@ from nnx.layers.bidirectional import Bidirectional
 from nnx.layers.convolution import Conv1D, Conv2D
 from nnx.layers.dense import Dense
 from nnx.layers.dropout import AlphaDropout, Dropout, GaussianDropout, SpatialDropout1D, SpatialDropout2D
+from nnx.layers.einsum_dense import EinsumDense
 from nnx.layers.embedding import Embedding
 from nnx.layers.feature_normalization import Normalization
 from nnx.layers.function_call import FunctionCall
@@ -108,6 +109,7 @@ __all__ = [
     "DepthwiseConv2D",
     "Dot",
     "Dropout",
+    "EinsumDense",
     "Embedding",
     "FlatParameters",
     "Flatten",

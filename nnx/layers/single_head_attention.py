@@ -11,7 +11,6 @@ from nnx.autodiff.primitive import primitive
 from nnx.autodiff.transforms import derive
 from nnx.backends import Array, array_namespace, backend_of
 from nnx.functional import Pullback
-from nnx.functional.masking import keep
 from nnx.layers.layer import Layer, registry
 from nnx.layers.stochastic import random_stream
 from nnx.parameters import Parameter
@@ -67,8 +66,10 @@ class SingleHeadAttention(Layer):
         def attend(*arrays: Array) -> Any:
             (q, v, *keys), values = arrays[: len(inputs)], arrays[len(inputs) :]
             logits = self.logits(q, keys[0] if keys else v, *values)
-            scores = _softmax(logits if allowed is None else _kept(logits, allowed))
-            xp = array_namespace(scores)
+            xp = array_namespace(logits)
+            if allowed is not None:  # what Keras subtracts: where nothing is allowed, all scores are nearly equal
+                logits = xp.where(allowed, logits, logits - (6e4 if xp.finfo(logits.dtype).bits < 32 else 1e9))
+            scores = _softmax(logits)
             y = xp.matmul(scores if drop is None else _dropout(scores, *drop), v)
             y = y if of_query is None else xp.where(of_query, y, 0.0)
             return (y, scores) if return_attention_scores else y
@@ -116,10 +117,6 @@ class SingleHeadAttention(Layer):
     def compute_mask(self, x: Any, mask: Any) -> Any:
         """The mask of the query."""
         return mask[0] if isinstance(mask, list | tuple) else mask
-
-
-def _kept(logits: Array, allowed: Array) -> Array:
-    return primitive(lambda z: (keep(z, allowed), lambda dz: array_namespace(dz).where(allowed, dz, 0.0)))(logits)
 
 
 @registry.register()
