@@ -5,7 +5,6 @@ Outputs, cotangents of the inputs and weights agree before, between and after tw
 
 from __future__ import annotations
 
-import inspect
 import os
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -25,7 +24,7 @@ import nnx  # noqa: E402
 from nnx.backends import get_backend  # noqa: E402
 from nnx.parameters import FlatParameters  # noqa: E402
 from nnx.random import Generator  # noqa: E402
-from nnx.structure import leaves, rebuild  # noqa: E402
+from nnx.structure import leaves  # noqa: E402
 from nnx.testing import assert_close  # noqa: E402
 
 RTOL = 2e-5  # relative to the largest element
