@@ -162,7 +162,7 @@ ROWS: list[tuple[str, tuple[int, ...], dict[str, Any]]] = [
     ("MaxPooling3D", (2, 4, 5, 4, 3), {}),
     ("MaxPooling3D", (2, 4, 5, 4, 3), {"pool_size": (2, 3, 1), "strides": (1, 2, 2), "padding": "same"}),
     ("MaxPooling3D", (2, 3, 4, 5, 4), {"pool_size": 3, "strides": 1, "data_format": FIRST}),
-    ("AveragePooling3D", (2, 4, 5, 4, 3), {}),
+    ("AveragePooling3D", (2, 4, 5, 4, 3), {"pool_size": 2}),
     ("AveragePooling3D", (2, 4, 5, 4, 3), {"pool_size": (2, 3, 2), "strides": 2, "padding": "same"}),
     ("AveragePooling3D", (2, 3, 4, 5, 4), {"pool_size": 2, "strides": (1, 2, 1), "data_format": FIRST}),
     ("GlobalMaxPooling3D", (2, 4, 5, 4, 3), {}),

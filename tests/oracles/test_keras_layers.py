@@ -125,6 +125,88 @@ for kind, variants in {
         row(f"{about} causal", make, QUERY, VALUE, use_causal_mask=True, mask=[None, OF_VALUE[:, ::-1].copy()])
 
 
+# Cells
+
+SEQUENCE, STATES = normal(3, 4, 5), [0.5 * normal(3, 6, seed=i) for i in (5, 6)]
+STEPS = np.asarray([[1, 1, 1, 1], [0, 1, 0, 1], [1, 1, 0, 0]], bool)
+
+
+def minimal(lib: Any) -> Any:
+    """A cell of one's own, as a script has it."""
+
+    class Minimal(lib.layers.Layer):
+        def __init__(self, units: int, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.units = units
+            self.state_size = units
+
+        def build(self, input_shape: Any) -> None:
+            self.kernel = self.add_weight(shape=(input_shape[-1], self.units), initializer="uniform", name="kernel")
+            self.recurrent_kernel = self.add_weight(shape=(self.units, self.units), name="recurrent_kernel")
+            self.built = True
+
+        def call(self, inputs: Any, states: Any) -> Any:
+            output = lib.ops.matmul(inputs, self.kernel) + lib.ops.matmul(states[0], self.recurrent_kernel)
+            return lib.ops.tanh(output), [output * 0.5]
+
+    return Minimal(6)
+
+
+CELLS: dict[str, Make] = {
+    "own": minimal,
+    "LSTM": lambda lib: lib.layers.LSTMCell(6, recurrent_activation="hard_sigmoid"),
+    "GRU": lambda lib: lib.layers.GRUCell(6),
+    "GRU reset before": lambda lib: lib.layers.GRUCell(6, reset_after=False),
+    "SimpleRNN": lambda lib: lib.layers.SimpleRNNCell(6, "relu", use_bias=False),
+    "stack": lambda lib: lib.layers.StackedRNNCells([lib.layers.LSTMCell(3), lib.layers.GRUCell(2)]),
+    "stack of own": lambda lib: lib.layers.StackedRNNCells([lib.layers.SimpleRNNCell(3), minimal(lib)]),
+}
+for cell, make_cell in CELLS.items():
+
+    def of_cell(make_cell: Make = make_cell, **options: Any) -> Make:
+        return lambda lib: lib.layers.RNN(make_cell(lib), **options)
+
+    row(f"RNN {cell}", of_cell(), SEQUENCE)
+    row(f"RNN {cell} of all", of_cell(return_sequences=True, return_state=True, go_backwards=True), SEQUENCE)
+    # In a scan, Keras on JAX takes the first state for the output before, whatever the cell's output is.
+    unroll = cell not in ("LSTM", "GRU", "GRU reset before", "SimpleRNN")
+    row(f"RNN {cell} mask", of_cell(return_sequences=True, unroll=unroll), SEQUENCE, mask=STEPS)
+    if cell in ("own", "LSTM"):
+        row(f"RNN {cell} mask at the end", of_cell(unroll=unroll), SEQUENCE, mask=STEPS)
+        row(f"RNN {cell} mask to zero", of_cell(zero_output_for_mask=True), SEQUENCE, mask=STEPS)
+        count = 2 if cell == "LSTM" else 1
+        row(f"RNN {cell} states", of_cell(return_state=True), SEQUENCE, initial_state=STATES[:count])
+row(
+    "Bidirectional cell",
+    lambda lib: lib.layers.Bidirectional(lib.layers.RNN(lib.layers.LSTMCell(3), return_sequences=True)),
+    SEQUENCE,
+)
+row(
+    "TimeDistributed cell",
+    lambda lib: lib.layers.TimeDistributed(lib.layers.RNN(lib.layers.GRUCell(3))),
+    normal(2, 3, 4, 5),
+)
+
+# Sums of products
+
+for equation, shape, size, options in [
+    ("ab,bc->ac", (4, 5), 3, {}),
+    ("ab,bc->ac", (4, 5), (3,), {"bias_axes": "c", "activation": "tanh"}),
+    ("abc,cd->abd", (2, 4, 5), (4, 3), {"bias_axes": "bd"}),
+    ("abc,cde->abde", (2, 4, 5), (None, 2, 3), {"bias_axes": "d"}),
+    ("abcd,cde->abe", (2, 3, 4, 5), (None, 6), {"bias_axes": "e"}),
+    ("...x,xy->...y", (2, 3, 4, 5), 6, {"bias_axes": "y", "activation": "relu"}),
+    ("...x,xhd->...hd", (2, 4, 5), (2, 3), {"bias_axes": "hd"}),
+    ("ab...,bc->ac...", (2, 5, 3, 4), 6, {"bias_axes": "c"}),
+    ("abc,bd->adc", (2, 4, 5), (3, None), {}),
+]:
+
+    def product(lib: Any, equation: str = equation, size: Any = size, options: Any = options) -> Any:
+        return lib.layers.EinsumDense(equation, size, **options)
+
+    row(f"EinsumDense {equation} {'-'.join(map(str, options.values()))}", product, normal(*shape))
+
+
 @pytest.mark.parametrize("name", ROWS)
 def test_layer(name: str) -> None:
     assert_agrees(*ROWS[name])

@@ -143,7 +143,7 @@ _layer("Conv3D of groups", lambda: Conv3D(4, (2, 1, 2), groups=2, use_bias=False
 _layer("Conv3D channels first", lambda: Conv3D(2, 2, dilation_rate=(2, 1, 1), data_format=FIRST), 2, 3, 4, 3, 2)
 _layer("Conv3D of single points", lambda: Conv3D(3, 1), 2, 2, 3, 2, 2)
 _layer("Conv3DTranspose", lambda: Conv3DTranspose(2, (2, 1, 3), strides=(1, 2, 2)), 2, 2, 3, 2, 3)
-_layer("Conv3DTranspose same", lambda: Conv3DTranspose(2, 3, 2, "same", 1), 1, 2, 2, 2, 3)
+_layer("Conv3DTranspose same", lambda: Conv3DTranspose(2, 3, 2, "same", output_padding=1), 1, 2, 2, 2, 3)
 _layer("MaxPooling3D", lambda: MaxPooling3D(), 2, 4, 5, 4, 2)
 _layer("MaxPooling3D same", lambda: MaxPooling3D((2, 3, 2), (1, 2, 2), "same", FIRST), 2, 2, 3, 4, 5)
 _layer("AveragePooling3D", lambda: AveragePooling3D(2, (1, 2, 1)), 2, 3, 4, 5, 2)
