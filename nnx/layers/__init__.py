@@ -72,9 +72,11 @@ from nnx.layers.rnn import RNN, StackedRNNCells
 from nnx.layers.separable_convolution import DepthwiseConv1D, DepthwiseConv2D, SeparableConv1D, SeparableConv2D
 from nnx.layers.simple_rnn import SimpleRNN, SimpleRNNCell
 from nnx.layers.single_head_attention import AdditiveAttention, Attention
+from nnx.layers.spectral_normalization import SpectralNormalization
 from nnx.layers.time_distributed import TimeDistributed
 from nnx.layers.transposed_convolution import Conv1DTranspose, Conv2DTranspose, Conv3DTranspose
 from nnx.layers.upsampling import UpSampling1D, UpSampling2D, UpSampling3D
+from nnx.layers.wrapper import Wrapper
 from nnx.parameters import FlatParameters, Parameter
 from nnx.pullbacks import LayerPullback
 
@@ -198,6 +200,7 @@ __all__ = [
     "SpatialDropout1D",
     "SpatialDropout2D",
     "SpatialDropout3D",
+    "SpectralNormalization",
     "StackedRNNCells",
     "Subtract",
     "Symbol",
@@ -206,6 +209,7 @@ __all__ = [
     "UpSampling1D",
     "UpSampling2D",
     "UpSampling3D",
+    "Wrapper",
     "ZeroPadding1D",
     "ZeroPadding2D",
     "ZeroPadding3D",

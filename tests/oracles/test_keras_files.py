@@ -338,7 +338,7 @@ def volumes(lib: Any, *_: Any) -> Any:
     x = lib.Input((3, 4, 5, 2))
     y = lib.layers.Conv3D(3, 2, padding="same", activation="relu")(lib.layers.ZeroPadding3D((1, 0, 1))(x))
     y = lib.layers.MaxPooling3D((1, 2, 2))(lib.layers.Conv3DTranspose(2, 2, strides=2)(y))
-    y = lib.layers.UpSampling3D((1, 2, 1))(lib.layers.Cropping3D((1, 1, 0))(lib.layers.AveragePooling3D(2)(y)))
+    y = lib.layers.UpSampling3D((1, 2, 1))(lib.layers.Cropping3D((1, 0, 1))(lib.layers.AveragePooling3D(2)(y)))
     return lib.Model(x, lib.layers.Dense(2)(lib.layers.GlobalAveragePooling3D()(lib.layers.SpatialDropout3D(0.0)(y))))
 
 
