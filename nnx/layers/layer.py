@@ -186,9 +186,19 @@ class Layer(Configurable):
                 return
             with placement.computing, undone_if_it_fails(self):
                 self._placement = placement
-                self.build(input_shape)
+                self.build(*self._shapes_for_build(input_shape))
                 self._try_call(input_shape)
             self.built, self.build_shape = True, input_shape
+
+    def _shapes_for_build(self, input_shape: Any) -> Sequence[Any]:
+        """What `build` is called with: as in Keras the shapes of as many arguments of `call` as it takes.
+
+        A layer whose `call` has one argument, and one that is no array code, gets all that there is.
+        """
+        arguments = self.input_structure if self.is_eager else None
+        if not isinstance(arguments, tuple) or len(arguments) < 2 or len(leaves(arguments)) != len(input_shape):
+            return (input_shape,)
+        return rebuild(arguments, input_shape)[: _count_of_build(type(self))]  # type: ignore[arg-type]
 
     def forget_build(self, weights: list[Parameter]) -> None:
         """Be as before the layer was built. weights : those that it had before."""
@@ -1040,6 +1050,12 @@ def held_layers(layer: Any) -> list[Any]:
 
 
 _NOT_SEARCHED = frozenset({"own_weights", "_frozen_or_not", "input_layers", "compile_arguments"})
+
+
+@functools.cache
+def _count_of_build(cls: Any) -> int:
+    """How many shapes a layer's `build` takes."""
+    return len(inspect.signature(cls.build).parameters) - 1
 
 
 @functools.cache

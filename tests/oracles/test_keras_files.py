@@ -316,6 +316,30 @@ def dict_outputs(lib: Any, *_: Any) -> Any:
     return lib.Model(x, {"a": lib.layers.Dense(2, name="a")(hidden), "b": lib.layers.Dense(1, name="b")(hidden)})
 
 
+def one_head(lib: Any, *_: Any) -> Any:
+    x = lib.Input((5, 4))
+    y = lib.layers.Attention(use_scale=True, score_mode="concat")([x, lib.layers.Dense(4)(x)])
+    y = lib.layers.AdditiveAttention()([y, x])
+    return lib.Model(x, lib.layers.EinsumDense("...x,xy->...y", 2, bias_axes="y")(y))
+
+
+def cells(lib: Any, *_: Any) -> Any:
+    x = lib.Input((5, 4))
+    stack = lib.layers.StackedRNNCells([lib.layers.LSTMCell(3), lib.layers.GRUCell(2)])
+    y, h = lib.layers.RNN(lib.layers.SimpleRNNCell(3), return_sequences=True, return_state=True)(x)
+    y = lib.layers.RNN(lib.layers.GRUCell(3), return_sequences=True)(y, initial_state=[h])
+    y = lib.layers.Bidirectional(lib.layers.RNN(lib.layers.LSTMCell(2), return_sequences=True))(y)
+    return lib.Model(x, lib.layers.Dense(2)(lib.layers.RNN(stack)(y)))
+
+
+def volumes(lib: Any, *_: Any) -> Any:
+    x = lib.Input((3, 4, 5, 2))
+    y = lib.layers.Conv3D(3, 2, padding="same", activation="relu")(lib.layers.ZeroPadding3D((1, 0, 1))(x))
+    y = lib.layers.MaxPooling3D((1, 2, 2))(lib.layers.Conv3DTranspose(2, 2, strides=2)(y))
+    y = lib.layers.UpSampling3D((1, 2, 1))(lib.layers.Cropping3D((1, 0, 1))(lib.layers.AveragePooling3D(2)(y)))
+    return lib.Model(x, lib.layers.Dense(2)(lib.layers.GlobalAveragePooling3D()(lib.layers.SpatialDropout3D(0.0)(y))))
+
+
 kind("two inputs", two_inputs, [numbers(4), numbers(3)], loss=["mse", "mae"], loss_weights=[1.0, 0.5])
 kind("nested", nested, VECTOR)
 kind("merging", merging, VECTOR)
@@ -323,6 +347,9 @@ kind("operators", operators, VECTOR, lambda lib: lib.optimizers.SGD(0.001))  # s
 kind("attention", attention, SEQUENCE)
 kind("masked graph", masked_graph, padded(5, 9))
 kind("states", states, SEQUENCE)
+kind("attention of one head", one_head, SEQUENCE)
+kind("cells", cells, SEQUENCE)
+kind("volumes", volumes, numbers(3, 4, 5, 2))
 kind("dict of outputs", dict_outputs, VECTOR, loss={"a": "mse", "b": "mae"})
 
 # Optimisers
