@@ -14,6 +14,7 @@ from nnx.autodiff.tape import CONSTANT, Tape, open_tapes
 from nnx.backends import get_backend, is_array, placement_of
 from nnx.pullbacks import LayerPullback, Skippable, call_pullback
 from nnx.structure import leaves, rebuild
+from nnx.text.values import is_texts
 
 _FUSIBLE = ("softmax", "sigmoid")
 
@@ -146,8 +147,8 @@ def _admitted(layer: Any, parts: Sequence[Any], tapes: tuple[Tape, ...]) -> list
     if (not tapes or tapes[-1].calls is not None) and not all(isinstance(part, TrackedArray) for part in parts):
         parts = [part if is_array(part) else placement.asarray(part) for part in parts]
     if not tapes or tapes[-1].calls is not None or tapes[-1].training is None:
-        for part in parts:
-            if not placement.holds(lower(part)):
+        for index, part in enumerate(parts):
+            if not placement.holds(lower(part)) and not layer.reads_on_host(index):
                 raise ValueError(
                     f"{layer.name} is on {placement}, its input is not: bring the input there with nnx.asarray, or "
                     f"move the model with model.to(...)"
@@ -159,6 +160,8 @@ def _admitted(layer: Any, parts: Sequence[Any], tapes: tuple[Tape, ...]) -> list
 
 
 def _in_dtype(layer: Any, index: int, part: Any, dtype: str, tapes: tuple[Tape, ...]) -> Any:
+    if is_texts(part):
+        return lower(part)
     floating = is_floating(part)
     if layer.reads_integers(index):
         if floating and tapes and tapes[-1].calls is not None:  # a `call` is tried out with zeros

@@ -6,15 +6,19 @@ from nnx.layers.activity_regularization import ActivityRegularization
 from nnx.layers.attention import MultiHeadAttention
 from nnx.layers.batch_normalization import BatchNormalization
 from nnx.layers.bidirectional import Bidirectional
+from nnx.layers.category_encoding import CategoryEncoding
 from nnx.layers.convolution import Conv1D, Conv2D
 from nnx.layers.dense import Dense
+from nnx.layers.discretization import Discretization
 from nnx.layers.dropout import AlphaDropout, Dropout, GaussianDropout, SpatialDropout1D, SpatialDropout2D
 from nnx.layers.embedding import Embedding
 from nnx.layers.feature_normalization import Normalization
 from nnx.layers.function_call import FunctionCall
 from nnx.layers.gru import GRU
+from nnx.layers.hashing import HashedCrossing, Hashing
 from nnx.layers.identity import Identity
 from nnx.layers.input import Input, InputLayer
+from nnx.layers.integer_lookup import IntegerLookup
 from nnx.layers.lambda_layer import Lambda
 from nnx.layers.layer import Layer, registry
 from nnx.layers.lstm import LSTM
@@ -58,6 +62,8 @@ from nnx.layers.rescaling import Rescaling
 from nnx.layers.reshaping import Flatten, Permute, RepeatVector, Reshape
 from nnx.layers.separable_convolution import DepthwiseConv1D, DepthwiseConv2D, SeparableConv1D, SeparableConv2D
 from nnx.layers.simple_rnn import SimpleRNN
+from nnx.layers.string_lookup import StringLookup
+from nnx.layers.text_vectorization import TextVectorization
 from nnx.layers.time_distributed import TimeDistributed
 from nnx.layers.transposed_convolution import Conv1DTranspose, Conv2DTranspose
 from nnx.layers.upsampling import UpSampling1D, UpSampling2D
@@ -87,6 +93,7 @@ __all__ = [
     "AvgPool2D",
     "BatchNormalization",
     "Bidirectional",
+    "CategoryEncoding",
     "Concatenate",
     "Conv1D",
     "Conv1DTranspose",
@@ -101,6 +108,7 @@ __all__ = [
     "Dense",
     "DepthwiseConv1D",
     "DepthwiseConv2D",
+    "Discretization",
     "Dot",
     "Dropout",
     "Embedding",
@@ -118,9 +126,12 @@ __all__ = [
     "GlobalMaxPooling1D",
     "GlobalMaxPooling2D",
     "GroupNormalization",
+    "HashedCrossing",
+    "Hashing",
     "Identity",
     "Input",
     "InputLayer",
+    "IntegerLookup",
     "Lambda",
     "Layer",
     "LayerNormalization",
@@ -157,8 +168,10 @@ __all__ = [
     "Softmax",
     "SpatialDropout1D",
     "SpatialDropout2D",
+    "StringLookup",
     "Subtract",
     "Symbol",
+    "TextVectorization",
     "TimeDistributed",
     "UnitNormalization",
     "UpSampling1D",
