@@ -30,7 +30,7 @@ FLOORS = [
     {"graph"},
     {"layers"},
     {"losses", "metrics", "schedules", "optimizers", "data"},
-    {"saving", "utils", "plotting", "datasets", "distributed"},
+    {"saving", "utils", "plotting", "datasets", "distributed", "preprocessing"},
     {"callbacks"},
     {"debug"},
     {"training"},

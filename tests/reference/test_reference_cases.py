@@ -10,6 +10,6 @@ import pytest
 from tests.reference.cases import cases, play
 
 
-@pytest.mark.parametrize("case", [one for one in cases() if one["use"].startswith("layers.")], ids=lambda case: case["name"])
+@pytest.mark.parametrize("case", cases(), ids=lambda case: case["name"])
 def test_a_reference_case(case: dict[str, Any], tmp_path: pathlib.Path):
     play(case, tmp_path)
