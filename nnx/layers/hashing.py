@@ -174,7 +174,7 @@ class HashedCrossing(Layer):
             return [farm_fingerprint(as_bytes(text)) for text in as_texts(feature, self.name).reshape(-1).tolist()]
         if feature.dtype.kind not in "iu":
             raise ValueError(f"{self.name}: a feature has to be texts or integers, got dtype {feature.dtype}")
-        return feature.reshape(-1).astype(np.int64).view(np.uint64).tolist()  # type: ignore[no-any-return]
+        return feature.reshape(-1).astype(np.int64).view(np.uint64).tolist()
 
     def compute_output_shape(self, input_shape: Any) -> Shape:
         shapes = as_shapes(input_shape)

@@ -61,7 +61,7 @@ class IndexLookup(Layer):
         refuse_sparse_output(self.name, sparse)
         if max_tokens is not None and not is_integer(max_tokens, least=2):
             raise ValueError(f"{self.name}: max_tokens must be an integer of at least 2, got {max_tokens!r}")
-        self.max_tokens = max_tokens
+        self.max_tokens: int | None = None if max_tokens is None else max_tokens.__index__()
         self.num_oov_indices = non_negative_integer(f"{self.name}: num_oov_indices", num_oov_indices)
         self.mask_token, self.oov_token = mask_token, oov_token
         self.invert = bool(invert)
@@ -78,7 +78,7 @@ class IndexLookup(Layer):
             raise ValueError(f'{self.name}: idf_weights go with output_mode="tf_idf", got {output_mode!r}')
         self._tokens: list[Any] | None = None
         self.places: dict[Any, int] = {}
-        self._idf: np.ndarray | None = None
+        self.idf_weights: np.ndarray | None = None
         self.has_input_vocabulary = vocabulary is not None if has_input_vocabulary is None else has_input_vocabulary
         if vocabulary is not None:
             self.set_vocabulary(vocabulary, idf_weights)
@@ -182,7 +182,7 @@ class IndexLookup(Layer):
                 f"{self.name}: it was built with {len(before)} tokens, on which the size of its output depends, and "
                 f"cannot have {len(tokens)} now; pad_to_max_tokens=True keeps the size"
             )
-        self._tokens, self._idf = tokens, idf
+        self._tokens, self.idf_weights = tokens, idf
         start = len(self._specials)
         self.places = {token: start + index for index, token in enumerate(tokens)}
         if self.built:
@@ -247,9 +247,9 @@ class IndexLookup(Layer):
     def place_vocabulary(self) -> None:
         """Put what the layer computes with where it is."""
         self._placed_idf: Array = None
-        if self._idf is not None:
+        if self.idf_weights is not None:
             weights = np.zeros(self.depth, np.float32)
-            weights[: len(self._idf)] = self._idf
+            weights[: len(self.idf_weights)] = self.idf_weights
             self._placed_idf = self.placement.asarray(weights, self.made_dtype)
 
     @property
@@ -316,7 +316,7 @@ class IndexLookup(Layer):
         return {
             **self._config(without=_NOT_GIVEN),
             "vocabulary": None if self._tokens is None else serialize(self.get_vocabulary()),
-            "idf_weights": serialize(self._idf),
+            "idf_weights": serialize(self.idf_weights),
         }
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from nnx.arguments import choice, is_integer
+from nnx.arguments import choice, is_integer, non_negative_integer
 from nnx.backends import to_numpy
 from nnx.functional import Pullback
 from nnx.layers.index_lookup import IndexLookup, Rows
@@ -88,16 +88,16 @@ class TextVectorization(IndexLookup):
         )
         self.standardize = self._way("standardize", standardize, _STANDARDIZE)
         self.split = self._way("split", split, _SPLIT)
-        widths = range(1, ngrams + 1) if is_integer(ngrams) else () if ngrams is None else ngrams
+        widths = range(1, ngrams + 1) if isinstance(ngrams, int) else () if ngrams is None else ngrams
         if not isinstance(widths, range | tuple | list) or not all(is_integer(width, least=1) for width in widths):
             raise ValueError(f"{self.name}: ngrams must be a positive integer, a tuple of them or None, got {ngrams!r}")
         self.ngrams = tuple(ngrams) if isinstance(ngrams, list) else ngrams
         self._widths = tuple(widths)
-        if output_sequence_length is not None and not is_integer(output_sequence_length, least=0):
-            raise ValueError(
-                f"{self.name}: output_sequence_length must be an integer or None, got {output_sequence_length!r}"
+        self.output_sequence_length: int | None = None
+        if output_sequence_length is not None:
+            self.output_sequence_length = non_negative_integer(
+                f"{self.name}: output_sequence_length", output_sequence_length
             )
-        self.output_sequence_length = output_sequence_length
         self.ragged = bool(ragged)
         for what, given in (("output_sequence_length", output_sequence_length is not None), ("ragged", self.ragged)):
             if given and self.output_mode != "int":

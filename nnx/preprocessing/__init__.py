@@ -4,7 +4,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from nnx.preprocessing import image, sequence, text
-    from nnx.utils import image_dataset_from_directory, text_dataset_from_directory, timeseries_dataset_from_array
+    from nnx.utils.image_folders import image_dataset_from_directory
+    from nnx.utils.text_folders import text_dataset_from_directory
+    from nnx.utils.timeseries import timeseries_dataset_from_array
 else:
     from nnx.lazy_loading import on_demand
 

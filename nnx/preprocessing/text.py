@@ -19,7 +19,7 @@ _FILTERS = '!"#$%&()*+,-./:;<=>?@[\\]^_`{|}~\t\n'
 def text_to_word_sequence(input_text: str, filters: str = _FILTERS, lower: bool = True, split: str = " ") -> list[str]:
     """The words of a text.
 
-    filters : the characters that separate words too. lower : whether letters become small. split : what separates words.
+    filters : characters that separate words too. lower : whether letters become small. split : what separates words.
 
     >>> text_to_word_sequence("Rock'n'roll, ok?")
     ["rock'n'roll", 'ok']

@@ -100,9 +100,7 @@ def cut(columns: Columns, order: np.ndarray | None, parts: Sequence[ranks.Part])
     first = columns[0][0]
     # one transfer an epoch: the indices are slices of an array on the device; texts are taken on the host
     arrays = {backend_of(a): a for column in columns for a in column if a is not None}
-    of_backend = {
-        backend: (array_namespace(a).take, backend.put_beside(a, order)) for backend, a in arrays.items()
-    }
+    of_backend = {backend: (array_namespace(a).take, backend.put_beside(a, order)) for backend, a in arrays.items()}
     row_bytes = 4 * math.prod(first.shape[1:]) or 4
     together = max(1, GATHERED_BYTES // (row_bytes * (parts[0][1] - parts[0][0])))
     for number in range(0, len(parts), together):

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from nnx.utils.feature_space import FeatureSpace
     from nnx.utils.image_folders import image_dataset_from_directory
     from nnx.utils.images import array_to_img, img_to_array, load_img, save_img
-    from nnx.utils.text_folders import text_dataset_from_directory
-    from nnx.utils.timeseries import timeseries_dataset_from_array
     from nnx.utils.numerical import normalize, to_categorical
     from nnx.utils.seeding import set_random_seed
     from nnx.utils.sequences import pad_sequences
     from nnx.utils.step_data import pack_x_y_sample_weight, unpack_x_y_sample_weight
+    from nnx.utils.text_folders import text_dataset_from_directory
+    from nnx.utils.timeseries import timeseries_dataset_from_array
 else:
     from nnx.lazy_loading import on_demand
 

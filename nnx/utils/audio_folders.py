@@ -37,8 +37,8 @@ def audio_dataset_from_directory(
     ragged : sounds of their own lengths, a list of arrays.
     Other arguments are those of `text_dataset_from_directory`.
 
-    Batches are float32 (batch, samples, channels) from -1 to 1, or (sounds, labels); with "both" a tuple. ValueError for
-    options that contradict each other, where there are no files, and for a file that is no such sound.
+    Batches are float32 (batch, samples, channels) from -1 to 1, or (sounds, labels); with "both" a tuple. ValueError
+    for options that contradict each other, where there are no files, and for a file that is no such sound.
     """
     if ragged and output_sequence_length is not None:
         raise ValueError("ragged=True and output_sequence_length contradict each other")

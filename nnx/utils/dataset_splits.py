@@ -80,8 +80,8 @@ def _sizes(left: float | None, right: float | None, total: int) -> tuple[int, in
     ]
     if sum(known) > total or 0 in known:
         raise ValueError(
-            f"of {total} samples left_size={left!r} and right_size={right!r} make {known[0]} and {known[1]}: expected at "
-            f"least one in each part, and no more than {total} together"
+            f"of {total} samples left_size={left!r} and right_size={right!r} make {known[0]} and {known[1]}: expected "
+            f"at least one in each part, and no more than {total} together"
         )
     return known[0], known[1]
 
@@ -89,8 +89,8 @@ def _sizes(left: float | None, right: float | None, total: int) -> tuple[int, in
 def _count(what: str, size: Any, total: int) -> int | None:
     if size is None:
         return None
-    if is_integer(size) and 0 < size < total:
-        return int(size)
+    if is_integer(size) and 0 < size.__index__() < total:
+        return size.__index__()
     if isinstance(size, float | np.floating) and 0 < size < 1:
         return round(float(size) * total)
     raise ValueError(f"{what} must be an integer from 1 to {total - 1} or a fraction between 0 and 1, got {size!r}")

@@ -105,7 +105,7 @@ def _opened(address: str) -> IO[bytes]:
     scheme = urllib.parse.urlsplit(address).scheme
     if scheme in ("http", "https", "file"):
         try:
-            response: Any = urllib.request.urlopen(address)  # noqa: S310, the scheme is one of three
+            response: Any = urllib.request.urlopen(address)
         except urllib.error.URLError as error:
             raise OSError(f"cannot download {address}: {error.reason}") from error
         return response  # type: ignore[no-any-return]
@@ -141,12 +141,13 @@ def _unpack(archive: Path, folder: Path, form: str | Sequence[str] | None) -> No
 
 def _unpack_member(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:
     """Unpack a file, a folder, or a link to one inside; nothing else has a meaning in data."""
-    _inside(folder, member.name, tar.name)
+    archive = os.fsdecode(tar.name or "the archive")
+    _inside(folder, member.name, archive)
     if member.issym() or member.islnk():
         start = os.path.dirname(member.name) if member.issym() else ""
-        _inside(folder, os.path.join(start, member.linkname), tar.name)
+        _inside(folder, os.path.join(start, member.linkname), archive)
     elif not (member.isfile() or member.isdir()):
-        raise ValueError(f"{tar.name} has {member.name!r}, which is no file, folder or link")
+        raise ValueError(f"{archive} has {member.name!r}, which is no file, folder or link")
     tar.extract(member, folder, filter="data")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from nnx.arguments import choice, integers, is_integer
+from nnx.arguments import choice, integers
 from nnx.utils.folders import FolderOptions, datasets_of_files
 from nnx.utils.image_resizing import INTERPOLATIONS, cropped, fitted, resized
 from nnx.utils.images import COLOR_MODES, in_color, pillow
@@ -51,7 +51,7 @@ def image_dataset_from_directory(
     """
     image_module = pillow("image_dataset_from_directory")
     choice("color_mode", color_mode, COLOR_MODES)
-    height, width = (image_size,) * 2 if is_integer(image_size) else integers("image_size", image_size, 2)
+    height, width = integers("image_size", image_size, 2)
     interpolation = choice("interpolation", interpolation.lower(), tuple(INTERPOLATIONS))
     data_format = choice("data_format", data_format or "channels_last", ("channels_last", "channels_first"))
     if crop_to_aspect_ratio and pad_to_aspect_ratio:

@@ -90,7 +90,7 @@ def resized(image: np.ndarray, height: int, width: int, interpolation: str) -> n
             np.minimum(((np.arange(new) + 0.5) * (old / new)).astype(int), old - 1)
             for new, old in ((height, rows), (width, columns))
         ]
-        return image.take(places[0], axis=-3).take(places[1], axis=-2)
+        return np.asarray(image.take(places[0], axis=-3).take(places[1], axis=-2))
     weigh = INTERPOLATIONS[interpolation]
     by_rows, by_columns = weigh(height, rows), weigh(width, columns)
     made = np.einsum("ab,...bcd,ec->...aed", by_rows, image.astype(np.float64), by_columns, optimize=True)
@@ -110,7 +110,7 @@ def _of_kernel(new: int, old: int, radius: float, kernel: Callable[[np.ndarray],
     places = (np.arange(new) + 0.5) * (old / new) - 0.5
     distances = np.abs(np.arange(old) - places[:, None])
     weights = np.where(distances < radius, kernel(distances), 0.0)
-    return weights / weights.sum(axis=1, keepdims=True)
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True))
 
 
 def _lanczos(radius: int) -> Weigh:
@@ -138,7 +138,7 @@ def _bicubic(new: int, old: int) -> np.ndarray:
     near = (1.5 * distances - 2.5) * np.square(distances) + 1.0
     far = ((-0.5 * distances + 2.5) * distances - 4.0) * distances + 2.0
     weights = np.where(distances < 1.0, near, np.where(distances < 2.0, far, 0.0))
-    return weights / weights.sum(axis=1, keepdims=True)
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True))
 
 
 def _area(new: int, old: int) -> np.ndarray:
@@ -147,7 +147,7 @@ def _area(new: int, old: int) -> np.ndarray:
     starts = (np.arange(new) * scale)[:, None]
     pixels = np.arange(old)
     overlap = np.minimum(pixels + 1, starts + scale) - np.maximum(pixels, starts)
-    return np.maximum(overlap, 0.0) / scale
+    return np.asarray(np.maximum(overlap, 0.0) / scale)
 
 
 INTERPOLATIONS: dict[str, Any] = {

@@ -41,8 +41,8 @@ def text_dataset_from_directory(
         "validation", or "both" in a list.
     follow_links : whether links to folders are followed. format : ignored. verbose : whether to print what was found.
 
-    Batches are texts, an array of objects (batch,), or (texts, labels); files are read when their batch comes. ValueError
-    for options that contradict each other, and where there are no files.
+    Batches are texts, an array of objects (batch,), or (texts, labels); files are read when their batch comes.
+    ValueError for options that contradict each other, and where there are no files.
 
     >>> import tempfile
     >>> folder = tempfile.TemporaryDirectory()

@@ -47,9 +47,9 @@ def timeseries_dataset_from_array(
         if not is_integer(value, least=1) or value >= length:
             raise ValueError(f"{what} must be an integer from 1 to {length - 1}, below the length, got {value!r}")
     positive_integer("sequence_length", sequence_length)
-    for what, value in (("start_index", start_index), ("end_index", end_index)):
-        if value is not None and (not is_integer(value, least=0) or value >= length):
-            raise ValueError(f"{what} must be an integer from 0 to {length - 1}, below the length, got {value!r}")
+    for what, index in (("start_index", start_index), ("end_index", end_index)):
+        if index is not None and (not is_integer(index, least=0) or index >= length):
+            raise ValueError(f"{what} must be an integer from 0 to {length - 1}, below the length, got {index!r}")
     if end_index and end_index <= (start_index or 0):
         raise ValueError(f"end_index must be higher than start_index {start_index}, got {end_index}")
     used = slice(start_index or 0, end_index)

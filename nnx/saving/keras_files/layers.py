@@ -44,18 +44,18 @@ _OF_KERAS = frozenset(
     {
         *("AdaptiveAveragePooling1D", "AdaptiveAveragePooling2D", "AdaptiveAveragePooling3D"),
         *("AdaptiveMaxPooling1D", "AdaptiveMaxPooling2D", "AdaptiveMaxPooling3D", "AdditiveAttention"),
-        *("Attention", "AugMix", "AutoContrast", "AveragePooling3D", "CategoryEncoding", "CenterCrop"),
+        *("Attention", "AugMix", "AutoContrast", "AveragePooling3D", "CenterCrop"),
         *("Conv3D", "Conv3DTranspose", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D", "Cropping3D", "CutMix"),
-        *("Discretization", "EinsumDense", "Equalization", "FlaxLayer", "GlobalAveragePooling3D"),
-        *("GlobalMaxPooling3D", "GroupQueryAttention", "GRUCell", "HashedCrossing", "Hashing"),
-        *("IntegerLookup", "JaxLayer", "LSTMCell", "LocallyConnected1D", "LocallyConnected2D"),
+        *("EinsumDense", "Equalization", "FlaxLayer", "GlobalAveragePooling3D"),
+        *("GlobalMaxPooling3D", "GroupQueryAttention", "GRUCell"),
+        *("JaxLayer", "LSTMCell", "LocallyConnected1D", "LocallyConnected2D"),
         *("MaxNumBoundingBoxes", "MaxPooling3D", "MelSpectrogram", "MixUp", "Pipeline", "RandAugment"),
         *("RandomBrightness", "RandomColorDegeneration", "RandomColorJitter", "RandomContrast", "RandomCrop"),
         *("RandomElasticTransform", "RandomErasing", "RandomGaussianBlur", "RandomGrayscale", "RandomHeight"),
         *("RandomHue", "RandomInvert", "RandomPerspective", "RandomPosterization", "RandomSaturation"),
         *("RandomSharpness", "RandomShear", "RandomWidth", "ReversibleEmbedding", "Resizing", "RNN"),
         *("STFTSpectrogram", "SimpleRNNCell", "Solarization", "SpatialDropout3D", "SpectralNormalization"),
-        *("StackedRNNCells", "StringLookup", "TFSMLayer", "TextVectorization", "ThresholdedReLU"),
+        *("StackedRNNCells", "TFSMLayer", "ThresholdedReLU"),
         *("TorchModuleWrapper", "UpSampling3D", "Wrapper", "ZeroPadding3D", "CuDNNLSTM", "CuDNNGRU"),
     }
 )
@@ -167,7 +167,7 @@ class LayerReader:
                 f"custom_objects={{{shortened(kind)!r}: ...}}{'; ' if near else ''}{near}"
             )
         arguments = self._arguments(cls, settings, label)
-        layer: Any = cls(**arguments)
+        layer: Any = cls.from_config(arguments) if cls is nnx_layers.Discretization else cls(**arguments)
         return layer
 
     def _arguments(self, cls: Any, settings: dict[str, Any], label: str) -> dict[str, Any]:
@@ -197,7 +197,7 @@ class LayerReader:
             value = config.get("name") if isinstance(config, dict) else value.get("class_name")
         if value is None:
             return None
-        if value in ("float16", "float32", "float64"):
+        if value in ("float16", "float32", "float64", "string"):
             return str(value)
         if isinstance(value, str) and (value.startswith(("int", "uint")) or value == "bool"):
             if "_from_" in value:
