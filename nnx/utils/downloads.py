@@ -66,10 +66,16 @@ def get_file(
         or (checksum and _checksum(target, checksum, algorithm) != checksum.lower())
     ):
         _download(address, target, checksum, algorithm)
+        is_new = True
+    else:
+        is_new = False
     if not extract:
         return str(target)
     unpacked = folder / (f"{name.partition('.')[0]}_extracted" if fname and "." in name else name)
-    _unpack(target, unpacked, "tar" if untar else archive_format)
+    if unpacked.is_file():
+        raise ValueError(f"{unpacked} is a file, and the folder for what is unpacked: give fname another name")
+    if is_new or not unpacked.exists():
+        _unpack(target, unpacked, "tar" if untar else archive_format)
     return str(unpacked)
 
 
@@ -131,7 +137,7 @@ def _unpack(archive: Path, folder: Path, form: str | Sequence[str] | None) -> No
                     _inside(part, info.filename, archive)
                     packed.extract(info, part)
         else:
-            raise ValueError(f"{archive} is no archive of the kind {' or '.join(forms) or form!r}")
+            raise ValueError(f"{archive} is no archive of the kind {' or '.join(forms) or None}")
         if folder.exists():
             shutil.rmtree(folder)
         part.replace(folder)
