@@ -60,21 +60,17 @@ def get_file(
     extract = extract or untar
     target = folder / (f"{name}_archive" if extract and (not fname or "." not in name) else name)
     checksum, algorithm = (md5_hash, "md5") if md5_hash and not file_hash else (file_hash, hash_algorithm)
-    if (
-        force_download
-        or not target.exists()
-        or (checksum and _checksum(target, checksum, algorithm) != checksum.lower())
-    ):
+    is_kept = target.exists() and not force_download
+    if is_kept and checksum:
+        is_kept = _checksum(target, checksum, algorithm) == checksum.lower()
+    if not is_kept:
         _download(address, target, checksum, algorithm)
-        is_new = True
-    else:
-        is_new = False
     if not extract:
         return str(target)
     unpacked = folder / (f"{name.partition('.')[0]}_extracted" if fname and "." in name else name)
     if unpacked.is_file():
         raise ValueError(f"{unpacked} is a file, and the folder for what is unpacked: give fname another name")
-    if is_new or not unpacked.exists():
+    if not (is_kept and unpacked.exists()):
         _unpack(target, unpacked, "tar" if untar else archive_format)
     return str(unpacked)
 
