@@ -23,14 +23,14 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # A module imports only from its own floor and from lower ones; imports for annotations count.
 FLOORS = [
     {"backends", "registry", "lazy_loading", "names", "shapes", "structure", "arguments"}
-    | {"user_warnings", "file_targets", "descriptions"},
+    | {"user_warnings", "file_targets", "descriptions", "text"},
     {"precision", "ranks", "random", "kernels", "onnx", "operators", "parameters", "pullbacks", "windows"},
     {"functional", "autodiff", "activations", "initializers", "regularizers", "constraints"},
     {"ops"},
     {"graph"},
     {"layers"},
     {"losses", "metrics", "schedules", "optimizers", "data"},
-    {"saving", "utils", "plotting", "datasets", "distributed"},
+    {"saving", "utils", "plotting", "datasets", "distributed", "preprocessing"},
     {"callbacks"},
     {"debug"},
     {"training"},
@@ -314,6 +314,15 @@ class HostReads(ast.NodeVisitor):
 # Functions (or whole modules) that read values on the host, and why no training step waits for them.
 READS = {
     "nnx.arguments": "arguments of constructors",
+    "nnx.graph.host_call.call_on_host": "whether it is training is a Python bool",
+    "nnx.layers.discretization": "boundaries that are given, or found by `adapt`, once, before training",
+    "nnx.layers.hashing": "computes on the host, where its inputs stay",
+    "nnx.layers.index_lookup": "a vocabulary is given or learned once, before training",
+    "nnx.layers.integer_lookup.IntegerLookup._indices": "hashes are made on the host, if asked for",
+    "nnx.layers.integer_lookup.IntegerLookup.documents": "a vocabulary is learned once, before training",
+    "nnx.layers.integer_lookup.IntegerLookup.token": "a vocabulary is given once",
+    "nnx.layers.string_lookup": "computes on the host, where its inputs stay",
+    "nnx.layers.text_vectorization": "computes on the host, where its inputs stay",
     "nnx.layers.feature_moments._numbers": "tables and lists, which are on the host",
     "nnx.layers.feature_moments.blocks_of": "`adapt` goes through a data set once, before training",
     "nnx.layers.layer.Layer._adopt_variables": "variables of another place, when the layer is built",

@@ -6,8 +6,10 @@ from nnx.layers.activity_regularization import ActivityRegularization
 from nnx.layers.attention import MultiHeadAttention
 from nnx.layers.batch_normalization import BatchNormalization
 from nnx.layers.bidirectional import Bidirectional
+from nnx.layers.category_encoding import CategoryEncoding
 from nnx.layers.convolution import Conv1D, Conv2D, Conv3D
 from nnx.layers.dense import Dense
+from nnx.layers.discretization import Discretization
 from nnx.layers.dropout import (
     AlphaDropout,
     Dropout,
@@ -21,8 +23,10 @@ from nnx.layers.embedding import Embedding
 from nnx.layers.feature_normalization import Normalization
 from nnx.layers.function_call import FunctionCall
 from nnx.layers.gru import GRU, GRUCell
+from nnx.layers.hashing import HashedCrossing, Hashing
 from nnx.layers.identity import Identity
 from nnx.layers.input import Input, InputLayer
+from nnx.layers.integer_lookup import IntegerLookup
 from nnx.layers.lambda_layer import Lambda
 from nnx.layers.layer import Layer, registry
 from nnx.layers.lstm import LSTM, LSTMCell
@@ -73,6 +77,8 @@ from nnx.layers.separable_convolution import DepthwiseConv1D, DepthwiseConv2D, S
 from nnx.layers.simple_rnn import SimpleRNN, SimpleRNNCell
 from nnx.layers.single_head_attention import AdditiveAttention, Attention
 from nnx.layers.spectral_normalization import SpectralNormalization
+from nnx.layers.string_lookup import StringLookup
+from nnx.layers.text_vectorization import TextVectorization
 from nnx.layers.time_distributed import TimeDistributed
 from nnx.layers.transposed_convolution import Conv1DTranspose, Conv2DTranspose, Conv3DTranspose
 from nnx.layers.upsampling import UpSampling1D, UpSampling2D, UpSampling3D
@@ -114,6 +120,7 @@ __all__ = [
     "AvgPool3D",
     "BatchNormalization",
     "Bidirectional",
+    "CategoryEncoding",
     "Concatenate",
     "Conv1D",
     "Conv1DTranspose",
@@ -133,6 +140,7 @@ __all__ = [
     "Dense",
     "DepthwiseConv1D",
     "DepthwiseConv2D",
+    "Discretization",
     "Dot",
     "Dropout",
     "EinsumDense",
@@ -156,9 +164,12 @@ __all__ = [
     "GlobalMaxPooling2D",
     "GlobalMaxPooling3D",
     "GroupNormalization",
+    "HashedCrossing",
+    "Hashing",
     "Identity",
     "Input",
     "InputLayer",
+    "IntegerLookup",
     "LSTMCell",
     "Lambda",
     "Layer",
@@ -202,8 +213,10 @@ __all__ = [
     "SpatialDropout3D",
     "SpectralNormalization",
     "StackedRNNCells",
+    "StringLookup",
     "Subtract",
     "Symbol",
+    "TextVectorization",
     "TimeDistributed",
     "UnitNormalization",
     "UpSampling1D",

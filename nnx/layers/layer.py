@@ -25,6 +25,7 @@ from nnx.backends.memory import bytes_of_machine
 from nnx.functional import Pullback
 from nnx.graph.call_program import arguments_of, composition_of_call
 from nnx.graph.composition import Composition
+from nnx.graph.host_call import call_on_host
 from nnx.graph.program import as_masks
 from nnx.graph.recorded_call import call_on_tapes, keeping_losses
 from nnx.graph.symbol import Node, Symbol, has_symbols
@@ -37,6 +38,7 @@ from nnx.random import Generator
 from nnx.registry import Configurable, constructor_arguments, constructor_config, layer_registry
 from nnx.shapes import Shape, as_shapes, check_shape, is_shape
 from nnx.structure import contents, leaves, leaves_like, rebuild
+from nnx.text.values import as_texts, is_texts
 from nnx.user_warnings import warn_user
 
 registry = layer_registry
@@ -83,6 +85,15 @@ class Layer(Configurable):
 
     takes_integers = False
     """Whether inputs keep an integer dtype, as indices do; others are converted to the layer's dtype."""
+
+    on_host = False
+    """Whether it computes on the host, as on texts: an input that goes only to such layers stays there."""
+
+    takes_scalars = False
+    """Whether it takes a single number, or text, that is no batch."""
+
+    made_dtype: Any = None
+    """Of a layer that computes on the host: the dtype of its output."""
 
     check_indices: Callable[[Any], None] | None = None
     """Of a layer that takes integers: raises ValueError for host data with an index that is out of range."""
@@ -475,18 +486,24 @@ class Layer(Configurable):
         parts = leaves(inputs)
         if any(isinstance(part, Symbol) for part in parts) or (options and has_symbols(options)):
             return self._describe(inputs, training, options)
+        if self.on_host:
+            several = "*" in _signature(type(self))[0]  # type: ignore[arg-type]
+            in_list = several and len(inputs) == 1 and isinstance(inputs[0], list | tuple)
+            return call_on_host(self, inputs[0] if in_list else inputs, training)
         if not is_value(inputs):
             if not parts:
                 raise TypeError(f"{self.name} was called without an input")
             home = self.placement if self.built else get_backend()
             inputs = tuple(_read(x, home) for x in inputs)
             parts = leaves(inputs)
-            if not all(x.shape for x in parts):
+            if not self.takes_scalars and not all(x.shape for x in parts):
                 raise ValueError(f"{self.name}: expected an array whose first axis is the batch, got a single number")
         if open_tapes() or any(isinstance(part, TrackedArray) for part in parts):
             return call_on_tapes(self, inputs, training, options)
         if not self.built:
-            place = placement_of(parts[0], self.dtype or get_backend().dtype)
+            place = get_backend()
+            if not is_texts(parts[0]):
+                place = placement_of(parts[0], self.dtype or place.dtype)
             self.build_for_first_call(place, inputs, [(None, *x.shape[1:]) for x in parts])
         mask = options.pop("mask", None)
         training = None if training is None else bool(training)
@@ -728,18 +745,25 @@ class Layer(Configurable):
             return list(inputs)
         dtype = self.dtype or self.placement.dtype
         return [
-            self.placement.asarray(x, _kept_dtype(x) if self.reads_integers(index) else dtype)
+            x
+            if self.reads_on_host(index)
+            else self.placement.asarray(x, _kept_dtype(x) if self.reads_integers(index) else dtype)
             for index, x in enumerate(inputs)
         ]
 
     def require_here(self, *inputs: Array) -> None:
-        """ValueError for inputs that are not where the layer is."""
-        for x in inputs:
-            if not self.placement.holds(x):
+        """ValueError for inputs that are not where the layer is, and are not read on the host."""
+        for index, x in enumerate(inputs):
+            if not self.placement.holds(x) and not self.reads_on_host(index):
                 raise ValueError(
                     f"{self.name} is on {self.placement}, its input is not: bring the input there with nnx.asarray, or "
                     f"move the model with model.to(...)"
                 )
+
+    def reads_on_host(self, index: int) -> bool:
+        """Whether an input stays on the host: all layers that read it compute there."""
+        readers = self.readers(index)
+        return len(readers) > 0 and all(reader.on_host for reader in readers)
 
     def reads_integers(self, index: int) -> bool:
         """Whether integers stay what they are in an input: the layer takes them, or one inside that reads them does."""
@@ -1081,7 +1105,7 @@ def _read(given: Any, home: Placement) -> Any:
         return {key: _read(part, home) for key, part in given.items()}
     if is_array(given) or (isinstance(given, list | tuple) and is_value(given)):
         return given
-    return home.asarray(given)
+    return as_texts(given, "x") if is_texts(given) else home.asarray(given)
 
 
 _room: contextvars.ContextVar[int | None] = contextvars.ContextVar("nnx_room_for_weights", default=None)

@@ -344,8 +344,8 @@ class Model(Layer):
         readings = []
         program = self._graph().program
         for index, layer in itertools.zip_longest(range(len(self.inputs)), self.input_layers):
-            integers = tuple(reader for reader in program.readers(index) if reader.takes_integers)
-            readings.append(InputReading(layer.dtype if layer else None, integers, program.feeds_integers(index)))
+            dtype = layer.dtype if layer else None
+            readings.append(InputReading.of(dtype, program.readers(index), program.feeds_integers(index)))
         return readings
 
     def reads_integers(self, index: int) -> bool:

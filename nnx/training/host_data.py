@@ -25,11 +25,14 @@ from nnx.data.stored_arrays import Stored
 from nnx.precision import narrow, wide
 from nnx.shapes import Shape, fit_axes
 from nnx.structure import leaves, leaves_like, rebuild
+from nnx.text.values import is_texts
 from nnx.user_warnings import warn_user
 
 
-def as_host_or_array(value: Any, what: str) -> Any:
+def as_host_or_array(value: Any, what: str, texts: bool = False) -> Any:
     """Lists, numbers, data frames and the like, and arrays of any backend that are on the host, as NumPy arrays.
+
+    texts : whether they may be texts.
 
     Arrays of a device stay as they are, and so do arrays on disk.
     """
@@ -45,7 +48,7 @@ def as_host_or_array(value: Any, what: str) -> Any:
         host = value if isinstance(value, Stored) else to_numpy(value)
     except ValueError:  # what NumPy says does not name the argument
         host = np.empty((), dtype=object)
-    if host.dtype.kind not in "fbiu":
+    if host.dtype.kind not in "fbiu" and not (texts and is_texts(host)):
         problem = table_problem(value, what)
         if problem:
             raise ValueError(f"{what}, a {type(value).__name__}, is not made of numbers: {problem}")
@@ -56,13 +59,13 @@ def as_host_or_array(value: Any, what: str) -> Any:
     return host
 
 
-def host_structure(value: Any, what: str) -> Any:
+def host_structure(value: Any, what: str, texts: bool = False) -> Any:
     """Data for a model whose inputs are not known yet: a dict, or a list of arrays, is several inputs."""
     if isinstance(value, dict):
-        return {key: host_structure(part, f"{what}[{key!r}]") for key, part in value.items()}
+        return {key: host_structure(part, f"{what}[{key!r}]", texts) for key, part in value.items()}
     if isinstance(value, list | tuple) and value and all(map(_is_whole, leaves(value))):
-        return [host_structure(part, f"{what}[{i}]") for i, part in enumerate(value)]
-    return as_host_or_array(value, what)
+        return [host_structure(part, f"{what}[{i}]", texts) for i, part in enumerate(value)]
+    return as_host_or_array(value, what, texts)
 
 
 def _hint(value: Any, dtype: np.dtype[Any], what: str) -> str:
@@ -94,30 +97,37 @@ def check_rows(
     return count_rows(named)
 
 
-def as_list(value: Any, names: Sequence[str], what: str, template: Any = None, same_for_all: bool = False) -> list[Any]:
+def as_list(
+    value: Any,
+    names: Sequence[str],
+    what: str,
+    template: Any = None,
+    same_for_all: bool = False,
+    texts: bool = False,
+) -> list[Any]:
     """One array for each name, from an array, a list in their order, or a dict.
 
     template : how inputs or outputs are nested in each other, if they are.
-    same_for_all : whether one array, or None, stands for all of them.
+    same_for_all : whether one array, or None, stands for all of them. texts : whether they may be texts.
     """
     count = len(names)
     if _is_nested(template) and isinstance(value, dict | list | tuple):
         value = leaves_like(template, value, what)
     if count == 1 and isinstance(value, np.ndarray):
-        return [as_host_or_array(value, what)]
+        return [as_host_or_array(value, what, texts)]
     if value is None:
         return [None] * count
     if isinstance(value, dict):
         if set(value) != set(names):
             raise ValueError(f"{what} is a dict of {sorted(map(str, value))}, expected the names {sorted(names)}")
         items = [(value[name], f"{what}[{name!r}]") for name in names]
-        return [None if item is None else as_host_or_array(item, where) for item, where in items]
+        return [None if item is None else as_host_or_array(item, where, texts) for item, where in items]
     if count == 1:
         if isinstance(value, list | tuple) and len(value) == 1 and _is_table(value[0]):
             value = value[0]
-        return [as_host_or_array(value, what)]
+        return [as_host_or_array(value, what, texts)]
     if isinstance(value, list | tuple) and len(value) == count:
-        return [None if v is None else as_host_or_array(v, f"{what}[{i}]") for i, v in enumerate(value)]
+        return [None if v is None else as_host_or_array(v, f"{what}[{i}]", texts) for i, v in enumerate(value)]
     if same_for_all and _is_whole(value):
         return [as_host_or_array(value, what)] * count
     given = f"{type(value).__name__}{f' of {len(value)}' if hasattr(value, '__len__') else ''}"

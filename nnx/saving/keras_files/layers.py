@@ -164,7 +164,7 @@ class LayerReader:
                 f"custom_objects={{{shortened(kind)!r}: ...}}{'; ' if near else ''}{near}"
             )
         arguments = self._arguments(cls, settings, label)
-        layer: Any = cls(**arguments)
+        layer: Any = cls.from_config(arguments) if cls is nnx_layers.Discretization else cls(**arguments)
         return layer
 
     def _arguments(self, cls: Any, settings: dict[str, Any], label: str) -> dict[str, Any]:
@@ -200,7 +200,7 @@ class LayerReader:
             value = config.get("name") if isinstance(config, dict) else value.get("class_name")
         if value is None:
             return None
-        if value in ("float16", "float32", "float64"):
+        if value in ("float16", "float32", "float64", "string"):
             return str(value)
         if isinstance(value, str) and (value.startswith(("int", "uint")) or value == "bool"):
             if "_from_" in value:
