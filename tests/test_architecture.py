@@ -313,6 +313,8 @@ class HostReads(ast.NodeVisitor):
 # Functions (or whole modules) that read values on the host, and why no training step waits for them.
 READS = {
     "nnx.arguments": "arguments of constructors",
+    "nnx.layers.augmentation.Augmentation.draw_for_batch": "numbers that were drawn on the host",
+    "nnx.layers.augmentation_policies.AugMix.draw_factors": "numbers that were drawn on the host",
     "nnx.layers.feature_moments._numbers": "tables and lists, which are on the host",
     "nnx.layers.feature_moments.blocks_of": "`adapt` goes through a data set once, before training",
     "nnx.layers.layer.Layer.__call__": "whether it is training is a Python bool, and lists of numbers on their way in",

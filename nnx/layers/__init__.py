@@ -4,6 +4,7 @@ from nnx.graph.symbol import Symbol
 from nnx.layers.activation import ELU, Activation, LeakyReLU, ReLU, Softmax
 from nnx.layers.activity_regularization import ActivityRegularization
 from nnx.layers.attention import MultiHeadAttention
+from nnx.layers.augmentation_policies import AugMix, RandAugment
 from nnx.layers.batch_normalization import BatchNormalization
 from nnx.layers.bidirectional import Bidirectional
 from nnx.layers.convolution import Conv1D, Conv2D
@@ -14,6 +15,7 @@ from nnx.layers.feature_normalization import Normalization
 from nnx.layers.function_call import FunctionCall
 from nnx.layers.gru import GRU
 from nnx.layers.identity import Identity
+from nnx.layers.image_mixing import CutMix, MixUp
 from nnx.layers.input import Input, InputLayer
 from nnx.layers.lambda_layer import Lambda
 from nnx.layers.layer import Layer, registry
@@ -41,6 +43,7 @@ from nnx.layers.noise import GaussianNoise
 from nnx.layers.normalization import GroupNormalization, LayerNormalization, RMSNormalization, UnitNormalization
 from nnx.layers.operation import Operation
 from nnx.layers.padding import Cropping1D, Cropping2D, ZeroPadding1D, ZeroPadding2D
+from nnx.layers.pipeline import Pipeline
 from nnx.layers.pooling import (
     AveragePooling1D,
     AveragePooling2D,
@@ -52,13 +55,27 @@ from nnx.layers.pooling import (
     MaxPooling2D,
 )
 from nnx.layers.prelu import PReLU
+from nnx.layers.random_colours import (
+    RandomBrightness,
+    RandomColorDegeneration,
+    RandomColorJitter,
+    RandomContrast,
+    RandomGrayscale,
+    RandomHue,
+    RandomSaturation,
+)
+from nnx.layers.random_distortions import RandomElasticTransform, RandomPerspective
+from nnx.layers.random_erasing import RandomErasing
+from nnx.layers.random_filters import RandomGaussianBlur, RandomSharpness
 from nnx.layers.random_flip import RandomFlip
-from nnx.layers.random_transforms import RandomRotation, RandomTranslation, RandomZoom
+from nnx.layers.random_transforms import RandomRotation, RandomShear, RandomTranslation, RandomZoom
 from nnx.layers.rescaling import Rescaling
 from nnx.layers.reshaping import Flatten, Permute, RepeatVector, Reshape
+from nnx.layers.resizing import CenterCrop, RandomCrop, Resizing
 from nnx.layers.separable_convolution import DepthwiseConv1D, DepthwiseConv2D, SeparableConv1D, SeparableConv2D
 from nnx.layers.simple_rnn import SimpleRNN
 from nnx.layers.time_distributed import TimeDistributed
+from nnx.layers.tones import AutoContrast, Equalization, RandomInvert, RandomPosterization, Solarization
 from nnx.layers.transposed_convolution import Conv1DTranspose, Conv2DTranspose
 from nnx.layers.upsampling import UpSampling1D, UpSampling2D
 from nnx.parameters import FlatParameters, Parameter
@@ -80,6 +97,8 @@ __all__ = [
     "ActivityRegularization",
     "Add",
     "AlphaDropout",
+    "AugMix",
+    "AutoContrast",
     "Average",
     "AveragePooling1D",
     "AveragePooling2D",
@@ -87,6 +106,7 @@ __all__ = [
     "AvgPool2D",
     "BatchNormalization",
     "Bidirectional",
+    "CenterCrop",
     "Concatenate",
     "Conv1D",
     "Conv1DTranspose",
@@ -98,12 +118,14 @@ __all__ = [
     "Convolution2DTranspose",
     "Cropping1D",
     "Cropping2D",
+    "CutMix",
     "Dense",
     "DepthwiseConv1D",
     "DepthwiseConv2D",
     "Dot",
     "Dropout",
     "Embedding",
+    "Equalization",
     "FlatParameters",
     "Flatten",
     "FunctionCall",
@@ -133,6 +155,7 @@ __all__ = [
     "MaxPooling2D",
     "Maximum",
     "Minimum",
+    "MixUp",
     "MultiHeadAttention",
     "Multiply",
     "Normalization",
@@ -140,21 +163,41 @@ __all__ = [
     "PReLU",
     "Parameter",
     "Permute",
+    "Pipeline",
     "RMSNormalization",
+    "RandAugment",
+    "RandomBrightness",
+    "RandomColorDegeneration",
+    "RandomColorJitter",
+    "RandomContrast",
+    "RandomCrop",
+    "RandomElasticTransform",
+    "RandomErasing",
     "RandomFlip",
+    "RandomGaussianBlur",
+    "RandomGrayscale",
+    "RandomHue",
+    "RandomInvert",
+    "RandomPerspective",
+    "RandomPosterization",
     "RandomRotation",
+    "RandomSaturation",
+    "RandomSharpness",
+    "RandomShear",
     "RandomTranslation",
     "RandomZoom",
     "ReLU",
     "RepeatVector",
     "Rescaling",
     "Reshape",
+    "Resizing",
     "SeparableConv1D",
     "SeparableConv2D",
     "SeparableConvolution1D",
     "SeparableConvolution2D",
     "SimpleRNN",
     "Softmax",
+    "Solarization",
     "SpatialDropout1D",
     "SpatialDropout2D",
     "Subtract",
