@@ -323,6 +323,8 @@ READS = {
     "nnx.layers.integer_lookup.IntegerLookup.token": "a vocabulary is given once",
     "nnx.layers.string_lookup": "computes on the host, where its inputs stay",
     "nnx.layers.text_vectorization": "computes on the host, where its inputs stay",
+    "nnx.layers.augmentation.Augmentation.draw_for_batch": "numbers that were drawn on the host",
+    "nnx.layers.augmentation_policies.AugMix.draw_factors": "numbers that were drawn on the host",
     "nnx.layers.feature_moments._numbers": "tables and lists, which are on the host",
     "nnx.layers.feature_moments.blocks_of": "`adapt` goes through a data set once, before training",
     "nnx.layers.layer.Layer._adopt_variables": "variables of another place, when the layer is built",

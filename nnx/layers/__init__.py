@@ -4,6 +4,7 @@ from nnx.graph.symbol import Symbol
 from nnx.layers.activation import ELU, Activation, LeakyReLU, ReLU, Softmax
 from nnx.layers.activity_regularization import ActivityRegularization
 from nnx.layers.attention import MultiHeadAttention
+from nnx.layers.augmentation_policies import AugMix, RandAugment
 from nnx.layers.batch_normalization import BatchNormalization
 from nnx.layers.bidirectional import Bidirectional
 from nnx.layers.category_encoding import CategoryEncoding
@@ -25,6 +26,7 @@ from nnx.layers.function_call import FunctionCall
 from nnx.layers.gru import GRU, GRUCell
 from nnx.layers.hashing import HashedCrossing, Hashing
 from nnx.layers.identity import Identity
+from nnx.layers.image_mixing import CutMix, MixUp
 from nnx.layers.input import Input, InputLayer
 from nnx.layers.integer_lookup import IntegerLookup
 from nnx.layers.lambda_layer import Lambda
@@ -53,6 +55,7 @@ from nnx.layers.noise import GaussianNoise
 from nnx.layers.normalization import GroupNormalization, LayerNormalization, RMSNormalization, UnitNormalization
 from nnx.layers.operation import Operation
 from nnx.layers.padding import Cropping1D, Cropping2D, Cropping3D, ZeroPadding1D, ZeroPadding2D, ZeroPadding3D
+from nnx.layers.pipeline import Pipeline
 from nnx.layers.pooling import (
     AveragePooling1D,
     AveragePooling2D,
@@ -68,10 +71,23 @@ from nnx.layers.pooling import (
     MaxPooling3D,
 )
 from nnx.layers.prelu import PReLU
+from nnx.layers.random_colours import (
+    RandomBrightness,
+    RandomColorDegeneration,
+    RandomColorJitter,
+    RandomContrast,
+    RandomGrayscale,
+    RandomHue,
+    RandomSaturation,
+)
+from nnx.layers.random_distortions import RandomElasticTransform, RandomPerspective
+from nnx.layers.random_erasing import RandomErasing
+from nnx.layers.random_filters import RandomGaussianBlur, RandomSharpness
 from nnx.layers.random_flip import RandomFlip
-from nnx.layers.random_transforms import RandomRotation, RandomTranslation, RandomZoom
+from nnx.layers.random_transforms import RandomRotation, RandomShear, RandomTranslation, RandomZoom
 from nnx.layers.rescaling import Rescaling
 from nnx.layers.reshaping import Flatten, Permute, RepeatVector, Reshape
+from nnx.layers.resizing import CenterCrop, RandomCrop, Resizing
 from nnx.layers.rnn import RNN, StackedRNNCells
 from nnx.layers.separable_convolution import DepthwiseConv1D, DepthwiseConv2D, SeparableConv1D, SeparableConv2D
 from nnx.layers.simple_rnn import SimpleRNN, SimpleRNNCell
@@ -80,6 +96,7 @@ from nnx.layers.spectral_normalization import SpectralNormalization
 from nnx.layers.string_lookup import StringLookup
 from nnx.layers.text_vectorization import TextVectorization
 from nnx.layers.time_distributed import TimeDistributed
+from nnx.layers.tones import AutoContrast, Equalization, RandomInvert, RandomPosterization, Solarization
 from nnx.layers.transposed_convolution import Conv1DTranspose, Conv2DTranspose, Conv3DTranspose
 from nnx.layers.upsampling import UpSampling1D, UpSampling2D, UpSampling3D
 from nnx.layers.wrapper import Wrapper
@@ -111,6 +128,8 @@ __all__ = [
     "AdditiveAttention",
     "AlphaDropout",
     "Attention",
+    "AugMix",
+    "AutoContrast",
     "Average",
     "AveragePooling1D",
     "AveragePooling2D",
@@ -121,6 +140,7 @@ __all__ = [
     "BatchNormalization",
     "Bidirectional",
     "CategoryEncoding",
+    "CenterCrop",
     "Concatenate",
     "Conv1D",
     "Conv1DTranspose",
@@ -137,6 +157,7 @@ __all__ = [
     "Cropping1D",
     "Cropping2D",
     "Cropping3D",
+    "CutMix",
     "Dense",
     "DepthwiseConv1D",
     "DepthwiseConv2D",
@@ -145,6 +166,7 @@ __all__ = [
     "Dropout",
     "EinsumDense",
     "Embedding",
+    "Equalization",
     "FlatParameters",
     "Flatten",
     "FunctionCall",
@@ -185,6 +207,7 @@ __all__ = [
     "MaxPooling3D",
     "Maximum",
     "Minimum",
+    "MixUp",
     "MultiHeadAttention",
     "Multiply",
     "Normalization",
@@ -192,15 +215,34 @@ __all__ = [
     "PReLU",
     "Parameter",
     "Permute",
+    "Pipeline",
     "RMSNormalization",
+    "RandAugment",
+    "RandomBrightness",
+    "RandomColorDegeneration",
+    "RandomColorJitter",
+    "RandomContrast",
+    "RandomCrop",
+    "RandomElasticTransform",
+    "RandomErasing",
     "RandomFlip",
+    "RandomGaussianBlur",
+    "RandomGrayscale",
+    "RandomHue",
+    "RandomInvert",
+    "RandomPerspective",
+    "RandomPosterization",
     "RandomRotation",
+    "RandomSaturation",
+    "RandomSharpness",
+    "RandomShear",
     "RandomTranslation",
     "RandomZoom",
     "ReLU",
     "RepeatVector",
     "Rescaling",
     "Reshape",
+    "Resizing",
     "SeparableConv1D",
     "SeparableConv2D",
     "SeparableConvolution1D",
@@ -208,6 +250,7 @@ __all__ = [
     "SimpleRNN",
     "SimpleRNNCell",
     "Softmax",
+    "Solarization",
     "SpatialDropout1D",
     "SpatialDropout2D",
     "SpatialDropout3D",

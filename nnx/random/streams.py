@@ -207,6 +207,16 @@ class Generator:
             values[outside] = self.normal((int(outside.sum()),))
         return mean + stddev * values
 
+    def numpy_generator(self) -> np.random.Generator:
+        """NumPy's generator, for the distributions that are not here; it begins where this stream is, which moves on.
+
+        Its numbers may change with the version of NumPy.
+
+        >>> Generator(1).numpy_generator().beta(2.0, 2.0, size=3).shape
+        (3,)
+        """
+        return np.random.Generator(np.random.Philox(np.random.SeedSequence(self.integers(8).tolist())))
+
     def permutation(self, size: int) -> np.ndarray:
         """The numbers 0 to size - 1 in random order, int64 (size,).
 
