@@ -261,6 +261,20 @@ def dtype_name(layer: str, dtype: Any) -> str | None:
     return name
 
 
+def floating_dtype(owner: str, dtype: Any) -> str | None:
+    """The name of a floating dtype that was given as "float32", as NumPy's object or as a policy; None stays None.
+
+    owner : what takes it, for the ValueError.
+
+    >>> floating_dtype("loss 'mse'", "float64")
+    'float64'
+    """
+    name = dtype_name(owner, dtype)
+    if name is not None and not name.startswith("float"):
+        raise ValueError(f"{owner}: dtype must be 'float16', 'float32' or 'float64', got {dtype!r}")
+    return name
+
+
 def with_hints(function: Callable[P, R]) -> Callable[P, R]:
     """Decorator: a TypeError for an argument that the function does not have says which one may be meant.
 
