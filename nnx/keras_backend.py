@@ -258,8 +258,10 @@ def backend() -> str:
     return get_backend().name
 
 
-def clear_session() -> None:
+def clear_session(free_memory: bool = True) -> None:
     """Nothing: nnx has no global graph, and models that nobody refers to are gone.
+
+    free_memory : accepted as in Keras.
 
     >>> clear_session()
     """

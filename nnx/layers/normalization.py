@@ -116,11 +116,21 @@ class LayerNormalization(Normalized):
         epsilon: float = 1e-3,
         center: bool = True,
         scale: bool = True,
+        beta_initializer: Any = "zeros",
+        gamma_initializer: Any = "ones",
+        beta_regularizer: Any = None,
+        gamma_regularizer: Any = None,
+        beta_constraint: Any = None,
+        gamma_constraint: Any = None,
         *,
         rms_scaling: bool = False,
         **kwargs: Any,
     ) -> None:
-        super().__init__(axis, center, scale, **kwargs)
+        super().__init__(
+            *(axis, center, scale, beta_initializer, gamma_initializer),
+            *(beta_regularizer, gamma_regularizer, beta_constraint, gamma_constraint),
+            **kwargs,
+        )
         self.epsilon = number(f"{self.name}: epsilon", epsilon, least=0.0)
         self.rms_scaling = rms_scaling
 
@@ -169,9 +179,19 @@ class GroupNormalization(Normalized):
         epsilon: float = 1e-3,
         center: bool = True,
         scale: bool = True,
+        beta_initializer: Any = "zeros",
+        gamma_initializer: Any = "ones",
+        beta_regularizer: Any = None,
+        gamma_regularizer: Any = None,
+        beta_constraint: Any = None,
+        gamma_constraint: Any = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(axis, center, scale, **kwargs)
+        super().__init__(
+            *(axis, center, scale, beta_initializer, gamma_initializer),
+            *(beta_regularizer, gamma_regularizer, beta_constraint, gamma_constraint),
+            **kwargs,
+        )
         if not is_integer(groups) or (groups < 1 and groups != -1):
             raise ValueError(f"{self.name}: groups must be a positive integer, or -1 for groups of one, got {groups!r}")
         if isinstance(self.axis, list) or self.axis == 0:

@@ -19,6 +19,7 @@ from nnx.optimizers.arguments import (
     explain_unknown,
     learning_rate_argument,
     optional,
+    with_common_arguments,
 )
 from nnx.optimizers.clipping import clip_by_norm, clip_by_value, clip_each_by_norm
 from nnx.optimizers.loss_scaling import FIRST_SCALE, MASTER, LossScale, is_half, step_in_float32
@@ -54,7 +55,7 @@ class Optimizer(Configurable):
         ema_overwrite_frequency updates.
     gradient_accumulation_steps : update only at every so many steps (at least 2), by the mean of their gradients.
     loss_scale_factor : what the loss was multiplied by; gradients are divided by it. See `scale_loss`.
-    decay : as in Keras before version 3, the learning rate is divided by 1 + decay * step.
+    decay : also an argument; as in Keras before version 3, the learning rate is divided by 1 + decay * step.
 
     TypeError or ValueError name an argument that is wrong. `slots` are laid out like the model's flat buffer and follow
     the parameters, when some are frozen and when the model moves to another device.
@@ -71,21 +72,19 @@ class Optimizer(Configurable):
     def __init__(
         self,
         learning_rate: LearningRate,
-        *,
         weight_decay: float | None = None,
         clipnorm: float | None = None,
-        global_clipnorm: float | None = None,
         clipvalue: float | None = None,
+        global_clipnorm: float | None = None,
         use_ema: bool = False,
         ema_momentum: float = 0.99,
         ema_overwrite_frequency: int | None = None,
-        gradient_accumulation_steps: int | None = None,
         loss_scale_factor: float | None = None,
-        decay: float | None = None,
+        gradient_accumulation_steps: int | None = None,
         name: str | None = None,
         **old: Any,
     ) -> None:
-        learning_rate = old.pop("lr", learning_rate)
+        learning_rate, decay = old.pop("lr", learning_rate), old.pop("decay", None)
         if old:
             raise TypeError(explain_unknown(type(self), next(iter(old))))
         check_clipping(clipnorm=clipnorm, global_clipnorm=global_clipnorm, clipvalue=clipvalue)
@@ -113,6 +112,11 @@ class Optimizer(Configurable):
         self._constrained: list[tuple[Parameter, slice]] = []
         self._variables: list[Parameter] = []  # of the last `apply`
         self._warned_of_none = False
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "__init__" in vars(cls):
+            cls.__init__ = with_common_arguments(cls.__init__, Optimizer.__init__)  # type: ignore[method-assign]
 
     # What a kind of optimiser defines
 
@@ -458,7 +462,7 @@ class Optimizer(Configurable):
     # Saving
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "learning_rate": serialize(self._learning_rate)}
+        return {**super().get_config(), "decay": self.decay, "learning_rate": serialize(self._learning_rate)}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
