@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from nnx import (
         activations,
         callbacks,
+        config,
         constraints,
         data,
         datasets,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
         layers,
         losses,
         metrics,
+        mixed_precision,
         models,
         ops,
         optimizers,
@@ -51,33 +53,45 @@ if TYPE_CHECKING:
         regularizers,
         saving,
         schedules,
+        tree,
         utils,
     )
     from nnx import testing as testing
     from nnx.autodiff.gradient_tape import GradientTape
     from nnx.autodiff.transforms import custom_gradient, differentiable, grad, jvp, stop_gradient, value_and_grad
     from nnx.debug import profile
-    from nnx.layers import Input, Layer
+    from nnx.initializers import Initializer
+    from nnx.layers import Input, InputSpec, Layer
     from nnx.losses import Loss
     from nnx.metrics import Metric
     from nnx.models import Model, Sequential
     from nnx.optimizers import Optimizer
+    from nnx.regularizers import Regularizer
 else:
-    from nnx.lazy_loading import on_demand
+    import sys
+
+    from nnx.lazy_loading import KerasModules, on_demand
+
+    if KerasModules not in sys.meta_path:
+        sys.meta_path.append(KerasModules)
 
     __getattr__, __dir__ = on_demand(
         __name__,
         {
             "GradientTape": "nnx.autodiff.gradient_tape",
+            "Initializer": "nnx.initializers",
             "Input": "nnx.layers",
+            "InputSpec": "nnx.layers",
             "Layer": "nnx.layers",
             "Loss": "nnx.losses",
             "Metric": "nnx.metrics",
             "Model": "nnx.models",
             "Optimizer": "nnx.optimizers",
+            "Regularizer": "nnx.regularizers",
             "Sequential": "nnx.models",
             "activations": "nnx.activations",
             "callbacks": "nnx.callbacks",
+            "config": "nnx.config",
             "constraints": "nnx.constraints",
             "custom_gradient": "nnx.autodiff.transforms",
             "data": "nnx.data",
@@ -92,6 +106,7 @@ else:
             "layers": "nnx.layers",
             "losses": "nnx.losses",
             "metrics": "nnx.metrics",
+            "mixed_precision": "nnx.mixed_precision",
             "models": "nnx.models",
             "ops": "nnx.ops",
             "optimizers": "nnx.optimizers",
@@ -103,6 +118,7 @@ else:
             "schedules": "nnx.schedules",
             "stop_gradient": "nnx.autodiff.transforms",
             "testing": "nnx.testing",
+            "tree": "nnx.tree",
             "utils": "nnx.utils",
             "value_and_grad": "nnx.autodiff.transforms",
         },
@@ -113,12 +129,15 @@ __version__ = "0.1.0"
 __all__ = [
     "Backend",
     "GradientTape",
+    "Initializer",
     "Input",
+    "InputSpec",
     "Layer",
     "Loss",
     "Metric",
     "Model",
     "Optimizer",
+    "Regularizer",
     "Sequential",
     "activations",
     "array_namespace",
@@ -126,6 +145,7 @@ __all__ = [
     "available_backends",
     "backend",
     "callbacks",
+    "config",
     "constraints",
     "custom_gradient",
     "data",
@@ -142,6 +162,7 @@ __all__ = [
     "layers",
     "losses",
     "metrics",
+    "mixed_precision",
     "models",
     "ops",
     "optimizers",
@@ -156,6 +177,7 @@ __all__ = [
     "set_deterministic",
     "stop_gradient",
     "to_numpy",
+    "tree",
     "utils",
     "value_and_grad",
 ]

@@ -256,6 +256,7 @@ def dtype_name(layer: str, dtype: Any) -> str | None:
     'float32'
     """
     name: str | None = getattr(dtype, "__name__", None) or getattr(dtype, "name", dtype)
+    name = name.removeprefix("mixed_") if isinstance(name, str) else name  # float16 is trained so anyway
     if name is not None and name not in DTYPES:
         raise ValueError(f"{layer}: dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
     return name

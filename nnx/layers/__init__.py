@@ -1,5 +1,7 @@
 """Layers: parameters and configuration around the pure functions of `nnx.functional`."""
 
+from typing import TYPE_CHECKING
+
 from nnx.graph.symbol import Symbol
 from nnx.layers.activation import ELU, Activation, LeakyReLU, ReLU, Softmax
 from nnx.layers.activity_regularization import ActivityRegularization
@@ -15,6 +17,7 @@ from nnx.layers.function_call import FunctionCall
 from nnx.layers.gru import GRU
 from nnx.layers.identity import Identity
 from nnx.layers.input import Input, InputLayer
+from nnx.layers.input_spec import InputSpec
 from nnx.layers.lambda_layer import Lambda
 from nnx.layers.layer import Layer, registry
 from nnx.layers.lstm import LSTM
@@ -61,6 +64,7 @@ from nnx.layers.simple_rnn import SimpleRNN
 from nnx.layers.time_distributed import TimeDistributed
 from nnx.layers.transposed_convolution import Conv1DTranspose, Conv2DTranspose
 from nnx.layers.upsampling import UpSampling1D, UpSampling2D
+from nnx.lazy_loading import other_names
 from nnx.parameters import FlatParameters, Parameter
 from nnx.pullbacks import LayerPullback
 
@@ -121,6 +125,7 @@ __all__ = [
     "Identity",
     "Input",
     "InputLayer",
+    "InputSpec",
     "Lambda",
     "Layer",
     "LayerNormalization",
@@ -175,3 +180,6 @@ __all__ = [
     "registry",
     "subtract",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__ = other_names(__name__)

@@ -28,6 +28,7 @@ from nnx.graph.composition import Composition
 from nnx.graph.program import as_masks
 from nnx.graph.recorded_call import call_on_tapes, keeping_losses
 from nnx.graph.symbol import Node, Symbol, has_symbols
+from nnx.layers.input_spec import check_inputs
 from nnx.names import did_you_mean, names_apart, nearest, numbered, snake_case
 from nnx.operators import ArrayHolder
 from nnx.parameters import Freezing, Parameter
@@ -108,6 +109,9 @@ class Layer(Configurable):
 
     supports_masking = False
     """Of a layer that is written as `call`: whether its output has the mask of its input, as in Keras."""
+
+    input_spec: Any = None
+    """What a layer says of its inputs: an `InputSpec`, or a list of them; see there."""
 
     refused: ClassVar[tuple[str, ...]] = ()
     """Arguments of its constructor that Keras has, and that have one value here, which does nothing."""
@@ -668,6 +672,8 @@ class Layer(Configurable):
             options = {**options, "training": bool(training)}
         if options.get("mask") is None:  # masks travel by themselves
             options = {name: value for name, value in options.items() if name != "mask"}
+        if self.input_spec is not None:
+            check_inputs(self.name, self.input_spec, [(symbol.shape, None) for symbol in leaves(inputs)])
         if not self.built:
             self.build_for_first_call(get_backend(), inputs, [symbol.shape for symbol in leaves(inputs)])
         symbols = self.in_order(inputs)
@@ -715,6 +721,9 @@ class Layer(Configurable):
                     f"{self.name} is on {self.placement}, its input is not: bring the input there with nnx.asarray, or "
                     f"move the model with model.to(...)"
                 )
+        if self.input_spec is not None:
+            given = [(tuple(x.shape), str(x.dtype).rpartition(".")[2]) for x in inputs]
+            check_inputs(self.name, self.input_spec, given)
         if not self.is_eager:  # array code says itself what it cannot take
             shapes = [tuple(x.shape) for x in inputs]
             self.compute_output_shape(shapes[0] if len(shapes) == 1 else shapes)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nnx.arguments import is_integer, number
 from nnx.backends import Array
 from nnx.functional import Pullback, normalization
 from nnx.layers.layer import Layer, registry
+from nnx.lazy_loading import names_of
 from nnx.parameters import Parameter
 from nnx.shapes import Shape
 
@@ -272,3 +273,7 @@ class UnitNormalization(Layer):
 
     def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
         return normalization.unit_normalization(x, self.axis)
+
+
+if not TYPE_CHECKING:
+    __getattr__ = names_of("nnx.layers")  # old scripts write `from ....layers.normalization import ...`

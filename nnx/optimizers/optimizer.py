@@ -8,7 +8,7 @@ from typing import Any, Protocol, Self
 
 import numpy as np
 
-from nnx.arguments import fraction
+from nnx.arguments import fraction, non_negative_number, positive_integer
 from nnx.autodiff.array import lower
 from nnx.backends import Array, array_namespace, is_array, placement_of
 from nnx.functional.updates import decay_weights, moving_average
@@ -22,7 +22,7 @@ from nnx.optimizers.arguments import (
     with_common_arguments,
 )
 from nnx.optimizers.clipping import clip_by_norm, clip_by_value, clip_each_by_norm
-from nnx.optimizers.loss_scaling import FIRST_SCALE, MASTER, LossScale, is_half, step_in_float32
+from nnx.optimizers.loss_scaling import FIRST_SCALE, MASTER, STEPS_TO_GROW, LossScale, is_half, step_in_float32
 from nnx.optimizers.numbers import Iterations, Rate
 from nnx.optimizers.slots import Slots, Starts, placed_like
 from nnx.parameters import FlatParameters, Parameter
@@ -107,7 +107,7 @@ class Optimizer(Configurable):
         self._excluded_names: list[str] = []
         self._decay_mask: Array | None = None  # 0 where a parameter is spared; None where none is
         self.loss_scale: LossScale | None = None
-        self._first_scale = FIRST_SCALE
+        self._first_scale, self.steps_to_grow = FIRST_SCALE, STEPS_TO_GROW
         self._applied_scale: Array | float = self.loss_scale_factor or 1.0
         self._constrained: list[tuple[Parameter, slice]] = []
         self._variables: list[Parameter] = []  # of the last `apply`
@@ -118,10 +118,18 @@ class Optimizer(Configurable):
         if "__init__" in vars(cls):
             cls.__init__ = with_common_arguments(cls.__init__, Optimizer.__init__)  # type: ignore[method-assign]
 
+    def start_scale(self, value: float, steps_to_grow: int) -> None:
+        """Begin with that scale of the loss, where parameters are float16, and double it after so many good steps."""
+        self._first_scale = (float(non_negative_number("initial_scale", value, zero=False)), 0.0)
+        self.steps_to_grow = positive_integer("dynamic_growth_steps", steps_to_grow)
+
     # What a kind of optimiser defines
 
-    def slot_starts(self) -> dict[str, float]:
-        """The names of the arrays that are kept for every parameter, and what they are filled with at first."""
+    def slot_starts(self) -> Starts:
+        """The names of the arrays that are kept for every parameter, and what they are filled with at first.
+
+        None stands for a copy of the parameter.
+        """
         return {}
 
     def update(self, w: Array, g: Array, learning_rate: float) -> None:
@@ -335,7 +343,7 @@ class Optimizer(Configurable):
         if self.loss_scale_factor is None and (MASTER in self.slots if bound else is_half(flat.values)):
             if self.loss_scale is None or not bound:
                 numbers = self._first_scale if self.loss_scale is None else self.loss_scale.numbers()
-                self.loss_scale = LossScale(flat.values, *numbers)
+                self.loss_scale = LossScale(flat.values, *numbers, self.steps_to_grow)
             self._applied_scale = self.loss_scale.value
         return self._applied_scale
 
@@ -478,7 +486,8 @@ class Optimizer(Configurable):
             "learning_rate": rate if isinstance(rate, float) else None,
             "excluded_paths": list(self._excluded_paths),
             "excluded_names": list(self._excluded_names),
-            "loss_scale": None if self.loss_scale is None else self.loss_scale.numbers(),
+            "loss_scale": list(self._first_scale) if self.loss_scale is None else self.loss_scale.numbers(),
+            "steps_to_grow": self.steps_to_grow,
         }
 
     def set_state(self, state: Mapping[str, Any]) -> None:
@@ -490,6 +499,7 @@ class Optimizer(Configurable):
             self.learning_rate = rate
         self._steps, self._excluded_paths, self._excluded_names = int(steps), list(paths), list(names)
         value, good_steps = state["loss_scale"] or FIRST_SCALE
+        self.steps_to_grow = int(state.get("steps_to_grow", STEPS_TO_GROW))  # files of 0.1 do not have it
         self.loss_scale, self._first_scale = None, (float(value), float(good_steps))
 
     def state_arrays(self, flat: FlatParameters) -> dict[str, Array]:

@@ -244,7 +244,7 @@ def test_a_subclass_need_not_call_super_init() -> None:
     callback = Mine()
     assert callback.model is None
     assert callback.params is None
-    CallbackList(callback, types.SimpleNamespace(name="m"), {"epochs": 3})
+    CallbackList(callback, model=types.SimpleNamespace(name="m"), epochs=3)
     assert callback.model.name == "m"
     assert callback.params == {"epochs": 3}
     assert Callback.model is None
