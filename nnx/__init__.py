@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from nnx import (
         activations,
         callbacks,
+        config,
         constraints,
         data,
         datasets,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
         layers,
         losses,
         metrics,
+        mixed_precision,
         models,
         ops,
         optimizers,
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
         saving,
         schedules,
         sklearn,
+        tree,
         utils,
         wrappers,
     )
@@ -60,29 +63,40 @@ if TYPE_CHECKING:
     from nnx.autodiff.gradient_tape import GradientTape
     from nnx.autodiff.transforms import custom_gradient, differentiable, grad, jvp, stop_gradient, value_and_grad
     from nnx.debug import profile
-    from nnx.layers import Input, Layer
+    from nnx.initializers import Initializer
+    from nnx.layers import Input, InputSpec, Layer
     from nnx.layers.variable import Variable
     from nnx.losses import Loss
     from nnx.metrics import Metric
     from nnx.models import Model, Sequential
     from nnx.optimizers import Optimizer
+    from nnx.regularizers import Regularizer
 else:
-    from nnx.lazy_loading import on_demand
+    import sys
+
+    from nnx.lazy_loading import KerasModules, on_demand
+
+    if KerasModules not in sys.meta_path:
+        sys.meta_path.append(KerasModules)
 
     __getattr__, __dir__ = on_demand(
         __name__,
         {
             "GradientTape": "nnx.autodiff.gradient_tape",
+            "Initializer": "nnx.initializers",
             "Input": "nnx.layers",
+            "InputSpec": "nnx.layers",
             "Layer": "nnx.layers",
             "Loss": "nnx.losses",
             "Metric": "nnx.metrics",
             "Model": "nnx.models",
             "Optimizer": "nnx.optimizers",
+            "Regularizer": "nnx.regularizers",
             "Sequential": "nnx.models",
             "Variable": "nnx.layers.variable",
             "activations": "nnx.activations",
             "callbacks": "nnx.callbacks",
+            "config": "nnx.config",
             "constraints": "nnx.constraints",
             "custom_gradient": "nnx.autodiff.transforms",
             "data": "nnx.data",
@@ -97,6 +111,7 @@ else:
             "layers": "nnx.layers",
             "losses": "nnx.losses",
             "metrics": "nnx.metrics",
+            "mixed_precision": "nnx.mixed_precision",
             "models": "nnx.models",
             "ops": "nnx.ops",
             "optimizers": "nnx.optimizers",
@@ -110,6 +125,7 @@ else:
             "sklearn": "nnx.sklearn",
             "stop_gradient": "nnx.autodiff.transforms",
             "testing": "nnx.testing",
+            "tree": "nnx.tree",
             "utils": "nnx.utils",
             "value_and_grad": "nnx.autodiff.transforms",
             "wrappers": "nnx.wrappers",
@@ -121,12 +137,15 @@ __version__ = "0.1.0"
 __all__ = [
     "Backend",
     "GradientTape",
+    "Initializer",
     "Input",
+    "InputSpec",
     "Layer",
     "Loss",
     "Metric",
     "Model",
     "Optimizer",
+    "Regularizer",
     "Sequential",
     "Variable",
     "activations",
@@ -135,6 +154,7 @@ __all__ = [
     "available_backends",
     "backend",
     "callbacks",
+    "config",
     "constraints",
     "custom_gradient",
     "data",
@@ -151,6 +171,7 @@ __all__ = [
     "layers",
     "losses",
     "metrics",
+    "mixed_precision",
     "models",
     "ops",
     "optimizers",
@@ -167,6 +188,7 @@ __all__ = [
     "sklearn",
     "stop_gradient",
     "to_numpy",
+    "tree",
     "utils",
     "value_and_grad",
     "wrappers",

@@ -22,8 +22,8 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # A module imports only from its own floor and from lower ones; imports for annotations count.
 FLOORS = [
-    {"backends", "registry", "lazy_loading", "names", "shapes", "structure", "arguments"}
-    | {"user_warnings", "file_targets", "descriptions", "text"},
+    {"backends", "registry", "lazy_loading", "names", "shapes", "structure", "arguments", "tree"}
+    | {"keras_names", "user_warnings", "file_targets", "descriptions", "text"},
     {"precision", "ranks", "random", "kernels", "onnx", "operators", "parameters", "pullbacks", "windows"},
     {"functional", "autodiff", "activations", "initializers", "regularizers", "constraints"},
     {"ops"},
@@ -36,7 +36,7 @@ FLOORS = [
     {"training"},
     {"models"},
     {"sklearn", "wrappers"},
-    {"__init__", "testing", "keras_backend", "__main__"},
+    {"__init__", "testing", "keras_backend", "__main__", "config", "mixed_precision"},
 ]
 
 # What may be imported where it is needed, inside a function, because an installation may lack it.
@@ -338,6 +338,8 @@ READS = {
     "nnx.precision.dtype_bytes": "a number in the name of a dtype",
     "nnx.parameters.Parameter.numpy": "the border: who asks for the host waits for it",
     "nnx.losses.arrays._is_floating": "the answer of isdtype is a Python bool",
+    "nnx.metrics.base._is_floating": "the answer of isdtype is a Python bool",
+    "nnx.optimizers.optimizer.Optimizer.start_scale": "an argument of the user",
     "nnx.losses.targets._first": "targets are checked before they travel",
     "nnx.metrics.accuracy._OfClasses.question_targets": "the first targets, on the host, before they travel",
     "nnx.metrics.auc.AUC.points": "the border: who asks for the curve on the host waits for it",

@@ -1,5 +1,7 @@
 """Layers: parameters and configuration around the pure functions of `nnx.functional`."""
 
+from typing import TYPE_CHECKING
+
 from nnx.graph.symbol import Symbol
 from nnx.layers.activation import ELU, Activation, LeakyReLU, ReLU, Softmax
 from nnx.layers.activity_regularization import ActivityRegularization
@@ -28,6 +30,7 @@ from nnx.layers.hashing import HashedCrossing, Hashing
 from nnx.layers.identity import Identity
 from nnx.layers.image_mixing import CutMix, MixUp
 from nnx.layers.input import Input, InputLayer
+from nnx.layers.input_spec import InputSpec
 from nnx.layers.integer_lookup import IntegerLookup
 from nnx.layers.lambda_layer import Lambda
 from nnx.layers.layer import Layer, registry
@@ -100,6 +103,7 @@ from nnx.layers.tones import AutoContrast, Equalization, RandomInvert, RandomPos
 from nnx.layers.transposed_convolution import Conv1DTranspose, Conv2DTranspose, Conv3DTranspose
 from nnx.layers.upsampling import UpSampling1D, UpSampling2D, UpSampling3D
 from nnx.layers.wrapper import Wrapper
+from nnx.lazy_loading import other_names
 from nnx.parameters import FlatParameters, Parameter
 from nnx.pullbacks import LayerPullback
 
@@ -191,6 +195,7 @@ __all__ = [
     "Identity",
     "Input",
     "InputLayer",
+    "InputSpec",
     "IntegerLookup",
     "LSTMCell",
     "Lambda",
@@ -279,3 +284,6 @@ __all__ = [
     "registry",
     "subtract",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__ = other_names(__name__)

@@ -133,8 +133,10 @@ class _SpatialDropout(Stochastic):
 
     channels_first = False
 
-    def __init__(self, rate: float, seed: int | None = None, **kwargs: Any) -> None:
-        super().__init__(seed=seed, **kwargs)
+    def __init__(
+        self, rate: float, seed: int | None = None, name: str | None = None, dtype: str | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(seed=seed, name=name, dtype=dtype, **kwargs)
         self.rate = number(f"{self.name}: rate", rate, least=0.0, most=1.0)
 
     def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
@@ -174,8 +176,16 @@ class SpatialDropout1D(_SpatialDropout):
 class _OfImages(_SpatialDropout):
     """Spatial dropout of what has channels first or last."""
 
-    def __init__(self, rate: float, data_format: str | None = None, seed: int | None = None, **kwargs: Any) -> None:
-        super().__init__(rate, seed, **kwargs)
+    def __init__(
+        self,
+        rate: float,
+        data_format: str | None = None,
+        seed: int | None = None,
+        name: str | None = None,
+        dtype: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(rate, seed, name, dtype, **kwargs)
         if data_format not in (None, "channels_last", "channels_first"):
             raise ValueError(
                 f"{self.name}: data_format must be 'channels_last' or 'channels_first', got {data_format!r}"

@@ -11,7 +11,7 @@ import math
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -29,6 +29,7 @@ from nnx.graph.host_call import call_on_host
 from nnx.graph.program import as_masks
 from nnx.graph.recorded_call import call_on_tapes, keeping_losses
 from nnx.graph.symbol import Node, Symbol, has_symbols
+from nnx.layers.input_spec import check_inputs
 from nnx.names import did_you_mean, names_apart, nearest, numbered, snake_case
 from nnx.operators import ArrayHolder
 from nnx.parameters import Freezing, Parameter
@@ -56,6 +57,7 @@ class Layer(Configurable):
     name : unique in a model; made from the class name by default.
     trainable : whether its trainable parameters are trained. What counts is its value when the model is compiled.
     dtype : the floating dtype of its parameters; by default that of the backend context.
+    autocast : whether floating inputs are converted to that dtype; False leaves them as they come.
     activity_regularizer : a penalty on the output, divided by the batch size and added to the loss.
     batch_input_shape : the shape of the input for the first layer of a Sequential, batch axis included; also written
         as `input_shape=` without the batch axis, or `input_dim=` for vectors.
@@ -119,6 +121,12 @@ class Layer(Configurable):
     supports_masking = False
     """Of a layer that is written as `call`: whether its output has the mask of its input, as in Keras."""
 
+    input_spec: Any = None
+    """What a layer says of its inputs: an `InputSpec`, or a list of them; see there."""
+
+    refused: ClassVar[tuple[str, ...]] = ()
+    """Arguments of its constructor that Keras has, and that have one value here, which does nothing."""
+
     call_losses: tuple[Any, ...] = ()
     """What it added to the loss in the last call that was not a step of `fit`; see `losses`."""
 
@@ -130,6 +138,7 @@ class Layer(Configurable):
         name: str | None = None,
         trainable: bool = True,
         dtype: str | None = None,
+        autocast: bool = True,
         activity_regularizer: Any = None,
         batch_input_shape: Sequence[int | None] | None = None,
         **legacy: Any,
@@ -142,6 +151,7 @@ class Layer(Configurable):
         self._trainable = trainable
         self._placement: Placement | None = None
         self.dtype = dtype_name(self.name, dtype)
+        self.autocast = bool(autocast)
         self.activity_regularizer = regularizers.resolve(activity_regularizer)
         self.batch_input_shape = self._read_input_shape(batch_input_shape, legacy)
         self.built = False
@@ -274,24 +284,35 @@ class Layer(Configurable):
         self,
         shape: Sequence[int] = (),
         initializer: Any = None,
-        *,
-        name: str | None = None,
+        dtype: str | None = None,
         trainable: bool = True,
+        autocast: bool = True,
         regularizer: Any = None,
         constraint: Any = None,
-        dtype: str | None = None,
+        aggregation: str | None = "none",
+        overwrite_with_gradient: bool = False,
+        name: str | None = None,
     ) -> Parameter:
         """Make a parameter of this layer. Its first value is drawn on the host, so it is the same on every backend.
 
         initializer : by default "glorot_uniform", and zeros where the dtype is that of integers or bools.
+        dtype : by default that of the layer.
+        autocast : False for float32 where the layer's dtype is float16.
         name : unique in the layer; "variable", "variable_1", ... by default.
+        aggregation, overwrite_with_gradient : as in Keras by default; ValueError for other values.
         """
+        if aggregation not in ("none", None) or overwrite_with_gradient:
+            raise ValueError(
+                f"{self.name}: a weight of nnx is the same in all processes, and is trained by its gradient: leave out "
+                f"aggregation and overwrite_with_gradient"
+            )
         name = name or numbered("variable", [parameter.name for parameter in self.own_weights])
         check_name(name.partition("/")[0], f"a weight of {self.name}")
         if any(parameter.name == name for parameter in self.own_weights):
             raise ValueError(f"{self.name} already has a weight {name!r}; names must be unique in a layer")
         placement = self.placement
-        kind = dtype or self.dtype or placement.dtype
+        kind = dtype_name(self.name, dtype) or self.dtype or placement.dtype
+        kind = kind if autocast or kind != "float16" else "float32"
         parameter = Parameter(
             self._first_value(name, tuple(shape), kind, initializer),
             name,
@@ -478,6 +499,8 @@ class Layer(Configurable):
         if self.is_eager:
             inputs, training, options = self._bind(inputs, training, options)
         else:
+            if not inputs and "inputs" in options:
+                inputs = (options.pop("inputs"),)
             if len(inputs) > 1:
                 inputs, options = self._without_surplus(inputs, options)
             if options:
@@ -696,6 +719,8 @@ class Layer(Configurable):
             options = {**options, "training": bool(training)}
         if options.get("mask") is None:  # masks travel by themselves
             options = {name: value for name, value in options.items() if name != "mask"}
+        if self.input_spec is not None:
+            check_inputs(self.name, self.input_spec, [(symbol.shape, None) for symbol in leaves(inputs)])
         if not self.built:
             self.build_for_first_call(get_backend(), inputs, [symbol.shape for symbol in leaves(inputs)])
         symbols = self.in_order(inputs)
@@ -738,10 +763,13 @@ class Layer(Configurable):
     def admit(self, *inputs: Array) -> list[Array]:
         """Inputs in the layer's dtype; ValueError for those on another device or of a shape that it cannot take."""
         self.require_here(*inputs)
+        if self.input_spec is not None:
+            given = [(tuple(x.shape), str(x.dtype).rpartition(".")[2]) for x in inputs]
+            check_inputs(self.name, self.input_spec, given)
         if not self.is_eager:  # array code says itself what it cannot take
             shapes = [tuple(x.shape) for x in inputs]
             self.compute_output_shape(shapes[0] if len(shapes) == 1 else shapes)
-        if self.takes_integers:
+        if self.takes_integers or not self.autocast:
             return list(inputs)
         dtype = self.dtype or self.placement.dtype
         return [
@@ -961,13 +989,14 @@ class Layer(Configurable):
     # Configuration and copies
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments of the constructor; activity_regularizer and batch_input_shape only where they were given."""
+        """The arguments of the constructor; those that every layer has, but name and dtype, only where they matter."""
         return self._config()
 
     def _config(self, without: Sequence[str] = ()) -> dict[str, Any]:
         """The configuration without some arguments, and without those of every layer that were not given."""
-        optional, config = ("activity_regularizer", "batch_input_shape"), constructor_config(self, without)
-        return {key: value for key, value in config.items() if key not in optional or value is not None}
+        config = constructor_config(self, without)
+        defaults = {"activity_regularizer": None, "autocast": True, "batch_input_shape": None}
+        return {key: value for key, value in config.items() if key not in defaults or value is not defaults[key]}
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_first_call": None}  # a copy of a layer is not called in that graph

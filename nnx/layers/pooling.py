@@ -23,9 +23,10 @@ class Pooling(Spatial):
         strides: Sizes | None = None,
         padding: str = "valid",
         data_format: str | None = None,
+        name: str | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(name=name, **kwargs)
         self.set_data_format(data_format)
         self.pool_size = self.for_each_axis("pool_size", pool_size)
         self.strides = self.pool_size if strides is None else self.for_each_axis("strides", strides)

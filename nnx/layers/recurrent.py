@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from nnx.arguments import number, positive_integer
 from nnx.backends import Array, Placement, array_namespace
@@ -11,6 +11,7 @@ from nnx.functional import Pullback
 from nnx.layers.activation import read_activation
 from nnx.layers.layer import Layer
 from nnx.layers.stochastic import random_stream
+from nnx.lazy_loading import names_of
 from nnx.parameters import Parameter
 from nnx.pullbacks import Skippable
 from nnx.shapes import Shape
@@ -305,3 +306,7 @@ def sequence_shape(input_shape: Any) -> Shape:
     """The shape of the sequence, also out of a list of the shapes of the sequence and of states."""
     nested = len(input_shape) > 0 and isinstance(input_shape[0], list | tuple)
     return tuple(input_shape[0] if nested else input_shape)
+
+
+if not TYPE_CHECKING:
+    __getattr__ = names_of("nnx.layers")  # old scripts write `from ....layers.recurrent import ...`

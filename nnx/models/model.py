@@ -952,13 +952,13 @@ class Model(Layer):
 
     # Files
 
-    def save(self, filepath: Any, overwrite: bool = True) -> None:
+    def save(self, filepath: Any, overwrite: bool = True, zipped: bool | None = None) -> None:
         """Write the whole model to one file; see `nnx.saving.save_model`."""
-        saving.save_model(self, filepath, overwrite)
+        saving.save_model(self, filepath, overwrite, zipped)
 
-    def save_weights(self, filepath: Any, overwrite: bool = True) -> None:
+    def save_weights(self, filepath: Any, overwrite: bool = True, max_shard_size: float | None = None) -> None:
         """Write the parameters to a file; see `nnx.saving.save_weights`."""
-        saving.save_weights(self, filepath, overwrite)
+        saving.save_weights(self, filepath, overwrite, max_shard_size)
 
     def load_weights(self, filepath: Any, skip_mismatch: bool = False) -> None:
         """Read parameters from a file; see `nnx.saving.load_weights`.

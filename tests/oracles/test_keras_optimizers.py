@@ -57,6 +57,7 @@ OWN: dict[str, list[dict[str, Any]]] = {
     "Adamax": [{"beta_1": 0.5, "beta_2": 0.7, "epsilon": 0.1}],
     "Nadam": [{"beta_1": 0.5, "beta_2": 0.7, "epsilon": 0.1}],
     "Lion": [{"beta_1": 0.3, "beta_2": 0.6}],
+    "ScheduleFreeAdamW": [{"beta_1": 0.5, "beta_2": 0.7, "epsilon": 0.1, "warmup_steps": 4}],
     "Adafactor": [
         {"learning_rate": 0.5, "beta_2_decay": -0.5, "clip_threshold": 0.5},
         {"learning_rate": 0.5, "relative_step": False, "epsilon_1": 1e-3, "epsilon_2": 2.0},
