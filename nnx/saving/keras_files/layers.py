@@ -45,14 +45,8 @@ _DROPPED: dict[str, tuple[Any, ...]] = {
 # Layers of Keras that nnx does not have.
 _OF_KERAS = frozenset(
     {
-        *("AugMix", "AutoContrast", "CategoryEncoding", "CenterCrop", "CuDNNGRU", "CuDNNLSTM", "CutMix"),
-        *("Discretization", "Equalization", "FlaxLayer", "HashedCrossing", "Hashing", "IntegerLookup"),
-        *("JaxLayer", "LocallyConnected1D", "LocallyConnected2D", "MaxNumBoundingBoxes", "MixUp", "Pipeline"),
-        *("RandAugment", "RandomBrightness", "RandomColorDegeneration", "RandomColorJitter", "RandomContrast"),
-        *("RandomCrop", "RandomElasticTransform", "RandomErasing", "RandomGaussianBlur", "RandomGrayscale"),
-        *("RandomHeight", "RandomHue", "RandomInvert", "RandomPerspective", "RandomPosterization"),
-        *("RandomSaturation", "RandomSharpness", "RandomShear", "RandomWidth", "Resizing"),
-        *("ReversibleEmbedding", "Solarization", "StringLookup", "TFSMLayer", "TextVectorization"),
+        *("CuDNNGRU", "CuDNNLSTM", "FlaxLayer", "JaxLayer", "LocallyConnected1D", "LocallyConnected2D"),
+        *("MaxNumBoundingBoxes", "RandomHeight", "RandomWidth", "ReversibleEmbedding", "TFSMLayer"),
         *("ThresholdedReLU", "TorchModuleWrapper"),
     }
 )
