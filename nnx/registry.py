@@ -22,14 +22,14 @@ _NAMED: contextvars.ContextVar[dict[str, Any] | None] = contextvars.ContextVar("
 
 
 @contextlib.contextmanager
-def custom_objects(objects: Mapping[str, Any] | None) -> Iterator[None]:
+def custom_objects(custom_objects: Mapping[str, Any] | None) -> Iterator[None]:
     """Inside the block, names of configurations are looked up here first.
 
     >>> with custom_objects({"Mine": dict}):
     ...     layer_registry.find("Mine") is dict
     True
     """
-    token = _CUSTOM.set({**_CUSTOM.get(), **(objects or {})})
+    token = _CUSTOM.set({**_CUSTOM.get(), **(custom_objects or {})})
     try:
         yield
     finally:
@@ -261,6 +261,7 @@ def constructor_arguments(cls: type[Any]) -> tuple[str, ...]:
 def constructor_config(thing: Any, without: Sequence[str] = ()) -> dict[str, Any]:
     """The arguments of an object's constructor, kept as attributes; TypeError that names one that is not kept."""
     cls: type = type(thing)
+    without = (*without, *getattr(cls, "refused", ()))
     names = [name for name in constructor_arguments(cls) if name not in without]
     for name in names:
         if not hasattr(thing, name):

@@ -14,6 +14,7 @@ from nnx.autodiff.tape import CONSTANT, Tape, open_tapes
 from nnx.backends import get_backend, is_array, placement_of
 from nnx.pullbacks import LayerPullback, Skippable, call_pullback
 from nnx.structure import leaves, rebuild
+from nnx.text.values import is_texts
 
 _FUSIBLE = ("softmax", "sigmoid")
 
@@ -165,6 +166,8 @@ def _admitted(layer: Any, parts: Sequence[Any], tapes: tuple[Tape, ...]) -> list
 
 
 def _in_dtype(layer: Any, index: int, part: Any, dtype: str, tapes: tuple[Tape, ...]) -> Any:
+    if is_texts(part):
+        return lower(part)
     floating = is_floating(part)
     if layer.reads_integers(index):
         if floating and tapes and tapes[-1].calls is not None:  # a `call` is tried out with zeros

@@ -23,6 +23,7 @@ from nnx.graph.symbol import Node, Symbol
 from nnx.layers.activation import Activated
 from nnx.layers.input import InputLayer
 from nnx.layers.layer import Layer, held_layers, is_value, registry, undone_if_it_fails
+from nnx.lazy_loading import attribute_of
 from nnx.metrics import Mean, Metric
 from nnx.metrics.variable import value_of
 from nnx.models.configuration import graph_config, graph_from_config
@@ -343,8 +344,8 @@ class Model(Layer):
         readings = []
         program = self._graph().program
         for index, layer in itertools.zip_longest(range(len(self.inputs)), self.input_layers):
-            integers = tuple(reader for reader in program.readers(index) if reader.takes_integers)
-            readings.append(InputReading(layer.dtype if layer else None, integers, program.feeds_integers(index)))
+            dtype = layer.dtype if layer else None
+            readings.append(InputReading.of(dtype, program.readers(index), program.feeds_integers(index)))
         return readings
 
     def reads_integers(self, index: int) -> bool:
@@ -951,13 +952,13 @@ class Model(Layer):
 
     # Files
 
-    def save(self, filepath: Any, overwrite: bool = True) -> None:
+    def save(self, filepath: Any, overwrite: bool = True, zipped: bool | None = None) -> None:
         """Write the whole model to one file; see `nnx.saving.save_model`."""
-        saving.save_model(self, filepath, overwrite)
+        saving.save_model(self, filepath, overwrite, zipped)
 
-    def save_weights(self, filepath: Any, overwrite: bool = True) -> None:
+    def save_weights(self, filepath: Any, overwrite: bool = True, max_shard_size: float | None = None) -> None:
         """Write the parameters to a file; see `nnx.saving.save_weights`."""
-        saving.save_weights(self, filepath, overwrite)
+        saving.save_weights(self, filepath, overwrite, max_shard_size)
 
     def load_weights(self, filepath: Any, skip_mismatch: bool = False) -> None:
         """Read parameters from a file; see `nnx.saving.load_weights`.
@@ -965,6 +966,49 @@ class Model(Layer):
         No other thread may use the model meanwhile: for new weights under way, load another model.
         """
         saving.load_weights(self, filepath, skip_mismatch)
+
+    def export(
+        self,
+        filepath: Any,
+        format: str = "onnx",
+        verbose: bool | None = None,
+        input_signature: Any = None,
+        *,
+        opset_version: int = 20,
+    ) -> None:
+        """Write the forward pass to a file that other programs run, without nnx: ONNX, as at inference.
+
+        filepath : a name that ends in .onnx. The file is replaced as a whole.
+        format : "onnx", the only one here.
+        verbose : whether to print the names, shapes and dtypes of inputs and outputs; by default not.
+        input_signature : None; the shapes of the inputs are those that the model was built for.
+        opset_version : of ONNX' operators, from 18 to 21, by default 20, which runtimes since 2023 know.
+
+        The file has the names of the model's inputs and outputs. Sizes that were None stay open: the batch, the steps
+        of a sequence. Inputs of indices are int64, others of the model's dtype. Layers of one's own are exported too,
+        as ordinary array code. The model is as before. Needs the extra nnx-array[onnx].
+
+        ValueError for another format, opset, name or signature and for a model that is not built or larger than 2 GiB,
+        TypeError that names the layer for what a graph cannot do: to decide by values, to have shapes that depend on
+        values, to use an open size as a number, to remember. OSError for what cannot be written, ImportError without
+        the package onnx.
+
+        >>> import nnx
+        >>> model = nnx.Sequential([nnx.layers.Dense(1, input_dim=2)])
+        >>> model.export("model.onnx", format="tf_saved_model")
+        Traceback (most recent call last):
+        ValueError: sequential: format 'tf_saved_model' is not one of nnx, which exports "onnx"
+        """
+        if format != "onnx":
+            raise ValueError(f'{self.name}: format {format!r} is not one of nnx, which exports "onnx"')
+        if input_signature is not None:
+            raise ValueError(
+                f"{self.name}: input_signature must be None: the shapes are those of the model's inputs, as in "
+                f"Input(shape=(10, 3)), where None is a size that stays open"
+            )
+        self.require_built("forward pass to export")
+        self._graph()
+        attribute_of("nnx.onnx.export", "export_onnx")(self, filepath, opset_version, bool(verbose))
 
     # Configuration
 

@@ -11,7 +11,7 @@ from nnx import debug, optimizers, ranks
 from nnx import random as nnx_random
 from nnx.arguments import non_negative_integer, optional_integer
 from nnx.backends import array_namespace
-from nnx.callbacks import CallbackList, History, LazyLogs, ProgbarLogger, verbosity
+from nnx.callbacks import CallbackList, History, LazyLogs, verbosity
 from nnx.structure import leaves, rebuild
 from nnx.training import rank_agreement
 from nnx.training.epochs import Epochs
@@ -123,12 +123,8 @@ class Trainer:
                 self.pipeline.structured_validation if self.for_testing is self.own_steps else self.pipeline.validation
             )
             validation = prepare(validation_data, validation_batch_size, validation_steps)
-            listeners = CallbackList(
-                callbacks,
-                model,
-                {"verbose": verbose, "epochs": epochs, "steps": batches.steps},
-                defaults=(History, *((ProgbarLogger,) if verbosity(verbose) else ())),
-            )
+            drawn, steps = bool(verbosity(verbose)), batches.steps
+            listeners = CallbackList(callbacks, True, drawn, model, verbose=verbose, epochs=epochs, steps=steps)
             run = TrainingRun(model, listeners, batches, validation, initial_epoch)
             rank_agreement.begin(model, listeners, batches, epochs=(initial_epoch, epochs), batch_size=batch_size)
             with run.under_way(), listeners.running("train") as final_logs, run.finishing():
@@ -302,9 +298,8 @@ class Trainer:
     def _listeners(self, callbacks: Any, verbose: int | str, steps: int | None) -> CallbackList:
         if isinstance(callbacks, CallbackList):
             return callbacks
-        parameters = {"verbose": verbose, "epochs": 1, "steps": steps}
-        defaults = (ProgbarLogger,) if verbosity(verbose) else ()
-        return CallbackList(callbacks, self.model(), parameters, defaults=defaults)
+        drawn = bool(verbosity(verbose))
+        return CallbackList(callbacks, False, drawn, self.model(), verbose=verbose, epochs=1, steps=steps)
 
 
 def _is_due(epoch: int, frequency: int | Sequence[int]) -> bool:
