@@ -121,10 +121,10 @@ class TextVectorization(IndexLookup):
         words, shape = self._words(texts)
         rows = [self.indices(row) for row in words]
         length = self.output_sequence_length
-        if self.ragged:
+        if self.ragged and self.split is not None:
             made = [self.placement.asarray(np.asarray(row[:length], np.int64), "int64") for row in rows]
             return (made if shape else made[0]), lambda dy: None
-        table = padded(rows, length, self.masked_index)
+        table = padded(rows, None if self.ragged else length, self.masked_index)[:, :length]
         sizes = (*shape, table.shape[1])
         if not texts.shape and self.split is None and length is None:
             sizes = ()  # one text, which is one word
