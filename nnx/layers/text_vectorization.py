@@ -112,6 +112,18 @@ class TextVectorization(IndexLookup):
     def token(self, value: Any) -> str:
         return str(as_texts(value, f"{self.name}: vocabulary")[()])
 
+    def adapt(self, data: Any, batch_size: int | None = None, steps: int | None = None) -> None:
+        """Learn the vocabulary: the most frequent words of texts; of equally frequent ones the last in order first.
+
+        data, steps : see `StringLookup.adapt`. batch_size : ignored, texts are counted one by one.
+
+        >>> layer = TextVectorization()
+        >>> layer.adapt(["a b", "b"])
+        >>> layer.get_vocabulary()
+        ['', '[UNK]', 'b', 'a']
+        """
+        super().adapt(data, steps)
+
     def documents(self, batch: Any) -> Rows:
         return self._words(as_texts(batch, f"{self.name}.adapt"))[0]
 
