@@ -6,6 +6,7 @@ import weakref
 from collections.abc import Sequence
 from typing import Any
 
+from nnx.arguments import refuse
 from nnx.backends import Array
 from nnx.functional import Pullback, linear
 from nnx.graph.symbol import Node, Symbol
@@ -23,6 +24,7 @@ class InputLayer(Layer):
         model's floating dtype, in which all layers compute that do not take integers. "string" for texts, which stay
         on the host, for layers that compute there.
     batch_shape : the shape with the batch axis, in place of `shape` and `batch_size`.
+    sparse, ragged, input_tensor, optional : as by default; ValueError, which says what to write, for anything else.
 
     ValueError without a shape; TypeError for `batch_shape` beside `shape`.
 
@@ -35,10 +37,15 @@ class InputLayer(Layer):
         shape: Sequence[int | None] | int | None = None,
         batch_size: int | None = None,
         dtype: str | None = None,
-        name: str | None = None,
+        sparse: bool | None = None,
+        ragged: bool | None = None,
         batch_shape: Sequence[int | None] | None = None,
+        input_tensor: Any = None,
+        optional: bool = False,
+        name: str | None = None,
         **kwargs: Any,
     ) -> None:
+        refuse("Input", sparse=sparse, ragged=ragged, tensor=input_tensor, optional=optional)
         if batch_shape is not None:
             if shape is not None or batch_size is not None:
                 raise TypeError("Input takes either batch_shape, or shape and batch_size")
@@ -74,13 +81,19 @@ def Input(  # noqa: N802, the name that Keras gave it
     shape: Sequence[int | None] | int | None = None,
     batch_size: int | None = None,
     dtype: str | None = None,
-    name: str | None = None,
+    sparse: bool | None = None,
+    ragged: bool | None = None,
     batch_shape: Sequence[int | None] | None = None,
+    name: str | None = None,
+    tensor: Any = None,
+    optional: bool = False,
 ) -> Symbol:
     """The symbolic input of a graph, or the first entry of a Sequential. Arguments as for `InputLayer`.
+
+    tensor : `InputLayer` calls it input_tensor.
 
     >>> Input(shape=(784,))
     <Symbol (None, 784) from input_layer>
     """
-    layer = InputLayer(shape=shape, batch_size=batch_size, dtype=dtype, name=name, batch_shape=batch_shape)
-    return layer.symbol()
+    refuse("Input", sparse=sparse, ragged=ragged, tensor=tensor, optional=optional)
+    return InputLayer(shape, batch_size, dtype, batch_shape=batch_shape, name=name).symbol()

@@ -15,8 +15,9 @@ from nnx.backends import (
     backend_of,
     conversion,
     is_array,
+    is_tabular,
+    table_problem,
     to_numpy,
-    unsuited_columns,
 )
 from nnx.backends.base import is_on_device, refuse_masked
 from nnx.data.columns import BUFFERS, count_rows, is_sparse, refuse_sparse
@@ -48,14 +49,11 @@ def as_host_or_array(value: Any, what: str, texts: bool = False) -> Any:
     except ValueError:  # what NumPy says does not name the argument
         host = np.empty((), dtype=object)
     if host.dtype.kind not in "fbiu" and not (texts and is_texts(host)):
-        columns = unsuited_columns(value)
-        wrong = "its rows have different lengths or are not real numbers"
-        if columns:
-            wrong = (
-                f"the columns {', '.join(columns)} are not made of numbers: leave them out, or write them as numbers"
-            )
+        problem = table_problem(value, what)
+        if problem:
+            raise ValueError(f"{what}, a {type(value).__name__}, is not made of numbers: {problem}")
         raise ValueError(
-            f"{what}: {wrong}; expected an array of numbers, got "
+            f"{what}: its rows have different lengths or are not real numbers; expected an array of numbers, got "
             f"{type(value).__name__} of dtype {host.dtype}{_hint(value, host.dtype, what)}"
         )
     return host
@@ -65,11 +63,7 @@ def host_structure(value: Any, what: str, texts: bool = False) -> Any:
     """Data for a model whose inputs are not known yet: a dict, or a list of arrays, is several inputs."""
     if isinstance(value, dict):
         return {key: host_structure(part, f"{what}[{key!r}]", texts) for key, part in value.items()}
-    if (
-        isinstance(value, list | tuple)
-        and value
-        and all(is_array(leaf) or isinstance(leaf, Stored) for leaf in leaves(value))
-    ):
+    if isinstance(value, list | tuple) and value and all(map(_is_whole, leaves(value))):
         return [host_structure(part, f"{what}[{i}]", texts) for i, part in enumerate(value)]
     return as_host_or_array(value, what, texts)
 
@@ -134,7 +128,7 @@ def as_list(
         return [as_host_or_array(value, what, texts)]
     if isinstance(value, list | tuple) and len(value) == count:
         return [None if v is None else as_host_or_array(v, f"{what}[{i}]", texts) for i, v in enumerate(value)]
-    if same_for_all and (is_array(value) or isinstance(value, Stored)):
+    if same_for_all and _is_whole(value):
         return [as_host_or_array(value, what)] * count
     given = f"{type(value).__name__}{f' of {len(value)}' if hasattr(value, '__len__') else ''}"
     raise ValueError(f"{what} must be a list or dict of {count} arrays, for {', '.join(names)}; got {given}")
@@ -145,13 +139,13 @@ def _is_nested(template: Any) -> bool:
     return any(isinstance(part, dict | list | tuple) for part in parts)
 
 
-def _is_in_place(value: Any) -> bool:
-    """Whether a value is an array already, in memory or on disk."""
-    return is_array(value) or isinstance(value, Stored)
+def _is_whole(value: Any) -> bool:
+    """Whether a value is an array already, in memory or on disk, or a data frame or a column of one."""
+    return is_array(value) or isinstance(value, Stored) or is_tabular(value)
 
 
 def _is_table(value: Any) -> bool:
-    return _is_in_place(value) and value.ndim > 1
+    return _is_whole(value) and len(value.shape) > 1
 
 
 def with_ndim(x: Any, expected: Shape) -> Any:
@@ -168,7 +162,7 @@ def is_iterable_of_batches(x: Any) -> bool:
     if is_array(x) or hasattr(x, "__array__") or isinstance(x, (str, bytes, dict, *BUFFERS)) or is_sparse(x):
         return False
     if isinstance(x, list | tuple):
-        return bool(x) and isinstance(x[0], tuple) and any(map(is_array, leaves(x[0])))
+        return bool(x) and isinstance(x[0], tuple) and any(map(_is_whole, leaves(x[0])))
     return hasattr(x, "__iter__") or (hasattr(x, "__getitem__") and hasattr(x, "__len__"))
 
 

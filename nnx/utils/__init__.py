@@ -7,10 +7,16 @@ from typing import TYPE_CHECKING
 
 from nnx.data.pydataset import PyDataset
 from nnx.registry import custom_objects as custom_object_scope
-from nnx.registry import register_keras_serializable
+from nnx.registry import (
+    get_custom_objects,
+    get_registered_name,
+    get_registered_object,
+    register_keras_serializable,
+)
 
 if TYPE_CHECKING:
     from nnx.plotting import plot_model
+    from nnx.saving import deserialize_keras_object, serialize_keras_object
     from nnx.utils import np_utils as np_utils
     from nnx.utils.audio_folders import audio_dataset_from_directory
     from nnx.utils.dataset_splits import split_dataset
@@ -30,6 +36,7 @@ else:
     __getattr__, __dir__ = on_demand(
         __name__,
         {
+            "deserialize_keras_object": "nnx.saving",
             "FeatureSpace": "nnx.utils.feature_space",
             "array_to_img": "nnx.utils.images",
             "audio_dataset_from_directory": "nnx.utils.audio_folders",
@@ -42,6 +49,7 @@ else:
             "pack_x_y_sample_weight": "nnx.utils.step_data",
             "pad_sequences": "nnx.utils.sequences",
             "plot_model": "nnx.plotting",
+            "serialize_keras_object": "nnx.saving",
             "save_img": "nnx.utils.images",
             "set_random_seed": "nnx.utils.seeding",
             "split_dataset": "nnx.utils.dataset_splits",
@@ -53,15 +61,21 @@ else:
     )
 
 Sequence = PyDataset  # its name in older scripts
+CustomObjectScope = custom_object_scope
 
 __all__ = [
+    "CustomObjectScope",
     "FeatureSpace",
     "PyDataset",
     "Sequence",
     "array_to_img",
     "audio_dataset_from_directory",
     "custom_object_scope",
+    "deserialize_keras_object",
+    "get_custom_objects",
     "get_file",
+    "get_registered_name",
+    "get_registered_object",
     "image_dataset_from_directory",
     "img_to_array",
     "load_img",
@@ -71,6 +85,7 @@ __all__ = [
     "plot_model",
     "register_keras_serializable",
     "save_img",
+    "serialize_keras_object",
     "set_random_seed",
     "split_dataset",
     "text_dataset_from_directory",
