@@ -112,7 +112,9 @@ class TextVectorization(IndexLookup):
     def token(self, value: Any) -> str:
         return str(as_texts(value, f"{self.name}: vocabulary")[()])
 
-    def adapt(self, data: Any, batch_size: int | None = None, steps: int | None = None) -> None:
+    def adapt(  # type: ignore[override]  # Keras has an argument more here
+        self, data: Any, batch_size: int | None = None, steps: int | None = None
+    ) -> None:
         """Learn the vocabulary: the most frequent words of texts; of equally frequent ones the last in order first.
 
         data, steps : see `StringLookup.adapt`. batch_size : ignored, texts are counted one by one.
