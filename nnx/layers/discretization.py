@@ -47,9 +47,8 @@ class Discretization(LayerWithConstants):
         sparse: bool = False,
         dtype: str | None = None,
         name: str | None = None,
-        **kwargs: Any,
     ) -> None:
-        super().__init__(name=name, dtype=dtype, **kwargs)
+        super().__init__(name=name, dtype=dtype)
         refuse_sparse_output(self.name, sparse)
         if (bin_boundaries is None) == (num_bins is None):
             raise ValueError(f"{self.name} takes either bin_boundaries or num_bins")

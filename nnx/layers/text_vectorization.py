@@ -112,6 +112,20 @@ class TextVectorization(IndexLookup):
     def token(self, value: Any) -> str:
         return str(as_texts(value, f"{self.name}: vocabulary")[()])
 
+    def adapt(  # type: ignore[override]  # Keras has an argument more here
+        self, data: Any, batch_size: int | None = None, steps: int | None = None
+    ) -> None:
+        """Learn the vocabulary: the most frequent words of texts; of equally frequent ones the last in order first.
+
+        data, steps : see `StringLookup.adapt`. batch_size : ignored, texts are counted one by one.
+
+        >>> layer = TextVectorization()
+        >>> layer.adapt(["a b", "b"])
+        >>> layer.get_vocabulary()
+        ['', '[UNK]', 'b', 'a']
+        """
+        super().adapt(data, steps)
+
     def documents(self, batch: Any) -> Rows:
         return self._words(as_texts(batch, f"{self.name}.adapt"))[0]
 
@@ -121,10 +135,10 @@ class TextVectorization(IndexLookup):
         words, shape = self._words(texts)
         rows = [self.indices(row) for row in words]
         length = self.output_sequence_length
-        if self.ragged:
+        if self.ragged and self.split is not None:
             made = [self.placement.asarray(np.asarray(row[:length], np.int64), "int64") for row in rows]
             return (made if shape else made[0]), lambda dy: None
-        table = padded(rows, length, self.masked_index)
+        table = padded(rows, None if self.ragged else length, self.masked_index)[:, :length]
         sizes = (*shape, table.shape[1])
         if not texts.shape and self.split is None and length is None:
             sizes = ()  # one text, which is one word

@@ -55,7 +55,7 @@ def hashing_trick(
     filters, lower, split : see `text_to_word_sequence`.
 
     >>> hashing_trick("the cat the dog", 10, "md5")
-    [1, 4, 1, 4]
+    [6, 3, 6, 6]
     """
     if hash_function == "md5":
         number: Callable[[str], int] = _md5

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from nnx.arguments import choice, positive_integer
-from nnx.backends import Array, array_namespace, is_array, to_numpy
+from nnx.backends import Array, array_namespace, asarray, is_array, to_numpy
 from nnx.graph.symbol import Symbol
 from nnx.layers import (
     CategoryEncoding,
@@ -230,13 +231,18 @@ class FeatureSpace(Configurable):
         if not isinstance(data, Mapping):
             raise ValueError(f"a FeatureSpace is called with a dict of columns, got {type(data).__name__}")
         self._require_adapted()
-        hosts = {column: data[column] if is_array(data[column]) else _host(data[column]) for column in self.features}
-        alone = any(not value.shape for value in hosts.values())
-        columns = {column: _as_column(value) for column, value in hosts.items()}
+        given = {column: self._placed(column, data[column]) for column in self.features}
+        alone = any(not value.shape for value in given.values())
+        columns = {column: _as_column(value) for column, value in given.items()}
         made = self._encoded(columns)
         if not alone:
             return made
         return {name: value[0, ...] for name, value in made.items()} if isinstance(made, dict) else made[0, ...]
+
+    def _placed(self, column: str, value: Any) -> Array:
+        """A column where its layer reads it: on the host, or in the place of the backend."""
+        host = value if is_array(value) else _host(value)
+        return host if self.preprocessors[column].on_host or is_texts(host) else asarray(host)
 
     def _encoded(self, columns: Mapping[str, Any]) -> Any:
         """What columns become, arrays or symbols."""
@@ -285,6 +291,14 @@ class FeatureSpace(Configurable):
     def get_encoded_features(self) -> Any:
         """What the columns of `get_inputs` become, as symbols."""
         return self._graph()[1]
+
+    def save(self, filepath: str | os.PathLike[str]) -> None:
+        """Write it as a model, in a file of nnx or Keras; `load_model` gives a model of batches of the columns.
+
+        filepath : see `nnx.saving.save_model`.
+        """
+        model = registry.find("Functional")(*self._graph(), name=self.name or "feature_space")
+        model.save(filepath)
 
     def _graph(self) -> tuple[dict[str, Symbol], Any]:
         self._require_adapted()

@@ -56,9 +56,9 @@ def fitted(image: np.ndarray, height: int, width: int, interpolation: str) -> np
     >>> fitted(np.ones((2, 4, 1)), 2, 2, "nearest")[..., 0].tolist()
     [[1.0, 1.0], [0.0, 0.0]]
     """
-    ratio = max(image.shape[1] / width, image.shape[0] / height)
-    rows, columns = image.shape[0] / ratio, image.shape[1] / ratio
-    inner = resized(image, math.floor(rows), math.floor(columns), interpolation)
+    sides = np.asarray(image.shape[:2], np.float32)
+    rows, columns = sides / np.max(sides / np.asarray([height, width], np.float32))
+    inner = resized(image, max(math.floor(rows), 1), max(math.floor(columns), 1), interpolation)
     top, left = max(math.floor((height - rows) / 2), 0), max(math.floor((width - columns) / 2), 0)
     framed = np.zeros((height, width, image.shape[2]), inner.dtype)
     framed[top : top + inner.shape[0], left : left + inner.shape[1]] = inner
@@ -107,8 +107,9 @@ def _bilinear(new: int, old: int) -> np.ndarray:
 
 def _of_kernel(new: int, old: int, radius: float, kernel: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
     """Weights by a function of the distance of pixels, up to a radius; what is outside of the image does not count."""
-    places = (np.arange(new) + 0.5) * (old / new) - 0.5
-    distances = np.abs(np.arange(old) - places[:, None])
+    scale = np.float32(1) / (np.float32(new) / np.float32(old))  # rounding says what lies at the radius
+    places = np.arange(0.5, new, dtype=np.float32) * scale
+    distances = np.abs(np.arange(0.5, old, dtype=np.float32) - places[:, None])
     weights = np.where(distances < radius, kernel(distances), 0.0)
     return np.asarray(weights / weights.sum(axis=1, keepdims=True))
 
@@ -124,7 +125,7 @@ def _gaussian(new: int, old: int) -> np.ndarray:
 def _mitchell(new: int, old: int) -> np.ndarray:
     def kernel(x: np.ndarray) -> np.ndarray:
         near = (7.0 / 6.0 * x - 2.0) * x * x + 8.0 / 9.0
-        return np.where(x < 1.0, near, ((-7.0 / 18.0 * x + 2.0) * x - 10.0 / 3.0) * x + 16.0 / 9.0)
+        return np.asarray(np.where(x < 1.0, near, ((-7.0 / 18.0 * x + 2.0) * x - 10.0 / 3.0) * x + 16.0 / 9.0))
 
     return _of_kernel(new, old, 2.0, kernel)
 

@@ -212,3 +212,46 @@ def test_adapting_to_a_loader_takes_the_inputs():
     few = TextVectorization()
     few.adapt(loader, steps=1)
     assert few.get_vocabulary(include_special_tokens=False) == ["good", "bad", "film", "awful", "fine"]
+
+
+TABLE = {"kind": ["a", "b", "b", "c"], "size": [1.0, 2.0, 3.0, 6.0], "number": [7, 9, 9, 7]}
+
+
+def feature_space(**options: Any) -> nnx.utils.FeatureSpace:
+    features = {"kind": "string_categorical", "size": "float_normalized", "number": "integer_categorical"}
+    space = nnx.utils.FeatureSpace(features, crosses=[("kind", "number")], crossing_dim=5, **options)
+    space.adapt(TABLE)
+    return space
+
+
+def test_a_feature_space_is_a_part_of_a_model(backend: Placement):
+    space = feature_space()
+    model = nnx.Model(space.get_inputs(), Dense(1)(space.get_encoded_features()))
+    model.compile("sgd", "mse")
+    columns = {name: np.asarray(column) for name, column in TABLE.items()}
+    model.fit(columns, np.ones(4, np.float32), verbose=0)
+    encoded = space({name: column[0] for name, column in columns.items()})
+    assert encoded.shape == (4 + 3 + 1 + 5,)
+    assert_close(encoded, space(TABLE)[0, ...])
+
+
+@pytest.mark.parametrize("output_mode", ["concat", "dict"])
+@pytest.mark.parametrize("name", ["space.safetensors", "space.keras"])
+def test_a_feature_space_is_saved(tmp_path: Path, name: str, output_mode: str):
+    space = feature_space(output_mode=output_mode)
+    space.save(tmp_path / name)
+    made = nnx.models.load_model(tmp_path / name)({key: np.asarray(column)[:, None] for key, column in TABLE.items()})
+    expected = space(TABLE)
+    if output_mode == "concat":
+        assert_close(made, expected)
+    else:
+        assert {key: value.tolist() for key, value in made.items()} == {key: v.tolist() for key, v in expected.items()}
+
+
+def test_a_feature_space_refuses():
+    with pytest.raises(ValueError, match=r"call adapt\(dataset\)"):
+        nnx.utils.FeatureSpace({"a": "float_normalized"})({"a": [1.0]})
+    with pytest.raises(ValueError, match="there are no features b"):
+        nnx.utils.FeatureSpace({"a": "float"}, crosses=[("a", "b")])
+    with pytest.raises(ValueError, match="the feature 'a' must be one of 'float', "):
+        nnx.utils.FeatureSpace({"a": "floats"})
