@@ -3,6 +3,14 @@
 from nnx.graph.symbol import Symbol
 from nnx.layers.activation import ELU, Activation, LeakyReLU, ReLU, Softmax
 from nnx.layers.activity_regularization import ActivityRegularization
+from nnx.layers.adaptive_pooling import (
+    AdaptiveAveragePooling1D,
+    AdaptiveAveragePooling2D,
+    AdaptiveAveragePooling3D,
+    AdaptiveMaxPooling1D,
+    AdaptiveMaxPooling2D,
+    AdaptiveMaxPooling3D,
+)
 from nnx.layers.attention import MultiHeadAttention
 from nnx.layers.batch_normalization import BatchNormalization
 from nnx.layers.bidirectional import Bidirectional
@@ -101,6 +109,12 @@ __all__ = [
     "RNN",
     "Activation",
     "ActivityRegularization",
+    "AdaptiveAveragePooling1D",
+    "AdaptiveAveragePooling2D",
+    "AdaptiveAveragePooling3D",
+    "AdaptiveMaxPooling1D",
+    "AdaptiveMaxPooling2D",
+    "AdaptiveMaxPooling3D",
     "Add",
     "AdditiveAttention",
     "AlphaDropout",
