@@ -11,9 +11,10 @@ from nnx.layers.adaptive_pooling import (
     AdaptiveMaxPooling2D,
     AdaptiveMaxPooling3D,
 )
-from nnx.layers.attention import MultiHeadAttention
+from nnx.layers.attention import GroupQueryAttention, MultiHeadAttention
 from nnx.layers.batch_normalization import BatchNormalization
 from nnx.layers.bidirectional import Bidirectional
+from nnx.layers.conv_lstm import ConvLSTM1D, ConvLSTM2D, ConvLSTM3D
 from nnx.layers.convolution import Conv1D, Conv2D, Conv3D
 from nnx.layers.dense import Dense
 from nnx.layers.dropout import (
@@ -135,6 +136,9 @@ __all__ = [
     "Conv2DTranspose",
     "Conv3D",
     "Conv3DTranspose",
+    "ConvLSTM1D",
+    "ConvLSTM2D",
+    "ConvLSTM3D",
     "Convolution1D",
     "Convolution1DTranspose",
     "Convolution2D",
@@ -170,6 +174,7 @@ __all__ = [
     "GlobalMaxPooling2D",
     "GlobalMaxPooling3D",
     "GroupNormalization",
+    "GroupQueryAttention",
     "Identity",
     "Input",
     "InputLayer",

@@ -7,7 +7,8 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from nnx.layers import Bidirectional, MultiHeadAttention, TimeDistributed
+from nnx.layers import Bidirectional, TimeDistributed
+from nnx.layers.attention import GroupQueryAttention, ProjectedAttention
 from nnx.layers.layer import Layer
 from nnx.layers.operation import Operation
 from nnx.layers.recurrent import Recurrent
@@ -68,13 +69,14 @@ def _groups(layer: Any, path: str, order: Order, seen: set[Any]) -> Iterator[Gro
     elif isinstance(layer, TimeDistributed):
         yield Group(path, layer.name, [])
         yield from _groups(layer.layer, f"{path}/layer", order, seen)
-    elif isinstance(layer, MultiHeadAttention):
+    elif isinstance(layer, ProjectedAttention):
         yield Group(path, layer.name, [])
         heads: dict[str, list[Parameter]] = {}
         for parameter in layer.own_weights:
             heads.setdefault(parameter.name.partition("/")[0], []).append(parameter)
+        hidden = "_" if isinstance(layer, GroupQueryAttention) else ""
         for head, weights in heads.items():
-            yield Group(f"{path}/{_HEADS[head]}", head, weights)
+            yield Group(f"{path}/{hidden}{_HEADS[head].removeprefix(hidden)}", head, weights)
     else:
         yield Group(path, layer.name, list(layer.own_weights))
         if layer.is_eager or layer.sublayers():
@@ -94,7 +96,7 @@ def _numbered(layers: Sequence[Any], path: str, order: Order, seen: set[Any]) ->
 def _class_name(layer: Any) -> str:
     if kind_of_model(layer) == "Functional" and getattr(layer, "shown_as", None) == "Functional":
         return "Functional"
-    return type(layer).__name__
+    return "GroupedQueryAttention" if isinstance(layer, GroupQueryAttention) else type(layer).__name__
 
 
 def _groups_of_attributes(layer: Any, path: str, order: Order, seen: set[Any]) -> Iterator[Group]:
