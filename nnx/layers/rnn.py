@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Self
 
@@ -164,7 +165,7 @@ class RNN(Layer):
         shape = self._check_input(tuple(sequences.shape))
         xp = array_namespace(sequences)
         states = self._first_states(initial_state, shape[0])
-        draws = draws_of(self.cell, shape[0], shape[-1]) if training else None
+        draws = draws_of(self.cell, shape[0], math.prod(shape[2:])) if training else None
         mask = self._read_mask(mask, shape)
         steps: Sequence[int] = range(shape[1])
         if self.go_backwards:

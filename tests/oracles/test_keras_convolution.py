@@ -18,6 +18,7 @@ if keras.backend.backend() != "jax":
 
 from nnx.backends import get_backend  # noqa: E402
 from nnx.layers import (  # noqa: E402
+    adaptive_pooling,
     convolution,
     padding,
     pooling,
@@ -33,7 +34,7 @@ from nnx.testing.rows.completeness import assert_complete, row_complaints  # noq
 
 RTOL = 2e-5  # relative to the largest element
 FIRST = "channels_first"
-MODULES = (convolution, pooling, padding, upsampling, separable_convolution, transposed_convolution)
+MODULES = (adaptive_pooling, convolution, pooling, padding, upsampling, separable_convolution, transposed_convolution)
 KINDS = {
     name: thing
     for module in MODULES
@@ -164,6 +165,16 @@ ROWS: list[tuple[str, tuple[int, ...], dict[str, Any]]] = [
     ("Cropping3D", (2, 3, 4, 5, 4), {"cropping": ((1, 0), (2, 1), (0, 2)), "data_format": FIRST}),
     ("UpSampling3D", (2, 2, 3, 2, 3), {}),
     ("UpSampling3D", (2, 3, 2, 3, 2), {"size": (1, 2, 3), "data_format": FIRST}),
+    ("AdaptiveAveragePooling1D", (2, 9, 3), {"output_size": 4}),
+    ("AdaptiveAveragePooling1D", (2, 3, 8), {"output_size": 3, "data_format": FIRST}),
+    ("AdaptiveAveragePooling2D", (2, 7, 8, 3), {"output_size": (3, 4)}),
+    ("AdaptiveAveragePooling2D", (2, 3, 6, 5), {"output_size": 2, "data_format": FIRST}),
+    ("AdaptiveAveragePooling3D", (2, 3, 4, 5, 3), {"output_size": (1, 2, 3)}),
+    ("AdaptiveMaxPooling1D", (2, 9, 3), {"output_size": 4}),
+    ("AdaptiveMaxPooling1D", (2, 3, 8), {"output_size": 3, "data_format": FIRST}),
+    ("AdaptiveMaxPooling2D", (2, 7, 8, 3), {"output_size": (3, 4)}),
+    ("AdaptiveMaxPooling2D", (2, 3, 6, 5), {"output_size": 2, "data_format": FIRST}),
+    ("AdaptiveMaxPooling3D", (2, 3, 4, 5, 3), {"output_size": (1, 2, 3)}),
     ("UpSampling1D", (2, 5, 3), {"size": 3}),
     ("UpSampling2D", (2, 4, 5, 3), {"size": (2, 3)}),
     ("UpSampling2D", (2, 4, 5, 3), {"size": 2, "interpolation": "bilinear"}),
@@ -260,7 +271,17 @@ def test_a_configuration_of_keras_is_understood(name):
     config = getattr(keras.layers, name)(**options).get_config()
     known = {key: value for key, value in config.items() if key not in ("dtype", "lora_rank", "lora_alpha")}
     again = KINDS[name].from_config(known).get_config()
-    plain = ("kernel_size", "strides", "padding", "pool_size", "size", "cropping", "data_format", "depth_multiplier")
+    plain = (
+        "kernel_size",
+        "strides",
+        "padding",
+        "pool_size",
+        "size",
+        "cropping",
+        "data_format",
+        "depth_multiplier",
+        "output_size",
+    )
     for key in plain:
         assert again.get(key) == json.loads(json.dumps(known.get(key)))  # without tuples
 

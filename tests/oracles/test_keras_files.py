@@ -332,6 +332,20 @@ def cells(lib: Any, *_: Any) -> Any:
     return lib.Model(x, lib.layers.Dense(2)(lib.layers.RNN(stack)(y)))
 
 
+def grouped(lib: Any, *_: Any) -> Any:
+    x = lib.Input((5, 4))
+    y = lib.layers.GroupQueryAttention(3, 4, 2)(x, x)
+    return lib.Model(x, lib.layers.GroupQueryAttention(2, 2, 1, use_bias=False)(y, x))
+
+
+def films(lib: Any, *_: Any) -> Any:
+    x = lib.Input((3, 4, 5, 2))
+    y = lib.layers.ConvLSTM2D(3, 2, return_sequences=True)(x)
+    y = lib.layers.ConvLSTM2D(2, 2, padding="same", unit_forget_bias=False)(y)
+    y = lib.layers.SpectralNormalization(lib.layers.Conv2D(2, 2))(lib.layers.AdaptiveMaxPooling2D(2)(y))
+    return lib.Model(x, lib.layers.SpectralNormalization(lib.layers.Dense(2))(lib.layers.Flatten()(y)))
+
+
 def volumes(lib: Any, *_: Any) -> Any:
     x = lib.Input((3, 4, 5, 2))
     y = lib.layers.Conv3D(3, 2, padding="same", activation="relu")(lib.layers.ZeroPadding3D((1, 0, 1))(x))
@@ -349,6 +363,8 @@ kind("masked graph", masked_graph, padded(5, 9))
 kind("states", states, SEQUENCE)
 kind("attention of one head", one_head, SEQUENCE)
 kind("cells", cells, SEQUENCE)
+kind("grouped attention", grouped, SEQUENCE)
+kind("films", films, numbers(3, 4, 5, 2))
 kind("volumes", volumes, numbers(3, 4, 5, 2))
 kind("dict of outputs", dict_outputs, VECTOR, loss={"a": "mse", "b": "mae"})
 

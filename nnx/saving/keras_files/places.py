@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from nnx.layers import Bidirectional, MultiHeadAttention, TextVectorization, TimeDistributed
+from nnx.layers import Bidirectional, TextVectorization, TimeDistributed
+from nnx.layers.attention import GroupQueryAttention, ProjectedAttention
 from nnx.layers.layer import Layer
 from nnx.layers.operation import Operation
 from nnx.layers.recurrent import Recurrent
@@ -74,13 +75,14 @@ def _groups(layer: Any, path: str, order: Order, seen: set[Any]) -> Iterator[Gro
     elif isinstance(layer, TimeDistributed):
         yield Group(path, layer.name, [])
         yield from _groups(layer.layer, f"{path}/layer", order, seen)
-    elif isinstance(layer, MultiHeadAttention):
+    elif isinstance(layer, ProjectedAttention):
         yield Group(path, layer.name, [])
         heads: dict[str, list[Parameter]] = {}
         for parameter in layer.own_weights:
             heads.setdefault(parameter.name.partition("/")[0], []).append(parameter)
+        hidden = "_" if isinstance(layer, GroupQueryAttention) else ""
         for head, weights in heads.items():
-            yield Group(f"{path}/{_HEADS[head]}", head, weights)
+            yield Group(f"{path}/{hidden}{_HEADS[head].removeprefix(hidden)}", head, weights)
     else:
         idf_weights = getattr(layer, "idf_weights", None)
         yield Group(path, layer.name, list(layer.own_weights), idf_weights)
@@ -103,7 +105,7 @@ def _numbered(layers: Sequence[Any], path: str, order: Order, seen: set[Any]) ->
 def _class_name(layer: Any) -> str:
     if kind_of_model(layer) == "Functional" and getattr(layer, "shown_as", None) == "Functional":
         return "Functional"
-    return type(layer).__name__
+    return "GroupedQueryAttention" if isinstance(layer, GroupQueryAttention) else type(layer).__name__
 
 
 def _groups_of_attributes(layer: Any, path: str, order: Order, seen: set[Any]) -> Iterator[Group]:

@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+from nnx.layers.adaptive_pooling import (
+    AdaptiveAveragePooling1D,
+    AdaptiveAveragePooling2D,
+    AdaptiveAveragePooling3D,
+    AdaptiveMaxPooling1D,
+    AdaptiveMaxPooling2D,
+    AdaptiveMaxPooling3D,
+)
 from nnx.layers.convolution import Conv1D, Conv2D, Conv3D
 from nnx.layers.padding import Cropping1D, Cropping2D, Cropping3D, ZeroPadding1D, ZeroPadding2D, ZeroPadding3D
 from nnx.layers.pooling import (
@@ -153,3 +161,9 @@ _layer("GlobalAveragePooling3D", lambda: GlobalAveragePooling3D(FIRST), 2, 3, 2,
 _layer("ZeroPadding3D", lambda: ZeroPadding3D(((1, 0), (2, 1), (0, 1))), 2, 2, 3, 2, 2)
 _layer("Cropping3D", lambda: Cropping3D((1, 0, 1), FIRST), 2, 2, 3, 2, 3)
 _layer("UpSampling3D", lambda: UpSampling3D((1, 2, 3)), 2, 2, 3, 2, 2)
+_layer("AdaptiveAveragePooling1D", lambda: AdaptiveAveragePooling1D(3), 2, 7, 3)
+_layer("AdaptiveAveragePooling2D", lambda: AdaptiveAveragePooling2D((2, 3), FIRST), 2, 3, 5, 6)
+_layer("AdaptiveAveragePooling3D", lambda: AdaptiveAveragePooling3D(2), 2, 3, 4, 2, 2)
+_layer("AdaptiveMaxPooling1D", lambda: AdaptiveMaxPooling1D(3, FIRST), 2, 3, 7)
+_layer("AdaptiveMaxPooling2D", lambda: AdaptiveMaxPooling2D((2, 3)), 2, 5, 6, 3)
+_layer("AdaptiveMaxPooling3D", lambda: AdaptiveMaxPooling3D((1, 2, 2)), 2, 3, 4, 2, 2)
