@@ -40,6 +40,11 @@ class Projection:
 
 
 def _projection(z: Any) -> Projection | None:
+    turned = made_by(z, "Transpose")
+    if turned is not None:
+        inner = _projection(turned.inputs[0])
+        order = turned.attributes["perm"]
+        return None if inner is None else dataclasses.replace(inner, steps=xp.permute_dims(inner.steps, order))
     added = made_by(z, "Add")
     product, bias = (z, None) if added is None else added.inputs
     if bias is not None and (bias.value is None or bias.ndim != 1):
