@@ -29,6 +29,8 @@ def reshape(x: Any, /, shape: Any, *, copy: bool | None = None) -> Any:
     inner = made_by(x, "Reshape")
     if inner is not None:
         return xp.reshape(inner.inputs[0], shape)
+    if 0 in shape:  # which for the node is a size that stays
+        return node("Reshape", [x, shape_vector(shape)], shape, x.dtype, allowzero=1)
     return node("Reshape", [x, _target_of(x.shape, shape)], shape, x.dtype)
 
 

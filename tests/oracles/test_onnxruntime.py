@@ -254,6 +254,7 @@ MODELS: dict[str, tuple[Callable[[], Any], list[np.ndarray]]] = {
         ),
         [_normal(5, 6, 3)],
     ),
+    "names that bodies have too": (lambda: _states_by_name(), [_padded(5, 5, 3), _normal(5, 2), _normal(5, 2)]),
     "transformer": (lambda: _built(Transformer(), (None, 6)), [_words(20, 5, 6)]),
     "several inputs and outputs": (_several, [_normal(5, 4), _words(10, 5, 6), _padded(5, 5, 3)]),
     "layers of one's own": (
@@ -262,6 +263,12 @@ MODELS: dict[str, tuple[Callable[[], Any], list[np.ndarray]]] = {
     ),
     "a dict of outputs": (lambda: _dict_of_outputs(), [_normal(5, 4)]),
 }
+
+
+def _states_by_name() -> Any:
+    step, state, next_ = Input((None, 3), name="step"), Input((2,), name="state"), Input((2,), name="next")
+    made = LSTM(2, return_state=True)(Masking()(step), initial_state=[state, next_])
+    return nnx.Model([step, state, next_], [*made, Add()([state, next_])])
 
 
 def _built(model: Any, shape: Any) -> Any:
