@@ -13,7 +13,13 @@ if TYPE_CHECKING:
     from nnx.callbacks.learning_rate_scheduler import LearningRateScheduler
     from nnx.callbacks.logs import LazyLogs
     from nnx.callbacks.model_checkpoint import ModelCheckpoint
-    from nnx.callbacks.progbar_logger import ProgbarLogger, verbosity
+    from nnx.callbacks.progbar_logger import (
+        ProgbarLogger,
+        disable_interactive_logging,
+        enable_interactive_logging,
+        is_interactive_logging_enabled,
+        verbosity,
+    )
     from nnx.callbacks.reduce_lr_on_plateau import ReduceLROnPlateau
     from nnx.callbacks.tensorboard import TensorBoard
     from nnx.callbacks.terminate_on_nan import TerminateOnNaN
@@ -37,6 +43,9 @@ else:
             "ReduceLROnPlateau": "nnx.callbacks.reduce_lr_on_plateau",
             "TensorBoard": "nnx.callbacks.tensorboard",
             "TerminateOnNaN": "nnx.callbacks.terminate_on_nan",
+            "disable_interactive_logging": "nnx.callbacks.progbar_logger",
+            "enable_interactive_logging": "nnx.callbacks.progbar_logger",
+            "is_interactive_logging_enabled": "nnx.callbacks.progbar_logger",
             "verbosity": "nnx.callbacks.progbar_logger",
         },
     )
@@ -56,5 +65,8 @@ __all__ = [
     "ReduceLROnPlateau",
     "TensorBoard",
     "TerminateOnNaN",
+    "disable_interactive_logging",
+    "enable_interactive_logging",
+    "is_interactive_logging_enabled",
     "verbosity",
 ]

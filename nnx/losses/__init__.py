@@ -17,6 +17,9 @@ array([0.5], dtype=float32)
 array([[1., 0.]], dtype=float32)
 """
 
+from typing import TYPE_CHECKING
+
+from nnx.lazy_loading import other_names
 from nnx.losses import classification, crossentropies, regression
 from nnx.losses.base import Loss, LossFunctionWrapper, registry
 from nnx.losses.classification import *
@@ -40,3 +43,6 @@ __all__ = [
     *crossentropies.__all__,
     *regression.__all__,
 ]
+
+if not TYPE_CHECKING:
+    __getattr__ = other_names(__name__)

@@ -42,7 +42,7 @@ from nnx.precision import wide
 from nnx.pullbacks import Pullback, Skippable, call_pullback
 from nnx.registry import constructor_config
 from nnx.shapes import Shape, as_shapes, check_shapes, fit_axes
-from nnx.structure import leaves, ordered_keys, rebuild
+from nnx.structure import contents, leaves, ordered_keys, rebuild
 from nnx.training.objective import Objective
 from nnx.training.ports import InputReading, Ports
 from nnx.training.trainable import TrainableModel
@@ -344,8 +344,8 @@ class Model(Layer):
         readings = []
         program = self._graph().program
         for index, layer in itertools.zip_longest(range(len(self.inputs)), self.input_layers):
-            integers = tuple(reader for reader in program.readers(index) if reader.takes_integers)
-            readings.append(InputReading(layer.dtype if layer else None, integers, program.feeds_integers(index)))
+            dtype = layer.dtype if layer else None
+            readings.append(InputReading.of(dtype, program.readers(index), program.feeds_integers(index)))
         return readings
 
     def reads_integers(self, index: int) -> bool:
@@ -445,7 +445,7 @@ class Model(Layer):
         with backend(name, device=device, dtype=self.placement.dtype) as placement:
             for _, layer in self.walk():
                 layer.move(placement)
-        for _, metric in self.objective.metrics if self.objective else ():
+        for metric in self.metrics:
             metric.move(self.placement)
         self._flat = None
         return self
@@ -598,7 +598,7 @@ class Model(Layer):
         """Say how to train. Which layers are trainable is decided here.
 
         optimizer : a name or an object of `nnx.optimizers`; None for a model that is only evaluated.
-        loss : a name, function or object of `nnx.losses`.
+        loss : a name, function or object of `nnx.losses`; None to minimise only what layers add.
         loss_weights : a factor for the loss.
         metrics, weighted_metrics : names or objects of `nnx.metrics`; only the latter use sample weights.
         run_eagerly, steps_per_execution, jit_compile : accepted for scripts written for Keras; nnx compiles nothing.
@@ -756,6 +756,8 @@ class Model(Layer):
     def metrics(self) -> list[Metric]:
         """The metrics that an epoch begins anew: the loss and what `compile` was given, then those in attributes.
 
+        Those in attributes of layers are among them, not those of models inside.
+
         A subclass may override it.
 
         >>> import nnx
@@ -767,19 +769,18 @@ class Model(Layer):
         ['distance']
         """
         compiled = [] if self.objective is None else [metric for _, metric in self.objective.metrics]
-        return list(dict.fromkeys([*self._loss_metric(), *compiled, *self._own_metrics()]))
+        return list(dict.fromkeys([*self._loss_metric(), *compiled, *self.own_metrics()]))
 
     def _loss_metric(self) -> list[Metric]:
         has_loss = self.compile_arguments is not None and self.compile_arguments["loss"] is not None
         own = has_loss and self.overrides("train_step", "test_step")
         return [self._running_loss()] if own else [] if self._mean_loss is None else [self._mean_loss]
 
-    def _own_metrics(self) -> list[Metric]:
-        held = dict.fromkeys(layer for _, layer in self.walk())
-        known = [metric for _, metric in self.objective.metrics] if self.objective is not None else []
+    def own_metrics(self) -> list[Metric]:
+        """The metrics in attributes, of the model and of the layers inside, which are not those of models inside."""
+        held = dict.fromkeys(layer for _, layer in self.walk() if layer is self or not isinstance(layer, Model))
         values = [value for layer in held for name, value in vars(layer).items() if name not in _NO_METRICS]
-        found = [part for value in values for part in leaves(value) if isinstance(part, Metric)]
-        return [metric for metric in dict.fromkeys(found) if metric not in known]
+        return list(dict.fromkeys(part for part in contents(values) if isinstance(part, Metric)))
 
     def overrides(self, *methods: str) -> bool:
         """Whether the class defines one of these methods itself, such as "train_step"."""
@@ -869,8 +870,9 @@ class Model(Layer):
             loss = added if loss is None else loss + added
         if loss is None:
             raise ValueError(
-                f"{self.name} has no loss: write compile(optimizer, loss='mse'), call self.add_loss(...) in call(), or "
-                f"define compute_loss(self, x, y, y_pred, sample_weight)"
+                f"{self.name} was compiled without a loss, and its layers add none: write compile(optimizer, "
+                f"loss='mse'), call self.add_loss(...) in call(), or define compute_loss(self, x, y, y_pred, "
+                f"sample_weight)"
             )
         return loss
 
@@ -950,13 +952,13 @@ class Model(Layer):
 
     # Files
 
-    def save(self, filepath: Any, overwrite: bool = True) -> None:
+    def save(self, filepath: Any, overwrite: bool = True, zipped: bool | None = None) -> None:
         """Write the whole model to one file; see `nnx.saving.save_model`."""
-        saving.save_model(self, filepath, overwrite)
+        saving.save_model(self, filepath, overwrite, zipped)
 
-    def save_weights(self, filepath: Any, overwrite: bool = True) -> None:
+    def save_weights(self, filepath: Any, overwrite: bool = True, max_shard_size: float | None = None) -> None:
         """Write the parameters to a file; see `nnx.saving.save_weights`."""
-        saving.save_weights(self, filepath, overwrite)
+        saving.save_weights(self, filepath, overwrite, max_shard_size)
 
     def load_weights(self, filepath: Any, skip_mismatch: bool = False) -> None:
         """Read parameters from a file; see `nnx.saving.load_weights`.
