@@ -36,7 +36,7 @@ class Node:
 class Body:
     """A graph inside a node, such as one step of a loop.
 
-    inputs : leaves, that is arrays with a name alone. outputs : what is computed from them, and from arrays outside.
+    inputs : made by `leaf`. outputs : what is computed from them, and from arrays outside.
     """
 
     def __init__(self, inputs: Sequence[RecordedArray], outputs: Sequence[RecordedArray]) -> None:
@@ -54,7 +54,7 @@ class RecordedArray:
     shape : integers, and a `Size` for each that is open. dtype : of NumPy.
     node, index : the node that makes it, and as which of its outputs, else None. value : of a constant, an array of
         NumPy, else None.
-    name : in the file, if it has one: of inputs, and of constants that are parameters.
+    name : in the file, if it has one: of inputs, and of constants that are parameters. See `leaf` too.
     weak : whether it takes the dtype of what it is computed with, as a number of Python does.
     """
 
@@ -78,7 +78,7 @@ class RecordedArray:
         node: Node | None = None,
         index: int = 0,
         value: Any = None,
-        name: str | None = None,
+        name: Any = None,
     ) -> None:
         self.shape = tuple(shape)
         self.dtype = np.dtype(dtype)
@@ -223,6 +223,11 @@ def constant(value: Any, name: str | None = None, dtype: Any = None) -> Recorded
     """An array whose values are known."""
     host = np.asarray(value, dtype)
     return RecordedArray(host.shape, host.dtype, value=host, name=name)
+
+
+def leaf(name: str, shape: Sequence[Any], dtype: Any) -> RecordedArray:
+    """An input of a body, which is no other array, whatever their names."""
+    return RecordedArray(shape, dtype, name=(name, object()))
 
 
 def integers(*values: int) -> RecordedArray:

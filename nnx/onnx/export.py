@@ -68,7 +68,7 @@ def graph_of(model: Any) -> tuple[dict[str, RecordedArray], dict[str, RecordedAr
     before = create_at(twin.placement)
     try:
         with refusing_draws("random numbers are drawn, and the exported graph would have the same ones every time"):
-            made, _, _ = twin.chain(list(inputs.values()), training=False)
+            made, _, _ = _naming(twin.chain, model.name)(list(inputs.values()), training=False)
     finally:
         create_as_before(before)
     for path, parameter in twin.named_weights().items():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ def model_of(inputs: Mapping[str, RecordedArray], outputs: Mapping[str, Recorded
     opsets = [onnx.helper.make_opsetid("", opset)]
     version = onnx.helper.find_min_ir_version_for(opsets)  # so that older runtimes read it
     model = onnx.ModelProto(producer_name="nnx", opset_import=opsets, ir_version=version)
-    _Graph(onnx, model.graph, inputs, outputs)
+    _Graph(onnx, model.graph, [*inputs.items()], [*outputs.items()])
     return model
 
 
@@ -52,8 +52,8 @@ class _Graph:
         self,
         onnx: Any,
         proto: Any,
-        inputs: Mapping[str, RecordedArray],
-        outputs: Mapping[str, RecordedArray],
+        inputs: Sequence[tuple[str, RecordedArray]],
+        outputs: Sequence[tuple[str, RecordedArray]],
         outside: _Graph | None = None,
     ) -> None:
         self._onnx, self._proto, self._outside = onnx, proto, outside
@@ -65,17 +65,17 @@ class _Graph:
         self._initializers: Any = proto.initializer if outside is None else outside._initializers
         self._kept: list[Any] = []  # so that the identity of an array stays its own
         # inputs of a model are known by their names: sizes refer to them so
-        self._of_input: dict[str | None, str] = {} if outside is None else dict(outside._of_input)
-        for name, x in inputs.items():
+        self._of_input: dict[Any, str] = {} if outside is None else dict(outside._of_input)
+        for name, x in inputs:
             self._of_input[x.name] = self._names.new(name)
             proto.input.append(self._described(self._of_input[x.name], x))
-        wanted = {name: self._names.new(name) for name in outputs}
-        self._final = {x.key: wanted[name] for name, x in outputs.items() if x.node is not None}
-        for name, x in outputs.items():
+        wanted = [(self._names.new(name), x) for name, x in outputs]
+        self._final = {x.key: name for name, x in wanted if x.node is not None}
+        for name, x in wanted:
             found = self._write(x)
-            if found != wanted[name]:
-                proto.node.append(onnx.helper.make_node("Identity", [found], [wanted[name]], name=wanted[name]))
-            proto.output.append(self._described(wanted[name], x))
+            if found != name:
+                proto.node.append(onnx.helper.make_node("Identity", [found], [name], name=name))
+            proto.output.append(self._described(name, x))
 
     def _described(self, name: str, x: RecordedArray) -> Any:
         sizes = [str(size) if isinstance(size, Size) else int(size) for size in x.shape]
@@ -141,9 +141,9 @@ class _Graph:
 
     def _attribute(self, value: Any) -> Any:
         if isinstance(value, Body):
-            inputs = {str(x.name): x for x in value.inputs}
             proto = self._onnx.GraphProto()
-            _Graph(self._onnx, proto, inputs, {f"next_{i}": x for i, x in enumerate(value.outputs)}, self)
+            inputs = [(x.name[0], x) for x in value.inputs]
+            _Graph(self._onnx, proto, inputs, [("next", x) for x in value.outputs], self)
             return proto
         return self._onnx.numpy_helper.from_array(value) if isinstance(value, np.ndarray) else value
 

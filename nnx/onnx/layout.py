@@ -29,6 +29,8 @@ def reshape(x: Any, /, shape: Any, *, copy: bool | None = None) -> Any:
     inner = made_by(x, "Reshape")
     if inner is not None:
         return xp.reshape(inner.inputs[0], shape)
+    if 0 in shape:  # which for the node is a size that stays
+        return node("Reshape", [x, shape_vector(shape)], shape, x.dtype, allowzero=1)
     return node("Reshape", [x, _target_of(x.shape, shape)], shape, x.dtype)
 
 
@@ -347,26 +349,41 @@ def _checked_index(part: Any, size: Any) -> Any:
 
 
 def set_item(x: Any, key: Any, value: Any) -> Any:
-    """x with a value in place of x[key], for integers and slices of step 1."""
+    """x with a value in place of x[key], for integers and slices that go forwards."""
     parts = _parts_of(x, key)
-    befores, afters, region = [], [], []
+    befores, afters, region, steps = [], [], [], []
     for part, size in zip(parts, x.shape, strict=False):
         if not isinstance(part, slice):
             part = slice(part, part + 1 if part != -1 else None)
         start, _, step, count = _bounds(part, size)
-        if step != 1 or None in parts:
-            raise TypeError(f"x[key] = value is exported to ONNX for integers and slices of step 1, got {key}")
+        if step < 1 or None in parts:
+            raise TypeError(f"x[key] = value is exported to ONNX for integers and slices that go forwards, got {key}")
         start = start if isinstance(start, Size) or start >= 0 else size + start
         befores.append(start)
-        afters.append(size - start - count)
+        afters.append(size - start - (count - 1) * step - 1)
         region.append(count)
+        steps.append(step)
     value = as_recorded(value, x)
     kept = [count for count, part in zip(region, parts, strict=True) if isinstance(part, slice)]
     value = xp.reshape(xp.broadcast_to(xp.astype(value, x.dtype), kept), region)
+    there = padded(_spread(value, steps), befores, afters, x.shape)
     if is_zero(x):
-        return padded(value, befores, afters, x.shape)
-    inside = padded(xp.ones(region, dtype=np.int32), befores, afters, x.shape)
-    return xp.where(xp.not_equal(inside, 0), padded(value, befores, afters, x.shape), x)
+        return there
+    inside = padded(_spread(xp.ones(region, dtype=np.int32), steps), befores, afters, x.shape)
+    return xp.where(xp.not_equal(inside, 0), there, x)
+
+
+def _spread(x: Any, steps: Sequence[int]) -> Any:
+    """x with step - 1 zeros between its elements along each axis."""
+    for axis, step in enumerate(steps):
+        if step > 1:
+            before, size, after = x.shape[:axis], x.shape[axis], x.shape[axis + 1 :]
+            wide = (*before, size, step, *after)
+            none, behind = [0] * len(wide), [0] * len(wide)
+            behind[axis + 1] = step - 1
+            x = xp.reshape(padded(xp.expand_dims(x, axis=axis + 1), none, behind, wide), (*before, size * step, *after))
+            x = x[(*[slice(None)] * axis, slice(None, size * step - step + 1), ...)]
+    return x
 
 
 def is_zero(x: RecordedArray) -> bool:
@@ -387,6 +404,8 @@ def padded(x: RecordedArray, before: Sequence[Any], after: Sequence[Any], shape:
         return xp.permute_dims(padded(turned.inputs[0], *inner), order)
     if tuple(x.shape) == tuple(shape):
         return x
+    if x.value is not None and not has_open([*before, *after]):
+        return constant(np.pad(x.value, [*zip(before, after, strict=True)]))
     return node("Pad", [x, shape_vector([*before, *after])], shape, x.dtype)
 
 

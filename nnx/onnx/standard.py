@@ -136,26 +136,22 @@ def broadcast(*shapes: Sequence[Any]) -> tuple[Any, ...]:
 def elementwise(operator: str, *inputs: RecordedArray, dtype: Any = None, **attributes: Any) -> Any:
     """A node whose operands are broadcast. Transposes of operands go behind it, where they may cancel."""
     shape, dtype = broadcast(*[x.shape for x in inputs]), dtype or inputs[0].dtype
-    inputs = tuple(_as_number(x, shape, inputs) for x in inputs)
-    turned = next((x for x in inputs if made_by(x, "Transpose") and x.ndim == len(shape)), None)
-    if turned is not None and turned.node is not None:
-        order = turned.node.attributes["perm"]
-        moved = [_turned_back(x, order) for x in inputs]
+    operands = list(inputs)
+    for place, x in enumerate(operands):  # one number for an array filled with it, where the others have the shape
+        filled, others = made_by(x, "ConstantOfShape"), operands[:place] + operands[place + 1 :]
+        if filled is not None and broadcast(*[other.shape for other in others], ()) == shape:
+            operands[place] = constant(filled.attributes["value"].reshape(()))
+    turned = next((made for x in operands if (made := made_by(x, "Transpose")) and x.ndim == len(shape)), None)
+    if turned is not None:
+        order = turned.attributes["perm"]
+        moved = [_turned_back(x, order) for x in operands]
         if None not in moved:
             inner = node(operator, moved, broadcast(*[x.shape for x in moved]), dtype, **attributes)
             return xp.permute_dims(inner, order)
-    made = node(operator, inputs, shape, dtype, **attributes)
+    made = node(operator, operands, shape, dtype, **attributes)
     # what is computed from a size and numbers is such a number too
-    made.weak = any(x.weak for x in inputs) and all(x.weak or x.value is not None for x in inputs)
+    made.weak = any(x.weak for x in operands) and all(x.weak or x.value is not None for x in operands)
     return made
-
-
-def _as_number(x: RecordedArray, shape: tuple[Any, ...], inputs: tuple[RecordedArray, ...]) -> RecordedArray:
-    """One number in place of an array that is filled with it, where the others give the result its shape."""
-    made = made_by(x, "ConstantOfShape")
-    if made is None or broadcast(*[other.shape for other in inputs if other is not x], ()) != shape:
-        return x
-    return constant(made.attributes["value"].reshape(()))
 
 
 def _turned_back(x: RecordedArray, order: tuple[int, ...]) -> Any:

@@ -124,6 +124,13 @@ class TestRecording:
         assert y.node.operator == "Where"
         assert (y.shape, x.node) == ((3, 4), None)
 
+    def test_what_is_filled_becomes_a_number_where_the_shape_stays(self) -> None:
+        batch = open_size("batch", "x", 0)
+        ones, x = xp.ones((batch, 4), dtype=np.float32), RecordedArray((batch, 4), np.float32, name="x")
+        assert [y.shape for y in (x + ones).node.inputs] == [(batch, 4), ()]
+        assert [y.shape for y in (ones + ones).node.inputs] == [(), (batch, 4)]
+        assert [y.shape for y in (ones + RecordedArray((4,), np.float32, name="y")).node.inputs] == [(batch, 4), (4,)]
+
     def test_reshapes_leave_open_sizes_where_they_are(self) -> None:
         batch, steps = open_size("batch", "x", 0), open_size("steps", "x", 1)
         x = RecordedArray((batch, steps, 4), np.float32, name="x")

@@ -18,7 +18,15 @@ def dense(
 ) -> tuple[Array, Pullback]:
     if x.ndim == 2 and bias is not None and x.dtype == kernel.dtype and x.shape[1] == kernel.shape[0]:
         return activate(node("Gemm", [x, kernel, bias], (x.shape[0], kernel.shape[1]), x.dtype))
-    return bias_activation(xp.matmul(x, kernel), bias, activate)
+    return bias_activation(_product(x, kernel), bias, activate)
+
+
+def _product(x: Array, kernel: Array) -> Array:
+    """x @ kernel, with a Transpose of x behind it, where onnxruntime takes it in every dtype."""
+    turned = made_by(x, "Transpose")
+    if turned is None or turned.attributes["perm"][-1] != x.ndim - 1:
+        return xp.matmul(x, kernel)
+    return xp.permute_dims(xp.matmul(turned.inputs[0], kernel), turned.attributes["perm"])
 
 
 @backend_kernel(KERNELS)

@@ -14,7 +14,7 @@ import numpy as np
 from nnx.backends.base import Array
 from nnx.kernels import GENERIC, backend_kernel, name_of
 from nnx.kernels.onnx.table import KERNELS, has_node, no_pullback
-from nnx.onnx.array import Body, RecordedArray, constant, made_by, nodes
+from nnx.onnx.array import Body, RecordedArray, constant, leaf, made_by, nodes
 from nnx.onnx.layout import flipped_axis, is_zero
 from nnx.onnx.standard import xp
 from nnx.pullbacks import Pullback, linear
@@ -40,6 +40,11 @@ class Projection:
 
 
 def _projection(z: Any) -> Projection | None:
+    turned = made_by(z, "Transpose")
+    if turned is not None:
+        inner = _projection(turned.inputs[0])
+        order = turned.attributes["perm"]
+        return None if inner is None else dataclasses.replace(inner, steps=xp.permute_dims(inner.steps, order))
     added = made_by(z, "Add")
     product, bias = (z, None) if added is None else added.inputs
     if bias is not None and (bias.value is None or bias.ndim != 1):
@@ -112,8 +117,8 @@ def _scan(name: str, z: Any, states: Sequence[Any], mask: Any, rest: Callable[[A
     rest : the generic function's arguments after the states, for the mask of one step.
     """
     given = [z] if mask is None else [z, mask]
-    before = [RecordedArray(state.shape, state.dtype, name=f"state_{i}") for i, state in enumerate(states)]
-    now = [RecordedArray(one.shape[1:], one.dtype, name=f"step_{i}") for i, one in enumerate(given)]
+    before = [leaf("state", state.shape, state.dtype) for state in states]
+    now = [leaf("step", one.shape[1:], one.dtype) for one in given]
     alone = [xp.expand_dims(one, axis=0) for one in now]
     (sequence, *after), _ = GENERIC[name](alone[0], *before, *rest(alone[1] if len(alone) > 1 else None))
     output = xp.squeeze(sequence, axis=0)
