@@ -49,12 +49,15 @@ if TYPE_CHECKING:
         ops,
         optimizers,
         plotting,
+        preprocessing,
         random,
         regularizers,
         saving,
         schedules,
+        sklearn,
         tree,
         utils,
+        wrappers,
     )
     from nnx import testing as testing
     from nnx.autodiff.gradient_tape import GradientTape
@@ -62,6 +65,7 @@ if TYPE_CHECKING:
     from nnx.debug import profile
     from nnx.initializers import Initializer
     from nnx.layers import Input, InputSpec, Layer
+    from nnx.layers.variable import Variable
     from nnx.losses import Loss
     from nnx.metrics import Metric
     from nnx.models import Model, Sequential
@@ -89,6 +93,7 @@ else:
             "Optimizer": "nnx.optimizers",
             "Regularizer": "nnx.regularizers",
             "Sequential": "nnx.models",
+            "Variable": "nnx.layers.variable",
             "activations": "nnx.activations",
             "callbacks": "nnx.callbacks",
             "config": "nnx.config",
@@ -111,16 +116,19 @@ else:
             "ops": "nnx.ops",
             "optimizers": "nnx.optimizers",
             "plotting": "nnx.plotting",
+            "preprocessing": "nnx.preprocessing",
             "profile": "nnx.debug",
             "random": "nnx.random",
             "regularizers": "nnx.regularizers",
             "saving": "nnx.saving",
             "schedules": "nnx.schedules",
+            "sklearn": "nnx.sklearn",
             "stop_gradient": "nnx.autodiff.transforms",
             "testing": "nnx.testing",
             "tree": "nnx.tree",
             "utils": "nnx.utils",
             "value_and_grad": "nnx.autodiff.transforms",
+            "wrappers": "nnx.wrappers",
         },
     )
 
@@ -139,6 +147,7 @@ __all__ = [
     "Optimizer",
     "Regularizer",
     "Sequential",
+    "Variable",
     "activations",
     "array_namespace",
     "asarray",
@@ -167,6 +176,7 @@ __all__ = [
     "ops",
     "optimizers",
     "plotting",
+    "preprocessing",
     "profile",
     "random",
     "register_backend",
@@ -175,9 +185,11 @@ __all__ = [
     "schedules",
     "set_backend",
     "set_deterministic",
+    "sklearn",
     "stop_gradient",
     "to_numpy",
     "tree",
     "utils",
     "value_and_grad",
+    "wrappers",
 ]

@@ -82,6 +82,7 @@ def _public(function: Differentiable) -> Callable[..., Any]:
             y.mask = x.mask  # the steps of a sequence stay where they are
         return y
 
+    activation.__module__ = __name__  # where pickle finds it
     activation.original = function  # type: ignore[attr-defined]
     return activation
 

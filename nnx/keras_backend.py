@@ -17,6 +17,7 @@ import numpy as np
 from nnx import ops, random
 from nnx.backends import Array, get_backend, is_array, set_backend, to_numpy
 from nnx.graph.symbol import Symbol
+from nnx.layers.variable import Variable
 from nnx.models import Model
 from nnx.ops import (
     abs,
@@ -69,6 +70,7 @@ from nnx.parameters import Parameter
 from nnx.user_warnings import warn_user
 
 __all__ = [
+    "Variable",
     "abs",
     "all",
     "any",
@@ -363,8 +365,9 @@ def variable(value: Any, dtype: str | None = None, name: str | None = None, cons
     >>> variable([1.0, 2.0]).numpy()
     array([1., 2.], dtype=float32)
     """
-    array = get_backend().asarray(value.value if isinstance(value, Parameter) else value, dtype or floatx())
-    return Parameter(array, name or "variable", constraint=constraint)
+    made = Variable(value.value if isinstance(value, Parameter) else value, dtype=dtype or floatx(), name=name)
+    made.constraint = constraint
+    return made
 
 
 def constant(

@@ -29,10 +29,6 @@ MOVED = {
     "nnx.layers.wrappers": "nnx.layers",
     "nnx.objectives": "nnx.losses",
     "nnx.optimizers.legacy": "nnx.optimizers",
-    "nnx.preprocessing": "nnx.utils",
-    "nnx.preprocessing.image": "nnx.utils",
-    "nnx.preprocessing.sequence": "nnx.utils",
-    "nnx.preprocessing.text": "nnx.utils",
     "nnx.utils.generic_utils": "nnx.utils",
     "nnx.utils.layer_utils": "nnx.utils",
     "nnx.visualization": "nnx.plotting",
@@ -84,7 +80,7 @@ INSTEAD = {
     "nnx.distribution": _DEVICES,
     "nnx.estimator": "fit, evaluate and predict of a model do it",
     "nnx.experimental": "what was there is in nnx itself, or in nnx.optimizers",
-    "nnx.export": "model.save writes a file that other programs read: safetensors, or Keras' with the name x.keras",
+    "nnx.export": "model.export('x.onnx') and model.save('x.keras') write files that other programs read",
     "nnx.initializers.STFT": "take an array, or a function of (shape, dtype), as the initializer",
     "nnx.layers.FlaxLayer": "nnx runs no code of JAX: " + _LAYER,
     "nnx.layers.JaxLayer": "nnx runs no code of JAX: " + _LAYER,
@@ -96,7 +92,6 @@ INSTEAD = {
     "nnx.remat": "nnx keeps what the backward pass needs; take smaller batches, with gradient_accumulation_steps",
     "nnx.saving.KerasFileEditor": "nnx.models.load_model reads the file, and layer.set_weights changes it",
     "nnx.saving.export_saved_model": "model.save('x.keras') or model.save('x.safetensors') writes a file",
-    "nnx.utils.audio_dataset_from_directory": "read the files with soundfile or SciPy, and give the arrays to fit",
     "nnx.utils.bounding_boxes": "nnx has no boxes: write their arithmetic in nnx.ops",
     "nnx.utils.custom_object_scope_v2": "nnx.saving.custom_object_scope",
     "nnx.utils.get_source_inputs": "model.inputs has them",
@@ -104,7 +99,6 @@ INSTEAD = {
     "nnx.utils.multi_gpu_model": _DEVICES,
     "nnx.utils.Config": "a dict, or types.SimpleNamespace, holds settings",
     "nnx.version": "nnx.__version__ is it",
-    "nnx.wrappers": "nnx has no wrappers for scikit-learn; write fit and predict around a model",
 }
 """What to write instead of a name, or of all names of a module."""
 

@@ -46,12 +46,12 @@ def derive(
     """A function's value, its pullback, and whether the value depends on a floating argument; see `differentiable`."""
     tape = Tape(next_level())
     watched = [watch(tape, a) for a in args]
+    slots = [index_on(tape, a) for a in watched]  # before the function writes into them
     with recording(*open_tapes(), tape):
         made = function(*watched, **options)
     several = isinstance(made, tuple | list)
     outputs = list(made) if several else [made]
     indices = [index_on(tape, y) for y in outputs]
-    slots = [index_on(tape, a) for a in watched]
     values = [y.value if index is not None else y for y, index in zip(outputs, indices, strict=True)]
 
     def pullback(dy: Any) -> Any:

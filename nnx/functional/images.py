@@ -1,4 +1,4 @@
-"""Images: mirrored, and sampled where an affine map of their pixels points to."""
+"""Images: mirrored, read where a map of their pixels points to, and summed up over windows."""
 
 from __future__ import annotations
 
@@ -83,9 +83,52 @@ def affine_transform(
         return xp.permute_dims(y, (0, 3, 1, 2)), lambda dy: xp.permute_dims(
             pullback_last(xp.permute_dims(dy, (0, 2, 3, 1))), (0, 3, 1, 2)
         )
-    batch, height, width, channels = x.shape
-    pixels = xp.reshape(wide(x), (batch * height * width, channels))
-    places, weights = _readings(pixels, transform, x.shape, interpolation, fill_mode)
+    rows, columns = pixel_places(x)
+    maps = xp.reshape(xp.astype(transform, wide(x).dtype, copy=False), (-1, 6, 1, 1))
+    a0, a1, a2, b0, b1, b2 = (maps[:, index, ...] for index in range(6))
+    return read_pixels(
+        x, b0 * columns + b1 * rows + b2, a0 * columns + a1 * rows + a2, interpolation, fill_mode, fill_value
+    )
+
+
+def pixel_places(x: Array) -> tuple[Array, Array]:
+    """The row (1, height, 1) and the column (width,) of each pixel of images (batch, height, width, channels).
+
+    They are floats of the images' dtype, or float32.
+
+    >>> import numpy as np
+    >>> [place.ravel().tolist() for place in pixel_places(np.zeros((1, 2, 3, 1)))]
+    [[0.0, 1.0], [0.0, 1.0, 2.0]]
+    """
+    xp, device, dtype = array_namespace(x), backend_of(x).device_of(x), wide(x).dtype
+    rows = xp.arange(x.shape[1], dtype=dtype, device=device)
+    return xp.reshape(rows, (1, -1, 1)), xp.arange(x.shape[2], dtype=dtype, device=device)
+
+
+def read_pixels(
+    x: Array,
+    rows: Array,
+    columns: Array,
+    interpolation: str = "bilinear",
+    fill_mode: str = "constant",
+    fill_value: float = 0.0,
+) -> tuple[Array, Pullback]:
+    """Pixels of images, read at places between them.
+
+    x : images (batch, height, width, channels). float16 is computed in float32.
+    rows, columns : (batch, height, width), where each pixel of the result is read; constants.
+    interpolation, fill_mode, fill_value : as of `affine_transform`; besides, c b | a b c d | c b ("mirror").
+
+    Returns y, and pullback(dy) -> dx, as `affine_transform`.
+
+    >>> import numpy as np
+    >>> y, _ = read_pixels(np.asarray([1.0, 2.0]).reshape(1, 1, 2, 1), np.zeros((1, 1, 2)), np.full((1, 1, 2), 0.25))
+    >>> y.ravel()
+    array([1.25, 1.25])
+    """
+    xp = array_namespace(x)
+    pixels = xp.reshape(wide(x), (-1, x.shape[-1]))
+    places, weights = _readings(rows, columns, x.shape, interpolation, fill_mode)
     read, pullback_read = embedding(embeddings=pixels, x=places)  # in this order: the pixels choose the kernel
     y = xp.sum(read * weights, axis=0)
     if fill_mode == "constant" and fill_value != 0.0:
@@ -99,20 +142,16 @@ def affine_transform(
 
 
 def _readings(
-    pixels: Array, transform: Array, shape: tuple[int, ...], interpolation: str, fill_mode: str
+    rows: Array, columns: Array, shape: tuple[int, ...], interpolation: str, fill_mode: str
 ) -> tuple[Array, Array]:
     """Which pixels of the batch are read for each pixel of the result, and their weights.
 
     Returns integers (k, pixels) that count through the batch, and weights (k, pixels, 1); k is 4 or 1.
     """
-    xp, device = array_namespace(pixels), backend_of(pixels).device_of(pixels)
+    xp, device = array_namespace(rows), backend_of(rows).device_of(rows)
     batch, height, width, _ = shape
-    rows = xp.reshape(xp.arange(height, dtype=pixels.dtype, device=device), (1, height, 1))
-    columns = xp.arange(width, dtype=pixels.dtype, device=device)
-    maps = xp.reshape(xp.astype(transform, pixels.dtype, copy=False), (batch, 6, 1, 1))
-    a0, a1, a2, b0, b1, b2 = (maps[:, index, ...] for index in range(6))
-    to_columns, column_weights = _along(a0 * columns + a1 * rows + a2, width, interpolation, fill_mode)
-    to_rows, row_weights = _along(b0 * columns + b1 * rows + b2, height, interpolation, fill_mode)
+    to_columns, column_weights = _along(columns, width, interpolation, fill_mode)
+    to_rows, row_weights = _along(rows, height, interpolation, fill_mode)
     first = xp.reshape(xp.arange(batch, dtype=to_rows.dtype, device=device) * (height * width), (batch, 1, 1))
     places = (first + to_rows * width)[:, None, ...] + to_columns[None, ...]
     weights = row_weights[:, None, ...] * column_weights[None, ...]
@@ -147,13 +186,21 @@ def _reflected(index: Array, size: int) -> Array:
     return array_namespace(index).where(index < size, index, 2 * size - 1 - index)
 
 
+def _mirrored(index: Array, size: int) -> Array:
+    far = max(size - 1, 1)
+    index = array_namespace(index).abs((index + far) % (2 * far) - far)
+    return index if size > 1 else index * 0
+
+
 _INTO_RANGE: dict[str, Callable[[Array, int], Array]] = {
     "constant": _nearest,  # any will do: what is outside has the weight 0
     "nearest": _nearest,
     "reflect": _reflected,
     "wrap": lambda index, size: index % size,
+    "mirror": _mirrored,
 }
-FILL_MODES = tuple(_INTO_RANGE)
+FILL_MODES = ("constant", "nearest", "reflect", "wrap")
+"""Those of `affine_transform`."""
 
 
 def translations(right: Array, down: Array) -> Array:
@@ -194,3 +241,50 @@ def zooms(horizontal: Array, vertical: Array, height: int, width: int) -> Array:
     zero = xp.zeros_like(horizontal)
     u, v = 0.5 * (width - 1), 0.5 * (height - 1)
     return xp.stack([horizontal, zero, u * (1.0 - horizontal), zero, vertical, v * (1.0 - vertical)], axis=1)
+
+
+def shears(right: Array, down: Array) -> Array:
+    """Affine maps (batch, 6) that shear images: a pixel is read so many times its row further right, or column down.
+
+    right, down : (batch,).
+
+    >>> import numpy as np
+    >>> shears(np.asarray([0.5]), np.asarray([0.0])).tolist()
+    [[1.0, 0.5, 0.0, 0.0, 1.0, 0.0]]
+    """
+    xp = array_namespace(right)
+    one, zero = xp.ones_like(right), xp.zeros_like(right)
+    return xp.stack([one, right, zero, down, one, zero], axis=1)
+
+
+def sum_of_neighbours(x: Array, weights: Array, axis: int) -> Array:
+    """Sums of neighbours along the rows or columns of images, in array code; beyond the borders they are 0.
+
+    x (batch, height, width, channels); weights (batch or 1, an odd number of taps); axis : 1 or 2.
+
+    >>> import numpy as np
+    >>> sum_of_neighbours(np.asarray([1.0, 2.0, 4.0]).reshape(1, 3, 1, 1), np.asarray([[1.0, 1.0, 1.0]]), 1).ravel()
+    array([3., 7., 6.])
+    """
+    xp, taps, size = array_namespace(x), weights.shape[1], x.shape[axis]
+    border = xp.zeros_like(x[:, :1, ...] if axis == 1 else x[:, :, :1, ...])
+    wide_x = xp.concat([*[border] * (taps // 2), x, *[border] * (taps // 2)], axis=axis)
+    total: Array = 0.0
+    for tap in range(taps):
+        shifted = wide_x[:, tap : tap + size, ...] if axis == 1 else wide_x[:, :, tap : tap + size, ...]
+        total = shifted * weights[:, tap][:, None, None, None] + total
+    return total
+
+
+def inside_boxes(x: Array, tops: Array, bottoms: Array, lefts: Array, rights: Array) -> Array:
+    """Which pixels of images (batch, height, width, channels) lie in the box of their image: bool, with one channel.
+
+    tops, bottoms, lefts, rights : (batch,), rows and columns; the first ones belong to the box, the last ones do not.
+
+    >>> import numpy as np
+    >>> inside_boxes(np.zeros((1, 1, 4, 1)), *np.asarray([[0.0], [1.0], [0.5], [3.0]])).ravel()
+    array([False,  True,  True, False])
+    """
+    rows, columns = pixel_places(x)
+    tops, bottoms, lefts, rights = (edges[:, None, None] for edges in (tops, bottoms, lefts, rights))
+    return ((rows >= tops) & (rows < bottoms) & (columns >= lefts) & (columns < rights))[..., None]

@@ -18,11 +18,12 @@ from nnx.backends import Array, array_namespace, backend
 from nnx.backends.context import create_as_before, create_at
 from nnx.graph.composition import Composition
 from nnx.graph.symbol import Node, Symbol
-from nnx.graph.trial import LENGTHS, common_sizes, sizes_for
+from nnx.graph.trial import common_sizes, first_that_fits, sizes_for
 from nnx.names import name_layers
 from nnx.pullbacks import Pullback
+from nnx.random import Generator
 from nnx.shapes import Shape, as_shapes
-from nnx.structure import leaves, rebuild
+from nnx.structure import contents, leaves, rebuild
 from nnx.user_warnings import warn_user
 
 
@@ -89,8 +90,7 @@ class CallProgram:
         logits : which outputs are taken before their last activation. masks : of the inputs; none by default.
         """
         layer, outer, training = self._layer(), open_tapes(), training or False
-        level = outer[-1].level + 1 if outer else 0
-        tape = Tape(level, watches_parameters=True, training=training, wants_logits=bool(logits), losses=[])
+        tape = Tape(next_level(), watches_parameters=True, training=training, wants_logits=bool(logits), losses=[])
         slots, values = [], []
         for x in arrays:
             slot = tape.add(None) if is_floating(x) else None
@@ -180,15 +180,8 @@ def composition_of_call(layer: Any, input_shape: Any, options: dict[str, Any] | 
     options : what else `call` is given, by name.
     """
     shapes, options = as_shapes(input_shape), options or {}
+    first, length = first_that_fits(shapes, lambda length: _try_out_with_integers(layer, shapes, length, options))
     known = None not in {n for shape in shapes for n in shape}
-    open_lengths = any(None in shape[1:] for shape in shapes)
-    for length in LENGTHS if open_lengths else LENGTHS[:1]:
-        try:
-            first = _try_out_with_integers(layer, shapes, length, options)
-            break
-        except ValueError:  # windows may be longer than that
-            if length == LENGTHS[-1] or not open_lengths:
-                raise
     second = first if known else _try_out(layer, shapes, 3, length + 1, options, first.integers)
     if any(not one.built for one in layer.sublayers()) and layer.takes_training:
         with contextlib.suppress(Exception):  # training may need what is not there yet, such as an optimizer
@@ -247,9 +240,11 @@ def _try_out(
 
 @contextlib.contextmanager
 def _states_kept(layer: Any) -> Iterator[None]:
-    """The time in which what layers remember may change; afterwards it is as before."""
+    """The time in which what layers remember may change, their streams and metrics too; then it is as before."""
     before = [(p, array_namespace(p.value).asarray(p.value, copy=True)) for p in layer.non_trainable_weights]
-    streams = [(one.random, one.random.state()) for _, one in layer.walk() if one.random is not None]
+    kept = {id(value): value for _, one in layer.walk() for value in contents(vars(one))}
+    streams = [(one, one.state()) for one in kept.values() if isinstance(one, Generator)]
+    metrics = [(one, _running_of(one)) for one in kept.values() if hasattr(one, "update_state")]
     try:
         yield
     finally:
@@ -257,6 +252,19 @@ def _states_kept(layer: Any) -> Iterator[None]:
             parameter.value[...] = value
         for generator, state in streams:
             generator.set_state(state)
+        for metric, running in metrics:
+            if running is None:
+                metric.reset_state()
+            else:
+                metric.set_state(running)
+
+
+def _running_of(metric: Any) -> Any:
+    """What a metric has seen; None for one of somebody's own that does not say it."""
+    try:
+        return metric.state()
+    except TypeError:
+        return None
 
 
 def _composition(layer: Any, shapes: list[Shape], trial: _Trial, made: list[Shape]) -> Composition:

@@ -21,7 +21,8 @@ class InputLayer(Layer):
     shape : of one sample, without the batch axis; None for a size that may change.
     batch_size : a fixed batch size; any by default.
     dtype : what input data is converted to before it comes to the device, such as "uint8" for images; by default the
-        model's floating dtype, in which all layers compute that do not take integers.
+        model's floating dtype, in which all layers compute that do not take integers. "string" for texts, which stay
+        on the host, for layers that compute there.
     batch_shape : the shape with the batch axis, in place of `shape` and `batch_size`.
     sparse, ragged, input_tensor, optional : as by default; ValueError, which says what to write, for anything else.
 
@@ -55,7 +56,8 @@ class InputLayer(Layer):
             shape = (shape,)
         if shape is not None:
             kwargs["batch_input_shape"] = (batch_size, *check_shape(shape, "shape of Input"))
-        super().__init__(name=name, dtype=dtype, **kwargs)
+        super().__init__(name=name, dtype=None if dtype == "string" else dtype, **kwargs)
+        self.dtype = "string" if dtype == "string" else self.dtype
         if self.batch_input_shape is None:
             raise ValueError("Input needs the shape of one sample, such as Input(shape=(784,))")
         self.batch_size = self.batch_input_shape[0]

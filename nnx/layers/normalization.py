@@ -56,7 +56,8 @@ class Normalized(Layer):
 
     def values(self) -> tuple[Array | None, Array | None]:
         """The arrays of gamma and beta, or None."""
-        return self.gamma and self.gamma.value, self.beta and self.beta.value
+        gamma, beta = self.gamma, self.beta
+        return None if gamma is None else gamma.value, None if beta is None else beta.value
 
     def route_parameters(self, pullback: Pullback) -> Pullback:
         """The layer's pullback from that of a function of x, gamma and beta."""

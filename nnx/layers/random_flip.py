@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
+from nnx.autodiff.primitive import primitive
 from nnx.backends import Array
-from nnx.functional import Pullback, images
+from nnx.functional import images
 from nnx.layers.augmentation import Augmentation, one_of
 from nnx.layers.layer import registry
 from nnx.random import bernoulli
@@ -31,6 +33,8 @@ class RandomFlip(Augmentation):
            [1., 2.]], dtype=float32)
     """
 
+    changes = ("segmentation_masks",)
+
     def __init__(
         self,
         mode: str = "horizontal_and_vertical",
@@ -41,19 +45,11 @@ class RandomFlip(Augmentation):
         super().__init__(seed=seed, data_format=data_format, **kwargs)
         self.mode = one_of(f"{self.name}: mode", mode, MODES)
 
-    def augment(self, x: Array) -> tuple[Array, Pullback]:
-        pullbacks = []
-        rows, columns = self.check_axes(x.shape)
-        for mode, axis in (("horizontal", columns), ("vertical", rows)):
-            if mode not in self.mode:
-                continue
-            chosen = bernoulli(self.one_for_each(x), self.draw(x.shape[0]), 0.5)
-            x, pullback = images.flip(x, chosen, axis)
-            pullbacks.append(pullback)
+    def draw_factors(self, x: Array) -> list[tuple[Array, int]]:
+        axes = [axis for mode, axis in (("horizontal", 2), ("vertical", 1)) if mode in self.mode]
+        return [(bernoulli(self.one_for_each(x), self.draw(x.shape[0]), 0.5), axis) for axis in axes]
 
-        def pull_back(dy: Array) -> Array:
-            for pullback in reversed(pullbacks):
-                dy = pullback(dy)
-            return dy
-
-        return x, pull_back
+    def transform(self, x: Array, factors: list[tuple[Array, int]]) -> Array:
+        for chosen, axis in factors:
+            x = primitive(functools.partial(images.flip, chosen=chosen, axis=axis))(x)
+        return x

@@ -1,27 +1,24 @@
-"""Images moved, turned and zoomed at random, for training."""
+"""Images moved, turned, sheared and zoomed at random, for training."""
 
 from __future__ import annotations
 
 import math
-import numbers
-from collections.abc import Sequence
 from typing import Any
 
 from nnx.arguments import number
+from nnx.autodiff.primitive import primitive
 from nnx.backends import Array
-from nnx.functional import Pullback, images
-from nnx.layers.augmentation import Augmentation, one_of
+from nnx.functional import images
+from nnx.layers.augmentation import Augmentation, Factor, limits_of, one_of
 from nnx.layers.layer import registry
-from nnx.random import uniform_beside
-
-Factor = float | Sequence[float]
-"""A factor that is drawn for each image: from -factor to factor, or between the two of a pair."""
 
 _ABOVE_MINUS_ONE = math.nextafter(-1.0, 0.0)
 
 
 class _RandomMap(Augmentation):
     """Images under a random affine map."""
+
+    changes = ("segmentation_masks",)
 
     def __init__(
         self,
@@ -36,20 +33,24 @@ class _RandomMap(Augmentation):
         self.interpolation = one_of(f"{self.name}: interpolation", interpolation, images.INTERPOLATIONS)
         self.fill_value = number(f"{self.name}: fill_value", fill_value)
 
-    def augment(self, x: Array) -> tuple[Array, Pullback]:
-        height, width = (x.shape[axis] for axis in self.check_axes(x.shape))
-        return images.affine_transform(
-            x, self.draw_maps(x, height, width), self.interpolation, self.fill_mode, self.fill_value, self.data_format
-        )
+    def draw_factors(self, x: Array) -> Array:
+        return self.draw_maps(x, *x.shape[1:3])
 
     def draw_maps(self, x: Array, height: int, width: int) -> Array:
         """The maps (batch, 6), as `nnx.functional.affine_transform` takes them."""
         raise NotImplementedError
 
-    def draw_between(self, x: Array, limits: tuple[float, float]) -> Array:
-        """For each image a number between these limits."""
-        low, high = limits
-        return low + (high - low) * uniform_beside(self.one_for_each(x), self.draw(x.shape[0]))
+    def transform(self, x: Array, factors: Array) -> Array:
+        return self._mapped(x, factors, self.interpolation)
+
+    def transform_masks(self, masks: Array, factors: Array) -> Array:
+        return self._mapped(masks, factors, "nearest")
+
+    def _mapped(self, x: Array, maps: Array, interpolation: str) -> Array:
+        mapped: Array = primitive(
+            lambda pixels: images.affine_transform(pixels, maps, interpolation, self.fill_mode, self.fill_value)
+        )(x)
+        return mapped
 
 
 @registry.register()
@@ -93,8 +94,8 @@ class RandomTranslation(_RandomMap):
             **kwargs,
         )
         self.height_factor, self.width_factor = height_factor, width_factor
-        self._down = _limits(f"{self.name}: height_factor", height_factor)
-        self._right = _limits(f"{self.name}: width_factor", width_factor)
+        self._down = limits_of(f"{self.name}: height_factor", height_factor)
+        self._right = limits_of(f"{self.name}: width_factor", width_factor)
 
     def draw_maps(self, x: Array, height: int, width: int) -> Array:
         down = height * self.draw_between(x, self._down)
@@ -141,10 +142,66 @@ class RandomRotation(_RandomMap):
             **kwargs,
         )
         self.factor = factor
-        self._turn = _limits(f"{self.name}: factor", factor)
+        self._turn = limits_of(f"{self.name}: factor", factor)
 
     def draw_maps(self, x: Array, height: int, width: int) -> Array:
         return images.rotations(2.0 * math.pi * self.draw_between(x, self._turn), height, width)
+
+
+@registry.register()
+class RandomShear(_RandomMap):
+    """Images sheared at random in training: rows moved the farther, the lower they are, and columns by their place.
+
+    x_factor : by how many columns each row is moved against the one above; up to so far in both directions, or a pair
+        (from, to), of which half of the images get the opposite. From 0 (default) to 1.
+    y_factor : by how many rows each column is moved against the one to its left, in the same way; both are moved the
+        usual way, or both the opposite one, of a pair.
+    interpolation : "bilinear" (default) or "nearest".
+    fill_mode : what is beyond the edges of an image a b c d: b a | a b c d | d c ("reflect", default),
+        c d | a b c d | a b ("wrap"), a a | a b c d | d d ("nearest"), k k | a b c d | k k ("constant").
+    fill_value : the k of "constant".
+    data_format : "channels_last" (default), for inputs (batch, height, width, channels), or "channels_first".
+    seed : for a random stream of this layer's own; by default it is split from the default stream when built.
+
+    Output of the input's shape; with training=False the input itself. ValueError for factors out of range.
+
+    >>> layer = RandomShear((1.0, 1.0), fill_mode="constant", seed=1)  # one column for each row, always
+    >>> layer([[[[1.0], [2.0]], [[3.0], [4.0]]]])[0, :, :, 0]
+    array([[1., 2.],
+           [0., 3.]], dtype=float32)
+    """
+
+    def __init__(
+        self,
+        x_factor: Factor = 0.0,
+        y_factor: Factor = 0.0,
+        interpolation: str = "bilinear",
+        fill_mode: str = "reflect",
+        fill_value: float = 0.0,
+        data_format: str | None = None,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            fill_mode=fill_mode,
+            interpolation=interpolation,
+            seed=seed,
+            fill_value=fill_value,
+            data_format=data_format,
+            **kwargs,
+        )
+        self.x_factor, self.y_factor = x_factor, y_factor
+        self._right = _both_ways(f"{self.name}: x_factor", x_factor)
+        self._down = _both_ways(f"{self.name}: y_factor", y_factor)
+
+    def draw_maps(self, x: Array, height: int, width: int) -> Array:
+        sign = self.draw_sign(x)
+        return images.shears(sign * self.draw_between(x, self._right), sign * self.draw_between(x, self._down))
+
+
+def _both_ways(what: str, factor: Any) -> tuple[float, float]:
+    low, high = limits_of(what, factor, least=0.0)
+    return (low, high) if isinstance(factor, list | tuple) else (-high, high)
 
 
 @registry.register()
@@ -189,23 +246,12 @@ class RandomZoom(_RandomMap):
             **kwargs,
         )
         self.height_factor, self.width_factor = height_factor, width_factor
-        self._height = _limits(f"{self.name}: height_factor", height_factor, least=_ABOVE_MINUS_ONE)
+        self._height = limits_of(f"{self.name}: height_factor", height_factor, least=_ABOVE_MINUS_ONE)
         self._width = None
         if width_factor is not None:
-            self._width = _limits(f"{self.name}: width_factor", width_factor, least=_ABOVE_MINUS_ONE)
+            self._width = limits_of(f"{self.name}: width_factor", width_factor, least=_ABOVE_MINUS_ONE)
 
     def draw_maps(self, x: Array, height: int, width: int) -> Array:
         vertical = 1.0 + self.draw_between(x, self._height)
         horizontal = vertical if self._width is None else 1.0 + self.draw_between(x, self._width)
         return images.zooms(horizontal, vertical, height, width)
-
-
-def _limits(what: str, factor: Any, least: float = -1.0) -> tuple[float, float]:
-    """The two numbers between which a factor is drawn. One number stands for both directions."""
-    if isinstance(factor, numbers.Real):
-        most = abs(number(what, factor, least=least, most=1.0))
-        return max(-most, least), most
-    if not isinstance(factor, list | tuple) or len(factor) != 2:
-        raise ValueError(f"{what} must be a number or a pair of numbers, got {factor!r}")
-    low, high = sorted(number(what, limit, least=least, most=1.0) for limit in factor)
-    return low, high

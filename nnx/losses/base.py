@@ -298,6 +298,7 @@ def loss_values(function: Differentiable, cls: type[LossFunctionWrapper]) -> Cal
             return _recorded(functools.partial(function, **options), y_true, y_pred, *python_numbers(args))
         return function(y_true, y_pred, *python_numbers(args), **options)[0]
 
+    values.__module__ = cls.__module__  # where pickle finds it
     values.original = function  # type: ignore[attr-defined]
     CLASSES[function], VALUES_FUNCTIONS[function] = cls, values
     return values

@@ -238,8 +238,7 @@ class Sequential(Model):
         if dtype is None and isinstance(first, Model):
             dtype = first.input_readings[0].dtype
         readers = [first] if first.composition is None else first.composition.program.readers(0)
-        integers = tuple(reader for reader in readers if reader.takes_integers)
-        return [InputReading(dtype, integers, any(layer.takes_integers for _, layer in self.walk()))]
+        return [InputReading.of(dtype, readers, any(layer.takes_integers for _, layer in self.walk()))]
 
     @property
     def fusible_activations(self) -> list[str | None]:

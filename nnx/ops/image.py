@@ -573,9 +573,9 @@ def gaussian_blur(
     array([0.2741, 0.4519, 0.2741], dtype=float32)
     """
     array, back = _batch("gaussian_blur", images, data_format)
-    floats = as_floats(array)
-    kernel = np.outer(*(_bell(size, width) for size, width in zip(kernel_size, sigma, strict=True)))
-    return back(_rounded(_filtered(floats, kernel, "same"), name_of_dtype(array)))
+    down, across = (_bell(size, width) for size, width in zip(kernel_size, sigma, strict=True))
+    blurred = _filtered(_filtered(as_floats(array), down[:, None], "same"), across[None, :], "same")
+    return back(_rounded(blurred, name_of_dtype(array)))
 
 
 def _bell(size: int, sigma: float) -> np.ndarray:

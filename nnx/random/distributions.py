@@ -212,12 +212,7 @@ def shuffle(x: Any, axis: int = 0, seed: Seed = None) -> Array:
     return array_namespace(array).take(array, backend_of(array).put_beside(array, order), axis=axis)
 
 
-# The numbers below are made by NumPy on the host, from a stream that begins where this one is.
-
-
-def _numpy_generator(seed: Seed) -> np.random.Generator:
-    words = stream_of(seed).integers(8)
-    return np.random.Generator(np.random.Philox(np.random.SeedSequence(words.tolist())))
+# The numbers below are made by NumPy on the host.
 
 
 def _host(value: Any) -> Any:
@@ -233,7 +228,7 @@ def gamma(shape: Sequence[int], alpha: Any, dtype: str | None = None, seed: Seed
     >>> round(float(gamma((10000,), 3.0, seed=1).mean()), 1)
     3.0
     """
-    numbers = _numpy_generator(seed).standard_gamma(_host(alpha), size=_sizes(shape))
+    numbers = stream_of(seed).numpy_generator().standard_gamma(_host(alpha), size=_sizes(shape))
     return get_backend().asarray(numbers, _dtype(dtype))
 
 
@@ -246,7 +241,7 @@ def beta(shape: Sequence[int], alpha: Any, beta: Any, dtype: str | None = None, 
     >>> round(float(beta((10000,), 1.0, 3.0, seed=1).mean()), 2)
     0.25
     """
-    numbers = _numpy_generator(seed).beta(_host(alpha), _host(beta), size=_sizes(shape))
+    numbers = stream_of(seed).numpy_generator().beta(_host(alpha), _host(beta), size=_sizes(shape))
     return get_backend().asarray(numbers, _dtype(dtype))
 
 
@@ -262,5 +257,5 @@ def binomial(
     3.0
     """
     trials = np.asarray(_host(counts)).astype(np.int64)
-    numbers = _numpy_generator(seed).binomial(trials, _host(probabilities), size=_sizes(shape))
+    numbers = stream_of(seed).numpy_generator().binomial(trials, _host(probabilities), size=_sizes(shape))
     return get_backend().asarray(numbers, _dtype(dtype))

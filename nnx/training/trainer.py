@@ -29,7 +29,8 @@ class Trainer:
 
     model : gives the model. It is a weak reference, so that a model and its arrays go as soon as nobody uses it.
     pipeline : brings data into the place of the model. step : what is done with one batch.
-    own_steps : what is done with one where the model says so itself, with a `train_step` or the like.
+    own_steps : what is done with one where the model says so itself, with a `train_step` or the like, and where it was
+        compiled without a loss.
     for_training, for_testing, for_predicting : which of the two it is.
     """
 
@@ -38,7 +39,13 @@ class Trainer:
         self.pipeline = InputPipeline(model)
         self.step = BatchStep(model, self.pipeline)
         self.own_steps = OwnSteps(model, self.pipeline)
-        own = self.own_steps.defined
+        self._choose_steps()
+
+    def _choose_steps(self) -> None:
+        """Let a model's own steps do what it defines itself, and what there is no compiled loss for."""
+        own, compiled = self.own_steps.defined, self.model().compile_arguments
+        if compiled is not None and compiled["loss"] is None:
+            own = own | {"training", "testing"}
         self.for_training: BatchStep | OwnSteps = self.own_steps if "training" in own else self.step
         self.for_testing: BatchStep | OwnSteps = self.own_steps if "testing" in own else self.step
         self.for_predicting: BatchStep | OwnSteps = self.own_steps if "predicting" in own else self.step
@@ -60,6 +67,7 @@ class Trainer:
             "metrics": metrics,
             "weighted_metrics": weighted_metrics,
         }
+        self._choose_steps()
         model.random = model.random or nnx_random.default().split()
         model.forget_training()
         if model.built:

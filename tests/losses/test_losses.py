@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import pickle
 import warnings
 
 import numpy as np
@@ -165,6 +166,14 @@ def test_functions_classes_and_objects(cls):
     assert losses.resolve(loss) is loss
     for identifier in (kind, plain, plain.original, losses.serialize(loss)):
         assert type(losses.resolve(identifier)) is kind
+
+
+@pytest.mark.parametrize("cls", LOSSES)
+def test_functions_and_what_is_made_of_them_can_be_pickled(cls):
+    for name in functions_of(cls):
+        function, metric = getattr(losses, name), nnx.metrics.get(name)
+        assert pickle.loads(pickle.dumps(function)) is function
+        assert pickle.loads(pickle.dumps(metric)).get_config() == metric.get_config()
 
 
 @pytest.mark.parametrize("cls", LOSSES)

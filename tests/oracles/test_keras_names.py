@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import os
 import re
 import types
 from collections.abc import Iterator
@@ -13,7 +12,6 @@ from typing import Any
 
 import pytest
 
-os.environ.setdefault("KERAS_BACKEND", "jax")
 pytest.importorskip("jax", reason="the oracle JAX is not installed; pip install -e '.[oracle]' from a clone")
 keras = pytest.importorskip("keras", reason="Keras is not installed; pip install -e '.[oracle]' from a clone")
 

@@ -7,7 +7,9 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from nnx.layers import Bidirectional, MultiHeadAttention, TimeDistributed
+import numpy as np
+
+from nnx.layers import Bidirectional, MultiHeadAttention, TextVectorization, TimeDistributed
 from nnx.layers.layer import Layer
 from nnx.layers.operation import Operation
 from nnx.layers.recurrent import Recurrent
@@ -25,11 +27,15 @@ _HEADS["attention_output"] = "output_dense"
 
 @dataclasses.dataclass(frozen=True)
 class Group:
-    """An object in a file: where its group is, what it is called, and its own weights, "vars/0" and so on."""
+    """An object in a file: where its group is, what it is called, and its own weights, "vars/0" and so on.
+
+    idf_weights : of a layer with a vocabulary the weights of its tokens.
+    """
 
     path: str
     name: str
     weights: list[Parameter]
+    idf_weights: np.ndarray | None = None
 
     def places(self) -> Iterator[tuple[str, Parameter]]:
         """The paths of the weights."""
@@ -76,7 +82,10 @@ def _groups(layer: Any, path: str, order: Order, seen: set[Any]) -> Iterator[Gro
         for head, weights in heads.items():
             yield Group(f"{path}/{_HEADS[head]}", head, weights)
     else:
-        yield Group(path, layer.name, list(layer.own_weights))
+        idf_weights = getattr(layer, "idf_weights", None)
+        yield Group(path, layer.name, list(layer.own_weights), idf_weights)
+        if isinstance(layer, TextVectorization):  # which has them from a layer inside
+            yield Group(f"{path}/_lookup_layer", "string_lookup", [], idf_weights)
         if layer.is_eager or layer.sublayers():
             yield from _groups_of_attributes(layer, path, order, seen)
 
