@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Iterable
-from importlib.machinery import ModuleSpec
+from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 from typing import Any
 
@@ -157,14 +157,16 @@ def place_of(package: str, name: str) -> str | None:
 def spec_of(path: str) -> ModuleSpec | None:
     """How to import a module of Keras, or of an old script, that is elsewhere; ImportError for one that is not there.
 
-    None for a path of which nothing is known.
+    None for a path of which nothing is known, and for one that has a file.
     """
+    package, _, name = path.rpartition(".")
+    if package in sys.modules and PathFinder.find_spec(path, getattr(sys.modules[package], "__path__", [])) is not None:
+        return None
     if path in MOVED:
         return ModuleSpec(path, _Elsewhere(MOVED[path]), is_package=any(one.startswith(f"{path}.") for one in MOVED))
     advice = _advice(path)
     if advice is not None:
         raise ImportError(f"there is no {path}: {advice}", name=path)
-    package, _, name = path.rpartition(".")
     if package in _ASKED and package in sys.modules:
         raise ImportError(instead_of(package, name, dir(sys.modules[package])), name=path)
     return None

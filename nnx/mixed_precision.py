@@ -44,10 +44,9 @@ class DTypePolicy(Configurable):
     """
 
     def __init__(self, name: str | None = None) -> None:
-        name = dtype_policy().name if name is None else name
-        if name not in _NAMES:
+        self.name: str = dtype_policy().name if name is None else name
+        if self.name not in _NAMES:
             raise ValueError(f"a dtype policy is one of {', '.join(_NAMES)}, got {name!r}")
-        self.name = name
 
     @property
     def compute_dtype(self) -> str:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
         verbosity,
     )
     from nnx.callbacks.reduce_lr_on_plateau import ReduceLROnPlateau
+    from nnx.callbacks.remote_monitor import RemoteMonitor
+    from nnx.callbacks.swap_ema_weights import SwapEMAWeights
     from nnx.callbacks.tensorboard import TensorBoard
     from nnx.callbacks.terminate_on_nan import TerminateOnNaN
 else:
@@ -41,6 +43,8 @@ else:
             "ModelCheckpoint": "nnx.callbacks.model_checkpoint",
             "ProgbarLogger": "nnx.callbacks.progbar_logger",
             "ReduceLROnPlateau": "nnx.callbacks.reduce_lr_on_plateau",
+            "RemoteMonitor": "nnx.callbacks.remote_monitor",
+            "SwapEMAWeights": "nnx.callbacks.swap_ema_weights",
             "TensorBoard": "nnx.callbacks.tensorboard",
             "TerminateOnNaN": "nnx.callbacks.terminate_on_nan",
             "disable_interactive_logging": "nnx.callbacks.progbar_logger",
@@ -63,6 +67,8 @@ __all__ = [
     "ModelCheckpoint",
     "ProgbarLogger",
     "ReduceLROnPlateau",
+    "RemoteMonitor",
+    "SwapEMAWeights",
     "TensorBoard",
     "TerminateOnNaN",
     "disable_interactive_logging",

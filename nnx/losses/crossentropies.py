@@ -24,12 +24,14 @@ __all__ = [
     "BinaryFocalCrossentropy",
     "CategoricalCrossentropy",
     "CategoricalFocalCrossentropy",
+    "CategoricalGeneralizedCrossEntropy",
     "SparseCategoricalCrossentropy",
     "bce",
     "binary_crossentropy",
     "binary_focal_crossentropy",
     "categorical_crossentropy",
     "categorical_focal_crossentropy",
+    "categorical_generalized_cross_entropy",
     "sparse_categorical_crossentropy",
 ]
 
@@ -340,6 +342,46 @@ class SparseCategoricalCrossentropy(_Crossentropy):
 
 
 sparse_categorical_crossentropy = loss_values(functional.sparse_categorical_crossentropy, SparseCategoricalCrossentropy)
+
+
+@registry.register()
+class CategoricalGeneralizedCrossEntropy(LossFunctionWrapper):
+    """Generalised cross-entropy, for integer labels of which some may be wrong.
+
+        value = (1 - y_pred[y_true]**q) / q
+
+    Zhang and Sabuncu, arXiv:1805.07836.
+
+    y_true : labels from 0 to C - 1, (n, ...) or (n, ..., 1). ValueError for other shapes, and in `fit` for labels that
+        do not exist.
+    y_pred : probabilities (n, ..., classes), for values (n, ...).
+    q : from (0, 1), else ValueError: near 0 it is the cross-entropy, near 1 the absolute error.
+    reduction, name, dtype : as for `Loss`.
+
+    >>> float(CategoricalGeneralizedCrossEntropy()([1], [[0.75, 0.25]]))
+    1.0
+    """
+
+    integer_targets = True
+
+    def __init__(
+        self,
+        q: float = 0.5,
+        reduction: Reduction = "sum_over_batch_size",
+        name: str | None = "categorical_generalized_cross_entropy",
+        dtype: str | None = None,
+    ) -> None:
+        if not 0.0 < q < 1.0:
+            raise ValueError(f"q must be greater than 0 and less than 1, got {q!r}")
+        super().__init__(functional.categorical_generalized_cross_entropy, reduction, name, dtype, q=q)
+
+    def check_targets(self, y_true: np.ndarray, output_shape: Shape) -> None:
+        require_labels(self.name, y_true, output_shape)
+
+
+categorical_generalized_cross_entropy = loss_values(
+    functional.categorical_generalized_cross_entropy, CategoricalGeneralizedCrossEntropy
+)
 
 
 def _warn_of_single_class(loss: str, classes: int | None) -> None:

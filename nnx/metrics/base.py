@@ -117,7 +117,7 @@ class Metric(Configurable):
         if "update_state" in vars(cls):
             cls.update_state = of_plain_values(cls.update_state)  # type: ignore[method-assign]
         if "result" in vars(cls):
-            cls.result = in_own_dtype(cls.result)  # type: ignore[method-assign]
+            cls.result = in_own_dtype(cls.result)  # type: ignore[assignment, method-assign]
 
     def __init__(self, dtype: str | None = None, name: str | None = None) -> None:
         self.name = name or name_of_class(type(self))

@@ -106,6 +106,7 @@ class Optimizer(Configurable):
         self._excluded_paths: list[str] = []  # of the parameters that are spared from weight decay
         self._excluded_names: list[str] = []
         self._decay_mask: Array | None = None  # 0 where a parameter is spared; None where none is
+        self.shows_average = False
         self.loss_scale: LossScale | None = None
         self._first_scale, self.steps_to_grow = FIRST_SCALE, STEPS_TO_GROW
         self._applied_scale: Array | float = self.loss_scale_factor or 1.0
@@ -374,7 +375,23 @@ class Optimizer(Configurable):
             with flat.placement.computing:
                 if flat is not self.slots.flat:
                     self._bind(flat)
+                if self.shows_average:
+                    self.slots["average"][...], self.shows_average = wide(flat.values), False
                 flat.values[...] = narrow(self.slots["average"], flat.values)
+
+    def swap_average(self) -> None:
+        """Exchange the parameters and their moving averages; once more, and all is as before.
+
+        Nothing before the first step. `shows_average` says whether the model has the averages now.
+        """
+        if self.slots.flat is None or "average" not in self.slots:
+            return
+        values, average = self.slots.flat.values, self.slots["average"]
+        with self.slots.flat.placement.computing:
+            before = array_namespace(values).asarray(values, copy=True)
+            values[...] = narrow(average, values)
+            average[...] = wide(before)
+        self.shows_average = not self.shows_average
 
     def _accumulate(self, gradients: Array) -> Array | None:
         """The mean gradient at the last step of a round, else None."""
@@ -488,6 +505,7 @@ class Optimizer(Configurable):
             "excluded_names": list(self._excluded_names),
             "loss_scale": list(self._first_scale) if self.loss_scale is None else self.loss_scale.numbers(),
             "steps_to_grow": self.steps_to_grow,
+            "shows_average": self.shows_average,
         }
 
     def set_state(self, state: Mapping[str, Any]) -> None:
@@ -499,7 +517,8 @@ class Optimizer(Configurable):
             self.learning_rate = rate
         self._steps, self._excluded_paths, self._excluded_names = int(steps), list(paths), list(names)
         value, good_steps = state["loss_scale"] or FIRST_SCALE
-        self.steps_to_grow = int(state.get("steps_to_grow", STEPS_TO_GROW))  # files of 0.1 do not have it
+        self.steps_to_grow = int(state.get("steps_to_grow", STEPS_TO_GROW))  # files of 0.1 do not have it, nor the next
+        self.shows_average = bool(state.get("shows_average", False))
         self.loss_scale, self._first_scale = None, (float(value), float(good_steps))
 
     def state_arrays(self, flat: FlatParameters) -> dict[str, Array]:

@@ -397,6 +397,8 @@ def distribute(value: Any, outputs: list[str], what: str) -> list[Any]:
             value = value[0]
         return [value]
     if isinstance(value, list | tuple):
+        if what in ("loss", "loss_weights"):
+            value = _flat_list(value)  # nested as the outputs are
         if len(value) != len(outputs):
             raise ValueError(f"{what} must have an entry for each of {len(outputs)} outputs, got {len(value)}")
         return list(value)
