@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Iterable
+from importlib.abc import Loader
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 from typing import Any
@@ -172,7 +173,7 @@ def spec_of(path: str) -> ModuleSpec | None:
     return None
 
 
-class _Elsewhere:
+class _Elsewhere(Loader):
     """The loader of a module whose names are those of another one."""
 
     def __init__(self, place: str) -> None:

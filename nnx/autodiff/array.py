@@ -136,12 +136,14 @@ class TrackedArray:
                 "zeros_like(x) or zeros(...) of nnx.ops or nnx.array_namespace(x), or write nnx.stop_gradient(x) for a "
                 "constant"
             )
+        number = float(lower(self))
         self._warn_of_number("float")
-        return float(lower(self))
+        return number
 
     def __int__(self) -> int:
+        number = int(lower(self))
         self._warn_of_number("int")
-        return int(lower(self))
+        return number
 
     def _warn_of_number(self, to: str) -> None:
         if self.tape in open_tapes():

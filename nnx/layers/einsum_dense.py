@@ -69,13 +69,9 @@ class EinsumDense(Activated):
         self.set_weight_options("kernel", kernel_initializer, kernel_regularizer, kernel_constraint)
         self.set_weight_options("bias", bias_initializer, bias_regularizer, bias_constraint)
         form = _FORMS.fullmatch(equation.replace(" ", "")) if isinstance(equation, str) else None
-        before, self._inputs, after, self._kernel, out_before, self._outputs, out_after = (
-            form.groups()
-            if form
-            else (
-                (None, "", "...", "", "...", "", None)  # what is refused
-            )
-        )
+        parts: tuple[Any, ...] = form.groups() if form else (None, "", "...", "", "...", "", None)  # which is refused
+        before, inputs, after, letters, out_before, outputs, out_after = parts
+        self._inputs, self._kernel, self._outputs = str(inputs), str(letters), str(outputs)
         self._first = before is not None
         if (before, after) != (out_before, out_after) or (before and after):
             raise ValueError(
@@ -126,13 +122,13 @@ class EinsumDense(Activated):
 
     def build(self, input_shape: Shape) -> None:
         sizes, _ = self._sizes(input_shape)
-        kernel = tuple(sizes[letter] for letter in self._kernel)
+        kernel: list[Any] = [sizes[letter] for letter in self._kernel]
         start = min(map(self._outputs.index, self.bias_axes)) if self.bias_axes else len(self._outputs)
-        bias = [sizes[letter] if letter in (self.bias_axes or "") else 1 for letter in self._outputs[start:]]
+        bias: list[Any] = [sizes[letter] if letter in (self.bias_axes or "") else 1 for letter in self._outputs[start:]]
         if None in (*kernel, *bias):
             raise ValueError(
-                f"{self.name}: the sizes of the weights must be known, got {kernel} for the kernel and {tuple(bias)} "
-                f"for the bias, from an input of shape {input_shape}"
+                f"{self.name}: the sizes of the weights must be known, got {tuple(kernel)} for the kernel and "
+                f"{tuple(bias)} for the bias, from an input of shape {input_shape}"
             )
         if not self._first:
             bias += [1] * (len(input_shape) - len(self._inputs))
@@ -143,7 +139,7 @@ class EinsumDense(Activated):
 
     def _initial_kernel(self) -> Any:
         """The initializer, which is told which of the kernel's axes are inputs."""
-        initial = self.kernel_initializer
+        initial: Any = vars(self)["kernel_initializer"]
         if not isinstance(initial, VarianceScaling) or None not in (initial.input_axes, initial.output_axes):
             return initial
         outputs = [axis for axis, letter in enumerate(self._kernel) if letter in self._outputs]

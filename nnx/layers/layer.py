@@ -219,7 +219,8 @@ class Layer(Configurable):
         arguments = self.input_structure if self.is_eager else None
         if not isinstance(arguments, tuple) or len(arguments) < 2 or len(leaves(arguments)) != len(input_shape):
             return (input_shape,)
-        return rebuild(arguments, input_shape)[: _count_of_build(type(self))]  # type: ignore[arg-type]
+        shapes: tuple[Any, ...] = rebuild(arguments, input_shape)
+        return shapes[: _count_of_build(type(self))]  # type: ignore[arg-type]
 
     def forget_build(self, weights: list[Parameter]) -> None:
         """Be as before the layer was built. weights : those that it had before."""

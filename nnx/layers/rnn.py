@@ -162,7 +162,8 @@ class RNN(Layer):
         """The outputs, or (outputs, *states) with return_state."""
         if isinstance(sequences, list | tuple):
             sequences, *initial_state = sequences
-        shape = self._check_input(tuple(sequences.shape))
+        shape: tuple[int, ...] = tuple(sequences.shape)
+        self._check_input(shape)
         xp = array_namespace(sequences)
         states = self._first_states(initial_state, shape[0])
         draws = draws_of(self.cell, shape[0], math.prod(shape[2:])) if training else None
@@ -170,7 +171,8 @@ class RNN(Layer):
         steps: Sequence[int] = range(shape[1])
         if self.go_backwards:
             steps = steps[::-1]
-        inputs, outputs = xp.unstack(sequences, axis=1), []
+        inputs = xp.unstack(sequences, axis=1)
+        outputs: list[Any] = []
         for t in steps:
             output, new = step_of(self.cell, inputs[t], states, training, draws)
             if mask is not None:

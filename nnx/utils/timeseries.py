@@ -51,7 +51,7 @@ def timeseries_dataset_from_array(
         if index is not None and (not is_integer(index, least=0) or index >= length):
             raise ValueError(f"{what} must be an integer from 0 to {length - 1}, below the length, got {index!r}")
     used = slice(start_index or 0, end_index)
-    if used.stop is not None and used.stop <= used.start:
+    if end_index is not None and int(end_index) <= int(used.start):
         raise ValueError(f"end_index must be higher than start_index {start_index}, got {end_index}")
     series = series[used]
     ys = None if targets is None else to_numpy(targets)[used]
