@@ -48,10 +48,10 @@ def timeseries_dataset_from_array(
             raise ValueError(f"{what} must be an integer from 1 to {length - 1}, below the length, got {value!r}")
     positive_integer("sequence_length", sequence_length)
     for what, index in (("start_index", start_index), ("end_index", end_index)):
-        if index is not None and (not is_integer(index, least=0) or index >= length):
+        if index is not None and (not is_integer(index, least=0) or int(index) >= length):
             raise ValueError(f"{what} must be an integer from 0 to {length - 1}, below the length, got {index!r}")
     used = slice(start_index or 0, end_index)
-    if end_index is not None and int(end_index) <= int(used.start):
+    if end_index is not None and end_index <= used.start:
         raise ValueError(f"end_index must be higher than start_index {start_index}, got {end_index}")
     series = series[used]
     ys = None if targets is None else to_numpy(targets)[used]
