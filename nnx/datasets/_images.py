@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nnx.datasets._download import Source, fetch
+from nnx.datasets._download import Source, place_of
 from nnx.datasets._files import Unread
 from nnx.datasets._idx import read_idx
 from nnx.datasets._npz import read_npz
@@ -24,18 +24,16 @@ def load_images(source: Source, path: str | os.PathLike[str] | None) -> tuple[Pa
 
     path : a folder, an .npz or a .pkl.gz file, as the `load_data` of the data set describes them; None downloads.
     """
-    place = fetch(source) if path is None else Path(path).expanduser()
+    place = place_of(source, path)
     if place.is_dir():
         return _from_folder(place)
-    if not place.exists():
-        raise FileNotFoundError(f"there is no file or folder {place}; leave path out to download {source.name}")
     if place.suffix == ".npz":
         return _from_npz(place)
     if ".pkl" in place.suffixes or ".pickle" in place.suffixes:
         return _from_pickle(place)
     raise ValueError(
-        f"path must be a folder with the four IDX files ({', '.join(source.sha256)}), an .npz file or a .pkl.gz file, "
-        f"got {place}"
+        f"path must be a folder with the four IDX files ({', '.join(source.checksums)}), an .npz file or a .pkl.gz "
+        f"file, got {place}"
     )
 
 

@@ -82,6 +82,25 @@ def pkl(tmp_path: Path, pairs: tuple[tuple[np.ndarray, np.ndarray], ...]) -> Pat
 
 
 @pytest.fixture
+def python_2() -> Callable[..., bytes]:
+    """An array as cPickle of Python 2 and NumPy 1 wrote it: its bytes are text."""
+
+    def encode(array: np.ndarray, protocol: int = 2) -> bytes:
+        byte_order, code = array.dtype.str[:1].encode(), array.dtype.str[1:].encode()
+        shape = b"(" + b"".join(b"J" + struct.pack("<i", size) for size in array.shape) + b"t"
+        raw = b"T" + struct.pack("<i", array.nbytes) + array.tobytes()
+        if protocol == 0:
+            raw = b"S" + repr(array.tobytes())[1:].encode() + b"\n"
+        return (
+            b"cnumpy.core.multiarray\n_reconstruct\np1\n(cnumpy\nndarray\np2\n(I0\ntS'b'\ntR"
+            b"(I1\n" + shape + b"cnumpy\ndtype\n(S'" + code + b"'\nI0\nI1\ntR"
+            b"(I3\nS'" + byte_order + b"'\nNNNI-1\nI-1\nI0\ntbI00\n" + raw + b"tb"
+        )
+
+    return encode
+
+
+@pytest.fixture
 def assert_samples(samples: Arrays) -> Callable[..., None]:
     """Assert that what `load_data` returned are the samples, with Keras's shapes and dtypes, free to be written to."""
 

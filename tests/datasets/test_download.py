@@ -14,7 +14,16 @@ from typing import Any
 
 import pytest
 
-from nnx.datasets import fashion_mnist, mnist
+from nnx.datasets import (
+    boston_housing,
+    california_housing,
+    cifar10,
+    cifar100,
+    fashion_mnist,
+    imdb,
+    mnist,
+    reuters,
+)
 
 pooch = pytest.importorskip("pooch", reason="pooch is not installed")
 
@@ -62,10 +71,10 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def use_mirrors(folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Point MNIST at mirrors with the small files."""
-    sha256 = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
+    checksums = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
 
     def use(*mirrors: str) -> None:
-        monkeypatch.setattr(mnist, "SOURCE", dataclasses.replace(mnist.SOURCE, mirrors=mirrors, sha256=sha256))
+        monkeypatch.setattr(mnist, "SOURCE", dataclasses.replace(mnist.SOURCE, mirrors=mirrors, checksums=checksums))
 
     return use
 
@@ -110,19 +119,42 @@ def test_no_connection_says_what_to_do(server, use_mirrors):
     assert "lost/" in str(error.value)
 
 
-@pytest.mark.parametrize("module", [mnist, fashion_mnist])
-def test_without_pooch_the_error_names_the_extra(module, monkeypatch):
+MODULES = [boston_housing, california_housing, cifar10, cifar100, fashion_mnist, imdb, mnist, reuters]
+LOADERS = [*(module.load_data for module in MODULES), imdb.get_word_index, reuters.get_word_index]
+
+
+@pytest.mark.parametrize("load", LOADERS, ids=lambda load: f"{load.__module__.rpartition('.')[2]}.{load.__name__}")
+def test_every_loader_asks_for_pooch_or_a_path(load, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pooch", None)
     with pytest.raises(ImportError, match=r"needs pooch.*pip install 'nnx-array\[examples\]'"):
-        module.load_data()
+        load()
+    with pytest.raises(FileNotFoundError, match=r"there is no file or folder .*gone; leave path out to download"):
+        load(path=tmp_path / "gone")
+    with pytest.raises(FileNotFoundError, match=f"the folder {tmp_path} has n"):
+        load(path=tmp_path)
 
 
-def test_each_data_set_has_a_folder_and_checksums_of_its_own():
-    assert mnist.SOURCE.name != fashion_mnist.SOURCE.name
-    assert list(mnist.SOURCE.sha256) == list(fashion_mnist.SOURCE.sha256)
-    checksums = [*mnist.SOURCE.sha256.values(), *fashion_mnist.SOURCE.sha256.values()]
-    assert len(set(checksums)) == 8
-    assert all(len(bytes.fromhex(checksum)) == 32 for checksum in checksums)
+def test_each_data_set_has_files_and_checksums_of_its_own():
+    sources = [*(module.SOURCE for module in MODULES), imdb.WORD_INDEX, reuters.WORD_INDEX]
+    assert len({source.name for source in sources}) == len(MODULES)
+    checksums = [checksum for source in sources for checksum in source.checksums.values()]
+    assert len(set(checksums)) == 16
+    lengths = {checksum: 16 if checksum.startswith("md5:") else 32 for checksum in checksums}
+    assert all(len(bytes.fromhex(checksum.removeprefix("md5:"))) == size for checksum, size in lengths.items())
+
+
+def test_a_word_index_is_downloaded_by_its_md5(server, cache, folder, monkeypatch):
+    content = b'{"film": 1}'
+    (folder / "imdb_word_index.json").write_bytes(content)
+    checksums = {"imdb_word_index.json": f"md5:{hashlib.md5(content).hexdigest()}"}
+    source = dataclasses.replace(imdb.WORD_INDEX, mirrors=(server.address,), checksums=checksums)
+    monkeypatch.setattr(imdb, "WORD_INDEX", source)
+    assert imdb.get_word_index() == {"film": 1}
+    assert (cache / "imdb" / "imdb_word_index.json").read_bytes() == content
+    (folder / "imdb_word_index.json").write_bytes(b'{"book": 1}')
+    (cache / "imdb" / "imdb_word_index.json").unlink()
+    with pytest.raises(OSError, match="does not match the known hash"):
+        imdb.get_word_index()
 
 
 def test_each_class_of_fashion_mnist_has_a_name():

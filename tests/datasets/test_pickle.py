@@ -35,22 +35,8 @@ def test_reads_the_names_of_numpy_before_2(protocol, tmp_path, pairs, assert_sam
     assert_samples(mnist.load_data(write(tmp_path / "mnist.pkl.gz", old)))
 
 
-def python_2(array: np.ndarray, protocol: int) -> bytes:
-    """An array as cPickle of Python 2 and NumPy 1 wrote it: its bytes are text."""
-    byte_order, code = array.dtype.str[:1].encode(), array.dtype.str[1:].encode()
-    shape = b"(" + b"".join(b"J" + struct.pack("<i", size) for size in array.shape) + b"t"
-    raw = b"T" + struct.pack("<i", array.nbytes) + array.tobytes()
-    if protocol == 0:
-        raw = b"S" + repr(array.tobytes())[1:].encode() + b"\n"
-    return (
-        b"cnumpy.core.multiarray\n_reconstruct\np1\n(cnumpy\nndarray\np2\n(I0\ntS'b'\ntR"
-        b"(I1\n" + shape + b"cnumpy\ndtype\n(S'" + code + b"'\nI0\nI1\ntR"
-        b"(I3\nS'" + byte_order + b"'\nNNNI-1\nI-1\nI0\ntbI00\n" + raw + b"tb"
-    )
-
-
 @pytest.mark.parametrize("protocol", [0, 2])
-def test_reads_what_python_2_wrote(protocol, tmp_path, pairs, assert_samples):
+def test_reads_what_python_2_wrote(protocol, tmp_path, pairs, assert_samples, python_2):
     body = b"".join(b"(" + python_2(x, protocol) + python_2(y, protocol) + b"t" for x, y in pairs)
     content = (MACHINE if protocol else b"") + b"(" + body + b"t."
     assert pickle.loads(content, encoding="latin1")[2][1].tolist() == [7, 2, 1]  # it is such a file
@@ -107,10 +93,16 @@ def test_the_malicious_file_would_have_worked(tmp_path):
     ("content", "message"),
     [
         (pickle.dumps(Call(np.dtype, "O")), "does more than describe arrays of numbers"),
-        (pickle.dumps(np.array([print], dtype=object)), "does more than describe arrays of numbers"),
+        (
+            pickle.dumps(np.array([print], dtype=object)),
+            "refers to 'builtins.print', which arrays",
+        ),
+        (pickle.dumps([(np.array([1], dtype=object),) * 2] * 2), r"expected pairs of two arrays, \(images, labels\)"),
         (pickle.dumps(Call(np.ndarray, (2**40,), np.dtype("u1"))), "does more than describe arrays of numbers"),
         (b"c_codecs\nencode\n(X\x01\x00\x00\x00aX\x04\x00\x00\x00zliptR.", "does more than describe arrays of numbers"),
-        (pickle.dumps({"x": 1}), "instruction EMPTY_DICT"),
+        (pickle.dumps({"x": 1}), r"expected pairs of two arrays, \(images, labels\)"),
+        (pickle.dumps({1: 1}), "puts something into what is no dict of texts"),
+        (pickle.dumps({1, 2}), "instruction EMPTY_SET"),
         (pickle.dumps([1, 2]), r"expected pairs of two arrays, \(images, labels\)"),
         (pickle.dumps(((1, 2),)), r"expected pairs of two arrays, \(images, labels\)"),
         (b"N" * 5000 + b".", "takes more than 1000 steps"),
@@ -120,6 +112,9 @@ def test_the_malicious_file_would_have_worked(tmp_path):
         (b"", "ends too early"),
         (b".", "takes more from the stack than is there"),
         (b"K\x01K\x02a.", "appends to what is no list"),
+        (b"(K\x01e.", "appends to what is no list"),
+        (b"N(0.", "instruction POP"),
+        (b"N(\x85.", "takes more from the stack than is there"),
     ],
 )
 def test_other_pickles_are_refused(content, message, tmp_path):
