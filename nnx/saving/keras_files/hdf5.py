@@ -23,10 +23,19 @@ _SPARE_BYTES = 1 << 16
 _LONGEST_TEXT = 64 << 20
 _FILTERS = (1, 2)  # gzip, shuffle
 _BLOCK = 1 << 20
+_MOST_BLOCKS, _LONGEST_BLOCK = 1000, 1 << 20  # of a header; a message of it has less than 64 KiB
 _GLOBAL_HEAP, _LOCAL_HEAP = b"GCOL\1\0\0\0", b"HEAP\0\0\0\0"
 _OFFSET, _HEAP_OBJECT, _LOCAL_HEAP_HEADER = struct.Struct("<Q"), struct.Struct("<HHIQ"), struct.Struct("<QQQ")
+_OBJECT_HEADER, _MESSAGE, _REFERENCE = struct.Struct("<BxHII4x"), struct.Struct("<HH4x"), struct.Struct("<IQI")
+_ATTRIBUTE, _TEXT_TYPE, _PLACE = struct.Struct("<BxHHH"), struct.Struct("<BBBBIII"), struct.Struct("<QQ")
+_ATTRIBUTE_MESSAGE, _CONTINUATION = 12, 16  # kinds of messages in a header
+_OF_ANY_LENGTH = 9  # class of types
 _FAILURES = (OSError, KeyError, IndexError, ValueError, TypeError, AttributeError, RuntimeError, SystemError)
-_MORE_FAILURES = (*_FAILURES, ArithmeticError, MemoryError, EOFError)
+_MORE_FAILURES = (*_FAILURES, ArithmeticError, MemoryError, EOFError, struct.error)
+
+
+_Heaps = dict[int, dict[int, int]]
+"""The lengths of the texts in each heap, by the places of the heaps and the numbers of the texts."""
 
 
 class DamagedError(ValueError):
@@ -73,16 +82,17 @@ class Arrays(dict[str, Stored]):
     groups : the paths of all groups.
     """
 
-    def __init__(self, file: Any) -> None:
+    def __init__(self, file: Any, source: IO[bytes], heaps: _Heaps) -> None:
         super().__init__()
         self.file = file
+        self._source, self._heaps = source, heaps
         self.names: dict[str, str] = {}
         self.groups: set[str] = set()
 
     def text(self, group: str, attribute: str) -> str | None:
         """A text among the attributes of a group; None if there is none."""
         with damage():
-            attributes = self.file[group].attrs
+            attributes = self._attributes(group)
             if attribute not in attributes:
                 return None
             value = self._attribute(attributes, attribute)
@@ -95,7 +105,7 @@ class Arrays(dict[str, Stored]):
     def texts(self, group: str, attribute: str) -> list[str] | None:
         """A list of texts among the attributes of a group, which may be in pieces; None if there is none."""
         with damage():
-            attributes = self.file[group].attrs
+            attributes = self._attributes(group)
             if attribute in attributes:
                 parts = [self._attribute(attributes, attribute)]
             else:
@@ -109,6 +119,11 @@ class Arrays(dict[str, Stored]):
         if not all(isinstance(text, str) for text in texts):
             raise DamagedError(f"its attribute {attribute} is no list of texts")
         return texts
+
+    def _attributes(self, group: str) -> Any:
+        found = self.file[group]
+        _check_attributes(self._source, require_h5py("read HDF5 files").h5o.get_info(found.id).addr, self._heaps)
+        return found.attrs
 
     @staticmethod
     def _attribute(attributes: Any, name: str) -> Any:
@@ -138,11 +153,11 @@ def opened(source: IO[bytes], size: int) -> Iterator[Arrays]:
     elsewhere or are larger than what is stored of them, and for what is no array of numbers.
     """
     h5py = require_h5py("read HDF5 files")
-    _check_heaps(source, size)
+    heaps = _checked_heaps(source, size)
     with damage():
         file = h5py.File(source, "r")
     try:
-        arrays = Arrays(file)
+        arrays = Arrays(file, source, heaps)
         with damage():
             _walk(h5py, arrays, size)
         yield arrays
@@ -151,22 +166,34 @@ def opened(source: IO[bytes], size: int) -> Iterator[Arrays]:
             file.close()
 
 
-def _check_heaps(source: IO[bytes], size: int) -> None:
-    """DamagedError for a heap whose pieces do not follow each other: in one, the HDF5 library would search for ever."""
+def _checked_heaps(source: IO[bytes], size: int) -> _Heaps:
+    """What the heaps of texts hold.
+
+    DamagedError for a heap whose pieces do not follow each other: in one, the HDF5 library would search for ever.
+    """
+    heaps: _Heaps = {}
     place, rest = 0, b""
     source.seek(0)
     while block := source.read(_BLOCK):
         text = rest + block
         start = place - len(rest)
-        for mark, check in ((_GLOBAL_HEAP, _check_global_heap), (_LOCAL_HEAP, _check_local_heap)):
-            found = text.find(mark)
-            while found >= 0:
-                check(source, start + found, size)
-                found = text.find(mark, found + 1)
+        for address in _places(text, _GLOBAL_HEAP):
+            heaps[start + address] = _checked_global_heap(source, start + address, size)
+        for address in _places(text, _LOCAL_HEAP):
+            _check_local_heap(source, start + address, size)
         place += len(block)
         rest = text[-len(_GLOBAL_HEAP) + 1 :]
         source.seek(place)
     source.seek(0)
+    return heaps
+
+
+def _places(text: bytes, part: bytes) -> Iterator[int]:
+    """Where in a text a part of it is."""
+    found = text.find(part)
+    while found >= 0:
+        yield found
+        found = text.find(part, found + 1)
 
 
 def _numbers(source: IO[bytes], place: int, form: struct.Struct) -> tuple[Any, ...]:
@@ -177,17 +204,66 @@ def _numbers(source: IO[bytes], place: int, form: struct.Struct) -> tuple[Any, .
     return form.unpack(data)
 
 
-def _check_global_heap(source: IO[bytes], start: int, size: int) -> None:
+def _checked_global_heap(source: IO[bytes], start: int, size: int) -> dict[int, int]:
     (length,) = _numbers(source, start + 8, _OFFSET)
     if start + length > size:
         raise DamagedError("is truncated or damaged (HDF5: a heap is cut short)")
+    texts: dict[int, int] = {}
     place = 16
     while place + 16 <= length:
         index, _, _, taken = _numbers(source, start + place, _HEAP_OBJECT)
+        texts[index] = taken
         taken = taken if index == 0 else 16 + -(-taken // 8) * 8
         if taken < 16 or place + taken > length:
             raise DamagedError("is truncated or damaged (HDF5: a heap has something of a wrong size)")
         place += taken
+    return texts
+
+
+def _check_attributes(source: IO[bytes], address: int, heaps: _Heaps) -> None:
+    """DamagedError for an attribute of a group or array that is no text, or whose text is not in its heap.
+
+    The HDF5 library looks at neither before it reads, and would crash.
+    """
+    for message in _attribute_messages(source, address):
+        version, name, dtype, space = _ATTRIBUTE.unpack_from(message)
+        pad = 8 if version == 1 else 1
+        at_dtype = (9 if version == 3 else 8) + -(-name // pad) * pad
+        at_value = at_dtype + -(-dtype // pad) * pad + -(-space // pad) * pad
+        kind, form, _, _, _, _, size = _TEXT_TYPE.unpack_from(message, at_dtype)
+        if version not in (1, 2, 3) or (version > 1 and message[1]):
+            raise DamagedError("has an attribute in a form of HDF5 that Keras does not write")
+        if kind & 15 != _OF_ANY_LENGTH:
+            continue
+        if form & 15 > 1:
+            raise DamagedError("is truncated or damaged (HDF5: an attribute is neither a text nor a list)")
+        for place in range(at_value, len(message) - _REFERENCE.size + 1, _REFERENCE.size):
+            length, heap, index = _REFERENCE.unpack_from(message, place)
+            if length and heaps.get(heap, {}).get(index) != length * size:
+                raise DamagedError("is truncated or damaged (HDF5: an attribute is not where it should be)")
+
+
+def _attribute_messages(source: IO[bytes], address: int) -> Iterator[bytes]:
+    """The attributes in the header of a group or array, as they are written in version 1, which Keras has."""
+    version, _, _, length = _numbers(source, address, _OBJECT_HEADER)
+    if version != 1:
+        raise DamagedError("has a group in a form of HDF5 that Keras does not write")
+    blocks, left = [(address + _OBJECT_HEADER.size, length)], _MOST_BLOCKS
+    while blocks:
+        start, length = blocks.pop()
+        left -= 1
+        if length > _LONGEST_BLOCK or left < 0:
+            raise DamagedError("is truncated or damaged (HDF5: a header is far too long)")
+        source.seek(start)
+        block, place = source.read(length), 0
+        while place + _MESSAGE.size <= len(block):
+            kind, size = _MESSAGE.unpack_from(block, place)
+            place += _MESSAGE.size
+            if kind == _CONTINUATION:
+                blocks.append(_PLACE.unpack_from(block, place))
+            elif kind == _ATTRIBUTE_MESSAGE:
+                yield block[place : place + size]
+            place += size
 
 
 def _check_local_heap(source: IO[bytes], start: int, size: int) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import re
+import struct
 import sys
 import zipfile
 from collections.abc import Callable
@@ -20,6 +22,7 @@ from nnx.layers import Dense, Input
 from nnx.models import load_model
 from nnx.random import Generator
 from nnx.saving.files import write_file
+from nnx.saving.keras_files import hdf5
 from nnx.saving.model_file import contents, describe
 from nnx.testing import assert_close
 
@@ -341,7 +344,7 @@ REFUSED: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
         lambda c: first(c).update(class_name="Scale", module="own", registered_name="own>Scale"),
         r"unknown layer 'Scale' \(own>Scale\); one of your own goes into custom_objects=\{'Scale': \.\.\.\}",
     ),
-    "of Keras alone": (lambda c: first(c).update(class_name="ConvLSTM2D"), r"nnx has no ConvLSTM2D \(layer 'first'\)"),
+    "of Keras alone": (lambda c: first(c).update(class_name="JaxLayer"), r"nnx has no JaxLayer \(layer 'first'\)"),
     "lambda": (
         lambda c: first(c).update(class_name="Lambda", config={"name": "mine", "function": CODE}),
         r"layer 'mine' has Python code, which nnx does not run; pass custom_objects=\{'mine': function\}",
@@ -362,7 +365,7 @@ REFUSED: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     ),
     "unknown key": (
         lambda c: first(c)["config"].update(lora_rank=4),
-        "Dense 'first' has lora_rank=4, which nnx does not have",
+        "first: lora_rank=4: nnx has no adapters of low rank",
     ),
     "quantised": (
         lambda c: first(c)["config"].update(
@@ -517,22 +520,45 @@ def test_truncated_files(saved: Path):
             model.load_weights(weights)
 
 
+# What the checks of heaps and attributes read is made here by itself; it is no HDF5 file.
+
+
 def heap(*pieces: tuple[int, int, int]) -> io.BytesIO:
-    """A heap by itself, which is no HDF5 file: (number, length, bytes that it takes) of each piece."""
+    """A heap of texts: number, length, and bytes that are taken, of each piece."""
     data = b"".join(struct.pack("<HHIQ", number, 0, 0, length).ljust(taken, b"\0") for number, length, taken in pieces)
     return io.BytesIO(struct.pack("<8sQ", b"GCOL\1\0\0\0", 16 + len(data)) + data)
 
 
-def test_heaps_are_walked_piece_by_piece():
-    check = hdf5._check_global_heap
-    good = heap((1, 5, 24), (2, 8, 24), (0, 32, 32))
-    check(good, 0, len(good.getvalue()))
-    short = heap((1, 5, 24))
+def test_heaps_are_followed_piece_by_piece():
+    def check(*pieces: tuple[int, int, int], without: int = 0) -> dict[int, int]:
+        source = heap(*pieces)
+        return hdf5._checked_global_heap(source, 0, len(source.getvalue()) - without)
+
+    assert check((1, 5, 24), (2, 16, 32), (0, 32, 32)) == {1: 5, 2: 16, 0: 32}
     with pytest.raises(hdf5.DamagedError, match="a heap is cut short"):
-        check(short, 0, len(short.getvalue()) - 1)
-    wrong = heap((1, 500, 24))
+        check((1, 5, 24), without=1)
     with pytest.raises(hdf5.DamagedError, match="a heap has something of a wrong size"):
-        check(wrong, 0, len(wrong.getvalue()))
+        check((1, 500, 24))
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "words"),
+    [
+        (1, (5, 4096, 1), None),
+        (1, (5, 4096, 2), "not where it should be"),
+        (1, (5, 8192, 1), "not where it should be"),
+        (1, (6, 4096, 1), "not where it should be"),
+        (3, (5, 4096, 1), "neither a text nor a list"),
+    ],
+    ids=["good", "another text", "another heap", "another length", "another kind"],
+)
+def test_attributes_are_in_their_heaps(kind: int, text: tuple[int, int, int], words: str | None):
+    dtype, space = struct.pack("<BBBBIII", 0x19, kind, 0, 0, 16, 0, 1).ljust(24, b"\0"), bytes(8)
+    message = struct.pack("<BxHHH", 1, 5, len(dtype), len(space)) + b"name\0".ljust(8, b"\0") + dtype + space
+    message += struct.pack("<IQI", *text)
+    header = struct.pack("<BxHII4x", 1, 1, 1, len(message) + 8) + struct.pack("<HH4x", 12, len(message))
+    with contextlib.nullcontext() if words is None else pytest.raises(hdf5.DamagedError, match=words):
+        hdf5._check_attributes(io.BytesIO(header + message), 0, {4096: {1: 5, 2: 7}})
 
 
 def test_a_changed_bit_is_noticed(saved: Path):
@@ -594,6 +620,43 @@ def test_a_graph_of_everything(path: Path):
     assert list(found) == list(expected)
     for output in found:
         assert_close(found[output], expected[output], 0.0, 1e-5)
+
+
+def test_functions_of_ops_in_a_graph(path: Path):
+    """What belongs to a call, what to the configuration, arrays, slices, results in several parts; and Keras' names."""
+    x = Input((4,), name="x")
+    y = nnx.ops.pad(nnx.ops.exp(x), ((0, 0), (1, 1)), constant_values=2.0)
+    first, _ = nnx.ops.split(y[..., 1:5], 2, axis=-1)
+    z = nnx.ops.einsum("bi,bj->bij", first, nnx.ops.add(x, np.float32([1, 2, 3, 4])))
+    parts = [nnx.ops.mean(z, axis=(1, 2)), nnx.ops.average(y, axis=1, weights=np.arange(6.0)), Dense(2)(z)]
+    parts += [nnx.ops.rms_normalization(nnx.ops.cast(x > 0.0, "float32")), nnx.ops.where(x > 0.5, x, 1.0)]
+    model = nnx.Model(x, parts)
+    model.save(path)
+    for one, other in zip(load_model(path).predict(X, verbose=0), model.predict(X, verbose=0), strict=True):
+        assert_close(one, other, 0.0, 0.0)
+    described = {layer["name"]: layer for layer in json.loads(members(path)["config.json"])["config"]["layers"]}
+    assert described["pad"]["module"] == "keras.src.ops.numpy"
+    assert described["pad"]["config"] == {"name": "pad", "pad_width": [[0, 0], [1, 1]]}
+    assert described["pad"]["inbound_nodes"][0]["args"][1:] == [2.0]
+    assert described["rms_normalization"]["class_name"] == "RMSNorm"
+    assert described["cast"]["config"] == {"name": "cast", "dtype": "float32"}
+    with h5py.File(io.BytesIO(members(path)["model.weights.h5"])) as file:
+        assert list(file["layers"]) == ["dense", "input_layer"]
+
+
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [
+        (lambda x: nnx.ops.norm(x, axis=(1, 2)), r"ops.norm with axis=\[1, 2\] cannot be in a file of Keras"),
+        (lambda x: nnx.ops.quantile(x, 0.5, axis=1), "ops.quantile with axis=1 cannot be in a file of Keras"),
+        (lambda x: nnx.ops.allclose(x, x), "ops.allclose cannot be in a file of Keras, which has no class for it"),
+    ],
+)
+def test_functions_that_keras_does_not_read(path: Path, function: Callable[[Any], Any], words: str):
+    x = Input((4, 3))
+    with pytest.raises(ValueError, match=words):
+        nnx.Model(x, function(x)).save(path)
+    assert not path.exists()
 
 
 @pytest.mark.parametrize(
