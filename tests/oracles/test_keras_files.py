@@ -396,10 +396,17 @@ for name, optimizer in {
 for name, loss in {
     "huber": lambda lib: lib.losses.Huber(0.5),
     "smoothed": lambda lib: lib.losses.CategoricalCrossentropy(label_smoothing=0.1),
-    "logits": lambda lib: lib.losses.BinaryCrossentropy(from_logits=True),
     "kl": lambda lib: "kl_divergence",
 }.items():
     kind(name, SMALL, VECTOR, sgd, loss, metrics=["mae", "mse"], weighted_metrics=["mae"])
+kind(
+    "logits",
+    stack(lambda lib: lib.Dense(4, "tanh"), lambda lib: lib.Dense(3)),
+    VECTOR,
+    loss=lambda lib: lib.losses.BinaryCrossentropy(from_logits=True),
+    metrics=["mae", "mse"],
+    weighted_metrics=["mae"],
+)
 
 
 def shape_of(x: Any) -> tuple[int, ...]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from nnx.layers import Bidirectional, TextVectorization, TimeDistributed
 from nnx.layers.attention import GroupQueryAttention, ProjectedAttention
+from nnx.layers.function_call import FunctionCall
 from nnx.layers.layer import Layer
 from nnx.layers.operation import Operation
 from nnx.layers.recurrent import Recurrent
@@ -63,7 +64,7 @@ def _groups(layer: Any, path: str, order: Order, seen: set[Any]) -> Iterator[Gro
     seen.add(layer)
     if kind_of_model(layer) is not None:
         yield Group(path, layer.name, list(layer.own_weights))
-        inner = [one for one in order.get(layer, layer.layers) if not isinstance(one, Operation)]
+        inner = [one for one in order.get(layer, layer.layers) if not isinstance(one, Operation | FunctionCall)]
         yield from _numbered(inner, f"{path}/layers", order, seen)
     elif isinstance(layer, Recurrent):
         yield Group(path, layer.name, [])

@@ -8,12 +8,14 @@ from typing import Any
 from nnx import activations, constraints, initializers, losses, metrics, optimizers, regularizers
 from nnx import layers as nnx_layers
 from nnx.graph.symbol import Node, Symbol
+from nnx.layers.function_call import FunctionCall
 from nnx.layers.input import InputLayer
 from nnx.layers.layer import Layer
 from nnx.layers.operation import KINDS, ActivationWithOptions, Operation
 from nnx.layers.recurrent import Recurrent
 from nnx.names import names_apart
 from nnx.registry import find_custom, serialize
+from nnx.saving.keras_files.operators import class_of_operation, written_call
 from nnx.saving.keras_files.places import kind_of_model
 from nnx.schedules import schedules
 from nnx.structure import leaves, rebuild
@@ -74,6 +76,9 @@ def _layer_config(layer: Any, dtype: str, name: str | None = None) -> dict[str, 
         return _sequential(layer, dtype, name) if kind == "Sequential" else _functional(layer, dtype, name)
     if isinstance(layer, Operation):
         return _operator(layer, name)
+    if isinstance(layer, FunctionCall):
+        module, kind = class_of_operation(layer.function)
+        return _object(module, kind, {"name": name, **written_call(layer, [None] * len(layer.dtypes))[0]})
     if isinstance(layer, ActivationWithOptions):
         function = serialize(layer.get_config()["activation"])
         return _object("keras.src.ops.nn", _camel(function), {"name": name, **layer.options})
@@ -235,6 +240,8 @@ def _call(node: Node, keys: Mapping[Any, tuple[str, int, int]], owner: str) -> d
     }
     if isinstance(layer, Operation):
         return {"args": _operands(layer, refs), "kwargs": {}}
+    if isinstance(layer, FunctionCall):
+        return {"args": written_call(layer, refs)[1], "kwargs": {}}
     if isinstance(layer, Recurrent | nnx_layers.RNN | nnx_layers.Bidirectional) and len(refs) > 1:
         return {"args": refs[:1], "kwargs": {**kwargs, "initial_state": refs[1:]}}
     structure = layer.input_structure

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from nnx.layers import Normalization
+from nnx.layers.function_call import FunctionCall
 from nnx.layers.layer import Layer
 from nnx.layers.operation import Operation
 from nnx.names import shortened, snake_case
@@ -185,7 +186,7 @@ def _by_layer_names(
         weights = arrays.texts(group, "weight_names") or []
         stored[name] = [(weight, _stored(arrays, f"{group}/{weight}")) for weight in weights]
     filled = [name for name, weights in stored.items() if weights and name != "top_level_model_weights"]
-    layers = [layer for layer in order.get(model) or model.layers if not isinstance(layer, Operation)]
+    layers = [layer for layer in order.get(model) or model.layers if not isinstance(layer, Operation | FunctionCall)]
     layers = [layer for layer in layers if layer.weights]
     problems = []
     if len(filled) != len(layers):
