@@ -188,7 +188,7 @@ class NNXClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]
         if self._is_of_labels:
             raise ValueError("class_weight is for one class of a sample, not for several labels: give sample_weight")
         if isinstance(self.class_weight, Mapping):
-            strange = [label for label in self.class_weight if label not in self.classes_]
+            strange = [label for label in self.class_weight if label not in self.classes_.tolist()]
             if strange:
                 raise ValueError(
                     f"class_weight has {strange[0]!r}, which is none of the classes {self.classes_.tolist()}"

@@ -37,6 +37,8 @@ def as_target_numbers(estimator: Any, y: Any) -> np.ndarray:
 def as_labels(estimator: Any, y: Any) -> np.ndarray:
     """Labels (n,), or (n, labels) of 0 and 1, of any dtype. A column (n, 1) is taken with scikit-learn's warning."""
     require_targets(estimator, y)
+    if is_tabular(y) and not table_problem(y, "y"):
+        y = to_numpy(y)  # scikit-learn makes floats of pandas' nullable integers
     labels: np.ndarray = validation.check_array(y, ensure_2d=False, dtype=None, estimator=estimator, input_name="y")
     return validation.column_or_1d(labels, warn=True) if labels.shape[1:] == (1,) else labels
 

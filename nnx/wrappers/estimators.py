@@ -70,14 +70,12 @@ class WrappedModel(BaseEstimator):  # type: ignore[misc]
         if self.warm_start and hasattr(self, "model_"):
             return self.model_
         if not isinstance(self.model, Model):
-            function: Callable[..., Any] = self.model
-            return function(X=X, y=y, **(self.model_kwargs or {}))
+            return self.model(X=X, y=y, **(self.model_kwargs or {}))
         if self.warm_start or self.model.optimizer is None:
             return self.model
         model, optimizer = clone_model(self.model), self.model.optimizer
-        model.compile(
-            type(optimizer).from_config(optimizer.get_config()), **copy.deepcopy(self.model.compile_arguments)
-        )
+        arguments = copy.deepcopy(self.model.compile_arguments or {})
+        model.compile(type(optimizer).from_config(optimizer.get_config()), **arguments)
         return model
 
     def _learn_targets(self, y: Any) -> np.ndarray:

@@ -302,6 +302,8 @@ def test_data_frames_of_mixed_types() -> None:
     assert classifier.feature_names_in_.tolist() == list(numbers.columns)
     plain = NNXClassifier(epochs=2, random_state=0).fit(numbers.to_numpy("float64"), THREE)
     assert np.array_equal(plain.predict_proba(numbers.to_numpy("float64")), classifier.predict_proba(numbers))
+    whole = pd.Series(np.arange(90) % 3, dtype="Int64")
+    assert NNXClassifier(epochs=1).fit(numbers, whole).classes_.dtype == np.int64
     with pytest.raises(ValueError, match="feature names should match"):
         classifier.predict(numbers[numbers.columns[::-1]])
     with pytest.raises(

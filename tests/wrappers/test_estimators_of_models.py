@@ -79,8 +79,6 @@ def test_a_model_is_left_as_it_is() -> None:
     assert regressor.model_.optimizer is not model.optimizer
     assert regressor.model_.optimizer.get_config() == model.optimizer.get_config()
     assert sorted(regressor.history_.history) == ["loss", "mae"]
-    first = regressor.predict(X)
-    assert np.array_equal(regressor.fit(X, NUMBERS, epochs=2, shuffle=False).predict(X).shape, first.shape)
 
 
 def test_warm_start_goes_on() -> None:
@@ -99,7 +97,7 @@ def test_parameters_and_copies() -> None:
     regressor = SKLearnRegressor(for_rows, model_kwargs={"loss": "mse"}, fit_kwargs=SILENT)
     assert clone(regressor).get_params() == regressor.get_params()
     search = GridSearchCV(regressor, {"model_kwargs": [{"loss": "mse"}, {"loss": "mae"}]}, cv=2).fit(X, NUMBERS)
-    assert search.best_estimator_.model_.loss if hasattr(search.best_estimator_.model_, "loss") else True
+    assert search.best_estimator_.model_.compile_arguments["loss"] == search.best_params_["model_kwargs"]["loss"]
     loaded = pickle.loads(pickle.dumps(search.best_estimator_))
     assert np.array_equal(loaded.predict(X), search.predict(X))
 
