@@ -6,6 +6,7 @@ Outputs, cotangents of the inputs and weights agree before, between and after tw
 from __future__ import annotations
 
 import contextlib
+import inspect
 import os
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -65,34 +66,42 @@ def agrees(found: Any, wanted: Any) -> None:
 def assert_agrees(make: Make, inputs: list[np.ndarray], options: dict[str, Any]) -> None:
     """Both libraries' layers with the same weights: outputs, cotangents of inputs, and weights, over two steps."""
     mine, theirs = make(nnx), make(keras)
-    given = inputs[0] if len(inputs) == 1 else inputs
-    y = mine(given, training=True, **options)
-    expected_y = theirs(given, **options)
+    spread = "query" in inspect.signature(theirs.call).parameters  # takes its inputs one by one
+
+    def call(layer: Any, arrays: Any, **others: Any) -> Any:
+        given = arrays if spread else [arrays[0] if len(arrays) == 1 else arrays]
+        return layer(*given, **{**options, **others})
+
+    y, expected_y = call(mine, inputs, training=True), call(theirs, inputs, training=False)
     weights = [0.5 * normal(*p.shape, seed=i) for i, p in enumerate(theirs.trainable_variables)]
-    assert [p.name for p in mine.trainable_weights] == [w.name for w in theirs.trainable_variables]
+    names = [p.name.rpartition("/")[2] for p in mine.trainable_weights]
+    assert names == [w.name for w in theirs.trainable_variables]
     assert len(leaves(y)) == len(leaves(expected_y))
-    others = [variable.value for variable in theirs.non_trainable_variables]
+    states = [variable.value for variable in theirs.non_trainable_variables if "seed" not in variable.path]
     cotangents = [normal(*one.shape, seed=10 + i) / one.size for i, one in enumerate(leaves(y))]
     flat = FlatParameters(mine.trainable_weights, get_backend())
     for parameter, value in zip(mine.trainable_weights, weights, strict=True):
         parameter.value[...] = value
+    for parameter, state in zip(mine.non_trainable_weights, states, strict=True):
+        parameter.value[...] = np.asarray(state)
 
-    def weighted(values: Any, arrays: Any) -> Any:
-        arrays = arrays[0] if len(arrays) == 1 else arrays
-        made, _ = theirs.stateless_call(values, others, arrays, **options)
+    def weighted(values: Any, arrays: Any, before: Any) -> Any:
+        given = arrays if spread else [arrays[0] if len(arrays) == 1 else arrays]
+        made, after = theirs.stateless_call(values, before, *given, **options)
         made = leaves(made)
-        return sum((one * dy).sum() for one, dy in zip(made, cotangents, strict=True)), made
+        return sum((one * dy).sum() for one, dy in zip(made, cotangents, strict=True)), (made, after)
 
     differentiate = jax.value_and_grad(weighted, (0, 1), has_aux=True)
     # Loops over time are long to compile; step by step, their operations are found in the cache.
     looping = any(isinstance(layer, keras.layers.RNN) for layer in theirs._flatten_layers())
     differentiate = differentiate if looping else jax.jit(differentiate)
+    others = [variable.value for variable in theirs.non_trainable_variables]
     for _ in range(3):
         with jax.disable_jit() if looping else contextlib.nullcontext():
-            (_, expected), (dweights, dinputs) = differentiate(weights, inputs)
+            (_, (expected, others)), (dweights, dinputs) = differentiate(weights, inputs, others)
         with nnx.GradientTape() as tape:
             watched = tape.watch(inputs)
-            outputs = leaves(mine(watched[0] if len(watched) == 1 else watched, training=True, **options))
+            outputs = leaves(call(mine, watched, training=True))
             loss = sum(nnx.ops.sum(one * dy) for one, dy in zip(outputs, cotangents, strict=True))
         gradients = tape.gradient(loss, [*watched, *mine.trainable_weights])
         for found, wanted in zip(outputs, expected, strict=True):
@@ -129,6 +138,26 @@ for kind, variants in {
         row(f"{about} masks", make, QUERY, VALUE, mask=[OF_QUERY, OF_VALUE])
         row(f"{about} causal", make, QUERY, VALUE, use_causal_mask=True, mask=[None, OF_VALUE[:, ::-1].copy()])
 
+
+for about, options, called in [
+    ("", {}, {}),
+    ("gate", {"use_gate": True, "use_bias": False}, {"use_causal_mask": True}),
+    ("window", {"sliding_window": 2}, SCORES),
+    ("masks", {}, {"query_mask": OF_QUERY, "value_mask": OF_VALUE}),
+    ("mask of the key", {}, {"key_mask": OF_VALUE, "attention_mask": np.tri(4, 6, 1, bool)[None].repeat(3, 0)}),
+]:
+    row(
+        f"GroupQueryAttention {about}",
+        lambda lib, options=options: lib.layers.GroupQueryAttention(3, 4, 2, **options),
+        *(QUERY, VALUE),
+        **called,
+    )
+    row(
+        f"MultiHeadAttention {about}",
+        lambda lib, options=options: lib.layers.MultiHeadAttention(2, 3, **options),
+        *(QUERY, PAIR, KEY),
+        **called,
+    )
 
 # Cells
 
@@ -191,6 +220,34 @@ row(
     lambda lib: lib.layers.TimeDistributed(lib.layers.RNN(lib.layers.GRUCell(3))),
     normal(2, 3, 4, 5),
 )
+
+for name, shape, options in [
+    ("ConvLSTM1D", (2, 3, 6, 2), {"return_sequences": True}),
+    ("ConvLSTM1D", (2, 3, 6, 2), {"strides": 2, "padding": "same", "return_state": True, "go_backwards": True}),
+    ("ConvLSTM2D", (2, 3, 4, 5, 2), {"padding": "same", "recurrent_activation": "hard_sigmoid"}),
+    ("ConvLSTM2D", (2, 3, 2, 4, 5), {"data_format": "channels_first", "use_bias": False, "return_sequences": True}),
+    ("ConvLSTM2D", (2, 3, 4, 5, 2), {"dilation_rate": (1, 2), "unit_forget_bias": False}),
+    ("ConvLSTM3D", (2, 2, 3, 2, 3, 2), {"padding": "same"}),
+]:
+
+    def film(lib: Any, name: str = name, options: Any = options) -> Any:
+        return getattr(lib.layers, name)(3, 2, **options)
+
+    row(f"{name} {'-'.join(options)}", film, normal(*shape))
+
+# Singular values
+
+for about, made, shape in [
+    ("Dense", lambda lib: lib.layers.Dense(3, "tanh"), (4, 5)),
+    ("Conv2D", lambda lib: lib.layers.Conv2D(3, 2, use_bias=False), (2, 4, 5, 2)),
+    ("Conv1D", lambda lib: lib.layers.Conv1D(3, 2), (2, 5, 2)),
+]:
+
+    def normalized(lib: Any, made: Make = made) -> Any:
+        return lib.layers.SpectralNormalization(made(lib), power_iterations=2)
+
+    row(f"SpectralNormalization {about}", normalized, normal(*shape), training=True)
+    row(f"SpectralNormalization {about} at inference", normalized, normal(*shape))
 
 # Sums of products
 
