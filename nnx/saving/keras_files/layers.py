@@ -182,6 +182,8 @@ class LayerReader:
                     arguments["batch_input_shape"] = _tuples(value)
             elif name in ("layer", "backward_layer") and name in known:
                 arguments[name] = None if value is None else self.layer(value)
+            elif name == "layers" and name in known and isinstance(value, list):
+                arguments[name] = [self.layer(one) for one in value]
             elif name in known:
                 arguments[name] = made_argument(name, value, label)
             else:
