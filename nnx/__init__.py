@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from nnx import (
         activations,
         callbacks,
+        config,
         constraints,
         data,
         datasets,
@@ -43,41 +44,59 @@ if TYPE_CHECKING:
         layers,
         losses,
         metrics,
+        mixed_precision,
         models,
         ops,
         optimizers,
         plotting,
+        preprocessing,
         random,
         regularizers,
         saving,
         schedules,
+        sklearn,
+        tree,
         utils,
+        wrappers,
     )
     from nnx import testing as testing
     from nnx.autodiff.gradient_tape import GradientTape
     from nnx.autodiff.transforms import custom_gradient, differentiable, grad, jvp, stop_gradient, value_and_grad
     from nnx.debug import profile
-    from nnx.layers import Input, Layer
+    from nnx.initializers import Initializer
+    from nnx.layers import Input, InputSpec, Layer
+    from nnx.layers.variable import Variable
     from nnx.losses import Loss
     from nnx.metrics import Metric
     from nnx.models import Model, Sequential
     from nnx.optimizers import Optimizer
+    from nnx.regularizers import Regularizer
 else:
-    from nnx.lazy_loading import on_demand
+    import sys
+
+    from nnx.lazy_loading import KerasModules, on_demand
+
+    if KerasModules not in sys.meta_path:
+        sys.meta_path.append(KerasModules)
 
     __getattr__, __dir__ = on_demand(
         __name__,
         {
             "GradientTape": "nnx.autodiff.gradient_tape",
+            "Initializer": "nnx.initializers",
             "Input": "nnx.layers",
+            "InputSpec": "nnx.layers",
             "Layer": "nnx.layers",
             "Loss": "nnx.losses",
             "Metric": "nnx.metrics",
             "Model": "nnx.models",
             "Optimizer": "nnx.optimizers",
+            "Regularizer": "nnx.regularizers",
             "Sequential": "nnx.models",
+            "Variable": "nnx.layers.variable",
             "activations": "nnx.activations",
             "callbacks": "nnx.callbacks",
+            "config": "nnx.config",
             "constraints": "nnx.constraints",
             "custom_gradient": "nnx.autodiff.transforms",
             "data": "nnx.data",
@@ -92,19 +111,24 @@ else:
             "layers": "nnx.layers",
             "losses": "nnx.losses",
             "metrics": "nnx.metrics",
+            "mixed_precision": "nnx.mixed_precision",
             "models": "nnx.models",
             "ops": "nnx.ops",
             "optimizers": "nnx.optimizers",
             "plotting": "nnx.plotting",
+            "preprocessing": "nnx.preprocessing",
             "profile": "nnx.debug",
             "random": "nnx.random",
             "regularizers": "nnx.regularizers",
             "saving": "nnx.saving",
             "schedules": "nnx.schedules",
+            "sklearn": "nnx.sklearn",
             "stop_gradient": "nnx.autodiff.transforms",
             "testing": "nnx.testing",
+            "tree": "nnx.tree",
             "utils": "nnx.utils",
             "value_and_grad": "nnx.autodiff.transforms",
+            "wrappers": "nnx.wrappers",
         },
     )
 
@@ -113,19 +137,24 @@ __version__ = "0.1.0"
 __all__ = [
     "Backend",
     "GradientTape",
+    "Initializer",
     "Input",
+    "InputSpec",
     "Layer",
     "Loss",
     "Metric",
     "Model",
     "Optimizer",
+    "Regularizer",
     "Sequential",
+    "Variable",
     "activations",
     "array_namespace",
     "asarray",
     "available_backends",
     "backend",
     "callbacks",
+    "config",
     "constraints",
     "custom_gradient",
     "data",
@@ -142,10 +171,12 @@ __all__ = [
     "layers",
     "losses",
     "metrics",
+    "mixed_precision",
     "models",
     "ops",
     "optimizers",
     "plotting",
+    "preprocessing",
     "profile",
     "random",
     "register_backend",
@@ -154,8 +185,11 @@ __all__ = [
     "schedules",
     "set_backend",
     "set_deterministic",
+    "sklearn",
     "stop_gradient",
     "to_numpy",
+    "tree",
     "utils",
     "value_and_grad",
+    "wrappers",
 ]

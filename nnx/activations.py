@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from nnx import functional
 from nnx import registry as names
@@ -21,10 +21,12 @@ from nnx.arguments import python_numbers
 from nnx.autodiff.array import TrackedArray
 from nnx.autodiff.protocol import with_pullback
 from nnx.backends import Array
+from nnx.lazy_loading import other_names
 from nnx.pullbacks import Differentiable, original_of, values_only
 
 __all__ = [
     "celu",
+    "deserialize",
     "elu",
     "exponential",
     "gelu",
@@ -80,6 +82,7 @@ def _public(function: Differentiable) -> Callable[..., Any]:
             y.mask = x.mask  # the steps of a sequence stay where they are
         return y
 
+    activation.__module__ = __name__  # where pickle finds it
     activation.original = function  # type: ignore[attr-defined]
     return activation
 
@@ -161,6 +164,18 @@ def get(identifier: Any) -> Callable[..., Array]:
     return values_only(function)
 
 
+def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Callable[..., Array]:
+    """The function that `serialize` named, or that is meant by anything else that `get` takes.
+
+    custom_objects : functions of one's own, by name.
+
+    >>> deserialize("relu") is relu
+    True
+    """
+    with names.custom_objects(custom_objects):
+        return get(config)
+
+
 def serialize(activation: Any) -> str:
     """The name that `get` and `resolve` find an activation by; TypeError for a function without a name.
 
@@ -169,3 +184,7 @@ def serialize(activation: Any) -> str:
     """
     name: str = names.serialize("linear" if activation is None else activation)
     return name
+
+
+if not TYPE_CHECKING:
+    __getattr__ = other_names(__name__)

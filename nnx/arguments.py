@@ -256,9 +256,52 @@ def dtype_name(layer: str, dtype: Any) -> str | None:
     'float32'
     """
     name: str | None = getattr(dtype, "__name__", None) or getattr(dtype, "name", dtype)
+    name = name.removeprefix("mixed_") if isinstance(name, str) else name  # float16 is trained so anyway
     if name is not None and name not in DTYPES:
         raise ValueError(f"{layer}: dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
     return name
+
+
+def floating_dtype(owner: str, dtype: Any) -> str | None:
+    """The name of a floating dtype that was given as "float32", as NumPy's object or as a policy; None stays None.
+
+    owner : what takes it, for the ValueError.
+
+    >>> floating_dtype("loss 'mse'", "float64")
+    'float64'
+    """
+    name = dtype_name(owner, dtype)
+    if name is not None and not name.startswith("float"):
+        raise ValueError(f"{owner}: dtype must be 'float16', 'float32' or 'float64', got {dtype!r}")
+    return name
+
+
+_ADVICE = {
+    "lora_alpha": "nnx has no adapters of low rank: leave it out, and train the layer itself",
+    "lora_rank": "nnx has no adapters of low rank: leave it out, and train the layer itself",
+    "max_shard_size": "nnx writes one file: leave it out",
+    "optional": "each input of a nnx model is given: make a model without that input too, of the same layers",
+    "quantization_config": "nnx does not quantise: leave it out, or compute in nnx.backend(..., dtype='float16')",
+    "ragged": "nnx has no ragged arrays: pad the rows with nnx.utils.pad_sequences, and mask them",
+    "renorm": "nnx has no batch renormalisation: leave it out, or write GroupNormalization for small batches",
+    "renorm_clipping": "nnx has no batch renormalisation: leave it out",
+    "sparse": "nnx has no sparse arrays: give dense ones, or indices to an Embedding",
+    "splines": "nnx draws edges in one way: leave it out",
+    "tensor": "an array is no input of a graph: call the model on it",
+}
+
+
+def refuse(owner: str, **given: Any) -> None:
+    """ValueError, which says what to write, for an argument of Keras of which nnx has only the value that does nothing.
+
+    >>> refuse("dense", lora_rank=None)
+    >>> refuse("dense", lora_rank=4)
+    Traceback (most recent call last):
+    ValueError: dense: lora_rank=4: nnx has no adapters of low rank: leave it out, and train the layer itself
+    """
+    for name, value in given.items():
+        if value is not None and value is not False:
+            raise ValueError(f"{owner}: {name}={value!r}: {_ADVICE[name]}")
 
 
 def with_hints(function: Callable[P, R]) -> Callable[P, R]:

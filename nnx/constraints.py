@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from nnx.backends import Array, array_namespace
+from nnx.lazy_loading import other_names
 from nnx.registry import Configurable, Registry
+from nnx.registry import custom_objects as custom_names
+from nnx.registry import serialize as plain_data
 
 __all__ = [
     "Constraint",
@@ -14,6 +17,7 @@ __all__ = [
     "MinMaxNorm",
     "NonNeg",
     "UnitNorm",
+    "deserialize",
     "get",
     "max_norm",
     "maxnorm",
@@ -22,6 +26,7 @@ __all__ = [
     "nonneg",
     "registry",
     "resolve",
+    "serialize",
     "unit_norm",
     "unitnorm",
 ]
@@ -159,6 +164,27 @@ def resolve(identifier: Any) -> Any:
 get = resolve
 
 
+def serialize(constraint: Any) -> Any:
+    """A constraint as plain data that fits into JSON: its class and configuration; the name of a function.
+
+    >>> serialize(MaxNorm(3))["class_name"]
+    'MaxNorm'
+    """
+    return plain_data(constraint)
+
+
+def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
+    """The constraint that `serialize` described, or that is meant by anything else that `get` takes.
+
+    custom_objects : classes and functions of one's own, by name.
+
+    >>> type(deserialize(serialize(MaxNorm(3)))).__name__
+    'MaxNorm'
+    """
+    with custom_names(custom_objects):
+        return resolve(config)
+
+
 def _norms(w: Array, axis: Axis) -> Array:
     xp = array_namespace(w)
     axes = axis if axis is None or isinstance(axis, int) else tuple(axis)
@@ -171,3 +197,6 @@ max_norm = maxnorm = MaxNorm
 min_max_norm = MinMaxNorm
 non_neg = nonneg = NonNeg
 unit_norm = unitnorm = UnitNorm
+
+if not TYPE_CHECKING:
+    __getattr__ = other_names(__name__)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,8 @@ import numpy as np
 
 from nnx import ops, random
 from nnx.backends import Array, get_backend, is_array, set_backend, to_numpy
+from nnx.graph.symbol import Symbol
+from nnx.layers.variable import Variable
 from nnx.models import Model
 from nnx.ops import (
     abs,
@@ -67,6 +70,7 @@ from nnx.parameters import Parameter
 from nnx.user_warnings import warn_user
 
 __all__ = [
+    "Variable",
     "abs",
     "all",
     "any",
@@ -108,6 +112,7 @@ __all__ = [
     "floatx",
     "function",
     "gather",
+    "get_uid",
     "get_value",
     "greater",
     "greater_equal",
@@ -115,6 +120,9 @@ __all__ = [
     "image_data_format",
     "in_top_k",
     "int_shape",
+    "is_float_dtype",
+    "is_int_dtype",
+    "is_keras_tensor",
     "is_tensor",
     "l2_normalize",
     "less",
@@ -148,6 +156,7 @@ __all__ = [
     "repeat_elements",
     "reshape",
     "resize_images",
+    "result_type",
     "reverse",
     "round",
     "set_epsilon",
@@ -166,6 +175,7 @@ __all__ = [
     "square",
     "squeeze",
     "stack",
+    "standardize_dtype",
     "std",
     "stop_gradient",
     "sum",
@@ -229,6 +239,74 @@ def set_floatx(value: str) -> None:
         raise RuntimeError(f"K.set_floatx has no effect inside `with nnx.backend(...)`; write dtype={value!r} there")
 
 
+def standardize_dtype(dtype: Any) -> str:
+    """The name of a dtype, whatever library, or Python, it is of; that of `floatx` for None.
+
+    >>> standardize_dtype(float), standardize_dtype(np.dtype("int8"))
+    ('float32', 'int8')
+    """
+    if dtype is None or dtype is float:
+        return floatx()
+    if dtype in (int, str):
+        return {int: "int32", str: "string"}[dtype]
+    name = getattr(dtype, "name", None) or getattr(dtype, "__name__", None) or str(dtype).rpartition(".")[2]
+    if not re.fullmatch(r"bool|string|(float|u?int)(8|16|32|64)|bfloat16|complex(64|128)", str(name)):
+        raise ValueError(f"not a dtype: {dtype!r}")
+    return str(name)
+
+
+def is_float_dtype(dtype: Any) -> bool:
+    """Whether a dtype has floating numbers.
+
+    >>> is_float_dtype("float16"), is_float_dtype("int8")
+    (True, False)
+    """
+    return "float" in standardize_dtype(dtype)
+
+
+def is_int_dtype(dtype: Any) -> bool:
+    """Whether a dtype has integers.
+
+    >>> is_int_dtype("uint8"), is_int_dtype("bool")
+    (True, False)
+    """
+    return "int" in standardize_dtype(dtype)
+
+
+def result_type(*dtypes: Any) -> str:
+    """The dtype of what is computed from values of some: as of NumPy, but float32 where integers meet floating numbers.
+
+    >>> result_type("int32", "float16"), result_type("int8", "int32"), result_type()
+    ('float16', 'int32', 'float32')
+    """
+    names = [standardize_dtype(dtype) for dtype in dtypes] or [floatx()]
+    floating = [name for name in names if is_float_dtype(name)]
+    return str(np.result_type(*(floating or names)))
+
+
+def is_keras_tensor(x: Any) -> bool:
+    """Whether a value stands for an array in a graph, as `nnx.Input` makes it.
+
+    >>> from nnx import Input
+    >>> is_keras_tensor(Input((2,))), is_keras_tensor(1.0)
+    (True, False)
+    """
+    return isinstance(x, Symbol)
+
+
+_uids: dict[str, int] = {}
+
+
+def get_uid(prefix: str = "") -> int:
+    """How often it was called with that prefix.
+
+    >>> get_uid("mine"), get_uid("mine")
+    (1, 2)
+    """
+    _uids[prefix] = _uids.get(prefix, 0) + 1
+    return _uids[prefix]
+
+
 def image_data_format() -> str:
     """Order of axes that layers of images expect if they are not told another: "channels_last".
 
@@ -258,8 +336,10 @@ def backend() -> str:
     return get_backend().name
 
 
-def clear_session() -> None:
+def clear_session(free_memory: bool = True) -> None:
     """Nothing: nnx has no global graph, and models that nobody refers to are gone.
+
+    free_memory : accepted as in Keras.
 
     >>> clear_session()
     """
@@ -285,8 +365,9 @@ def variable(value: Any, dtype: str | None = None, name: str | None = None, cons
     >>> variable([1.0, 2.0]).numpy()
     array([1., 2.], dtype=float32)
     """
-    array = get_backend().asarray(value.value if isinstance(value, Parameter) else value, dtype or floatx())
-    return Parameter(array, name or "variable", constraint=constraint)
+    made = Variable(value.value if isinstance(value, Parameter) else value, dtype=dtype or floatx(), name=name)
+    made.constraint = constraint
+    return made
 
 
 def constant(

@@ -23,7 +23,8 @@ def on_demand(package: str, places: Mapping[str, str]) -> tuple[Callable[[str], 
     def get(name: str) -> Any:
         place = places.get(name)
         if place is None:
-            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+            own[name] = _moved(package, name, names())
+            return own[name]
         module = importlib.import_module(place)
         own[name] = module if place.rpartition(".")[2] == name else getattr(module, name)
         return own[name]
@@ -32,6 +33,56 @@ def on_demand(package: str, places: Mapping[str, str]) -> tuple[Callable[[str], 
         return sorted({*own, *places})
 
     return get, names
+
+
+def other_names(package: str) -> Callable[[str], Any]:
+    """`__getattr__` of a package whose own names are there: for those of Keras that are elsewhere, or not there.
+
+    >>> other_names("nnx.initializers")("STFT")
+    Traceback (most recent call last):
+    AttributeError: nnx.initializers has no 'STFT': take an array, or a function of (shape, dtype), as the initializer
+    """
+    return lambda name: _moved(package, name, list(vars(sys.modules.get(package, sys))))
+
+
+def names_of(package: str) -> Callable[[str], Any]:
+    """`__getattr__` of a module that has the name of one of Keras with more names: they are those of a package.
+
+    >>> names_of("math")("sqrt")(4.0)
+    2.0
+    """
+
+    def get(name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(f"the module has no attribute {name!r}")
+        return attribute_of(package, name)
+
+    return get
+
+
+def _moved(package: str, name: str, known: list[str]) -> Any:
+    """What Keras has under that name in a package, if it is elsewhere here; else AttributeError with what to write."""
+    if name.startswith("__"):
+        raise AttributeError(f"module {package!r} has no attribute {name!r}")
+    keras_names = importlib.import_module("nnx.keras_names")
+    place = keras_names.place_of(package, name)
+    if place is not None:
+        module = importlib.import_module(place)
+        return module if place == f"{package}.{name}" else getattr(module, name)
+    raise AttributeError(keras_names.instead_of(package, name, known))
+
+
+class KerasModules:
+    """Finder of modules that Keras, or an old script, has under nnx' name, and that no file has here.
+
+    It is asked last, for what Python has not found: `from nnx.layers.core import Dense` gets it from `nnx.layers`, and
+    `from nnx.applications import VGG16` is an ImportError that says what to write.
+    """
+
+    @staticmethod
+    def find_spec(name: str, path: Any = None, target: Any = None) -> Any:
+        """How to import it; None for what is not nnx'."""
+        return importlib.import_module("nnx.keras_names").spec_of(name) if name.startswith("nnx.") else None
 
 
 def attribute_of(module: str, name: str) -> Any:

@@ -66,7 +66,7 @@ def snake_case(name: str) -> str:
     >>> snake_case("LeakyReLU")
     'leaky_re_lu'
     """
-    spaced = re.sub(r"(.)([A-Z][a-z0-9]+)", r"\1_\2", name)
+    spaced = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", spaced).lower()
 
 

@@ -116,6 +116,24 @@ class ArrayHolder(Operand):
     def __float__(self) -> float:
         return float(self.in_array_code())
 
+    def __int__(self) -> int:
+        return int(self.in_array_code())
+
+    def __bool__(self) -> bool:
+        return bool(self.in_array_code())
+
+    def __lt__(self, other: Any) -> Any:
+        return self.in_array_code() < _in_array_code(other)
+
+    def __le__(self, other: Any) -> Any:
+        return self.in_array_code() <= _in_array_code(other)
+
+    def __gt__(self, other: Any) -> Any:
+        return self.in_array_code() > _in_array_code(other)
+
+    def __ge__(self, other: Any) -> Any:
+        return self.in_array_code() >= _in_array_code(other)
+
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
         return getattr(ufunc, method)(*map(_in_array_code, inputs), **options)
 

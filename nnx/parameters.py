@@ -43,6 +43,7 @@ class Parameter(ArrayHolder):
     trainable : whether training changes it. What counts is this and its layer's `trainable`.
     regularizer : a penalty that is added to the loss; None for none.
     constraint : what the value becomes after each step of an optimizer; None to stay as it is.
+    is_free : whether `nnx.Variable` made it, and no layer has it yet.
 
     >>> from nnx.layers import Dense
     >>> layer = Dense(2)
@@ -51,7 +52,10 @@ class Parameter(ArrayHolder):
     <Parameter kernel, shape (3, 2), float32>
     """
 
-    __slots__ = ("backward", "constraint", "grad", "name", "pass_number", "path", "regularizer", "trainable", "value")
+    __slots__ = (
+        *("backward", "constraint", "grad", "is_free", "name", "pass_number"),
+        *("path", "regularizer", "trainable", "value"),
+    )
 
     def __init__(
         self,
@@ -69,6 +73,7 @@ class Parameter(ArrayHolder):
         self.trainable = trainable
         self.regularizer = regularizer
         self.constraint = constraint
+        self.is_free = False
         self.backward: BackwardPass | None = None  # of the model that trains it
         self.pass_number = -1  # the backward pass that last wrote to `grad`
 
@@ -83,7 +88,7 @@ class Parameter(ArrayHolder):
         copied = Parameter(
             value, self.name, trainable=self.trainable, regularizer=self.regularizer, constraint=self.constraint
         )
-        copied.path = self.path
+        copied.path, copied.is_free = self.path, self.is_free
         return copied
 
     @property
@@ -113,9 +118,6 @@ class Parameter(ArrayHolder):
 
     def in_array_code(self) -> Any:
         return _in_expression(self)
-
-    def __float__(self) -> float:
-        return float(self.value)  # which is a constant, as `value` is
 
     def __array__(self, *arguments: Any, **options: Any) -> Any:
         return np.asarray(to_numpy(_in_expression(self)), *arguments, **options)

@@ -85,6 +85,22 @@ def original_of(function: Any) -> Any:
     return function if original is None or function.__wrapped__ is not original else original
 
 
+def require_fit(what: str, cotangent: Any, value: Any) -> Any:
+    """The cotangent of a value that a pullback of somebody's own returned; ValueError where it has another shape.
+
+    what : whose pullback it is, for the error.
+
+    >>> require_fit("mine", None, 1.0)  # no cotangent is none
+    """
+    given, expected = (tuple(getattr(one, "shape", ())) for one in (cotangent, value))
+    if cotangent is not None and given != expected:
+        raise ValueError(
+            f"{what}: the pullback returned a cotangent of shape {given}, expected {expected}, the shape of what the "
+            f"function was given"
+        )
+    return cotangent
+
+
 class LayerPullback:
     """A layer's pullback: returns the cotangents of the inputs and sends those of parameters into their gradients.
 

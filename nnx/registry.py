@@ -17,27 +17,64 @@ T = TypeVar("T")
 
 _CUSTOM: contextvars.ContextVar[Mapping[str, Any]] = contextvars.ContextVar("nnx_custom_objects", default={})  # noqa: B039
 _REGISTERED: dict[str, Any] = {}
+_FULL_NAMES: dict[Any, str] = {}
+_NAMED: contextvars.ContextVar[dict[str, Any] | None] = contextvars.ContextVar("nnx_named_objects", default=None)
 
 
 @contextlib.contextmanager
-def custom_objects(objects: Mapping[str, Any] | None) -> Iterator[None]:
+def custom_objects(custom_objects: Mapping[str, Any] | None) -> Iterator[None]:
     """Inside the block, names of configurations are looked up here first.
 
     >>> with custom_objects({"Mine": dict}):
     ...     layer_registry.find("Mine") is dict
     True
     """
-    token = _CUSTOM.set({**_CUSTOM.get(), **(objects or {})})
+    token = _CUSTOM.set({**_CUSTOM.get(), **(custom_objects or {})})
     try:
         yield
     finally:
         _CUSTOM.reset(token)
 
 
+@contextlib.contextmanager
+def named_objects() -> Iterator[dict[str, Any]]:
+    """Inside the block, classes and functions of one's own that configurations name are kept by these names.
+
+    So that who makes a configuration for this process alone, for a copy, finds them again; also lambdas.
+
+    >>> with named_objects() as objects:
+    ...     name = serialize(lambda x: x + 1)
+    >>> with custom_objects(objects):
+    ...     find_custom(name)(1)
+    2
+    """
+    objects: dict[str, Any] = {}
+    token = _NAMED.set(objects)
+    try:
+        yield objects
+    finally:
+        _NAMED.reset(token)
+
+
+def name_of(thing: Any) -> str:
+    """The name of a class or a function in a configuration.
+
+    >>> name_of(dict)
+    'dict'
+    """
+    name: str = thing.__name__
+    objects = _NAMED.get()
+    if objects is not None and (name == "<lambda>" or not str(getattr(thing, "__module__", None)).startswith("nnx.")):
+        while objects.get(name, thing) is not thing:
+            name += "'"
+        objects[name] = thing
+    return name
+
+
 def register_keras_serializable(package: str = "Custom", name: str | None = None) -> Callable[[T], T]:
     """Decorator: classes and functions of one's own that files may name, without custom_objects.
 
-    package, name : accepted for scripts written for Keras; in files of nnx a class goes by its own name.
+    package, name : what `get_registered_name` returns, "package>name"; in files of nnx a class goes by its own name.
 
     >>> @register_keras_serializable()
     ... def twice_as_much(x):
@@ -47,10 +84,52 @@ def register_keras_serializable(package: str = "Custom", name: str | None = None
     """
 
     def decorate(thing: T) -> T:
-        _REGISTERED[thing.__name__] = thing  # type: ignore[attr-defined]
+        own: str = thing.__name__  # type: ignore[attr-defined]
+        full = f"{package}>{name or own}"
+        _REGISTERED[own] = _REGISTERED[full] = thing
+        _FULL_NAMES[thing] = full
         return thing
 
     return decorate
+
+
+def get_custom_objects() -> dict[str, Any]:
+    """The classes and functions of one's own that are known everywhere, by name: to be looked at, and added to.
+
+    >>> get_custom_objects()["thrice"] = lambda x: 3 * x
+    >>> find_custom("thrice")(2)
+    6
+    >>> del get_custom_objects()["thrice"]
+    """
+    return _REGISTERED
+
+
+def get_registered_name(obj: Any) -> str:
+    """The name that `register_keras_serializable` gave a class or a function, "package>name", else its own.
+
+    >>> @register_keras_serializable("mine")
+    ... def halved(x):
+    ...     return x / 2
+    >>> get_registered_name(halved), get_registered_name(dict)
+    ('mine>halved', 'dict')
+    """
+    return _FULL_NAMES.get(obj) or str(obj.__name__)
+
+
+def get_registered_object(
+    name: str, custom_objects: Mapping[str, Any] | None = None, module_objects: Mapping[str, Any] | None = None
+) -> Any:
+    """The class or function of that name, "package>name" or its own; None if there is none.
+
+    custom_objects : looked up first. module_objects : looked up last.
+
+    >>> get_registered_object("mine", {"mine": dict}), get_registered_object("nobody")
+    (<class 'dict'>, None)
+    """
+    for objects in (custom_objects or {}, _CUSTOM.get(), _REGISTERED, module_objects or {}):
+        if name in objects:
+            return objects[name]
+    return None
 
 
 def find_custom(name: str) -> Any:
@@ -94,14 +173,15 @@ class Registry(Generic[T]):
         if name in custom:
             return custom[name]  # type: ignore[no-any-return]
         name = shortened(name)  # from a file it may have any length
-        thing = self._by_key.get(_key(name)) or self._imported().get(_key(name))
+        thing = self._by_key.get(_key(name)) or self.load().get(_key(name))
         if thing is None:
             near = {self._by_key[key].__name__ for key in nearest(_key(name), self._by_key, n=3)}  # type: ignore[attr-defined]
             hint = did_you_mean(sorted(near)) or f"known are: {', '.join(sorted(self.objects))}"
             raise ValueError(f"unknown {self.kind} {name!r}: {hint}")
         return thing
 
-    def _imported(self) -> dict[str, T]:
+    def load(self) -> dict[str, T]:
+        """Import what registers objects of the kind. Returns them by their normalised names."""
         for package in self.packages:
             importlib.import_module(package)
         return self._by_key
@@ -181,6 +261,7 @@ def constructor_arguments(cls: type[Any]) -> tuple[str, ...]:
 def constructor_config(thing: Any, without: Sequence[str] = ()) -> dict[str, Any]:
     """The arguments of an object's constructor, kept as attributes; TypeError that names one that is not kept."""
     cls: type = type(thing)
+    without = (*without, *getattr(cls, "refused", ()))
     names = [name for name in constructor_arguments(cls) if name not in without]
     for name in names:
         if not hasattr(thing, name):
@@ -206,9 +287,9 @@ def serialize(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(key): serialize(item) for key, item in value.items()}
     if hasattr(value, "get_config"):
-        return {"class_name": type(value).__name__, "config": value.get_config()}
-    if callable(value) and getattr(value, "__name__", "<lambda>") != "<lambda>":
-        return value.__name__
+        return {"class_name": name_of(type(value)), "config": value.get_config()}
+    if callable(value) and (getattr(value, "__name__", "<lambda>") != "<lambda>" or _NAMED.get() is not None):
+        return name_of(value)
     if hasattr(value, "tolist"):  # NumPy scalars and arrays
         return value.tolist()
     raise TypeError(

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from nnx.arguments import is_number
 from nnx.autodiff.protocol import derived
 from nnx.backends import Array, array_namespace
 from nnx.functional import Pullback
+from nnx.lazy_loading import other_names
 from nnx.registry import Configurable, Registry
+from nnx.registry import custom_objects as custom_names
+from nnx.registry import serialize as plain_data
 
 __all__ = [
     "L1",
@@ -18,6 +22,7 @@ __all__ = [
     "FunctionRegularizer",
     "OrthogonalRegularizer",
     "Regularizer",
+    "deserialize",
     "get",
     "l1",
     "l1_l2",
@@ -25,6 +30,7 @@ __all__ = [
     "orthogonal_regularizer",
     "registry",
     "resolve",
+    "serialize",
 ]
 
 registry: Registry[Any] = Registry("regularizer")
@@ -213,6 +219,27 @@ def resolve(identifier: Any) -> Any:
 get = resolve
 
 
+def serialize(regularizer: Any) -> Any:
+    """A regularizer as plain data that fits into JSON: its class and configuration; the name of a function.
+
+    >>> serialize(L2(0.5))["class_name"]
+    'L2'
+    """
+    return plain_data(regularizer)
+
+
+def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
+    """The regularizer that `serialize` described, or that is meant by anything else that `get` takes.
+
+    custom_objects : classes and functions of one's own, by name.
+
+    >>> type(deserialize(serialize(L2(0.5)))).__name__
+    'L2'
+    """
+    with custom_names(custom_objects):
+        return resolve(config)
+
+
 def _sign(w: Array, size: Array) -> Array:
     """-1, 0 or 1 by the sign of w, whose absolute values are `size`."""
     return w / array_namespace(w).where(size > 0.0, size, 1.0)
@@ -230,3 +257,6 @@ l1 = L1
 l2 = L2
 l1_l2 = L1L2
 orthogonal_regularizer = OrthogonalRegularizer
+
+if not TYPE_CHECKING:
+    __getattr__ = other_names(__name__)

@@ -8,10 +8,11 @@ from __future__ import annotations
 import bisect
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from nnx import registry
 from nnx.arguments import non_negative_number
+from nnx.lazy_loading import other_names
 from nnx.registry import Configurable, Registry
 
 __all__ = [
@@ -296,3 +297,7 @@ def deserialize(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | N
     """
     with registry.custom_objects(custom_objects):
         return cast(LearningRateSchedule, schedules.build(config))
+
+
+if not TYPE_CHECKING:
+    __getattr__ = other_names(__name__)

@@ -60,7 +60,7 @@ def is_shape(value: Any) -> bool:
     >>> is_shape((None, 4)), is_shape([(None, 4), (None, 8)])
     (True, False)
     """
-    return all(size is None or isinstance(size, int) for size in value)
+    return not any(isinstance(part, list | tuple) for part in value)  # sizes may be open ones
 
 
 def as_shapes(shapes: Any) -> list[Shape]:

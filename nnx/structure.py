@@ -19,6 +19,21 @@ def leaves(structure: Any) -> list[Any]:
     return [structure]
 
 
+def contents(structure: Any) -> Iterator[Any]:
+    """What is in nested lists, tuples and dicts, in the order in which it was put there.
+
+    >>> list(contents({"b": [2, 3], "a": 1}))
+    [2, 3, 1]
+    """
+    if isinstance(structure, dict):
+        structure = structure.values()
+    elif not isinstance(structure, list | tuple):
+        yield structure
+        return
+    for part in structure:
+        yield from contents(part)
+
+
 def ordered_keys(structure: dict[Any, Any]) -> list[Any]:
     """The keys of a dict in ascending order, in which Keras takes its items; as they came, if they have no order.
 

@@ -1,7 +1,8 @@
 """Windows of convolutions and pooling: where they lie in their input, and which elements they hold.
 
 Everything here is computed from shapes, on the host. Images are (batch, rows, columns, channels); a sequence is an
-image with one column.
+image with one column. Volumes (batch, depth, rows, columns, channels) have windows of images, and others along their
+depth.
 """
 
 from __future__ import annotations
@@ -111,6 +112,24 @@ class Windows:
         return self.rows.whole and self.columns.whole
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class VolumeWindows:
+    """Windows of volumes: along their depth, and those of the images that they are made of."""
+
+    depth: Axis
+    images: Windows
+
+    @property
+    def sizes(self) -> tuple[int, int, int]:
+        """The sizes of the volumes."""
+        return self.depth.size, *self.images.sizes
+
+    @property
+    def counts(self) -> tuple[int, int, int]:
+        """How many windows there are along the three axes: the size of the output."""
+        return self.depth.count, *self.images.counts
+
+
 _ONE = Axis(1, 1, 1, 1, 0, 1)
 
 
@@ -152,16 +171,20 @@ def images_of(axes: Sequence[Axis]) -> Windows:
     return Windows(axes[0], axes[1] if len(axes) == 2 else _ONE)
 
 
-@functools.lru_cache(maxsize=1024)
-def windows_of(
+def volumes_of(axes: Sequence[Axis]) -> VolumeWindows:
+    """The windows of volumes from those along three axes."""
+    return VolumeWindows(axes[0], images_of(axes[1:]))
+
+
+def along_axes(
     name: str,
     sizes: tuple[int, ...],
     window: tuple[int, ...],
     strides: tuple[int, ...],
     padding: str,
     dilation: tuple[int, ...] | None = None,
-) -> Windows:
-    """The windows of inputs of those sizes.
+) -> list[Axis]:
+    """The windows along each axis of inputs of those sizes.
 
     ValueError, which starts with the name, for numbers that are no windows, and for windows that do not fit in.
     """
@@ -177,7 +200,33 @@ def windows_of(
             f"{name}: a window of {_times(extents)}{spread} does not fit into an input of {_times(sizes)}; use larger "
             f"inputs, a smaller window or padding='same'"
         )
-    return images_of(axes)
+    return axes
+
+
+@functools.lru_cache(maxsize=1024)
+def windows_of(
+    name: str,
+    sizes: tuple[int, ...],
+    window: tuple[int, ...],
+    strides: tuple[int, ...],
+    padding: str,
+    dilation: tuple[int, ...] | None = None,
+) -> Windows:
+    """The windows of sequences or images of those sizes; `along_axes` says what it raises."""
+    return images_of(along_axes(name, sizes, window, strides, padding, dilation))
+
+
+@functools.lru_cache(maxsize=256)
+def volume_windows_of(
+    name: str,
+    sizes: tuple[int, ...],
+    window: tuple[int, ...],
+    strides: tuple[int, ...],
+    padding: str,
+    dilation: tuple[int, ...] | None = None,
+) -> VolumeWindows:
+    """The windows of volumes of those sizes; `along_axes` says what it raises."""
+    return volumes_of(along_axes(name, sizes, window, strides, padding, dilation))
 
 
 def _times(sizes: Sequence[int]) -> str:

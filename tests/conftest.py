@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import collections
+
 import numpy as np
 import pytest
 
@@ -9,14 +11,34 @@ import nnx.random
 import pytest_nnx
 
 
-def pytest_addoption(pluginmanager: pytest.PytestPluginManager) -> None:
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
     # Where nnx is installed, pytest has loaded the plugin already, by its entry point.
     if not pluginmanager.is_registered(pytest_nnx):
         pluginmanager.register(pytest_nnx, "nnx")
+    parser.addoption(
+        "--every",
+        type=int,
+        default=1,
+        metavar="N",
+        help="of the rows of each table every Nth, where all would take too long",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.option.nnx_static_shapes = True  # nothing in nnx waits for a device to say how many elements there are
+
+
+@pytest.hookimpl(trylast=True)  # of what -k has left
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    seen: collections.Counter[str] = collections.Counter()
+    kept: list[pytest.Item] = []
+    left: list[pytest.Item] = []
+    for item in items:
+        table = item.nodeid.partition("[")[0]
+        (left if seen[table] % config.getoption("--every") else kept).append(item)
+        seen[table] += 1
+    items[:] = kept
+    config.hook.pytest_deselected(items=left)
 
 
 @pytest.fixture(autouse=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import pickle
 
 import numpy as np
 import pytest
@@ -30,6 +31,7 @@ def test_every_way_to_write_a_built_in(name):
         assert activations.resolve(identifier) is differentiable
         assert activations.get(identifier) is getattr(activations, name)
     assert activations.serialize(differentiable) == activations.serialize(getattr(activations, name)) == name
+    assert pickle.loads(pickle.dumps(getattr(activations, name))) is getattr(activations, name)
 
 
 def test_values_only():

@@ -22,20 +22,21 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # A module imports only from its own floor and from lower ones; imports for annotations count.
 FLOORS = [
-    {"backends", "registry", "lazy_loading", "names", "shapes", "structure", "arguments"}
-    | {"user_warnings", "file_targets", "descriptions"},
-    {"precision", "ranks", "random", "kernels", "operators", "parameters", "pullbacks", "windows"},
+    {"backends", "registry", "lazy_loading", "names", "shapes", "structure", "arguments", "tree"}
+    | {"keras_names", "user_warnings", "file_targets", "descriptions", "text"},
+    {"precision", "ranks", "random", "kernels", "onnx", "operators", "parameters", "pullbacks", "windows"},
     {"functional", "autodiff", "activations", "initializers", "regularizers", "constraints"},
     {"ops"},
     {"graph"},
     {"layers"},
     {"losses", "metrics", "schedules", "optimizers", "data"},
-    {"saving", "utils", "plotting", "datasets", "distributed"},
+    {"saving", "utils", "plotting", "datasets", "distributed", "preprocessing"},
     {"callbacks"},
     {"debug"},
     {"training"},
     {"models"},
-    {"__init__", "testing", "keras_backend", "__main__"},
+    {"sklearn", "wrappers"},
+    {"__init__", "testing", "keras_backend", "__main__", "config", "mixed_precision"},
 ]
 
 # What may be imported where it is needed, inside a function, because an installation may lack it.
@@ -313,10 +314,21 @@ class HostReads(ast.NodeVisitor):
 # Functions (or whole modules) that read values on the host, and why no training step waits for them.
 READS = {
     "nnx.arguments": "arguments of constructors",
+    "nnx.graph.host_call.call_on_host": "whether it is training is a Python bool",
+    "nnx.layers.discretization": "boundaries that are given, or found by `adapt`, once, before training",
+    "nnx.layers.hashing": "computes on the host, where its inputs stay",
+    "nnx.layers.index_lookup": "a vocabulary is given or learned once, before training",
+    "nnx.layers.integer_lookup.IntegerLookup._indices": "hashes are made on the host, if asked for",
+    "nnx.layers.integer_lookup.IntegerLookup.documents": "a vocabulary is learned once, before training",
+    "nnx.layers.integer_lookup.IntegerLookup.token": "a vocabulary is given once",
+    "nnx.layers.string_lookup": "computes on the host, where its inputs stay",
+    "nnx.layers.rnn.output_size_of": "sizes are Python numbers",
+    "nnx.layers.text_vectorization": "computes on the host, where its inputs stay",
     "nnx.layers.augmentation.Augmentation.draw_for_batch": "numbers that were drawn on the host",
     "nnx.layers.augmentation_policies.AugMix.draw_factors": "numbers that were drawn on the host",
     "nnx.layers.feature_moments._numbers": "tables and lists, which are on the host",
     "nnx.layers.feature_moments.blocks_of": "`adapt` goes through a data set once, before training",
+    "nnx.layers.layer.Layer._adopt_variables": "variables of another place, when the layer is built",
     "nnx.layers.layer.Layer.__call__": "whether it is training is a Python bool, and lists of numbers on their way in",
     "nnx.layers.layer.Layer._describe": "whether it is training is a Python bool",
     "nnx.layers.operation._describe_operation": "a number that the user wrote",
@@ -327,6 +339,8 @@ READS = {
     "nnx.precision.dtype_bytes": "a number in the name of a dtype",
     "nnx.parameters.Parameter.numpy": "the border: who asks for the host waits for it",
     "nnx.losses.arrays._is_floating": "the answer of isdtype is a Python bool",
+    "nnx.metrics.base._is_floating": "the answer of isdtype is a Python bool",
+    "nnx.optimizers.optimizer.Optimizer.start_scale": "an argument of the user",
     "nnx.losses.targets._first": "targets are checked before they travel",
     "nnx.metrics.accuracy._OfClasses.question_targets": "the first targets, on the host, before they travel",
     "nnx.metrics.auc.AUC.points": "the border: who asks for the curve on the host waits for it",
@@ -367,7 +381,6 @@ READS = {
     "nnx.layers.function_call._describe": "constants of a graph, once",
     "nnx.layers.layer.Layer.run_call": "a flag, not an array",
     "nnx.parameters.Parameter.__array__": "what a user asks NumPy for",
-    "nnx.parameters.Parameter.__float__": "what a user asks for",
     "nnx.optimizers.slots.placed_like": "state from a file or of another device, once",
 }
 

@@ -21,11 +21,11 @@ def test_the_question_of_an_error():
 
 
 def test_names_as_keras_makes_them():
-    assert [snake_case(name) for name in ("LeakyReLU", "Conv2DTranspose", "GRU", "Dense")] == [
+    assert [snake_case(name) for name in ("LeakyReLU", "Conv2DTranspose", "GRU", "ConvLSTM2D")] == [
         "leaky_re_lu",
         "conv2d_transpose",
         "gru",
-        "dense",
+        "conv_lstm2d",
     ]
     assert numbered("dense", []) == "dense"
     assert numbered("dense", {"dense", "dense_1"}) == "dense_2"

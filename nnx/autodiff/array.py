@@ -10,8 +10,9 @@ from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 
-from nnx.autodiff.tape import CONSTANT, CONSTANTS, Tape
+from nnx.autodiff.tape import CONSTANT, CONSTANTS, Tape, open_tapes
 from nnx.parameters import Parameter
+from nnx.user_warnings import warn_user
 
 _LOST = (
     "a tracked array does not become one of NumPy, which would lose its derivative in silence: compute with nnx.ops or "
@@ -26,13 +27,19 @@ class TrackedArray:
     """A floating array whose use in array code is recorded on a tape.
 
     It has the attributes and operators of the Array API standard, and a namespace with all its functions. The functions
-    of NumPy that have a name there may be called on it too. Looking at its value, as in `if x > 0` or `float(x)`, is
-    allowed, and waits for the device. `x[key] = value` makes `x` a new value; it never writes into other arrays.
+    of NumPy that have a name there may be called on it too. Looking at its value, as in `if x > 0`, is allowed, and
+    waits for the device; `float(x)` and `int(x)` warn while its tape is open, since what is computed from them has no
+    derivative.
+
+    `x[key] = value` and `x += y` make `x` a new value, and never write into other arrays. Where NumPy would write into
+    those too, into `x` under another name and into what `x` is a part of, they cannot be used any more: TypeError. What
+    was taken from `x` before keeps its values.
 
     value : the array, which may be a tracked one of an outer tape.
     tape, index : where it is recorded. mask : of a sequence's steps, if layers made or read one.
     maker : the layer whose call returned it, else None. logits : what the softmax or sigmoid at that layer's end made
-        it from, a tracked array, where the tape wants it.
+        it from, a tracked array, where the tape wants it. whole : the tracked array that NumPy would make it a view of.
+    lost : of an array that cannot be used any more what took its place, and its value.
 
     >>> import numpy as np
     >>> import nnx
@@ -48,6 +55,8 @@ class TrackedArray:
     mask: Any = None  # few arrays have any of these
     maker: Any = None
     logits: Any = None
+    whole: Any = None
+    lost: Any = None
 
     xp: ClassVar[Any]
     """The namespace of functions that record, of the library that the arrays are of."""
@@ -124,12 +133,24 @@ class TrackedArray:
             # NumPy takes the number for z[0] = x where z is plain
             raise TypeError(
                 "z[key] = x of a plain array z and a tracked x would lose the derivative in silence: make z with "
-                "zeros_like(x) or zeros(...) of nnx.ops or nnx.array_namespace(x), or write float(x) for a constant"
+                "zeros_like(x) or zeros(...) of nnx.ops or nnx.array_namespace(x), or write nnx.stop_gradient(x) for a "
+                "constant"
             )
-        return float(lower(self))
+        number = float(lower(self))
+        self._warn_of_number("float")
+        return number
 
     def __int__(self) -> int:
-        return int(lower(self))
+        number = int(lower(self))
+        self._warn_of_number("int")
+        return number
+
+    def _warn_of_number(self, to: str) -> None:
+        if self.tape in open_tapes():
+            warn_user(
+                f"{to}(x) of a tracked array is a constant: what comes of it, also by functions of math, has no "
+                f"derivative. Compute with x and nnx.ops; to look at the number write {to}(nnx.stop_gradient(x))"
+            )
 
     def __complex__(self) -> complex:
         return complex(lower(self))
@@ -138,7 +159,7 @@ class TrackedArray:
         return operator.index(lower(self))
 
     def __format__(self, form: str) -> str:
-        return format(float(self), form) if form else str(self)
+        return format(float(lower(self)), form) if form else str(self)
 
     def __iter__(self) -> Iterator[Any]:
         return (self[position] for position in range(len(self)))
@@ -150,11 +171,45 @@ class TrackedArray:
         return self.xp.get_item(self, key)
 
     def __setitem__(self, key: Any, value: Any) -> None:
+        if self.lost is not None and self.lost[0] is value:  # x[key] += y
+            self.value, self.lost = self.lost[1], None
         made = self.xp.set_item(self, key, value)
+        self._lose_wholes(made)
         self.value, self.tape, self.index = made.value, made.tape, made.index
         self.maker = self.logits = None
 
+    def changed_to(self, made: Any) -> Any:
+        """The array that an operator such as `+=` makes of this one, which then is not used any more.
+
+        It has the dtype of this one. Arrays without axes are as NumPy's scalars, which do not change.
+        """
+        if made.dtype != self.dtype:
+            made = self.xp.astype(made, self.dtype)
+        if self.shape:
+            self._lose_wholes(made)
+            self._lose(made)
+        return made
+
+    def _lose_wholes(self, made: Any) -> None:
+        """Lose the arrays that this one is a part of: in NumPy they change with it. made : what it becomes."""
+        whole, self.whole = self.whole, None
+        while whole is not None:
+            following = whole.whole
+            whole._lose(made)
+            whole = following
+
+    def _lose(self, made: Any) -> None:
+        if self.lost is None:
+            self.lost, self.whole = (made, self.value), None
+            del self.value
+
     def __getattr__(self, name: str) -> NoReturn:
+        if name == "value":
+            raise TypeError(
+                "this array was changed by an operator such as += through another name, or through a part of it: with "
+                "plain arrays it would have changed too. Write y = y + x in place of y += x, or x[key] = value on the "
+                "whole array"
+            )
         if name.startswith("_"):
             raise AttributeError(name)
         raise AttributeError(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -129,6 +130,73 @@ class GradientTape:
                 found[parameter] = _sum(found[parameter], next(pulled))
         return rebuild(sources, [strip(found[p] if isinstance(p, Parameter) else next(pulled)) for p in parts])
 
+    def jacobian(self, target: Any, sources: Any) -> Any:
+        """The derivatives of each element of an array by each element of the sources: (*target, *source) for each.
+
+        target : one array that was computed inside the block. sources : as for `gradient`, and what is returned too.
+
+        That goes back once for each element of the target. None and errors as of `gradient`.
+
+        >>> import nnx
+        >>> with nnx.GradientTape() as tape:
+        ...     x = tape.watch(nnx.asarray([1.0, 2.0]))
+        ...     y = x * x
+        >>> tape.jacobian(y, x).tolist()
+        [[2.0, 0.0], [0.0, 4.0]]
+        """
+        return self._rows(target, sources, tuple(getattr(target, "shape", ())), 0)
+
+    def batch_jacobian(self, target: Any, source: Any) -> Any:
+        """The same for each sample: of a target (batch, ...) by a source (batch, ...), that of its own sample alone.
+
+        target, source : arrays as for `jacobian`, with as many samples, each computed from its own. Returns
+            (batch, *sample of the target, *sample of the source); None as there.
+
+        That goes back once for each element of a sample of the target. ValueError for other numbers of samples.
+
+        >>> import nnx
+        >>> with nnx.GradientTape() as tape:
+        ...     x = tape.watch(nnx.asarray([[1.0, 2.0], [3.0, 4.0]]))
+        ...     y = x * x
+        >>> tape.batch_jacobian(y, x)[1, ...].tolist()
+        [[6.0, 0.0], [0.0, 8.0]]
+        """
+        shapes = [tuple(getattr(one, "shape", ())) for one in (target, source)]
+        if () in shapes or shapes[0][0] != shapes[1][0]:
+            raise ValueError(
+                f"batch_jacobian is of a target (batch, ...) by a source (batch, ...), got {shapes[0]} by {shapes[1]}: "
+                f"tape.jacobian(target, source) is of any arrays"
+            )
+        return self._rows(target, source, shapes[0][1:], 1)
+
+    def _rows(self, target: Any, sources: Any, sizes: tuple[int, ...], axis: int) -> Any:
+        """The gradients of each element of the target, along axes of these sizes, which begin at `axis`."""
+        tape = self._recorded("jacobian")
+        if not _is_on(tape, target):
+            _seeds(tape, target, None)  # raises
+        xp, count = kind_of(target).xp.base, math.prod(sizes)
+        persistent, self.persistent = self.persistent, True
+        rows = []
+        try:
+            for number in range(count):
+                seed = xp.zeros_like(lower(target))
+                flat = xp.reshape(seed, (*seed.shape[:axis], count))
+                flat[(*[slice(None)] * axis, number)] = 1.0
+                rows.append(leaves(self.gradient(target, sources, xp.reshape(flat, seed.shape))))
+        finally:
+            self.persistent = persistent
+            self._use_up(tape)
+        return rebuild(sources, [self._joined(column, sizes, axis) for column in zip(*rows, strict=True)])
+
+    @staticmethod
+    def _joined(rows: Sequence[Any], sizes: tuple[int, ...], axis: int) -> Any:
+        if all(row is None for row in rows):
+            return None
+        like = next(row for row in rows if row is not None)
+        xp = kind_of(like).xp
+        whole = xp.stack([xp.zeros_like(like) if row is None else row for row in rows], axis=axis)
+        return strip(xp.reshape(whole, (*like.shape[:axis], *sizes, *like.shape[axis:])))
+
     def backward(self, loss: Any, model: _Trained, scale: Any = 1.0) -> None:
         """Add the gradients of a number to those that a model gathers for the next `optimizer.step(model)`.
 
@@ -186,10 +254,13 @@ class GradientTape:
             with recording(*(one for one in open_tapes() if one is not tape)):
                 yield
         finally:
-            if not self.persistent:
-                self._used = True
-                close_tape(tape)
-                tape.release()
+            self._use_up(tape)
+
+    def _use_up(self, tape: Tape) -> None:
+        if not self.persistent:
+            self._used = True
+            close_tape(tape)
+            tape.release()
 
 
 def _watched(tape: Tape, value: Any) -> Any:

@@ -68,7 +68,7 @@ def _give_rules(xp: Any, base: Any) -> None:
     for name, rule in (*elementwise.RULES.items(), *beyond.items()):
         setattr(xp, name, unary(xp, rule, getattr(base, name), name, by_elements=True))
     for name, rule in (*reductions.RULES.items(), *shapes.RULES.items(), ("sort", picking.sort)):
-        setattr(xp, name, unary(xp, rule, getattr(base, name), name))
+        setattr(xp, name, unary(xp, rule, getattr(base, name), name, views=name in shapes.VIEWS))
     for name, makers in (*binary.RULES.items(), *binary.RULES_BEYOND.items()):
         if hasattr(base, name):
             setattr(xp, name, record_binary(xp, makers, getattr(base, name), name))
@@ -180,6 +180,7 @@ def _indexing(xp: Any, base: Any) -> None:
         return made
 
     record_get = unary(xp, picking.get_item, get_item, "get_item")
+    record_view = unary(xp, picking.get_item, get_item, "get_item", views=True)
     record_set = several(xp, picking.set_item, set_item, 2, "set_item")
 
     def read(x: Any, key: Any) -> Any:
@@ -188,6 +189,7 @@ def _indexing(xp: Any, base: Any) -> None:
             key = key if isinstance(key, tuple) else (key,)
             if Ellipsis not in key:
                 key = (*key, ...)  # the standard wants an index for every axis
+            return record_view(x, key)
         return record_get(x, key)
 
     def written(x: Any, key: Any, value: Any) -> Any:

@@ -44,7 +44,7 @@ def operators(kind: type[TrackedArray]) -> None:
         function = getattr(xp, of)
         define(f"__{name}__", lambda a, b, function=function: function(a, b))
         define(f"__r{name}__", lambda a, b, function=function: function(b, a))
-        define(f"__i{name}__", lambda a, b, function=function: function(a, b))
+        define(f"__i{name}__", lambda a, b, function=function: a.changed_to(function(a, b)))
     for name, of in _COMPARISONS.items():
         function = getattr(xp, of)
         define(f"__{name}__", lambda a, b, function=function: function(a, b))

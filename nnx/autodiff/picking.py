@@ -76,6 +76,10 @@ def take_along_axis(f: Function, xp: Namespace, x: Array, indices: Array, *, axi
 def _scatter_along_axis(xp: Namespace, dy: Array, indices: Array, x: Array, axis: int) -> Array:
     """The elements of dy added up where `indices` say along the axis; all other axes may broadcast."""
     base, size = xp.base, x.shape[axis]
+    if dy.shape[axis] == 1:  # one of each row, so nothing adds up
+        every = base.arange(size, dtype=indices.dtype, device=xp.device_of(x))
+        places = base.reshape(every, (size, *[1] * (len(x.shape) - 1 - axis)))
+        return sum_to(xp, xp.where(base.remainder(indices, size) == places, dy, 0.0), x)
     if indices.shape != dy.shape:
         indices = base.broadcast_to(indices, dy.shape)
     other = [n for i, n in enumerate(dy.shape) if i != axis]

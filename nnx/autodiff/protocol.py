@@ -9,7 +9,7 @@ from typing import Any
 from nnx.autodiff.namespace import kind_of
 from nnx.autodiff.transforms import derive
 from nnx.backends import is_array
-from nnx.pullbacks import Pullback, is_pair
+from nnx.pullbacks import Pullback, is_pair, require_fit
 
 
 def with_pullback(function: Callable[..., Any], what: str) -> Callable[..., tuple[Any, Pullback]]:
@@ -29,7 +29,7 @@ def with_pullback(function: Callable[..., Any], what: str) -> Callable[..., tupl
             made = function(*args, **options)
             if is_pair(made):
                 derives.append(False)
-                return made  # type: ignore[no-any-return]
+                return _fitting(made, args, what)
             if not is_array(made):
                 raise TypeError(
                     f"{what} returned {type(made).__name__}, expected an array, computed from its arguments "
@@ -37,11 +37,17 @@ def with_pullback(function: Callable[..., Any], what: str) -> Callable[..., tupl
                 )
             derives.append(True)
         if not derives[0]:
-            return function(*args, **options)  # type: ignore[no-any-return]
+            return _fitting(function(*args, **options), args, what)
         return derived(function, args, options, what)
 
     protocol.derives = derives  # type: ignore[attr-defined]
     return protocol
+
+
+def _fitting(pair: tuple[Any, Pullback], args: tuple[Any, ...], what: str) -> tuple[Any, Pullback]:
+    """A value and its pullback, whose cotangent of the only argument is checked."""
+    y, pullback = pair
+    return (y, lambda dy: require_fit(what, pullback(dy), args[0])) if len(args) == 1 else (y, pullback)
 
 
 def derived(function: Callable[..., Any], args: Any, options: dict[str, Any], what: str) -> tuple[Any, Pullback]:

@@ -32,11 +32,12 @@ def leaf(parameter: Parameter, kind: type[TrackedArray]) -> Any:
 
 
 def unary(
-    xp: Any, rule: Rule, plain: Callable[..., Any], name: str, *, by_elements: bool = False
+    xp: Any, rule: Rule, plain: Callable[..., Any], name: str, *, by_elements: bool = False, views: bool = False
 ) -> Callable[..., Any]:
     """A function of one array. rule(function, xp, x, ...) -> y, pull
 
     by_elements : whether each element stays in its place, so that a mask of a sequence's steps holds for the result.
+    views : whether what NumPy returns are the elements of x themselves, into which one may write.
     """
     kind = xp.kind
 
@@ -53,6 +54,8 @@ def unary(
         entries.append((x.index, pull))
         if by_elements and x.mask is not None:
             tracked.mask = x.mask
+        elif views:
+            tracked.whole = x
         return tracked
 
     function.__name__ = name

@@ -138,6 +138,11 @@ RULES: Final[dict[str, Callable[..., Result]]] = {
 }
 """Of one array, by the name in the standard."""
 
+VIEWS: Final = frozenset(
+    ("broadcast_to", "expand_dims", "flip", "matrix_transpose", "moveaxis", "permute_dims", "reshape", "squeeze")
+)
+"""The functions that return the elements of their argument themselves, where NumPy can."""
+
 RULES_OF_SEQUENCES: Final[dict[str, Callable[..., tuple[Array, list[Pull]]]]] = {"concat": _concat, "stack": _stack}
 """Of a sequence of arrays, by the name in the standard."""
 

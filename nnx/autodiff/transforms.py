@@ -46,12 +46,12 @@ def derive(
     """A function's value, its pullback, and whether the value depends on a floating argument; see `differentiable`."""
     tape = Tape(next_level())
     watched = [watch(tape, a) for a in args]
+    slots = [index_on(tape, a) for a in watched]  # before the function writes into them
     with recording(*open_tapes(), tape):
         made = function(*watched, **options)
     several = isinstance(made, tuple | list)
     outputs = list(made) if several else [made]
     indices = [index_on(tape, y) for y in outputs]
-    slots = [index_on(tape, a) for a in watched]
     values = [y.value if index is not None else y for y, index in zip(outputs, indices, strict=True)]
 
     def pullback(dy: Any) -> Any:
@@ -208,10 +208,10 @@ def stop_gradient(x: Any) -> Any:
     return rebuild(x, [lower(part) for part in leaves(x)]) if isinstance(x, dict | list | tuple) else lower(x)
 
 
-def custom_gradient(function: Callable[..., tuple[Any, Callable[..., Any]]]) -> Callable[..., Any]:
+def custom_gradient(f: Callable[..., tuple[Any, Callable[..., Any]]]) -> Callable[..., Any]:
     """A function with a derivative of one's own, as one for array code: it returns the value alone.
 
-    function : returns (y, pullback), as the functions of `nnx.functional` do, or Keras' (y, grad), whose grad also may
+    f : returns (y, pullback), as the functions of `nnx.functional` do, or Keras' (y, grad), whose grad also may
         take `upstream=`.
 
     >>> import numpy as np
@@ -222,4 +222,4 @@ def custom_gradient(function: Callable[..., tuple[Any, Callable[..., Any]]]) -> 
     >>> nnx.grad(lambda x: nnx.ops.sum(100.0 * clipped(x)))(np.asarray([1.0, 2.0]))
     array([1., 1.])
     """
-    return primitive(function)
+    return primitive(f)

@@ -13,7 +13,7 @@ from nnx.backends.base import (
     to_numpy,
 )
 from nnx.backends.context import Placement, asarray, backend, get_backend, placement_of, set_backend
-from nnx.backends.tables import conversion, unsuited_columns
+from nnx.backends.tables import conversion, is_tabular, table_problem
 
 __all__ = [
     "Array",
@@ -28,9 +28,10 @@ __all__ = [
     "conversion",
     "get_backend",
     "is_array",
+    "is_tabular",
     "placement_of",
     "register_backend",
     "set_backend",
+    "table_problem",
     "to_numpy",
-    "unsuited_columns",
 ]

@@ -12,7 +12,7 @@ import dataclasses
 import functools
 import inspect
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, TypeVar, cast
 
@@ -29,7 +29,7 @@ from nnx.backends.base import (
     to_numpy,
     usable_backend,
 )
-from nnx.backends.tables import as_host, conversion, unsuited_columns
+from nnx.backends.tables import as_host, conversion, table_problem
 from nnx.lazy_loading import attribute_of
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -113,7 +113,7 @@ class Placement:
         else:
             host = to_numpy(value)
         if host.dtype.kind not in "fbiu":
-            raise _not_numbers(host.dtype, unsuited_columns(value))
+            raise _not_numbers(host.dtype, table_problem(value, "data"))
         with self.computing:
             return self.backend.from_host(self._convert_host(host, dtype), device=self.device)
 
@@ -147,10 +147,10 @@ class Placement:
         return None if self.backend.name == "numpy" else self._device
 
 
-def _not_numbers(dtype: Any, columns: Sequence[str] = ()) -> TypeError:
-    where = f" in the columns {', '.join(columns)}" if columns else ""
+def _not_numbers(dtype: Any, problem: str = "") -> TypeError:
     hint = conversion(dtype if isinstance(dtype, np.dtype) else np.dtype(complex), "data")  # of another library
-    return TypeError(f"expected real numbers, got data of dtype {dtype}{where}{f'; write {hint}' if hint else ''}")
+    what = problem or f"got data of dtype {dtype}{f'; write {hint}' if hint else ''}"
+    return TypeError(f"expected real numbers, {what}")
 
 
 # The placements of the open `with` blocks, the innermost last. A tuple and no token: one `backend` object may be

@@ -13,8 +13,16 @@ if TYPE_CHECKING:
     from nnx.callbacks.learning_rate_scheduler import LearningRateScheduler
     from nnx.callbacks.logs import LazyLogs
     from nnx.callbacks.model_checkpoint import ModelCheckpoint
-    from nnx.callbacks.progbar_logger import ProgbarLogger, verbosity
+    from nnx.callbacks.progbar_logger import (
+        ProgbarLogger,
+        disable_interactive_logging,
+        enable_interactive_logging,
+        is_interactive_logging_enabled,
+        verbosity,
+    )
     from nnx.callbacks.reduce_lr_on_plateau import ReduceLROnPlateau
+    from nnx.callbacks.remote_monitor import RemoteMonitor
+    from nnx.callbacks.swap_ema_weights import SwapEMAWeights
     from nnx.callbacks.tensorboard import TensorBoard
     from nnx.callbacks.terminate_on_nan import TerminateOnNaN
 else:
@@ -35,8 +43,13 @@ else:
             "ModelCheckpoint": "nnx.callbacks.model_checkpoint",
             "ProgbarLogger": "nnx.callbacks.progbar_logger",
             "ReduceLROnPlateau": "nnx.callbacks.reduce_lr_on_plateau",
+            "RemoteMonitor": "nnx.callbacks.remote_monitor",
+            "SwapEMAWeights": "nnx.callbacks.swap_ema_weights",
             "TensorBoard": "nnx.callbacks.tensorboard",
             "TerminateOnNaN": "nnx.callbacks.terminate_on_nan",
+            "disable_interactive_logging": "nnx.callbacks.progbar_logger",
+            "enable_interactive_logging": "nnx.callbacks.progbar_logger",
+            "is_interactive_logging_enabled": "nnx.callbacks.progbar_logger",
             "verbosity": "nnx.callbacks.progbar_logger",
         },
     )
@@ -54,7 +67,12 @@ __all__ = [
     "ModelCheckpoint",
     "ProgbarLogger",
     "ReduceLROnPlateau",
+    "RemoteMonitor",
+    "SwapEMAWeights",
     "TensorBoard",
     "TerminateOnNaN",
+    "disable_interactive_logging",
+    "enable_interactive_logging",
+    "is_interactive_logging_enabled",
     "verbosity",
 ]

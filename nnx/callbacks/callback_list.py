@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 from nnx.callbacks.callback import HOOKS, Callback, overrides
+from nnx.callbacks.history import History
 from nnx.callbacks.logs import LazyLogs
+from nnx.callbacks.progbar_logger import ProgbarLogger
 
 Hook = Callable[..., None]
 
@@ -20,9 +22,9 @@ class CallbackList:
     """The callbacks of one run of `fit`, `evaluate` or `predict`.
 
     callbacks : a callback, a list of them, nested lists, or None.
+    add_history, add_progbar : whether a `History`, and a `ProgbarLogger`, is added at the end, unless there is one.
     model : given to `set_model` of each, if there is one.
-    params : given to `set_params` of each.
-    defaults : classes of callbacks that are made and added at the end, unless one of that kind is in `callbacks`.
+    params : given to `set_params` of each, as one dict.
 
     errors : what the hooks at the end of the run have raised so far, for those that are called after them.
 
@@ -54,15 +56,17 @@ class CallbackList:
     def __init__(
         self,
         callbacks: Callback | Iterable[Any] | None = None,
+        add_history: bool = False,
+        add_progbar: bool = False,
         model: Any = None,
-        params: Mapping[str, Any] | None = None,
-        defaults: Iterable[type[Callback]] = (),
+        **params: Any,
     ) -> None:
         self.callbacks = list(_flatten(callbacks))
-        self.callbacks += [kind() for kind in defaults if self.find(kind) is None]
+        wanted = [kind for kind, add in ((History, add_history), (ProgbarLogger, add_progbar)) if add]
+        self.callbacks += [kind() for kind in wanted if self.find(kind) is None]
         self.callbacks.sort(key=_runs_last)
         self.model = model
-        self.params = dict(params or {})
+        self.params = params
         self.errors: list[BaseException] = []
         for callback in self.callbacks:
             self._introduce(callback)

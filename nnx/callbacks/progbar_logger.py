@@ -18,16 +18,47 @@ if TYPE_CHECKING:
 INTERVAL = 0.1  # seconds between two drawings, and so between two looks at numbers on the device
 
 
-def verbosity(verbose: object) -> int:
-    """What `verbose=` means: 0 silent, 1 ("auto", True) a progress bar, 2 a line for each epoch.
+_interactive = [True]
 
-    Raises ValueError for anything else.
+
+def enable_interactive_logging() -> None:
+    """Progress bars for `verbose="auto"`, as from the start.
+
+    >>> enable_interactive_logging()
+    """
+    _interactive[0] = True
+
+
+def disable_interactive_logging() -> None:
+    """A line for each epoch, in place of a progress bar, for `verbose="auto"`, in the whole process.
+
+    >>> disable_interactive_logging()
+    >>> verbosity("auto"), is_interactive_logging_enabled()
+    (2, False)
+    >>> enable_interactive_logging()
+    """
+    _interactive[0] = False
+
+
+def is_interactive_logging_enabled() -> bool:
+    """Whether `verbose="auto"` means progress bars.
+
+    >>> is_interactive_logging_enabled()
+    True
+    """
+    return _interactive[0]
+
+
+def verbosity(verbose: object) -> int:
+    """What `verbose=` means: 0 silent, 1 (True) a progress bar, 2 a line for each epoch.
+
+    "auto" is 1, or 2 after `nnx.config.disable_interactive_logging()`. Raises ValueError for anything else.
 
     >>> verbosity("auto"), verbosity(False), verbosity(2)
     (1, 0, 2)
     """
     if isinstance(verbose, str) and verbose == "auto":
-        return 1
+        return 1 if _interactive[0] else 2
     if isinstance(verbose, int) and verbose in (0, 1, 2):
         return int(verbose)
     raise ValueError(

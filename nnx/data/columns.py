@@ -5,7 +5,7 @@ from __future__ import annotations
 import array
 from typing import Any
 
-from nnx.backends import is_array, to_numpy
+from nnx.backends import is_array, is_tabular, table_problem, to_numpy
 from nnx.backends.base import refuse_masked
 from nnx.data.stored_arrays import Stored, is_stored
 
@@ -13,23 +13,33 @@ BUFFERS = (array.array, bytearray, memoryview)
 """Arrays of Python, which NumPy takes as arrays."""
 
 
-def columns_of(value: Any, what: str, rows: int | None = None) -> Any:
-    """A dict or tuple of columns, from a dict, tuple or list of arrays; from anything else one column.
+def columns_of(value: Any, what: str, rows: int | None, mapped: bool) -> Any:
+    """A dict or tuple of columns, from a dict, tuple or list of arrays or tables; from anything else one column.
 
     A column is a NumPy array of any dtype, or `Stored`. A list of as many arrays as there are rows is one column, if
     that number is known and the arrays do not have as many rows themselves.
+
+    mapped : whether a function makes numbers of the rows later; else a data frame, or a column of one, has to be of
+        numbers now: ValueError.
     """
     if isinstance(value, dict):
-        return {name: _column(item, f"{what}[{name!r}]") for name, item in value.items()}
-    if isinstance(value, tuple | list) and value and all(is_array(item) or is_stored(item) for item in value):
+        return {name: _column(item, f"{what}[{name!r}]", mapped) for name, item in value.items()}
+    if isinstance(value, tuple | list) and value and all(map(_is_columnar, value)):
         if isinstance(value, list) and len(value) == rows and any(item.shape[:1] != (rows,) for item in value):
-            return _column(value, what)
-        return tuple(_column(item, f"{what}[{index}]") for index, item in enumerate(value))
-    return None if value is None else _column(value, what)
+            return _column(value, what, mapped)
+        return tuple(_column(item, f"{what}[{index}]", mapped) for index, item in enumerate(value))
+    return None if value is None else _column(value, what, mapped)
 
 
-def _column(value: Any, what: str) -> Any:
+def _is_columnar(value: Any) -> bool:
+    return is_array(value) or is_stored(value) or is_tabular(value)
+
+
+def _column(value: Any, what: str, mapped: bool) -> Any:
     refuse_sparse(value, what)
+    problem = "" if mapped else table_problem(value, what)
+    if problem:
+        raise ValueError(f"{what}, a {type(value).__name__}: {problem}; or let map= make numbers of its rows")
     refuse_masked(value, what)
     if is_stored(value):
         return Stored(value)

@@ -26,10 +26,11 @@ _END: Any = object()
 class DataLoader:
     """Batches (x,), (x, y) or (x, y, sample_weight) on the host, for a loop or for `fit`, `evaluate` and `predict`.
 
-    x, y, sample_weight : columns, with a row for each sample: arrays, lists of numbers, memory-mapped arrays and data
-        sets of h5py or zarr (rows of these are read as they are needed); a dict, tuple or list of arrays for several
-        inputs or outputs. Or x alone: samples x, (x, y) or (x, y, sample_weight), one by one, from a sequence (with
-        `__getitem__` and `__len__`), from an iterable, or from a function that returns an iterable for each epoch.
+    x, y, sample_weight : columns, with a row for each sample: arrays, lists of numbers, data frames, memory-mapped
+        arrays and data sets of h5py or zarr (rows of these are read as they are needed); a dict, tuple or list of
+        these for several inputs or outputs. Or x alone: samples x, (x, y) or (x, y, sample_weight), one by one, from a
+        sequence (with `__getitem__` and `__len__`), from an iterable, or from a function that returns an iterable for
+        each epoch.
     batch_size : 32 by default. None: the samples are batches already.
     shuffle : a new order for every epoch.
     buffer_size : how many samples are in memory to be shuffled. An iterable needs it; for arrays on disk it is by
@@ -76,7 +77,7 @@ class DataLoader:
         self._source = x
         self._columns: tuple[Any, ...] | None = None
         if batch_size is not None and _is_of_columns(x):
-            self._columns = _columns(x, y, sample_weight)
+            self._columns = _columns(x, y, sample_weight, mapped=map is not None)
         elif y is not None or sample_weight is not None:
             raise ValueError(
                 f"x, a {type(x).__name__}, gives samples one by one, or batches (batch_size=None): y and sample_weight "
@@ -190,14 +191,15 @@ def _is_sequence(x: Any) -> bool:
     return hasattr(x, "__getitem__") and hasattr(x, "__len__")
 
 
-def _columns(x: Any, y: Any, sample_weight: Any) -> tuple[Any, ...]:
+def _columns(x: Any, y: Any, sample_weight: Any, mapped: bool) -> tuple[Any, ...]:
     if y is None and sample_weight is not None:
         raise ValueError("sample_weight needs targets: pass y too")
-    targets = columns_of(y, "y")
+    targets = columns_of(y, "y", None, mapped)
+    rows = None if targets is None or isinstance(targets, dict | tuple) else len(targets)
     columns = {
-        "x": columns_of(x, "x", None if targets is None or isinstance(targets, dict | tuple) else len(targets)),
+        "x": columns_of(x, "x", rows, mapped),
         "y": targets,
-        "sample_weight": columns_of(sample_weight, "sample_weight"),
+        "sample_weight": columns_of(sample_weight, "sample_weight", None, mapped),
     }
     given = {what: column for what, column in columns.items() if column is not None}
     count_rows({name: array for what, column in given.items() for name, array in named_columns(column, what).items()})

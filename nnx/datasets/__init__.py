@@ -4,6 +4,12 @@
 `breast_cancer` come with scikit-learn. Each has a `load_data` that gives `(x_train, y_train), (x_test, y_test)`.
 """
 
+from typing import TYPE_CHECKING
+
 from nnx.datasets import breast_cancer, digits, fashion_mnist, mnist
+from nnx.lazy_loading import other_names
 
 __all__ = ["breast_cancer", "digits", "fashion_mnist", "mnist"]
+
+if not TYPE_CHECKING:
+    __getattr__ = other_names(__name__)

@@ -43,6 +43,7 @@ from nnx.functional.crossentropies import *
 from nnx.functional.ctc import ctc
 from nnx.functional.dropout import dropout
 from nnx.functional.embedding import embedding
+from nnx.functional.embedding_losses import circle
 from nnx.functional.erf import *
 from nnx.functional.gru import gru
 from nnx.functional.images import *
@@ -67,6 +68,7 @@ __all__ = [
     "Pullback",
     "batch_normalization",
     "batch_normalization_inference",
+    "circle",
     "ctc",
     "dropout",
     "embedding",

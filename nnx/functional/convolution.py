@@ -1,6 +1,7 @@
 """Convolutions, in the sense of the field: cross-correlations with a learned kernel.
 
-Sequences (batch, steps, channels) and images (batch, rows, columns, channels); the kernel has as many spatial axes.
+Sequences (batch, steps, channels), images (batch, rows, columns, channels) and volumes (batch, depth, rows, columns,
+channels); the kernel has as many spatial axes.
 Common arguments, each a number or one for each spatial axis:
 
 strides : how far apart windows are.
@@ -20,12 +21,20 @@ from typing import Any
 
 from nnx.backends import Array, array_namespace
 from nnx.functional.affine import bias_activation
-from nnx.functional.correlation import correlate, correlate_kernel, correlate_transposed
 from nnx.functional.depthwise import correlate_depthwise
 from nnx.functional.layout import CHANNELS_LAST, for_each_axis, from_images, sizes_of, to_images
+from nnx.functional.volumes import correlate, correlate_kernel, correlate_transposed
 from nnx.pullbacks import SKIP, Differentiable, Pullback, linear
 from nnx.shapes import Sizes
-from nnx.windows import Windows, along_transposed_axis, images_of, windows_of
+from nnx.windows import (
+    VolumeWindows,
+    Windows,
+    along_transposed_axis,
+    images_of,
+    volume_windows_of,
+    volumes_of,
+    windows_of,
+)
 
 __all__ = ["conv", "conv_transpose", "depthwise_conv", "separable_conv"]
 
@@ -41,10 +50,10 @@ def conv(
     data_format: str = CHANNELS_LAST,
     activate: Differentiable = linear,
 ) -> tuple[Array, Pullback]:
-    """Convolution over one or two axes: y[n, p, f] = Σ x[n, p * stride + t * dilation, c] * kernel[t, c, f] + bias[f]
+    """Convolution over one to three axes: y[n, p, f] = Σ x[n, p * stride + t * dilation, c] * kernel[t, c, f] + bias[f]
 
-    The sum is over the taps t of the window and the channels c; in images p and t have two axes. Padding moves the
-    windows to the left, and above.
+    The sum is over the taps t of the window and the channels c; in images p and t have two axes, in volumes three.
+    Padding moves the windows to the left, and above.
 
     x : (batch, *sizes, c), or (batch, c, *sizes) for "channels_first".
     kernel : (*window, c / groups, f).
@@ -70,7 +79,7 @@ def conv(
     """
     axes, images = len(x.shape), to_images(x, data_format, "conv")
     filters = _kernel_of_images(kernel, axes, "conv")
-    _check_channels("conv", x, images.shape[3], kernel, filters.shape[2] * groups, filters.shape[3] % groups == 0)
+    _check_channels("conv", x, images.shape[-1], kernel, filters.shape[-2] * groups, filters.shape[-1] % groups == 0)
     windows = _windows("conv", images, filters, axes, strides, padding, dilation)
     y, pull_end = _end(correlate(images, filters, windows, groups), bias, activate, axes, data_format)
 
@@ -124,7 +133,7 @@ def conv_transpose(
     """
     axes, images = len(x.shape), to_images(x, data_format, "conv_transpose")
     filters = _kernel_of_images(kernel, axes, "conv_transpose")
-    _check_channels("conv_transpose", x, images.shape[3], kernel, filters.shape[3])
+    _check_channels("conv_transpose", x, images.shape[-1], kernel, filters.shape[-1])
     windows = transposed_windows(sizes_of(images, axes), kernel.shape[:-2], strides, padding, output_padding, dilation)
     y, pull_end = _end(correlate_transposed(images, filters, windows), bias, activate, axes, data_format)
 
@@ -170,6 +179,8 @@ def depthwise_conv(
     [[[21.0, 6.0]]]
     """
     axes, images = len(x.shape), to_images(x, data_format, "depthwise_conv")
+    if axes == 5:
+        raise ValueError(f"depthwise_conv: expected sequences or images, got volumes of shape {tuple(x.shape)}")
     filters = _kernel_of_images(kernel, axes, "depthwise_conv")
     _check_channels("depthwise_conv", x, images.shape[3], kernel, filters.shape[2])
     windows = _windows("depthwise_conv", images, filters, axes, strides, padding, dilation, exclusive=False)
@@ -265,13 +276,14 @@ def transposed_windows(
     padding: str,
     output_padding: Sizes | None = None,
     dilation: Sizes = 1,
-) -> Windows:
+) -> Windows | VolumeWindows:
     """The windows of a transposed convolution, whose numbers are the sizes of its input."""
     axes = len(sizes) + 2
     _check_steps("conv_transpose", strides, dilation, padding, ("valid", "same"))
     more = (None,) * len(sizes) if output_padding is None else for_each_axis(output_padding, axes)
     values = zip(sizes, window, for_each_axis(strides, axes), more, for_each_axis(dilation, axes), strict=True)
-    return images_of([along_transposed_axis(n, k, s, padding, extra, step) for n, k, s, extra, step in values])
+    along = [along_transposed_axis(n, k, s, padding, extra, step) for n, k, s, extra, step in values]
+    return volumes_of(along) if axes == 5 else images_of(along)
 
 
 def _windows(
@@ -283,11 +295,12 @@ def _windows(
     padding: str,
     dilation: Sizes,
     exclusive: bool = True,
-) -> Windows:
+) -> Any:
     known = ("valid", "same", "causal") if axes == 3 else ("valid", "same")
     _check_steps(name, strides, dilation if exclusive else 1, padding, known)
     steps = for_each_axis(strides, axes), padding, for_each_axis(dilation, axes)
-    return windows_of(name, sizes_of(images, axes), tuple(filters.shape[: axes - 2]), *steps)
+    known_windows = volume_windows_of if axes == 5 else windows_of
+    return known_windows(name, sizes_of(images, axes), tuple(filters.shape[: axes - 2]), *steps)
 
 
 def _check_steps(name: str, strides: Sizes, dilation: Sizes, padding: str, known: Sequence[str]) -> None:
@@ -317,7 +330,7 @@ def _kernel_of_images(kernel: Array, axes: int, name: str) -> Array:
     return array_namespace(kernel).expand_dims(kernel, axis=1) if axes == 3 else kernel
 
 
-def _of_kernel(images: Array, y: Array, windows: Windows, groups: int, axes: int, out: Any) -> Array:
+def _of_kernel(images: Array, y: Array, windows: Windows | VolumeWindows, groups: int, axes: int, out: Any) -> Array:
     """The cotangent of a kernel, in `out` if it could be written there."""
     place = None if out is None else _kernel_of_images(out, axes, "out")
     return _to_kernel(correlate_kernel(images, y, windows, groups, place), place, out, axes)

@@ -23,6 +23,7 @@ __all__ = [
     "binary_focal_crossentropy",
     "categorical_crossentropy",
     "categorical_focal_crossentropy",
+    "categorical_generalized_cross_entropy",
     "sparse_categorical_crossentropy",
 ]
 
@@ -254,6 +255,46 @@ def categorical_focal_crossentropy(
         return (slope - xp.sum(slope * unclipped, axis=axis, keepdims=True)) / total
 
     return -xp.sum(weighted * doubt**gamma * logarithm, axis=axis), pullback
+
+
+@mark_built_in
+def categorical_generalized_cross_entropy(y_true: Array, y_pred: Array, q: float = 0.5) -> tuple[Array, Pullback]:
+    """Generalised cross-entropy of integer labels, which some may be wrong: (1 - y_pred[label]**q) / q
+
+    Zhang and Sabuncu, arXiv:1805.07836.
+
+    y_true : labels from 0 to C - 1, of the shape of y_pred without the last axis, or with one of size 1 in its place.
+    y_pred : probabilities (..., C).
+    q : from (0, 1): near 0 it is the cross-entropy, near 1 the absolute error.
+
+    Returns the values (...), and pullback(dvalues) -> dy_pred, with dvalues (...), or one float for all. A label that
+    is no class has the value NaN. ValueError for shapes that do not go together.
+
+        dy_pred = -max(y_pred, 1e-7)**(q - 1) * dvalues at the label, 0 elsewhere
+
+    >>> import numpy as np
+    >>> values, pullback = categorical_generalized_cross_entropy(np.asarray([1]), np.asarray([[0.75, 0.25]]))
+    >>> values, pullback(1.0)
+    (array([1.]), array([[ 0., -2.]]))
+    """
+    require_same_backend(y_true, y_pred)
+    xp, shape = array_namespace(y_pred), tuple(y_pred.shape[:-1])
+    if tuple(y_true.shape) not in (shape, (*shape, 1)):
+        raise ValueError(
+            f"categorical_generalized_cross_entropy expects labels of shape {shape} for predictions of shape "
+            f"{tuple(y_pred.shape)}; the labels given have the shape {tuple(y_true.shape)}"
+        )
+    labels = xp.reshape(xp.astype(y_true, xp.int64, copy=False), (*shape, 1))
+    classes = xp.arange(y_pred.shape[-1], dtype=xp.int64, device=backend_of(y_pred).device_of(y_pred))
+    meant = labels == classes
+    probability = xp.sum(xp.where(meant, y_pred, 0.0), axis=-1)
+    values = xp.where(xp.any(meant, axis=-1), (1.0 - probability**q) / q, math.nan)
+
+    def pullback(dvalues: Array | float) -> Array:
+        slope = -(xp.maximum(probability, EPSILON) ** (q - 1.0))
+        return xp.where(meant, slope[..., None], 0.0) * over_axis(dvalues)
+
+    return values, pullback
 
 
 @mark_built_in

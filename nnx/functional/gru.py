@@ -152,6 +152,7 @@ def gru_recurrence(
     return (xp.stack(states[1:]), states[-1]), pullback
 
 
+@accelerated
 def gru_reset_before_recurrence(
     z: Array,
     h: Array,

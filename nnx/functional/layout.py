@@ -1,7 +1,7 @@
-"""Layout of sequences and images in memory, and numbers given for one axis or for all.
+"""Layout of sequences, images and volumes in memory, and numbers given for one axis or for all.
 
-Inside, everything is an image (batch, rows, columns, channels), and a sequence is an image with one column: the
-windows of a long sequence can then be taken a few rows at a time, as those of a large image.
+Inside, a sequence is an image (batch, rows, columns, channels) with one column: the windows of a long sequence can then
+be taken a few rows at a time, as those of a large image. Volumes are (batch, depth, rows, columns, channels).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ CHANNELS_LAST, CHANNELS_FIRST = "channels_last", "channels_first"
 
 
 def spatial_axes(shape: Sequence[int | None], data_format: str, name: str) -> tuple[int, ...]:
-    """Axes between those of batch and channels, of a shape of three or four sizes.
+    """Axes between those of batch and channels, of a shape of three to five sizes.
 
     ValueError, which starts with the name, for another number of axes, another data format, or an axis of size 0.
 
@@ -26,9 +26,10 @@ def spatial_axes(shape: Sequence[int | None], data_format: str, name: str) -> tu
     if data_format not in (CHANNELS_LAST, CHANNELS_FIRST):
         raise ValueError(f"{name}: data_format must be {CHANNELS_LAST!r} or {CHANNELS_FIRST!r}, got {data_format!r}")
     axes = len(shape)
-    if axes not in (3, 4):
+    if not 3 <= axes <= 5:
         raise ValueError(
-            f"{name}: expected (batch, steps, channels) or (batch, rows, columns, channels), got shape {tuple(shape)}"
+            f"{name}: expected (batch, steps, channels), (batch, rows, columns, channels) or (batch, depth, rows, "
+            f"columns, channels), got shape {tuple(shape)}"
         )
     spatial = tuple(range(2, axes)) if data_format == CHANNELS_FIRST else tuple(range(1, axes - 1))
     if any(shape[axis] == 0 for axis in spatial):
@@ -37,7 +38,7 @@ def spatial_axes(shape: Sequence[int | None], data_format: str, name: str) -> tu
 
 
 def to_images(x: Array, data_format: str, name: str) -> Array:
-    """Images (batch, rows, columns, c) of x, which is (batch, steps, c) or images, with c last or behind the batch.
+    """Images (batch, rows, columns, c) of x, (batch, steps, c) or images, with c last or behind the batch; or volumes.
 
     >>> import numpy as np
     >>> to_images(np.zeros((2, 50, 3)), "channels_last", "conv").shape
@@ -61,7 +62,7 @@ def from_images(y: Array, axes: int, data_format: str) -> Array:
     if axes == 3:
         y = xp.squeeze(y, axis=2)
     if data_format == CHANNELS_FIRST:
-        y = xp.permute_dims(y, (0, 2, 1) if axes == 3 else (0, 3, 1, 2))
+        y = xp.permute_dims(y, (0, axes - 1, *range(1, axes - 1)))
     return y
 
 

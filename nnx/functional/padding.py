@@ -1,7 +1,7 @@
-"""Padding and cropping of sequences and images: zeros around them, or their borders taken off.
+"""Padding and cropping of sequences, images and volumes: zeros around them, or their borders taken off.
 
-Inputs are (batch, steps, channels) or (batch, rows, columns, channels), with channels behind the batch axis for
-data_format "channels_first". Amounts are given for each spatial axis.
+Inputs are (batch, steps, channels), (batch, rows, columns, channels) or (batch, depth, rows, columns, channels), with
+channels behind the batch axis for data_format "channels_first". Amounts are given for each spatial axis.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Amounts = Sequence[Sequence[int]]
 def zero_pad(x: Array, padding: Amounts, data_format: str = CHANNELS_LAST) -> tuple[Array, Pullback]:
     """Zero padding: x with zeros around it.
 
-    x : (batch, steps, channels) or (batch, rows, columns, channels).
+    x : (batch, steps, channels), (batch, rows, columns, channels) or (batch, depth, rows, columns, channels).
     padding : how many zeros come before and after, for each spatial axis: ((1, 2),) or ((1, 2), (3, 4)).
     data_format : "channels_last" (default) or "channels_first".
 
@@ -40,7 +40,7 @@ def zero_pad(x: Array, padding: Amounts, data_format: str = CHANNELS_LAST) -> tu
 def crop(x: Array, cropping: Amounts, data_format: str = CHANNELS_LAST) -> tuple[Array, Pullback]:
     """Cropping: x without what is at its border.
 
-    x : (batch, steps, channels) or (batch, rows, columns, channels).
+    x : (batch, steps, channels), (batch, rows, columns, channels) or (batch, depth, rows, columns, channels).
     cropping : how much to leave out before and after, for each spatial axis: ((1, 2),) or ((1, 2), (3, 4)).
     data_format : "channels_last" (default) or "channels_first".
 

@@ -1,7 +1,7 @@
-"""Pooling: one number for all elements of a window, or of a whole image or sequence.
+"""Pooling: one number for all elements of a window, or of a whole sequence, image or volume.
 
-Inputs are (batch, steps, channels) or (batch, rows, columns, channels), with channels behind the batch axis for
-data_format "channels_first".
+Inputs are (batch, steps, channels), (batch, rows, columns, channels) or (batch, depth, rows, columns, channels), with
+channels behind the batch axis for data_format "channels_first".
 """
 
 from __future__ import annotations
@@ -12,11 +12,20 @@ import math
 from nnx.backends import Array, array_namespace
 from nnx.functional.layout import CHANNELS_LAST, for_each_axis, from_images, sizes_of, spatial_axes, to_images
 from nnx.functional.unfolding import fold, table, tiles, unfold
+from nnx.functional.volumes import reduce_windows
 from nnx.kernels import accelerated
 from nnx.precision import narrow, wide, wide_sum
 from nnx.pullbacks import Pullback
 from nnx.shapes import Sizes
-from nnx.windows import Windows, shares_of_windows, taps_of_windows, windows_of
+from nnx.windows import (
+    VolumeWindows,
+    Windows,
+    along_axes,
+    images_of,
+    shares_of_windows,
+    taps_of_windows,
+    volumes_of,
+)
 
 __all__ = ["average_pool", "global_average_pool", "global_max_pool", "max_pool"]
 
@@ -26,7 +35,7 @@ def max_pool(
 ) -> tuple[Array, Pullback]:
     """Max pooling: the largest element of each window, for each channel. Of several largest the first has the gradient.
 
-    x : (batch, steps, c) or (batch, rows, columns, c).
+    x : (batch, steps, c), (batch, rows, columns, c) or (batch, depth, rows, columns, c).
     size : of the windows, a number or one for each spatial axis.
     strides : how far apart the windows are; by default their size.
     padding : "valid" (default), windows lie inside the input; "same", ceil(size / stride) windows that reach over its
@@ -42,7 +51,8 @@ def max_pool(
     (array([5., 2.]), array([0., 1., 1., 0.]))
     """
     axes, images = len(x.shape), to_images(x, data_format, "max_pool")
-    y, pullback = largest_of_windows(images, _windows("max_pool", images, axes, size, strides, padding))
+    windows = _windows("max_pool", images, axes, size, strides, padding)
+    y, pullback = reduce_windows(largest_of_windows, images, windows)
     return from_images(y, axes, data_format), lambda dy: from_images(
         pullback(to_images(dy, data_format, "max_pool")), axes, data_format
     )
@@ -65,7 +75,8 @@ def average_pool(
     (array([3., 2.]), array([0.5, 0.5, 1. ]))
     """
     axes, images = len(x.shape), to_images(x, data_format, "average_pool")
-    y, pullback = mean_of_windows(images, _windows("average_pool", images, axes, size, strides, padding))
+    windows = _windows("average_pool", images, axes, size, strides, padding)
+    y, pullback = reduce_windows(mean_of_windows, images, windows)
     return from_images(y, axes, data_format), lambda dy: from_images(
         pullback(to_images(dy, data_format, "average_pool")), axes, data_format
     )
@@ -74,7 +85,7 @@ def average_pool(
 def global_max_pool(x: Array, data_format: str = CHANNELS_LAST, keepdims: bool = False) -> tuple[Array, Pullback]:
     """Global max pooling: the largest element of each channel (batch, c), or with spatial axes of size 1 if `keepdims`.
 
-    x : (batch, steps, c) or (batch, rows, columns, c).
+    x : (batch, steps, c), (batch, rows, columns, c) or (batch, depth, rows, columns, c).
     data_format : "channels_last" (default) or "channels_first".
     keepdims : by default False.
 
@@ -102,7 +113,7 @@ def global_average_pool(
 ) -> tuple[Array, Pullback]:
     """Global average pooling, the mean of each channel: (batch, c), or with spatial axes of size 1 if `keepdims`.
 
-    x : (batch, steps, c) or (batch, rows, columns, c).
+    x : (batch, steps, c), (batch, rows, columns, c) or (batch, depth, rows, columns, c).
     data_format : "channels_last" (default) or "channels_first".
     keepdims : by default False.
     mask : boolean (batch, steps), for sequences: steps that are False do not count. The mean of no steps is 0. By
@@ -187,7 +198,9 @@ def sum_of_windows(x: Array, windows: Windows) -> tuple[Array, Pullback]:
     return xp.reshape(y, (n, down, across, c)), pullback
 
 
-def _windows(name: str, images: Array, axes: int, size: Sizes, strides: Sizes | None, padding: str) -> Windows:
+def _windows(
+    name: str, images: Array, axes: int, size: Sizes, strides: Sizes | None, padding: str
+) -> Windows | VolumeWindows:
     if padding not in ("valid", "same"):
         raise ValueError(f"{name}: padding must be 'valid' or 'same', got {padding!r}")
     window = for_each_axis(size, axes)
@@ -198,7 +211,7 @@ def _windows(name: str, images: Array, axes: int, size: Sizes, strides: Sizes | 
 @functools.lru_cache(maxsize=1024)
 def _trimmed_windows(
     name: str, sizes: tuple[int, ...], window: tuple[int, ...], strides: tuple[int, ...], padding: str
-) -> Windows:
-    """`windows_of`, which may be far larger than what is in them."""
-    windows = windows_of(name, sizes, window, strides, padding)
-    return Windows(windows.rows.trimmed, windows.columns.trimmed)
+) -> Windows | VolumeWindows:
+    """`along_axes`, of windows that may be far larger than what is in them."""
+    axes = [axis.trimmed for axis in along_axes(name, sizes, window, strides, padding)]
+    return volumes_of(axes) if len(axes) == 3 else images_of(axes)

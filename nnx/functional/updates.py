@@ -23,6 +23,7 @@ __all__ = [
     "moving_average",
     "nadam",
     "rmsprop",
+    "schedule_free_adamw",
     "sgd",
 ]
 
@@ -290,3 +291,35 @@ def moving_average(average: Array, w: Array, decay: float) -> None:
     """
     average *= decay
     average += (1.0 - decay) * w
+
+
+def schedule_free_adamw(
+    w: Array,
+    g: Array,
+    z: Array,
+    v: Array,
+    rate: float,
+    correction: float,
+    weight: float,
+    beta_1: float,
+    beta_2: float,
+    epsilon: float,
+) -> None:
+    """Adam without a schedule (Defazio et al., 2024): steps of z, an average x of z, and gradients taken between both.
+
+    v += (1 - beta_2) * (g**2 - v);  x = (w - (1 - beta_1) * z) / beta_1, with z as it was
+    z -= rate * g / (sqrt(correction * v) + epsilon);  x += weight * (z - x);  w = (1 - beta_1) * z + beta_1 * x
+    where correction is 1 / (1 - beta_2**t) and weight 1 / t at step t = 1, 2, ..., and z starts as w.
+
+    >>> import numpy as np
+    >>> w, z, v = np.asarray([1.0]), np.asarray([1.0]), np.asarray([0.0])
+    >>> schedule_free_adamw(w, np.asarray([2.0]), z, v, 0.5, 4.0, 1.0, beta_1=0.5, beta_2=0.75, epsilon=0.0)
+    >>> w, z, v
+    (array([0.5]), array([0.5]), array([1.]))
+    """
+    xp = array_namespace(w)
+    v += (1.0 - beta_2) * (g * g - v)
+    x = (w - (1.0 - beta_1) * z) / beta_1
+    z -= rate * g / (xp.sqrt(correction * v) + epsilon)
+    x += weight * (z - x)
+    w[...] = (1.0 - beta_1) * z + beta_1 * x

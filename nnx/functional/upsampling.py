@@ -1,7 +1,7 @@
-"""Up-sampling of sequences and images: every element repeated, or values interpolated between elements.
+"""Up-sampling of sequences, images and volumes: elements repeated, or values interpolated between them.
 
-Inputs are (batch, steps, channels) or (batch, rows, columns, channels), with channels behind the batch axis for
-data_format "channels_first".
+Inputs are (batch, steps, channels), (batch, rows, columns, channels) or (batch, depth, rows, columns, channels), with
+channels behind the batch axis for data_format "channels_first".
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from nnx.backends import Array, array_namespace
 from nnx.functional.layout import CHANNELS_LAST, for_each_axis, from_images, to_images
 from nnx.functional.pooling import sum_of_windows
 from nnx.functional.unfolding import table
+from nnx.kernels import accelerated
 from nnx.pullbacks import Pullback
 from nnx.windows import windows_of
 
@@ -27,12 +28,12 @@ def upsample(
 ) -> tuple[Array, Pullback]:
     """Up-sampling of x, with every spatial axis made `size` times as long.
 
-    x : (batch, steps, channels) or (batch, rows, columns, channels).
+    x : (batch, steps, channels), (batch, rows, columns, channels) or (batch, depth, rows, columns, channels).
     size : a factor, or one for each spatial axis.
-    interpolation : "nearest" (default) repeats elements. "bilinear", "bicubic" (Keys's kernel with a = -1/2),
-        "lanczos3" and "lanczos5" sum up the elements nearby, with weights by their distance: new element i lies at
-        (i + 1/2) / size - 1/2 among the old ones. Where some are missing, at the border, the weights of the others are
-        scaled to the sum 1; "bilinear" then repeats the outermost element.
+    interpolation : "nearest" (default) repeats elements, and is all that there is for volumes. "bilinear", "bicubic"
+        (Keys's kernel with a = -1/2), "lanczos3" and "lanczos5" sum up the elements nearby, with weights by their
+        distance: new element i lies at (i + 1/2) / size - 1/2 among the old ones. Where some are missing, at the
+        border, the weights of the others are scaled to the sum 1; "bilinear" then repeats the outermost element.
     data_format : "channels_last" (default) or "channels_first".
 
     Returns y, and pullback(dy) -> dx: each element collects dy from where it was read, by the weight that it was read
@@ -54,27 +55,46 @@ def upsample(
     factors = for_each_axis(size, axes)
     if len(factors) != axes - 2 or min(factors) < 1:
         raise ValueError(f"upsample: size must be positive, one for each of {axes - 2} axes, got {size}")
-    factors = (factors[0], factors[1] if axes == 4 else 1)
-    if interpolation == "nearest":
-        y, pullback = _repeated(images, factors)
+    if axes == 5:
+        if interpolation != "nearest":
+            raise ValueError(f"upsample: volumes have interpolation='nearest' alone, got {interpolation!r}")
+        y, pullback = _repeated_volumes(images, factors)
+    elif interpolation == "nearest":
+        y, pullback = _repeated(images, (*factors, 1)[:2])
     else:
-        y, pullback = _interpolated(images, factors, interpolation)
+        y, pullback = interpolated(images, (*factors, 1)[:2], interpolation)
     return from_images(y, axes, data_format), lambda dy: from_images(
         pullback(to_images(dy, data_format, "upsample")), axes, data_format
     )
 
 
-def _repeated(x: Array, factors: tuple[int, int]) -> tuple[Array, Pullback]:
+def _repeated_volumes(x: Array, factors: Sequence[int]) -> tuple[Array, Pullback]:
+    """`_repeated` within the images of volumes, then along their depth."""
+    xp = array_namespace(x)
+    n, depth, height, width, c = x.shape
+    planes, pullback_planes = _repeated(xp.reshape(x, (n * depth, height, width, c)), factors[1:])
+    shape = (n, depth * factors[0], height * factors[1], width * factors[2], c)
+    y, pullback_depth = _repeated(xp.reshape(planes, (n, depth, shape[2] * shape[3], c)), (factors[0], 1))
+
+    def pullback(dy: Array) -> Array:
+        dplanes = pullback_depth(xp.reshape(dy, y.shape))
+        return xp.reshape(pullback_planes(xp.reshape(dplanes, planes.shape)), x.shape)
+
+    return xp.reshape(y, shape), pullback
+
+
+def _repeated(x: Array, factors: Sequence[int]) -> tuple[Array, Pullback]:
     """Every element in all places of a window; the adjoint sums up the windows."""
     xp = array_namespace(x)
     (n, height, width, c), (down, across) = x.shape, factors
     several = xp.broadcast_to(x[:, :, None, :, None, :], (n, height, down, width, across, c))
     shape = (n, height * down, width * across, c)
-    windows = windows_of("upsample", shape[1:3], factors, factors, "valid")
+    windows = windows_of("upsample", shape[1:3], (down, across), (down, across), "valid")
     return xp.reshape(several, shape), lambda dy: sum_of_windows(dy, windows)[0]
 
 
-def _interpolated(x: Array, factors: Sequence[int], interpolation: str) -> tuple[Array, Pullback]:
+@accelerated
+def interpolated(x: Array, factors: Sequence[int], interpolation: str) -> tuple[Array, Pullback]:
     """A matrix of weights for each axis; the adjoint applies their transposes."""
     xp = array_namespace(x)
     dtype = f"float{xp.finfo(x.dtype).bits}"

@@ -14,15 +14,17 @@ import numpy as np
 from nnx.autodiff.array import TrackedArray
 from nnx.autodiff.namespace import is_floating, kind_of
 from nnx.autodiff.tape import Tape, next_level, open_tapes, recording, set_open_tapes
-from nnx.backends import Array, array_namespace, backend
+from nnx.backends import Array, array_namespace, backend, is_array
 from nnx.backends.context import create_as_before, create_at
 from nnx.graph.composition import Composition
 from nnx.graph.symbol import Node, Symbol
-from nnx.graph.trial import LENGTHS, common_sizes, sizes_for
+from nnx.graph.trial import common_sizes, first_that_fits, sizes_for
 from nnx.names import name_layers
+from nnx.parameters import Parameter
 from nnx.pullbacks import Pullback
+from nnx.random import Generator
 from nnx.shapes import Shape, as_shapes
-from nnx.structure import leaves, rebuild
+from nnx.structure import contents, leaves, rebuild
 from nnx.user_warnings import warn_user
 
 
@@ -89,8 +91,7 @@ class CallProgram:
         logits : which outputs are taken before their last activation. masks : of the inputs; none by default.
         """
         layer, outer, training = self._layer(), open_tapes(), training or False
-        level = outer[-1].level + 1 if outer else 0
-        tape = Tape(level, watches_parameters=True, training=training, wants_logits=bool(logits), losses=[])
+        tape = Tape(next_level(), watches_parameters=True, training=training, wants_logits=bool(logits), losses=[])
         slots, values = [], []
         for x in arrays:
             slot = tape.add(None) if is_floating(x) else None
@@ -180,19 +181,14 @@ def composition_of_call(layer: Any, input_shape: Any, options: dict[str, Any] | 
     options : what else `call` is given, by name.
     """
     shapes, options = as_shapes(input_shape), options or {}
+    weights = [name for name, value in vars(layer).items() if type(value) is Parameter]
+    first, length = first_that_fits(shapes, lambda length: _try_out_with_integers(layer, shapes, length, options))
     known = None not in {n for shape in shapes for n in shape}
-    open_lengths = any(None in shape[1:] for shape in shapes)
-    for length in LENGTHS if open_lengths else LENGTHS[:1]:
-        try:
-            first = _try_out_with_integers(layer, shapes, length, options)
-            break
-        except ValueError:  # windows may be longer than that
-            if length == LENGTHS[-1] or not open_lengths:
-                raise
     second = first if known else _try_out(layer, shapes, 3, length + 1, options, first.integers)
     if any(not one.built for one in layer.sublayers()) and layer.takes_training:
         with contextlib.suppress(Exception):  # training may need what is not there yet, such as an optimizer
             _try_out(layer, shapes, 2, length, options, first.integers, training=True)
+    _check_kept_arrays(layer, weights)
     made = [common_sizes(one, other) for one, other in zip(first.shapes, second.shapes, strict=True)]
     return _composition(layer, shapes, first, made)
 
@@ -247,9 +243,11 @@ def _try_out(
 
 @contextlib.contextmanager
 def _states_kept(layer: Any) -> Iterator[None]:
-    """The time in which what layers remember may change; afterwards it is as before."""
+    """The time in which what layers remember may change, their streams and metrics too; then it is as before."""
     before = [(p, array_namespace(p.value).asarray(p.value, copy=True)) for p in layer.non_trainable_weights]
-    streams = [(one.random, one.random.state()) for _, one in layer.walk() if one.random is not None]
+    kept = {id(value): value for _, one in layer.walk() for value in contents(vars(one))}
+    streams = [(one, one.state()) for one in kept.values() if isinstance(one, Generator)]
+    metrics = [(one, _running_of(one)) for one in kept.values() if hasattr(one, "update_state")]
     try:
         yield
     finally:
@@ -257,11 +255,23 @@ def _states_kept(layer: Any) -> Iterator[None]:
             parameter.value[...] = value
         for generator, state in streams:
             generator.set_state(state)
+        for metric, running in metrics:
+            if running is None:
+                metric.reset_state()
+            else:
+                metric.set_state(running)
+
+
+def _running_of(metric: Any) -> Any:
+    """What a metric has seen; None for one of somebody's own that does not say it."""
+    try:
+        return metric.state()
+    except TypeError:
+        return None
 
 
 def _composition(layer: Any, shapes: list[Shape], trial: _Trial, made: list[Shape]) -> Composition:
     inside = list(layer.sublayers())
-    _check_kept_arrays(layer)
     _check_made_layers(layer, trial, inside)
     name_layers(inside, layer.name, unique=False)  # attributes tell them apart, as in Keras
     symbols = [Symbol(shape) for shape in shapes]
@@ -350,10 +360,13 @@ def _is_chain(nodes: Sequence[Node]) -> bool:
     return len({node.layer for node in nodes}) == len(nodes)
 
 
-def _check_kept_arrays(layer: Any) -> None:
-    """TypeError for a tracked array in an attribute: it belongs to one batch, and may have replaced a weight."""
+def _check_kept_arrays(layer: Any, weights: Sequence[str]) -> None:
+    """TypeError for a tracked array in an attribute, which belongs to one batch, and for one in place of a weight.
+
+    weights : the attributes that were weights before.
+    """
     for name, value in vars(layer).items():
-        if isinstance(value, TrackedArray):
+        if isinstance(value, TrackedArray) or (name in weights and is_array(value)):
             raise TypeError(
                 f"{layer.name}: call() keeps an array of the batch in self.{name}, where the next batch would find it: "
                 f"a weight is changed by self.{name}.assign(...), anything else is kept as nnx.stop_gradient(...)"

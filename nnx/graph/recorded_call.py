@@ -14,6 +14,7 @@ from nnx.autodiff.tape import CONSTANT, Tape, open_tapes
 from nnx.backends import get_backend, is_array, placement_of
 from nnx.pullbacks import LayerPullback, Skippable, call_pullback
 from nnx.structure import leaves, rebuild
+from nnx.text.values import is_texts
 
 _FUSIBLE = ("softmax", "sigmoid")
 
@@ -80,9 +81,11 @@ def _called(
     given = parts
     with layer.placement.computing:
         if layer.is_eager:
+            inputs = rebuild(inputs, [_of_its_own(part) for part in parts])  # what it writes into its arguments
             y = layer.run_call(inputs, mask, training, options)
             _note(layer, given, y, tapes)
             return y
+        options["training"] = None if training is None else bool(training)
         parts = _admitted(layer, layer.in_order(inputs), tapes)
         if mask is not None:
             mask = layer.read_mask([lower(part) for part in parts], _plain(mask))
@@ -91,14 +94,23 @@ def _called(
         penalised = _penalised(layer) if tapes and tapes[-1].losses is None else []
         if len(involved) > 1 or (penalised and involved):
             with _collected(penalised if tapes and tapes[-1].keeps_losses else []):
-                y, made = _run_tracked(layer, parts, mask, training, options)
+                y, made = _run_tracked(layer, parts, mask, options)
         else:
-            y, made = _record(layer, parts, mask, training, options, next(iter(involved), None))
+            y, made = _record(layer, parts, mask, options, next(iter(involved), None))
     for part, one in zip(leaves(y), made if isinstance(made, list | tuple) else [made], strict=False):
         if isinstance(part, TrackedArray):
             part.mask = one
     _note(layer, given, y, tapes)
     return y
+
+
+def _of_its_own(part: Any) -> Any:
+    """The same tracked array as another object, so that a write into it is no write into this one."""
+    if not isinstance(part, TrackedArray):
+        return part
+    own = type(part)(part.value, part.tape, part.index)
+    own.__dict__.update(part.__dict__)
+    return own
 
 
 def _build(layer: Any, inputs: tuple[Any, ...], parts: list[Any], tapes: tuple[Tape, ...]) -> None:
@@ -146,12 +158,7 @@ def _admitted(layer: Any, parts: Sequence[Any], tapes: tuple[Tape, ...]) -> list
     if (not tapes or tapes[-1].calls is not None) and not all(isinstance(part, TrackedArray) for part in parts):
         parts = [part if is_array(part) else placement.asarray(part) for part in parts]
     if not tapes or tapes[-1].calls is not None or tapes[-1].training is None:
-        for part in parts:
-            if not placement.holds(lower(part)):
-                raise ValueError(
-                    f"{layer.name} is on {placement}, its input is not: bring the input there with nnx.asarray, or "
-                    f"move the model with model.to(...)"
-                )
+        layer.require_here(*map(lower, parts))
         shapes = [tuple(part.shape) for part in parts]
         layer.compute_output_shape(shapes[0] if len(shapes) == 1 else shapes)
     dtype = layer.dtype or placement.dtype
@@ -159,6 +166,8 @@ def _admitted(layer: Any, parts: Sequence[Any], tapes: tuple[Tape, ...]) -> list
 
 
 def _in_dtype(layer: Any, index: int, part: Any, dtype: str, tapes: tuple[Tape, ...]) -> Any:
+    if is_texts(part):
+        return lower(part)
     floating = is_floating(part)
     if layer.reads_integers(index):
         if floating and tapes and tapes[-1].calls is not None:  # a `call` is tried out with zeros
@@ -170,9 +179,8 @@ def _in_dtype(layer: Any, index: int, part: Any, dtype: str, tapes: tuple[Tape, 
     return xp.astype(part, getattr(xp, dtype))
 
 
-def _record(layer: Any, parts: list[Any], mask: Any, training: Any, options: dict[str, Any], tape: Tape | None) -> Any:
+def _record(layer: Any, parts: list[Any], mask: Any, options: dict[str, Any], tape: Tape | None) -> Any:
     """The layer as one entry of the only tape that is involved: (y, mask)."""
-    options = {**options, "training": None if training is None else bool(training)}
     values = below(parts, tape) if tape else [lower(part) for part in parts]
     activated = tape is not None and tape.wants_logits and getattr(layer, "fusible_activation", None) in _FUSIBLE
     if activated:
@@ -215,9 +223,8 @@ def _of_leaves(pullback: Any, y: Any) -> Any:
     return lambda dys: pullback(rebuild(y, dys))
 
 
-def _run_tracked(layer: Any, parts: list[Any], mask: Any, training: Any, options: dict[str, Any]) -> tuple[Any, Any]:
+def _run_tracked(layer: Any, parts: list[Any], mask: Any, options: dict[str, Any]) -> tuple[Any, Any]:
     """The layer's own code on tracked arrays, its parameters too, so that every tape records what it computes."""
-    options = {**options, "training": None if training is None else bool(training)}
     kind = next((type(part) for part in parts if isinstance(part, TrackedArray)), None) or kind_of(parts[0])
     parts = [constant(part, kind) for part in parts]
     made = None
@@ -234,9 +241,7 @@ def _tracked_weights(layer: Any, kind: type[TrackedArray]) -> Iterator[None]:
     """The time in which the values of the layer's parameters are tracked. States that are written then are kept."""
     weights = layer.weights
     before = [(parameter, parameter.value) for parameter in weights]
-    tracked = [
-        constant(leaf(parameter, kind) if parameter.trainable else parameter.value, kind) for parameter in weights
-    ]
+    tracked = [constant(leaf(parameter, kind), kind) for parameter in weights]
     for parameter, value in zip(weights, tracked, strict=True):
         parameter.value = value
     try:

@@ -82,10 +82,13 @@ class Symbol(Operand):
     @property
     def key(self) -> Any:
         """Equal for symbols of the same value."""
-        return self.parameter or self if self.node is None else (self.node, self.index)
+        if self.node is not None:
+            return self.node, self.index
+        return self if self.parameter is None else self.parameter
 
     def __repr__(self) -> str:
-        source = self.node.layer.name if self.node else self.parameter.path if self.parameter else "the caller"
+        source = "the caller" if self.parameter is None else self.parameter.path
+        source = self.node.layer.name if self.node else source
         return f"<Symbol {self.shape} from {source}>"
 
     @property

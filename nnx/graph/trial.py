@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -11,7 +12,9 @@ from nnx.backends import Array, Placement
 from nnx.shapes import Shape
 from nnx.structure import leaves
 
-LENGTHS = (8, 64, 256)
+T = TypeVar("T")
+
+_LENGTHS = (8, 64, 256)
 """What stands for sizes that are not known, beside that of the batch, when something is tried out."""
 
 
@@ -22,6 +25,18 @@ def sizes_for(shapes: Sequence[Shape], batch: int, length: int) -> list[tuple[in
     [(2, 8, 3)]
     """
     return [tuple((length if axis else batch) if n is None else n for axis, n in enumerate(s)) for s in shapes]
+
+
+def first_that_fits(shapes: Sequence[Shape], function: Callable[[int], T]) -> tuple[T, int]:
+    """What a function returns for the first length of unknown sizes that it takes, and that length.
+
+    ValueError, of the function, where it takes none of them: windows may be longer than some.
+    """
+    lengths = _LENGTHS if any(None in shape[1:] for shape in shapes) else _LENGTHS[:1]
+    for length in lengths[:-1]:
+        with contextlib.suppress(ValueError):
+            return function(length), length
+    return function(lengths[-1]), lengths[-1]
 
 
 def common_sizes(one: Sequence[int], other: Sequence[int]) -> Shape:
@@ -50,14 +65,7 @@ def shapes_and_dtypes(
         with placement.computing, np.errstate(all="ignore"):
             return function(*arrays)
 
-    lengths = LENGTHS if any(None in shape[1:] for shape in shapes) else LENGTHS[:1]
-    for length in lengths:
-        try:
-            made = called(2, length)
-            break
-        except ValueError:  # windows may be longer than that
-            if length == lengths[-1]:
-                raise
+    made, length = first_that_fits(shapes, lambda length: called(2, length))
     first = leaves(made)
     known = None not in {n for shape in shapes for n in shape}
     second = first if known else leaves(called(3, length + 1))

@@ -6,7 +6,8 @@ numbers; or None, and then the numbers come from the generator of the call, by d
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from nnx.backends import is_array
 from nnx.initializers.constant import Constant, Identity, Ones, Zeros
@@ -25,6 +26,9 @@ from nnx.initializers.random import (
     VarianceScaling,
     compute_fans,
 )
+from nnx.lazy_loading import other_names
+from nnx.registry import custom_objects as custom_names
+from nnx.registry import serialize as plain_data
 
 __all__ = [
     "Constant",
@@ -33,11 +37,13 @@ __all__ = [
     "HeNormal",
     "HeUniform",
     "Identity",
+    "IdentityInitializer",
     "Initializer",
     "LecunNormal",
     "LecunUniform",
     "Ones",
     "Orthogonal",
+    "OrthogonalInitializer",
     "RandomNormal",
     "RandomUniform",
     "TruncatedNormal",
@@ -45,6 +51,7 @@ __all__ = [
     "Zeros",
     "compute_fans",
     "constant",
+    "deserialize",
     "get",
     "glorot_normal",
     "glorot_uniform",
@@ -61,6 +68,7 @@ __all__ = [
     "random_uniform",
     "registry",
     "resolve",
+    "serialize",
     "truncated_normal",
     "uniform",
     "variance_scaling",
@@ -93,6 +101,28 @@ def resolve(identifier: Any) -> Any:
 
 get = resolve
 
+
+def serialize(initializer: Any) -> Any:
+    """An initializer as plain data that fits into JSON: its class and configuration; the name of a function.
+
+    >>> serialize(Constant(2.0))["class_name"]
+    'Constant'
+    """
+    return plain_data(initializer)
+
+
+def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
+    """The initializer that `serialize` described, or that is meant by anything else that `get` takes.
+
+    custom_objects : classes and functions of one's own, by name.
+
+    >>> type(deserialize(serialize(Constant(2.0)))).__name__
+    'Constant'
+    """
+    with custom_names(custom_objects):
+        return resolve(config)
+
+
 # The names that Keras has beside those of the classes
 
 constant = Constant
@@ -100,13 +130,16 @@ glorot_normal = GlorotNormal
 glorot_uniform = GlorotUniform
 he_normal = HeNormal
 he_uniform = HeUniform
-identity = Identity
+identity = IdentityInitializer = Identity
 lecun_normal = LecunNormal
 lecun_uniform = LecunUniform
 normal = random_normal = RandomNormal
 one = ones = Ones
-orthogonal = Orthogonal
+orthogonal = OrthogonalInitializer = Orthogonal
 truncated_normal = TruncatedNormal
 uniform = random_uniform = RandomUniform
 variance_scaling = VarianceScaling
 zero = zeros = Zeros
+
+if not TYPE_CHECKING:
+    __getattr__ = other_names(__name__)

@@ -18,84 +18,25 @@ from nnx.pullbacks import Skippable
 from nnx.shapes import Shape
 
 
-@registry.register()
-class MultiHeadAttention(Layer):
-    """Attention with several heads: each position of a query looks at all positions of a value.
+class ProjectedAttention(Layer):
+    """Attention between projections, with several heads: what a subclass's arguments say.
 
-        q, k, v = query @ kernel_q + bias_q, key @ kernel_k + bias_k, value @ kernel_v + bias_v    for each head
-        scores = softmax(q @ k.T / sqrt(key_dim))
-        output = the sum over the heads of (dropout(scores) @ v) @ kernel_o, + bias_o
-
-    num_heads : the number of heads.
-    key_dim : size of the queries and keys of a head.
-    value_dim : size of the values of a head; by default key_dim.
-    dropout : in training, the share of the attention scores that is set to zero.
-    use_bias : whether the projections have biases.
-    output_shape : size, or sizes, of the output's features; by default those of the query.
-    attention_axes : for inputs (batch, ..., features), the axes that are attended over; by default all between. The
-        others are treated as the batch is.
-    sliding_window : a position looks only at those less than so many away.
-    flash_attention : accepted for Keras's sake; makes no difference here.
-    kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer, activity_regularizer, kernel_constraint,
-        bias_constraint : for all projections; see `nnx.initializers`, `nnx.regularizers`, `nnx.constraints`.
-    use_gate : multiply what the heads found by the sigmoid of a further projection of the query, arXiv:2505.06708.
-    seed : for a random stream of this layer's own.
-
-    Called with a query (batch, targets, n), a value (batch, sources, m) and, if it is not the value, a key (batch,
-    sources, k). Options of the call: attention_mask (batch, targets, sources), true where a target may look at a
-    source; use_causal_mask, with which a target sees nothing after its own position; both besides the masks of the
-    inputs, which travel with them or are given as query_mask (batch, targets), value_mask and key_mask (batch,
-    sources). return_attention_scores for (output, scores (batch, heads, targets, sources)), as they are before dropout.
-
-    Output (batch, targets, *output_shape). Kernels of query and key (features, heads, key_dim), of the value (features,
-    heads, value_dim), of the output (heads, value_dim, *output_shape); biases (heads, key_dim), (heads, value_dim) and
-    output_shape. ValueError for shapes that do not go together. Vaswani et al., arXiv:1706.03762.
-
-    >>> import numpy as np
-    >>> x = np.ones((2, 5, 8))
-    >>> MultiHeadAttention(num_heads=2, key_dim=3)(x, x).shape
-    (2, 5, 8)
+    num_query_heads, num_key_value_heads : of the heads of a query so many share each head of keys and values.
+    key_size, value_size : of a head's queries and keys, and of its values.
     """
 
     uses_mask = True
-
-    def __init__(
-        self,
-        num_heads: int,
-        key_dim: int,
-        value_dim: int | None = None,
-        dropout: float = 0.0,
-        use_bias: bool = True,
-        output_shape: int | Sequence[int] | None = None,
-        attention_axes: int | Sequence[int] | None = None,
-        sliding_window: int | None = None,
-        flash_attention: bool | None = None,
-        kernel_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros",
-        kernel_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        activity_regularizer: Any = None,
-        kernel_constraint: Any = None,
-        bias_constraint: Any = None,
-        use_gate: bool = False,
-        seed: int | None = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
-        self.num_heads = self._positive("num_heads", num_heads)
-        self.key_dim = self._positive("key_dim", key_dim)
-        self.value_dim = self.key_dim if value_dim is None else self._positive("value_dim", value_dim)
-        self.dropout = number(f"{self.name}: dropout", dropout, least=0.0, most=1.0)
-        self.use_bias = use_bias
-        sizes = (output_shape,) if isinstance(output_shape, int) else output_shape
-        self.output_shape = None if not sizes else tuple(self._positive("output_shape", size) for size in sizes)
-        self.attention_axes = (attention_axes,) if isinstance(attention_axes, int) else attention_axes
-        self.sliding_window = None if sliding_window is None else self._positive("sliding_window", sliding_window)
-        self.flash_attention = flash_attention
-        self.set_weight_options("kernel", kernel_initializer, kernel_regularizer, kernel_constraint)
-        self.set_weight_options("bias", bias_initializer, bias_regularizer, bias_constraint)
-        self.use_gate = use_gate
-        self.seed = seed
+    num_query_heads: int
+    num_key_value_heads: int
+    key_size: int
+    value_size: int
+    dropout: float
+    use_bias: bool
+    use_gate: bool
+    sliding_window: int | None
+    seed: int | None
+    output_shape: tuple[int, ...] | None = None
+    attention_axes: Sequence[int] | None = None
 
     def _positive(self, argument: str, value: Any) -> int:
         return positive_integer(f"{self.name}: {argument}", value)
@@ -109,13 +50,13 @@ class MultiHeadAttention(Layer):
         for what, shape in (("query", query), ("value", value), ("key", key)):
             if shape[-1] is None:
                 raise ValueError(f"{self.name}: the features of the {what} must be known, got shape {shape}")
-        self.query = self._projection("query", (query[-1],), (self.num_heads, self.key_dim))
+        self.query = self._projection("query", (query[-1],), (self.num_query_heads, self.key_size))
         # A bias of the keys adds one number to all logits of a target, which softmax does not see.
-        self.key = self._projection("key", (key[-1],), (self.num_heads, self.key_dim), bias_counts=False)
+        self.key = self._projection("key", (key[-1],), (self.num_key_value_heads, self.key_size), bias_counts=False)
         if self.use_gate:
-            self.gate = self._projection("gate", (query[-1],), (self.num_heads, self.value_dim))
-        self.value = self._projection("value", (value[-1],), (self.num_heads, self.value_dim))
-        of_heads = (self.num_heads, self.value_dim)
+            self.gate = self._projection("gate", (query[-1],), (self.num_query_heads, self.value_size))
+        self.value = self._projection("value", (value[-1],), (self.num_key_value_heads, self.value_size))
+        of_heads = (self.num_query_heads, self.value_size)
         self.joined = self._projection("attention_output", of_heads, self.output_shape or (query[-1],))
         if self.random is None and self.dropout:
             self.random = random_stream(self.seed)
@@ -148,6 +89,7 @@ class MultiHeadAttention(Layer):
         q, pullback_query = self.query(query)
         k, pullback_key = self.key(value if key is None else key)
         v, pullback_value = self.value(value)
+        (k, gather_key), (v, gather_value) = self._shared(k), self._shared(v)
         dropout = None
         if training and self.dropout and self.random is not None:
             size = self._score_count(tuple(query.shape), tuple(value.shape))
@@ -166,13 +108,24 @@ class MultiHeadAttention(Layer):
             dy, dscores = dy if return_attention_scores else (dy, None)
             dheads, dquery_of_gate = pullback_gate(pullback_output(dy), inputs)
             dq, dk, dv = pullback_heads((dheads, dscores))
-            dquery, dkey, dvalue = pullback_query(dq, inputs), pullback_key(dk, inputs), pullback_value(dv, inputs)
+            dquery, dkey = pullback_query(dq, inputs), pullback_key(gather_key(dk), inputs)
+            dvalue = pullback_value(gather_value(dv), inputs)
             if not inputs:
                 return None
             dquery = dquery if dquery_of_gate is None else dquery + dquery_of_gate
             return (dquery, dvalue + dkey) if key is None else (dquery, dvalue, dkey)
 
         return ((y, scores) if return_attention_scores else y), Skippable(pull_back)
+
+    def _shared(self, x: Array) -> tuple[Array, Pullback]:
+        """Heads of keys or values (..., heads, n), each as often as heads of the query share it."""
+        times, shape = self.num_query_heads // self.num_key_value_heads, x.shape
+        if times == 1:
+            return functional.linear(x)
+        xp = array_namespace(x)
+        each = (*shape[:-1], times, shape[-1])
+        y = xp.reshape(xp.broadcast_to(x[..., None, :], each), (*shape[:-2], self.num_query_heads, shape[-1]))
+        return y, lambda dy: xp.sum(xp.reshape(dy, each), axis=-2)
 
     def _gated(self, query: Array, heads: Array) -> tuple[Array, Pullback]:
         """What the heads found, through the gate; the pullback returns its cotangent and that of the query."""
@@ -218,7 +171,7 @@ class MultiHeadAttention(Layer):
         return axes
 
     def _score_count(self, query: tuple[int, ...], value: tuple[int, ...]) -> int:
-        return self.num_heads * math.prod(query[:-1]) * math.prod(value[axis] for axis in self._axes(len(query)))
+        return self.num_query_heads * math.prod(query[:-1]) * math.prod(value[axis] for axis in self._axes(len(query)))
 
     # Shapes and masks
 
@@ -254,11 +207,149 @@ class MultiHeadAttention(Layer):
             return y
         axes = self._axes(len(query))
         others = [size for axis, size in enumerate(query[:-1]) if axis not in axes]
-        return y, (*others, self.num_heads, *(shape[axis] for shape in (query, value) for axis in axes))
+        return y, (*others, self.num_query_heads, *(shape[axis] for shape in (query, value) for axis in axes))
 
     def compute_mask(self, x: Any, mask: Any) -> Any:
         """The mask of the query."""
         return mask[0] if isinstance(mask, list | tuple) else mask
+
+
+@registry.register()
+class MultiHeadAttention(ProjectedAttention):
+    """Attention with several heads: each position of a query looks at all positions of a value.
+
+        q, k, v = query @ kernel_q + bias_q, key @ kernel_k + bias_k, value @ kernel_v + bias_v    for each head
+        scores = softmax(q @ k.T / sqrt(key_dim))
+        output = the sum over the heads of (dropout(scores) @ v) @ kernel_o, + bias_o
+
+    num_heads : the number of heads.
+    key_dim : size of the queries and keys of a head.
+    value_dim : size of the values of a head; by default key_dim.
+    dropout : in training, the share of the attention scores that is set to zero.
+    use_bias : whether the projections have biases.
+    output_shape : size, or sizes, of the output's features; by default those of the query.
+    attention_axes : for inputs (batch, ..., features), the axes that are attended over; by default all between. The
+        others are treated as the batch is.
+    sliding_window : a position looks only at those less than so many away.
+    flash_attention : accepted for Keras's sake; makes no difference here.
+    kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer, activity_regularizer, kernel_constraint,
+        bias_constraint : for all projections; see `nnx.initializers`, `nnx.regularizers`, `nnx.constraints`.
+    use_gate : multiply what the heads found by the sigmoid of a further projection of the query, arXiv:2505.06708.
+    seed : for a random stream of this layer's own.
+
+    Called with a query (batch, targets, n), a value (batch, sources, m) and, if it is not the value, a key (batch,
+    sources, k). Options of the call: attention_mask (batch, targets, sources), true where a target may look at a
+    source; use_causal_mask, with which a target sees nothing after its own position; both besides the masks of the
+    inputs, which travel with them or are given as query_mask (batch, targets), value_mask and key_mask (batch,
+    sources). return_attention_scores for (output, scores (batch, heads, targets, sources)), as they are before dropout.
+
+    Output (batch, targets, *output_shape). Kernels of query and key (features, heads, key_dim), of the value (features,
+    heads, value_dim), of the output (heads, value_dim, *output_shape); biases (heads, key_dim), (heads, value_dim) and
+    output_shape. ValueError for shapes that do not go together. Vaswani et al., arXiv:1706.03762.
+
+    >>> import numpy as np
+    >>> x = np.ones((2, 5, 8))
+    >>> MultiHeadAttention(num_heads=2, key_dim=3)(x, x).shape
+    (2, 5, 8)
+    """
+
+    def __init__(
+        self,
+        num_heads: int,
+        key_dim: int,
+        value_dim: int | None = None,
+        dropout: float = 0.0,
+        use_bias: bool = True,
+        output_shape: int | Sequence[int] | None = None,
+        attention_axes: int | Sequence[int] | None = None,
+        sliding_window: int | None = None,
+        flash_attention: bool | None = None,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
+        use_gate: bool = False,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
+        self.num_heads = self.num_query_heads = self.num_key_value_heads = self._positive("num_heads", num_heads)
+        self.key_dim = self.key_size = self._positive("key_dim", key_dim)
+        self.value_dim = self.value_size = key_dim if value_dim is None else self._positive("value_dim", value_dim)
+        self.dropout = number(f"{self.name}: dropout", dropout, least=0.0, most=1.0)
+        self.use_bias = use_bias
+        sizes = (output_shape,) if isinstance(output_shape, int) else output_shape
+        self.output_shape = None if not sizes else tuple(self._positive("output_shape", size) for size in sizes)
+        self.attention_axes = (attention_axes,) if isinstance(attention_axes, int) else attention_axes
+        self.sliding_window = None if sliding_window is None else self._positive("sliding_window", sliding_window)
+        self.flash_attention = flash_attention
+        self.set_weight_options("kernel", kernel_initializer, kernel_regularizer, kernel_constraint)
+        self.set_weight_options("bias", bias_initializer, bias_regularizer, bias_constraint)
+        self.use_gate = use_gate
+        self.seed = seed
+
+
+@registry.register()
+class GroupQueryAttention(ProjectedAttention):
+    """Attention in which groups of heads of the query share a head of keys and values.
+
+    head_dim : size of the queries, keys and values of a head.
+    num_query_heads : the number of heads of the query.
+    num_key_value_heads : the number of heads of keys and values, of which num_query_heads must be a multiple.
+
+    The other arguments, the formula, and what it is called with, are those of `MultiHeadAttention`. Output (batch,
+    targets, n) for a query (batch, targets, n). Kernels of query (features, num_query_heads, head_dim), of key and
+    value (features, num_key_value_heads, head_dim), of the output (num_query_heads, head_dim, n); biases without the
+    first axis. ValueError for shapes that do not go together. Ainslie et al., arXiv:2305.13245.
+
+    >>> import numpy as np
+    >>> x = np.ones((2, 5, 8))
+    >>> GroupQueryAttention(head_dim=3, num_query_heads=4, num_key_value_heads=2)(x, x).shape
+    (2, 5, 8)
+    """
+
+    def __init__(
+        self,
+        head_dim: int,
+        num_query_heads: int,
+        num_key_value_heads: int,
+        dropout: float = 0.0,
+        use_bias: bool = True,
+        sliding_window: int | None = None,
+        flash_attention: bool | None = None,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
+        use_gate: bool = False,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
+        if not self.named_by_user:
+            self.name = "grouped_query_attention"  # Keras has another name for the class inside
+        self.head_dim = self.key_size = self.value_size = self._positive("head_dim", head_dim)
+        self.num_query_heads = self._positive("num_query_heads", num_query_heads)
+        self.num_key_value_heads = self._positive("num_key_value_heads", num_key_value_heads)
+        if self.num_query_heads % self.num_key_value_heads:
+            raise ValueError(
+                f"{self.name}: num_query_heads must be a multiple of num_key_value_heads, got {num_query_heads} and "
+                f"{num_key_value_heads}"
+            )
+        self.dropout = number(f"{self.name}: dropout", dropout, least=0.0, most=1.0)
+        self.use_bias = use_bias
+        self.sliding_window = None if sliding_window is None else self._positive("sliding_window", sliding_window)
+        self.flash_attention = flash_attention
+        self.set_weight_options("kernel", kernel_initializer, kernel_regularizer, kernel_constraint)
+        self.set_weight_options("bias", bias_initializer, bias_regularizer, bias_constraint)
+        self.use_gate = use_gate
+        self.seed = seed
 
 
 def _as_list(query: Any, value: Any, key: Any) -> Any:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from nnx import initializers, ranks
-from nnx.arguments import number
+from nnx.arguments import number, refuse
 from nnx.backends import Array, array_namespace
 from nnx.functional import Pullback
 from nnx.functional.batch_normalization import (
@@ -37,6 +37,8 @@ class BatchNormalization(Normalized):
     beta_initializer, gamma_initializer, moving_mean_initializer, moving_variance_initializer : see `nnx.initializers`.
     beta_regularizer, gamma_regularizer : see `nnx.regularizers`.
     beta_constraint, gamma_constraint : see `nnx.constraints`.
+    renorm, renorm_clipping, renorm_momentum : without batch renormalisation, as by default; ValueError for others.
+    synchronized : accepted as in Keras: the moments are those of all processes that train together, always.
 
     Input (batch, ..., features), output of the same shape. Weights, all of shape (features,): gamma, beta, moving_mean,
     moving_variance. The variance is the biased one, in the moving average too, as in Keras. Steps that a mask leaves
@@ -54,6 +56,7 @@ class BatchNormalization(Normalized):
     array([1.], dtype=float32)
     """
 
+    refused = ("renorm", "renorm_clipping", "renorm_momentum")
     uses_mask = True
     axis: int
 
@@ -64,14 +67,29 @@ class BatchNormalization(Normalized):
         epsilon: float = 1e-3,
         center: bool = True,
         scale: bool = True,
-        *,
+        beta_initializer: Any = "zeros",
+        gamma_initializer: Any = "ones",
         moving_mean_initializer: Any = "zeros",
         moving_variance_initializer: Any = "ones",
+        beta_regularizer: Any = None,
+        gamma_regularizer: Any = None,
+        beta_constraint: Any = None,
+        gamma_constraint: Any = None,
+        renorm: bool = False,
+        renorm_clipping: Any = None,
+        renorm_momentum: float = 0.99,
+        synchronized: bool = False,
         **kwargs: Any,
     ) -> None:
         if isinstance(axis, list | tuple) and len(axis) == 1:
             axis = axis[0]  # as tf.keras saved it
-        super().__init__(axis, center, scale, **kwargs)
+        super().__init__(
+            *(axis, center, scale, beta_initializer, gamma_initializer),
+            *(beta_regularizer, gamma_regularizer, beta_constraint, gamma_constraint),
+            **kwargs,
+        )
+        refuse(self.name, renorm=renorm, renorm_clipping=renorm_clipping)
+        self.synchronized = bool(synchronized)
         if isinstance(self.axis, list):
             raise ValueError(f"{self.name}: axis must be one axis, that of the features, got {axis!r}")
         self.momentum = number(f"{self.name}: momentum", momentum, least=0.0, most=1.0)

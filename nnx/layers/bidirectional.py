@@ -9,6 +9,7 @@ from nnx.backends import Array, array_namespace
 from nnx.functional import Pullback
 from nnx.layers.layer import Layer, registry
 from nnx.layers.recurrent import Recurrent, sequence_shape, with_initial_state
+from nnx.layers.rnn import RNN
 from nnx.pullbacks import Skippable, call_pullback
 from nnx.registry import constructor_arguments
 
@@ -48,7 +49,7 @@ class Bidirectional(Layer):
     ) -> None:
         super().__init__(**kwargs)
         for argument, given in (("layer", layer), ("backward_layer", backward_layer)):
-            if not isinstance(given, Recurrent) and not (argument == "backward_layer" and given is None):
+            if not isinstance(given, Recurrent | RNN) and not (argument == "backward_layer" and given is None):
                 raise TypeError(f"{self.name}: {argument} must be a recurrent layer such as LSTM(10), got {given!r}")
         if merge_mode not in MERGE_MODES:
             raise ValueError(f"{self.name}: merge_mode must be one of {MERGE_MODES}, got {merge_mode!r}")
@@ -56,7 +57,7 @@ class Bidirectional(Layer):
         self.layer = self.forward_layer = _copied(layer, "forward_")
         if backward_layer is None:
             backward_layer = _copied(layer, "backward_", go_backwards=True)
-        self.backward_layer: Recurrent = backward_layer
+        self.backward_layer: Recurrent | RNN = backward_layer
         self._check_directions()
         for one in self.sublayers():
             one.zero_output_for_mask = one.return_sequences
@@ -79,7 +80,7 @@ class Bidirectional(Layer):
         if one.name == other.name:
             other.name = f"backward_{other.name}"
 
-    def sublayers(self) -> Sequence[Recurrent]:
+    def sublayers(self) -> Sequence[Recurrent | RNN]:
         return (self.forward_layer, self.backward_layer)
 
     def build(self, input_shape: Any) -> None:
@@ -96,9 +97,9 @@ class Bidirectional(Layer):
         self, x: Array, *states: Array, training: bool = False, mask: Any = None, initial_state: Any = None
     ) -> tuple[Any, Pullback]:
         given = states or initial_state
-        halves = (None, None) if given is None else (given[: len(given) // 2], given[len(given) // 2 :])
+        halves: Any = ((), ()) if given is None else (given[: len(given) // 2], given[len(given) // 2 :])
         runs = [
-            layer.run(x, training=training, mask=mask, initial_state=half)
+            layer.run(x, *half, training=training, mask=mask)
             for layer, half in zip(self.sublayers(), halves, strict=True)
         ]
         outputs = [y if self.return_state else (y,) for y, _ in runs]
@@ -186,7 +187,9 @@ def merge(one: Array, other: Array | None, mode: str | None) -> tuple[Any, Pullb
     return one + other, lambda dy: (dy, dy)
 
 
-def _copied(layer: Recurrent, prefix: str, **changes: Any) -> Recurrent:
+def _copied(layer: Recurrent | RNN, prefix: str, **changes: Any) -> Any:
     """A new layer with the same arguments and other weights."""
     arguments = {name: getattr(layer, name) for name in constructor_arguments(type(layer))}  # type: ignore[arg-type]
+    if isinstance(layer, RNN):
+        arguments["cell"] = type(layer.cell).from_config(layer.cell.get_config())
     return type(layer)(**{**arguments, "name": f"{prefix}{layer.name.removeprefix(prefix)}", **changes})

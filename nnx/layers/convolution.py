@@ -14,7 +14,6 @@ from nnx.layers.spatial import Spatial
 from nnx.parameters import Parameter
 from nnx.pullbacks import Differentiable, LayerPullback
 from nnx.shapes import Shape, Sizes
-from nnx.windows import windows_of
 
 
 class Convolution(Spatial, Activated):
@@ -61,19 +60,13 @@ class Convolution(Spatial, Activated):
         self.check_channels(input_shape)
         return self.output_shape(
             input_shape,
-            lambda sizes: (
-                (
-                    windows_of(
-                        self.name, tuple(sizes), self.kernel_size, self.strides, self.padding, self.dilation_rate
-                    )
-                ).counts
-            ),
+            lambda sizes: self.windows(sizes, self.kernel_size, self.strides, self.padding, self.dilation_rate).counts,
             channels,
         )
 
 
 class Conv(Convolution):
-    """Conv1D and Conv2D, which differ in the number of axes."""
+    """Conv1D, Conv2D and Conv3D, which differ in the number of axes."""
 
     def __init__(
         self,
@@ -186,3 +179,30 @@ class Conv2D(Conv):
     """
 
     spatial_ndim = 2
+
+
+@registry.register("Convolution3D")
+class Conv3D(Conv):
+    """Convolution over volumes, such as a scan in slices or the frames of a film.
+
+        y[p, f] = activation(sum of x[p * strides + k * dilation_rate, c] * kernel[k, c, f] over k and c, + bias[f])
+
+    where p and k have three axes.
+
+    filters : how many channels the output has.
+    kernel_size : depth, height and width of the windows, or one number for all.
+    strides : how far apart the windows are along each axis, or one number for all.
+    padding : "valid", windows lie inside the volume; "same", zeros around it give ceil(size / strides) windows.
+    data_format : "channels_last", inputs (batch, depth, rows, columns, channels), or "channels_first", (batch,
+        channels, depth, rows, columns).
+
+    The other arguments are those of `Conv1D`. Input (batch, depth, rows, columns, c), output (batch, new depth, new
+    rows, new columns, filters), kernel (*kernel_size, c / groups, filters), bias (filters,). ValueError for a window
+    that is larger than the input, and for channels or filters that groups does not divide.
+
+    >>> import numpy as np
+    >>> Conv3D(8, 3, padding="same", activation="relu")(np.ones((1, 4, 8, 8, 1))).shape
+    (1, 4, 8, 8, 8)
+    """
+
+    spatial_ndim = 3

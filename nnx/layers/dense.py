@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from nnx import functional
-from nnx.arguments import positive_integer
+from nnx.arguments import positive_integer, refuse
 from nnx.backends import Array
 from nnx.functional import Pullback
 from nnx.layers.activation import Activated
 from nnx.layers.layer import registry
+from nnx.parameters import Parameter
 from nnx.pullbacks import Differentiable
 from nnx.shapes import Shape
 
@@ -24,6 +25,7 @@ class Dense(Activated):
     kernel_initializer, bias_initializer : see `nnx.initializers`.
     kernel_regularizer, bias_regularizer, activity_regularizer : see `nnx.regularizers`.
     kernel_constraint, bias_constraint : see `nnx.constraints`.
+    lora_rank, lora_alpha, quantization_config : None; ValueError for anything else.
 
     Input (batch, ..., n), output (batch, ..., units), kernel (n, units), bias (units,). ValueError for an input whose
     last size is not known, or not n.
@@ -31,6 +33,9 @@ class Dense(Activated):
     >>> Dense(2, kernel_initializer="ones")([[1.0, 2.0, 3.0]])
     array([[6., 6.]], dtype=float32)
     """
+
+    refused = ("lora_rank", "lora_alpha", "quantization_config")
+    bias: Parameter | None = None
 
     def __init__(
         self,
@@ -44,9 +49,13 @@ class Dense(Activated):
         activity_regularizer: Any = None,
         kernel_constraint: Any = None,
         bias_constraint: Any = None,
+        lora_rank: int | None = None,
+        lora_alpha: float | None = None,
+        quantization_config: Any = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
+        refuse(self.name, lora_rank=lora_rank, lora_alpha=lora_alpha, quantization_config=quantization_config)
         self.units = positive_integer(f"{self.name}: units", units)
         self.set_activation(activation)
         self.use_bias = use_bias
@@ -65,7 +74,7 @@ class Dense(Activated):
         super().build(input_shape)
 
     def activated(self, x: Array, activate: Differentiable) -> tuple[Array, Pullback]:
-        if not self.use_bias:
+        if self.bias is None:
             y, pullback = functional.dense(x, self.kernel.value, None, activate)
             return y, self.route(pullback, None, self.kernel, direct=True)
         y, pullback = functional.dense(x, self.kernel.value, self.bias.value, activate)

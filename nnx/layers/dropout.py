@@ -133,8 +133,10 @@ class _SpatialDropout(Stochastic):
 
     channels_first = False
 
-    def __init__(self, rate: float, seed: int | None = None, **kwargs: Any) -> None:
-        super().__init__(seed=seed, **kwargs)
+    def __init__(
+        self, rate: float, seed: int | None = None, name: str | None = None, dtype: str | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(seed=seed, name=name, dtype=dtype, **kwargs)
         self.rate = number(f"{self.name}: rate", rate, least=0.0, most=1.0)
 
     def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
@@ -171,8 +173,29 @@ class SpatialDropout1D(_SpatialDropout):
     positions = 1
 
 
+class _OfImages(_SpatialDropout):
+    """Spatial dropout of what has channels first or last."""
+
+    def __init__(
+        self,
+        rate: float,
+        data_format: str | None = None,
+        seed: int | None = None,
+        name: str | None = None,
+        dtype: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(rate, seed, name, dtype, **kwargs)
+        if data_format not in (None, "channels_last", "channels_first"):
+            raise ValueError(
+                f"{self.name}: data_format must be 'channels_last' or 'channels_first', got {data_format!r}"
+            )
+        self.data_format = data_format or "channels_last"
+        self.channels_first = data_format == "channels_first"
+
+
 @registry.register()
-class SpatialDropout2D(_SpatialDropout):
+class SpatialDropout2D(_OfImages):
     """Dropout of whole feature maps of images, in training; the others are scaled up.
 
     rate : the probability of zero, in [0, 1].
@@ -193,11 +216,25 @@ class SpatialDropout2D(_SpatialDropout):
 
     positions = 2
 
-    def __init__(self, rate: float, data_format: str | None = None, seed: int | None = None, **kwargs: Any) -> None:
-        super().__init__(rate, seed, **kwargs)
-        if data_format not in (None, "channels_last", "channels_first"):
-            raise ValueError(
-                f"{self.name}: data_format must be 'channels_last' or 'channels_first', got {data_format!r}"
-            )
-        self.data_format = data_format or "channels_last"
-        self.channels_first = data_format == "channels_first"
+
+@registry.register()
+class SpatialDropout3D(_OfImages):
+    """Dropout of whole feature maps of volumes, in training; the others are scaled up.
+
+    rate : the probability of zero, in [0, 1].
+    data_format : "channels_last" (default), for inputs (batch, depth, height, width, channels), or "channels_first".
+    seed : for a random stream of this layer's own; by default it is split from the default stream when built.
+
+    Input (batch, depth, height, width, channels), output of the same shape: a channel is kept for all positions of a
+    sample, divided by 1 - rate, or zero for all. At inference nothing changes. ValueError for an input of another
+    number of axes.
+
+    Tompson et al., arXiv:1411.4280.
+
+    >>> import numpy as np
+    >>> y = SpatialDropout3D(0.5, seed=1)(np.ones((1, 2, 3, 3, 4)), training=True)
+    >>> y.mean(axis=(1, 2, 3))
+    array([[0., 0., 2., 0.]], dtype=float32)
+    """
+
+    positions = 3

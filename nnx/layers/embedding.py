@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from nnx import initializers
-from nnx.arguments import positive_integer
+from nnx.arguments import positive_integer, refuse
 from nnx.backends import Array, array_namespace
 from nnx.functional import Pullback
 from nnx.functional.embedding import embedding
@@ -26,6 +26,7 @@ class Embedding(Layer):
     embeddings_initializer, embeddings_regularizer, embeddings_constraint : for the table (input_dim, output_dim).
     mask_zero : whether 0 is no word but fills up short sequences; layers that know masks then leave these steps out.
     weights : the table to start with, in place of an initializer; also as a list of one.
+    lora_rank, lora_alpha, quantization_config : None; ValueError for anything else.
     input_length : in old scripts the length of the sequences, for the first layer of a Sequential.
 
     Input: integers (batch, ...), output (batch, ..., output_dim), embeddings (input_dim, output_dim). With mask_zero
@@ -37,6 +38,7 @@ class Embedding(Layer):
             [0.1, 0.2]]], dtype=float32)
     """
 
+    refused = ("weights", "lora_rank", "lora_alpha", "quantization_config")  # the table is in the file
     takes_integers = True
     makes_mask = False
 
@@ -48,11 +50,15 @@ class Embedding(Layer):
         embeddings_regularizer: Any = None,
         embeddings_constraint: Any = None,
         mask_zero: bool = False,
+        weights: Any = None,
+        lora_rank: int | None = None,
+        lora_alpha: float | None = None,
+        quantization_config: Any = None,
         **kwargs: Any,
     ) -> None:
-        weights = kwargs.pop("weights", None)
         input_length = kwargs.pop("input_length", None)
         super().__init__(**kwargs)
+        refuse(self.name, lora_rank=lora_rank, lora_alpha=lora_alpha, quantization_config=quantization_config)
         self.input_dim = positive_integer(f"{self.name}: input_dim", input_dim)
         self.output_dim = positive_integer(f"{self.name}: output_dim", output_dim)
         self.set_weight_options("embeddings", embeddings_initializer, embeddings_regularizer, embeddings_constraint)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from nnx.backends import is_array, to_numpy, unsuited_columns
+from nnx.backends import is_array, is_tabular, table_problem, to_numpy
 
 _BLOCK = 1 << 20  # elements that are looked at at a time
 
@@ -70,13 +70,13 @@ def batches_of(data: Any, owner: str) -> Iterator[Any]:
 def _numbers(data: Any, owner: str) -> Any:
     """Arrays, in memory or on disk, as they are, and tables as arrays; ValueError for what is not made of numbers."""
     kind = getattr(getattr(data, "dtype", None), "kind", None)
-    if kind in tuple("fbiu") or (is_array(data) and not isinstance(data, np.ndarray)):
+    numbers = kind in tuple("fbiu") and not is_tabular(data)
+    if numbers or (is_array(data) and not isinstance(data, np.ndarray)):
         return data
     host = to_numpy(data)
     if host.dtype.kind not in "fbiu":
-        columns = unsuited_columns(data)
-        where = f" in the columns {', '.join(columns)}" if columns else f", {type(data).__name__} of dtype {host.dtype}"
-        raise ValueError(f"{owner} expects numbers, got others{where}; leave them out, or write them as numbers")
+        problem = table_problem(data, "data") or f"got others, {type(data).__name__} of dtype {host.dtype}"
+        raise ValueError(f"{owner} expects numbers: {problem}")
     return host
 
 

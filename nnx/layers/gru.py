@@ -1,4 +1,4 @@
-"""The gated recurrent unit."""
+"""The gated recurrent unit, over sequences and for one step."""
 
 from __future__ import annotations
 
@@ -10,11 +10,34 @@ from nnx.functional import Pullback
 from nnx.functional.gru import gru
 from nnx.layers.activation import read_activation
 from nnx.layers.layer import registry
-from nnx.layers.recurrent import Recurrent
+from nnx.layers.recurrent import Recurrent, RecurrentWeights
+from nnx.layers.recurrent_cell import RecurrentCell
+from nnx.pullbacks import Differentiable
+
+
+class GRUWeights(RecurrentWeights):
+    """What a GRU and its cell share."""
+
+    gates = 3
+    reset_after: bool
+    _recurrent_activate: Differentiable
+
+    def bias_shape(self) -> tuple[int, ...]:
+        return (2, 3 * self.units) if self.reset_after else (3 * self.units,)
+
+    def recur(self, x: Array, states: Sequence[Array | None], **options: Any) -> tuple[Any, Pullback]:
+        bias = self.bias.value if self.use_bias else None
+        return gru(
+            *(x, *states, self.kernel.value, self.recurrent_kernel.value, bias),
+            reset_after=self.reset_after,
+            activation=self._activate,
+            recurrent_activation=self._recurrent_activate,
+            **options,
+        )
 
 
 @registry.register()
-class GRU(Recurrent):
+class GRU(GRUWeights, Recurrent):
     """Gated recurrent unit: h <- z * h + (1 - z) * candidate, with an update gate z and a reset gate r.
 
         z, r = recurrent_activation(x_t @ kernel + bias[0] + h @ recurrent_kernel + bias[1])    of the columns of each
@@ -39,8 +62,6 @@ class GRU(Recurrent):
     ((2, 4), (2, 4))
     """
 
-    gates = 3
-
     def __init__(
         self,
         units: int,
@@ -60,15 +81,46 @@ class GRU(Recurrent):
         self.recurrent_activation, self._recurrent_activate = read_activation(recurrent_activation)
         self.reset_after = reset_after
 
-    def bias_shape(self) -> tuple[int, ...]:
-        return (2, 3 * self.units) if self.reset_after else (3 * self.units,)
 
-    def recur(self, x: Array, states: Sequence[Array | None], **options: Any) -> tuple[Any, Pullback]:
-        bias = self.bias.value if self.use_bias else None
-        return gru(
-            *(x, *states, self.kernel.value, self.recurrent_kernel.value, bias),
-            reset_after=self.reset_after,
-            activation=self._activate,
-            recurrent_activation=self._recurrent_activate,
-            **options,
+@registry.register()
+class GRUCell(GRUWeights, RecurrentCell):
+    """One step of a `GRU`: h, [h] from x (batch, n) and the state [h], (batch, units).
+
+    The arguments are those of `GRU` but for what concerns sequences, and so are the weights; see `LSTMCell` for its
+    use.
+
+    >>> import numpy as np
+    >>> h, states = GRUCell(4)(np.ones((2, 3)), [np.zeros((2, 4))])
+    >>> h.shape, len(states)
+    ((2, 4), 1)
+    """
+
+    def __init__(
+        self,
+        units: int,
+        activation: Any = "tanh",
+        recurrent_activation: Any = "sigmoid",
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        recurrent_initializer: Any = "orthogonal",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        recurrent_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        recurrent_constraint: Any = None,
+        bias_constraint: Any = None,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        reset_after: bool = True,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            *(units, activation, use_bias, kernel_initializer, recurrent_initializer, bias_initializer),
+            *(kernel_regularizer, recurrent_regularizer, bias_regularizer),
+            *(kernel_constraint, recurrent_constraint, bias_constraint, dropout, recurrent_dropout, seed),
+            **kwargs,
         )
+        self.recurrent_activation, self._recurrent_activate = read_activation(recurrent_activation)
+        self.reset_after = reset_after

@@ -6,6 +6,7 @@ import weakref
 from collections.abc import Sequence
 from typing import Any
 
+from nnx.arguments import refuse
 from nnx.backends import Array
 from nnx.functional import Pullback, linear
 from nnx.graph.symbol import Node, Symbol
@@ -20,8 +21,10 @@ class InputLayer(Layer):
     shape : of one sample, without the batch axis; None for a size that may change.
     batch_size : a fixed batch size; any by default.
     dtype : what input data is converted to before it comes to the device, such as "uint8" for images; by default the
-        model's floating dtype, in which all layers compute that do not take integers.
+        model's floating dtype, in which all layers compute that do not take integers. "string" for texts, which stay
+        on the host, for layers that compute there.
     batch_shape : the shape with the batch axis, in place of `shape` and `batch_size`.
+    sparse, ragged, input_tensor, optional : as by default; ValueError, which says what to write, for anything else.
 
     ValueError without a shape; TypeError for `batch_shape` beside `shape`.
 
@@ -34,10 +37,15 @@ class InputLayer(Layer):
         shape: Sequence[int | None] | int | None = None,
         batch_size: int | None = None,
         dtype: str | None = None,
-        name: str | None = None,
+        sparse: bool | None = None,
+        ragged: bool | None = None,
         batch_shape: Sequence[int | None] | None = None,
+        input_tensor: Any = None,
+        optional: bool = False,
+        name: str | None = None,
         **kwargs: Any,
     ) -> None:
+        refuse("Input", sparse=sparse, ragged=ragged, tensor=input_tensor, optional=optional)
         if batch_shape is not None:
             if shape is not None or batch_size is not None:
                 raise TypeError("Input takes either batch_shape, or shape and batch_size")
@@ -48,7 +56,8 @@ class InputLayer(Layer):
             shape = (shape,)
         if shape is not None:
             kwargs["batch_input_shape"] = (batch_size, *check_shape(shape, "shape of Input"))
-        super().__init__(name=name, dtype=dtype, **kwargs)
+        super().__init__(name=name, dtype=None if dtype == "string" else dtype, **kwargs)
+        self.dtype = "string" if dtype == "string" else self.dtype
         if self.batch_input_shape is None:
             raise ValueError("Input needs the shape of one sample, such as Input(shape=(784,))")
         self.batch_size = self.batch_input_shape[0]
@@ -72,13 +81,19 @@ def Input(  # noqa: N802, the name that Keras gave it
     shape: Sequence[int | None] | int | None = None,
     batch_size: int | None = None,
     dtype: str | None = None,
-    name: str | None = None,
+    sparse: bool | None = None,
+    ragged: bool | None = None,
     batch_shape: Sequence[int | None] | None = None,
+    name: str | None = None,
+    tensor: Any = None,
+    optional: bool = False,
 ) -> Symbol:
     """The symbolic input of a graph, or the first entry of a Sequential. Arguments as for `InputLayer`.
+
+    tensor : `InputLayer` calls it input_tensor.
 
     >>> Input(shape=(784,))
     <Symbol (None, 784) from input_layer>
     """
-    layer = InputLayer(shape=shape, batch_size=batch_size, dtype=dtype, name=name, batch_shape=batch_shape)
-    return layer.symbol()
+    refuse("Input", sparse=sparse, ragged=ragged, tensor=tensor, optional=optional)
+    return InputLayer(shape, batch_size, dtype, batch_shape=batch_shape, name=name).symbol()

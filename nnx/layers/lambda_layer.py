@@ -39,12 +39,13 @@ class Lambda(Layer):
 
     function : of ordinary array code, which is differentiated; or one that returns `(y, pullback)`, as those of
         `nnx.functional` do.
+    output_shape : shape of a sample of the output, if it differs from the input's, or from what several inputs are
+        broadcast to.
+    mask : the mask of the output: a function (inputs, mask) -> mask, or an array; by default the mask of the input.
+    arguments : keyword arguments for the function.
     pullback : for a derivative of one's own: called as pullback(dy, x, y), returns the cotangent of x, of a list of
         inputs a list. The string "stop" gives no cotangent to x (zeros), for a function that is not to be
         differentiated.
-    output_shape : shape of a sample of the output, if it differs from the input's, or from what several inputs are
-        broadcast to.
-    arguments : keyword arguments for the function.
 
     Input (batch, ...), output of the same shape, or (batch, *output_shape). ValueError, when it runs, for a function
     that returns another shape.
@@ -59,15 +60,24 @@ class Lambda(Layer):
     def __init__(
         self,
         function: Callable[..., Any] | str,
-        pullback: Callable[..., Any] | str | None = None,
         output_shape: Any = None,
+        mask: Any = None,
         arguments: dict[str, Any] | None = None,
+        *,
+        pullback: Callable[..., Any] | str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.function = _named(function, "function")
         self.pullback: Any = pullback if pullback in (None, "stop") else _named(pullback, "pullback")
+        if callable(output_shape):
+            raise TypeError(
+                f"{self.name}: output_shape must be the sizes of one sample, got {output_shape!r}; leave it out, and "
+                f"it is found; a derivative of one's own is pullback="
+            )
         self.output_shape = (output_shape,) if isinstance(output_shape, int) else output_shape
+        self.mask: Any = _named(mask, "mask") if callable(mask) or isinstance(mask, str) else mask
+        self.makes_mask = mask is not None
         self.arguments = dict(arguments or {})
         self._found: dict[tuple[Shape, ...], Shape] = {}  # by the shapes of samples, what was found to come of them
 
@@ -113,7 +123,12 @@ class Lambda(Layer):
         return self.pullback(dy, x, y)
 
     def compute_mask(self, x: Any, mask: Any = None) -> Array | None:
-        """The mask of the input, or the first of several; None, with a warning, where the output has another shape."""
+        """What `mask` says; else the mask of the input, or the first of several.
+
+        None, with a warning, where the output has another shape.
+        """
+        if self.mask is not None:
+            return self.mask(x, mask) if callable(self.mask) else self.placement.asarray(self.mask, "bool")
         found = next((one for one in as_masks(mask) if one is not None), None)
         return found if self.output_shape is None else self.lost_mask(found)
 

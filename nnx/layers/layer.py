@@ -11,7 +11,7 @@ import math
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -25,18 +25,21 @@ from nnx.backends.memory import bytes_of_machine
 from nnx.functional import Pullback
 from nnx.graph.call_program import arguments_of, composition_of_call
 from nnx.graph.composition import Composition
+from nnx.graph.host_call import call_on_host
 from nnx.graph.program import as_masks
 from nnx.graph.recorded_call import call_on_tapes, keeping_losses
 from nnx.graph.symbol import Node, Symbol, has_symbols
+from nnx.layers.input_spec import check_inputs
 from nnx.names import did_you_mean, names_apart, nearest, numbered, snake_case
 from nnx.operators import ArrayHolder
 from nnx.parameters import Freezing, Parameter
 from nnx.precision import dtype_bytes, narrow, wide
-from nnx.pullbacks import LayerPullback, Skippable, call_pullback, is_pair
+from nnx.pullbacks import LayerPullback, Skippable, call_pullback, is_pair, require_fit
 from nnx.random import Generator
 from nnx.registry import Configurable, constructor_arguments, constructor_config, layer_registry
 from nnx.shapes import Shape, as_shapes, check_shape, is_shape
-from nnx.structure import leaves, leaves_like, rebuild
+from nnx.structure import contents, leaves, leaves_like, rebuild
+from nnx.text.values import as_texts, is_texts
 from nnx.user_warnings import warn_user
 
 registry = layer_registry
@@ -54,6 +57,7 @@ class Layer(Configurable):
     name : unique in a model; made from the class name by default.
     trainable : whether its trainable parameters are trained. What counts is its value when the model is compiled.
     dtype : the floating dtype of its parameters; by default that of the backend context.
+    autocast : whether floating inputs are converted to that dtype; False leaves them as they come.
     activity_regularizer : a penalty on the output, divided by the batch size and added to the loss.
     batch_input_shape : the shape of the input for the first layer of a Sequential, batch axis included; also written
         as `input_shape=` without the batch axis, or `input_dim=` for vectors.
@@ -84,6 +88,15 @@ class Layer(Configurable):
     takes_integers = False
     """Whether inputs keep an integer dtype, as indices do; others are converted to the layer's dtype."""
 
+    on_host = False
+    """Whether it computes on the host, as on texts: an input that goes only to such layers stays there."""
+
+    takes_scalars = False
+    """Whether it takes a single number, or text, that is no batch."""
+
+    made_dtype: Any = None
+    """Of a layer that computes on the host: the dtype of its output."""
+
     check_indices: Callable[[Any], None] | None = None
     """Of a layer that takes integers: raises ValueError for host data with an index that is out of range."""
 
@@ -108,6 +121,12 @@ class Layer(Configurable):
     supports_masking = False
     """Of a layer that is written as `call`: whether its output has the mask of its input, as in Keras."""
 
+    input_spec: Any = None
+    """What a layer says of its inputs: an `InputSpec`, or a list of them; see there."""
+
+    refused: ClassVar[tuple[str, ...]] = ()
+    """Arguments of its constructor that Keras has, and that have one value here, which does nothing."""
+
     call_losses: tuple[Any, ...] = ()
     """What it added to the loss in the last call that was not a step of `fit`; see `losses`."""
 
@@ -119,6 +138,7 @@ class Layer(Configurable):
         name: str | None = None,
         trainable: bool = True,
         dtype: str | None = None,
+        autocast: bool = True,
         activity_regularizer: Any = None,
         batch_input_shape: Sequence[int | None] | None = None,
         **legacy: Any,
@@ -131,6 +151,7 @@ class Layer(Configurable):
         self._trainable = trainable
         self._placement: Placement | None = None
         self.dtype = dtype_name(self.name, dtype)
+        self.autocast = bool(autocast)
         self.activity_regularizer = regularizers.resolve(activity_regularizer)
         self.batch_input_shape = self._read_input_shape(batch_input_shape, legacy)
         self.built = False
@@ -186,17 +207,42 @@ class Layer(Configurable):
                 return
             with placement.computing, undone_if_it_fails(self):
                 self._placement = placement
-                self.build(input_shape)
+                self.build(*self._shapes_for_build(input_shape))
                 self._try_call(input_shape)
             self.built, self.build_shape = True, input_shape
+
+    def _shapes_for_build(self, input_shape: Any) -> Sequence[Any]:
+        """What `build` is called with: as in Keras the shapes of as many arguments of `call` as it takes.
+
+        A layer whose `call` has one argument, and one that is no array code, gets all that there is.
+        """
+        arguments = self.input_structure if self.is_eager else None
+        if not isinstance(arguments, tuple) or len(arguments) < 2 or len(leaves(arguments)) != len(input_shape):
+            return (input_shape,)
+        shapes: tuple[Any, ...] = rebuild(arguments, input_shape)
+        return shapes[: _count_of_build(type(self))]  # type: ignore[arg-type]
 
     def forget_build(self, weights: list[Parameter]) -> None:
         """Be as before the layer was built. weights : those that it had before."""
         self.built, self.build_shape, self._placement, self._composition = False, None, None, None
         self.own_weights[:] = weights
 
+    def _adopt_variables(self) -> None:
+        """Let variables in attributes, which no layer has yet, be weights of this one."""
+        for name, value in vars(self).items():
+            if name in _NOT_SEARCHED:
+                continue
+            for one in contents(value):
+                if type(one) is Parameter and one.is_free:
+                    known = [parameter.name for parameter in self.own_weights]
+                    one.name, one.is_free = numbered(one.name, known), False
+                    if not self.placement.holds(one.value):
+                        one.value = self.placement.asarray(to_numpy(one.value), one.dtype)
+                    self.own_weights.append(one)
+
     def _try_call(self, input_shape: Any) -> None:
         """Find out what the `call` of a layer that has one does, by running it."""
+        self._adopt_variables()
         if not self.is_eager or self._composition is not None:
             return
         if not self._computes_by_call():
@@ -239,24 +285,35 @@ class Layer(Configurable):
         self,
         shape: Sequence[int] = (),
         initializer: Any = None,
-        *,
-        name: str | None = None,
+        dtype: str | None = None,
         trainable: bool = True,
+        autocast: bool = True,
         regularizer: Any = None,
         constraint: Any = None,
-        dtype: str | None = None,
+        aggregation: str | None = "none",
+        overwrite_with_gradient: bool = False,
+        name: str | None = None,
     ) -> Parameter:
         """Make a parameter of this layer. Its first value is drawn on the host, so it is the same on every backend.
 
         initializer : by default "glorot_uniform", and zeros where the dtype is that of integers or bools.
+        dtype : by default that of the layer.
+        autocast : False for float32 where the layer's dtype is float16.
         name : unique in the layer; "variable", "variable_1", ... by default.
+        aggregation, overwrite_with_gradient : as in Keras by default; ValueError for other values.
         """
+        if aggregation not in ("none", None) or overwrite_with_gradient:
+            raise ValueError(
+                f"{self.name}: a weight of nnx is the same in all processes, and is trained by its gradient: leave out "
+                f"aggregation and overwrite_with_gradient"
+            )
         name = name or numbered("variable", [parameter.name for parameter in self.own_weights])
         check_name(name.partition("/")[0], f"a weight of {self.name}")
         if any(parameter.name == name for parameter in self.own_weights):
             raise ValueError(f"{self.name} already has a weight {name!r}; names must be unique in a layer")
         placement = self.placement
-        kind = dtype or self.dtype or placement.dtype
+        kind = dtype_name(self.name, dtype) or self.dtype or placement.dtype
+        kind = kind if autocast or kind != "float16" else "float32"
         parameter = Parameter(
             self._first_value(name, tuple(shape), kind, initializer),
             name,
@@ -443,6 +500,8 @@ class Layer(Configurable):
         if self.is_eager:
             inputs, training, options = self._bind(inputs, training, options)
         else:
+            if not inputs and "inputs" in options:
+                inputs = (options.pop("inputs"),)
             if len(inputs) > 1:
                 inputs, options = self._without_surplus(inputs, options)
             if options:
@@ -451,18 +510,24 @@ class Layer(Configurable):
         parts = leaves(inputs)
         if any(isinstance(part, Symbol) for part in parts) or (options and has_symbols(options)):
             return self._describe(inputs, training, options)
+        if self.on_host:
+            several = "*" in _signature(type(self))[0]  # type: ignore[arg-type]
+            in_list = several and len(inputs) == 1 and isinstance(inputs[0], list | tuple)
+            return call_on_host(self, inputs[0] if in_list else inputs, training)
         if not is_value(inputs):
             if not parts:
                 raise TypeError(f"{self.name} was called without an input")
             home = self.placement if self.built else get_backend()
             inputs = tuple(_read(x, home) for x in inputs)
             parts = leaves(inputs)
-            if not all(x.shape for x in parts):
+            if not self.takes_scalars and not all(x.shape for x in parts):
                 raise ValueError(f"{self.name}: expected an array whose first axis is the batch, got a single number")
         if open_tapes() or any(isinstance(part, TrackedArray) for part in parts):
             return call_on_tapes(self, inputs, training, options)
         if not self.built:
-            place = placement_of(parts[0], self.dtype or get_backend().dtype)
+            place = get_backend()
+            if not is_texts(parts[0]):
+                place = placement_of(parts[0], self.dtype or place.dtype)
             self.build_for_first_call(place, inputs, [(None, *x.shape[1:]) for x in parts])
         mask = options.pop("mask", None)
         training = None if training is None else bool(training)
@@ -531,9 +596,8 @@ class Layer(Configurable):
         if call.takes_training and (training is not None or call.requires_training):
             options = {**options, "training": bool(training)}
         if call.takes_mask:
-            if mask is None and call.requires_mask and tape.calls is not None:  # it is tried out
-                first = lower(leaves(inputs)[0])
-                mask = self.placement.zeros(tuple(first.shape[:2]), "bool")
+            if mask is None and call.requires_mask and tape.calls is not None:
+                mask = self._mask_to_try(inputs)
             options = {**options, "mask": mask}
         if templates is not None:
             flat = leaves(inputs)
@@ -543,6 +607,9 @@ class Layer(Configurable):
         try:
             y = self.call(*inputs, **options)  # type: ignore[attr-defined]
         except Exception as error:
+            if mask is None and call.takes_mask and tape.calls is not None and templates is None:  # there may be one
+                given = {name: value for name, value in options.items() if name != "mask"}
+                return self.run_call(inputs, self._mask_to_try(inputs), training, given)
             shapes = ", ".join(str(tuple(part.shape)) for part in leaves([list(inputs), options]) if is_array(part))
             tried = "; tried out on a small batch" if tape.calls is not None else ""
             error.add_note(f"in call() of {self.name} ({type(self).__name__}), for inputs of shapes {shapes}{tried}")
@@ -559,6 +626,10 @@ class Layer(Configurable):
         if self.activity_regularizer is not None:
             self._add_penalty(y)
         return y
+
+    def _mask_to_try(self, inputs: tuple[Any, ...]) -> Array:
+        """A mask for trying out what `call` does."""
+        return self.placement.zeros(tuple(leaves(inputs)[0].shape[:2]), "bool")
 
     def _add_penalty(self, y: Any) -> None:
         for part in leaves(y):
@@ -649,6 +720,8 @@ class Layer(Configurable):
             options = {**options, "training": bool(training)}
         if options.get("mask") is None:  # masks travel by themselves
             options = {name: value for name, value in options.items() if name != "mask"}
+        if self.input_spec is not None:
+            check_inputs(self.name, self.input_spec, [(symbol.shape, None) for symbol in leaves(inputs)])
         if not self.built:
             self.build_for_first_call(get_backend(), inputs, [symbol.shape for symbol in leaves(inputs)])
         symbols = self.in_order(inputs)
@@ -690,22 +763,36 @@ class Layer(Configurable):
 
     def admit(self, *inputs: Array) -> list[Array]:
         """Inputs in the layer's dtype; ValueError for those on another device or of a shape that it cannot take."""
-        for x in inputs:
-            if not self.placement.holds(x):
+        self.require_here(*inputs)
+        if self.input_spec is not None:
+            given = [(tuple(x.shape), str(x.dtype).rpartition(".")[2]) for x in inputs]
+            check_inputs(self.name, self.input_spec, given)
+        if not self.is_eager:  # array code says itself what it cannot take
+            shapes = [tuple(x.shape) for x in inputs]
+            self.compute_output_shape(shapes[0] if len(shapes) == 1 else shapes)
+        if self.takes_integers or not self.autocast:
+            return list(inputs)
+        dtype = self.dtype or self.placement.dtype
+        return [
+            x
+            if self.reads_on_host(index)
+            else self.placement.asarray(x, _kept_dtype(x) if self.reads_integers(index) else dtype)
+            for index, x in enumerate(inputs)
+        ]
+
+    def require_here(self, *inputs: Array) -> None:
+        """ValueError for inputs that are not where the layer is, and are not read on the host."""
+        for index, x in enumerate(inputs):
+            if not self.placement.holds(x) and not self.reads_on_host(index):
                 raise ValueError(
                     f"{self.name} is on {self.placement}, its input is not: bring the input there with nnx.asarray, or "
                     f"move the model with model.to(...)"
                 )
-        if not self.is_eager:  # array code says itself what it cannot take
-            shapes = [tuple(x.shape) for x in inputs]
-            self.compute_output_shape(shapes[0] if len(shapes) == 1 else shapes)
-        if self.takes_integers:
-            return list(inputs)
-        dtype = self.dtype or self.placement.dtype
-        return [
-            self.placement.asarray(x, _kept_dtype(x) if self.reads_integers(index) else dtype)
-            for index, x in enumerate(inputs)
-        ]
+
+    def reads_on_host(self, index: int) -> bool:
+        """Whether an input stays on the host: all layers that read it compute there."""
+        readers = self.readers(index)
+        return len(readers) > 0 and all(reader.on_host for reader in readers)
 
     def reads_integers(self, index: int) -> bool:
         """Whether integers stay what they are in an input: the layer takes them, or one inside that reads them does."""
@@ -748,6 +835,8 @@ class Layer(Configurable):
                 f"returns the cotangent of each input; a layer whose derivative is to be derived defines call() instead"
             )
         y, pullback = made
+        if not type(self).forward.__module__.startswith("nnx."):
+            pullback = _fitting(pullback, inputs, self.name)
         if self.activity_regularizer is None:
             return y, pullback
         penalty, pullback_penalty = self.activity_regularizer.forward(wide(y))
@@ -903,13 +992,14 @@ class Layer(Configurable):
     # Configuration and copies
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments of the constructor; activity_regularizer and batch_input_shape only where they were given."""
+        """The arguments of the constructor; those that every layer has, but name and dtype, only where they matter."""
         return self._config()
 
     def _config(self, without: Sequence[str] = ()) -> dict[str, Any]:
         """The configuration without some arguments, and without those of every layer that were not given."""
-        optional, config = ("activity_regularizer", "batch_input_shape"), constructor_config(self, without)
-        return {key: value for key, value in config.items() if key not in optional or value is not None}
+        config = constructor_config(self, without)
+        defaults = {"activity_regularizer": None, "autocast": True, "batch_input_shape": None}
+        return {key: value for key, value in config.items() if key not in defaults or value is not defaults[key]}
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_first_call": None}  # a copy of a layer is not called in that graph
@@ -923,6 +1013,19 @@ class Layer(Configurable):
 def _kept_dtype(x: Array) -> str | None:
     """The dtype of an input that a layer takes as it is: bools too."""
     return "bool" if str(x.dtype).endswith("bool") else None
+
+
+def _fitting(pullback: Pullback, inputs: Sequence[Array], name: str) -> Skippable:
+    """A layer's pullback of somebody's own, whose cotangents of inputs are checked."""
+
+    def pull_back(dy: Any, wanted: bool) -> Any:
+        dxs = call_pullback(pullback, dy, wanted)
+        if wanted:
+            for x, dx in zip(inputs, dxs if isinstance(dxs, tuple | list) else (dxs,), strict=False):
+                require_fit(name, dx, x)
+        return dxs
+
+    return Skippable(pull_back)
 
 
 def _checked_pullback(pullback: Pullback, targets: Sequence[Parameter | None], name: str) -> Pullback:
@@ -1010,7 +1113,7 @@ def held_layers(layer: Any) -> list[Any]:
         if isinstance(value, Layer):
             found[value] = None
         elif isinstance(value, list | tuple | dict) and value and name not in _NOT_SEARCHED:
-            found.update(dict.fromkeys(part for part in _values(value) if isinstance(part, Layer)))
+            found.update(dict.fromkeys(part for part in contents(value) if isinstance(part, Layer)))
     found.pop(layer, None)
     return list(found)
 
@@ -1018,15 +1121,10 @@ def held_layers(layer: Any) -> list[Any]:
 _NOT_SEARCHED = frozenset({"own_weights", "_frozen_or_not", "input_layers", "compile_arguments"})
 
 
-def _values(value: Any) -> Iterator[Any]:
-    """What is in nested lists, tuples and dicts, in the order in which it was put there."""
-    if isinstance(value, dict):
-        value = value.values()
-    elif not isinstance(value, list | tuple):
-        yield value
-        return
-    for part in value:
-        yield from _values(part)
+@functools.cache
+def _count_of_build(cls: Any) -> int:
+    """How many shapes a layer's `build` takes."""
+    return len(inspect.signature(cls.build).parameters) - 1
 
 
 @functools.cache
@@ -1052,7 +1150,7 @@ def _read(given: Any, home: Placement) -> Any:
         return {key: _read(part, home) for key, part in given.items()}
     if is_array(given) or (isinstance(given, list | tuple) and is_value(given)):
         return given
-    return home.asarray(given)
+    return as_texts(given, "x") if is_texts(given) else home.asarray(given)
 
 
 _room: contextvars.ContextVar[int | None] = contextvars.ContextVar("nnx_room_for_weights", default=None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nnx import functional
 from nnx.arguments import number
@@ -11,6 +11,7 @@ from nnx.backends import Array
 from nnx.functional import Pullback, noise
 from nnx.layers.layer import registry
 from nnx.layers.stochastic import Stochastic
+from nnx.lazy_loading import names_of
 
 _BELOW_ONE = math.nextafter(1.0, 0.0)
 
@@ -40,3 +41,7 @@ class GaussianNoise(Stochastic):
         if not training or self.stddev == 0.0:
             return functional.linear(x)
         return noise.gaussian_noise(x, self.stddev, self.draw(noise.words_for_normals(math.prod(x.shape))))
+
+
+if not TYPE_CHECKING:
+    __getattr__ = names_of("nnx.layers")  # old scripts write `from ....layers.noise import ...`

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nnx.arguments import is_integer, number
 from nnx.backends import Array
 from nnx.functional import Pullback, normalization
 from nnx.layers.layer import Layer, registry
+from nnx.lazy_loading import names_of
 from nnx.parameters import Parameter
 from nnx.shapes import Shape
 
@@ -55,7 +56,8 @@ class Normalized(Layer):
 
     def values(self) -> tuple[Array | None, Array | None]:
         """The arrays of gamma and beta, or None."""
-        return self.gamma and self.gamma.value, self.beta and self.beta.value
+        gamma, beta = self.gamma, self.beta
+        return None if gamma is None else gamma.value, None if beta is None else beta.value
 
     def route_parameters(self, pullback: Pullback) -> Pullback:
         """The layer's pullback from that of a function of x, gamma and beta."""
@@ -116,11 +118,21 @@ class LayerNormalization(Normalized):
         epsilon: float = 1e-3,
         center: bool = True,
         scale: bool = True,
+        beta_initializer: Any = "zeros",
+        gamma_initializer: Any = "ones",
+        beta_regularizer: Any = None,
+        gamma_regularizer: Any = None,
+        beta_constraint: Any = None,
+        gamma_constraint: Any = None,
         *,
         rms_scaling: bool = False,
         **kwargs: Any,
     ) -> None:
-        super().__init__(axis, center, scale, **kwargs)
+        super().__init__(
+            *(axis, center, scale, beta_initializer, gamma_initializer),
+            *(beta_regularizer, gamma_regularizer, beta_constraint, gamma_constraint),
+            **kwargs,
+        )
         self.epsilon = number(f"{self.name}: epsilon", epsilon, least=0.0)
         self.rms_scaling = rms_scaling
 
@@ -169,9 +181,19 @@ class GroupNormalization(Normalized):
         epsilon: float = 1e-3,
         center: bool = True,
         scale: bool = True,
+        beta_initializer: Any = "zeros",
+        gamma_initializer: Any = "ones",
+        beta_regularizer: Any = None,
+        gamma_regularizer: Any = None,
+        beta_constraint: Any = None,
+        gamma_constraint: Any = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(axis, center, scale, **kwargs)
+        super().__init__(
+            *(axis, center, scale, beta_initializer, gamma_initializer),
+            *(beta_regularizer, gamma_regularizer, beta_constraint, gamma_constraint),
+            **kwargs,
+        )
         if not is_integer(groups) or (groups < 1 and groups != -1):
             raise ValueError(f"{self.name}: groups must be a positive integer, or -1 for groups of one, got {groups!r}")
         if isinstance(self.axis, list) or self.axis == 0:
@@ -252,3 +274,7 @@ class UnitNormalization(Layer):
 
     def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
         return normalization.unit_normalization(x, self.axis)
+
+
+if not TYPE_CHECKING:
+    __getattr__ = names_of("nnx.layers")  # old scripts write `from ....layers.normalization import ...`

@@ -1,4 +1,4 @@
-"""Padding with zeros, and cropping, of sequences and images."""
+"""Padding with zeros, and cropping, of sequences, images and volumes."""
 
 from __future__ import annotations
 
@@ -13,6 +13,11 @@ from nnx.layers.layer import registry
 from nnx.layers.spatial import Spatial
 from nnx.shapes import Shape
 
+_FORMS = {
+    2: ("rows and columns", "((top, bottom), (left, right))"),
+    3: ("depth, rows and columns", "((front, back), (top, bottom), (left, right))"),
+}
+
 
 class _Bordered(Spatial):
     """A layer with amounts before and after, for each spatial axis."""
@@ -21,15 +26,18 @@ class _Bordered(Spatial):
         """The amounts that an argument means: one number for all sides, one or (before, after) for each axis."""
         if self.spatial_ndim == 1:
             return integers(f"{self.name}: {argument}", value, 2, least=0)
-        sides = tuple(value) if hasattr(value, "__iter__") else (value,) * 2
+        sides = tuple(value) if hasattr(value, "__iter__") else (value,) * self.spatial_ndim
         try:
-            rows, columns = (integers(f"{self.name}: {argument}", side, 2, least=0) for side in sides)
-            return rows, columns
+            pairs = tuple(integers(f"{self.name}: {argument}", side, 2, least=0) for side in sides)
         except ValueError:
+            pairs = ()
+        if len(pairs) != self.spatial_ndim:
+            axes, form = _FORMS[self.spatial_ndim]
             raise ValueError(
-                f"{self.name}: {argument} must be a non-negative integer, one for each of rows and columns, or ((top, "
-                f"bottom), (left, right)), got {value!r}"
-            ) from None
+                f"{self.name}: {argument} must be a non-negative integer, one for each of {axes}, or {form}, got "
+                f"{value!r}"
+            )
+        return pairs
 
     def pairs(self, amounts: Any) -> Sequence[tuple[int, int]]:
         """(before, after) for each axis."""
@@ -37,7 +45,7 @@ class _Bordered(Spatial):
 
 
 class ZeroPadding(_Bordered):
-    """ZeroPadding1D and ZeroPadding2D, which differ in the number of axes."""
+    """ZeroPadding1D, ZeroPadding2D and ZeroPadding3D, which differ in the number of axes."""
 
     def __init__(self, padding: Any = 1, data_format: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -99,8 +107,27 @@ class ZeroPadding2D(ZeroPadding):
     spatial_ndim = 2
 
 
+@registry.register()
+class ZeroPadding3D(ZeroPadding):
+    """Zeros around a volume.
+
+    padding : how many zeros at each side, one number for each axis, or ((front, back), (top, bottom), (left, right)); 1
+        by default. ValueError for a negative number.
+    data_format : "channels_last", inputs (batch, depth, rows, columns, channels), or "channels_first", (batch,
+        channels, depth, rows, columns).
+
+    Input (batch, depth, rows, columns, channels), output of the same axes, those of the volume longer by their zeros.
+
+    >>> import numpy as np
+    >>> ZeroPadding3D(((1, 0), (2, 2), (0, 1)))(np.ones((2, 4, 7, 7, 3))).shape
+    (2, 5, 11, 8, 3)
+    """
+
+    spatial_ndim = 3
+
+
 class Cropping(_Bordered):
-    """Cropping1D and Cropping2D, which differ in the number of axes."""
+    """Cropping1D, Cropping2D and Cropping3D, which differ in the number of axes."""
 
     def _set_cropping(self, cropping: Any, data_format: str | None) -> None:
         self.cropping = self.amounts("cropping", cropping)
@@ -165,5 +192,29 @@ class Cropping2D(Cropping):
     spatial_ndim = 2
 
     def __init__(self, cropping: Any = 0, data_format: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._set_cropping(cropping, data_format)
+
+
+@registry.register()
+class Cropping3D(Cropping):
+    """A volume without its border.
+
+    cropping : how much to leave out at each side, one number for each axis, or ((front, back), (top, bottom), (left,
+        right)); 1 by default. ValueError if nothing would remain.
+    data_format : "channels_last", inputs (batch, depth, rows, columns, channels), or "channels_first", (batch,
+        channels, depth, rows, columns).
+
+    Input (batch, depth, rows, columns, channels), output of the same axes, those of the volume shorter by what is left
+    out.
+
+    >>> import numpy as np
+    >>> Cropping3D(((1, 0), (2, 2), (0, 1)))(np.ones((2, 4, 7, 7, 3))).shape
+    (2, 3, 3, 6, 3)
+    """
+
+    spatial_ndim = 3
+
+    def __init__(self, cropping: Any = 1, data_format: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._set_cropping(cropping, data_format)

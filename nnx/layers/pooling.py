@@ -10,7 +10,6 @@ from nnx.functional.pooling import average_pool, global_average_pool, global_max
 from nnx.layers.layer import registry
 from nnx.layers.spatial import Spatial
 from nnx.shapes import Shape, Sizes
-from nnx.windows import windows_of
 
 
 class Pooling(Spatial):
@@ -24,9 +23,10 @@ class Pooling(Spatial):
         strides: Sizes | None = None,
         padding: str = "valid",
         data_format: str | None = None,
+        name: str | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(name=name, **kwargs)
         self.set_data_format(data_format)
         self.pool_size = self.for_each_axis("pool_size", pool_size)
         self.strides = self.pool_size if strides is None else self.for_each_axis("strides", strides)
@@ -45,7 +45,7 @@ class Pooling(Spatial):
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return self.output_shape(
             input_shape,
-            lambda sizes: windows_of(self.name, tuple(sizes), self.pool_size, self.strides, self.padding).counts,
+            lambda sizes: self.windows(sizes, self.pool_size, self.strides, self.padding).counts,
         )
 
 
@@ -92,6 +92,28 @@ class MaxPooling2D(Pooling):
     spatial_ndim, function = 2, max_pool
 
 
+@registry.register("MaxPool3D")
+class MaxPooling3D(Pooling):
+    """The largest value of each window of a volume, for each channel.
+
+    pool_size : depth, height and width of the windows, or one number for all.
+    strides : how far apart the windows are along each axis; by default pool_size.
+    padding : "valid", windows lie inside the volume; "same", ceil(size / strides) windows that reach over its border.
+    data_format : "channels_last", inputs (batch, depth, rows, columns, channels), or "channels_first", (batch,
+        channels, depth, rows, columns).
+
+    Input (batch, depth, rows, columns, channels), output (batch, new depth, new rows, new columns, channels), where
+    "valid" leaves floor((size - pool_size) / strides) + 1 of each. The gradient goes to the first of several largest
+    values. ValueError for a window that is larger than the input.
+
+    >>> import numpy as np
+    >>> MaxPooling3D()(np.ones((2, 4, 8, 8, 3))).shape
+    (2, 2, 4, 4, 3)
+    """
+
+    spatial_ndim, function = 3, max_pool
+
+
 @registry.register("AvgPool1D")
 class AveragePooling1D(Pooling):
     """The mean of each window of a sequence, for each channel; padding does not count.
@@ -118,6 +140,20 @@ class AveragePooling2D(Pooling):
     """
 
     spatial_ndim, function = 2, average_pool
+
+
+@registry.register("AvgPool3D")
+class AveragePooling3D(Pooling):
+    """The mean of each window of a volume, for each channel; padding does not count.
+
+    Arguments, shapes and errors are those of `MaxPooling3D`.
+
+    >>> import numpy as np
+    >>> AveragePooling3D(3, strides=2, padding="same")(np.ones((2, 4, 8, 8, 3))).shape
+    (2, 2, 4, 4, 3)
+    """
+
+    spatial_ndim, function = 3, average_pool
 
 
 class GlobalPooling(Spatial):
@@ -177,6 +213,22 @@ class GlobalMaxPooling2D(_GlobalMaxPooling):
     spatial_ndim = 2
 
 
+@registry.register("GlobalMaxPool3D")
+class GlobalMaxPooling3D(_GlobalMaxPooling):
+    """The largest value of each channel of a volume: (batch, depth, rows, columns, channels) -> (batch, channels).
+
+    data_format : "channels_last", or "channels_first" for inputs (batch, channels, depth, rows, columns).
+    keepdims : whether the axes of depth, rows and columns stay, with size 1.
+
+    The gradient goes to the first of several largest values. ValueError for an input of another number of axes.
+
+    >>> GlobalMaxPooling3D()([[[[[1.0], [3.0]], [[2.0], [0.0]]]]])
+    array([[3.]], dtype=float32)
+    """
+
+    spatial_ndim = 3
+
+
 @registry.register("GlobalAvgPool1D")
 class GlobalAveragePooling1D(GlobalPooling):
     """The mean of each channel of a sequence: (batch, steps, channels) -> (batch, channels).
@@ -212,8 +264,13 @@ class GlobalAveragePooling1D(GlobalPooling):
         return global_average_pool(x, self.data_format, self.keepdims, mask)
 
 
+class _GlobalAveragePooling(GlobalPooling):
+    def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
+        return global_average_pool(x, self.data_format, self.keepdims)
+
+
 @registry.register("GlobalAvgPool2D")
-class GlobalAveragePooling2D(GlobalPooling):
+class GlobalAveragePooling2D(_GlobalAveragePooling):
     """The mean of each channel of an image: (batch, rows, columns, channels) -> (batch, channels).
 
     data_format : "channels_last", or "channels_first" for inputs (batch, channels, rows, columns).
@@ -227,5 +284,18 @@ class GlobalAveragePooling2D(GlobalPooling):
 
     spatial_ndim = 2
 
-    def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
-        return global_average_pool(x, self.data_format, self.keepdims)
+
+@registry.register("GlobalAvgPool3D")
+class GlobalAveragePooling3D(_GlobalAveragePooling):
+    """The mean of each channel of a volume: (batch, depth, rows, columns, channels) -> (batch, channels).
+
+    data_format : "channels_last", or "channels_first" for inputs (batch, channels, depth, rows, columns).
+    keepdims : whether the axes of depth, rows and columns stay, with size 1.
+
+    ValueError for an input of another number of axes.
+
+    >>> GlobalAveragePooling3D()([[[[[1.0], [3.0]], [[4.0], [0.0]]]]])
+    array([[2.]], dtype=float32)
+    """
+
+    spatial_ndim = 3

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from nnx.arguments import number, positive_integer
 from nnx.backends import Array, Placement, array_namespace
@@ -11,24 +11,105 @@ from nnx.functional import Pullback
 from nnx.layers.activation import read_activation
 from nnx.layers.layer import Layer
 from nnx.layers.stochastic import random_stream
+from nnx.lazy_loading import names_of
+from nnx.parameters import Parameter
 from nnx.pullbacks import Skippable
 from nnx.shapes import Shape
 from nnx.structure import leaves
 
 
-class Recurrent(Layer):
-    """A layer that goes through a sequence step by step. A subclass says how many gates and states it has.
+class RecurrentWeights(Layer):
+    """A layer with the weights of a recurrent one. A subclass says how many gates and states it has.
 
-    The arguments, and what it is called with, are described where users look for them: at `SimpleRNN`.
+    The arguments are described where users look for them: at `SimpleRNN`.
 
     gates : how many times `units` columns the kernels have.
     state_count : how many states (batch, units) it has.
     """
 
-    uses_mask = True
     gates: ClassVar[int]
     state_count: ClassVar[int] = 1
     bias_initializer: Any
+
+    def __init__(
+        self,
+        units: int,
+        activation: Any = "tanh",
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        recurrent_initializer: Any = "orthogonal",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        recurrent_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        recurrent_constraint: Any = None,
+        bias_constraint: Any = None,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        for way_to_compute in ("implementation", "use_cudnn"):  # of Keras; here there is one way
+            kwargs.pop(way_to_compute, None)
+        super().__init__(**kwargs)
+        self.units = positive_integer(f"{self.name}: units", units)
+        self.activation, self._activate = read_activation(activation)
+        self.use_bias = use_bias
+        self.set_weight_options("kernel", kernel_initializer, kernel_regularizer, kernel_constraint)
+        self.set_weight_options("recurrent", recurrent_initializer, recurrent_regularizer, recurrent_constraint)
+        self.set_weight_options("bias", bias_initializer, bias_regularizer, bias_constraint)
+        self.dropout = number(f"{self.name}: dropout", dropout, least=0.0, most=1.0)
+        self.recurrent_dropout = number(f"{self.name}: recurrent_dropout", recurrent_dropout, least=0.0, most=1.0)
+        self.seed = seed
+
+    def add_weights(self, features: int) -> None:
+        """Make the parameters for inputs with so many features."""
+        size = self.gates * self.units
+        self.kernel = self.add_weight_with_options("kernel", (features, size))
+        self.recurrent_kernel = self.add_weight_with_options("recurrent", (self.units, size), name="recurrent_kernel")
+        if self.use_bias:
+            self.bias = self.add_weight_with_options("bias", self.bias_shape(), initializer=self.initial_bias())
+        if self.random is None and (self.dropout or self.recurrent_dropout):
+            self.random = random_stream(self.seed)
+
+    def bias_shape(self) -> tuple[int, ...]:
+        """The shape of the bias: (gates * units,), where a subclass has no other."""
+        return (self.gates * self.units,)
+
+    def initial_bias(self) -> Any:
+        """The initializer of the whole bias."""
+        return self.bias_initializer
+
+    @property
+    def parameters(self) -> list[Parameter]:
+        """The kernels, and the bias if there is one."""
+        return [self.kernel, self.recurrent_kernel, *([self.bias] if self.use_bias else [])]
+
+    def recur(self, x: Array, states: Sequence[Array | None], **options: Any) -> tuple[Any, Pullback]:
+        """Call the layer's function: ((sequence, *states), pullback), whose arguments are inputs, then parameters."""
+        raise NotImplementedError
+
+    def draw_dropout(self, batch: int, features: int) -> dict[str, Any]:
+        """Rates and random words for the functions; as many masks as they need."""
+        options: dict[str, Any] = {}
+        masks = self.gates if self.recurrent_dropout else 1
+        for name, rate, size in (
+            ("dropout", self.dropout, masks * features),
+            ("recurrent_dropout", self.recurrent_dropout, self.gates * self.units),
+        ):
+            if rate and self.random is not None:
+                options[name] = (rate, self.random.draw(batch * size, by_rows=True))
+        return options
+
+
+class Recurrent(RecurrentWeights):
+    """A layer that goes through a sequence step by step.
+
+    The arguments, and what it is called with, are described where users look for them: at `SimpleRNN`.
+    """
+
+    uses_mask = True
 
     def __init__(
         self,
@@ -56,18 +137,13 @@ class Recurrent(Layer):
         zero_output_for_mask: bool = False,
         **kwargs: Any,
     ) -> None:
-        for way_to_compute in ("implementation", "use_cudnn"):  # of Keras; here there is one way
-            kwargs.pop(way_to_compute, None)
-        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
-        self.units = positive_integer(f"{self.name}: units", units)
-        self.activation, self._activate = read_activation(activation)
-        self.use_bias = use_bias
-        self.set_weight_options("kernel", kernel_initializer, kernel_regularizer, kernel_constraint)
-        self.set_weight_options("recurrent", recurrent_initializer, recurrent_regularizer, recurrent_constraint)
-        self.set_weight_options("bias", bias_initializer, bias_regularizer, bias_constraint)
-        self.dropout = number(f"{self.name}: dropout", dropout, least=0.0, most=1.0)
-        self.recurrent_dropout = number(f"{self.name}: recurrent_dropout", recurrent_dropout, least=0.0, most=1.0)
-        self.seed = seed
+        super().__init__(
+            *(units, activation, use_bias, kernel_initializer, recurrent_initializer, bias_initializer),
+            *(kernel_regularizer, recurrent_regularizer, bias_regularizer),
+            *(kernel_constraint, recurrent_constraint, bias_constraint, dropout, recurrent_dropout, seed),
+            activity_regularizer=activity_regularizer,
+            **kwargs,
+        )
         self.return_sequences = return_sequences
         self.return_state = return_state
         self.go_backwards = go_backwards
@@ -84,22 +160,8 @@ class Recurrent(Layer):
             raise ValueError(
                 f"{self.name}: expected an input (batch, time, features) of known features, got shape {input_shape}"
             )
-        size = self.gates * self.units
-        self.kernel = self.add_weight_with_options("kernel", (features, size))
-        self.recurrent_kernel = self.add_weight_with_options("recurrent", (self.units, size), name="recurrent_kernel")
-        if self.use_bias:
-            self.bias = self.add_weight_with_options("bias", self.bias_shape(), initializer=self.initial_bias())
-        if self.random is None and (self.dropout or self.recurrent_dropout):
-            self.random = random_stream(self.seed)
+        self.add_weights(features)
         super().build(input_shape)
-
-    def bias_shape(self) -> tuple[int, ...]:
-        """The shape of the bias: (gates * units,), where a subclass has no other."""
-        return (self.gates * self.units,)
-
-    def initial_bias(self) -> Any:
-        """The initializer of the whole bias."""
-        return self.bias_initializer
 
     def move(self, placement: Placement) -> None:
         super().move(placement)
@@ -107,10 +169,6 @@ class Recurrent(Layer):
             self.states = [placement.asarray(state, self.dtype or placement.dtype) for state in self.states]
 
     # Computation
-
-    def recur(self, x: Array, states: Sequence[Array | None], **options: Any) -> tuple[Any, Pullback]:
-        """Call the layer's function: ((sequence, *states), pullback), whose arguments are inputs, then parameters."""
-        raise NotImplementedError
 
     def arrange(self, inputs: tuple[Any, ...], options: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         return with_initial_state(inputs, options)
@@ -123,13 +181,16 @@ class Recurrent(Layer):
         first = self._first_states(x, given)
         mask = self._read_mask(x, mask)
         (sequence, *last), pullback = self.recur(
-            x, first, mask=mask, go_backwards=self.go_backwards, **(self._draw_dropout(x) if training else {})
+            x,
+            first,
+            mask=mask,
+            go_backwards=self.go_backwards,
+            **(self.draw_dropout(x.shape[0], x.shape[2]) if training else {}),
         )
         if self.stateful:
             copy = array_namespace(x).asarray
             self.states = [copy(state, copy=True) for state in last]  # not a view that keeps all steps alive
-        parameters = [self.kernel, self.recurrent_kernel, *([self.bias] if self.use_bias else [])]
-        routed = self.route(pullback, None, *[None] * self.state_count, *parameters, direct=True)
+        routed = self.route(pullback, None, *[None] * self.state_count, *self.parameters, direct=True)
         shown = self._shown(mask)
         y = last[0] if not self.return_sequences else self._show(sequence, shown)
 
@@ -189,18 +250,6 @@ class Recurrent(Layer):
             )
         return mask
 
-    def _draw_dropout(self, x: Array) -> dict[str, Any]:
-        """Rates and random words for the functions; as many masks as they need."""
-        options: dict[str, Any] = {}
-        masks = self.gates if self.recurrent_dropout else 1
-        for name, rate, size in (
-            ("dropout", self.dropout, masks * x.shape[2]),
-            ("recurrent_dropout", self.recurrent_dropout, self.gates * self.units),
-        ):
-            if rate and self.random is not None:
-                options[name] = (rate, self.random.draw(x.shape[0] * size, by_rows=True))
-        return options
-
     # States
 
     def reset_states(self, states: Any = None) -> None:
@@ -257,3 +306,7 @@ def sequence_shape(input_shape: Any) -> Shape:
     """The shape of the sequence, also out of a list of the shapes of the sequence and of states."""
     nested = len(input_shape) > 0 and isinstance(input_shape[0], list | tuple)
     return tuple(input_shape[0] if nested else input_shape)
+
+
+if not TYPE_CHECKING:
+    __getattr__ = names_of("nnx.layers")  # old scripts write `from ....layers.recurrent import ...`

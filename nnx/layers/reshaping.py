@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from nnx import functional
-from nnx.arguments import positive_integer
+from nnx.arguments import choice, positive_integer
 from nnx.backends import Array
 from nnx.functional import Pullback, axes
+from nnx.functional.layout import CHANNELS_FIRST, CHANNELS_LAST
 from nnx.layers.layer import Layer, registry
 from nnx.shapes import Shape
 
@@ -18,12 +19,24 @@ from nnx.shapes import Shape
 class Flatten(Layer):
     """One axis in place of all axes but that of the batch: (batch, a, b, ...) -> (batch, a * b * ...).
 
+    data_format : of the input: "channels_last" (default), or "channels_first", whose values come out in the order that
+        they have with the channels last. ValueError for any other.
+
     >>> Flatten()([[[1.0, 2.0], [3.0, 4.0]]])
     array([[1., 2., 3., 4.]], dtype=float32)
     """
 
+    def __init__(self, data_format: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        known = (CHANNELS_LAST, CHANNELS_FIRST)
+        self.data_format = choice(f"{self.name}: data_format", data_format or CHANNELS_LAST, known)
+
     def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
-        return functional.flatten(x)
+        if self.data_format == CHANNELS_LAST or len(x.shape) < 3:
+            return functional.flatten(x)
+        y, pullback_permute = axes.permute(x, (0, *range(2, len(x.shape)), 1))
+        y, pullback_flatten = functional.flatten(y)
+        return y, lambda dy: pullback_permute(pullback_flatten(dy))
 
     def compute_mask(self, x: Array, mask: Array | None = None) -> Array | None:
         """None, with a warning: there are no steps any more."""

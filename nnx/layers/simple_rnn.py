@@ -1,4 +1,4 @@
-"""The simple recurrent layer."""
+"""The simple recurrent layer, over sequences and for one step."""
 
 from __future__ import annotations
 
@@ -9,11 +9,23 @@ from nnx.backends import Array
 from nnx.functional import Pullback
 from nnx.functional.recurrent import simple_rnn
 from nnx.layers.layer import registry
-from nnx.layers.recurrent import Recurrent
+from nnx.layers.recurrent import Recurrent, RecurrentWeights
+from nnx.layers.recurrent_cell import RecurrentCell
+
+
+class SimpleRNNWeights(RecurrentWeights):
+    """What a simple recurrent layer and its cell share."""
+
+    gates = 1
+
+    def recur(self, x: Array, states: Sequence[Array | None], **options: Any) -> tuple[Any, Pullback]:
+        bias = self.bias.value if self.use_bias else None
+        kernels = (self.kernel.value, self.recurrent_kernel.value)
+        return simple_rnn(x, states[0], *kernels, bias, activation=self._activate, **options)
 
 
 @registry.register()
-class SimpleRNN(Recurrent):
+class SimpleRNN(SimpleRNNWeights, Recurrent):
     """The simple recurrent layer: h <- activation(x_t @ kernel + h @ recurrent_kernel + bias), for each step t.
 
     These are the arguments of every recurrent layer:
@@ -47,9 +59,16 @@ class SimpleRNN(Recurrent):
     (2, 4)
     """
 
-    gates = 1
 
-    def recur(self, x: Array, states: Sequence[Array | None], **options: Any) -> tuple[Any, Pullback]:
-        bias = self.bias.value if self.use_bias else None
-        kernels = (self.kernel.value, self.recurrent_kernel.value)
-        return simple_rnn(x, states[0], *kernels, bias, activation=self._activate, **options)
+@registry.register()
+class SimpleRNNCell(SimpleRNNWeights, RecurrentCell):
+    """One step of a `SimpleRNN`: h, [h] from x (batch, n) and the state [h], (batch, units).
+
+    The arguments are those of `SimpleRNN` but for what concerns sequences, and so are the weights; see `LSTMCell` for
+    its use.
+
+    >>> import numpy as np
+    >>> h, states = SimpleRNNCell(4)(np.ones((2, 3)), [np.zeros((2, 4))])
+    >>> h.shape, len(states)
+    ((2, 4), 1)
+    """

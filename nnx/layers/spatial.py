@@ -1,4 +1,4 @@
-"""Layers of sequences and images: what they share, which is options for each spatial axis, channels and sizes."""
+"""Layers of sequences, images and volumes: what they share: options for each spatial axis, channels and sizes."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from nnx.functional.layout import CHANNELS_FIRST, CHANNELS_LAST, spatial_axes
 from nnx.functional.masking import steps_of_windows
 from nnx.layers.layer import Layer
 from nnx.shapes import Shape
-from nnx.windows import windows_of
+from nnx.windows import VolumeWindows, Windows, volume_windows_of, windows_of
 
-_NAMES = {1: "steps", 2: "rows, columns"}
+_NAMES = {1: "steps", 2: "rows, columns", 3: "depth, rows, columns"}
 
 
 class Spatial(Layer):
-    """A layer of sequences or images. `spatial_ndim` is the number of its spatial axes: 1 or 2."""
+    """A layer of sequences, images or volumes. `spatial_ndim` is the number of its spatial axes: 1, 2 or 3."""
 
     spatial_ndim: ClassVar[int]
     data_format: str
@@ -67,6 +67,18 @@ class Spatial(Layer):
                 raise ValueError(
                     f"{self.name}: expected an input with {expected} channels, got {given} (shape {input_shape})"
                 )
+
+    def windows(
+        self,
+        sizes: Sequence[int],
+        window: tuple[int, ...],
+        strides: tuple[int, ...],
+        padding: str,
+        dilation: tuple[int, ...] | None = None,
+    ) -> Windows | VolumeWindows:
+        """The windows in inputs of these sizes; ValueError for those that do not fit in."""
+        known = volume_windows_of if self.spatial_ndim == 3 else windows_of
+        return known(self.name, tuple(sizes), window, strides, padding, dilation)
 
     @property
     def mask_axes(self) -> tuple[str, ...]:  # type: ignore[override]

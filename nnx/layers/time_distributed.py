@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any
 
 from nnx.backends import Array, array_namespace
 from nnx.functional import Pullback
-from nnx.layers.layer import Layer, registry
+from nnx.layers.layer import registry
+from nnx.layers.wrapper import Wrapper
 from nnx.pullbacks import Skippable, call_pullback
 from nnx.shapes import Shape
 
 
 @registry.register()
-class TimeDistributed(Layer):
+class TimeDistributed(Wrapper):
     """A layer applied to each time step: y[:, t] = layer(x[:, t]) for all t.
 
     layer : takes the samples of a step. TypeError for what is not a layer.
@@ -32,20 +32,12 @@ class TimeDistributed(Layer):
     uses_mask = True
 
     def __init__(self, layer: Any, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        if not isinstance(layer, Layer):
-            raise TypeError(f"{self.name}: layer must be a layer such as Dense(10), got {layer!r}")
-        self.layer = layer
+        super().__init__(layer, **kwargs)
         self.takes_integers = layer.takes_integers
         self.makes_mask = layer.makes_mask
 
-    def sublayers(self) -> Sequence[Layer]:
-        return (self.layer,)
-
-    def build(self, input_shape: Shape) -> None:
-        self.layer.dtype = self.layer.dtype or self.dtype
-        self.layer.build_on(self.placement, self._of_a_step(input_shape))
-        super().build(input_shape)
+    def build_layer(self, input_shape: Shape) -> None:
+        super().build_layer(self._of_a_step(input_shape))
 
     def forward(self, x: Array, *, training: bool = False, mask: Any = None) -> tuple[Array, Pullback]:
         masked = mask is not None and len(mask.shape) > 2 and getattr(self.layer, "uses_mask", False)
@@ -98,8 +90,3 @@ class TimeDistributed(Layer):
         if any(size is not None and not isinstance(size, int) for size in of_step):
             raise ValueError(f"{self.name}: layer must have one output, {self.layer.name} has {len(of_step)}")
         return (input_shape[0], input_shape[1], *of_step[1:])
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Self:
-        layer = config.get("layer")
-        return cls(**{**config, "layer": registry.build(layer)} if isinstance(layer, dict) else config)

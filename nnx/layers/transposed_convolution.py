@@ -1,4 +1,4 @@
-"""Transposed convolutions, which make sequences longer and images larger."""
+"""Transposed convolutions, which make sequences longer, and images and volumes larger."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from nnx.shapes import Shape, Sizes
 
 
 class ConvTranspose(Convolution):
-    """Conv1DTranspose and Conv2DTranspose, which differ in the number of axes."""
+    """Conv1DTranspose, Conv2DTranspose and Conv3DTranspose, which differ in the number of axes."""
 
     def __init__(
         self,
@@ -125,3 +125,49 @@ class Conv2DTranspose(ConvTranspose):
     """
 
     spatial_ndim = 2
+
+
+@registry.register("Convolution3DTranspose", "Deconvolution3D")
+class Conv3DTranspose(ConvTranspose):
+    """Transposed convolution of volumes: each element is spread over a window of the output.
+
+    kernel_size, strides, output_padding, dilation_rate : for depth, rows and columns, or one number for all.
+
+    The formula and the arguments are those of `Conv1DTranspose`, for all three axes alike; but as in Keras, data_format
+    comes before output_padding. Input (batch, depth, rows, columns, c), output (batch, new depth, new rows, new
+    columns, filters), kernel (*kernel_size, filters, c), bias (filters,). ValueError for an output_padding that is not
+    below strides.
+
+    >>> import numpy as np
+    >>> Conv3DTranspose(4, 3, strides=2)(np.ones((1, 3, 4, 4, 2))).shape
+    (1, 7, 9, 9, 4)
+    """
+
+    spatial_ndim = 3
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: Sizes,
+        strides: Sizes = 1,
+        padding: str = "valid",
+        data_format: str | None = None,
+        output_padding: Sizes | None = None,
+        dilation_rate: Sizes = 1,
+        activation: Any = None,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            *(filters, kernel_size, strides, padding, output_padding, data_format, dilation_rate, activation, use_bias),
+            *(kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer, activity_regularizer),
+            *(kernel_constraint, bias_constraint),
+            **kwargs,
+        )

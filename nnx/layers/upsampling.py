@@ -1,4 +1,4 @@
-"""Up-sampling of sequences and images."""
+"""Up-sampling of sequences, images and volumes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from nnx.shapes import Shape
 
 
 class UpSampling(Spatial):
-    """UpSampling1D and UpSampling2D, which differ in the number of axes."""
+    """UpSampling1D, UpSampling2D and UpSampling3D, which differ in the number of axes."""
 
     size: int | tuple[int, ...]
     interpolation = "nearest"
@@ -88,3 +88,27 @@ class UpSampling2D(UpSampling):
         self.size = self.for_each_axis("size", size)
         self.set_data_format(data_format)
         self.interpolation = choice(f"{self.name}: interpolation", interpolation, INTERPOLATIONS)
+
+
+@registry.register()
+class UpSampling3D(UpSampling):
+    """Volumes with every element repeated along each axis.
+
+    size : how many times, (depth, rows, columns) or one number for all; 2 by default. ValueError for what is not a
+        positive integer.
+    data_format : "channels_last", inputs (batch, depth, rows, columns, channels), or "channels_first", (batch,
+        channels, depth, rows, columns).
+
+    Input (batch, depth, rows, columns, channels), output of the same axes, those of the volume `size` times as long.
+
+    >>> import numpy as np
+    >>> UpSampling3D((1, 2, 3))(np.ones((2, 4, 7, 7, 3))).shape
+    (2, 4, 14, 21, 3)
+    """
+
+    spatial_ndim = 3
+
+    def __init__(self, size: int | Sequence[int] = 2, data_format: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.size = self.for_each_axis("size", size)
+        self.set_data_format(data_format)

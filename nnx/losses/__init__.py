@@ -17,11 +17,15 @@ array([0.5], dtype=float32)
 array([[1., 0.]], dtype=float32)
 """
 
-from nnx.losses import classification, crossentropies, regression
+from typing import TYPE_CHECKING
+
+from nnx.lazy_loading import other_names
+from nnx.losses import classification, crossentropies, embeddings, regression
 from nnx.losses.base import Loss, LossFunctionWrapper, registry
 from nnx.losses.classification import *
 from nnx.losses.crossentropies import *
 from nnx.losses.ctc import CTC, ctc
+from nnx.losses.embeddings import *
 from nnx.losses.lookup import deserialize, get, resolve, serialize
 from nnx.losses.regression import *
 
@@ -37,6 +41,10 @@ __all__ = [
     "resolve",
     "serialize",
     *classification.__all__,
+    *embeddings.__all__,
     *crossentropies.__all__,
     *regression.__all__,
 ]
+
+if not TYPE_CHECKING:
+    __getattr__ = other_names(__name__)

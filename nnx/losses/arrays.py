@@ -11,19 +11,20 @@ from nnx.backends.base import FLOAT_DTYPES, refuse_masked
 from nnx.precision import wide
 
 
-def as_arrays(y_true: Any, y_pred: Any) -> tuple[Array, Array]:
+def as_arrays(y_true: Any, y_pred: Any, dtype: str | None = None) -> tuple[Array, Array]:
     """Targets and floating predictions as arrays; predictions in float16 as float32, in which squares and sums fit.
 
     Lists and numbers are converted: predictions on the current backend, targets on the device of the predictions.
+    dtype : of predictions that are lists or integers; by default that of the backend.
     """
     for values, what in ((y_true, "y_true"), (y_pred, "y_pred")):
         if isinstance(values, np.ndarray) and type(values) is not np.ndarray:
             refuse_masked(values, what)
     if not is_array(y_pred):
-        y_pred = asarray(y_pred, get_backend().dtype)
+        y_pred = asarray(y_pred, dtype or get_backend().dtype)
     elif not _is_floating(y_pred):
         xp = array_namespace(y_pred)
-        y_pred = xp.astype(y_pred, getattr(xp, get_backend().dtype))
+        y_pred = xp.astype(y_pred, getattr(xp, dtype or get_backend().dtype))
     if getattr(y_pred.dtype, "itemsize", 4) == 2:  # bytes
         y_pred = wide(y_pred)
     return y_true if is_array(y_true) else asarray_like(y_true, y_pred), y_pred

@@ -10,7 +10,7 @@ from typing import Any, Literal, Self
 import numpy as np
 
 from nnx import ranks
-from nnx.arguments import python_numbers
+from nnx.arguments import floating_dtype, python_numbers
 from nnx.autodiff.array import TrackedArray, constant, lower, strip
 from nnx.autodiff.namespace import kind_of
 from nnx.autodiff.primitive import primitive
@@ -22,7 +22,7 @@ from nnx.losses.arrays import as_arrays, asarray_like
 from nnx.losses.targets import require_same_shape
 from nnx.names import name_of_class
 from nnx.precision import narrow, wide
-from nnx.pullbacks import Differentiable, Pullback, is_pair
+from nnx.pullbacks import Differentiable, Pullback, is_pair, require_fit
 from nnx.registry import Configurable, Registry, serialize
 from nnx.shapes import Shape
 from nnx.user_warnings import warn_user
@@ -55,7 +55,10 @@ class Loss(Configurable):
         "sum" : their sum;
         "none" or None : they stay an array.
 
-    ValueError for any other reduction.
+    dtype : "float32", "float64" or "float16": the loss has it. It is computed in float64 if it is that, else in
+        float32; by default in the dtype of the predictions, and at least in float32.
+
+    ValueError for any other reduction or dtype.
 
     >>> from nnx import ops
     >>> class FourthPower(Loss):
@@ -68,12 +71,15 @@ class Loss(Configurable):
     integer_targets = False
     """Whether the targets are class labels, which stay integers on their way to the device."""
 
-    def __init__(self, name: str | None = None, reduction: Reduction = "sum_over_batch_size") -> None:
+    def __init__(
+        self, name: str | None = None, reduction: Reduction = "sum_over_batch_size", dtype: str | None = None
+    ) -> None:
         if reduction not in _REDUCTIONS:
             expected = ", ".join(repr(known) for known in _REDUCTIONS)
             raise ValueError(f"reduction must be one of {expected}; got {reduction!r}")
         self.name = name or name_of_class(type(self))
         self.reduction = reduction
+        self.dtype = floating_dtype(f"loss {self.name!r}", dtype)
 
     _derives = False
     """Whether `call` was seen to return values without their pullback."""
@@ -91,9 +97,9 @@ class Loss(Configurable):
         """
         if not (hasattr(y_true, "dtype") and hasattr(y_pred, "dtype")):
             y_true, y_pred = as_arrays(y_true, y_pred)
-        if getattr(y_pred.dtype, "itemsize", 4) == 2:  # bytes
-            loss, pullback_wide = self.forward(y_true, wide(y_pred), sample_weight)
-            return loss, lambda dloss=1.0: narrow(pullback_wide(dloss), y_pred)
+        given, other = y_pred, self.dtype is not None or getattr(y_pred.dtype, "itemsize", 4) == 2  # bytes
+        if other:
+            y_true, y_pred = self._to_compute_in(y_true, y_pred)
         sample_weight = self._counted(y_true, y_pred, sample_weight)
         values, pullback_values = self._checked_call(y_true, y_pred)
         xp = array_namespace(values)
@@ -101,17 +107,29 @@ class Loss(Configurable):
         loss, scale = self._reduce(xp, values, weight)
 
         def pullback(dloss: Array | float = 1.0) -> Array:
+            if self.dtype is not None and is_array(dloss):
+                dloss = narrow(dloss, values)
             dvalues = dloss * scale if weight is None else weight * (dloss * scale)
-            return pullback_values(self._spread(xp, dvalues, values))
+            dy = pullback_values(self._spread(xp, dvalues, values))
+            if getattr(dy, "shape", None) != y_pred.shape:
+                require_fit(f"loss {self.name!r}", dy, y_pred)
+            return narrow(dy, given) if other else dy
 
-        return loss, pullback
+        return loss if self.dtype is None else xp.astype(loss, getattr(xp, self.dtype), copy=False), pullback
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Array:
         """The loss of a batch, a 0-d array. Arguments as for `forward`; lists and numbers are converted."""
-        y_true, y_pred = as_arrays(y_true, y_pred)
+        y_true, y_pred = as_arrays(y_true, y_pred, self.dtype)
         if any(isinstance(value, TrackedArray) for value in (y_pred, y_true, sample_weight)):
             return _recorded(self.forward, y_true, y_pred, sample_weight)
         return self.forward(y_true, y_pred, sample_weight)[0]
+
+    def _to_compute_in(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
+        """Targets and predictions in the dtype that the loss is computed in; targets that are no fractions stay."""
+        xp = array_namespace(y_pred)
+        y_pred = wide(y_pred) if self.dtype is None else xp.astype(y_pred, _computed_in(xp, self.dtype), copy=False)
+        fractions = self.dtype is not None and xp.isdtype(y_true.dtype, "real floating")
+        return narrow(y_true, y_pred) if fractions else y_true, y_pred
 
     @property
     def fuses_with(self) -> str | None:
@@ -182,7 +200,7 @@ class LossFunctionWrapper(Loss):
 
     fn : a function of `nnx.functional`, or one's own, of ordinary array code: it returns a value for each sample, or
         one for the batch; or (values, pullback), the fast form.
-    reduction : as for `Loss`.
+    reduction, dtype : as for `Loss`.
     name : by default that of the function.
     options : keyword arguments of the function, each kept as an attribute of its name.
 
@@ -197,9 +215,10 @@ class LossFunctionWrapper(Loss):
         fn: Callable[..., Any],
         reduction: Reduction = "sum_over_batch_size",
         name: str | None = None,
+        dtype: str | None = None,
         **options: Any,
     ) -> None:
-        super().__init__(name or getattr(fn, "__name__", None), reduction)
+        super().__init__(name or getattr(fn, "__name__", None), reduction, dtype)
         self.fn = fn
         self._built_in = getattr(fn, "is_built_in", False)
         self._options = options
@@ -233,6 +252,10 @@ class LossFunctionWrapper(Loss):
 
 
 registry.register()(LossFunctionWrapper)
+
+
+def _computed_in(xp: Namespace, dtype: str) -> Any:
+    return xp.float64 if dtype == "float64" else xp.float32
 
 
 def of_same_rank(y_true: Any, y_pred: Any) -> Any:
@@ -277,6 +300,7 @@ def loss_values(function: Differentiable, cls: type[LossFunctionWrapper]) -> Cal
             return _recorded(functools.partial(function, **options), y_true, y_pred, *python_numbers(args))
         return function(y_true, y_pred, *python_numbers(args), **options)[0]
 
+    values.__module__ = cls.__module__  # where pickle finds it
     values.original = function  # type: ignore[attr-defined]
     CLASSES[function], VALUES_FUNCTIONS[function] = cls, values
     return values

@@ -38,14 +38,16 @@ class Hinge(LossFunctionWrapper):
     y_true : labels -1 and 1, (n, ..., m), or 0 and 1, which are taken for them where there are no others; `fit` raises
         ValueError for any other label.
     y_pred : scores of that shape, of any size, as from a last layer without an activation; values are (n, ...).
-    reduction, name : as for `Loss`.
+    reduction, name, dtype : as for `Loss`.
 
     >>> float(Hinge()([[-1, 1]], [[0.5, 0.75]]))  # 1.5 and 0.25
     0.875
     """
 
-    def __init__(self, reduction: Reduction = "sum_over_batch_size", name: str | None = "hinge") -> None:
-        super().__init__(functional.hinge, reduction, name)
+    def __init__(
+        self, reduction: Reduction = "sum_over_batch_size", name: str | None = "hinge", dtype: str | None = None
+    ) -> None:
+        super().__init__(functional.hinge, reduction, name, dtype)
 
     def check_targets(self, y_true: np.ndarray, output_shape: Shape) -> None:
         super().check_targets(y_true, output_shape)
@@ -64,14 +66,16 @@ class SquaredHinge(LossFunctionWrapper):
     y_true : labels -1 and 1, (n, ..., m), or 0 and 1, which are taken for them where there are no others; `fit` raises
         ValueError for any other label.
     y_pred : scores of that shape, of any size, as from a last layer without an activation; values are (n, ...).
-    reduction, name : as for `Loss`.
+    reduction, name, dtype : as for `Loss`.
 
     >>> float(SquaredHinge()([[-1, 1]], [[0.5, 0.5]]))  # 2.25 and 0.25
     1.25
     """
 
-    def __init__(self, reduction: Reduction = "sum_over_batch_size", name: str | None = "squared_hinge") -> None:
-        super().__init__(functional.squared_hinge, reduction, name)
+    def __init__(
+        self, reduction: Reduction = "sum_over_batch_size", name: str | None = "squared_hinge", dtype: str | None = None
+    ) -> None:
+        super().__init__(functional.squared_hinge, reduction, name, dtype)
 
     def check_targets(self, y_true: np.ndarray, output_shape: Shape) -> None:
         super().check_targets(y_true, output_shape)
@@ -92,14 +96,19 @@ class CategoricalHinge(LossFunctionWrapper):
 
     y_true : one-hot labels (n, ..., classes). `fit` raises ValueError for numbers of classes.
     y_pred : scores (n, ..., classes), for values (n, ...).
-    reduction, name : as for `Loss`.
+    reduction, name, dtype : as for `Loss`.
 
     >>> float(CategoricalHinge()([[0, 1, 0]], [[0.25, 0.5, 0.25]]))
     0.75
     """
 
-    def __init__(self, reduction: Reduction = "sum_over_batch_size", name: str | None = "categorical_hinge") -> None:
-        super().__init__(functional.categorical_hinge, reduction, name)
+    def __init__(
+        self,
+        reduction: Reduction = "sum_over_batch_size",
+        name: str | None = "categorical_hinge",
+        dtype: str | None = None,
+    ) -> None:
+        super().__init__(functional.categorical_hinge, reduction, name, dtype)
 
     def check_targets(self, y_true: np.ndarray, output_shape: Shape) -> None:
         require_one_hot_shape(self.name, y_true, output_shape)
@@ -119,14 +128,16 @@ class KLDivergence(LossFunctionWrapper):
 
     y_true, y_pred : probabilities (n, ..., classes), for values (n, ...). `fit` raises ValueError for numbers of
         classes.
-    reduction, name : as for `Loss`.
+    reduction, name, dtype : as for `Loss`.
 
     >>> round(float(KLDivergence()([[0.5, 0.5]], [[0.25, 0.75]])), 3)
     0.144
     """
 
-    def __init__(self, reduction: Reduction = "sum_over_batch_size", name: str | None = "kl_divergence") -> None:
-        super().__init__(functional.kl_divergence, reduction, name)
+    def __init__(
+        self, reduction: Reduction = "sum_over_batch_size", name: str | None = "kl_divergence", dtype: str | None = None
+    ) -> None:
+        super().__init__(functional.kl_divergence, reduction, name, dtype)
 
     def check_targets(self, y_true: np.ndarray, output_shape: Shape) -> None:
         require_one_hot_shape(self.name, y_true, output_shape)
@@ -146,7 +157,7 @@ class Dice(LossFunctionWrapper):
     "V-Net", arXiv:1606.04797, whose sums below the line are of squares.
 
     y_true, y_pred : masks, from 0 to 1, of one shape; ValueError for different ones.
-    reduction, name : as for `Loss`.
+    reduction, name, dtype : as for `Loss`.
     axis : an axis or several, which the values lack; None for all, and so one value for a whole batch.
 
     >>> round(float(Dice()([[1, 1, 0, 0]], [[1.0, 0.0, 0.0, 0.0]])), 3)
@@ -158,8 +169,9 @@ class Dice(LossFunctionWrapper):
         reduction: Reduction = "sum_over_batch_size",
         name: str | None = "dice",
         axis: Axes = None,
+        dtype: str | None = None,
     ) -> None:
-        super().__init__(functional.dice, reduction, name, axis=axis)
+        super().__init__(functional.dice, reduction, name, dtype, axis=axis)
 
 
 dice = loss_values(functional.dice, Dice)
@@ -180,7 +192,7 @@ class Tversky(LossFunctionWrapper):
     y_true, y_pred : masks, from 0 to 1, of one shape; ValueError for different ones.
     alpha : the weight of what is missed, false negatives.
     beta : the weight of what is invented, false positives. With 0.5 for both the loss is that of Dice.
-    reduction, name : as for `Loss`.
+    reduction, name, dtype : as for `Loss`.
     axis : an axis or several, which the values lack; None for all, and so one value for a whole batch.
 
     >>> round(float(Tversky(alpha=0.7, beta=0.3)([[1, 1, 0, 0]], [[1.0, 0.0, 0.0, 0.0]])), 3)  # 1 - 1 / 1.7
@@ -194,8 +206,9 @@ class Tversky(LossFunctionWrapper):
         reduction: Reduction = "sum_over_batch_size",
         name: str | None = "tversky",
         axis: Axes = None,
+        dtype: str | None = None,
     ) -> None:
-        super().__init__(functional.tversky, reduction, name, alpha=alpha, beta=beta, axis=axis)
+        super().__init__(functional.tversky, reduction, name, dtype, alpha=alpha, beta=beta, axis=axis)
 
 
 tversky = loss_values(functional.tversky, Tversky)

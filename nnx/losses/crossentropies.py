@@ -24,12 +24,14 @@ __all__ = [
     "BinaryFocalCrossentropy",
     "CategoricalCrossentropy",
     "CategoricalFocalCrossentropy",
+    "CategoricalGeneralizedCrossEntropy",
     "SparseCategoricalCrossentropy",
     "bce",
     "binary_crossentropy",
     "binary_focal_crossentropy",
     "categorical_crossentropy",
     "categorical_focal_crossentropy",
+    "categorical_generalized_cross_entropy",
     "sparse_categorical_crossentropy",
 ]
 
@@ -41,11 +43,13 @@ class _Crossentropy(LossFunctionWrapper):
     axis: int
     _activation: ClassVar[str]
 
-    def __init__(self, fn: Differentiable, reduction: Reduction, name: str | None, **options: Any) -> None:
+    def __init__(
+        self, fn: Differentiable, reduction: Reduction, name: str | None, dtype: str | None, **options: Any
+    ) -> None:
         smoothing = options.get("label_smoothing", 0.0)
         if not 0.0 <= smoothing <= 1.0:
             raise ValueError(f"label_smoothing must be between 0 and 1, got {smoothing!r}")
-        super().__init__(fn, reduction, name, **options)
+        super().__init__(fn, reduction, name, dtype, **options)
 
     @property
     def fuses_with(self) -> str | None:
@@ -82,7 +86,7 @@ class BinaryCrossentropy(_Crossentropy):
     from_logits : whether y_pred are logits and not probabilities.
     label_smoothing : s turns the targets into y_true * (1 - s) + s / 2; from 0 to 1, else ValueError.
     axis : over which the mean is; by default the last.
-    reduction, name : as for `Loss`.
+    reduction, name, dtype : as for `Loss`.
 
     >>> round(float(BinaryCrossentropy()([[1, 0]], [[0.8, 0.4]])), 3)
     0.367
@@ -97,11 +101,13 @@ class BinaryCrossentropy(_Crossentropy):
         axis: int = -1,
         reduction: Reduction = "sum_over_batch_size",
         name: str | None = "binary_crossentropy",
+        dtype: str | None = None,
     ) -> None:
         super().__init__(
             functional.binary_crossentropy,
             reduction,
             name,
+            dtype,
             from_logits=from_logits,
             label_smoothing=label_smoothing,
             axis=axis,
@@ -130,7 +136,7 @@ class BinaryFocalCrossentropy(_Crossentropy):
     alpha : that weight, from 0 to 1.
     gamma : from 0, which is the cross-entropy itself; 2 in the paper.
     y_true, y_pred, from_logits, label_smoothing, axis : as for `BinaryCrossentropy`.
-    reduction, name : as for `Loss`.
+    reduction, name, dtype : as for `Loss`.
 
     >>> round(float(BinaryFocalCrossentropy()([[1, 0]], [[0.8, 0.4]])), 3)
     0.045
@@ -148,11 +154,13 @@ class BinaryFocalCrossentropy(_Crossentropy):
         axis: int = -1,
         reduction: Reduction = "sum_over_batch_size",
         name: str | None = "binary_focal_crossentropy",
+        dtype: str | None = None,
     ) -> None:
         super().__init__(
             functional.binary_focal_crossentropy,
             reduction,
             name,
+            dtype,
             apply_class_balancing=apply_class_balancing,
             alpha=alpha,
             gamma=gamma,
@@ -184,7 +192,7 @@ class CategoricalCrossentropy(_Crossentropy):
     from_logits : whether y_pred are logits and not probabilities.
     label_smoothing : s turns the targets into y_true * (1 - s) + s / C, for C classes; from 0 to 1, else ValueError.
     axis : of the classes; by default the last.
-    reduction, name : as for `Loss`.
+    reduction, name, dtype : as for `Loss`.
 
     >>> round(float(CategoricalCrossentropy()([[0, 1, 0]], [[0.1, 0.7, 0.2]])), 3)
     0.357
@@ -199,11 +207,13 @@ class CategoricalCrossentropy(_Crossentropy):
         axis: int = -1,
         reduction: Reduction = "sum_over_batch_size",
         name: str | None = "categorical_crossentropy",
+        dtype: str | None = None,
     ) -> None:
         super().__init__(
             functional.categorical_crossentropy,
             reduction,
             name,
+            dtype,
             from_logits=from_logits,
             label_smoothing=label_smoothing,
             axis=axis,
@@ -229,7 +239,7 @@ class CategoricalFocalCrossentropy(_Crossentropy):
     alpha : one factor for all classes.
     gamma : from 0; 2 in the paper.
     y_true, y_pred, from_logits, label_smoothing, axis : as for `CategoricalCrossentropy`.
-    reduction, name : as for `Loss`.
+    reduction, name, dtype : as for `Loss`.
 
     >>> round(float(CategoricalFocalCrossentropy()([[0, 1, 0]], [[0.1, 0.7, 0.2]])), 3)
     0.008
@@ -246,11 +256,13 @@ class CategoricalFocalCrossentropy(_Crossentropy):
         axis: int = -1,
         reduction: Reduction = "sum_over_batch_size",
         name: str | None = "categorical_focal_crossentropy",
+        dtype: str | None = None,
     ) -> None:
         super().__init__(
             functional.categorical_focal_crossentropy,
             reduction,
             name,
+            dtype,
             alpha=alpha,
             gamma=gamma,
             from_logits=from_logits,
@@ -278,7 +290,7 @@ class SparseCategoricalCrossentropy(_Crossentropy):
     y_pred : probabilities, or logits, (n, ..., classes), for values (n, ...).
     from_logits : whether y_pred are logits and not probabilities.
     ignore_class : samples with this label do not count, neither in the sum nor in the number that a mean divides by.
-    reduction, name : as for `Loss`.
+    reduction, name, dtype : as for `Loss`.
     axis : of the classes; by default the last.
 
     >>> round(float(SparseCategoricalCrossentropy()([1], [[0.1, 0.7, 0.2]])), 3)
@@ -298,11 +310,13 @@ class SparseCategoricalCrossentropy(_Crossentropy):
         reduction: Reduction = "sum_over_batch_size",
         axis: int = -1,
         name: str | None = "sparse_categorical_crossentropy",
+        dtype: str | None = None,
     ) -> None:
         super().__init__(
             functional.sparse_categorical_crossentropy,
             reduction,
             name,
+            dtype,
             from_logits=from_logits,
             ignore_class=ignore_class,
             axis=axis,
@@ -328,6 +342,46 @@ class SparseCategoricalCrossentropy(_Crossentropy):
 
 
 sparse_categorical_crossentropy = loss_values(functional.sparse_categorical_crossentropy, SparseCategoricalCrossentropy)
+
+
+@registry.register()
+class CategoricalGeneralizedCrossEntropy(LossFunctionWrapper):
+    """Generalised cross-entropy, for integer labels of which some may be wrong.
+
+        value = (1 - y_pred[y_true]**q) / q
+
+    Zhang and Sabuncu, arXiv:1805.07836.
+
+    y_true : labels from 0 to C - 1, (n, ...) or (n, ..., 1). ValueError for other shapes, and in `fit` for labels that
+        do not exist.
+    y_pred : probabilities (n, ..., classes), for values (n, ...).
+    q : from (0, 1), else ValueError: near 0 it is the cross-entropy, near 1 the absolute error.
+    reduction, name, dtype : as for `Loss`.
+
+    >>> float(CategoricalGeneralizedCrossEntropy()([1], [[0.75, 0.25]]))
+    1.0
+    """
+
+    integer_targets = True
+
+    def __init__(
+        self,
+        q: float = 0.5,
+        reduction: Reduction = "sum_over_batch_size",
+        name: str | None = "categorical_generalized_cross_entropy",
+        dtype: str | None = None,
+    ) -> None:
+        if not 0.0 < q < 1.0:
+            raise ValueError(f"q must be greater than 0 and less than 1, got {q!r}")
+        super().__init__(functional.categorical_generalized_cross_entropy, reduction, name, dtype, q=q)
+
+    def check_targets(self, y_true: np.ndarray, output_shape: Shape) -> None:
+        require_labels(self.name, y_true, output_shape)
+
+
+categorical_generalized_cross_entropy = loss_values(
+    functional.categorical_generalized_cross_entropy, CategoricalGeneralizedCrossEntropy
+)
 
 
 def _warn_of_single_class(loss: str, classes: int | None) -> None:

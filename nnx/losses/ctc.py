@@ -26,7 +26,7 @@ class CTC(LossFunctionWrapper):
 
     y_true : labels (n, length) from 1 to classes - 1, padded with 0 behind; 0 is the blank.
     y_pred : logits (n, time, classes), not normalised by softmax, for values (n,).
-    reduction, name : as for `Loss`.
+    reduction, name, dtype : as for `Loss`.
 
     Labels need a step each, and one more between two that are equal. `fit` raises ValueError for labels that need more
     steps than there are, and for others that cannot be meant.
@@ -37,8 +37,10 @@ class CTC(LossFunctionWrapper):
 
     integer_targets = True
 
-    def __init__(self, reduction: Reduction = "sum_over_batch_size", name: str | None = "ctc") -> None:
-        super().__init__(functional.ctc, reduction, name)
+    def __init__(
+        self, reduction: Reduction = "sum_over_batch_size", name: str | None = "ctc", dtype: str | None = None
+    ) -> None:
+        super().__init__(functional.ctc, reduction, name, dtype)
 
     def check_targets(self, y_true: np.ndarray, output_shape: Shape) -> None:
         if y_true.ndim != 2 or len(output_shape) != 3:

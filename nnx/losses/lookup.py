@@ -10,7 +10,7 @@ from nnx.backends import Array
 from nnx.losses.base import CLASSES, VALUES_FUNCTIONS, Loss, LossFunctionWrapper, registry
 from nnx.pullbacks import original_of
 from nnx.registry import custom_objects as custom_names
-from nnx.registry import serialize as serialize
+from nnx.registry import serialize as plain_data
 
 
 def resolve(identifier: Any) -> Loss:
@@ -64,7 +64,17 @@ def get(identifier: Any) -> Loss | Callable[..., Array] | None:
     return loss
 
 
-def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Loss | Callable[..., Array] | None:
+def serialize(loss: Any) -> Any:
+    """Loss as plain data that fits into JSON: its class and configuration; the name of a function.
+
+    >>> from nnx.losses import Huber
+    >>> serialize(Huber(delta=2.0))["class_name"]
+    'Huber'
+    """
+    return plain_data(loss)
+
+
+def deserialize(name: Any, custom_objects: Mapping[str, Any] | None = None) -> Loss | Callable[..., Array] | None:
     """Loss from what `serialize` returned, or from any other identifier of `get`.
 
     custom_objects : classes and functions of one's own, by name.
@@ -76,4 +86,4 @@ def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) ->
     ValueError for a name that is not known.
     """
     with custom_names(custom_objects):
-        return get(config)
+        return get(name)

@@ -42,14 +42,19 @@ class MeanSquaredError(LossFunctionWrapper):
         value = mean((y_pred - y_true)**2)
 
     y_true, y_pred : numbers, (n, ..., m), for values (n, ...). ValueError for different shapes.
-    reduction, name : as for `Loss`.
+    reduction, name, dtype : as for `Loss`.
 
     >>> float(MeanSquaredError()([[0.0, 1.0]], [[2.0, 1.0]]))
     2.0
     """
 
-    def __init__(self, reduction: Reduction = "sum_over_batch_size", name: str | None = "mean_squared_error") -> None:
-        super().__init__(functional.mean_squared_error, reduction, name)
+    def __init__(
+        self,
+        reduction: Reduction = "sum_over_batch_size",
+        name: str | None = "mean_squared_error",
+        dtype: str | None = None,
+    ) -> None:
+        super().__init__(functional.mean_squared_error, reduction, name, dtype)
 
 
 mean_squared_error = mse = MSE = loss_values(functional.mean_squared_error, MeanSquaredError)
@@ -62,7 +67,7 @@ class MeanAbsoluteError(LossFunctionWrapper):
         value = mean(|y_pred - y_true|)
 
     y_true, y_pred : numbers, (n, ..., m), for values (n, ...). ValueError for different shapes.
-    reduction, name : as for `Loss`.
+    reduction, name, dtype : as for `Loss`.
 
     The gradient is the sign of the error, 0 where there is none.
 
@@ -70,8 +75,13 @@ class MeanAbsoluteError(LossFunctionWrapper):
     1.0
     """
 
-    def __init__(self, reduction: Reduction = "sum_over_batch_size", name: str | None = "mean_absolute_error") -> None:
-        super().__init__(functional.mean_absolute_error, reduction, name)
+    def __init__(
+        self,
+        reduction: Reduction = "sum_over_batch_size",
+        name: str | None = "mean_absolute_error",
+        dtype: str | None = None,
+    ) -> None:
+        super().__init__(functional.mean_absolute_error, reduction, name, dtype)
 
 
 mean_absolute_error = mae = MAE = loss_values(functional.mean_absolute_error, MeanAbsoluteError)
@@ -85,16 +95,19 @@ class MeanAbsolutePercentageError(LossFunctionWrapper):
 
     y_true, y_pred : numbers, (n, ..., m), for values (n, ...). ValueError for different shapes. Targets near 0 have
         errors of millions of per cent.
-    reduction, name : as for `Loss`.
+    reduction, name, dtype : as for `Loss`.
 
     >>> round(float(MeanAbsolutePercentageError()([[2.0, 4.0]], [[1.0, 5.0]])), 3)
     37.5
     """
 
     def __init__(
-        self, reduction: Reduction = "sum_over_batch_size", name: str | None = "mean_absolute_percentage_error"
+        self,
+        reduction: Reduction = "sum_over_batch_size",
+        name: str | None = "mean_absolute_percentage_error",
+        dtype: str | None = None,
     ) -> None:
-        super().__init__(functional.mean_absolute_percentage_error, reduction, name)
+        super().__init__(functional.mean_absolute_percentage_error, reduction, name, dtype)
 
 
 mean_absolute_percentage_error = mape = MAPE = loss_values(
@@ -110,16 +123,19 @@ class MeanSquaredLogarithmicError(LossFunctionWrapper):
 
     y_true, y_pred : numbers from 0, (n, ..., m), for values (n, ...). ValueError for different shapes. Predictions
         below 1e-7 have no gradient.
-    reduction, name : as for `Loss`.
+    reduction, name, dtype : as for `Loss`.
 
     >>> round(float(MeanSquaredLogarithmicError()([[0.0, 1.0]], [[1.0, 1.0]])), 3)
     0.24
     """
 
     def __init__(
-        self, reduction: Reduction = "sum_over_batch_size", name: str | None = "mean_squared_logarithmic_error"
+        self,
+        reduction: Reduction = "sum_over_batch_size",
+        name: str | None = "mean_squared_logarithmic_error",
+        dtype: str | None = None,
     ) -> None:
-        super().__init__(functional.mean_squared_logarithmic_error, reduction, name)
+        super().__init__(functional.mean_squared_logarithmic_error, reduction, name, dtype)
 
 
 mean_squared_logarithmic_error = msle = MSLE = loss_values(
@@ -136,14 +152,16 @@ class LogCosh(LossFunctionWrapper):
     It is about e**2 / 2 for small errors e, and |e| - log(2) for large ones, of which nothing overflows.
 
     y_true, y_pred : numbers, (n, ..., m), for values (n, ...). ValueError for different shapes.
-    reduction, name : as for `Loss`.
+    reduction, name, dtype : as for `Loss`.
 
     >>> round(float(LogCosh()([[0.0, 1.0]], [[1.0, 1.0]])), 3)
     0.217
     """
 
-    def __init__(self, reduction: Reduction = "sum_over_batch_size", name: str | None = "log_cosh") -> None:
-        super().__init__(functional.log_cosh, reduction, name)
+    def __init__(
+        self, reduction: Reduction = "sum_over_batch_size", name: str | None = "log_cosh", dtype: str | None = None
+    ) -> None:
+        super().__init__(functional.log_cosh, reduction, name, dtype)
 
 
 log_cosh = logcosh = loss_values(functional.log_cosh, LogCosh)
@@ -160,7 +178,7 @@ class Huber(LossFunctionWrapper):
 
     y_true, y_pred : numbers, (n, ..., m), for values (n, ...). ValueError for different shapes.
     delta : positive; also the largest slope.
-    reduction, name : as for `Loss`.
+    reduction, name, dtype : as for `Loss`.
 
     >>> round(float(Huber()([[0.0, 1.0]], [[3.0, 1.5]])), 4)  # 2.5 and 0.125
     1.3125
@@ -171,8 +189,9 @@ class Huber(LossFunctionWrapper):
         delta: float = 1.0,
         reduction: Reduction = "sum_over_batch_size",
         name: str | None = "huber_loss",
+        dtype: str | None = None,
     ) -> None:
-        super().__init__(functional.huber, reduction, name, delta=delta)
+        super().__init__(functional.huber, reduction, name, dtype, delta=delta)
 
 
 huber = loss_values(functional.huber, Huber)
@@ -187,14 +206,16 @@ class Poisson(LossFunctionWrapper):
     The negative logarithm of a Poisson distribution's probability, without the part that depends on the targets alone.
 
     y_true, y_pred : counts and positive rates, (n, ..., m), for values (n, ...). ValueError for different shapes.
-    reduction, name : as for `Loss`.
+    reduction, name, dtype : as for `Loss`.
 
     >>> round(float(Poisson()([[2.0, 0.0]], [[2.0, 1.0]])), 3)
     0.807
     """
 
-    def __init__(self, reduction: Reduction = "sum_over_batch_size", name: str | None = "poisson") -> None:
-        super().__init__(functional.poisson, reduction, name)
+    def __init__(
+        self, reduction: Reduction = "sum_over_batch_size", name: str | None = "poisson", dtype: str | None = None
+    ) -> None:
+        super().__init__(functional.poisson, reduction, name, dtype)
 
 
 poisson = loss_values(functional.poisson, Poisson)
@@ -209,7 +230,7 @@ class CosineSimilarity(LossFunctionWrapper):
     y_true, y_pred : vectors along `axis`, (n, ..., m), for values of that shape without the axis. ValueError for
         different shapes. The similarity to a vector of zeros is 0.
     axis : by default the last.
-    reduction, name : as for `Loss`.
+    reduction, name, dtype : as for `Loss`.
 
     >>> round(float(CosineSimilarity()([[1.0, 0.0]], [[1.0, 1.0]])), 3)
     -0.707
@@ -220,8 +241,9 @@ class CosineSimilarity(LossFunctionWrapper):
         axis: int = -1,
         reduction: Reduction = "sum_over_batch_size",
         name: str | None = "cosine_similarity",
+        dtype: str | None = None,
     ) -> None:
-        super().__init__(functional.cosine_similarity, reduction, name, axis=axis)
+        super().__init__(functional.cosine_similarity, reduction, name, dtype, axis=axis)
 
 
 cosine_similarity = cosine_proximity = loss_values(functional.cosine_similarity, CosineSimilarity)

@@ -13,6 +13,9 @@ length 1 may be missing in either. Formulas and defaults are those of Keras 3.
 0.75
 """
 
+from typing import TYPE_CHECKING
+
+from nnx.lazy_loading import other_names
 from nnx.losses import (
     BCE,
     KLD,
@@ -150,3 +153,6 @@ __all__ = [
     *precision_recall.__all__,
     *regression.__all__,
 ]
+
+if not TYPE_CHECKING:
+    __getattr__ = other_names(__name__)

@@ -122,7 +122,7 @@ def top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> Array:
 
 
 @functions.register()
-def sparse_top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> Array:
+def sparse_top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5, from_sorted_ids: bool = False) -> Array:
     """Top-k accuracy of integer labels: 1 where their class is among the k largest predictions, else 0.
 
         value = 1 if fewer than k of y_pred are above y_pred[y_true] else 0
@@ -130,12 +130,19 @@ def sparse_top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> A
     y_true : labels from 0 to classes - 1, (n, ...) or (n, ..., 1).
     y_pred : scores of any kind, (n, ..., classes), for values (n, ...). ValueError for shapes that do not fit.
     k : 5 by default; with as many classes or fewer everything is right.
+    from_sorted_ids : whether y_pred are classes, (n, ..., any number), the likeliest first, and not scores.
 
     Equal predictions share the better place.
 
     >>> sparse_top_k_categorical_accuracy([2, 0], [[0.1, 0.6, 0.3], [0.1, 0.6, 0.3]], k=2).tolist()
     [1.0, 0.0]
+    >>> sparse_top_k_categorical_accuracy([2, 0], [[1, 2, 0], [1, 2, 0]], k=2, from_sorted_ids=True).tolist()
+    [1.0, 0.0]
     """
+    if from_sorted_ids:
+        xp, labels, ids = as_labels_and_scores("sparse_top_k_categorical_accuracy", y_true, y_pred)
+        found = xp.any(ids[..., :k] == xp.astype(labels, ids.dtype)[..., None], axis=-1)
+        return xp.astype(found, ids.dtype)
     xp, labels, y_pred = as_labels_and_scores("sparse_top_k_categorical_accuracy", y_true, y_pred)
     return _is_among(xp, labels, y_pred, k)
 
@@ -199,8 +206,8 @@ class Accuracy(_OfSameShape):
 
     direction = "max"
 
-    def __init__(self, name: str | None = "accuracy") -> None:
-        super().__init__(accuracy, name)
+    def __init__(self, name: str | None = "accuracy", dtype: str | None = None) -> None:
+        super().__init__(accuracy, name, dtype)
 
 
 @registry.register()
@@ -220,8 +227,8 @@ class BinaryAccuracy(_OfSameShape):
     direction = "max"
     expected = "0 and 1"
 
-    def __init__(self, name: str | None = "binary_accuracy", threshold: float = 0.5) -> None:
-        super().__init__(binary_accuracy, name, threshold=threshold)
+    def __init__(self, name: str | None = "binary_accuracy", dtype: str | None = None, threshold: float = 0.5) -> None:
+        super().__init__(binary_accuracy, name, dtype, threshold=threshold)
 
     def _never_right(self, y_true: np.ndarray) -> np.ndarray:
         wrong: np.ndarray = (y_true != 0) & (y_true != 1)
@@ -245,8 +252,8 @@ class CategoricalAccuracy(_OfSameShape):
 
     direction = "max"
 
-    def __init__(self, name: str | None = "categorical_accuracy") -> None:
-        super().__init__(categorical_accuracy, name)
+    def __init__(self, name: str | None = "categorical_accuracy", dtype: str | None = None) -> None:
+        super().__init__(categorical_accuracy, name, dtype)
 
     def _never_right(self, y_true: np.ndarray) -> np.ndarray:
         return _no_probabilities(y_true)
@@ -269,8 +276,8 @@ class SparseCategoricalAccuracy(_OfLabels):
 
     direction = "max"
 
-    def __init__(self, name: str | None = "sparse_categorical_accuracy") -> None:
-        super().__init__(sparse_categorical_accuracy, name)
+    def __init__(self, name: str | None = "sparse_categorical_accuracy", dtype: str | None = None) -> None:
+        super().__init__(sparse_categorical_accuracy, name, dtype)
 
 
 @registry.register()
@@ -289,8 +296,8 @@ class TopKCategoricalAccuracy(_OfSameShape):
 
     direction = "max"
 
-    def __init__(self, k: int = 5, name: str | None = "top_k_categorical_accuracy") -> None:
-        super().__init__(top_k_categorical_accuracy, name, k=_positive(k))
+    def __init__(self, k: int = 5, name: str | None = "top_k_categorical_accuracy", dtype: str | None = None) -> None:
+        super().__init__(top_k_categorical_accuracy, name, dtype, k=_positive(k))
 
     def _never_right(self, y_true: np.ndarray) -> np.ndarray:
         return _no_probabilities(y_true)
@@ -305,6 +312,7 @@ class SparseTopKCategoricalAccuracy(_OfLabels):
     k : at least 1, else ValueError; with as many classes or fewer everything is right.
     y_true : labels from 0 to classes - 1, (n, ...) or (n, ..., 1).
     y_pred : scores of any kind, (n, ..., classes). ValueError for shapes that do not fit.
+    from_sorted_ids : whether y_pred are classes, (n, ..., any number), the likeliest first, and not scores.
 
     >>> float(SparseTopKCategoricalAccuracy(k=2)([2, 0], [[0.1, 0.6, 0.3], [0.1, 0.6, 0.3]]))
     0.5
@@ -312,8 +320,15 @@ class SparseTopKCategoricalAccuracy(_OfLabels):
 
     direction = "max"
 
-    def __init__(self, k: int = 5, name: str | None = "sparse_top_k_categorical_accuracy") -> None:
-        super().__init__(sparse_top_k_categorical_accuracy, name, k=_positive(k))
+    def __init__(
+        self,
+        k: int = 5,
+        name: str | None = "sparse_top_k_categorical_accuracy",
+        dtype: str | None = None,
+        from_sorted_ids: bool = False,
+    ) -> None:
+        k, ids = _positive(k), bool(from_sorted_ids)
+        super().__init__(sparse_top_k_categorical_accuracy, name, dtype, k=k, from_sorted_ids=ids)
 
 
 def _no_probabilities(y_true: np.ndarray) -> np.ndarray:

@@ -61,6 +61,7 @@ class AUC(ThresholdMetric):
         curve: str = "ROC",
         summation_method: str = "interpolation",
         name: str | None = None,
+        dtype: str | None = None,
         thresholds: Sequence[float] | None = None,
         multi_label: bool = False,
         num_labels: int | None = None,
@@ -82,7 +83,7 @@ class AUC(ThresholdMetric):
         self._given = None if thresholds is None else inner
         self.thresholds: list[float] = [-_MARGIN, *inner, 1.0 + _MARGIN]
         self.num_thresholds = len(self.thresholds)
-        super().__init__(name, self.thresholds, per_label=multi_label, label_weights=self.label_weights)
+        super().__init__(name, dtype, self.thresholds, per_label=multi_label, label_weights=self.label_weights)
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         if self.from_logits:

@@ -9,9 +9,11 @@ from typing import Any, Literal, Self
 
 import numpy as np
 
+from nnx.arguments import dtype_name, floating_dtype
 from nnx.autodiff.array import TrackedArray
 from nnx.autodiff.transforms import stop_gradient
 from nnx.backends import Array, Namespace, Placement, array_namespace, asarray, get_backend, is_array, to_numpy
+from nnx.backends.base import FLOAT_DTYPES
 from nnx.losses.arrays import asarray_like
 from nnx.losses.base import Loss, fit_weights, of_same_rank
 from nnx.losses.lookup import of_function
@@ -28,7 +30,10 @@ functions: Registry[Callable[..., Array]] = Registry("metric function")
 
 
 def of_plain_values(update_state: Callable[..., None]) -> Callable[..., None]:
-    """The method, which inside of a tape gets the plain values: nothing is differentiated through a metric."""
+    """The method, which inside of a tape gets the plain values: nothing is differentiated through a metric.
+
+    Of a metric of dtype float64 it gets floating values in float64.
+    """
 
     @functools.wraps(update_state)
     def update(self: Any, *args: Any, **options: Any) -> None:
@@ -36,16 +41,48 @@ def of_plain_values(update_state: Callable[..., None]) -> Callable[..., None]:
             args, options = stop_gradient(args), stop_gradient(options)
         if len(args) == 3 and args[2] is None:
             args = args[:2]  # a metric of one's own may take no weights
+        if self.dtype == "float64":
+            args = tuple(map(_in_float64, args))
+            options = {name: _in_float64(value) for name, value in options.items()}
         update_state(self, *args, **options)
 
     return update
 
 
+def in_own_dtype(result: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """The method, whose value has the metric's dtype, if it has one; as it is where a subclass calls it."""
+
+    @functools.wraps(result)
+    def get(self: Any) -> Any:
+        value = result(self)
+        if self.dtype not in FLOAT_DTYPES or type(self).result is not get or not is_array(value):
+            return value
+        xp = array_namespace(value)
+        return xp.astype(value, getattr(xp, self.dtype), copy=False)
+
+    return get
+
+
+def _in_float64(value: Any) -> Any:
+    if is_array(value):
+        return array_namespace(value).astype(value, array_namespace(value).float64) if _is_floating(value) else value
+    if value is None or np.asarray(value).dtype.kind != "f":
+        return value
+    return asarray(np.asarray(value), "float64")
+
+
+def _is_floating(value: Any) -> bool:
+    return is_array(value) and bool(array_namespace(value).isdtype(value.dtype, "real floating"))
+
+
 class Metric(Configurable):
     """Metric: a running value. A subclass defines `update_state`, `result` and `reset_state`.
 
+    dtype : "float32", "float64" or "float16", of the result and of the variables that `add_weight` makes; by default
+        that of the backend, and at least float32. Values are added up in float64 if it is that, and in float32, or in
+        what comes, else. ValueError for any other, which only a
+        class of one's own may have, for its variables.
     name : its key in the history; by default the name of the class in snake case.
-    dtype : of the variables that `add_weight` makes; by default that of the backend, and at least float32.
     direction : "max" if more is better, "min" if less is, None where nobody can tell. Of the class, or of the object.
     running : the attributes that `reset_state` sets: arrays, numbers, or objects with `state` and `set_state`. A class
         whose running values all come from `add_weight`, as in Keras, needs neither this nor a `reset_state`.
@@ -55,7 +92,7 @@ class Metric(Configurable):
     ...     running = ("count",)
     ...
     ...     def __init__(self, name=None):
-    ...         super().__init__(name)
+    ...         super().__init__(name=name)
     ...         self.reset_state()
     ...
     ...     def reset_state(self):
@@ -79,10 +116,13 @@ class Metric(Configurable):
         super().__init_subclass__(**options)
         if "update_state" in vars(cls):
             cls.update_state = of_plain_values(cls.update_state)  # type: ignore[method-assign]
+        if "result" in vars(cls):
+            cls.result = in_own_dtype(cls.result)  # type: ignore[assignment, method-assign]
 
-    def __init__(self, name: str | None = None, dtype: str | None = None) -> None:
+    def __init__(self, dtype: str | None = None, name: str | None = None) -> None:
         self.name = name or name_of_class(type(self))
-        self.dtype = dtype
+        own = type(self).__module__.startswith("nnx.")
+        self.dtype = (floating_dtype if own else dtype_name)(f"metric {self.name!r}", dtype)
         self._own_variables: list[Variable] = []
 
     @property
@@ -238,8 +278,8 @@ class Total(Metric):
 
     running: tuple[str, ...] = ("total",)
 
-    def __init__(self, name: str | None = None) -> None:
-        super().__init__(name)
+    def __init__(self, name: str | None = None, dtype: str | None = None) -> None:
+        super().__init__(dtype, name)
         self.reset_state()
 
     def reset_state(self) -> None:
@@ -271,8 +311,8 @@ class Sum(Total):
     4.0
     """
 
-    def __init__(self, name: str | None = "sum") -> None:
-        super().__init__(name)
+    def __init__(self, name: str | None = "sum", dtype: str | None = None) -> None:
+        super().__init__(name, dtype)
 
     def update_state(self, values: Any, sample_weight: Any = None) -> None:
         xp, values = self._prepared(values)
@@ -334,8 +374,8 @@ class Mean(MeanOfSamples):
     2.0
     """
 
-    def __init__(self, name: str | None = "mean") -> None:
-        super().__init__(name)
+    def __init__(self, name: str | None = "mean", dtype: str | None = None) -> None:
+        super().__init__(name, dtype)
 
     def update_state(self, values: Any, sample_weight: Any = None) -> None:
         self.accumulate(values, sample_weight)
@@ -356,8 +396,10 @@ class MeanMetricWrapper(MeanOfSamples):
     ('huber', 2.0, 2.0)
     """
 
-    def __init__(self, fn: Callable[..., Any], name: str | None = None, **options: Any) -> None:
-        super().__init__(name or getattr(fn, "__name__", None))
+    def __init__(
+        self, fn: Callable[..., Any], name: str | None = None, dtype: str | None = None, **options: Any
+    ) -> None:
+        super().__init__(name or getattr(fn, "__name__", None), dtype)
         self.fn = fn
         if hasattr(fn, "original"):  # a loss
             self.direction = "min"

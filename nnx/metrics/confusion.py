@@ -24,8 +24,8 @@ class ClassCounts(Metric):
 
     running = ("_tally",)
 
-    def __init__(self, name: str | None = None) -> None:
-        super().__init__(name)
+    def __init__(self, name: str | None = None, dtype: str | None = None) -> None:
+        super().__init__(dtype, name)
         self.reset_state()
 
     def reset_state(self) -> None:
@@ -74,8 +74,9 @@ class ConfusionMatrix(ClassCounts):
         threshold: float = 0.5,
         ignore_class: int | None = None,
         name: str | None = "confusion_matrix",
+        dtype: str | None = None,
     ) -> None:
-        super().__init__(name)
+        super().__init__(name, dtype)
         if num_classes is not None and num_classes < 2:
             raise ValueError(f"num_classes must be at least 2, got {num_classes}")
         self.num_classes, self.threshold, self.ignore_class = num_classes, threshold, ignore_class

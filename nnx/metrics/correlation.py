@@ -101,8 +101,8 @@ class PearsonCorrelation(_Correlation):
     0.75
     """
 
-    def __init__(self, name: str | None = "pearson_correlation", axis: Axis = -1) -> None:
-        super().__init__(pearson_correlation, name, axis=axis if isinstance(axis, int) else tuple(axis))
+    def __init__(self, name: str | None = "pearson_correlation", dtype: str | None = None, axis: Axis = -1) -> None:
+        super().__init__(pearson_correlation, name, dtype, axis=axis if isinstance(axis, int) else tuple(axis))
 
 
 @registry.register()
@@ -120,5 +120,5 @@ class ConcordanceCorrelation(_Correlation):
     0.571
     """
 
-    def __init__(self, name: str | None = "concordance_correlation", axis: Axis = -1) -> None:
-        super().__init__(concordance_correlation, name, axis=axis if isinstance(axis, int) else tuple(axis))
+    def __init__(self, name: str | None = "concordance_correlation", dtype: str | None = None, axis: Axis = -1) -> None:
+        super().__init__(concordance_correlation, name, dtype, axis=axis if isinstance(axis, int) else tuple(axis))

@@ -54,8 +54,9 @@ class FBetaScore(Metric):
         beta: float = 1.0,
         threshold: float | None = None,
         name: str | None = "fbeta_score",
+        dtype: str | None = None,
     ) -> None:
-        super().__init__(name)
+        super().__init__(dtype, name)
         if average not in _AVERAGES:
             raise ValueError(f"average must be one of {', '.join(map(repr, _AVERAGES))}; got {average!r}")
         if not beta > 0.0:
@@ -134,6 +135,10 @@ class F1Score(FBetaScore):
     """
 
     def __init__(
-        self, average: str | None = None, threshold: float | None = None, name: str | None = "f1_score"
+        self,
+        average: str | None = None,
+        threshold: float | None = None,
+        name: str | None = "f1_score",
+        dtype: str | None = None,
     ) -> None:
-        super().__init__(average, 1.0, threshold, name)
+        super().__init__(average, 1.0, threshold, name, dtype)

@@ -47,12 +47,13 @@ class IoU(ClassCounts):
         num_classes: int,
         target_class_ids: Sequence[int],
         name: str | None = None,
+        dtype: str | None = None,
         ignore_class: int | None = None,
         sparse_y_true: bool = True,
         sparse_y_pred: bool = True,
         axis: int = -1,
     ) -> None:
-        super().__init__(name)
+        super().__init__(name, dtype)
         self.num_classes, self.target_class_ids = num_classes, list(target_class_ids)
         wrong = [number for number in self.target_class_ids if not 0 <= number < num_classes]
         if wrong or not self.target_class_ids:
@@ -123,13 +124,14 @@ class MeanIoU(IoU):
         self,
         num_classes: int,
         name: str | None = None,
+        dtype: str | None = None,
         ignore_class: int | None = None,
         sparse_y_true: bool = True,
         sparse_y_pred: bool = True,
         axis: int = -1,
     ) -> None:
         require_count("num_classes", num_classes, 1)
-        super().__init__(num_classes, range(num_classes), name, ignore_class, sparse_y_true, sparse_y_pred, axis)
+        super().__init__(num_classes, range(num_classes), name, dtype, ignore_class, sparse_y_true, sparse_y_pred, axis)
 
 
 @registry.register()
@@ -148,9 +150,13 @@ class BinaryIoU(IoU):
     """
 
     def __init__(
-        self, target_class_ids: Sequence[int] = (0, 1), threshold: float = 0.5, name: str | None = None
+        self,
+        target_class_ids: Sequence[int] = (0, 1),
+        threshold: float = 0.5,
+        name: str | None = None,
+        dtype: str | None = None,
     ) -> None:
-        super().__init__(2, target_class_ids, name)
+        super().__init__(2, target_class_ids, name, dtype)
         self.threshold = threshold
 
     def _predicted_classes(self, xp: Namespace, y_pred: Array) -> Array:
@@ -178,11 +184,12 @@ class OneHotIoU(IoU):
         num_classes: int,
         target_class_ids: Sequence[int],
         name: str | None = None,
+        dtype: str | None = None,
         ignore_class: int | None = None,
         sparse_y_pred: bool = False,
         axis: int = -1,
     ) -> None:
-        super().__init__(num_classes, target_class_ids, name, ignore_class, False, sparse_y_pred, axis)
+        super().__init__(num_classes, target_class_ids, name, dtype, ignore_class, False, sparse_y_pred, axis)
 
 
 @registry.register()
@@ -201,12 +208,13 @@ class OneHotMeanIoU(IoU):
         self,
         num_classes: int,
         name: str | None = None,
+        dtype: str | None = None,
         ignore_class: int | None = None,
         sparse_y_pred: bool = False,
         axis: int = -1,
     ) -> None:
         require_count("num_classes", num_classes, 1)
-        super().__init__(num_classes, range(num_classes), name, ignore_class, False, sparse_y_pred, axis)
+        super().__init__(num_classes, range(num_classes), name, dtype, ignore_class, False, sparse_y_pred, axis)
 
 
 def _classes(xp: Namespace, y: Array, axis: int | None) -> Array:

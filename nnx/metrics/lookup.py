@@ -12,7 +12,7 @@ from nnx.metrics import losses_as_metrics
 from nnx.metrics.accuracy import Accuracy, BinaryAccuracy, CategoricalAccuracy, SparseCategoricalAccuracy
 from nnx.metrics.base import MeanMetricWrapper, Metric, functions, registry
 from nnx.registry import custom_objects as custom_names
-from nnx.registry import serialize as serialize
+from nnx.registry import serialize as plain_data
 from nnx.shapes import Shape
 from nnx.user_warnings import warn_user
 
@@ -135,6 +135,16 @@ def get(identifier: Any) -> Metric | Callable[..., Array] | None:
     if identifier is None or (callable(identifier) and not inspect.isclass(identifier)):
         return identifier
     return resolve(identifier)
+
+
+def serialize(metric: Any) -> Any:
+    """Metric as plain data that fits into JSON: its class and configuration; the name of a function.
+
+    >>> from nnx.metrics import TopKCategoricalAccuracy
+    >>> serialize(TopKCategoricalAccuracy(k=3))["class_name"]
+    'TopKCategoricalAccuracy'
+    """
+    return plain_data(metric)
 
 
 def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Metric | Callable[..., Array] | None:

@@ -51,8 +51,8 @@ class MeanSquaredError(MeanMetricWrapper):
     2.0
     """
 
-    def __init__(self, name: str | None = "mean_squared_error") -> None:
-        super().__init__(losses.mean_squared_error, name)
+    def __init__(self, name: str | None = "mean_squared_error", dtype: str | None = None) -> None:
+        super().__init__(losses.mean_squared_error, name, dtype)
 
 
 @registry.register("rmse")
@@ -69,8 +69,8 @@ class RootMeanSquaredError(MeanOfSamples):
 
     direction = "min"
 
-    def __init__(self, name: str | None = "root_mean_squared_error") -> None:
-        super().__init__(name)
+    def __init__(self, name: str | None = "root_mean_squared_error", dtype: str | None = None) -> None:
+        super().__init__(name, dtype)
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         _, y_true, y_pred = as_matching_arrays("root_mean_squared_error", y_true, y_pred)
@@ -94,8 +94,8 @@ class MeanAbsoluteError(MeanMetricWrapper):
     1.0
     """
 
-    def __init__(self, name: str | None = "mean_absolute_error") -> None:
-        super().__init__(losses.mean_absolute_error, name)
+    def __init__(self, name: str | None = "mean_absolute_error", dtype: str | None = None) -> None:
+        super().__init__(losses.mean_absolute_error, name, dtype)
 
 
 @registry.register("mape")
@@ -110,8 +110,8 @@ class MeanAbsolutePercentageError(MeanMetricWrapper):
     37.5
     """
 
-    def __init__(self, name: str | None = "mean_absolute_percentage_error") -> None:
-        super().__init__(losses.mean_absolute_percentage_error, name)
+    def __init__(self, name: str | None = "mean_absolute_percentage_error", dtype: str | None = None) -> None:
+        super().__init__(losses.mean_absolute_percentage_error, name, dtype)
 
 
 @registry.register("msle")
@@ -126,8 +126,8 @@ class MeanSquaredLogarithmicError(MeanMetricWrapper):
     0.24
     """
 
-    def __init__(self, name: str | None = "mean_squared_logarithmic_error") -> None:
-        super().__init__(losses.mean_squared_logarithmic_error, name)
+    def __init__(self, name: str | None = "mean_squared_logarithmic_error", dtype: str | None = None) -> None:
+        super().__init__(losses.mean_squared_logarithmic_error, name, dtype)
 
 
 @registry.register("logcosh")
@@ -142,8 +142,8 @@ class LogCoshError(MeanMetricWrapper):
     0.217
     """
 
-    def __init__(self, name: str | None = "logcosh") -> None:
-        super().__init__(losses.log_cosh, name)
+    def __init__(self, name: str | None = "logcosh", dtype: str | None = None) -> None:
+        super().__init__(losses.log_cosh, name, dtype)
 
 
 @registry.register("huber_loss")
@@ -162,8 +162,8 @@ class Huber(MeanMetricWrapper):
     1.3125
     """
 
-    def __init__(self, delta: float = 1.0, name: str | None = "huber") -> None:
-        super().__init__(losses.huber, name, delta=delta)
+    def __init__(self, delta: float = 1.0, name: str | None = "huber", dtype: str | None = None) -> None:
+        super().__init__(losses.huber, name, dtype, delta=delta)
 
 
 @registry.register()
@@ -178,8 +178,8 @@ class Poisson(MeanMetricWrapper):
     0.807
     """
 
-    def __init__(self, name: str | None = "poisson") -> None:
-        super().__init__(losses.poisson, name)
+    def __init__(self, name: str | None = "poisson", dtype: str | None = None) -> None:
+        super().__init__(losses.poisson, name, dtype)
 
 
 def _cosine(y_true: Any, y_pred: Any, axis: int = -1) -> Array:
@@ -202,8 +202,8 @@ class CosineSimilarity(MeanMetricWrapper):
 
     direction = "max"
 
-    def __init__(self, name: str | None = "cosine_similarity", axis: int = -1) -> None:
-        super().__init__(_cosine, name, axis=axis)
+    def __init__(self, name: str | None = "cosine_similarity", dtype: str | None = None, axis: int = -1) -> None:
+        super().__init__(_cosine, name, dtype, axis=axis)
 
 
 @registry.register()
@@ -219,8 +219,8 @@ class Hinge(MeanMetricWrapper):
     0.875
     """
 
-    def __init__(self, name: str | None = "hinge") -> None:
-        super().__init__(losses.hinge, name)
+    def __init__(self, name: str | None = "hinge", dtype: str | None = None) -> None:
+        super().__init__(losses.hinge, name, dtype)
 
 
 @registry.register()
@@ -236,8 +236,8 @@ class SquaredHinge(MeanMetricWrapper):
     1.25
     """
 
-    def __init__(self, name: str | None = "squared_hinge") -> None:
-        super().__init__(losses.squared_hinge, name)
+    def __init__(self, name: str | None = "squared_hinge", dtype: str | None = None) -> None:
+        super().__init__(losses.squared_hinge, name, dtype)
 
 
 @registry.register()
@@ -255,8 +255,8 @@ class CategoricalHinge(MeanMetricWrapper):
     0.75
     """
 
-    def __init__(self, name: str | None = "categorical_hinge") -> None:
-        super().__init__(losses.categorical_hinge, name)
+    def __init__(self, name: str | None = "categorical_hinge", dtype: str | None = None) -> None:
+        super().__init__(losses.categorical_hinge, name, dtype)
 
 
 @registry.register("kld", "kullback_leibler_divergence")
@@ -271,8 +271,8 @@ class KLDivergence(MeanMetricWrapper):
     0.144
     """
 
-    def __init__(self, name: str | None = "kl_divergence") -> None:
-        super().__init__(losses.kl_divergence, name)
+    def __init__(self, name: str | None = "kl_divergence", dtype: str | None = None) -> None:
+        super().__init__(losses.kl_divergence, name, dtype)
 
 
 @registry.register()
@@ -290,8 +290,8 @@ class Dice(MeanMetricWrapper):
     0.333
     """
 
-    def __init__(self, name: str | None = "dice", axis: Axes = None) -> None:
-        super().__init__(losses.dice, name, axis=axis)
+    def __init__(self, name: str | None = "dice", dtype: str | None = None, axis: Axes = None) -> None:
+        super().__init__(losses.dice, name, dtype, axis=axis)
 
 
 @registry.register()
@@ -313,8 +313,15 @@ class Tversky(MeanMetricWrapper):
     0.412
     """
 
-    def __init__(self, alpha: float = 0.5, beta: float = 0.5, name: str | None = "tversky", axis: Axes = None) -> None:
-        super().__init__(losses.tversky, name, alpha=alpha, beta=beta, axis=axis)
+    def __init__(
+        self,
+        alpha: float = 0.5,
+        beta: float = 0.5,
+        name: str | None = "tversky",
+        dtype: str | None = None,
+        axis: Axes = None,
+    ) -> None:
+        super().__init__(losses.tversky, name, dtype, alpha=alpha, beta=beta, axis=axis)
 
 
 @registry.register("bce")
@@ -333,10 +340,13 @@ class BinaryCrossentropy(MeanMetricWrapper):
     def __init__(
         self,
         name: str | None = "binary_crossentropy",
+        dtype: str | None = None,
         from_logits: bool = False,
         label_smoothing: float = 0.0,
     ) -> None:
-        super().__init__(losses.binary_crossentropy, name, from_logits=from_logits, label_smoothing=label_smoothing)
+        super().__init__(
+            losses.binary_crossentropy, name, dtype, from_logits=from_logits, label_smoothing=label_smoothing
+        )
 
 
 @registry.register()
@@ -357,6 +367,7 @@ class BinaryFocalCrossentropy(MeanMetricWrapper):
     def __init__(
         self,
         name: str | None = "binary_focal_crossentropy",
+        dtype: str | None = None,
         apply_class_balancing: bool = False,
         alpha: float = 0.25,
         gamma: float = 2.0,
@@ -366,6 +377,7 @@ class BinaryFocalCrossentropy(MeanMetricWrapper):
         super().__init__(
             losses.binary_focal_crossentropy,
             name,
+            dtype,
             apply_class_balancing=apply_class_balancing,
             alpha=alpha,
             gamma=gamma,
@@ -390,6 +402,7 @@ class CategoricalCrossentropy(MeanMetricWrapper):
     def __init__(
         self,
         name: str | None = "categorical_crossentropy",
+        dtype: str | None = None,
         from_logits: bool = False,
         label_smoothing: float = 0.0,
         axis: int = -1,
@@ -397,6 +410,7 @@ class CategoricalCrossentropy(MeanMetricWrapper):
         super().__init__(
             losses.categorical_crossentropy,
             name,
+            dtype,
             from_logits=from_logits,
             label_smoothing=label_smoothing,
             axis=axis,
@@ -420,6 +434,7 @@ class CategoricalFocalCrossentropy(MeanMetricWrapper):
     def __init__(
         self,
         name: str | None = "categorical_focal_crossentropy",
+        dtype: str | None = None,
         alpha: float = 0.25,
         gamma: float = 2.0,
         from_logits: bool = False,
@@ -429,6 +444,7 @@ class CategoricalFocalCrossentropy(MeanMetricWrapper):
         super().__init__(
             losses.categorical_focal_crossentropy,
             name,
+            dtype,
             alpha=alpha,
             gamma=gamma,
             from_logits=from_logits,
@@ -458,6 +474,7 @@ class SparseCategoricalCrossentropy(MeanMetricWrapper):
     def __init__(
         self,
         name: str | None = "sparse_categorical_crossentropy",
+        dtype: str | None = None,
         from_logits: bool = False,
         ignore_class: int | None = None,
         axis: int = -1,
@@ -465,6 +482,7 @@ class SparseCategoricalCrossentropy(MeanMetricWrapper):
         super().__init__(
             losses.sparse_categorical_crossentropy,
             name,
+            dtype,
             from_logits=from_logits,
             ignore_class=ignore_class,
             axis=axis,

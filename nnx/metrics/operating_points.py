@@ -15,7 +15,9 @@ class _Best(ThresholdMetric):
 
     direction = "max"
 
-    def __init__(self, bounded: str, bound: float, num_thresholds: int, class_id: int | None, name: str | None) -> None:
+    def __init__(
+        self, bounded: str, bound: float, num_thresholds: int, class_id: int | None, name: str | None, dtype: str | None
+    ) -> None:
         if not 0.0 <= bound <= 1.0:
             raise ValueError(f"{bounded} must be from 0 to 1, got {bound}")
         require_count("num_thresholds", num_thresholds, 1)
@@ -23,7 +25,7 @@ class _Best(ThresholdMetric):
         self._bound = bound
         steps = num_thresholds - 1
         self.thresholds = [0.5] if steps == 0 else [step / steps for step in range(num_thresholds)]
-        super().__init__(name, self.thresholds, class_id=class_id)
+        super().__init__(name, dtype, self.thresholds, class_id=class_id)
 
     def rates(self) -> tuple[Array, Array]:
         """At each threshold the rate that is wanted, and the one that is bounded."""
@@ -66,10 +68,15 @@ class SensitivityAtSpecificity(_Best):
     """
 
     def __init__(
-        self, specificity: float, num_thresholds: int = 200, class_id: int | None = None, name: str | None = None
+        self,
+        specificity: float,
+        num_thresholds: int = 200,
+        class_id: int | None = None,
+        name: str | None = None,
+        dtype: str | None = None,
     ) -> None:
         self.specificity = specificity
-        super().__init__("specificity", specificity, num_thresholds, class_id, name)
+        super().__init__("specificity", specificity, num_thresholds, class_id, name, dtype)
 
     def rates(self) -> tuple[Array, Array]:
         return self._sensitivity(), self._specificity()
@@ -90,10 +97,15 @@ class SpecificityAtSensitivity(_Best):
     """
 
     def __init__(
-        self, sensitivity: float, num_thresholds: int = 200, class_id: int | None = None, name: str | None = None
+        self,
+        sensitivity: float,
+        num_thresholds: int = 200,
+        class_id: int | None = None,
+        name: str | None = None,
+        dtype: str | None = None,
     ) -> None:
         self.sensitivity = sensitivity
-        super().__init__("sensitivity", sensitivity, num_thresholds, class_id, name)
+        super().__init__("sensitivity", sensitivity, num_thresholds, class_id, name, dtype)
 
     def rates(self) -> tuple[Array, Array]:
         return self._specificity(), self._sensitivity()
@@ -114,10 +126,15 @@ class PrecisionAtRecall(_Best):
     """
 
     def __init__(
-        self, recall: float, num_thresholds: int = 200, class_id: int | None = None, name: str | None = None
+        self,
+        recall: float,
+        num_thresholds: int = 200,
+        class_id: int | None = None,
+        name: str | None = None,
+        dtype: str | None = None,
     ) -> None:
         self.recall = recall
-        super().__init__("recall", recall, num_thresholds, class_id, name)
+        super().__init__("recall", recall, num_thresholds, class_id, name, dtype)
 
     def rates(self) -> tuple[Array, Array]:
         return self._precision(), self._sensitivity()
@@ -138,10 +155,15 @@ class RecallAtPrecision(_Best):
     """
 
     def __init__(
-        self, precision: float, num_thresholds: int = 200, class_id: int | None = None, name: str | None = None
+        self,
+        precision: float,
+        num_thresholds: int = 200,
+        class_id: int | None = None,
+        name: str | None = None,
+        dtype: str | None = None,
     ) -> None:
         self.precision = precision
-        super().__init__("precision", precision, num_thresholds, class_id, name)
+        super().__init__("precision", precision, num_thresholds, class_id, name, dtype)
 
     def rates(self) -> tuple[Array, Array]:
         return self._sensitivity(), self._precision()

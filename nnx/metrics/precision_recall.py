@@ -23,7 +23,9 @@ class _AtThresholds(ThresholdMetric):
     thresholds : numbers from 0 to 1, also the limit of logits at 0; by default 0.5, or none where there is a `top_k`.
     """
 
-    def __init__(self, name: str | None, thresholds: Thresholds, top_k: int | None = None, **options: Any) -> None:
+    def __init__(
+        self, name: str | None, dtype: str | None, thresholds: Thresholds, top_k: int | None = None, **options: Any
+    ) -> None:
         self.init_thresholds = thresholds.tolist() if isinstance(thresholds, np.ndarray) else thresholds
         default = 0.5 if top_k is None else -1e10
         given = default if thresholds is None else thresholds
@@ -31,7 +33,7 @@ class _AtThresholds(ThresholdMetric):
         wrong = [cut for cut in self.thresholds if thresholds is not None and not 0.0 <= cut <= 1.0]
         if wrong or not self.thresholds:
             raise ValueError(f"thresholds must be numbers from 0 to 1, got {wrong or self.thresholds}")
-        super().__init__(name, self.thresholds, top_k=top_k, **options)
+        super().__init__(name, dtype, self.thresholds, top_k=top_k, **options)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "thresholds": self.init_thresholds}
@@ -42,8 +44,8 @@ class _Count(_AtThresholds):
 
     kind: int
 
-    def __init__(self, thresholds: Thresholds = None, name: str | None = None) -> None:
-        super().__init__(name, thresholds)
+    def __init__(self, thresholds: Thresholds = None, name: str | None = None, dtype: str | None = None) -> None:
+        super().__init__(name, dtype, thresholds)
 
     def result(self) -> Array:
         return self._alone(self.confusion()[self.kind])
@@ -140,8 +142,9 @@ class Precision(_AtThresholds):
         top_k: int | None = None,
         class_id: int | None = None,
         name: str | None = None,
+        dtype: str | None = None,
     ) -> None:
-        super().__init__(name, thresholds, top_k, class_id=class_id)
+        super().__init__(name, dtype, thresholds, top_k, class_id=class_id)
 
     def result(self) -> Array:
         if self.without_rows:
@@ -170,8 +173,9 @@ class Recall(_AtThresholds):
         top_k: int | None = None,
         class_id: int | None = None,
         name: str | None = None,
+        dtype: str | None = None,
     ) -> None:
-        super().__init__(name, thresholds, top_k, class_id=class_id)
+        super().__init__(name, dtype, thresholds, top_k, class_id=class_id)
 
     def result(self) -> Array:
         if self.without_rows:

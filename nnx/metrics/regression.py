@@ -53,8 +53,9 @@ class R2Score(Metric):
         class_aggregation: str | None = "uniform_average",
         num_regressors: int = 0,
         name: str | None = "r2_score",
+        dtype: str | None = None,
     ) -> None:
-        super().__init__(name)
+        super().__init__(dtype, name)
         if class_aggregation not in _AGGREGATIONS:
             known = ", ".join(map(repr, _AGGREGATIONS))
             raise ValueError(f"class_aggregation must be one of {known}; got {class_aggregation!r}")
@@ -152,8 +153,8 @@ class MeanRelativeError(MeanOfSamples):
     1.25
     """
 
-    def __init__(self, normalizer: Any, name: str | None = None) -> None:
-        super().__init__(name)
+    def __init__(self, normalizer: Any, name: str | None = None, dtype: str | None = None) -> None:
+        super().__init__(name, dtype)
         self.normalizer = normalizer
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:

@@ -39,6 +39,7 @@ class ThresholdMetric(Metric):
     def __init__(
         self,
         name: str | None,
+        dtype: str | None,
         cuts: Sequence[float],
         *,
         top_k: int | None = None,
@@ -46,7 +47,7 @@ class ThresholdMetric(Metric):
         per_label: bool = False,
         label_weights: Sequence[float] | None = None,
     ) -> None:
-        super().__init__(name)
+        super().__init__(dtype, name)
         if top_k is not None and top_k < 1:
             raise ValueError(f"top_k must be at least 1, got {top_k}")
         if class_id is not None and class_id < 0:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from nnx.graph.composition import Composition
@@ -12,19 +12,21 @@ from nnx.layers.input import Input
 from nnx.layers.layer import Layer, registry
 from nnx.names import names_apart
 from nnx.registry import custom_objects as custom_objects_scope
+from nnx.registry import name_of, named_objects
 from nnx.structure import leaves, rebuild
 
 
 def layer_configs(named: Sequence[tuple[str, Layer]]) -> list[dict[str, Any]]:
     """Layers as plain data, each with the name that it has in its model."""
-    return [{"class_name": type(layer).__name__, "config": layer.get_config(), "name": name} for name, layer in named]
+    return [{"class_name": name_of(type(layer)), "config": layer.get_config(), "name": name} for name, layer in named]
 
 
-def build_layers(configs: Sequence[dict[str, Any]]) -> list[Any]:
-    """The layers of `layer_configs`; also one whose constructor takes no name has its name again."""
-    layers = [registry.build(config) for config in configs]
+def build_layers(configs: Sequence[Any]) -> list[Any]:
+    """The layers of `layer_configs`, or those that stand in their places; one that takes no name has its name again."""
+    layers = [config if isinstance(config, Layer) else registry.build(config) for config in configs]
     for layer, config in zip(layers, configs, strict=True):
-        layer.name = config.get("name", layer.name)
+        if layer is not config:
+            layer.name = config.get("name", layer.name)
     return layers
 
 
@@ -91,8 +93,13 @@ def graph_from_config(config: dict[str, Any]) -> tuple[Any, Any]:
     return resolved(config["inputs"]), resolved(config["outputs"])
 
 
-def clone_model(model: Any) -> Any:
+def clone_model(model: Any, clone_function: Callable[[Any], Any] | None = None) -> Any:
     """A model of the same architecture with new layers and new initial weights, in the current backend. Not compiled.
+
+    clone_function : makes the layer of the clone from that of the model; by default from its configuration. Of a graph
+        or a Sequential.
+
+    ValueError for a clone_function with a model that makes its layers itself; TypeError where it returns no layer.
 
     >>> from nnx.layers import Dense
     >>> from nnx.models import Sequential
@@ -102,7 +109,31 @@ def clone_model(model: Any) -> Any:
     >>> clone.layers[0] is model.layers[0]
     False
     """
-    return type(model).from_config(json.loads(json.dumps(model.get_config())))
+    with named_objects() as own:
+        config = json.loads(json.dumps(model.get_config()))
+    if clone_function is not None:
+        config["layers"] = _cloned(model, config, clone_function)
+    with custom_objects_scope(own):
+        clone = type(model).from_config(config)
+        if model.built and not clone.built:  # a subclass, which is known by the arguments of its constructor
+            clone.input_structure = model.input_structure
+            clone.build(model.build_shape)
+        return clone
+
+
+def _cloned(model: Any, config: Mapping[str, Any], clone_function: Callable[[Any], Any]) -> list[Any]:
+    """The clones of the layers, after what is described of an input."""
+    if "calls" not in config and "build_input_shape" not in config:
+        raise ValueError(
+            f"{model.name} makes its layers itself, in the constructor of {type(model).__name__}, so clone_function "
+            f"cannot: it is for Model(inputs, outputs) and Sequential"
+        )
+    layers = model.composition.program.layers if model.input_layers else model.layers
+    clones = [clone_function(layer) for layer in layers]
+    for layer, clone in zip(layers, clones, strict=True):
+        if not isinstance(clone, Layer):
+            raise TypeError(f"clone_function returned {type(clone).__name__} for {layer.name}, expected a layer")
+    return [*config["layers"][: -len(layers)], *clones]
 
 
 def model_from_json(json_string: str, custom_objects: Mapping[str, Any] | None = None) -> Any:

@@ -23,6 +23,7 @@ from nnx.graph.symbol import Node, Symbol
 from nnx.layers.activation import Activated
 from nnx.layers.input import InputLayer
 from nnx.layers.layer import Layer, held_layers, is_value, registry, undone_if_it_fails
+from nnx.lazy_loading import attribute_of
 from nnx.metrics import Mean, Metric
 from nnx.metrics.variable import value_of
 from nnx.models.configuration import graph_config, graph_from_config
@@ -41,7 +42,7 @@ from nnx.precision import wide
 from nnx.pullbacks import Pullback, Skippable, call_pullback
 from nnx.registry import constructor_config
 from nnx.shapes import Shape, as_shapes, check_shapes, fit_axes
-from nnx.structure import leaves, ordered_keys, rebuild
+from nnx.structure import contents, leaves, ordered_keys, rebuild
 from nnx.training.objective import Objective
 from nnx.training.ports import InputReading, Ports
 from nnx.training.trainable import TrainableModel
@@ -343,8 +344,8 @@ class Model(Layer):
         readings = []
         program = self._graph().program
         for index, layer in itertools.zip_longest(range(len(self.inputs)), self.input_layers):
-            integers = tuple(reader for reader in program.readers(index) if reader.takes_integers)
-            readings.append(InputReading(layer.dtype if layer else None, integers, program.feeds_integers(index)))
+            dtype = layer.dtype if layer else None
+            readings.append(InputReading.of(dtype, program.readers(index), program.feeds_integers(index)))
         return readings
 
     def reads_integers(self, index: int) -> bool:
@@ -444,7 +445,7 @@ class Model(Layer):
         with backend(name, device=device, dtype=self.placement.dtype) as placement:
             for _, layer in self.walk():
                 layer.move(placement)
-        for _, metric in self.objective.metrics if self.objective else ():
+        for metric in self.metrics:
             metric.move(self.placement)
         self._flat = None
         return self
@@ -597,7 +598,7 @@ class Model(Layer):
         """Say how to train. Which layers are trainable is decided here.
 
         optimizer : a name or an object of `nnx.optimizers`; None for a model that is only evaluated.
-        loss : a name, function or object of `nnx.losses`.
+        loss : a name, function or object of `nnx.losses`; None to minimise only what layers add.
         loss_weights : a factor for the loss.
         metrics, weighted_metrics : names or objects of `nnx.metrics`; only the latter use sample weights.
         run_eagerly, steps_per_execution, jit_compile : accepted for scripts written for Keras; nnx compiles nothing.
@@ -755,6 +756,8 @@ class Model(Layer):
     def metrics(self) -> list[Metric]:
         """The metrics that an epoch begins anew: the loss and what `compile` was given, then those in attributes.
 
+        Those in attributes of layers are among them, not those of models inside.
+
         A subclass may override it.
 
         >>> import nnx
@@ -766,19 +769,18 @@ class Model(Layer):
         ['distance']
         """
         compiled = [] if self.objective is None else [metric for _, metric in self.objective.metrics]
-        return list(dict.fromkeys([*self._loss_metric(), *compiled, *self._own_metrics()]))
+        return list(dict.fromkeys([*self._loss_metric(), *compiled, *self.own_metrics()]))
 
     def _loss_metric(self) -> list[Metric]:
         has_loss = self.compile_arguments is not None and self.compile_arguments["loss"] is not None
         own = has_loss and self.overrides("train_step", "test_step")
         return [self._running_loss()] if own else [] if self._mean_loss is None else [self._mean_loss]
 
-    def _own_metrics(self) -> list[Metric]:
-        held = dict.fromkeys(layer for _, layer in self.walk())
-        known = [metric for _, metric in self.objective.metrics] if self.objective is not None else []
+    def own_metrics(self) -> list[Metric]:
+        """The metrics in attributes, of the model and of the layers inside, which are not those of models inside."""
+        held = dict.fromkeys(layer for _, layer in self.walk() if layer is self or not isinstance(layer, Model))
         values = [value for layer in held for name, value in vars(layer).items() if name not in _NO_METRICS]
-        found = [part for value in values for part in leaves(value) if isinstance(part, Metric)]
-        return [metric for metric in dict.fromkeys(found) if metric not in known]
+        return list(dict.fromkeys(part for part in contents(values) if isinstance(part, Metric)))
 
     def overrides(self, *methods: str) -> bool:
         """Whether the class defines one of these methods itself, such as "train_step"."""
@@ -868,8 +870,9 @@ class Model(Layer):
             loss = added if loss is None else loss + added
         if loss is None:
             raise ValueError(
-                f"{self.name} has no loss: write compile(optimizer, loss='mse'), call self.add_loss(...) in call(), or "
-                f"define compute_loss(self, x, y, y_pred, sample_weight)"
+                f"{self.name} was compiled without a loss, and its layers add none: write compile(optimizer, "
+                f"loss='mse'), call self.add_loss(...) in call(), or define compute_loss(self, x, y, y_pred, "
+                f"sample_weight)"
             )
         return loss
 
@@ -949,13 +952,13 @@ class Model(Layer):
 
     # Files
 
-    def save(self, filepath: Any, overwrite: bool = True) -> None:
+    def save(self, filepath: Any, overwrite: bool = True, zipped: bool | None = None) -> None:
         """Write the whole model to one file; see `nnx.saving.save_model`."""
-        saving.save_model(self, filepath, overwrite)
+        saving.save_model(self, filepath, overwrite, zipped)
 
-    def save_weights(self, filepath: Any, overwrite: bool = True) -> None:
+    def save_weights(self, filepath: Any, overwrite: bool = True, max_shard_size: float | None = None) -> None:
         """Write the parameters to a file; see `nnx.saving.save_weights`."""
-        saving.save_weights(self, filepath, overwrite)
+        saving.save_weights(self, filepath, overwrite, max_shard_size)
 
     def load_weights(self, filepath: Any, skip_mismatch: bool = False) -> None:
         """Read parameters from a file; see `nnx.saving.load_weights`.
@@ -963,6 +966,49 @@ class Model(Layer):
         No other thread may use the model meanwhile: for new weights under way, load another model.
         """
         saving.load_weights(self, filepath, skip_mismatch)
+
+    def export(
+        self,
+        filepath: Any,
+        format: str = "onnx",
+        verbose: bool | None = None,
+        input_signature: Any = None,
+        *,
+        opset_version: int = 20,
+    ) -> None:
+        """Write the forward pass to a file that other programs run, without nnx: ONNX, as at inference.
+
+        filepath : a name that ends in .onnx. The file is replaced as a whole.
+        format : "onnx", the only one here.
+        verbose : whether to print the names, shapes and dtypes of inputs and outputs; by default not.
+        input_signature : None; the shapes of the inputs are those that the model was built for.
+        opset_version : of ONNX' operators, from 18 to 21, by default 20, which runtimes since 2023 know.
+
+        The file has the names of the model's inputs and outputs. Sizes that were None stay open: the batch, the steps
+        of a sequence. Inputs of indices are int64, others of the model's dtype. Layers of one's own are exported too,
+        as ordinary array code. The model is as before. Needs the extra nnx-array[onnx].
+
+        ValueError for another format, opset, name or signature and for a model that is not built or larger than 2 GiB,
+        TypeError that names the layer for what a graph cannot do: to decide by values, to have shapes that depend on
+        values, to use an open size as a number, to remember. OSError for what cannot be written, ImportError without
+        the package onnx.
+
+        >>> import nnx
+        >>> model = nnx.Sequential([nnx.layers.Dense(1, input_dim=2)])
+        >>> model.export("model.onnx", format="tf_saved_model")
+        Traceback (most recent call last):
+        ValueError: sequential: format 'tf_saved_model' is not one of nnx, which exports "onnx"
+        """
+        if format != "onnx":
+            raise ValueError(f'{self.name}: format {format!r} is not one of nnx, which exports "onnx"')
+        if input_signature is not None:
+            raise ValueError(
+                f"{self.name}: input_signature must be None: the shapes are those of the model's inputs, as in "
+                f"Input(shape=(10, 3)), where None is a size that stays open"
+            )
+        self.require_built("forward pass to export")
+        self._graph()
+        attribute_of("nnx.onnx.export", "export_onnx")(self, filepath, opset_version, bool(verbose))
 
     # Configuration
 

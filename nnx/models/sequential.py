@@ -6,7 +6,7 @@ import functools
 from collections.abc import Collection, Sequence
 from typing import Any, Self
 
-from nnx.backends import Array
+from nnx.backends import Array, Placement
 from nnx.functional import Pullback
 from nnx.graph.composition import Composition
 from nnx.graph.symbol import Node, Symbol
@@ -33,7 +33,8 @@ class Sequential(Model):
     name : "sequential" by default.
 
     It is built, in the backend context of that moment, as soon as the shape of its input is known: from `Input`, the
-    first layer's `input_shape`, `build`, or the first data.
+    first layer's `input_shape`, `build`, or the first data. After data, later ones may have other sizes, such as longer
+    sequences or larger images, where the layers take them.
 
     >>> from nnx.layers import Dense, Input
     >>> model = Sequential([Input(shape=(4,)), Dense(3, activation="relu"), Dense(1)])
@@ -47,6 +48,7 @@ class Sequential(Model):
         super().__init__(name=name, trainable=trainable)
         self._layers: list[Layer] = []
         self._input: InputLayer | None = None
+        self._is_open = False  # to other sizes than those of the shape that it was built for
         self._symbols: list[Symbol] = []  # the input, and what each layer makes of the one before
         self._names = DistinctNames()  # of the layers
         self._paths: dict[Parameter, str] = {}  # of the parameters
@@ -140,6 +142,11 @@ class Sequential(Model):
             return layer.batch_input_shape
         return layer.build_shape if layer.built else None
 
+    def build_on(self, placement: Placement, input_shape: Any) -> None:
+        if not self.built:  # by data, or inside of another model: other sizes may come, if the layers take them
+            self._is_open = self._next_input_shape(self._layers[0]) is None if self._layers else False
+        super().build_on(placement, input_shape)
+
     def build(self, input_shape: Any = None) -> None:
         """Make the parameters of all layers.
 
@@ -197,6 +204,16 @@ class Sequential(Model):
             for parameter in inner.own_weights:
                 parameter.path = self._paths.setdefault(parameter, f"{path}/{parameter.name}")
 
+    @property
+    def output_shape(self) -> Any:
+        """The shape of the output, with None for the batch, and for sizes that follow those of the input."""
+        if not (self.built and self._is_open):
+            return super().output_shape
+        try:
+            return self.compute_output_shape((None,) * len(self.build_shape))
+        except ValueError:  # a layer that has to know a size
+            return super().output_shape
+
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         if self.built:
             (input_shape,) = self._fit_axes([input_shape])
@@ -208,7 +225,7 @@ class Sequential(Model):
     def _check_shape(self, shape: Shape) -> None:
         expected: Shape = self.build_shape
         fits = len(shape) == len(expected) and all(
-            e is None or g is None or e == g for e, g in zip(expected, shape, strict=True)
+            self._is_open or e is None or g is None or e == g for e, g in zip(expected, shape, strict=True)
         )
         if not fits:
             sample = shape == expected[1:]
@@ -238,8 +255,7 @@ class Sequential(Model):
         if dtype is None and isinstance(first, Model):
             dtype = first.input_readings[0].dtype
         readers = [first] if first.composition is None else first.composition.program.readers(0)
-        integers = tuple(reader for reader in readers if reader.takes_integers)
-        return [InputReading(dtype, integers, any(layer.takes_integers for _, layer in self.walk()))]
+        return [InputReading.of(dtype, readers, any(layer.takes_integers for _, layer in self.walk()))]
 
     @property
     def fusible_activations(self) -> list[str | None]:
@@ -297,6 +313,7 @@ class Sequential(Model):
             "trainable": self.trainable,
             "layers": layer_configs(names_apart([*([self._input] if self._input else []), *self._layers])),
             "build_input_shape": list(self.build_shape) if self.built else None,
+            **({"is_open": True} if self.built and self._is_open else {}),
         }
 
     @classmethod
@@ -306,4 +323,5 @@ class Sequential(Model):
         model = cls(build_layers(config["layers"]), trainable=config.get("trainable", True), name=config.get("name"))
         if config.get("build_input_shape") and not model.built:
             model.build(tuple(config["build_input_shape"]))
+            model._is_open = bool(config.get("is_open"))
         return model

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from nnx import registry
+from nnx.lazy_loading import other_names
 from nnx.optimizers import schedules
 from nnx.optimizers.adafactor import Adafactor
 from nnx.optimizers.adagrad import Adadelta, Adagrad
@@ -16,6 +17,7 @@ from nnx.optimizers.lion import Lion
 from nnx.optimizers.muon import Muon
 from nnx.optimizers.optimizer import Optimizer, optimizers
 from nnx.optimizers.rmsprop import RMSprop
+from nnx.optimizers.schedule_free import ScheduleFreeAdamW
 from nnx.optimizers.sgd import SGD
 
 __all__ = [
@@ -29,10 +31,12 @@ __all__ = [
     "Ftrl",
     "Lamb",
     "Lion",
+    "LossScaleOptimizer",
     "Muon",
     "Nadam",
     "Optimizer",
     "RMSprop",
+    "ScheduleFreeAdamW",
     "deserialize",
     "get",
     "optimizers",
@@ -59,6 +63,24 @@ def get(identifier: Any) -> Optimizer:
 resolve = get
 
 
+def LossScaleOptimizer(  # noqa: N802, the name that Keras gave it
+    inner_optimizer: Any, initial_scale: float = 2.0**15, dynamic_growth_steps: int = 2000, name: str | None = None
+) -> Optimizer:
+    """An optimiser itself, for scripts written for Keras: in float16 every optimiser of nnx scales the loss.
+
+    inner_optimizer : an optimiser, or what `get` takes.
+    initial_scale : what the loss is multiplied by at first. It is halved where gradients are not finite.
+    dynamic_growth_steps : after how many other steps in a row it is doubled.
+    name : accepted as in Keras; the optimiser keeps its own.
+
+    >>> LossScaleOptimizer("adam", initial_scale=1024.0).name
+    'adam'
+    """
+    optimizer = get(inner_optimizer)
+    optimizer.start_scale(initial_scale, dynamic_growth_steps)
+    return optimizer
+
+
 def serialize(optimizer: Optimizer) -> dict[str, Any]:
     """An optimiser as `{"class_name": ..., "config": {...}}`, without what it has learned.
 
@@ -80,3 +102,7 @@ def deserialize(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | N
     """
     with registry.custom_objects(custom_objects):
         return get(config)
+
+
+if not TYPE_CHECKING:
+    __getattr__ = other_names(__name__)

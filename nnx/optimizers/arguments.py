@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import operator
 from collections.abc import Callable, Mapping
@@ -32,6 +33,34 @@ class CommonArguments(TypedDict, total=False):
     decay: float | None
     name: str | None
     lr: LearningRate
+
+
+def with_common_arguments(constructor: Callable[..., None], base: Callable[..., None]) -> Callable[..., None]:
+    """A constructor that ends in `**common`, with the arguments of that of the base by position and in its signature.
+
+    As in Keras they come behind its own, and before those of its own that have to be named.
+    """
+    parameters = list(inspect.signature(constructor).parameters.values())
+    if parameters[-1].kind is not inspect.Parameter.VAR_KEYWORD:
+        return constructor
+    own = [p for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+    named = [p for p in parameters if p.kind is p.KEYWORD_ONLY]
+    taken = {p.name for p in parameters}
+    common = [p for p in inspect.signature(base).parameters.values() if p.name not in taken]
+    candidates = [p for p in (*common, *named) if p.default is not p.empty]
+    behind = [p.replace(kind=p.POSITIONAL_OR_KEYWORD) for p in candidates]
+    required = [p for p in named if p.default is p.empty]
+
+    @functools.wraps(constructor)
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807
+        first, rest = args[: len(own) - 1], args[len(own) - 1 :]
+        if len(rest) > len(behind):
+            raise TypeError(f"{type(self).__name__} takes {len(own) + len(behind) - 1} arguments, got {len(args)}")
+        given = {p.name: value for p, value in zip(behind, rest, strict=False)}
+        constructor(self, *first, **given, **kwargs)
+
+    __init__.__signature__ = inspect.Signature([*own, *behind, *required, parameters[-1]])  # type: ignore[attr-defined]
+    return __init__
 
 
 def learning_rate_argument(value: Any) -> tuple[LearningRate, bool]:
@@ -73,6 +102,6 @@ def check_clipping(**limits: float | None) -> None:
 
 def explain_unknown(cls: type, argument: str) -> str:
     """The error text for a keyword that a constructor does not have."""
-    known = [*constructor_arguments(cls), "lr"]
+    known = [*constructor_arguments(cls), "lr", "decay"]
     hint = did_you_mean(nearest(argument, known)) or f"known are: {', '.join(known)}"
     return f"{cls.__name__} has no argument {argument!r}: {hint}"

@@ -18,19 +18,20 @@ MASTER = "master"
 
 FIRST_SCALE = (2.0**15, 0.0)
 _LEAST = 2.0**-24  # the least number that float16 has beside 0
-_STEPS_TO_GROW = 2000
+STEPS_TO_GROW = 2000
 
 
 class LossScale:
     """What a loss is multiplied by before its gradients are computed. It adapts itself, on the device.
 
     It is halved by a step whose gradients are not finite, which is left out, down to 2**-24, and doubled after 2000
-    others in a row.
+    others in a row, or as many as `steps_to_grow` says.
 
     value : a 0-d float32 array. good_steps : one too, how many steps since it changed.
     """
 
-    def __init__(self, like: Array, value: float, good_steps: float) -> None:
+    def __init__(self, like: Array, value: float, good_steps: float, steps_to_grow: int = STEPS_TO_GROW) -> None:
+        self.steps_to_grow = steps_to_grow
         xp, device = array_namespace(like), backend_of(like).device_of(like)
         self.value = xp.asarray(value, dtype=xp.float32, device=device)
         self.good_steps = xp.asarray(good_steps, dtype=xp.float32, device=device)
@@ -49,7 +50,7 @@ class LossScale:
         """Adapt to a step whose gradients were finite, or not: a 0-d bool array."""
         xp = array_namespace(finite)
         good_steps = self.good_steps + 1.0
-        grows = xp.logical_and(finite, good_steps >= _STEPS_TO_GROW)
+        grows = xp.logical_and(finite, good_steps >= self.steps_to_grow)
         smaller = xp.maximum(self.value * 0.5, xp.full_like(self.value, _LEAST))
         self.value = xp.where(finite, xp.where(grows, self.value * 2.0, self.value), smaller)
         self.good_steps = xp.where(xp.logical_and(finite, xp.logical_not(grows)), good_steps, 0.0)

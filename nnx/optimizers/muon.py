@@ -58,6 +58,7 @@ class Muon(LayerwiseOptimizer):
         adam_weight_decay: float | None = 0.004,
         epsilon: float | None = 1e-7,
         weight_decay: float | None = 0.004,
+        *,
         exclude_layers: Sequence[str] | None = None,
         exclude_embeddings: bool = True,
         muon_a: float = 3.4445,

@@ -8,7 +8,7 @@ from typing import Any, Protocol, Self
 
 import numpy as np
 
-from nnx.arguments import fraction
+from nnx.arguments import fraction, non_negative_number, positive_integer
 from nnx.autodiff.array import lower
 from nnx.backends import Array, array_namespace, is_array, placement_of
 from nnx.functional.updates import decay_weights, moving_average
@@ -19,9 +19,10 @@ from nnx.optimizers.arguments import (
     explain_unknown,
     learning_rate_argument,
     optional,
+    with_common_arguments,
 )
 from nnx.optimizers.clipping import clip_by_norm, clip_by_value, clip_each_by_norm
-from nnx.optimizers.loss_scaling import FIRST_SCALE, MASTER, LossScale, is_half, step_in_float32
+from nnx.optimizers.loss_scaling import FIRST_SCALE, MASTER, STEPS_TO_GROW, LossScale, is_half, step_in_float32
 from nnx.optimizers.numbers import Iterations, Rate
 from nnx.optimizers.slots import Slots, Starts, placed_like
 from nnx.parameters import FlatParameters, Parameter
@@ -54,7 +55,7 @@ class Optimizer(Configurable):
         ema_overwrite_frequency updates.
     gradient_accumulation_steps : update only at every so many steps (at least 2), by the mean of their gradients.
     loss_scale_factor : what the loss was multiplied by; gradients are divided by it. See `scale_loss`.
-    decay : as in Keras before version 3, the learning rate is divided by 1 + decay * step.
+    decay : also an argument; as in Keras before version 3, the learning rate is divided by 1 + decay * step.
 
     TypeError or ValueError name an argument that is wrong. `slots` are laid out like the model's flat buffer and follow
     the parameters, when some are frozen and when the model moves to another device.
@@ -71,21 +72,19 @@ class Optimizer(Configurable):
     def __init__(
         self,
         learning_rate: LearningRate,
-        *,
         weight_decay: float | None = None,
         clipnorm: float | None = None,
-        global_clipnorm: float | None = None,
         clipvalue: float | None = None,
+        global_clipnorm: float | None = None,
         use_ema: bool = False,
         ema_momentum: float = 0.99,
         ema_overwrite_frequency: int | None = None,
-        gradient_accumulation_steps: int | None = None,
         loss_scale_factor: float | None = None,
-        decay: float | None = None,
+        gradient_accumulation_steps: int | None = None,
         name: str | None = None,
         **old: Any,
     ) -> None:
-        learning_rate = old.pop("lr", learning_rate)
+        learning_rate, decay = old.pop("lr", learning_rate), old.pop("decay", None)
         if old:
             raise TypeError(explain_unknown(type(self), next(iter(old))))
         check_clipping(clipnorm=clipnorm, global_clipnorm=global_clipnorm, clipvalue=clipvalue)
@@ -107,17 +106,31 @@ class Optimizer(Configurable):
         self._excluded_paths: list[str] = []  # of the parameters that are spared from weight decay
         self._excluded_names: list[str] = []
         self._decay_mask: Array | None = None  # 0 where a parameter is spared; None where none is
+        self.shows_average = False
         self.loss_scale: LossScale | None = None
-        self._first_scale = FIRST_SCALE
+        self._first_scale, self.steps_to_grow = FIRST_SCALE, STEPS_TO_GROW
         self._applied_scale: Array | float = self.loss_scale_factor or 1.0
         self._constrained: list[tuple[Parameter, slice]] = []
         self._variables: list[Parameter] = []  # of the last `apply`
         self._warned_of_none = False
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "__init__" in vars(cls):
+            cls.__init__ = with_common_arguments(cls.__init__, Optimizer.__init__)  # type: ignore[method-assign]
+
+    def start_scale(self, value: float, steps_to_grow: int) -> None:
+        """Begin with that scale of the loss, where parameters are float16, and double it after so many good steps."""
+        self._first_scale = (float(non_negative_number("initial_scale", value, zero=False)), 0.0)
+        self.steps_to_grow = positive_integer("dynamic_growth_steps", steps_to_grow)
+
     # What a kind of optimiser defines
 
-    def slot_starts(self) -> dict[str, float]:
-        """The names of the arrays that are kept for every parameter, and what they are filled with at first."""
+    def slot_starts(self) -> Starts:
+        """The names of the arrays that are kept for every parameter, and what they are filled with at first.
+
+        None stands for a copy of the parameter.
+        """
         return {}
 
     def update(self, w: Array, g: Array, learning_rate: float) -> None:
@@ -331,7 +344,7 @@ class Optimizer(Configurable):
         if self.loss_scale_factor is None and (MASTER in self.slots if bound else is_half(flat.values)):
             if self.loss_scale is None or not bound:
                 numbers = self._first_scale if self.loss_scale is None else self.loss_scale.numbers()
-                self.loss_scale = LossScale(flat.values, *numbers)
+                self.loss_scale = LossScale(flat.values, *numbers, self.steps_to_grow)
             self._applied_scale = self.loss_scale.value
         return self._applied_scale
 
@@ -362,7 +375,23 @@ class Optimizer(Configurable):
             with flat.placement.computing:
                 if flat is not self.slots.flat:
                     self._bind(flat)
+                if self.shows_average:
+                    self.slots["average"][...], self.shows_average = wide(flat.values), False
                 flat.values[...] = narrow(self.slots["average"], flat.values)
+
+    def swap_average(self) -> None:
+        """Exchange the parameters and their moving averages; once more, and all is as before.
+
+        Nothing before the first step. `shows_average` says whether the model has the averages now.
+        """
+        if self.slots.flat is None or "average" not in self.slots:
+            return
+        values, average = self.slots.flat.values, self.slots["average"]
+        with self.slots.flat.placement.computing:
+            before = array_namespace(values).asarray(values, copy=True)
+            values[...] = narrow(average, values)
+            average[...] = wide(before)
+        self.shows_average = not self.shows_average
 
     def _accumulate(self, gradients: Array) -> Array | None:
         """The mean gradient at the last step of a round, else None."""
@@ -458,7 +487,7 @@ class Optimizer(Configurable):
     # Saving
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "learning_rate": serialize(self._learning_rate)}
+        return {**super().get_config(), "decay": self.decay, "learning_rate": serialize(self._learning_rate)}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
@@ -474,7 +503,9 @@ class Optimizer(Configurable):
             "learning_rate": rate if isinstance(rate, float) else None,
             "excluded_paths": list(self._excluded_paths),
             "excluded_names": list(self._excluded_names),
-            "loss_scale": None if self.loss_scale is None else self.loss_scale.numbers(),
+            "loss_scale": list(self._first_scale) if self.loss_scale is None else self.loss_scale.numbers(),
+            "steps_to_grow": self.steps_to_grow,
+            "shows_average": self.shows_average,
         }
 
     def set_state(self, state: Mapping[str, Any]) -> None:
@@ -486,6 +517,8 @@ class Optimizer(Configurable):
             self.learning_rate = rate
         self._steps, self._excluded_paths, self._excluded_names = int(steps), list(paths), list(names)
         value, good_steps = state["loss_scale"] or FIRST_SCALE
+        self.steps_to_grow = int(state.get("steps_to_grow", STEPS_TO_GROW))  # files of 0.1 do not have it, nor the next
+        self.shows_average = bool(state.get("shows_average", False))
         self.loss_scale, self._first_scale = None, (float(value), float(good_steps))
 
     def state_arrays(self, flat: FlatParameters) -> dict[str, Array]:

@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from nnx.arguments import refuse
 from nnx.lazy_loading import optional_import
 from nnx.plotting._curves import COLOURS
 from nnx.plotting._diagram import Diagram, Line, Show, diagram_of
@@ -45,6 +46,7 @@ def plot_model(
     dpi: float = 200,
     show_layer_activations: bool = False,
     show_trainable: bool = False,
+    splines: str | None = "ortho",
 ) -> Figure:
     """The graph of a model: a box for each call of a layer, an edge for each value from one to another.
 
@@ -54,6 +56,7 @@ def plot_model(
         beside the class.
     rankdir : where the edges lead: "TB" from top to bottom, "LR" from left to right, "BT" or "RL".
     expand_nested : draw the graphs inside models, and inside layers that are written as `call`, in a frame.
+    splines : "ortho" or None; ValueError for anything else.
     dpi : dots per inch; less where the picture would become larger than matplotlib can write.
 
     A layer that is called several times has a box for each call, which says so. Returns the figure, which a notebook
@@ -70,6 +73,7 @@ def plot_model(
             f"{model.name} is not built, so there is nothing to draw yet: give it an input shape, call build(...), or "
             f"fit it to data"
         )
+    refuse("plot_model", splines=None if splines == "ortho" else splines)
     if rankdir not in _DIRECTIONS:
         raise ValueError(f"rankdir must be one of {', '.join(_DIRECTIONS)}, got {rankdir!r}")
     show = Show(show_shapes, show_dtype, show_layer_names, show_layer_activations, show_trainable, expand_nested)

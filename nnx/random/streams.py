@@ -8,10 +8,13 @@ equal to the last bit on every backend; normals are made on the host.
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import dataclasses
 import hashlib
 import math
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -40,6 +43,19 @@ class Draw:
     key: int
     counter: int
     size: int
+
+
+_refusal: contextvars.ContextVar[str | None] = contextvars.ContextVar("nnx_refusal_to_draw", default=None)
+
+
+@contextlib.contextmanager
+def refusing_draws(reason: str) -> Iterator[None]:
+    """A block in which this thread or task can draw from no stream: TypeError, with that reason."""
+    token = _refusal.set(reason)
+    try:
+        yield
+    finally:
+        _refusal.reset(token)
 
 
 class Generator:
@@ -79,6 +95,9 @@ class Generator:
         """
         if size < 0:
             raise ValueError(f"the size of a draw must not be negative, got {size}")
+        refusal = _refusal.get()
+        if refusal is not None:
+            raise TypeError(refusal)
         start, stop = ranks.words_of_rows(size) if by_rows else (0, size)
         with self._lock:
             counter = self._counter
@@ -273,6 +292,7 @@ def bernoulli(like: Array, draw: Draw, probability: float) -> Array:
 
 _default: Generator | None = None
 _default_lock = threading.Lock()
+_inside: contextvars.ContextVar[Generator | None] = contextvars.ContextVar("nnx_random", default=None)
 
 
 def default() -> Generator:
@@ -286,6 +306,9 @@ def default() -> Generator:
     (3,)
     """
     global _default
+    inside = _inside.get()
+    if inside is not None:
+        return inside
     if _default is None:
         with _default_lock:  # one stream, also when two threads ask for it first
             if _default is None:
@@ -309,4 +332,25 @@ def set_seed(seed: int) -> None:
     True
     """
     global _default
-    _default = Generator(seed)
+    if _inside.get() is not None:
+        _inside.set(Generator(seed))
+    else:
+        _default = Generator(seed)
+
+
+@contextlib.contextmanager
+def default_stream(generator: Generator | None) -> Iterator[None]:
+    """A block in which a generator is the default stream, in this thread and task alone; None changes nothing.
+
+    What `set_seed` starts inside ends with the block.
+
+    >>> with default_stream(Generator(1)):
+    ...     a = default().uniform((3,))
+    >>> bool((Generator(1).uniform((3,)) == a).all())
+    True
+    """
+    token = _inside.set(generator or _inside.get())
+    try:
+        yield
+    finally:
+        _inside.reset(token)

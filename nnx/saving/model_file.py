@@ -32,12 +32,15 @@ DAMAGE = (json.JSONDecodeError, LookupError, ArithmeticError, TypeError, Attribu
 """What reading a description that is not what `save_model` wrote can end in."""
 
 
-def save_model(model: Any, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
+def save_model(
+    model: Any, filepath: str | os.PathLike[str], overwrite: bool = True, zipped: bool | None = None
+) -> None:
     """Write a model to one file, so that `load_model` gives it back and training can go on.
 
     filepath : a name that ends in ".keras" gives a file in Keras' format, which lacks history and random streams, where
         the package h5py is installed; any other name a safetensors file, with a warning under a name of Keras.
     overwrite : whether a file of that name may be replaced; FileExistsError if not.
+    zipped : None or True: there is one file. ValueError for False, which in Keras gives a folder.
 
     Parameters are under their paths ("dense_1/kernel"), optimiser slots under "optimizer.<slot>/<path>"; architecture,
     compile arguments, step, history and random streams are JSON in the metadata. No pickle.
@@ -58,6 +61,8 @@ def save_model(model: Any, filepath: str | os.PathLike[str], overwrite: bool = T
     ['model.safetensors']
     >>> folder.cleanup()
     """
+    if zipped is False:
+        raise ValueError("save_model: zipped=False: nnx writes one file, and no folder: leave it out")
     model.require_built("parameters to save")
     if is_for_keras(filepath, overwrite):
         save_keras_model(model, filepath)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from nnx.arguments import RESERVED_PREFIXES, check_name
+from nnx.arguments import RESERVED_PREFIXES, check_name, refuse
 from nnx.backends import to_numpy
 from nnx.names import shortened
 from nnx.parameters import Parameter
@@ -28,12 +28,15 @@ def weight_arrays(model: Any) -> dict[str, np.ndarray]:
     return {path: to_numpy(parameter.value) for path, parameter in named.items()}
 
 
-def save_weights(model: Any, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
+def save_weights(
+    model: Any, filepath: str | os.PathLike[str], overwrite: bool = True, max_shard_size: float | None = None
+) -> None:
     """Write the parameters to a safetensors file, each under its path such as "dense_1/kernel".
 
     filepath : a name that ends in ".weights.h5" gives a file in Keras' format, where the package h5py is installed; a
         warning says where a name of Keras gives a safetensors file.
     overwrite : whether a file of that name may be replaced; FileExistsError if not. Other errors as of `save_model`.
+    max_shard_size : None: there is one file. ValueError for anything else.
 
     >>> import tempfile
     >>> from pathlib import Path
@@ -45,6 +48,7 @@ def save_weights(model: Any, filepath: str | os.PathLike[str], overwrite: bool =
     ['dense/bias', 'dense/kernel']
     >>> folder.cleanup()
     """
+    refuse("save_weights", max_shard_size=max_shard_size)
     model.require_built("weights to save")
     if is_for_keras(filepath, overwrite, ".weights.h5"):
         save_keras_weights(model, filepath)

@@ -143,12 +143,14 @@ class _Layer:
         with nnx.backend(place.name, device=place.device):
             given: Any = self._case.input()
             inputs = given if isinstance(given, list) else [given]
-            symbols = [nnx.Input(x.shape[1:], dtype="int64" if x.dtype.kind == "i" else None) for x in inputs]
+            dtypes = {"i": "int64", "U": "string"}
+            symbols = [nnx.Input(x.shape[1:], dtype=dtypes.get(x.dtype.kind)) for x in inputs]
             model = nnx.Model(symbols, self._case.make()(*symbols))
-            y, pullback = model.forward(*[nnx.asarray(x) for x in inputs], training=True)
+            y, pullback = model.forward(*[x if x.dtype.kind == "U" else nnx.asarray(x) for x in inputs], training=True)
             dxs = pullback(nnx.asarray(random.Generator(12).normal(tuple(y.shape))))
         gradients = [parameter.grad for parameter in model.trainable_weights]
-        return [nnx.to_numpy(array) for array in (y, *(dxs if isinstance(dxs, tuple) else (dxs,)), *gradients)]
+        arrays = [nnx.to_numpy(array) for array in (y, *(dxs if isinstance(dxs, tuple) else (dxs,)), *gradients)]
+        return [array for array in arrays if array.dtype.kind != "U"]
 
 
 class _Activation:

@@ -98,15 +98,22 @@ def cut(columns: Columns, order: np.ndarray | None, parts: Sequence[ranks.Part])
         yield from _slices(columns, parts, 0)
         return
     first = columns[0][0]
-    # one transfer an epoch: the indices are slices of an array on the device
-    indices = backend_of(first).put_beside(first, order)
-    take = array_namespace(first).take
+    # one transfer an epoch: the indices are slices of an array on the device; texts are taken on the host
+    arrays = {backend_of(a): a for column in columns for a in column if a is not None}
+    of_backend = {backend: (array_namespace(a).take, backend.put_beside(a, order)) for backend, a in arrays.items()}
     row_bytes = 4 * math.prod(first.shape[1:]) or 4
     together = max(1, GATHERED_BYTES // (row_bytes * (parts[0][1] - parts[0][0])))
     for number in range(0, len(parts), together):
         some = parts[number : number + together]
-        chosen = indices[some[0][0] : some[-1][1]]
-        xs, ys, weights = ([None if a is None else take(a, chosen, axis=0) for a in column] for column in columns)
+        rows = slice(some[0][0], some[-1][1])
+
+        def taken(a: Any, rows: slice = rows) -> Any:
+            if a is None:
+                return None
+            take, indices = of_backend[backend_of(a)]
+            return take(a, indices[rows], axis=0)
+
+        xs, ys, weights = ([taken(a) for a in column] for column in columns)
         yield from _slices((xs, ys, weights), some, some[0][0])
 
 

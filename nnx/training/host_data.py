@@ -15,8 +15,9 @@ from nnx.backends import (
     backend_of,
     conversion,
     is_array,
+    is_tabular,
+    table_problem,
     to_numpy,
-    unsuited_columns,
 )
 from nnx.backends.base import is_on_device, refuse_masked
 from nnx.data.columns import BUFFERS, count_rows, is_sparse, refuse_sparse
@@ -24,11 +25,14 @@ from nnx.data.stored_arrays import Stored
 from nnx.precision import narrow, wide
 from nnx.shapes import Shape, fit_axes
 from nnx.structure import leaves, leaves_like, rebuild
+from nnx.text.values import is_texts
 from nnx.user_warnings import warn_user
 
 
-def as_host_or_array(value: Any, what: str) -> Any:
+def as_host_or_array(value: Any, what: str, texts: bool = False) -> Any:
     """Lists, numbers, data frames and the like, and arrays of any backend that are on the host, as NumPy arrays.
+
+    texts : whether they may be texts.
 
     Arrays of a device stay as they are, and so do arrays on disk.
     """
@@ -44,31 +48,24 @@ def as_host_or_array(value: Any, what: str) -> Any:
         host = value if isinstance(value, Stored) else to_numpy(value)
     except ValueError:  # what NumPy says does not name the argument
         host = np.empty((), dtype=object)
-    if host.dtype.kind not in "fbiu":
-        columns = unsuited_columns(value)
-        wrong = "its rows have different lengths or are not real numbers"
-        if columns:
-            wrong = (
-                f"the columns {', '.join(columns)} are not made of numbers: leave them out, or write them as numbers"
-            )
+    if host.dtype.kind not in "fbiu" and not (texts and is_texts(host)):
+        problem = table_problem(value, what)
+        if problem:
+            raise ValueError(f"{what}, a {type(value).__name__}, is not made of numbers: {problem}")
         raise ValueError(
-            f"{what}: {wrong}; expected an array of numbers, got "
+            f"{what}: its rows have different lengths or are not real numbers; expected an array of numbers, got "
             f"{type(value).__name__} of dtype {host.dtype}{_hint(value, host.dtype, what)}"
         )
     return host
 
 
-def host_structure(value: Any, what: str) -> Any:
+def host_structure(value: Any, what: str, texts: bool = False) -> Any:
     """Data for a model whose inputs are not known yet: a dict, or a list of arrays, is several inputs."""
     if isinstance(value, dict):
-        return {key: host_structure(part, f"{what}[{key!r}]") for key, part in value.items()}
-    if (
-        isinstance(value, list | tuple)
-        and value
-        and all(is_array(leaf) or isinstance(leaf, Stored) for leaf in leaves(value))
-    ):
-        return [host_structure(part, f"{what}[{i}]") for i, part in enumerate(value)]
-    return as_host_or_array(value, what)
+        return {key: host_structure(part, f"{what}[{key!r}]", texts) for key, part in value.items()}
+    if isinstance(value, list | tuple) and value and all(map(_is_whole, leaves(value))):
+        return [host_structure(part, f"{what}[{i}]", texts) for i, part in enumerate(value)]
+    return as_host_or_array(value, what, texts)
 
 
 def _hint(value: Any, dtype: np.dtype[Any], what: str) -> str:
@@ -100,31 +97,38 @@ def check_rows(
     return count_rows(named)
 
 
-def as_list(value: Any, names: Sequence[str], what: str, template: Any = None, same_for_all: bool = False) -> list[Any]:
+def as_list(
+    value: Any,
+    names: Sequence[str],
+    what: str,
+    template: Any = None,
+    same_for_all: bool = False,
+    texts: bool = False,
+) -> list[Any]:
     """One array for each name, from an array, a list in their order, or a dict.
 
     template : how inputs or outputs are nested in each other, if they are.
-    same_for_all : whether one array, or None, stands for all of them.
+    same_for_all : whether one array, or None, stands for all of them. texts : whether they may be texts.
     """
     count = len(names)
     if _is_nested(template) and isinstance(value, dict | list | tuple):
         value = leaves_like(template, value, what)
     if count == 1 and isinstance(value, np.ndarray):
-        return [as_host_or_array(value, what)]
+        return [as_host_or_array(value, what, texts)]
     if value is None:
         return [None] * count
     if isinstance(value, dict):
         if set(value) != set(names):
             raise ValueError(f"{what} is a dict of {sorted(map(str, value))}, expected the names {sorted(names)}")
         items = [(value[name], f"{what}[{name!r}]") for name in names]
-        return [None if item is None else as_host_or_array(item, where) for item, where in items]
+        return [None if item is None else as_host_or_array(item, where, texts) for item, where in items]
     if count == 1:
         if isinstance(value, list | tuple) and len(value) == 1 and _is_table(value[0]):
             value = value[0]
-        return [as_host_or_array(value, what)]
+        return [as_host_or_array(value, what, texts)]
     if isinstance(value, list | tuple) and len(value) == count:
-        return [None if v is None else as_host_or_array(v, f"{what}[{i}]") for i, v in enumerate(value)]
-    if same_for_all and (is_array(value) or isinstance(value, Stored)):
+        return [None if v is None else as_host_or_array(v, f"{what}[{i}]", texts) for i, v in enumerate(value)]
+    if same_for_all and _is_whole(value):
         return [as_host_or_array(value, what)] * count
     given = f"{type(value).__name__}{f' of {len(value)}' if hasattr(value, '__len__') else ''}"
     raise ValueError(f"{what} must be a list or dict of {count} arrays, for {', '.join(names)}; got {given}")
@@ -135,13 +139,13 @@ def _is_nested(template: Any) -> bool:
     return any(isinstance(part, dict | list | tuple) for part in parts)
 
 
-def _is_in_place(value: Any) -> bool:
-    """Whether a value is an array already, in memory or on disk."""
-    return is_array(value) or isinstance(value, Stored)
+def _is_whole(value: Any) -> bool:
+    """Whether a value is an array already, in memory or on disk, or a data frame or a column of one."""
+    return is_array(value) or isinstance(value, Stored) or is_tabular(value)
 
 
 def _is_table(value: Any) -> bool:
-    return _is_in_place(value) and value.ndim > 1
+    return _is_whole(value) and len(value.shape) > 1
 
 
 def with_ndim(x: Any, expected: Shape) -> Any:
@@ -158,7 +162,7 @@ def is_iterable_of_batches(x: Any) -> bool:
     if is_array(x) or hasattr(x, "__array__") or isinstance(x, (str, bytes, dict, *BUFFERS)) or is_sparse(x):
         return False
     if isinstance(x, list | tuple):
-        return bool(x) and isinstance(x[0], tuple) and any(map(is_array, leaves(x[0])))
+        return bool(x) and isinstance(x[0], tuple) and any(map(_is_whole, leaves(x[0])))
     return hasattr(x, "__iter__") or (hasattr(x, "__getitem__") and hasattr(x, "__len__"))
 
 

@@ -84,6 +84,9 @@ class Objective:
 
     loss, metric_list, weighted_metrics, loss_weights : for one output; or lists, or dicts by the names of outputs.
     outputs : the names of the outputs; None while they are not known, then `assign` says them later.
+
+    held : the metrics that the model and its layers keep and update themselves; a copy has none, which would take them
+        from who uses the original.
     """
 
     def __init__(
@@ -96,6 +99,7 @@ class Objective:
             "loss_weights": loss_weights,
         }
         self.by_output: list[OutputObjective] = []
+        self.held: list[Metric] = []
         self.outputs: list[str] = []
         self._total: Array | None = None  # running sums as `add_to_sum` keeps them
         self._parts: list[Array | None] = []
@@ -133,20 +137,28 @@ class Objective:
     def metrics(self) -> list[tuple[str, Metric]]:
         """All metrics with the names that results have: as typed, after that of the output if there are several.
 
+        Last those that are held.
+
         A weighted metric whose name is taken is "weighted_" that, as in Keras; what is the same then has a number.
         """
         found: dict[str, Metric] = {}
+
+        def add(name: str, metric: Metric) -> None:
+            base, number = name, 1
+            while name in found or name == "loss":
+                name = f"{base}_{number}"
+                number += 1
+            found[name] = metric
+
         for output, one in zip(self.outputs, self.by_output, strict=True):
             before = "" if len(self.by_output) == 1 else f"{output}_"
             for metric, weighted in one.metrics:
-                name = base = f"{before}{metric.name}"
-                if weighted and name in found:
-                    name = base = f"{before}weighted_{metric.name}"
-                number = 1
-                while name in found or name == "loss":
-                    name = f"{base}_{number}"
-                    number += 1
-                found[name] = metric
+                taken = weighted and f"{before}{metric.name}" in found
+                add(f"{before}{'weighted_' if taken else ''}{metric.name}", metric)
+        compiled = set(found.values())
+        for metric in self.held:
+            if metric not in compiled:
+                add(metric.name, metric)
         return list(found.items())
 
     @property
@@ -267,7 +279,7 @@ class Objective:
     def copy(self) -> Objective:
         """The same losses, and metrics of its own that have seen nothing."""
         copied = copy.copy(self)
-        copied.by_output = [one.copy() for one in self.by_output]
+        copied.by_output, copied.held = [one.copy() for one in self.by_output], []
         copied.reset()
         return copied
 
@@ -281,6 +293,8 @@ class Objective:
         for one in self.by_output:
             for metric, _ in one.metrics:
                 metric.reset_state()
+        for metric in self.held:
+            metric.reset_state()
 
     def state(self) -> dict[str, Any]:
         """The running values, for a checkpoint: numbers, and arrays on the device.
@@ -349,7 +363,7 @@ class Objective:
     def _read(self) -> dict[str, Any]:
         if not self._count:
             return {}
-        if len(self.by_output) == 1 and not self.by_output[0].metrics:
+        if len(self.by_output) == 1 and not self.by_output[0].metrics and not self.held:
             return {"loss": float(to_numpy(self._total)[0]) / self._count}
         sums = [self._total, *(self._parts[index] for index in self._counted)]
         losses = [total[0, ...] / self._count for total in sums if total is not None]
@@ -383,6 +397,8 @@ def distribute(value: Any, outputs: list[str], what: str) -> list[Any]:
             value = value[0]
         return [value]
     if isinstance(value, list | tuple):
+        if what in ("loss", "loss_weights"):
+            value = _flat_list(value)  # nested as the outputs are
         if len(value) != len(outputs):
             raise ValueError(f"{what} must have an entry for each of {len(outputs)} outputs, got {len(value)}")
         return list(value)

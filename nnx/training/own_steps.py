@@ -42,7 +42,10 @@ class OwnSteps:
         """Look at what such steps cannot do, before they begin: ValueError."""
         model = self.model()
         if ranks.group() is not None:
-            raise ValueError(f"{model.name} has a step of its own, which processes cannot share: run it as one process")
+            raise ValueError(
+                f"{model.name} has a step of its own, or no compiled loss, which processes cannot share: run it as one "
+                f"process"
+            )
         model.settle()
 
     def begin(self) -> None:

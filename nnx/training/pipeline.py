@@ -19,6 +19,7 @@ from nnx.debug import finite
 from nnx.precision import dtype_bytes
 from nnx.random import Generator
 from nnx.structure import leaves, rebuild
+from nnx.text.values import is_texts
 from nnx.training.batches import (
     ArrayBatches,
     Columns,
@@ -224,8 +225,8 @@ class InputPipeline:
 
     def _placed(self, value: Any) -> Any:
         """An array in the model's place: floats in its dtype, integers and bools as they are."""
-        if value is None:
-            return None
+        if value is None or is_texts(value):
+            return value
         model = self.model()
         value = as_host_or_array(value, "the data of a step")
         integers = not is_on_device(value) and value.dtype.kind in "biu"
@@ -288,8 +289,15 @@ class InputPipeline:
         model = self.model()
         names = model.ports.input_names if model.built else model.input_names
         if names is None:
-            return leaves(host_structure(x, "x"))
-        return as_list(x, names, "x", model.input_template)
+            return leaves(host_structure(x, "x", self._takes_texts()))
+        return as_list(x, names, "x", model.input_template, texts=self._takes_texts())
+
+    def _takes_texts(self) -> bool:
+        """Whether inputs may be texts: there are layers that take these."""
+        model = self.model()
+        if model.built:
+            return model.ports.has_host_inputs
+        return any(layer.on_host for _, layer in model.walk())
 
     def _input_names(self, count: int) -> list[str]:
         """The names of the inputs, also where they are not known yet."""
@@ -309,7 +317,7 @@ class InputPipeline:
         """The inputs xs, which were read from x, after the model is built for their shapes."""
         model = self.model()
         if not model.built:
-            given = host_structure(x, "x") if model.input_names is None else xs[0]
+            given = host_structure(x, "x", self._takes_texts()) if model.input_names is None else xs[0]
             model.build_for_first_call(model.placement, (given,), [(None, *a.shape[1:]) for a in xs])
         return xs
 
@@ -363,6 +371,9 @@ class InputPipeline:
                 model.compute_output_shape(shapes[0] if len(xs) == 1 else shapes)  # raises, unless sizes may vary
         placed = []
         for x, reading in zip(xs, model.ports.readings, strict=True):
+            if reading.on_host:
+                placed.append(x)
+                continue
             for layer in reading.integers:
                 if layer.check_indices is not None and not is_on_device(x):
                     layer.check_indices(x)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 from nnx.shapes import Shape
@@ -16,11 +17,20 @@ class InputReading:
     dtype : what it is converted to; None for the floating dtype of the model, or any integers if `integers`.
     integers : the layers that take integers from it.
     feeds_integers : whether it reaches, at last, a layer that takes integers.
+    on_host : whether it stays on the host: only layers read it that compute there.
     """
 
     dtype: str | None = None
     integers: tuple[Any, ...] = ()
     feeds_integers: bool = False
+    on_host: bool = False
+
+    @classmethod
+    def of(cls, dtype: str | None, readers: Sequence[Any], feeds_integers: bool) -> InputReading:
+        """How an input of that dtype is read by these layers."""
+        integers = tuple(reader for reader in readers if reader.takes_integers)
+        on_host = len(readers) > 0 and all(reader.on_host for reader in readers)
+        return cls(dtype, integers, feeds_integers, on_host)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +53,16 @@ class Ports:
             reading.feeds_integers and ("int" in (reading.dtype or "") or reading.dtype == "bool")
             for reading in self.readings
         ]
-        return [index for index, reading in enumerate(self.readings) if reading.integers or declared[index]]
+        return [
+            index
+            for index, reading in enumerate(self.readings)
+            if reading.integers or reading.on_host or declared[index]
+        ]
+
+    @functools.cached_property
+    def has_host_inputs(self) -> bool:
+        """Whether there is an input that stays on the host."""
+        return any(reading.on_host for reading in self.readings)
 
     @functools.cached_property
     def converted(self) -> list[int]:

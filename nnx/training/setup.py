@@ -54,6 +54,7 @@ class TrainingSetup:
                         metric.question_targets(y)
             elif one.needs_targets:
                 raise ValueError(f"{model.name} has {len(names)} outputs, {', '.join(names)}: give targets for all")
+        objective.held = model.own_metrics()
         for _, metric in objective.metrics:
             metric.move(model.placement)
         loss_dtype = "float32" if model.placement.dtype == "float16" else model.placement.dtype

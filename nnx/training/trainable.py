@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from nnx.backends import Array, Placement
 from nnx.callbacks import History
+from nnx.metrics import Metric
 from nnx.optimizers import Optimizer
 from nnx.parameters import FlatParameters, Parameter
 from nnx.pullbacks import Pullback
@@ -114,6 +115,9 @@ class TrainableModel(Protocol):
     def predict_step(self, data: Any) -> Any: ...
 
     def reset_metrics(self) -> None: ...
+
+    def own_metrics(self) -> list[Metric]:
+        """The metrics that it and its layers keep in attributes, and update themselves."""
 
     def in_order_of_metrics(self, logs: dict[str, Any]) -> dict[str, Any]:
         """Logs in the order of the metrics that they are of."""

@@ -11,7 +11,7 @@ from nnx import debug, optimizers, ranks
 from nnx import random as nnx_random
 from nnx.arguments import non_negative_integer, optional_integer
 from nnx.backends import array_namespace
-from nnx.callbacks import CallbackList, History, LazyLogs, ProgbarLogger, verbosity
+from nnx.callbacks import CallbackList, History, LazyLogs, verbosity
 from nnx.structure import leaves, rebuild
 from nnx.training import rank_agreement
 from nnx.training.epochs import Epochs
@@ -29,7 +29,8 @@ class Trainer:
 
     model : gives the model. It is a weak reference, so that a model and its arrays go as soon as nobody uses it.
     pipeline : brings data into the place of the model. step : what is done with one batch.
-    own_steps : what is done with one where the model says so itself, with a `train_step` or the like.
+    own_steps : what is done with one where the model says so itself, with a `train_step` or the like, and where it was
+        compiled without a loss.
     for_training, for_testing, for_predicting : which of the two it is.
     """
 
@@ -38,7 +39,13 @@ class Trainer:
         self.pipeline = InputPipeline(model)
         self.step = BatchStep(model, self.pipeline)
         self.own_steps = OwnSteps(model, self.pipeline)
-        own = self.own_steps.defined
+        self._choose_steps()
+
+    def _choose_steps(self) -> None:
+        """Let a model's own steps do what it defines itself, and what there is no compiled loss for."""
+        own, compiled = self.own_steps.defined, self.model().compile_arguments
+        if compiled is not None and compiled["loss"] is None:
+            own = own | {"training", "testing"}
         self.for_training: BatchStep | OwnSteps = self.own_steps if "training" in own else self.step
         self.for_testing: BatchStep | OwnSteps = self.own_steps if "testing" in own else self.step
         self.for_predicting: BatchStep | OwnSteps = self.own_steps if "predicting" in own else self.step
@@ -60,6 +67,7 @@ class Trainer:
             "metrics": metrics,
             "weighted_metrics": weighted_metrics,
         }
+        self._choose_steps()
         model.random = model.random or nnx_random.default().split()
         model.forget_training()
         if model.built:
@@ -115,12 +123,8 @@ class Trainer:
                 self.pipeline.structured_validation if self.for_testing is self.own_steps else self.pipeline.validation
             )
             validation = prepare(validation_data, validation_batch_size, validation_steps)
-            listeners = CallbackList(
-                callbacks,
-                model,
-                {"verbose": verbose, "epochs": epochs, "steps": batches.steps},
-                defaults=(History, *((ProgbarLogger,) if verbosity(verbose) else ())),
-            )
+            drawn, steps = bool(verbosity(verbose)), batches.steps
+            listeners = CallbackList(callbacks, True, drawn, model, verbose=verbose, epochs=epochs, steps=steps)
             run = TrainingRun(model, listeners, batches, validation, initial_epoch)
             rank_agreement.begin(model, listeners, batches, epochs=(initial_epoch, epochs), batch_size=batch_size)
             with run.under_way(), listeners.running("train") as final_logs, run.finishing():
@@ -294,9 +298,8 @@ class Trainer:
     def _listeners(self, callbacks: Any, verbose: int | str, steps: int | None) -> CallbackList:
         if isinstance(callbacks, CallbackList):
             return callbacks
-        parameters = {"verbose": verbose, "epochs": 1, "steps": steps}
-        defaults = (ProgbarLogger,) if verbosity(verbose) else ()
-        return CallbackList(callbacks, self.model(), parameters, defaults=defaults)
+        drawn = bool(verbosity(verbose))
+        return CallbackList(callbacks, False, drawn, self.model(), verbose=verbose, epochs=1, steps=steps)
 
 
 def _is_due(epoch: int, frequency: int | Sequence[int]) -> bool:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
+from nnx import ops
 from nnx.autodiff.namespace import recording_namespace
 from nnx.autodiff.transforms import differentiable
 from nnx.backends import array_namespace
-from nnx.testing import check_gradients, no_synchronization
+from nnx.testing import assert_close, check_gradients, no_synchronization
 from nnx.testing.rows.tracked_functions import TrackedRow, tracked_rows
 
 ROWS = tracked_rows()
@@ -67,3 +69,24 @@ def test_gradients_stay_on_their_device_in_their_dtype(row: TrackedRow, backend:
         assert cotangent.dtype == array.dtype
         assert cotangent.shape == array.shape
         assert array_namespace(cotangent) is array_namespace(array)
+
+
+@pytest.mark.parametrize("axis", [0, 1, -1])
+@pytest.mark.parametrize("several", [False, True], ids=["one of each row", "several"])
+def test_what_is_taken_along_an_axis_is_where_it_was(axis: int, several: bool, backend: Any) -> None:
+    random = np.random.default_rng(3)
+    x, shape = random.normal(size=(3, 4, 5)).astype("float32"), [3, 4, 5]
+    shape[axis] = 2 if several else 1
+    indices = random.integers(-x.shape[axis], x.shape[axis], shape)
+    if not several and axis == 0:
+        indices = indices[:, :, :1]  # which broadcasts
+    picked = np.broadcast_to(indices, shape)
+    slope = random.normal(size=shape).astype("float32")
+    expected = np.zeros_like(x)
+    for place in np.ndindex(*shape):
+        where = list(place)
+        where[axis] = picked[place]
+        expected[tuple(where)] += slope[place]
+    found = backend.asarray(indices, "int64")
+    _, pullback = differentiable(lambda x: ops.take_along_axis(x, found, axis=axis))(backend.asarray(x))
+    assert_close(pullback(backend.asarray(slope)), expected)

@@ -376,3 +376,42 @@ def test_gradient_penalties_of_a_model_train_it(backend):
         optimizer.step(critic)
         values.append(float(loss))
     assert values[-1] < 0.1 * values[0]
+
+
+def test_jacobians(backend_float64):
+    ops = nnx.ops
+    start = np.random.default_rng(0).random((3, 2))
+
+    def function(x):
+        return ops.stack([ops.sum(x, axis=1), x[:, 0] * x[:, 1], ops.zeros_like(x[:, 0])], axis=1)
+
+    expected, step = np.zeros((3, 3, 3, 2)), 1e-6
+    for place in np.ndindex(3, 2):
+        move = np.zeros((3, 2))
+        move[place] = step
+        expected[(..., *place)] = (function(start + move) - function(start - move)) / (2 * step)
+    with nnx.GradientTape(persistent=True) as tape:
+        x = tape.watch(backend_float64.asarray(start))
+        y = function(x)
+    assert_close(tape.jacobian(y, x), expected, atol=1e-8)
+    assert_close(tape.batch_jacobian(y, x), [expected[row, :, row] for row in range(3)], atol=1e-8)
+    assert tape.jacobian(y, {"none": nnx.Variable(1.0)}) == {"none": None}
+    with pytest.raises(ValueError, match=r"batch_jacobian is of a target \(batch, ...\) .* got \(3, 3\) by \(\)"):
+        tape.batch_jacobian(y, nnx.Variable(1.0))
+
+
+def test_a_hessian_and_the_jacobian_of_a_layer(backend):
+    with nnx.GradientTape() as outer:
+        x = outer.watch(backend.asarray([1.0, 2.0]))
+        with nnx.GradientTape() as inner:
+            z = inner.watch(x)
+            y = nnx.ops.sum(z**3)
+        slope = inner.gradient(y, z)
+    assert_close(outer.jacobian(slope, x), [[6.0, 0.0], [0.0, 12.0]])
+    with pytest.raises(RuntimeError, match="gives its gradients once"):
+        outer.jacobian(slope, x)
+    layer = layers.Dense(2)
+    layer.build((None, 3))
+    with nnx.GradientTape() as tape:
+        y = layer(backend.asarray(np.ones((4, 3))))
+    assert [tuple(one.shape) for one in tape.jacobian(y, layer.trainable_weights)] == [(4, 2, 3, 2), (4, 2, 2)]

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 import pytest
 
+from nnx import ops
+from nnx.autodiff.gradient_tape import GradientTape
 from nnx.autodiff.namespace import recording_namespace
-from nnx.autodiff.transforms import differentiable, grad
+from nnx.autodiff.transforms import differentiable, grad, stop_gradient, value_and_grad
 from nnx.backends import to_numpy
+from nnx.testing import assert_close
 
 
 def tracked(function: Any, *arrays: Any) -> Any:
@@ -54,7 +58,7 @@ def test_a_plain_array_takes_no_tracked_value() -> None:
     with pytest.raises(TypeError, match="does not become one of NumPy"):
         tracked(write_all)
     values = {}
-    tracked(lambda x: values.setdefault("first", float(x[0])) * x)
+    tracked(lambda x: values.setdefault("first", float(stop_gradient(x[0]))) * x)
     assert values == {"first": 1.0}
 
 
@@ -122,3 +126,101 @@ def test_a_gradient_is_of_floating_arrays(argument: Any) -> None:
 def test_a_gradient_is_of_a_number() -> None:
     with pytest.raises(ValueError, match=r"of one number, but the function returned \(2,\)"):
         grad(lambda x: x)(np.ones(2))
+
+
+def through_a_part(x: Any) -> Any:
+    z = x * 1.0
+    row = z[0]
+    row += 1.0
+    return ops.sum(z * z)
+
+
+def through_a_reshaped_one(x: Any) -> Any:
+    z = x * 1.0
+    flat = ops.reshape(z, (4,))
+    flat[0] = 9.0
+    return ops.sum(z * z)
+
+
+def under_another_name(x: Any) -> Any:
+    z = x * 1.0
+    y = z
+    y *= 2.0
+    return ops.sum(z * z)
+
+
+def in_a_loop(x: Any) -> Any:
+    z = x * 1.0
+    for row in z:
+        row -= 1.0
+    return ops.sum(z)
+
+
+@pytest.mark.parametrize("function", [through_a_part, through_a_reshaped_one, under_another_name, in_a_loop])
+def test_writes_that_numpy_sees_elsewhere_are_no_silent_difference(function: Any) -> None:
+    x = np.asarray([[1.0, 2.0], [3.0, 4.0]])
+    with pytest.raises(TypeError, match=r"changed by an operator such as \+= .*Write y = y \+ x"):
+        grad(function)(x)
+
+
+def a_part_in_its_place(x: Any) -> Any:
+    z = x * 1.0
+    z[0, ...] += 10.0
+    z[1, 0] *= z[0, 1]
+    return ops.sum(z * z)
+
+
+def the_only_name(x: Any) -> Any:
+    z = x * 1.0
+    z += 1.0
+    z[:, 0] = 3.0
+    return ops.sum(z * z)
+
+
+def a_number(x: Any) -> Any:
+    first = total = ops.sum(x)
+    total += ops.sum(x * x)
+    return first * total
+
+
+@pytest.mark.parametrize("function", [a_part_in_its_place, the_only_name, a_number])
+def test_writes_that_mean_the_same(function: Any, backend: Any) -> None:
+    x = np.asarray([[1.0, 2.0], [3.0, 4.0]])
+    value, found = value_and_grad(function)(backend.asarray(x))
+    assert_close(value, function(x.copy()))
+    for place in np.ndindex(2, 2):
+        move = np.zeros((2, 2))
+        move[place] = 1e-6
+        assert_close(found[place], (function(x + move) - function(x - move)) / 2e-6, rtol=1e-5)
+
+
+def test_what_is_written_into_an_argument_has_no_derivative() -> None:
+    def write(x: Any) -> Any:
+        x[0] = 7.0
+        return ops.sum(x * x)
+
+    x = np.asarray([1.0, 2.0])
+    value, found = value_and_grad(write)(x)
+    assert (value, found.tolist(), x.tolist()) == (53.0, [0.0, 4.0], [1.0, 2.0])
+
+
+def test_a_narrow_array_stays_narrow() -> None:
+    def widen(x: Any) -> Any:
+        x += np.ones(2)
+        return x
+
+    y, pullback = differentiable(widen)(np.ones(2, "float32"))
+    assert y.dtype == pullback(y).dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    "function", [lambda x: x * float(x), lambda x: x * int(x), lambda x: x * math.exp(x)], ids=["float", "int", "math"]
+)
+def test_numbers_of_tracked_arrays_are_said_to_be_constants(function: Any) -> None:
+    with pytest.warns(UserWarning, match=r"\(x\) of a tracked array is a constant"):
+        grad(function)(np.asarray(2.0))
+    tape = GradientTape()
+    with tape:
+        y = tape.watch(np.asarray(2.0)) ** 2
+        assert f"{y:.1f}" == "4.0"
+    assert float(y) == 4.0  # nothing is recorded any more

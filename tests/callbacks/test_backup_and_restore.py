@@ -609,7 +609,7 @@ def test_a_training_that_a_callback_ended_is_over(hook: str, tmp_path: Path):
 
 def test_it_runs_last_wherever_it_is_in_the_list(tmp_path: Path):
     order: list[str] = []
-    listeners = nnx.callbacks.CallbackList([BackupAndRestore(tmp_path), Losses([])], defaults=[History])
+    listeners = nnx.callbacks.CallbackList([BackupAndRestore(tmp_path), Losses([])], add_history=True)
     assert [type(callback) for callback in listeners.callbacks] == [Losses, History, BackupAndRestore]
     listeners.append(LambdaCallback(on_epoch_end=lambda epoch, logs: order.append("appended")))
     assert type(listeners.callbacks[-1]) is BackupAndRestore

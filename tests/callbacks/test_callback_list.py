@@ -48,7 +48,7 @@ def test_everybody_learns_of_model_and_parameters_then_hooks_come_in_order() -> 
     calls: list[tuple[Any, ...]] = []
     model = types.SimpleNamespace()
     first, second = Recorder("a", calls), Recorder("b", calls)
-    callbacks = CallbackList([first, [second]], model, {"epochs": 2})
+    callbacks = CallbackList([first, [second]], model=model, epochs=2)
     assert calls == [("a", "set_model"), ("a", "set_params"), ("b", "set_model"), ("b", "set_params")]
     assert first.model is model
     assert second.params == {"epochs": 2}
@@ -206,8 +206,8 @@ def test_an_error_at_the_end_is_noted_on_the_one_that_ended_training() -> None:
 
 def test_defaults_are_added_unless_there_is_one() -> None:
     mine = History()
-    assert CallbackList([mine], defaults=[History]).callbacks == [mine]
-    callbacks = CallbackList(Callback(), defaults=[History])
+    assert CallbackList([mine], add_history=True).callbacks == [mine]
+    callbacks = CallbackList(Callback(), add_history=True)
     assert [type(callback) for callback in callbacks.callbacks] == [Callback, History]
     assert callbacks.find(History) is callbacks.callbacks[1]
     assert callbacks.find(LambdaCallback) is None
@@ -215,7 +215,7 @@ def test_defaults_are_added_unless_there_is_one() -> None:
 
 def test_append_connects_the_new_one() -> None:
     calls: list[tuple[Any, ...]] = []
-    callbacks = CallbackList(None, types.SimpleNamespace(), {"epochs": 1})
+    callbacks = CallbackList(model=types.SimpleNamespace(), epochs=1)
     assert not callbacks.listens("on_epoch_end")
     callbacks.append(Recorder("a", calls))
     callbacks.on_epoch_end(0, {})
@@ -244,7 +244,7 @@ def test_a_subclass_need_not_call_super_init() -> None:
     callback = Mine()
     assert callback.model is None
     assert callback.params is None
-    CallbackList(callback, types.SimpleNamespace(name="m"), {"epochs": 3})
+    CallbackList(callback, model=types.SimpleNamespace(name="m"), epochs=3)
     assert callback.model.name == "m"
     assert callback.params == {"epochs": 3}
     assert Callback.model is None

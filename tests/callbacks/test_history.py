@@ -38,7 +38,7 @@ def test_it_goes_on_when_it_is_used_again(history: History) -> None:
 
 def test_the_model_keeps_its_history_and_the_history_does_not_keep_the_model() -> None:
     model = Model()
-    callbacks = CallbackList([History()], model, {"epochs": 1})
+    callbacks = CallbackList([History()], model=model, epochs=1)
     callbacks.on_train_begin()
     history = model.history
     assert history is callbacks.callbacks[0]

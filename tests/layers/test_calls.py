@@ -406,6 +406,20 @@ class Returning(Overwriting):
         return self.gain
 
 
+@pytest.mark.parametrize("trainable", [True, False])
+def test_a_state_is_not_replaced_in_silence(trainable: bool):
+    class Counting(Layer):
+        def build(self, input_shape: Any) -> None:
+            self.count = self.add_weight((), "zeros", name="count", trainable=trainable)
+
+        def call(self, x: Any) -> Any:
+            self.count += 1.0
+            return x + self.count
+
+    with pytest.raises(TypeError, match=r"a weight is changed by self.count.assign"):
+        Counting()(X)
+
+
 class Requiring(Layer):
     def call(self, x: Any, mask: Any) -> Any:
         return x * nnx.ops.cast(mask[..., None], "float32")
@@ -414,14 +428,89 @@ class Requiring(Layer):
 def test_what_a_call_may_do_with_a_weight():
     with pytest.raises(TypeError, match=r"overwriting: call\(\) keeps an array .* in self.gain.*self.gain.assign"):
         Overwriting()(X)
-    with pytest.warns(UserWarning, match=r"converting: the output of call\(\) does not depend on its weight gain"):
+    with pytest.warns(UserWarning, match=r"float\(x\) of a tracked array is a constant.*nnx.stop_gradient"):
         Converting()(X)
+    with pytest.warns(UserWarning, match=r"unused: the output of call\(\) does not depend on its weight gain"):
+        type("Unused", (Overwriting,), {"call": lambda self, x: x / float(self.gain.value)})()(X)
     assert float(Returning()(X)) == 1.0
 
 
-def test_a_mask_that_is_required():
+def test_weights_in_conditions_and_comparisons():
+    class Counting(Layer):
+        def build(self, input_shape: Any) -> None:
+            self.count = self.add_weight((), "zeros", name="count", dtype="int64", trainable=False)
+            self.gain = self.add_weight((), "ones", name="gain")
+
+        def call(self, x: Any) -> Any:
+            assert int(self.count) == 0
+            assert not self.count
+            assert self.gain > 0.5
+            assert self.count <= self.gain
+            return x * self.gain if self.gain else x
+
+    assert_close(Counting()(X), X)
+
+
+def test_variables_in_attributes_are_weights(backend: Placement, tmp_path: Any):
+    class Affine(Layer):
+        def __init__(self, units: int = 2, **options: Any) -> None:
+            super().__init__(**options)
+            self.units = units
+            self.parts = [nnx.Variable(np.ones(units)), nnx.Variable("zeros", (units,))]
+            self.steps = nnx.Variable(0, trainable=False, name="steps")
+
+        def build(self, input_shape: Any) -> None:
+            self.own = self.add_weight((self.units,), name="own")
+            self.kernel = nnx.Variable(nnx.initializers.Constant(0.5), (input_shape[-1], self.units), name="kernel")
+
+        def call(self, x: Any, training: Any = None) -> Any:
+            if training:
+                self.steps.assign_add(1)
+            return x @ self.kernel + self.parts[0] + self.parts[1] + self.own
+
+    model = nnx.Sequential([Input((3,)), Affine()])
+    assert [w.path for w in model.weights] == [
+        f"affine/{name}" for name in ("own", "variable", "variable_1", "steps", "kernel")
+    ]
+    assert len(model.trainable_weights) == 4
+    before = model.get_weights()
+    model.compile("sgd", "mse")
+    x = np.ones((4, 3), "float32")
+    model.fit(x, x[:, :2], epochs=2, batch_size=2, verbose=0)
+    assert int(model.layers[0].steps) == 4
+    assert all((one != other).any() for one, other in zip(before, model.get_weights(), strict=True))
+    model.save(tmp_path / "model.safetensors")
+    again = nnx.models.load_model(tmp_path / "model.safetensors", custom_objects={"Affine": Affine})
+    assert_close(again.predict(x, verbose=0), model.predict(x, verbose=0))
+
+
+def test_variables_outside_of_layers(backend: Placement):
+    x, kept = nnx.Variable([2.0, 3.0], name="x"), nnx.Variable(np.arange(3))
+    with nnx.GradientTape() as tape:
+        loss = nnx.ops.sum(x * x)
+    nnx.optimizers.SGD(0.25).apply([tape.gradient(loss, x)], [x])
+    assert_close(x.value, [1.0, 1.5])
+    assert (x.name, x.dtype, kept.dtype, nnx.backend.Variable(1.0).shape) == ("x", "float32", "int64", ())
+    with pytest.raises(
+        TypeError, match=r"needs the shape that 'zeros' is to make: write nnx.Variable\('zeros', shape="
+    ):
+        nnx.Variable("zeros")
+
+
+class Expecting(Requiring):
+    def call(self, x: Any, mask: Any = None) -> Any:
+        return super().call(x, mask)
+
+
+@pytest.mark.parametrize("cls", [Requiring, Expecting])
+def test_a_mask_that_is_required(cls: Any):
     x = np.ones((1, 2, 3), "float32")
-    assert Requiring()(x, mask=np.array([[True, False]])).tolist() == [[[1.0] * 3, [0.0] * 3]]
+    assert cls()(x, mask=np.array([[True, False]])).tolist() == [[[1.0] * 3, [0.0] * 3]]
+    tokens = Input((2,), dtype="int32")
+    model = nnx.Model(tokens, cls()(nnx.layers.Embedding(5, 3, mask_zero=True)(tokens)))
+    assert not model.predict(np.array([[1, 0]]), verbose=0)[0, 1].any()
+    with pytest.raises(TypeError, match="NoneType"):
+        cls()(x)
 
 
 def test_an_error_in_a_call_names_the_layer():

@@ -313,3 +313,32 @@ def test_weights_of_integers_and_bools_start_as_zeros(backend: Placement):
     assert [weight.nbytes for weight in layer.weights] == [2, 4, 24, 160]
     assert nnx.to_numpy(layer.scale.value).any()
     model.summary(print_fn=lambda text: None)
+
+
+class Narrowing(nnx.layers.Layer):
+    """Its pullback returns the cotangent of one row."""
+
+    def forward(self, x, *, training=False):
+        return 2.0 * x, lambda dy: 2.0 * dy[:1, ...]
+
+
+def narrow(*arrays):
+    y = 2.0 * arrays[-1]
+    return y, lambda dy: 2.0 * y[:1, ...]
+
+
+@pytest.mark.parametrize(
+    ("owner", "inner", "activation", "loss"),
+    [
+        ("narrowing", Narrowing(), None, "mse"),
+        ("the activation 'narrow'", nnx.layers.ReLU(), narrow, "mse"),
+        ("loss 'narrow'", nnx.layers.ReLU(), None, narrow),
+    ],
+)
+def test_a_cotangent_of_another_shape_names_whose_it_is(owner, inner, activation, loss):
+    layers = nnx.layers
+    model = nnx.Sequential([nnx.Input((4,)), layers.Dense(4, activation), inner, layers.Dense(1)])
+    model.compile("sgd", loss)
+    x = np.ones((3, 4), "float32")
+    with pytest.raises(ValueError, match=rf"{owner}: the pullback returned .* shape \(1, \d\), expected \(3, \d\)"):
+        model.train_on_batch(x, x[:, :1])

@@ -254,3 +254,82 @@ def test_options_of_a_weight_are_kept_and_used():
     for weight in layer.weights:
         assert isinstance(weight.regularizer, nnx.regularizers.L2)
         assert isinstance(weight.constraint, nnx.constraints.NonNeg)
+
+
+# an argument of Keras of which nnx has one value: how to give another, and what the error says to write
+REFUSED = [
+    (lambda: Dense(2, lora_rank=4), "dense: lora_rank=4: nnx has no adapters of low rank"),
+    (lambda: Dense(2, quantization_config="int8"), "nnx does not quantise"),
+    (lambda: nnx.layers.Embedding(3, 2, lora_alpha=1.0), "leave it out, and train the layer itself"),
+    (lambda: nnx.layers.BatchNormalization(renorm=True), "batch_normalization: renorm=True: .*GroupNormalization"),
+    (lambda: Input((3,), sparse=True), "Input: sparse=True: .*give dense ones"),
+    (lambda: InputLayer((3,), ragged=True), "pad_sequences"),
+    (lambda: Input((3,), tensor=X), "call the model on it"),
+    (lambda: Input((3,), optional=True), "make a model without that input"),
+    (lambda: Dense(2).add_weight((2,), aggregation="mean"), "dense: a weight of nnx is the same in all processes"),
+    (lambda: Flatten(data_format="first"), "flatten: data_format must be"),
+]
+
+
+@pytest.mark.parametrize(("mistake", "message"), REFUSED, ids=[message for _, message in REFUSED])
+def test_what_keras_has_and_nnx_has_not(mistake: Callable[[], Any], message: str):
+    with pytest.raises(ValueError, match=message):
+        mistake()
+
+
+def test_arguments_that_do_nothing_are_not_saved():
+    for layer in (Dense(2), nnx.layers.Embedding(3, 2), nnx.layers.BatchNormalization(synchronized=True)):
+        config = layer.get_config()
+        assert not {"lora_rank", "renorm", "renorm_momentum", "weights", "autocast"} & set(config)
+        assert type(layer).from_config(json.loads(json.dumps(config))).get_config() == config
+    assert Dense(2, autocast=False).get_config()["autocast"] is False
+
+
+def test_channels_first_are_flattened_as_if_last(backend: Placement):
+    x = np.arange(24, dtype=np.float32).reshape(2, 3, 2, 2)
+    layer = Flatten(data_format="channels_first")
+    assert_close(layer(backend.asarray(x)), np.moveaxis(x, 1, -1).reshape(2, -1))
+    y, pullback = layer.run(backend.asarray(x), training=False)
+    assert_close(pullback(y), x)
+    assert_close(layer(backend.asarray(x[:, :, 0, 0])), x[:, :, 0, 0])
+
+
+def test_inputs_by_name_and_no_bias(backend: Placement):
+    layer = Dense(2, use_bias=False, kernel_initializer="ones")
+    assert layer.bias is None
+    assert_close(layer(inputs=backend.asarray(X)), np.full((4, 2), 3.0, np.float32))
+    assert layer.bias is None
+    assert_close(nnx.Sequential([layer])(inputs=backend.asarray(X)), np.full((4, 2), 3.0, np.float32))
+
+
+def test_weights_as_in_keras(backend: Placement):
+    layer = Layer()
+    count = layer.add_weight((2,), "zeros", "int32", False)
+    assert (count.name, count.dtype, count.trainable) == ("variable", "int32", False)
+    with nnx.backend(backend.name, device=backend.device, dtype="float32"):
+        half = Layer(dtype="float16") if hasattr(backend.xp, "float16") else None
+    if half is not None:
+        assert (half.add_weight((2,)).dtype, half.add_weight((2,), autocast=False).dtype) == ("float16", "float32")
+
+
+def test_autocast(backend_float64: Placement):
+    x = backend_float64.asarray(X, "float64")
+    for autocast, dtype in ((True, "float32"), (False, "float64")):
+        layer = nnx.layers.Identity(dtype="float32", autocast=autocast)
+        assert str(layer(x).dtype).endswith(dtype)
+
+
+def test_mask_of_a_lambda(backend: Placement):
+    def last(x, mask):
+        return x[:, :, 0] > 1.0
+
+    x = backend.asarray([[[2.0], [0.0], [3.0]]])
+    for mask, kept in ((last, [True, False, True]), ([[True, True, False]], [True, True, False])):
+        layer = nnx.layers.Lambda(lambda x: x * 2.0, mask=mask)
+        layer(x)
+        assert nnx.to_numpy(layer.compute_mask(x, None)).tolist() == [kept]
+        model = nnx.Sequential([Input((3, 1)), layer, nnx.layers.SimpleRNN(1, return_sequences=True)])
+        y = nnx.to_numpy(model(x))[0, :, 0]
+        assert [bool(step != before) for step, before in zip(y, [0.0, *y[:-1]], strict=True)] == kept
+    with pytest.raises(TypeError, match="a derivative of one's own is pullback="):
+        nnx.layers.Lambda(last, last)

@@ -43,7 +43,8 @@ def test_runs_in_training_on_every_backend_without_waiting(backend, case):
     with no_synchronization():
         y, pullback = layer.run(x, training=True)
         dx = pullback(y)
-    assert y.shape == dx.shape == layer.compute_output_shape(case.input_shape)
+    assert y.shape == layer.compute_output_shape(case.input_shape)
+    assert dx.shape == x.shape
     assert_close(y, nnx.to_numpy(y), like=x)
     assert_close(dx, nnx.to_numpy(dx), like=x)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import pickle
 import warnings
 
 import numpy as np
@@ -15,7 +16,7 @@ from nnx.random import Generator
 from nnx.registry import custom_objects
 from nnx.testing import assert_close, check_gradients, no_synchronization
 from nnx.testing.rows.completeness import assert_complete
-from nnx.testing.rows.losses import LOSSES, arguments, complaints
+from nnx.testing.rows.losses import LOSSES, arguments, complaints, loss_case
 
 # Names that scripts use. A new loss needs no row here: its class and its functions in nnx.losses are its names.
 ALIASES = {
@@ -165,6 +166,14 @@ def test_functions_classes_and_objects(cls):
     assert losses.resolve(loss) is loss
     for identifier in (kind, plain, plain.original, losses.serialize(loss)):
         assert type(losses.resolve(identifier)) is kind
+
+
+@pytest.mark.parametrize("cls", LOSSES)
+def test_functions_and_what_is_made_of_them_can_be_pickled(cls):
+    for name in functions_of(cls):
+        function, metric = getattr(losses, name), nnx.metrics.get(name)
+        assert pickle.loads(pickle.dumps(function)) is function
+        assert pickle.loads(pickle.dumps(metric)).get_config() == metric.get_config()
 
 
 @pytest.mark.parametrize("cls", LOSSES)
@@ -448,3 +457,33 @@ def test_a_function_written_around_one_of_nnx_is_not_taken_for_it():
         return 2.0 * values, lambda dy: pullback(2.0 * dy)
 
     assert_close(losses.resolve(doubled)(Y_TRUE, Y_PRED), 2.0 * losses.resolve("mse")(Y_TRUE, Y_PRED), length=18)
+
+
+def test_dtype(backend_float64):
+    """The loss has its dtype and is computed in float64 if it is that; the gradient has that of the predictions."""
+    for name in LOSSES:
+        _check_dtypes(backend_float64, name)
+
+
+def _check_dtypes(backend_float64, name):
+    plain, y_true, y_pred = loss_case(name)
+    y_true, y_pred = backend_float64.asarray(y_true, None), backend_float64.asarray(y_pred, "float32")
+    exact = plain(y_true, backend_float64.asarray(y_pred, "float64"))
+    _, pullback = plain.forward(y_true, y_pred)
+    for dtype, rtol in (("float16", 1e-3), ("float32", 1e-5), ("float64", 1e-12)):
+        if not hasattr(backend_float64.xp, dtype):
+            continue
+        loss = type(plain).from_config({**plain.get_config(), "dtype": dtype})
+        value, pullback_own = loss.forward(y_true, y_pred)
+        assert str(value.dtype).endswith(dtype)
+        assert str(pullback_own().dtype).endswith("float32")
+        assert_close(value, exact, rtol=rtol, atol=rtol / 10)
+        assert_close(pullback_own(value * 0 + 1), pullback(), rtol=2e-5, atol=2e-6)
+
+
+def test_dtype_of_numbers():
+    exact = (1.0 - 1e-9) ** 2
+    assert float(losses.MeanSquaredError(dtype="float64")([[1.0]], [[1e-9]])) == exact
+    assert float(losses.MeanSquaredError()([[1.0]], [[1e-9]])) == 1.0
+    with pytest.raises(ValueError, match="loss 'mean_squared_error': dtype must be"):
+        losses.MeanSquaredError(dtype="bfloat16")

@@ -370,7 +370,7 @@ def test_a_function_of_ones_own(backend):
 def test_a_class_of_ones_own():
     class Largest(metrics.Metric):
         def __init__(self, name=None):
-            super().__init__(name)
+            super().__init__(name=name)
             self.reset_state()
 
         def update_state(self, y_true, y_pred, sample_weight=None):

@@ -55,7 +55,7 @@ class Last(Metric):
     """The mean of the last batch."""
 
     def __init__(self) -> None:
-        super().__init__("last")
+        super().__init__(name="last")
         self.reset_state()
 
     def reset_state(self) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 import nnx
 from nnx import metrics
-from nnx.backends import backend_of
+from nnx.backends import backend_of, to_numpy
 from nnx.testing import assert_close, no_synchronization
 from nnx.testing.rows.completeness import assert_complete
 from nnx.testing.rows.metrics import METRICS, complaints, metric_cases, metric_data
@@ -176,3 +176,33 @@ def test_in_a_compiled_model_that_was_saved(title, tmp_path):
     model.save(tmp_path / "model.safetensors")
     again = nnx.models.load_model(tmp_path / "model.safetensors").evaluate(y_pred, y_true, batch_size=10, verbose=0)
     assert np.array_equal(again[1], results[1])
+
+
+def _floating(xp):
+    return [dtype for dtype in ("float16", "float32", "float64") if hasattr(xp, dtype)]
+
+
+def test_dtype(backend_float64):
+    """Values are added up in float64 where that is asked for; the result has the dtype, which comes back by a file."""
+    for title, (kind, make) in CASES.items():
+        batch = [backend_float64.asarray(array, None) for array in metric_data(kind)[:2]]
+        for dtype in _floating(backend_float64.xp):
+            plain = make()
+            metric = type(plain).from_config({**json.loads(json.dumps(plain.get_config())), "dtype": dtype})
+            assert metric.get_config()["dtype"] == metric.dtype == dtype
+            result = metric(*batch)
+            assert str(result.dtype).endswith(dtype), title
+            assert_close(
+                to_numpy(result), np.asarray(to_numpy(plain(*batch)), dtype), 2e-3 if dtype == "float16" else 2e-6
+            )
+
+
+def test_sums_in_float64(backend_float64):
+    values = backend_float64.asarray([1.0, 1e-9], "float64")
+    assert float(metrics.Sum(dtype="float64")(values)) == 1.0 + 1e-9 == float(metrics.Sum("s", "float64")([1.0, 1e-9]))
+    assert float(metrics.Sum(dtype="float32")(values)) == 1.0
+    for cls in (metrics.Mean, metrics.AUC, metrics.MeanSquaredError):
+        with pytest.raises(ValueError, match="dtype must be 'float16', 'float32' or 'float64', got 'int32'"):
+            cls(dtype="int32")
+        with pytest.raises(ValueError, match=r"dtype must be one of .* got 'loss'"):
+            nnx.Metric("loss")

@@ -559,8 +559,83 @@ def test_no_loss_at_all():
         def compute_metrics(self, x, y, y_pred, sample_weight=None):
             return {}
 
-    with pytest.raises(ValueError, match=r"has no loss: write compile\(optimizer, loss='mse'\)"):
+    with pytest.raises(ValueError, match=r"compiled without a loss, and its layers add none: write compile"):
         started(Own, optimizer="sgd").fit(X, Y, verbose=0)
+
+
+class Reconstructing(Net):
+    """An autoencoder whose loss is all added by its own code and its layers."""
+
+    def __init__(self, adds=True):
+        super().__init__()
+        self.adds = adds
+        self.hidden = layers.Dense(5, activation="tanh", kernel_regularizer="l2", activity_regularizer="l1")
+        self.last = layers.Dense(4)
+
+    def call(self, x, training=None):
+        y = super().call(x)
+        if self.adds:
+            self.add_loss(nnx.ops.mean(nnx.ops.square(y - x)))
+        return y
+
+
+def test_without_a_loss_what_is_added_is_minimised(backend):
+    compiled = started(Reconstructing, False, optimizer="adam", loss="mse")
+    alone, batched = (started(Reconstructing, weights=compiled.get_weights(), optimizer="adam") for _ in range(2))
+    settings = {"epochs": 2, "batch_size": 8, "verbose": 0, "shuffle": False}
+    expected = compiled.fit(X, X, validation_data=(X, X), **settings).history
+    found = alone.fit(X, validation_data=(X,), **settings).history
+    of_batches = batched.fit(iter([(X[:8],), X[8:16], (X[16:],)] * 2), steps_per_epoch=3, epochs=2, verbose=0).history
+    assert set(found) == set(expected) == {"loss", "val_loss"}
+    for name, values in expected.items():
+        assert_close(found[name], values, rtol=1e-5)
+    assert_close(of_batches["loss"], expected["loss"], rtol=1e-5)
+    assert_close(alone.evaluate(X, verbose=0), compiled.evaluate(X, X, verbose=0), rtol=1e-5)
+    assert_close(alone.test_on_batch(X), compiled.test_on_batch(X, X), rtol=1e-5)
+    assert_close(alone.train_on_batch(X), compiled.train_on_batch(X, X), rtol=1e-5)
+    assert set(alone.fit(X, validation_split=0.25, **settings).history) == {"loss", "val_loss"}
+
+
+def test_metrics_that_layers_keep(backend):
+    class Watched(layers.Layer):
+        def __init__(self, **options):
+            super().__init__(**options)
+            self.level = metrics.Mean(name="level")
+
+        def call(self, x):
+            self.level.update_state(nnx.ops.mean(x))
+            return x
+
+    watched = Watched()
+    watched(nnx.asarray(X))
+    assert_close(watched.level.result(), X.mean(), rtol=1e-6)  # and not of what the call was tried out with
+    nnx.random.set_seed(1)
+    inputs = nnx.Input((4,))
+    model = nnx.Model(inputs, layers.Dense(1)(watched(inputs)))
+    model.distance = metrics.Mean(name="distance")
+    model.compile("sgd", "mse", metrics=["mae"])
+    history = model.fit(X, Y, epochs=2, batch_size=10, validation_data=(X[:5], Y[:5]), verbose=0).history
+    assert set(history) == {f"{of}{name}" for of in ("", "val_") for name in ("loss", "mae", "level", "distance")}
+    assert_close(history["level"], [X.mean()] * 2, rtol=1e-5)
+    assert_close(history["val_level"], [X[:5].mean()] * 2, rtol=1e-5)
+    assert [metric.name for metric in model.metrics] == ["mae", "distance", "level"]
+    results = model.evaluate(X, Y, verbose=0, return_dict=True)
+    assert list(results) == model.metrics_names == ["loss", "mae", "distance", "level"]
+    assert_close(results["level"], X.mean(), rtol=1e-5)
+    assert_close(model.train_on_batch(X[:3], Y[:3])[3], X[:3].mean(), rtol=1e-5)
+
+
+def test_streams_that_layers_keep_are_not_drawn_from_before_the_first_call(backend):
+    class Noisy(layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.seeds = nnx.random.SeedGenerator(3)
+
+        def call(self, x):
+            return x + nnx.random.normal(x.shape, seed=self.seeds)
+
+    zeros = nnx.asarray(np.zeros((2, 3)))
+    assert_close(Noisy()(zeros), nnx.random.normal((2, 3), seed=nnx.random.SeedGenerator(3)))
 
 
 def test_metrics_of_ones_own(backend):

@@ -269,3 +269,41 @@ def test_summary(capsys: pytest.CaptureFixture[str]):
     nnx.Sequential([Dense(3)]).summary()
     assert "unbuilt" in capsys.readouterr().out
     assert "<table>" in model._repr_html_()
+
+
+def test_sizes_left_open_by_the_first_data(backend, tmp_path):
+    """As in Keras, a stack that was built by data takes other sizes, where its layers do."""
+    steps = nnx.Sequential([nnx.layers.Embedding(9, 4), nnx.layers.LSTM(3, return_sequences=True), nnx.layers.Dense(1)])
+    images = nnx.Sequential([nnx.layers.Conv2D(2, 3), nnx.layers.GlobalMaxPooling2D(), nnx.layers.Dense(1)])
+    for model in (steps, images):
+        model.compile("sgd", "mse", metrics=["mae"])
+    for size in (5, 7, 4):
+        steps.fit(np.ones((2, size)), np.zeros((2, size, 1)), verbose=0)
+        images.fit(np.ones((2, size, size + 1, 3)), np.zeros((2, 1)), verbose=0)
+    steps.save(tmp_path / "steps.safetensors")
+    loaded = nnx.models.load_model(tmp_path / "steps.safetensors")
+    assert loaded.predict(np.ones((2, 11)), verbose=0).shape == (2, 11, 1)
+    assert steps.output_shape == (None, None, 1)
+
+
+def test_sizes_that_a_layer_cannot_take():
+    model = nnx.Sequential([nnx.layers.Flatten(), nnx.layers.Dense(1)])
+    model.predict(np.ones((2, 3, 3)), verbose=0)
+    assert model.output_shape == (None, 1)
+    for wrong, message in (((2, 4, 3), "dense: expected an input of shape .*9.*got"), ((2, 9), "sequential: expected")):
+        with pytest.raises(ValueError, match=message):
+            model.predict(np.ones(wrong), verbose=0)
+    told = nnx.Sequential([nnx.layers.Dense(1)])
+    told.build((None, 3))
+    with pytest.raises(ValueError, match="sequential: expected an input of shape"):
+        told(np.ones((2, 4)))
+
+
+def test_losses_nested_as_the_outputs():
+    x = nnx.Input((3,))
+    a, b, c = (nnx.layers.Dense(1, name=name)(x) for name in "abc")
+    model = nnx.Model(x, [a, [b, c]])
+    model.compile("sgd", ["mse", ["mae", "mse"]], loss_weights=[1.0, [0.0, 0.5]])
+    y = np.zeros((4, 1), "float32")
+    history = model.fit(np.ones((4, 3)), [y, [y, y]], verbose=0).history
+    assert history["loss"][0] == pytest.approx(history["a_loss"][0] + 0.5 * history["c_loss"][0], rel=1e-5)

@@ -311,7 +311,7 @@ def test_data_frames():
     history = one().fit(table, series, sample_weight=pandas.Series(WEIGHTS), **options).history
     assert history == one().fit(X, LABELS, sample_weight=WEIGHTS, **options).history
     table["a"] = "text"
-    with pytest.raises(ValueError, match=r"x: .*DataFrame of dtype object; write x.astype\('float32'\)"):
+    with pytest.raises(ValueError, match=r"x, a DataFrame, .* the column 'a' .* holds texts"):
         one().fit(table, series)
 
 

@@ -144,6 +144,25 @@ def ftrl(
     return 0.0 if abs(s["z"]) <= l1 else -(s["z"] - math.copysign(l1, s["z"])) / curvature
 
 
+def schedule_free_adamw(
+    s: State,
+    t: int,
+    w: float,
+    g: float,
+    lr: float = 0.0025,
+    beta_1: float = 0.9,
+    beta_2: float = 0.999,
+    epsilon: float = 1e-8,
+    warmup_steps: int = 0,
+) -> float:
+    z, x = (w, w) if t == 1 else (s["z"], s["x"])
+    s["v"] = beta_2 * s["v"] + (1 - beta_2) * g**2
+    z -= lr * min(t / max(warmup_steps, 1), 1) * g / (math.sqrt(s["v"] / (1 - beta_2**t)) + epsilon)
+    x += (z - x) / t
+    s["z"], s["x"] = z, x
+    return (1 - beta_1) * z + beta_1 * x
+
+
 ROWS: dict[str, tuple[Callable[..., float], list[dict[str, Any]]]] = {
     "SGD": (sgd, [{}, {"momentum": 0.9}, {"momentum": 0.8, "nesterov": True, "lr": 0.1}]),
     "RMSprop": (
@@ -157,6 +176,10 @@ ROWS: dict[str, tuple[Callable[..., float], list[dict[str, Any]]]] = {
     "Adamax": (adamax, [{}, {"beta_1": 0.5, "beta_2": 0.6, "epsilon": 0.1}]),
     "Nadam": (nadam, [{}, {"beta_1": 0.5, "beta_2": 0.6, "epsilon": 0.1}]),
     "Lion": (lion, [{}, {"beta_1": 0.2, "beta_2": 0.3}]),
+    "ScheduleFreeAdamW": (
+        schedule_free_adamw,
+        [{}, {"lr": 0.1, "warmup_steps": 5}, {"beta_1": 0.5, "beta_2": 0.6, "epsilon": 0.1}],
+    ),
     "Ftrl": (
         ftrl,
         [

@@ -96,9 +96,8 @@ def test_the_first_step_may_overflow_too(half_backend):
     assert all(np.array_equal(mine, theirs) for mine, theirs in zip(model.get_weights(), before, strict=True))
 
 
-def test_the_scale_grows_after_many_good_steps_and_falls_below_one(half_backend, monkeypatch):
-    monkeypatch.setattr(loss_scaling, "_STEPS_TO_GROW", 3)
-    scale = loss_scaling.LossScale(half_backend.asarray([1.0]), 4.0, 0.0)
+def test_the_scale_grows_after_many_good_steps_and_falls_below_one(half_backend):
+    scale = loss_scaling.LossScale(half_backend.asarray([1.0]), 4.0, 0.0, steps_to_grow=3)
     good, bad = (half_backend.xp.all(half_backend.asarray([flag], "bool")) for flag in (True, False))
     seen = []
     for finite in [good] * 4 + [bad] * 5:
@@ -188,3 +187,16 @@ def test_penalties_are_computed_in_float32(half_backend):
     assert float(nnx.to_numpy(penalty)) == pytest.approx(0.01 * 10 * 200.0**2)  # squares overflow in float16
     pullback(1.0)
     assert_close(model.layers[0].kernel.grad, np.full((5, 2), 4.0), rtol=1e-3)
+
+
+def test_loss_scale_optimizer_says_how_the_scale_starts(half_backend):
+    model = nnx.Sequential([nnx.layers.Dense(1, input_dim=2)])
+    model.compile(nnx.optimizers.LossScaleOptimizer("sgd", 64.0, 2), "mse")
+    scales = []
+    for _ in range(4):
+        model.train_on_batch(np.ones((2, 2)), np.ones((2, 1)))
+        scales.append(model.optimizer.loss_scale.numbers()[0])
+    assert scales == [64.0, 128.0, 128.0, 256.0]
+    copy = nnx.optimizers.SGD()
+    copy.set_state(model.optimizer.state())
+    assert copy.steps_to_grow == 2

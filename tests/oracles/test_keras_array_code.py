@@ -5,14 +5,12 @@ Layers, losses, metrics and penalties are functions of a namespace of operations
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
-os.environ.setdefault("KERAS_BACKEND", "jax")
 keras = pytest.importorskip("keras", reason="the oracle Keras is not installed; pip install 'nnx-array[oracle]'")
 
 import nnx  # noqa: E402

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import inspect
 import json
-import os
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 
-os.environ.setdefault("KERAS_BACKEND", "jax")
 jax = pytest.importorskip("jax", reason="the oracle JAX is not installed; pip install 'nnx-array[oracle]'")
 keras = pytest.importorskip("keras", reason="the oracle Keras is not installed; pip install 'nnx-array[oracle]'")
 if keras.backend.backend() != "jax":
@@ -21,6 +18,7 @@ if keras.backend.backend() != "jax":
 
 from nnx.backends import get_backend  # noqa: E402
 from nnx.layers import (  # noqa: E402
+    adaptive_pooling,
     convolution,
     padding,
     pooling,
@@ -36,21 +34,13 @@ from nnx.testing.rows.completeness import assert_complete, row_complaints  # noq
 
 RTOL = 2e-5  # relative to the largest element
 FIRST = "channels_first"
-MODULES = (convolution, pooling, padding, upsampling, separable_convolution, transposed_convolution)
+MODULES = (adaptive_pooling, convolution, pooling, padding, upsampling, separable_convolution, transposed_convolution)
 KINDS = {
     name: thing
     for module in MODULES
     for name, thing in vars(module).items()
     if registry.objects.get(name) is thing and thing.__module__ == module.__name__ and hasattr(keras.layers, name)
 }
-
-
-@pytest.fixture(autouse=True)
-def _compile_quickly() -> Iterator[None]:
-    """What is compiled is used once."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
 
 
 # class, shape of the input, arguments
@@ -147,6 +137,44 @@ ROWS: list[tuple[str, tuple[int, ...], dict[str, Any]]] = [
     ("Cropping1D", (2, 5, 3), {"cropping": (1, 2)}),
     ("Cropping2D", (2, 4, 6, 3), {"cropping": ((1, 0), (2, 1))}),
     ("Cropping2D", (2, 3, 4, 6), {"cropping": (1, 2), "data_format": FIRST}),
+    ("Conv3D", (2, 4, 5, 4, 3), {"filters": 4, "kernel_size": 3}),
+    ("Conv3D", (2, 4, 5, 4, 3), {"filters": 4, "kernel_size": 3, "padding": "same", "activation": "tanh"}),
+    ("Conv3D", (2, 4, 5, 4, 3), {"filters": 4, "kernel_size": 2, "padding": "same", "strides": 2}),
+    ("Conv3D", (2, 4, 5, 4, 3), {"filters": 4, "kernel_size": (1, 3, 2), "strides": (2, 1, 3)}),
+    ("Conv3D", (2, 4, 5, 4, 3), {"filters": 4, "kernel_size": 2, "dilation_rate": (1, 2, 3), "use_bias": False}),
+    ("Conv3D", (2, 4, 5, 4, 4), {"filters": 6, "kernel_size": 2, "groups": 2, "padding": "same"}),
+    ("Conv3D", (2, 3, 4, 5, 4), {"filters": 4, "kernel_size": 2, "padding": "same", "data_format": FIRST}),
+    ("Conv3DTranspose", (2, 2, 3, 4, 3), {"filters": 4, "kernel_size": 3}),
+    ("Conv3DTranspose", (2, 2, 3, 4, 3), {"filters": 4, "kernel_size": (3, 2, 1), "strides": 2, "padding": "same"}),
+    ("Conv3DTranspose", (2, 2, 3, 4, 3), {"filters": 4, "kernel_size": 2, "strides": (1, 2, 3), "use_bias": False}),
+    ("Conv3DTranspose", (2, 2, 3, 4, 3), {"filters": 2, "kernel_size": 3, "strides": 2, "output_padding": (1, 0, 1)}),
+    ("Conv3DTranspose", (2, 2, 3, 4, 3), {"filters": 2, "kernel_size": 2, "dilation_rate": 2, "padding": "same"}),
+    ("MaxPooling3D", (2, 4, 5, 4, 3), {}),
+    ("MaxPooling3D", (2, 4, 5, 4, 3), {"pool_size": (2, 3, 1), "strides": (1, 2, 2), "padding": "same"}),
+    ("MaxPooling3D", (2, 3, 4, 5, 4), {"pool_size": 3, "strides": 1, "data_format": FIRST}),
+    ("AveragePooling3D", (2, 4, 5, 4, 3), {"pool_size": 2}),
+    ("AveragePooling3D", (2, 4, 5, 4, 3), {"pool_size": (2, 3, 2), "strides": 2, "padding": "same"}),
+    ("AveragePooling3D", (2, 3, 4, 5, 4), {"pool_size": 2, "strides": (1, 2, 1), "data_format": FIRST}),
+    ("GlobalMaxPooling3D", (2, 4, 5, 4, 3), {}),
+    ("GlobalMaxPooling3D", (2, 3, 4, 5, 4), {"keepdims": True, "data_format": FIRST}),
+    ("GlobalAveragePooling3D", (2, 4, 5, 4, 3), {"keepdims": True}),
+    ("GlobalAveragePooling3D", (2, 3, 4, 5, 4), {"data_format": FIRST}),
+    ("ZeroPadding3D", (2, 2, 3, 4, 3), {}),
+    ("ZeroPadding3D", (2, 2, 3, 4, 3), {"padding": ((1, 2), (0, 3), (1, 0)), "data_format": FIRST}),
+    ("Cropping3D", (2, 4, 5, 4, 3), {}),
+    ("Cropping3D", (2, 3, 4, 5, 4), {"cropping": ((1, 0), (2, 1), (0, 2)), "data_format": FIRST}),
+    ("UpSampling3D", (2, 2, 3, 2, 3), {}),
+    ("UpSampling3D", (2, 3, 2, 3, 2), {"size": (1, 2, 3), "data_format": FIRST}),
+    ("AdaptiveAveragePooling1D", (2, 9, 3), {"output_size": 4}),
+    ("AdaptiveAveragePooling1D", (2, 3, 8), {"output_size": 3, "data_format": FIRST}),
+    ("AdaptiveAveragePooling2D", (2, 7, 8, 3), {"output_size": (3, 4)}),
+    ("AdaptiveAveragePooling2D", (2, 3, 6, 5), {"output_size": 2, "data_format": FIRST}),
+    ("AdaptiveAveragePooling3D", (2, 3, 4, 5, 3), {"output_size": (1, 2, 3)}),
+    ("AdaptiveMaxPooling1D", (2, 9, 3), {"output_size": 4}),
+    ("AdaptiveMaxPooling1D", (2, 3, 8), {"output_size": 3, "data_format": FIRST}),
+    ("AdaptiveMaxPooling2D", (2, 7, 8, 3), {"output_size": (3, 4)}),
+    ("AdaptiveMaxPooling2D", (2, 3, 6, 5), {"output_size": 2, "data_format": FIRST}),
+    ("AdaptiveMaxPooling3D", (2, 3, 4, 5, 3), {"output_size": (1, 2, 3)}),
     ("UpSampling1D", (2, 5, 3), {"size": 3}),
     ("UpSampling2D", (2, 4, 5, 3), {"size": (2, 3)}),
     ("UpSampling2D", (2, 4, 5, 3), {"size": 2, "interpolation": "bilinear"}),
@@ -243,7 +271,17 @@ def test_a_configuration_of_keras_is_understood(name):
     config = getattr(keras.layers, name)(**options).get_config()
     known = {key: value for key, value in config.items() if key not in ("dtype", "lora_rank", "lora_alpha")}
     again = KINDS[name].from_config(known).get_config()
-    plain = ("kernel_size", "strides", "padding", "pool_size", "size", "cropping", "data_format", "depth_multiplier")
+    plain = (
+        "kernel_size",
+        "strides",
+        "padding",
+        "pool_size",
+        "size",
+        "cropping",
+        "data_format",
+        "depth_multiplier",
+        "output_size",
+    )
     for key in plain:
         assert again.get(key) == json.loads(json.dumps(known.get(key)))  # without tuples
 
@@ -254,6 +292,7 @@ def test_a_configuration_of_keras_is_understood(name):
         *("Convolution1D", "Convolution2D", "Convolution1DTranspose", "Convolution2DTranspose"),
         *("SeparableConvolution1D", "SeparableConvolution2D", "MaxPool1D", "MaxPool2D", "AvgPool1D", "AvgPool2D"),
         *("GlobalMaxPool1D", "GlobalMaxPool2D", "GlobalAvgPool1D", "GlobalAvgPool2D"),
+        *("Convolution3D", "Convolution3DTranspose", "MaxPool3D", "AvgPool3D", "GlobalMaxPool3D", "GlobalAvgPool3D"),
     ],
 )
 def test_other_names(alias):

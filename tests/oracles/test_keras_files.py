@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-os.environ.setdefault("KERAS_BACKEND", "jax")
 keras = pytest.importorskip("keras", reason="Keras is not installed: pip install 'nnx-array[oracle]'")
 pytest.importorskip("h5py", reason="h5py is not installed: pip install 'nnx-array[keras-files]'")
 
@@ -328,6 +326,44 @@ def dict_outputs(lib: Any, *_: Any) -> Any:
     return lib.Model(x, {"a": lib.layers.Dense(2, name="a")(hidden), "b": lib.layers.Dense(1, name="b")(hidden)})
 
 
+def one_head(lib: Any, *_: Any) -> Any:
+    x = lib.Input((5, 4))
+    y = lib.layers.Attention(use_scale=True, score_mode="concat")([x, lib.layers.Dense(4)(x)])
+    y = lib.layers.AdditiveAttention()([y, x])
+    return lib.Model(x, lib.layers.EinsumDense("...x,xy->...y", 2, bias_axes="y")(y))
+
+
+def cells(lib: Any, *_: Any) -> Any:
+    x = lib.Input((5, 4))
+    stack = lib.layers.StackedRNNCells([lib.layers.LSTMCell(3), lib.layers.GRUCell(2)])
+    y, h = lib.layers.RNN(lib.layers.SimpleRNNCell(3), return_sequences=True, return_state=True)(x)
+    y = lib.layers.RNN(lib.layers.GRUCell(3), return_sequences=True)(y, initial_state=[h])
+    y = lib.layers.Bidirectional(lib.layers.RNN(lib.layers.LSTMCell(2), return_sequences=True))(y)
+    return lib.Model(x, lib.layers.Dense(2)(lib.layers.RNN(stack)(y)))
+
+
+def grouped(lib: Any, *_: Any) -> Any:
+    x = lib.Input((5, 4))
+    y = lib.layers.GroupQueryAttention(3, 4, 2)(x, x)
+    return lib.Model(x, lib.layers.GroupQueryAttention(2, 2, 1, use_bias=False)(y, x))
+
+
+def films(lib: Any, *_: Any) -> Any:
+    x = lib.Input((3, 4, 5, 2))
+    y = lib.layers.ConvLSTM2D(3, 2, return_sequences=True)(x)
+    y = lib.layers.ConvLSTM2D(2, 2, padding="same", unit_forget_bias=False)(y)
+    y = lib.layers.SpectralNormalization(lib.layers.Conv2D(2, 2))(lib.layers.AdaptiveMaxPooling2D(2)(y))
+    return lib.Model(x, lib.layers.SpectralNormalization(lib.layers.Dense(2))(lib.layers.Flatten()(y)))
+
+
+def volumes(lib: Any, *_: Any) -> Any:
+    x = lib.Input((3, 4, 5, 2))
+    y = lib.layers.Conv3D(3, 2, padding="same", activation="relu")(lib.layers.ZeroPadding3D((1, 0, 1))(x))
+    y = lib.layers.MaxPooling3D((1, 2, 2))(lib.layers.Conv3DTranspose(2, 2, strides=2)(y))
+    y = lib.layers.UpSampling3D((1, 2, 1))(lib.layers.Cropping3D((1, 0, 1))(lib.layers.AveragePooling3D(2)(y)))
+    return lib.Model(x, lib.layers.Dense(2)(lib.layers.GlobalAveragePooling3D()(lib.layers.SpatialDropout3D(0.0)(y))))
+
+
 kind("two inputs", two_inputs, [numbers(4), numbers(3)], loss=["mse", "mae"], loss_weights=[1.0, 0.5])
 kind("nested", nested, VECTOR)
 kind("merging", merging, VECTOR)
@@ -335,6 +371,11 @@ kind("operators", operators, VECTOR, lambda lib: lib.optimizers.SGD(0.001))  # s
 kind("attention", attention, SEQUENCE)
 kind("masked graph", masked_graph, padded(5, 9))
 kind("states", states, SEQUENCE)
+kind("attention of one head", one_head, SEQUENCE)
+kind("cells", cells, SEQUENCE)
+kind("grouped attention", grouped, SEQUENCE)
+kind("films", films, numbers(3, 4, 5, 2))
+kind("volumes", volumes, numbers(3, 4, 5, 2))
 kind("dict of outputs", dict_outputs, VECTOR, loss={"a": "mse", "b": "mae"})
 
 # Optimisers
@@ -446,8 +487,6 @@ def reloaded(path: Path) -> Any:
     return keras.saving.load_model(path)
 
 
-# JAX compiles each kind anew, which takes minutes: every fifth by default, all with NNX_ALL_KINDS=1, as at night
-CHECKED = list(KINDS) if os.environ.get("NNX_ALL_KINDS") == "1" else list(KINDS)[::5]
 NOT_IN_H5 = ("adafactor",)  # two of its variables have one name, which Keras itself does not write
 DRAWING = ("augmentation",)  # draw random numbers in training, which are not Keras'
 
@@ -458,7 +497,7 @@ def train_both(ours: Any, theirs: Any, one: Kind, y: Any) -> None:
             model.train_on_batch(one.x, y)
 
 
-@pytest.mark.parametrize("name", CHECKED)
+@pytest.mark.parametrize("name", KINDS)
 def test_a_keras_file_is_read(name: str, trained: Any):
     theirs, folder, y = trained(name)
     one = KINDS[name]
@@ -471,7 +510,7 @@ def test_a_keras_file_is_read(name: str, trained: Any):
         assert_equal_predictions(ours, copy, one.x)
 
 
-@pytest.mark.parametrize("name", [name for name in CHECKED if name not in NOT_IN_H5])
+@pytest.mark.parametrize("name", [name for name in KINDS if name not in NOT_IN_H5])
 def test_a_whole_model_in_h5_is_read(name: str, trained: Any):
     theirs, folder, y = trained(name)
     one = KINDS[name]
@@ -483,7 +522,7 @@ def test_a_whole_model_in_h5_is_read(name: str, trained: Any):
         assert_equal_predictions(ours, copy, one.x)
 
 
-@pytest.mark.parametrize("name", CHECKED)
+@pytest.mark.parametrize("name", KINDS)
 def test_weights_are_read(name: str, trained: Any):
     theirs, folder, _ = trained(name)
     one = KINDS[name]
@@ -493,7 +532,7 @@ def test_weights_are_read(name: str, trained: Any):
         assert_equal_predictions(ours, theirs, one.x)
 
 
-@pytest.mark.parametrize("name", CHECKED)
+@pytest.mark.parametrize("name", KINDS)
 def test_what_nnx_writes_is_read_by_keras(name: str, trained: Any, tmp_path: Path):
     _, folder, y = trained(name)
     one = KINDS[name]

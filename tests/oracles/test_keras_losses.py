@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
-
 import numpy as np
 import pytest
 
-os.environ.setdefault("KERAS_BACKEND", "jax")
 jax = pytest.importorskip("jax", reason="the oracle JAX is not installed; pip install 'nnx-array[oracle]'")
 keras = pytest.importorskip("keras", reason="the oracle Keras is not installed; pip install 'nnx-array[oracle]'")
 if keras.backend.backend() != "jax":
@@ -51,11 +48,21 @@ def _check(ours, theirs, y_true, y_pred, sample_weight=None):
 
 
 def test_every_loss_class_of_both_has_a_row():
-    missing = {"Circle", "CategoricalGeneralizedCrossEntropy", "Loss"}  # not in nnx
-    missing |= {"CTC"}  # compared in tests/losses/test_ctc.py and test_keras_recurrent.py
+    missing = {"Loss", "CTC", "Circle"}  # compared in tests/losses/test_ctc.py, test_keras_recurrent.py, and below
     compared = {name: name in EXAMPLES for name in LOSSES}
     assert_complete(keras_complaints("nnx/testing/rows/losses.py", keras.losses, compared))
     assert {name for name in dir(keras.losses) if name[0].isupper()} - missing <= set(EXAMPLES)
+
+
+@pytest.mark.parametrize("options", [{}, {"gamma": 8.0, "margin": 0.25, "remove_diagonal": False}])
+def test_circle(options):
+    y_pred = Generator(4).normal((N, CLASSES)).astype(np.float32)
+    y_pred /= np.linalg.norm(y_pred, axis=-1, keepdims=True)
+    y_true = np.asarray([0, 1, 2, 0, 1, 2, 0, 0, 1, 1, 2, 0])
+    _check(losses.Circle(**options), keras.losses.Circle(**options), y_true, y_pred)
+    refs = {"ref_labels": y_true[3:7], "ref_embeddings": y_pred[3:7][::-1], "remove_diagonal": False}
+    given = [np.asarray(f(y_true, y_pred, **refs)) for f in (losses.circle, keras.losses.circle)]
+    assert_close(*given, rtol=RTOL, atol=ATOL)
 
 
 def test_every_metric_of_both_has_a_row():
@@ -100,19 +107,19 @@ def test_losses_of_sequences(name, kinds, options):
 
 @pytest.mark.parametrize("name", [name for name in losses.__all__ if hasattr(keras.losses, name) and name.islower()])
 def test_loss_functions(name):
-    if name in ("get", "serialize", "deserialize", "ctc"):
+    if name in ("get", "serialize", "deserialize", "ctc", "circle"):
         return
     cls = type(losses.resolve(name)).__name__
     for kinds, options in EXAMPLES[cls]:
         y_true, y_pred = _data(kinds)
         ours = getattr(losses, name)(y_true, y_pred, **options)
-        theirs = getattr(keras.losses, name)(y_true, y_pred, **options)
+        given = {"q": 0.5, **options} if name == "categorical_generalized_cross_entropy" else options  # no default
+        theirs = getattr(keras.losses, name)(y_true, y_pred, **given)
         assert_close(ours, np.asarray(theirs), rtol=RTOL, atol=ATOL, like=y_pred)
 
 
 def test_every_loss_function_of_keras_is_there():
-    missing = {"ctc", "circle", "categorical_generalized_cross_entropy"}  # not in nnx yet
-    assert {name for name in dir(keras.losses) if name[0].islower()} - missing <= set(losses.__all__)
+    assert {name for name in dir(keras.losses) if name[0].islower()} <= set(losses.__all__)
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

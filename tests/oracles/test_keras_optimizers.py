@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
-os.environ.setdefault("KERAS_BACKEND", "jax")
 keras = pytest.importorskip("keras", reason="Keras is not installed: pip install 'nnx-array[oracle]'")
 jax = pytest.importorskip("jax", reason="JAX is not installed: pip install 'nnx-array[oracle]'")
 
@@ -59,6 +57,7 @@ OWN: dict[str, list[dict[str, Any]]] = {
     "Adamax": [{"beta_1": 0.5, "beta_2": 0.7, "epsilon": 0.1}],
     "Nadam": [{"beta_1": 0.5, "beta_2": 0.7, "epsilon": 0.1}],
     "Lion": [{"beta_1": 0.3, "beta_2": 0.6}],
+    "ScheduleFreeAdamW": [{"beta_1": 0.5, "beta_2": 0.7, "epsilon": 0.1, "warmup_steps": 4}],
     "Adafactor": [
         {"learning_rate": 0.5, "beta_2_decay": -0.5, "clip_threshold": 0.5},
         {"learning_rate": 0.5, "relative_step": False, "epsilon_1": 1e-3, "epsilon_2": 2.0},

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import itertools
-import os
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 
-os.environ.setdefault("KERAS_BACKEND", "jax")
 jax = pytest.importorskip("jax", reason="the oracle JAX is not installed; pip install 'nnx-array[oracle]'")
 keras = pytest.importorskip("keras", reason="the oracle Keras is not installed; pip install 'nnx-array[oracle]'")
 if keras.backend.backend() != "jax":
@@ -22,15 +19,6 @@ import nnx  # noqa: E402
 from nnx.functional import affine_transform  # noqa: E402
 from nnx.random import Generator  # noqa: E402
 from nnx.testing import assert_close  # noqa: E402
-
-
-@pytest.fixture(autouse=True)
-def _compile_quickly() -> Iterator[None]:
-    """What is compiled is used once."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-
 
 IMAGES = np.float32(Generator(1).normal((5, 7, 6, 2)))
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 
-os.environ.setdefault("KERAS_BACKEND", "jax")
 jax = pytest.importorskip("jax", reason="the oracle JAX is not installed; pip install 'nnx-array[oracle]'")
 keras = pytest.importorskip("keras", reason="the oracle Keras is not installed; pip install 'nnx-array[oracle]'")
 if keras.backend.backend() != "jax":
@@ -23,14 +20,6 @@ from tests.oracles.operation_cases import Case  # noqa: E402
 RTOL = 2e-5  # relative to the largest element: JAX adds up in another order, in float32
 
 CASES = list(operation_cases.ROWS)
-
-
-@pytest.fixture(autouse=True)
-def _compile_quickly() -> Iterator[None]:
-    """What is compiled is used once."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
 
 
 def find(owner: Any, name: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -100,3 +101,152 @@ def test_activation_functions_with_options_in_a_graph(tmp_path):
     )
     for one in (model, loaded, nnx.models.clone_model(model)):
         assert_close(one.predict(X, verbose=0), expected)
+
+
+class Scaled(nnx.layers.Layer):
+    """A layer that no registry knows."""
+
+    def __init__(self, units: int = 3, **options: Any) -> None:
+        super().__init__(**options)
+        self.units = units
+
+    def build(self, input_shape: Any) -> None:
+        self.kernel = self.add_weight((input_shape[-1], self.units), name="kernel")
+
+    def call(self, x: Any) -> Any:
+        return x @ self.kernel
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "units": self.units}
+
+
+class Stack(nnx.Model):
+    def __init__(self, units: int = 3) -> None:
+        super().__init__()
+        self.units, self.inner = units, Scaled(units)
+
+    def call(self, x: Any) -> Any:
+        return self.inner(x)
+
+
+def of_scaled(units: int = 5) -> nnx.Model:
+    x = nnx.Input((4,))
+    return nnx.Model(x, nnx.layers.Dense(2)(Scaled(units, name="scaled")(x)))
+
+
+def test_clones_need_no_registry(backend):
+    inner = nnx.Sequential([nnx.Input((4,)), Scaled(4), nnx.layers.Lambda(lambda x: 2.0 * x)])
+    stack = Stack(5)
+    stack.build((None, 4))
+    penalised = nnx.layers.Dense(3, activation=lambda x: nnx.ops.tanh(x), kernel_regularizer=lambda w: nnx.ops.sum(w))
+    for model in (of_scaled(), nnx.Sequential([inner, penalised, Scaled(2)]), stack):
+        clone = nnx.models.clone_model(model)
+        assert [layer.name for layer in clone.layers] == [layer.name for layer in model.layers]
+        assert not set(clone.weights) & set(model.weights)
+        clone.set_weights(model.get_weights())
+        assert_close(clone.predict(X, verbose=0), model.predict(X, verbose=0))
+    with pytest.raises(ValueError, match="unknown layer 'Scaled'"):
+        nnx.models.model_from_json(of_scaled().to_json())
+
+
+def test_a_function_clones_the_layers(tmp_path: Path):
+    def wider(layer: Any) -> Any:
+        return Scaled(7, name="wider") if isinstance(layer, Scaled) else type(layer).from_config(layer.get_config())
+
+    stacked = nnx.Sequential([nnx.Input((4,)), Scaled(5), nnx.layers.Dense(2)])
+    for model in (of_scaled(), stacked):
+        clone = nnx.models.clone_model(model, clone_function=wider)
+        assert [tuple(w.shape) for w in clone.weights] == [(4, 7), (7, 2), (2,)]
+        assert clone.layers[-2].name == "wider"
+        assert nnx.models.clone_model(model, clone_function=lambda layer: layer).weights == model.weights
+    with pytest.raises(ValueError, match="makes its layers itself"):
+        nnx.models.clone_model(Stack(), clone_function=wider)
+    with pytest.raises(TypeError, match="returned NoneType for scaled, expected a layer"):
+        nnx.models.clone_model(of_scaled(), clone_function=lambda layer: None)
+
+
+def test_objects_as_keras_describes_them():
+    layers, saving = nnx.layers, nnx.saving
+    described = saving.serialize_keras_object(Scaled(2))
+    assert {"module", "class_name", "config", "registered_name"} == set(described)
+    for thing in (
+        layers.Dense(2, activation="relu", kernel_regularizer="l2"),
+        layers.TimeDistributed(layers.Dense(2)),
+        nnx.Sequential([nnx.Input((3,)), layers.Dense(2)]),
+        nnx.losses.MeanSquaredError(),
+        nnx.metrics.MeanSquaredError(),
+        nnx.optimizers.Adam(nnx.schedules.ExponentialDecay(0.1, 10, 0.9)),
+        nnx.initializers.HeNormal(),
+        nnx.regularizers.L2(0.1),
+        nnx.constraints.NonNeg(),
+        TripledForFiles(),
+    ):
+        described = json.loads(json.dumps(saving.serialize_keras_object(thing)))
+        again = saving.deserialize_keras_object(described)
+        assert type(again) is type(thing)
+        assert again.get_config() == thing.get_config()
+    plain = [1, None, (2.5, "text"), {"a": [True]}]
+    assert saving.deserialize_keras_object(saving.serialize_keras_object(plain)) == plain
+    for function in (nnx.activations.gelu, nnx.losses.mean_squared_error, cube_for_files):
+        assert saving.deserialize_keras_object(saving.serialize_keras_object(function)) is function
+    array = saving.deserialize_keras_object(saving.serialize_keras_object(np.ones((2, 1), "float32")))
+    assert (array.dtype, array.tolist()) == ("float32", [[1.0], [1.0]])
+
+
+def test_a_layer_that_keeps_another_by_its_description():
+    class Holding(nnx.layers.Layer):
+        def __init__(self, inner: Any, **options: Any) -> None:
+            super().__init__(**options)
+            self.inner = inner
+
+        def call(self, x: Any) -> Any:
+            return self.inner(x)
+
+        def get_config(self) -> dict[str, Any]:
+            return {"name": self.name, "inner": nnx.saving.serialize_keras_object(self.inner)}
+
+        @classmethod
+        def from_config(cls, config: dict[str, Any]) -> Any:
+            return cls(nnx.saving.deserialize_keras_object(config.pop("inner")), **config)
+
+    described = nnx.utils.serialize_keras_object(Holding(Dense(3), name="holding"))
+    again = nnx.utils.deserialize_keras_object(described, custom_objects={"Holding": Holding})
+    assert (again.name, again.inner.units) == ("holding", 3)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"class_name": "MeanSquaredError", "config": {}}, "is a class of losses and of metrics: say which"),
+        ({"class_name": "Desne", "config": {}}, "unknown class 'Desne': did you mean 'Dense'"),
+        ({"class_name": "__lambda__", "config": {}}, "the code of a lambda is never run"),
+        ({"class_name": "function", "config": "os.system"}, "unknown function 'os.system'; one of your own"),
+        ({"class_name": "system", "module": "os", "config": {}}, "unknown class 'system'"),
+    ],
+)
+def test_descriptions_that_nobody_knows(config: Any, message: str):
+    with pytest.raises(ValueError, match=message):
+        nnx.saving.deserialize_keras_object(config)
+
+
+def test_names_of_registered_objects():
+    saving = nnx.saving
+
+    @saving.register_keras_serializable("mine", "other")
+    class NamedForFiles(nnx.layers.Layer):
+        pass
+
+    assert saving.get_registered_name(NamedForFiles) == "mine>other"
+    assert saving.get_registered_object("mine>other") is NamedForFiles
+    assert saving.get_registered_name(Dense) == "Dense"
+    described = saving.serialize_keras_object(NamedForFiles())
+    assert (described["class_name"], described["registered_name"]) == ("NamedForFiles", "mine>other")
+    with pytest.raises(TypeError, match="cannot be in a configuration: give it a name"):
+        saving.serialize_keras_object(lambda x: x)
+    nnx.utils.get_custom_objects().update({"tripled_for_files": lambda x: 3.0 * x})
+    try:
+        assert_close(Dense(1, "tripled_for_files", kernel_initializer="ones")([[2.0]]), [[6.0]])
+    finally:
+        del nnx.utils.get_custom_objects()["tripled_for_files"]
+    with saving.CustomObjectScope({"tripled": lambda x: 3.0 * x}):
+        assert_close(Dense(1, "tripled", kernel_initializer="ones")([[2.0]]), [[6.0]])

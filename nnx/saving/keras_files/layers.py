@@ -16,6 +16,9 @@ __all__ = ["LayerReader"]
 
 _BASE = ("name", "trainable", "dtype", "activity_regularizer", "batch_input_shape", "batch_shape")
 
+# Arguments that are layers.
+_INNER = ("layer", "layers", "backward_layer", "cell", "cells")
+
 # What is called otherwise in files of Keras 2.
 _RENAMED = {("LeakyReLU", "alpha"): "negative_slope", ("Dropout", "p"): "rate"}
 
@@ -42,21 +45,9 @@ _DROPPED: dict[str, tuple[Any, ...]] = {
 # Layers of Keras that nnx does not have.
 _OF_KERAS = frozenset(
     {
-        *("AdaptiveAveragePooling1D", "AdaptiveAveragePooling2D", "AdaptiveAveragePooling3D"),
-        *("AdaptiveMaxPooling1D", "AdaptiveMaxPooling2D", "AdaptiveMaxPooling3D", "AdditiveAttention"),
-        *("Attention", "AugMix", "AutoContrast", "AveragePooling3D", "CategoryEncoding", "CenterCrop"),
-        *("Conv3D", "Conv3DTranspose", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D", "Cropping3D", "CutMix"),
-        *("Discretization", "EinsumDense", "Equalization", "FlaxLayer", "GlobalAveragePooling3D"),
-        *("GlobalMaxPooling3D", "GroupQueryAttention", "GRUCell", "HashedCrossing", "Hashing"),
-        *("IntegerLookup", "JaxLayer", "LSTMCell", "LocallyConnected1D", "LocallyConnected2D"),
-        *("MaxNumBoundingBoxes", "MaxPooling3D", "MelSpectrogram", "MixUp", "Pipeline", "RandAugment"),
-        *("RandomBrightness", "RandomColorDegeneration", "RandomColorJitter", "RandomContrast", "RandomCrop"),
-        *("RandomElasticTransform", "RandomErasing", "RandomGaussianBlur", "RandomGrayscale", "RandomHeight"),
-        *("RandomHue", "RandomInvert", "RandomPerspective", "RandomPosterization", "RandomSaturation"),
-        *("RandomSharpness", "RandomShear", "RandomWidth", "ReversibleEmbedding", "Resizing", "RNN"),
-        *("STFTSpectrogram", "SimpleRNNCell", "Solarization", "SpatialDropout3D", "SpectralNormalization"),
-        *("StackedRNNCells", "StringLookup", "TFSMLayer", "TextVectorization", "ThresholdedReLU"),
-        *("TorchModuleWrapper", "UpSampling3D", "Wrapper", "ZeroPadding3D", "CuDNNLSTM", "CuDNNGRU"),
+        *("CuDNNGRU", "CuDNNLSTM", "FlaxLayer", "JaxLayer", "LocallyConnected1D", "LocallyConnected2D"),
+        *("MaxNumBoundingBoxes", "RandomHeight", "RandomWidth", "ReversibleEmbedding", "TFSMLayer"),
+        *("ThresholdedReLU", "TorchModuleWrapper"),
     }
 )
 
@@ -167,7 +158,7 @@ class LayerReader:
                 f"custom_objects={{{shortened(kind)!r}: ...}}{'; ' if near else ''}{near}"
             )
         arguments = self._arguments(cls, settings, label)
-        layer: Any = cls(**arguments)
+        layer: Any = cls.from_config(arguments) if cls is nnx_layers.Discretization else cls(**arguments)
         return layer
 
     def _arguments(self, cls: Any, settings: dict[str, Any], label: str) -> dict[str, Any]:
@@ -180,10 +171,8 @@ class LayerReader:
             elif name in ("batch_shape", "batch_input_shape"):
                 if value is not None:
                     arguments["batch_input_shape"] = _tuples(value)
-            elif name in ("layer", "backward_layer") and name in known:
-                arguments[name] = None if value is None else self.layer(value)
-            elif name == "layers" and name in known and isinstance(value, list):
-                arguments[name] = [self.layer(one) for one in value]
+            elif name in _INNER and name in known:
+                arguments[name] = self._inner_layers(value)
             elif name in known:
                 arguments[name] = made_argument(name, value, label)
             else:
@@ -192,6 +181,12 @@ class LayerReader:
             arguments["dtype"] = None
         return arguments
 
+    def _inner_layers(self, value: Any) -> Any:
+        """The layer of a wrapper, the layers of a pipeline, the cell of a recurrent layer, or a list of cells."""
+        if isinstance(value, list):
+            return [self.layer(one) for one in value]
+        return None if value is None else self.layer(value)
+
     def _dtype(self, value: Any, label: str) -> str | None:
         """The dtype of a configuration, which may be a policy."""
         if isinstance(value, dict):
@@ -199,7 +194,7 @@ class LayerReader:
             value = config.get("name") if isinstance(config, dict) else value.get("class_name")
         if value is None:
             return None
-        if value in ("float16", "float32", "float64"):
+        if value in ("float16", "float32", "float64", "string"):
             return str(value)
         if isinstance(value, str) and (value.startswith(("int", "uint")) or value == "bool"):
             if "_from_" in value:

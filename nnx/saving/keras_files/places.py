@@ -7,7 +7,10 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from nnx.layers import Bidirectional, MultiHeadAttention, TimeDistributed
+import numpy as np
+
+from nnx.layers import Bidirectional, TextVectorization, TimeDistributed
+from nnx.layers.attention import GroupQueryAttention, ProjectedAttention
 from nnx.layers.layer import Layer
 from nnx.layers.operation import Operation
 from nnx.layers.recurrent import Recurrent
@@ -25,11 +28,15 @@ _HEADS["attention_output"] = "output_dense"
 
 @dataclasses.dataclass(frozen=True)
 class Group:
-    """An object in a file: where its group is, what it is called, and its own weights, "vars/0" and so on."""
+    """An object in a file: where its group is, what it is called, and its own weights, "vars/0" and so on.
+
+    idf_weights : of a layer with a vocabulary the weights of its tokens.
+    """
 
     path: str
     name: str
     weights: list[Parameter]
+    idf_weights: np.ndarray | None = None
 
     def places(self) -> Iterator[tuple[str, Parameter]]:
         """The paths of the weights."""
@@ -68,15 +75,19 @@ def _groups(layer: Any, path: str, order: Order, seen: set[Any]) -> Iterator[Gro
     elif isinstance(layer, TimeDistributed):
         yield Group(path, layer.name, [])
         yield from _groups(layer.layer, f"{path}/layer", order, seen)
-    elif isinstance(layer, MultiHeadAttention):
+    elif isinstance(layer, ProjectedAttention):
         yield Group(path, layer.name, [])
         heads: dict[str, list[Parameter]] = {}
         for parameter in layer.own_weights:
             heads.setdefault(parameter.name.partition("/")[0], []).append(parameter)
+        hidden = "_" if isinstance(layer, GroupQueryAttention) else ""
         for head, weights in heads.items():
-            yield Group(f"{path}/{_HEADS[head]}", head, weights)
+            yield Group(f"{path}/{hidden}{_HEADS[head].removeprefix(hidden)}", head, weights)
     else:
-        yield Group(path, layer.name, list(layer.own_weights))
+        idf_weights = getattr(layer, "idf_weights", None)
+        yield Group(path, layer.name, list(layer.own_weights), idf_weights)
+        if isinstance(layer, TextVectorization):  # which has them from a layer inside
+            yield Group(f"{path}/_lookup_layer", "string_lookup", [], idf_weights)
         if layer.is_eager or layer.sublayers():
             yield from _groups_of_attributes(layer, path, order, seen)
 
@@ -94,7 +105,7 @@ def _numbered(layers: Sequence[Any], path: str, order: Order, seen: set[Any]) ->
 def _class_name(layer: Any) -> str:
     if kind_of_model(layer) == "Functional" and getattr(layer, "shown_as", None) == "Functional":
         return "Functional"
-    return type(layer).__name__
+    return "GroupedQueryAttention" if isinstance(layer, GroupQueryAttention) else type(layer).__name__
 
 
 def _groups_of_attributes(layer: Any, path: str, order: Order, seen: set[Any]) -> Iterator[Group]:

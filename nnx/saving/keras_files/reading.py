@@ -19,6 +19,7 @@ from nnx.saving.keras_files.hdf5 import DamagedError
 from nnx.saving.keras_files.layers import LayerReader
 from nnx.saving.keras_files.objects import made_loss, made_metrics, made_optimizer
 from nnx.saving.keras_files.places import trained_in_order
+from nnx.saving.keras_files.vocabularies import with_vocabularies
 from nnx.saving.keras_files.weights import assign, found_weights, optimizer_arrays
 
 __all__ = ["load_keras_model", "load_keras_weights"]
@@ -63,7 +64,7 @@ def load_keras_model(path: str | os.PathLike[str], compile: bool = True) -> Any:
         reader = LayerReader(dtype, functional_from)
         with backend(here.name, device=here.device, dtype=dtype):
             with room_for_weights(room):
-                model = reader.layer(description)
+                model = reader.layer(with_vocabularies(description, file))
             if not hasattr(model, "compile_arguments"):
                 raise ValueError(f"it is a {type(model).__name__}, not a model")
             if not model.built:

@@ -108,7 +108,7 @@ def _layer_config(layer: Any, dtype: str, name: str | None = None) -> dict[str, 
 
 def _arguments(layer: Any, dtype: str) -> dict[str, Any]:
     """The arguments of a layer's constructor, without those that say nothing or that Keras does not have."""
-    kept = {}
+    kept: dict[str, Any] = {}
     for key, value in layer.get_config().items():
         later = key in _LATER and (key != "seed" or type(layer).__name__ in _WITHOUT_SEED)
         if _LATER_OF_CLASSES.get((type(layer).__name__, key), _NOTHING) == value:
@@ -116,9 +116,11 @@ def _arguments(layer: Any, dtype: str) -> dict[str, Any]:
         if key in _OF_NNX or key in ("name", "dtype", "trainable") or (later and value == _LATER[key]):
             continue
         inner = getattr(layer, key, None)
-        if isinstance(inner, Layer) and key in ("layer", "backward_layer"):
+        if isinstance(inner, Layer) and key in ("layer", "backward_layer", "cell"):
             kept[key] = _layer_config(inner, dtype)
             kept[key]["config"].pop("zero_output_for_mask", None)
+        elif key == "cells":
+            kept[key] = [_layer_config(cell, dtype) for cell in inner or ()]
         else:
             kept[key] = _value(key, value)
     return kept
@@ -244,7 +246,7 @@ def _call(node: Node, keys: Mapping[Any, tuple[str, int, int]], owner: str) -> d
     }
     if isinstance(layer, Operation):
         return {"args": _operands(layer, refs), "kwargs": {}}
-    if isinstance(layer, Recurrent | nnx_layers.Bidirectional) and len(refs) > 1:
+    if isinstance(layer, Recurrent | nnx_layers.RNN | nnx_layers.Bidirectional) and len(refs) > 1:
         return {"args": refs[:1], "kwargs": {**kwargs, "initial_state": refs[1:]}}
     structure = layer.input_structure
     fits = structure is not None and len(leaves(structure)) == len(refs)

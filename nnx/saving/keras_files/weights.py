@@ -16,6 +16,7 @@ from nnx.parameters import Parameter
 from nnx.saving.keras_files.archive import KerasFile
 from nnx.saving.keras_files.hdf5 import Arrays, Stored
 from nnx.saving.keras_files.places import Group, groups_of, kind_of_model
+from nnx.saving.keras_files.vocabularies import IDF_WEIGHTS
 from nnx.user_warnings import warn_user
 
 __all__ = ["assign", "found_weights", "optimizer_arrays"]
@@ -114,6 +115,7 @@ def _by_places(
         f"{shortened(path)} is in the file, the model has no such weight"
         for path in arrays
         if path not in places and not path.startswith(_NOT_WEIGHTS) and not _is_other(path, places)
+        if not path.endswith(f"/{IDF_WEIGHTS}")  # which is a part of a vocabulary
     ]
     _refuse(model, problems, skip_mismatch)
     return found

@@ -17,6 +17,7 @@ from nnx.saving.keras_files import hdf5, optimizer_state
 from nnx.saving.keras_files.archive import CONFIG, METADATA, WEIGHTS
 from nnx.saving.keras_files.places import groups_of, trained_in_order
 from nnx.saving.keras_files.serialization import compile_config, model_config
+from nnx.saving.keras_files.vocabularies import IDF_WEIGHTS
 
 __all__ = ["save_keras_model", "save_keras_weights"]
 
@@ -68,6 +69,7 @@ def _contents(model: Any) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """The weights by their places, and the names of all groups."""
     groups = groups_of(model, {})
     arrays = {path: _as_stored(to_numpy(parameter.value)) for group in groups for path, parameter in group.places()}
+    arrays |= {f"{group.path}/{IDF_WEIGHTS}": group.idf_weights for group in groups if group.idf_weights is not None}
     names = {group.path: group.name for group in groups}
     return arrays, names
 

@@ -40,6 +40,19 @@ class IndexCase(LayerCase):
 
 
 @dataclasses.dataclass(frozen=True)
+class TextCase(IndexCase):
+    """A layer whose inputs are texts of one word, of a vocabulary of that size, or several of these in a list."""
+
+    several: int = 0
+
+    def input(self, seed: int = 0) -> Any:
+        """Arrays of the words "w0", "w1" and so on."""
+        numbers = [super(TextCase, self).input(seed + index) for index in range(self.several or 1)]
+        words = [np.char.add("w", one.astype(str)) for one in numbers]
+        return words if self.several else words[0]
+
+
+@dataclasses.dataclass(frozen=True)
 class MergeCase(LayerCase):
     """A layer of several inputs: `input_shape` is a list of shapes, and `input` returns a list of arrays."""
 
@@ -60,6 +73,10 @@ class LayerRows(dict[str, list[Any]]):
     def indices(self, name: str, vocabulary: int, make: Callable[[], Layer], *input_shape: int) -> None:
         """Add an example of a layer of indices below `vocabulary`."""
         self._add(IndexCase(name, make, input_shape, vocabulary))
+
+    def texts(self, name: str, make: Callable[[], Layer], *input_shape: int, several: int = 0) -> None:
+        """Add an example of a layer of texts, the words "w0" to "w5", or of several of these."""
+        self._add(TextCase(name, make, input_shape, 6, several))
 
     def several_inputs(self, name: str, make: Callable[[], Layer], *input_shapes: Sequence[int]) -> None:
         """Add an example of a layer of several inputs of numbers."""

@@ -184,6 +184,11 @@ LOSSES: dict[str, LossRow] = {
             (LOGITS, {"from_logits": True}),
         ),
     ),
+    "CategoricalGeneralizedCrossEntropy": LossRow(
+        lambda t, p, q=0.5: (1.0 - np.take_along_axis(p, t.reshape(*p.shape[:-1], 1), -1)[..., 0] ** q) / q,
+        LABELS,
+        ({}, {"q": 0.8}),
+    ),
     "CategoricalHinge": LossRow(_categorical_hinge, LOGITS),
     "CosineSimilarity": LossRow(_cosine, options=({}, {"axis": 0})),
     "Dice": LossRow(
@@ -223,8 +228,8 @@ LOSSES: dict[str, LossRow] = {
     ),
 }
 
-OF_SEQUENCES = frozenset({"CTC"})
-"""Losses whose targets are no rows of such a table; their tests are in files of their own."""
+OF_SEQUENCES = frozenset({"CTC", "Circle"})
+"""Losses of sequences, or of all rows of a batch together, and not of each; their tests are in files of their own."""
 
 
 def loss_case(name: str) -> tuple[Loss, np.ndarray, np.ndarray]:

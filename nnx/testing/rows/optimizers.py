@@ -28,6 +28,7 @@ OPTIMIZERS: dict[str, list[Callable[[], optimizers.Optimizer]]] = {
     "Adamax": [lambda: optimizers.Adamax(0.01)],
     "Nadam": [lambda: optimizers.Nadam(0.01)],
     "Lion": [lambda: optimizers.Lion(0.001, weight_decay=0.01)],
+    "ScheduleFreeAdamW": [lambda: optimizers.ScheduleFreeAdamW(0.01, warmup_steps=3)],
     "Adafactor": [lambda: optimizers.Adafactor(0.1)],
     "Ftrl": [
         lambda: optimizers.Ftrl(0.1),

@@ -517,22 +517,22 @@ def test_truncated_files(saved: Path):
             model.load_weights(weights)
 
 
-@pytest.mark.parametrize("change", ["of no size", "too large", "free places in a circle"])
-def test_heaps_in_which_the_library_would_search_for_ever(tmp_path: Path, change: str):
-    model = make("sgd")
-    model.save_weights(tmp_path / "m.weights.h5")
-    data = bytearray((tmp_path / "m.weights.h5").read_bytes())
-    if change == "free places in a circle":
-        start = data.index(b"HEAP\0\0\0\0")
-        place = int.from_bytes(data[start + 24 : start + 32], "little")
-        data[start + 16 : start + 24] = bytes(8)  # the first free place is where the data begin, and so is the next
-        data[place : place + 8] = bytes(8)
-    else:
-        start = data.index(b"GCOL\1\0\0\0") + 16
-        data[start : start + 16] = bytes(8) + (bytes(8) if change == "of no size" else b"\xff" * 8)
-    (tmp_path / "m.weights.h5").write_bytes(data)
-    with pytest.raises(ValueError, match=r"it is truncated or damaged \(HDF5: .* heap"):
-        model.load_weights(tmp_path / "m.weights.h5")
+def heap(*pieces: tuple[int, int, int]) -> io.BytesIO:
+    """A heap by itself, which is no HDF5 file: (number, length, bytes that it takes) of each piece."""
+    data = b"".join(struct.pack("<HHIQ", number, 0, 0, length).ljust(taken, b"\0") for number, length, taken in pieces)
+    return io.BytesIO(struct.pack("<8sQ", b"GCOL\1\0\0\0", 16 + len(data)) + data)
+
+
+def test_heaps_are_walked_piece_by_piece():
+    check = hdf5._check_global_heap
+    good = heap((1, 5, 24), (2, 8, 24), (0, 32, 32))
+    check(good, 0, len(good.getvalue()))
+    short = heap((1, 5, 24))
+    with pytest.raises(hdf5.DamagedError, match="a heap is cut short"):
+        check(short, 0, len(short.getvalue()) - 1)
+    wrong = heap((1, 500, 24))
+    with pytest.raises(hdf5.DamagedError, match="a heap has something of a wrong size"):
+        check(wrong, 0, len(wrong.getvalue()))
 
 
 def test_a_changed_bit_is_noticed(saved: Path):

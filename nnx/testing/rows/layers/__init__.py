@@ -25,8 +25,8 @@ def complaints(rows: Mapping[str, Sequence[LayerCase]]) -> list[str]:
     """What is missing for a layer, a sentence each: the file, and the line to add to it."""
     kinds = {kind for kind in vars(layers).values() if isinstance(kind, type) and issubclass(kind, layers.Layer)}
     public, registered = {kind.__name__ for kind in kinds}, layers.registry.objects
-    # models, and what operators and functions of symbols make (tests/ops/test_symbols.py), get no input here
-    known = (public | set(registered)) - {"Layer", "Model", "Sequential", "Operation", "FunctionCall"}
+    # models, what operators and functions of symbols make (tests/ops/test_symbols.py), and bases, get no input here
+    known = (public | set(registered)) - {"Layer", "Model", "Sequential", "Operation", "FunctionCall", "Wrapper"}
     proven = {name for name, cases in rows.items() if any(type(case.make()).__name__ == name for case in cases)}
     line = '_layer("{name}", lambda: {name}(), <the shape of an input>)'
     unregistered = {kind for kind in kinds - {layers.Layer} if registered.get(kind.__name__) is not kind}

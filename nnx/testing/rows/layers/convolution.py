@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
-from nnx.layers.convolution import Conv1D, Conv2D
-from nnx.layers.padding import Cropping1D, Cropping2D, ZeroPadding1D, ZeroPadding2D
+from nnx.layers.adaptive_pooling import (
+    AdaptiveAveragePooling1D,
+    AdaptiveAveragePooling2D,
+    AdaptiveAveragePooling3D,
+    AdaptiveMaxPooling1D,
+    AdaptiveMaxPooling2D,
+    AdaptiveMaxPooling3D,
+)
+from nnx.layers.convolution import Conv1D, Conv2D, Conv3D
+from nnx.layers.padding import Cropping1D, Cropping2D, Cropping3D, ZeroPadding1D, ZeroPadding2D, ZeroPadding3D
 from nnx.layers.pooling import (
     AveragePooling1D,
     AveragePooling2D,
+    AveragePooling3D,
     GlobalAveragePooling1D,
     GlobalAveragePooling2D,
+    GlobalAveragePooling3D,
     GlobalMaxPooling1D,
     GlobalMaxPooling2D,
+    GlobalMaxPooling3D,
     MaxPooling1D,
     MaxPooling2D,
+    MaxPooling3D,
 )
 from nnx.layers.separable_convolution import DepthwiseConv1D, DepthwiseConv2D, SeparableConv1D, SeparableConv2D
-from nnx.layers.transposed_convolution import Conv1DTranspose, Conv2DTranspose
-from nnx.layers.upsampling import UpSampling1D, UpSampling2D
+from nnx.layers.transposed_convolution import Conv1DTranspose, Conv2DTranspose, Conv3DTranspose
+from nnx.layers.upsampling import UpSampling1D, UpSampling2D, UpSampling3D
 from nnx.testing.rows.layer_case import LayerRows
 
 LAYERS = LayerRows()
@@ -132,3 +144,26 @@ _layer("UpSampling2D bilinear", lambda: UpSampling2D((3, 2), interpolation="bili
 _layer("UpSampling2D bilinear of one row", lambda: UpSampling2D((2, 4), None, "bilinear"), 2, 1, 5, 3)
 _layer("UpSampling2D bicubic", lambda: UpSampling2D((2, 3), FIRST, "bicubic"), 2, 3, 4, 5)
 _layer("UpSampling2D lanczos", lambda: UpSampling2D((2, 1), interpolation="lanczos3"), 2, 8, 3, 2)
+
+_layer("Conv3D", lambda: Conv3D(4, 2), 2, 3, 4, 5, 2)
+_layer("Conv3D same strided", lambda: Conv3D(4, 3, (1, 2, 3), "same", activation="tanh"), 2, 3, 4, 5, 2)
+_layer("Conv3D of groups", lambda: Conv3D(4, (2, 1, 2), groups=2, use_bias=False), 2, 3, 2, 3, 4)
+_layer("Conv3D channels first", lambda: Conv3D(2, 2, dilation_rate=(2, 1, 1), data_format=FIRST), 2, 3, 4, 3, 2)
+_layer("Conv3D of single points", lambda: Conv3D(3, 1), 2, 2, 3, 2, 2)
+_layer("Conv3DTranspose", lambda: Conv3DTranspose(2, (2, 1, 3), strides=(1, 2, 2)), 2, 2, 3, 2, 3)
+_layer("Conv3DTranspose same", lambda: Conv3DTranspose(2, 3, 2, "same", output_padding=1), 1, 2, 2, 2, 3)
+_layer("MaxPooling3D", lambda: MaxPooling3D(), 2, 4, 5, 4, 2)
+_layer("MaxPooling3D same", lambda: MaxPooling3D((2, 3, 2), (1, 2, 2), "same", FIRST), 2, 2, 3, 4, 5)
+_layer("AveragePooling3D", lambda: AveragePooling3D(2, (1, 2, 1)), 2, 3, 4, 5, 2)
+_layer("AveragePooling3D same", lambda: AveragePooling3D((2, 3, 2), padding="same"), 2, 3, 4, 5, 2)
+_layer("GlobalMaxPooling3D", lambda: GlobalMaxPooling3D(keepdims=True), 2, 2, 3, 2, 3)
+_layer("GlobalAveragePooling3D", lambda: GlobalAveragePooling3D(FIRST), 2, 3, 2, 3, 2)
+_layer("ZeroPadding3D", lambda: ZeroPadding3D(((1, 0), (2, 1), (0, 1))), 2, 2, 3, 2, 2)
+_layer("Cropping3D", lambda: Cropping3D((1, 0, 1), FIRST), 2, 2, 3, 2, 3)
+_layer("UpSampling3D", lambda: UpSampling3D((1, 2, 3)), 2, 2, 3, 2, 2)
+_layer("AdaptiveAveragePooling1D", lambda: AdaptiveAveragePooling1D(3), 2, 7, 3)
+_layer("AdaptiveAveragePooling2D", lambda: AdaptiveAveragePooling2D((2, 3), FIRST), 2, 3, 5, 6)
+_layer("AdaptiveAveragePooling3D", lambda: AdaptiveAveragePooling3D(2), 2, 3, 4, 2, 2)
+_layer("AdaptiveMaxPooling1D", lambda: AdaptiveMaxPooling1D(3, FIRST), 2, 3, 7)
+_layer("AdaptiveMaxPooling2D", lambda: AdaptiveMaxPooling2D((2, 3)), 2, 5, 6, 3)
+_layer("AdaptiveMaxPooling3D", lambda: AdaptiveMaxPooling3D((1, 2, 2)), 2, 3, 4, 2, 2)

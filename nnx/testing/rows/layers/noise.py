@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nnx.layers.activity_regularization import ActivityRegularization
-from nnx.layers.dropout import AlphaDropout, GaussianDropout, SpatialDropout1D, SpatialDropout2D
+from nnx.layers.dropout import AlphaDropout, GaussianDropout, SpatialDropout1D, SpatialDropout2D, SpatialDropout3D
 from nnx.layers.masking import Masking
 from nnx.layers.noise import GaussianNoise
 from nnx.layers.reshaping import Permute, RepeatVector
@@ -23,6 +23,7 @@ _layer("AlphaDropout of features", lambda: AlphaDropout(0.3, noise_shape=(None, 
 _layer("AlphaDropout of nothing", lambda: AlphaDropout(0), 4, 5)
 _layer("SpatialDropout1D", lambda: SpatialDropout1D(0.4, seed=3), 3, 4, 5)
 _layer("SpatialDropout2D", lambda: SpatialDropout2D(0.4, seed=3), 3, 2, 4, 5)
+_layer("SpatialDropout3D", lambda: SpatialDropout3D(0.4, seed=3), 3, 2, 2, 3, 5)
 _layer("SpatialDropout2D channels first", lambda: SpatialDropout2D(0.4, "channels_first", seed=3), 3, 5, 2, 4)
 _layer("Permute", lambda: Permute((2, 1)), 2, 3, 4)
 _layer("Permute of three", lambda: Permute([3, 1, 2]), 2, 3, 4, 5)

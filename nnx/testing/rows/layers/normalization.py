@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from nnx.layers import Conv2D, Dense
 from nnx.layers.batch_normalization import BatchNormalization
 from nnx.layers.normalization import GroupNormalization, LayerNormalization, RMSNormalization, UnitNormalization
+from nnx.layers.spectral_normalization import SpectralNormalization
 from nnx.testing.rows.layer_case import LayerRows
 
 LAYERS = LayerRows()
@@ -55,3 +57,5 @@ _layer("RMSNormalization of two axes", lambda: RMSNormalization(axis=(-1, -2), e
 _layer("RMSNormalization of an axis inside", lambda: RMSNormalization(axis=1), 2, 5, 3)
 _layer("UnitNormalization", lambda: UnitNormalization(), 4, 5)
 _layer("UnitNormalization of two axes", lambda: UnitNormalization(axis=[1, 2]), 2, 3, 4)
+_layer("SpectralNormalization", lambda: SpectralNormalization(Dense(3, "tanh"), 200), 4, 5)
+_layer("SpectralNormalization of images", lambda: SpectralNormalization(Conv2D(3, 2, use_bias=False), 200), 2, 3, 4, 2)

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from nnx.layers import Activation, Dense, Dropout, Layer
-from nnx.layers.attention import MultiHeadAttention
+from nnx.layers.attention import GroupQueryAttention, MultiHeadAttention
 from nnx.layers.bidirectional import Bidirectional
-from nnx.layers.gru import GRU
-from nnx.layers.lstm import LSTM
-from nnx.layers.simple_rnn import SimpleRNN
+from nnx.layers.conv_lstm import ConvLSTM1D, ConvLSTM2D, ConvLSTM3D
+from nnx.layers.gru import GRU, GRUCell
+from nnx.layers.lstm import LSTM, LSTMCell
+from nnx.layers.rnn import RNN, StackedRNNCells
+from nnx.layers.simple_rnn import SimpleRNN, SimpleRNNCell
+from nnx.layers.single_head_attention import AdditiveAttention, Attention
 from nnx.layers.time_distributed import TimeDistributed
 from nnx.testing.rows.layer_case import LayerRows
 
@@ -69,8 +72,39 @@ _layer("TimeDistributed activation", lambda: TimeDistributed(Activation("softmax
 _layer("TimeDistributed dropout", lambda: TimeDistributed(Dropout(0.4, seed=3)))
 _layer("TimeDistributed twice", lambda: TimeDistributed(TimeDistributed(Dense(2))), (2, 3, 4, 5))
 
+_layer("RNN", lambda: RNN(LSTMCell(3)))
+_layer("RNN of sequences", lambda: RNN(GRUCell(3, reset_after=False), return_sequences=True, go_backwards=True))
+_layer(
+    "RNN of stacked cells",
+    lambda: RNN([LSTMCell(3, dropout=0.3, seed=3), SimpleRNNCell(2, "relu", recurrent_dropout=0.4, seed=4)]),
+)
+_layer("Bidirectional of a cell", lambda: Bidirectional(RNN(GRUCell(3), return_sequences=True)))
+
+_layer("ConvLSTM1D", lambda: ConvLSTM1D(2, 2, 2, "same", return_sequences=True), (2, 3, 4, 2))
+_layer("ConvLSTM1D dropout", lambda: ConvLSTM1D(2, 2, dropout=0.3, recurrent_dropout=0.4, seed=3), (2, 2, 4, 2))
+_layer("ConvLSTM2D", lambda: ConvLSTM2D(2, 2, data_format="channels_first", use_bias=False), (2, 2, 2, 3, 4))
+_layer("ConvLSTM3D", lambda: ConvLSTM3D(2, 2, go_backwards=True), (2, 2, 2, 3, 2, 2))
+
+_STEP, _STATE = (2, 5), (2, 3)
+_several("LSTMCell", lambda: LSTMCell(3), _STEP, _STATE, _STATE)
+_several("LSTMCell without bias", lambda: LSTMCell(3, "relu", "tanh", use_bias=False), _STEP, _STATE, _STATE)
+_several("LSTMCell dropout", lambda: LSTMCell(3, dropout=0.3, recurrent_dropout=0.4, seed=3), _STEP, _STATE, _STATE)
+_several("GRUCell", lambda: GRUCell(3), _STEP, _STATE)
+_several("GRUCell reset before", lambda: GRUCell(3, reset_after=False), _STEP, _STATE)
+_several("SimpleRNNCell", lambda: SimpleRNNCell(3), _STEP, _STATE)
+_several("StackedRNNCells", lambda: StackedRNNCells([LSTMCell(3), GRUCell(2)]), _STEP, _STATE, _STATE, (2, 2))
+
 _SELF = (2, 4, 5), (2, 4, 5)
 _CROSS = (2, 4, 5), (2, 3, 6)
+_several("Attention", lambda: Attention(), *_SELF)
+_several("Attention with key, scale", lambda: Attention(use_scale=True), (2, 4, 5), (2, 3, 6), (2, 3, 5))
+_several("Attention of sums", lambda: Attention(score_mode="concat"), (2, 4, 5), (2, 3, 5))
+_several("Attention of scaled sums", lambda: Attention(True, "concat", dropout=0.3, seed=3), *_SELF)
+_several("AdditiveAttention", lambda: AdditiveAttention(), (2, 4, 5), (2, 3, 5))
+_several("AdditiveAttention with key", lambda: AdditiveAttention(False), (2, 4, 5), (2, 3, 6), (2, 3, 5))
+_several("AdditiveAttention dropout", lambda: AdditiveAttention(dropout=0.3, seed=3), *_SELF)
+_several("GroupQueryAttention", lambda: GroupQueryAttention(3, 4, 2), *_SELF)
+_several("GroupQueryAttention gate", lambda: GroupQueryAttention(2, 2, 1, use_bias=False, use_gate=True), *_CROSS)
 _several("MultiHeadAttention", lambda: MultiHeadAttention(2, 3), *_SELF)
 _several("MultiHeadAttention of another sequence", lambda: MultiHeadAttention(2, 3, value_dim=4), *_CROSS)
 _several("MultiHeadAttention with key", lambda: MultiHeadAttention(2, 3, use_bias=False), *_CROSS, (2, 3, 7))

@@ -1,0 +1,8 @@
+"""What the comparisons with Keras share: it runs on JAX, which optimises nothing, as what it compiles is used once."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("KERAS_BACKEND", "jax")
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "true")

@@ -1,0 +1,217 @@
+"""Layers of several inputs, with cells or with options of the call, against Keras 3 on JAX: three steps of training.
+
+Outputs, cotangents of the inputs and weights agree before, between and after two steps of gradient descent.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+os.environ.setdefault("KERAS_BACKEND", "jax")
+jax = pytest.importorskip("jax", reason="the oracle JAX is not installed; pip install 'nnx-array[oracle]'")
+keras = pytest.importorskip("keras", reason="the oracle Keras is not installed; pip install 'nnx-array[oracle]'")
+if keras.backend.backend() != "jax":
+    pytest.skip(
+        f"Keras runs on {keras.backend.backend()}, and its gradients are wanted from JAX", allow_module_level=True
+    )
+
+import nnx  # noqa: E402
+from nnx.backends import get_backend  # noqa: E402
+from nnx.parameters import FlatParameters  # noqa: E402
+from nnx.random import Generator  # noqa: E402
+from nnx.structure import leaves  # noqa: E402
+from nnx.testing import assert_close  # noqa: E402
+
+RTOL = 2e-5  # relative to the largest element
+RATE = 0.5
+
+
+@pytest.fixture(autouse=True)
+def _compile_quickly() -> Iterator[None]:
+    """What is compiled is used three times."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
+def normal(*shape: int, seed: int = 0) -> np.ndarray:
+    return Generator(seed).normal(shape).astype(np.float32)
+
+
+Make = Callable[[Any], Any]
+"""Makes a layer of a library."""
+
+ROWS: dict[str, tuple[Make, list[np.ndarray], dict[str, Any]]] = {}
+"""For each configuration: the layer, its inputs, and options of the call."""
+
+
+def row(name: str, make: Make, *inputs: np.ndarray, **options: Any) -> None:
+    assert name not in ROWS
+    ROWS[name] = make, list(inputs), options
+
+
+def agrees(found: Any, wanted: Any) -> None:
+    wanted = np.asarray(wanted)
+    assert tuple(found.shape) == wanted.shape
+    assert_close(found, wanted, rtol=RTOL, atol=RTOL * max(float(np.abs(wanted).max(initial=0.0)), 1e-3))
+
+
+def assert_agrees(make: Make, inputs: list[np.ndarray], options: dict[str, Any]) -> None:
+    """Both libraries' layers with the same weights: outputs, cotangents of inputs, and weights, over two steps."""
+    mine, theirs = make(nnx), make(keras)
+    given = inputs[0] if len(inputs) == 1 else inputs
+    y = mine(given, training=True, **options)
+    expected_y = theirs(given, **options)
+    weights = [0.5 * normal(*p.shape, seed=i) for i, p in enumerate(theirs.trainable_variables)]
+    assert [p.name for p in mine.trainable_weights] == [w.name for w in theirs.trainable_variables]
+    assert len(leaves(y)) == len(leaves(expected_y))
+    others = [variable.value for variable in theirs.non_trainable_variables]
+    cotangents = [normal(*one.shape, seed=10 + i) / one.size for i, one in enumerate(leaves(y))]
+    flat = FlatParameters(mine.trainable_weights, get_backend())
+    for parameter, value in zip(mine.trainable_weights, weights, strict=True):
+        parameter.value[...] = value
+
+    def weighted(values: Any, arrays: Any) -> Any:
+        arrays = arrays[0] if len(arrays) == 1 else arrays
+        made, _ = theirs.stateless_call(values, others, arrays, **options)
+        made = leaves(made)
+        return sum((one * dy).sum() for one, dy in zip(made, cotangents, strict=True)), made
+
+    differentiate = jax.value_and_grad(weighted, (0, 1), has_aux=True)
+    # Loops over time are long to compile; step by step, their operations are found in the cache.
+    looping = any(isinstance(layer, keras.layers.RNN) for layer in theirs._flatten_layers())
+    differentiate = differentiate if looping else jax.jit(differentiate)
+    for _ in range(3):
+        with jax.disable_jit() if looping else contextlib.nullcontext():
+            (_, expected), (dweights, dinputs) = differentiate(weights, inputs)
+        with nnx.GradientTape() as tape:
+            watched = tape.watch(inputs)
+            outputs = leaves(mine(watched[0] if len(watched) == 1 else watched, training=True, **options))
+            loss = sum(nnx.ops.sum(one * dy) for one, dy in zip(outputs, cotangents, strict=True))
+        gradients = tape.gradient(loss, [*watched, *mine.trainable_weights])
+        for found, wanted in zip(outputs, expected, strict=True):
+            agrees(found.value, wanted)
+        for found, wanted, x in zip(gradients, dinputs, inputs, strict=False):
+            agrees(np.zeros_like(x) if found is None else found, wanted)
+        weights = [value - RATE * np.asarray(slope) for value, slope in zip(weights, dweights, strict=True)]
+        for parameter, slope in zip(mine.trainable_weights, gradients[len(inputs) :], strict=True):
+            parameter.value[...] -= RATE * slope
+        for parameter, value in zip(mine.trainable_weights, weights, strict=True):
+            agrees(parameter.value, value)
+    assert flat.values.size == sum(value.size for value in weights)
+
+
+# Attention
+
+QUERY, VALUE, KEY, PAIR = normal(3, 4, 5), normal(3, 6, 5, seed=1), normal(3, 6, 5, seed=2), normal(3, 6, 2, seed=3)
+OF_QUERY = np.asarray([[1, 1, 0, 1], [1, 1, 1, 1], [0, 0, 1, 1]], bool)
+OF_VALUE = np.asarray([[1, 1, 1, 1, 1, 1], [1, 0, 1, 1, 0, 1], [0, 1, 1, 0, 0, 0]], bool)
+SCORES = {"return_attention_scores": True}
+
+for kind, variants in {
+    "Attention": [{}, {"use_scale": True}, {"score_mode": "concat"}, {"use_scale": True, "score_mode": "concat"}],
+    "AdditiveAttention": [{}, {"use_scale": False}],
+}.items():
+    for options in variants:
+        about = f"{kind} {'-'.join(map(str, options.values()))}"
+
+        def make(lib: Any, kind: str = kind, options: Any = options) -> Any:
+            return getattr(lib.layers, kind)(**options)
+
+        row(f"{about} self", make, QUERY, QUERY)
+        row(f"{about} key, scores", make, QUERY, PAIR, KEY, **SCORES)
+        row(f"{about} masks", make, QUERY, VALUE, mask=[OF_QUERY, OF_VALUE])
+        row(f"{about} causal", make, QUERY, VALUE, use_causal_mask=True, mask=[None, OF_VALUE[:, ::-1].copy()])
+
+
+# Cells
+
+SEQUENCE, STATES = normal(3, 4, 5), [0.5 * normal(3, 6, seed=i) for i in (5, 6)]
+STEPS = np.asarray([[1, 1, 1, 1], [0, 1, 0, 1], [1, 1, 0, 0]], bool)
+
+
+def minimal(lib: Any) -> Any:
+    """A cell of one's own, as a script has it."""
+
+    class Minimal(lib.layers.Layer):
+        def __init__(self, units: int, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.units = units
+            self.state_size = units
+
+        def build(self, input_shape: Any) -> None:
+            self.kernel = self.add_weight(shape=(input_shape[-1], self.units), initializer="uniform", name="kernel")
+            self.recurrent_kernel = self.add_weight(shape=(self.units, self.units), name="recurrent_kernel")
+            self.built = True
+
+        def call(self, inputs: Any, states: Any) -> Any:
+            output = lib.ops.matmul(inputs, self.kernel) + lib.ops.matmul(states[0], self.recurrent_kernel)
+            return lib.ops.tanh(output), [output * 0.5]
+
+    return Minimal(6)
+
+
+CELLS: dict[str, Make] = {
+    "own": minimal,
+    "LSTM": lambda lib: lib.layers.LSTMCell(6, recurrent_activation="hard_sigmoid"),
+    "GRU": lambda lib: lib.layers.GRUCell(6),
+    "GRU reset before": lambda lib: lib.layers.GRUCell(6, reset_after=False),
+    "SimpleRNN": lambda lib: lib.layers.SimpleRNNCell(6, "relu", use_bias=False),
+    "stack": lambda lib: lib.layers.StackedRNNCells([lib.layers.LSTMCell(3), lib.layers.GRUCell(2)]),
+    "stack of own": lambda lib: lib.layers.StackedRNNCells([lib.layers.SimpleRNNCell(3), minimal(lib)]),
+}
+for cell, make_cell in CELLS.items():
+
+    def of_cell(make_cell: Make = make_cell, **options: Any) -> Make:
+        return lambda lib: lib.layers.RNN(make_cell(lib), **options)
+
+    row(f"RNN {cell}", of_cell(), SEQUENCE)
+    row(f"RNN {cell} of all", of_cell(return_sequences=True, return_state=True, go_backwards=True), SEQUENCE)
+    # In a scan, Keras on JAX takes the first state for the output before, whatever the cell's output is.
+    unroll = cell not in ("LSTM", "GRU", "GRU reset before", "SimpleRNN")
+    row(f"RNN {cell} mask", of_cell(return_sequences=True, unroll=unroll), SEQUENCE, mask=STEPS)
+    if cell in ("own", "LSTM"):
+        row(f"RNN {cell} mask at the end", of_cell(unroll=unroll), SEQUENCE, mask=STEPS)
+        row(f"RNN {cell} mask to zero", of_cell(zero_output_for_mask=True), SEQUENCE, mask=STEPS)
+        count = 2 if cell == "LSTM" else 1
+        row(f"RNN {cell} states", of_cell(return_state=True), SEQUENCE, initial_state=STATES[:count])
+row(
+    "Bidirectional cell",
+    lambda lib: lib.layers.Bidirectional(lib.layers.RNN(lib.layers.LSTMCell(3), return_sequences=True)),
+    SEQUENCE,
+)
+row(
+    "TimeDistributed cell",
+    lambda lib: lib.layers.TimeDistributed(lib.layers.RNN(lib.layers.GRUCell(3))),
+    normal(2, 3, 4, 5),
+)
+
+# Sums of products
+
+for equation, shape, size, options in [
+    ("ab,bc->ac", (4, 5), 3, {}),
+    ("ab,bc->ac", (4, 5), (3,), {"bias_axes": "c", "activation": "tanh"}),
+    ("abc,cd->abd", (2, 4, 5), (4, 3), {"bias_axes": "bd"}),
+    ("abc,cde->abde", (2, 4, 5), (None, 2, 3), {"bias_axes": "d"}),
+    ("abcd,cde->abe", (2, 3, 4, 5), (None, 6), {"bias_axes": "e"}),
+    ("...x,xy->...y", (2, 3, 4, 5), 6, {"bias_axes": "y", "activation": "relu"}),
+    ("...x,xhd->...hd", (2, 4, 5), (2, 3), {"bias_axes": "hd"}),
+    ("ab...,bc->ac...", (2, 5, 3, 4), 6, {"bias_axes": "c"}),
+    ("abc,bd->adc", (2, 4, 5), (3, None), {}),
+]:
+
+    def product(lib: Any, equation: str = equation, size: Any = size, options: Any = options) -> Any:
+        return lib.layers.EinsumDense(equation, size, **options)
+
+    row(f"EinsumDense {equation} {'-'.join(map(str, options.values()))}", product, normal(*shape))
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_layer(name: str) -> None:
+    assert_agrees(*ROWS[name])
