@@ -153,7 +153,7 @@ class RandomShear(_RandomMap):
     """Images sheared at random in training: rows moved the farther, the lower they are, and columns by their place.
 
     x_factor : by how many columns each row is moved against the one above; up to so far in both directions, or a pair
-        (from, to), of which half of the images get the opposite. From 0 (default) to 1.
+        (from, to), of which half of the images get the opposite. From -1 to 1, by default 0.
     y_factor : by how many rows each column is moved against the one to its left, in the same way; both are moved the
         usual way, or both the opposite one, of a pair.
     interpolation : "bilinear" (default) or "nearest".
@@ -191,17 +191,12 @@ class RandomShear(_RandomMap):
             **kwargs,
         )
         self.x_factor, self.y_factor = x_factor, y_factor
-        self._right = _both_ways(f"{self.name}: x_factor", x_factor)
-        self._down = _both_ways(f"{self.name}: y_factor", y_factor)
+        self._right = limits_of(f"{self.name}: x_factor", x_factor)
+        self._down = limits_of(f"{self.name}: y_factor", y_factor)
 
     def draw_maps(self, x: Array, height: int, width: int) -> Array:
         sign = self.draw_sign(x)
         return images.shears(sign * self.draw_between(x, self._right), sign * self.draw_between(x, self._down))
-
-
-def _both_ways(what: str, factor: Any) -> tuple[float, float]:
-    low, high = limits_of(what, factor, least=0.0)
-    return (low, high) if isinstance(factor, list | tuple) else (-high, high)
 
 
 @registry.register()

@@ -233,6 +233,16 @@ for name, layers in {
         lambda lib: lib.Flatten(),
         lambda lib: lib.Dense(2),
     ],
+    "images": [
+        lambda lib: lib.Resizing(5, 6),
+        lambda lib: lib.RandomContrast(0.1),
+        lambda lib: lib.AutoContrast((-3.0, 3.0)),
+        lambda lib: lib.CenterCrop(4, 4),
+        lambda lib: lib.Pipeline([lib.Rescaling(0.5), lib.Dense(3), lib.RandomInvert(0.5)]),
+        lambda lib: lib.RandAugment(factor=0.4),
+        lambda lib: lib.Flatten(),
+        lambda lib: lib.Dense(2),
+    ],
 }.items():
     kind(name, stack(*layers), IMAGE)
 

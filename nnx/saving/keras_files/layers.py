@@ -17,7 +17,7 @@ __all__ = ["LayerReader"]
 _BASE = ("name", "trainable", "dtype", "activity_regularizer", "batch_input_shape", "batch_shape")
 
 # Arguments that are layers.
-_INNER = ("layer", "backward_layer", "cell", "cells")
+_INNER = ("layer", "layers", "backward_layer", "cell", "cells")
 
 # What is called otherwise in files of Keras 2.
 _RENAMED = {("LeakyReLU", "alpha"): "negative_slope", ("Dropout", "p"): "rate"}
@@ -182,7 +182,7 @@ class LayerReader:
         return arguments
 
     def _inner_layers(self, value: Any) -> Any:
-        """The layer of a wrapper, the cell of a recurrent layer, or a list of cells."""
+        """The layer of a wrapper, the layers of a pipeline, the cell of a recurrent layer, or a list of cells."""
         if isinstance(value, list):
             return [self.layer(one) for one in value]
         return None if value is None else self.layer(value)

@@ -12,6 +12,7 @@ from nnx.layers.function_call import FunctionCall
 from nnx.layers.input import InputLayer
 from nnx.layers.layer import Layer
 from nnx.layers.operation import KINDS, ActivationWithOptions, Operation
+from nnx.layers.pipeline import Pipeline
 from nnx.layers.recurrent import Recurrent
 from nnx.names import names_apart
 from nnx.registry import find_custom, serialize
@@ -43,6 +44,13 @@ _LATER: dict[str, Any] = {
 }
 _LATER_OF_CLASSES = {
     ("RandomFlip", "data_format"): "channels_last",
+    ("RandomBrightness", "data_format"): "channels_last",
+    ("RandomContrast", "data_format"): "channels_last",
+    ("RandomContrast", "value_range"): [0, 255],
+    ("Resizing", "pad_to_aspect_ratio"): False,
+    ("Resizing", "fill_mode"): "constant",
+    ("Resizing", "fill_value"): 0.0,
+    ("Resizing", "antialias"): False,
     ("ZeroPadding1D", "data_format"): "channels_last",
     ("SparseCategoricalCrossentropy", "axis"): -1,
 }
@@ -82,6 +90,9 @@ def _layer_config(layer: Any, dtype: str, name: str | None = None) -> dict[str, 
     if isinstance(layer, ActivationWithOptions):
         function = serialize(layer.get_config()["activation"])
         return _object("keras.src.ops.nn", _camel(function), {"name": name, **layer.options})
+    if isinstance(layer, Pipeline):  # which takes nothing else
+        inside = [_layer_config(one, dtype) for one in layer.layers]
+        return _object("keras.layers", "Pipeline", {"layers": inside, "name": name})
     config = {
         **_arguments(layer, dtype),
         "name": name,
