@@ -2,7 +2,7 @@
 # Keras 3.15.1 on TensorFlow 2.21.0: one would guess that TextVectorization, whose texts are UTF-8, makes the letters of
 # any alphabet small, and splits at any blank, as Python does. Only A to Z become small, only ASCII's punctuation goes, and
 # only ASCII's blanks split: "Ärger" and "ärger" are two words, an ideographic full stop stays, and so does a no-break space.
-# Seen: the vocabulary of "ÄRGER ärger" and "日本。 a\u00a0b" has four words and not five.
+# Seen: of "ÄRGER ärger" and "日本。 a\u00a0b" the vocabulary has "Ärger", "ärger", "日本。" and "a\u00a0b".
 # nnx has the same vocabularies; for other languages give standardize a function of one's own.
 set -euo pipefail
 folder=$(mktemp -d)
