@@ -36,6 +36,7 @@ MOVED = {
 """Modules of Keras, and of old scripts, and where their names are here."""
 
 PLACES = {
+    "nnx.activations.glu": "nnx.ops",
     "nnx.DTypePolicy": "nnx.mixed_precision",
     "nnx.FloatDTypePolicy": "nnx.mixed_precision",
     "nnx.losses.Reduction": "nnx.losses.reductions",
@@ -87,6 +88,10 @@ INSTEAD = {
     "nnx.layers.TFSMLayer": "nnx runs no code of TensorFlow: save the model as x.keras, and load that",
     "nnx.layers.TorchModuleWrapper": "nnx runs no code of PyTorch: " + _LAYER,
     "nnx.mixed_precision": _POLICY,
+    "nnx.optimizers.MultiOptimizer": (
+        "write a train_step with an optimizer for each part, and optimizer.apply(gradients, variables)"
+    ),
+    "nnx.optimizers.OptimizerMap": "write a train_step with an optimizer for each part",
     "nnx.name_scope": "names of layers are those that they are given: leave it out",
     "nnx.quantizers": _QUANTISED,
     "nnx.remat": "nnx keeps what the backward pass needs; take smaller batches, with gradient_accumulation_steps",
@@ -163,7 +168,8 @@ def spec_of(path: str) -> ModuleSpec | None:
     if package in sys.modules and PathFinder.find_spec(path, getattr(sys.modules[package], "__path__", [])) is not None:
         return None
     if path in MOVED:
-        return ModuleSpec(path, _Elsewhere(MOVED[path]), is_package=any(one.startswith(f"{path}.") for one in MOVED))
+        loader: Any = _Elsewhere(MOVED[path])
+        return ModuleSpec(path, loader, is_package=any(one.startswith(f"{path}.") for one in MOVED))
     advice = _advice(path)
     if advice is not None:
         raise ImportError(f"there is no {path}: {advice}", name=path)
