@@ -37,6 +37,7 @@ MOVED = {
 """Modules of Keras, and of old scripts, and where their names are here."""
 
 PLACES = {
+    "nnx.activations.glu": "nnx.ops",
     "nnx.DTypePolicy": "nnx.mixed_precision",
     "nnx.FloatDTypePolicy": "nnx.mixed_precision",
     "nnx.losses.Reduction": "nnx.losses.reductions",
@@ -51,10 +52,7 @@ PLACES = {
 """Names that Keras has in another place, and the modules that have them here."""
 
 _CHECKPOINT = "ModelCheckpoint writes files of models, BackupAndRestore goes on with a training"
-_DATA_SET = (
-    "nnx.datasets has mnist, fashion_mnist, digits and breast_cancer; read other files with NumPy, as in "
-    "np.load('cifar10.npz'), and give the arrays to fit"
-)
+_DATA_SET = "dir(nnx.datasets) has its names; read other files with NumPy, as in np.load('mine.npz'), for fit"
 _DEVICES = "nnx trains in processes, one a device: nnx.distributed.initialize(), see docs/processes.md"
 _LAYER = "write it as a subclass of nnx.layers.Layer with a call() of nnx.ops"
 _POLICY = "a dtype is float32, float64 or mixed_float16, by nnx.mixed_precision or nnx.backend(..., dtype='float16')"
@@ -88,6 +86,10 @@ INSTEAD = {
     "nnx.layers.TFSMLayer": "nnx runs no code of TensorFlow: save the model as x.keras, and load that",
     "nnx.layers.TorchModuleWrapper": "nnx runs no code of PyTorch: " + _LAYER,
     "nnx.mixed_precision": _POLICY,
+    "nnx.optimizers.MultiOptimizer": (
+        "write a train_step with an optimizer for each part, and optimizer.apply(gradients, variables)"
+    ),
+    "nnx.optimizers.OptimizerMap": "write a train_step with an optimizer for each part",
     "nnx.name_scope": "names of layers are those that they are given: leave it out",
     "nnx.quantizers": _QUANTISED,
     "nnx.remat": "nnx keeps what the backward pass needs; take smaller batches, with gradient_accumulation_steps",
@@ -164,7 +166,8 @@ def spec_of(path: str) -> ModuleSpec | None:
     if package in sys.modules and PathFinder.find_spec(path, getattr(sys.modules[package], "__path__", [])) is not None:
         return None
     if path in MOVED:
-        return ModuleSpec(path, _Elsewhere(MOVED[path]), is_package=any(one.startswith(f"{path}.") for one in MOVED))
+        loader: Any = _Elsewhere(MOVED[path])
+        return ModuleSpec(path, loader, is_package=any(one.startswith(f"{path}.") for one in MOVED))
     advice = _advice(path)
     if advice is not None:
         raise ImportError(f"there is no {path}: {advice}", name=path)

@@ -43,7 +43,7 @@ ADVICE = {
     "nnx.quantizers.Int8": "does not quantise",
     "nnx.distribution": "nnx.distributed.initialize",
     "nnx.saving.export_saved_model": r"model.save\('x.keras'\)",
-    "from nnx.datasets import cifar10": "np.load",
+    "from nnx.datasets import svhn": "np.load",
     "from nnx.layers import TFSMLayer": "nnx runs no code of TensorFlow",
     "nnx.layers.Dens": "did you mean 'Dense'?",
     "from nnx.layers import Dens": "nnx.layers has no 'Dens': did you mean 'Dense'",

@@ -19,6 +19,7 @@ import nnx  # noqa: E402
 
 README = Path(__file__).parents[2] / "README.md"
 PAIRS = {
+    "layers": (keras.layers, nnx.layers),
     "optimizers": (keras.optimizers, nnx.optimizers),
     "losses": (keras.losses, nnx.losses),
     "metrics": (keras.metrics, nnx.metrics),
@@ -31,7 +32,7 @@ PAIRS = {
 def missing_by_the_readme(kind: str) -> set[str]:
     """The names in the README's table in the row of a kind."""
     (row,) = [line for line in README.read_text(encoding="utf-8").splitlines() if re.match(rf"\| [\w, ]*{kind}", line)]
-    names = set(re.findall(r"`(\w+)`", row))
+    names = set(re.findall(r"`(\w+)`", re.sub(r"`(\w+?)1D`, `2D` and `3D`", r"`\g<1>1D`, `\g<1>2D`, `\g<1>3D`", row)))
     return {name for name in names if name[0].isupper()}
 
 
