@@ -19,7 +19,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 
 class Single(RegressorMixin, BaseEstimator):
-    """Least squares, rounded as a computation in float32 is whose sums are made in another order for a batch."""
+    """Least squares, rounded as a network in float32 is: its sums are made in another order for a batch."""
 
     def __init__(self, returned="float32"):
         self.returned = returned
@@ -38,7 +38,7 @@ class Single(RegressorMixin, BaseEstimator):
         check_is_fitted(self)
         X = validate_data(self, X, reset=False)
         y = (X @ self.coefficients_).astype("float32")
-        return (np.nextafter(y, np.float32(np.inf)) if len(X) > 1 else y).astype(self.returned)
+        return (y * np.float32(1.0 + 5e-7) if len(X) > 1 else y).astype(self.returned)
 
 
 def outcome(check, returned):
