@@ -410,7 +410,7 @@ def test_names_in_any_case(name):
     assert nnx.optimizers.get(name).name == name.lower()
     optimizer = cls()
     assert nnx.optimizers.get(optimizer) is optimizer
-    assert optimizer.learning_rate == (0.01 if name == "SGD" else 0.001)
+    assert optimizer.learning_rate == {"SGD": 0.01, "ScheduleFreeAdamW": 0.0025}.get(name, 0.001)
 
 
 @pytest.mark.parametrize(
