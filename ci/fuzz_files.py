@@ -18,6 +18,7 @@ import argparse
 import collections
 import contextlib
 import copy
+import encodings.ascii  # noqa: F401, h5py imports it at the first text of ASCII
 import gzip
 import io
 import json
@@ -29,6 +30,7 @@ import signal
 import struct
 import subprocess
 import sys
+import tarfile
 import tempfile
 import tracemalloc
 import unicodedata  # noqa: F401, Python's parser imports it at the first name that is not ASCII, as in a header of .npy
@@ -44,7 +46,7 @@ import numpy as np
 import nnx
 from nnx import layers
 from nnx.callbacks import BackupAndRestore, LambdaCallback
-from nnx.datasets import mnist
+from nnx.datasets import cifar10, imdb, mnist
 
 MOST_BYTES = 1 << 30  # of address space, beside what the process has already
 MOST_BYTES_FOR_A_FILE = 16 << 20  # that may be allocated while one is read; the files have some kilobytes
@@ -463,6 +465,61 @@ class Pickles(DataSets):
             self.seeds.append(gzip.compress(pickle.dumps(content, protocol), 1, mtime=0))
 
 
+class Archives(Target):
+    """CIFAR-10: pickled dicts in a tar archive."""
+
+    name = "cifar-10-python.tar.gz"
+    mutate = staticmethod(edit_gzip)
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        chance = np.random.default_rng(1)
+        for protocol in (2, 5):
+            target = io.BytesIO()
+            with tarfile.open(fileobj=target, mode="w") as archive:
+                for name in (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch"):
+                    data = chance.integers(0, 256, (2, 3072), dtype=np.uint8)
+                    content = pickle.dumps({"data": data, "labels": [3, 7], "filenames": ["a.png", "b.png"]}, protocol)
+                    member = tarfile.TarInfo(f"cifar-10-batches-py/{name}")
+                    member.size = len(content)
+                    archive.addfile(member, io.BytesIO(content))
+            self.seeds.append(gzip.compress(target.getvalue(), 1, mtime=0))
+
+    def prepare(self, number: int) -> Callable[[], Any]:
+        return lambda: cifar10.load_data(self.path)
+
+
+class Words(Target):
+    """IMDB: pickled lists of words in an archive of NumPy's."""
+
+    name = "imdb.npz"
+    mutate = staticmethod(edit_zip)
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        chance = np.random.default_rng(1)
+        texts = np.empty(6, object)
+        texts[:] = [chance.integers(1, 70000, length).tolist() for length in range(1, 60, 10)]
+        for save in (np.savez, np.savez_compressed):
+            save(self.path, x_train=texts, y_train=np.arange(6), x_test=texts[:3], y_test=np.arange(3))
+            self.seeds.append(self.path.read_bytes())
+
+    def prepare(self, number: int) -> Callable[[], Any]:
+        return lambda: imdb.load_data(self.path)
+
+
+class WordIndex(Target):
+    name = "imdb_word_index.json"
+    mutate = staticmethod(lambda text, chance: damage(text, chance) if chance.randrange(2) else edit_json(text, chance))
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.seeds.append(json.dumps({f"word{number}": number for number in range(1, 40)}).encode())
+
+    def prepare(self, number: int) -> Callable[[], Any]:
+        return lambda: imdb.get_word_index(self.path)
+
+
 # Files of Keras
 
 
@@ -583,11 +640,24 @@ TARGETS: dict[str, type[Target]] = {
     "IDX": Idx,
     "npz": Npz,
     "pickle": Pickles,
+    "CIFAR": Archives,
+    "IMDB": Words,
+    "words": WordIndex,
     "keras": KerasModels,
     "keras.h5": KerasWholeModels,
     "keras.weights.h5": KerasWeights,
 }
-SHARES = {"load_model": 0.3, "load_weights": 0.1, "BackupAndRestore": 0.2, "IDX": 0.1, "npz": 0.15, "pickle": 0.15}
+SHARES = {
+    "load_model": 0.3,
+    "load_weights": 0.1,
+    "BackupAndRestore": 0.2,
+    "IDX": 0.05,
+    "npz": 0.1,
+    "pickle": 0.1,
+    "CIFAR": 0.05,
+    "IMDB": 0.05,
+    "words": 0.05,
+}
 """What part of the files are of one kind, by default. Those of Keras, which need h5py, are read when they are named."""
 
 # Reading

@@ -93,7 +93,7 @@ def read_word_index(source: Source, path: str | os.PathLike[str] | None) -> dict
             text = file.read(_LONGEST_INDEX + 1)
         if len(text) > _LONGEST_INDEX:
             raise ValueError(f"it is larger than {_LONGEST_INDEX >> 20} MiB")
-        found = json.loads(text)
+        found = json.loads(str(text, "utf-8"))
         if not isinstance(found, dict) or not all(type(number) is int for number in found.values()):
             raise ValueError("expected words and their numbers")
         return found

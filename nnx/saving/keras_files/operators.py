@@ -11,6 +11,8 @@ import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from nnx.graph.symbol import Symbol
 from nnx.layers.function_call import FunctionCall
 from nnx.names import shortened, snake_case
@@ -222,7 +224,7 @@ def written_call(layer: FunctionCall, refs: Sequence[Any]) -> tuple[dict[str, An
         if "input" in value:
             return refs[value["input"]]
         if "constant" in value:
-            array: Any = layer.own_weights[value["constant"]].numpy()
+            array = np.asarray(layer.own_weights[value["constant"]].numpy())
             return {"class_name": "__numpy__", "config": {"value": array.tolist(), "dtype": value["dtype"]}}
         if "tuple" in value:
             return [plain_of(part) for part in value["tuple"]]
