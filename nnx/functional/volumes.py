@@ -20,7 +20,7 @@ __all__ = ["correlate", "correlate_kernel", "correlate_transposed", "reduce_wind
 
 def correlate(x: Array, kernel: Array, windows: Windows | VolumeWindows, groups: int = 1) -> Array:
     """`nnx.functional.correlation.correlate` of images, or of volumes x with a kernel (kd, kh, kw, c / groups, f)."""
-    if type(windows) is Windows:
+    if isinstance(windows, Windows):
         return correlation.correlate(x, kernel, windows, groups)
     y = correlation.correlate(_images(x, windows.depth, groups), _filters(kernel), windows.images, groups)
     return _unfolded(y, windows.depth.count)
@@ -28,7 +28,7 @@ def correlate(x: Array, kernel: Array, windows: Windows | VolumeWindows, groups:
 
 def correlate_transposed(y: Array, kernel: Array, windows: Windows | VolumeWindows, groups: int = 1) -> Array:
     """Adjoint of `correlate` in its images or volumes."""
-    if type(windows) is Windows:
+    if isinstance(windows, Windows):
         return correlation.correlate_transposed(y, kernel, windows, groups)
     images = correlation.correlate_transposed(_folded(y), _filters(kernel), windows.images, groups)
     return _volumes(images, windows.depth, groups)
@@ -36,7 +36,7 @@ def correlate_transposed(y: Array, kernel: Array, windows: Windows | VolumeWindo
 
 def correlate_kernel(x: Array, y: Array, windows: Windows | VolumeWindows, groups: int = 1, out: Any = None) -> Array:
     """Adjoint of `correlate` in its kernel. out : an array for the result, which may be ignored."""
-    if type(windows) is Windows:
+    if isinstance(windows, Windows):
         return correlation.correlate_kernel(x, y, windows, groups, out)
     filters = correlation.correlate_kernel(_images(x, windows.depth, groups), _folded(y), windows.images, groups)
     xp = array_namespace(filters)
@@ -49,7 +49,7 @@ def reduce_windows(
     function: Callable[[Array, Windows], tuple[Array, Pullback]], x: Array, windows: Windows | VolumeWindows
 ) -> tuple[Array, Pullback]:
     """A reduction of windows of images or volumes, by a function of images that may take one axis after the other."""
-    if type(windows) is Windows:
+    if isinstance(windows, Windows):
         return function(x, windows)
     xp, depth, shape = array_namespace(x), windows.depth, x.shape
     planes, pullback_planes = function(_folded(x), windows.images)

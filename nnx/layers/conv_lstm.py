@@ -76,7 +76,7 @@ class ConvLSTMCell(LSTMWeights, Spatial):
 
     def get_initial_state(self, batch_size: int) -> list[Array]:
         """The states that a sequence begins with, zeros."""
-        shape = (batch_size, *self._state_shape)
+        shape: Any = (batch_size, *self._state_shape)
         return [self.placement.zeros(shape, self.dtype or self.placement.dtype) for _ in range(2)]
 
     def draw_dropout(self, batch: int, features: int) -> dict[str, Any]:

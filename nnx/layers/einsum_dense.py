@@ -46,6 +46,7 @@ class EinsumDense(Activated):
     """
 
     bias: Parameter | None = None
+    kernel_initializer: Any
 
     def __init__(
         self,
@@ -69,13 +70,12 @@ class EinsumDense(Activated):
         self.set_weight_options("kernel", kernel_initializer, kernel_regularizer, kernel_constraint)
         self.set_weight_options("bias", bias_initializer, bias_regularizer, bias_constraint)
         form = _FORMS.fullmatch(equation.replace(" ", "")) if isinstance(equation, str) else None
-        before, self._inputs, after, self._kernel, out_before, self._outputs, out_after = (
-            form.groups()
-            if form
-            else (
-                (None, "", "...", "", "...", "", None)  # what is refused
-            )
-        )
+        refused = (None, "", "...", "", "...", "", None)
+        parts: Any = form.groups() if form else refused
+        before, inputs, after, kernel, out_before, outputs, out_after = parts
+        self._inputs: str = inputs
+        self._kernel: str = kernel
+        self._outputs: str = outputs
         self._first = before is not None
         if (before, after) != (out_before, out_after) or (before and after):
             raise ValueError(
@@ -126,9 +126,9 @@ class EinsumDense(Activated):
 
     def build(self, input_shape: Shape) -> None:
         sizes, _ = self._sizes(input_shape)
-        kernel = tuple(sizes[letter] for letter in self._kernel)
+        kernel: Any = tuple(sizes[letter] for letter in self._kernel)
         start = min(map(self._outputs.index, self.bias_axes)) if self.bias_axes else len(self._outputs)
-        bias = [sizes[letter] if letter in (self.bias_axes or "") else 1 for letter in self._outputs[start:]]
+        bias: Any = [sizes[letter] if letter in (self.bias_axes or "") else 1 for letter in self._outputs[start:]]
         if None in (*kernel, *bias):
             raise ValueError(
                 f"{self.name}: the sizes of the weights must be known, got {kernel} for the kernel and {tuple(bias)} "

@@ -198,7 +198,8 @@ class Layer(Configurable):
         arguments = self.input_structure if self.is_eager else None
         if not isinstance(arguments, tuple) or len(arguments) < 2 or len(leaves(arguments)) != len(input_shape):
             return (input_shape,)
-        return rebuild(arguments, input_shape)[: _count_of_build(type(self))]  # type: ignore[arg-type]
+        given: tuple[Any, ...] = rebuild(arguments, input_shape)
+        return given[: _count_of_build(type(self))]  # type: ignore[arg-type]
 
     def forget_build(self, weights: list[Parameter]) -> None:
         """Be as before the layer was built. weights : those that it had before."""

@@ -162,7 +162,7 @@ class RNN(Layer):
         """The outputs, or (outputs, *states) with return_state."""
         if isinstance(sequences, list | tuple):
             sequences, *initial_state = sequences
-        shape = self._check_input(tuple(sequences.shape))
+        shape: Any = self._check_input(tuple(sequences.shape))
         xp = array_namespace(sequences)
         states = self._first_states(initial_state, shape[0])
         draws = draws_of(self.cell, shape[0], math.prod(shape[2:])) if training else None
@@ -170,7 +170,8 @@ class RNN(Layer):
         steps: Sequence[int] = range(shape[1])
         if self.go_backwards:
             steps = steps[::-1]
-        inputs, outputs = xp.unstack(sequences, axis=1), []
+        inputs = xp.unstack(sequences, axis=1)
+        outputs: list[Any] = []
         for t in steps:
             output, new = step_of(self.cell, inputs[t], states, training, draws)
             if mask is not None:
@@ -281,8 +282,9 @@ def sizes_of_states(cell: Any) -> list[Any]:
 
 def output_size_of(cell: Any) -> int:
     """How many features a cell's output has: by default as many as its first state."""
-    size = getattr(cell, "output_size", None)
-    return int(leaves(cell.state_size)[0] if size is None else size)
+    size: int | None = getattr(cell, "output_size", None)
+    first: int = leaves(cell.state_size)[0]
+    return first if size is None else size
 
 
 def initial_state_of(cell: Any, batch: int) -> list[Any]:

@@ -97,7 +97,7 @@ def _layer_config(layer: Any, dtype: str, name: str | None = None) -> dict[str, 
 
 def _arguments(layer: Any, dtype: str) -> dict[str, Any]:
     """The arguments of a layer's constructor, without those that say nothing or that Keras does not have."""
-    kept = {}
+    kept: dict[str, Any] = {}
     for key, value in layer.get_config().items():
         later = key in _LATER and (key != "seed" or type(layer).__name__ in _WITHOUT_SEED)
         if _LATER_OF_CLASSES.get((type(layer).__name__, key), _NOTHING) == value:
