@@ -56,7 +56,7 @@ class AdaptiveAveragePooling1D(AdaptivePooling):
 
 @registry.register()
 class AdaptiveAveragePooling2D(AdaptivePooling):
-    """The mean of each part of a image, divided as evenly as can be, for each channel.
+    """The mean of each part of an image, divided as evenly as can be, for each channel.
 
     output_size : into how many parts each spatial axis is divided, or one number for all.
     data_format : "channels_last", inputs (batch, rows, columns, channels), or "channels_first", (batch, channels, rows,
@@ -115,7 +115,7 @@ class AdaptiveMaxPooling1D(AdaptivePooling):
 
 @registry.register()
 class AdaptiveMaxPooling2D(AdaptivePooling):
-    """The largest value of each part of a image, divided as evenly as can be, for each channel.
+    """The largest value of each part of an image, divided as evenly as can be, for each channel.
 
     output_size : into how many parts each spatial axis is divided, or one number for all.
     data_format : "channels_last", inputs (batch, rows, columns, channels), or "channels_first", (batch, channels, rows,
