@@ -37,7 +37,7 @@ class AdaptivePooling(Spatial):
 
 @registry.register()
 class AdaptiveAveragePooling1D(AdaptivePooling):
-    """The mean of each part of a sequence that is divided as evenly as can be, by channels.
+    """The mean of each part of a sequence, divided as evenly as can be, for each channel.
 
     output_size : into how many parts the sequence is divided.
     data_format : "channels_last", inputs (batch, steps, channels), or "channels_first", (batch, channels, steps).
@@ -56,7 +56,7 @@ class AdaptiveAveragePooling1D(AdaptivePooling):
 
 @registry.register()
 class AdaptiveAveragePooling2D(AdaptivePooling):
-    """The mean of each part of an image that is divided as evenly as can be, by channels.
+    """The mean of each part of an image, divided as evenly as can be, for each channel.
 
     output_size : into how many parts each spatial axis is divided, or one number for all.
     data_format : "channels_last", inputs (batch, rows, columns, channels), or "channels_first", (batch, channels, rows,
@@ -76,7 +76,7 @@ class AdaptiveAveragePooling2D(AdaptivePooling):
 
 @registry.register()
 class AdaptiveAveragePooling3D(AdaptivePooling):
-    """The mean of each part of a volume that is divided as evenly as can be, by channels.
+    """The mean of each part of a volume, divided as evenly as can be, for each channel.
 
     output_size : into how many parts each spatial axis is divided, or one number for all.
     data_format : "channels_last", inputs (batch, depth, rows, columns, channels), or "channels_first", (batch,
@@ -96,7 +96,7 @@ class AdaptiveAveragePooling3D(AdaptivePooling):
 
 @registry.register()
 class AdaptiveMaxPooling1D(AdaptivePooling):
-    """The largest value of each part of a sequence that is divided as evenly as can be, by channels.
+    """The largest value of each part of a sequence, divided as evenly as can be, for each channel.
 
     output_size : into how many parts the sequence is divided.
     data_format : "channels_last", inputs (batch, steps, channels), or "channels_first", (batch, channels, steps).
@@ -115,7 +115,7 @@ class AdaptiveMaxPooling1D(AdaptivePooling):
 
 @registry.register()
 class AdaptiveMaxPooling2D(AdaptivePooling):
-    """The largest value of each part of an image that is divided as evenly as can be, by channels.
+    """The largest value of each part of an image, divided as evenly as can be, for each channel.
 
     output_size : into how many parts each spatial axis is divided, or one number for all.
     data_format : "channels_last", inputs (batch, rows, columns, channels), or "channels_first", (batch, channels, rows,
@@ -135,7 +135,7 @@ class AdaptiveMaxPooling2D(AdaptivePooling):
 
 @registry.register()
 class AdaptiveMaxPooling3D(AdaptivePooling):
-    """The largest value of each part of a volume that is divided as evenly as can be, by channels.
+    """The largest value of each part of a volume, divided as evenly as can be, for each channel.
 
     output_size : into how many parts each spatial axis is divided, or one number for all.
     data_format : "channels_last", inputs (batch, depth, rows, columns, channels), or "channels_first", (batch,

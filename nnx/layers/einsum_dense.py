@@ -46,6 +46,7 @@ class EinsumDense(Activated):
     """
 
     bias: Parameter | None = None
+    kernel_initializer: Any
 
     def __init__(
         self,

@@ -283,8 +283,9 @@ def sizes_of_states(cell: Any) -> list[Any]:
 
 def output_size_of(cell: Any) -> int:
     """How many features a cell's output has: by default as many as its first state."""
-    size = getattr(cell, "output_size", None)
-    return int(leaves(cell.state_size)[0] if size is None else size)
+    size: int | None = getattr(cell, "output_size", None)
+    first: int = leaves(cell.state_size)[0]
+    return first if size is None else size
 
 
 def initial_state_of(cell: Any, batch: int) -> list[Any]:

@@ -152,12 +152,13 @@ for about, options, called in [
         *(QUERY, VALUE),
         **called,
     )
-    row(
-        f"MultiHeadAttention {about}",
-        lambda lib, options=options: lib.layers.MultiHeadAttention(2, 3, **options),
-        *(QUERY, PAIR, KEY),
-        **called,
-    )
+    if "query_mask" not in called:
+        row(
+            f"MultiHeadAttention {about}",
+            lambda lib, options=options: lib.layers.MultiHeadAttention(2, 3, **options),
+            *(QUERY, PAIR, KEY),
+            **called,
+        )
 
 # Cells
 
