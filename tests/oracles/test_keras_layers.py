@@ -152,7 +152,7 @@ for about, options, called in [
         *(QUERY, VALUE),
         **called,
     )
-    if "query_mask" not in called:
+    if "query_mask" not in called:  # which it ignores: docs/departures.md
         row(
             f"MultiHeadAttention {about}",
             lambda lib, options=options: lib.layers.MultiHeadAttention(2, 3, **options),
