@@ -60,7 +60,8 @@ def is_shape(value: Any) -> bool:
     >>> is_shape((None, 4)), is_shape([(None, 4), (None, 8)])
     (True, False)
     """
-    return not any(isinstance(part, list | tuple) for part in value)  # sizes may be open ones
+    # sizes may be open ones
+    return isinstance(value, list | tuple) and not any(isinstance(part, list | tuple) for part in value)
 
 
 def as_shapes(shapes: Any) -> list[Shape]:

@@ -273,7 +273,9 @@ def categorical_generalized_cross_entropy(y_true: Array, y_pred: Array, q: float
         dy_pred = -max(y_pred, 1e-7)**(q - 1) * dvalues at the label, 0 elsewhere
 
     >>> import numpy as np
-    >>> values, pullback = categorical_generalized_cross_entropy(np.asarray([1]), np.asarray([[0.75, 0.25]]))
+    >>> from nnx import functional
+    >>> loss = functional.categorical_generalized_cross_entropy
+    >>> values, pullback = loss(np.asarray([1]), np.asarray([[0.75, 0.25]]))
     >>> values, pullback(1.0)
     (array([1.]), array([[ 0., -2.]]))
     """

@@ -37,7 +37,9 @@ def circle(
     dy_pred, with dvalues (n,), or one float for all. ValueError for shapes that do not go together.
 
     >>> import numpy as np
-    >>> values, pullback = circle(np.asarray([0, 0, 1]), np.asarray([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0]]), gamma=2.0)
+    >>> from nnx import functional
+    >>> embeddings = np.asarray([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0]])
+    >>> values, pullback = functional.circle(np.asarray([0, 0, 1]), embeddings, gamma=2.0)
     >>> values.round(4), pullback(1.0).shape
     (array([0.4518, 0.7763, 0.    ]), (3, 2))
     """

@@ -289,8 +289,7 @@ def moving_average(average: Array, w: Array, decay: float) -> None:
     >>> average
     array([1.25])
     """
-    average *= decay
-    average += (1.0 - decay) * w
+    average[...] = decay * average + (1.0 - decay) * w
 
 
 def schedule_free_adamw(

@@ -140,7 +140,8 @@ class Attention(SingleHeadAttention):
     Output (batch, targets, m). Nothing is divided by sqrt(n). ValueError for shapes that do not go together. Luong et
     al., arXiv:1508.04025.
 
-    >>> Attention()([[[[1.0]]], [[[1.0], [1.0]]]])
+    >>> import numpy as np
+    >>> Attention()([np.ones((1, 1, 1)), np.ones((1, 2, 1))])
     array([[[1.]]], dtype=float32)
     """
 

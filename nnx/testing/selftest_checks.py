@@ -13,6 +13,7 @@ from nnx import activations, random
 from nnx.backends import Placement, to_numpy
 from nnx.backends.base import Backend
 from nnx.metrics import Metric
+from nnx.structure import leaves, rebuild
 from nnx.testing.kernel_comparison import assert_same, compare
 from nnx.testing.kernel_examples import Example
 from nnx.testing.kernel_rows import ROWS
@@ -145,11 +146,12 @@ class _Layer:
             inputs = given if isinstance(given, list) else [given]
             dtypes = {"i": "int64", "U": "string"}
             symbols = [nnx.Input(x.shape[1:], dtype=dtypes.get(x.dtype.kind)) for x in inputs]
-            model = nnx.Model(symbols, self._case.make()(*symbols))
+            model = nnx.Model(symbols, self._case.make()(symbols if isinstance(given, list) else symbols[0]))
             y, pullback = model.forward(*[x if x.dtype.kind == "U" else nnx.asarray(x) for x in inputs], training=True)
-            dxs = pullback(nnx.asarray(random.Generator(12).normal(tuple(y.shape))))
+            generator = random.Generator(12)
+            dxs = pullback(rebuild(y, [nnx.asarray(generator.normal(tuple(part.shape))) for part in leaves(y)]))
         gradients = [parameter.grad for parameter in model.trainable_weights]
-        arrays = [nnx.to_numpy(array) for array in (y, *(dxs if isinstance(dxs, tuple) else (dxs,)), *gradients)]
+        arrays = [nnx.to_numpy(array) for array in (*leaves(y), *leaves(dxs), *gradients)]
         return [array for array in arrays if array.dtype.kind != "U"]
 
 

@@ -398,7 +398,7 @@ def distribute(value: Any, outputs: list[str], what: str) -> list[Any]:
         return [value]
     if isinstance(value, list | tuple):
         if what in ("loss", "loss_weights"):
-            value = _flat_list(value)  # nested as the outputs are
+            value = list(_unnested(value))  # as the outputs are
         if len(value) != len(outputs):
             raise ValueError(f"{what} must have an entry for each of {len(outputs)} outputs, got {len(value)}")
         return list(value)
@@ -411,6 +411,12 @@ def _resolved(metric: Any) -> Any:
     """A metric now, while names of custom objects are known; a name like "accuracy" stays, until shapes are known."""
     found = metrics.resolve(metric)
     return metric if metrics.depends_on_shapes(metric) else found
+
+
+def _unnested(value: Sequence[Any]) -> Iterator[Any]:
+    """What is in lists in a list, None too."""
+    for entry in value:
+        yield from _unnested(entry) if isinstance(entry, list | tuple) else (entry,)
 
 
 def _flat_list(value: Any) -> list[Any]:

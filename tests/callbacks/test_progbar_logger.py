@@ -24,7 +24,7 @@ class Training:
     ) -> None:
         self.clock, self.reads = clock, 0
         progress = ProgbarLogger(stream=stream, clock=clock)
-        self.callbacks = CallbackList(progress, None, {"verbose": verbose, "epochs": epochs, "steps": steps})
+        self.callbacks = CallbackList(progress, verbose=verbose, epochs=epochs, steps=steps)
 
     def logs(self) -> dict[str, float]:
         self.reads += 1
@@ -386,7 +386,7 @@ def test_verbosity_refuses_other_values(wrong: Any) -> None:
     with pytest.raises(ValueError, match=rf"verbose must be 0 .*'auto', got {wrong!r}"):
         verbosity(wrong)
     with pytest.raises(ValueError, match="verbose must be"):
-        CallbackList(ProgbarLogger(), None, {"verbose": wrong})
+        CallbackList(ProgbarLogger(), verbose=wrong)
 
 
 class Model:

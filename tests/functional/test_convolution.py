@@ -354,7 +354,7 @@ X, KERNEL = np.ones((2, 5, 6, 3)), np.ones((3, 3, 3, 4))
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: conv(np.ones((2, 5)), KERNEL), r"conv: expected \(batch, steps, channels\) or .* got shape \(2, 5\)"),
+        (lambda: conv(np.ones((2, 5)), KERNEL), r"conv: expected \(batch, steps, channels\), .* got shape \(2, 5\)"),
         (lambda: conv(X, KERNEL, data_format="NHWC"), r"conv: data_format must be 'channels_last' or .*'NHWC'"),
         (lambda: conv(X, KERNEL[0]), r"conv: a kernel has one axis for each spatial axis .*got shape \(3, 3, 4\)"),
         (lambda: conv(X, KERNEL[:, :, :2]), r"conv: a kernel of shape .* goes with 2 channels; x has 3 channels"),

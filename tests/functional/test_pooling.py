@@ -245,7 +245,7 @@ def test_the_mean_does_not_keep_its_input():
         (lambda x: average_pool(x, 2, (1, -1)), r"average_pool: strides must be positive, .*, got \(1, -1\)"),
         (lambda x: max_pool(x, 2, padding="causal"), "max_pool: padding must be 'valid' or 'same', got 'causal'"),
         (lambda x: max_pool(x, 2, data_format="first"), "data_format must be 'channels_last' or 'channels_first'"),
-        (lambda x: max_pool(x[0, 0], 2), r"max_pool: expected \(batch, steps, channels\) or .*, got shape \(6, 3\)"),
+        (lambda x: max_pool(x[0, 0], 2), r"max_pool: expected \(batch, steps, channels\), .*, got shape \(6, 3\)"),
         (
             lambda x: max_pool(x[:, :0], 2, padding="same"),
             r"nothing in samples of shape \(0, 6, 3\)",

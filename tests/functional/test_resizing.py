@@ -72,7 +72,7 @@ def test_padding_with_nothing_is_a_copy():
         (lambda x: crop(x, ((1, 1),)), r"crop: expected \(before, after\), not negative, for each of 2 axes, got"),
         (lambda x: zero_pad(x, ((0, -1), (0, 0))), r"zero_pad: expected .*, got \(\(0, -1\), \(0, 0\)\)"),
         (lambda x: zero_pad(x, ((1, 1, 1), (0, 0))), r"zero_pad: expected \(before, after\)"),
-        (lambda x: zero_pad(x[0, 0], ((1, 1),)), r"zero_pad: expected \(batch, steps, channels\) or"),
+        (lambda x: zero_pad(x[0, 0], ((1, 1),)), r"zero_pad: expected \(batch, steps, channels\), "),
         (lambda x: zero_pad(x, ((1, 1), (1, 1)), "last"), "zero_pad: data_format must be"),
         (lambda x: zero_pad(x[:, :0], ((1, 1), (1, 1))), "zero_pad: there is nothing in samples"),
     ],

@@ -135,7 +135,7 @@ def test_channels_first(backend, interpolation):
         (lambda x: upsample(x, 0), "upsample: size must be positive, one for each of 2 axes, got 0"),
         (lambda x: upsample(x, (2, 2, 2)), r"one for each of 2 axes, got \(2, 2, 2\)"),
         (lambda x: upsample(x[0], (2, 2)), r"one for each of 1 axes, got \(2, 2\)"),
-        (lambda x: upsample(x[0, 0], 2), r"upsample: expected \(batch, steps, channels\) or"),
+        (lambda x: upsample(x[0, 0], 2), r"upsample: expected \(batch, steps, channels\), "),
         (lambda x: upsample(x, 2, data_format="first"), "upsample: data_format must be"),
         (lambda x: upsample(x[:, :0], 2), "upsample: there is nothing in samples"),
     ],

@@ -171,8 +171,11 @@ def test_functions_classes_and_objects(cls):
 @pytest.mark.parametrize("cls", LOSSES)
 def test_functions_and_what_is_made_of_them_can_be_pickled(cls):
     for name in functions_of(cls):
-        function, metric = getattr(losses, name), nnx.metrics.get(name)
+        function = getattr(losses, name)
         assert pickle.loads(pickle.dumps(function)) is function
+        if name in ("categorical_generalized_cross_entropy", "circle"):  # which are no metrics, as in Keras
+            continue
+        metric = nnx.metrics.get(name)
         assert pickle.loads(pickle.dumps(metric)).get_config() == metric.get_config()
 
 

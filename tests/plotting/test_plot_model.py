@@ -346,7 +346,7 @@ def test_where_keras_scripts_look_for_it():
     from nnx.utils.vis_utils import plot_model as older
 
     assert plot_model is older is plotting.plot_model
-    with pytest.raises(AttributeError, match=r"'nnx\.utils' has no attribute 'plot_modle'"):
+    with pytest.raises(AttributeError, match=r"nnx\.utils has no 'plot_modle': did you mean 'plot_model'\?"):
         nnx.utils.plot_modle  # noqa: B018
 
 

@@ -541,10 +541,9 @@ def test_nothing_else_changes_in_a_layer(name: str):
     """Parameters, random streams and states are saved; whatever else a layer remembered would be lost."""
     for case in LAYERS[name]:
         layer, data = case.make(), case.input(1)
-        inputs = data if isinstance(data, list | tuple) else [data]
-        layer(*inputs, training=True)
+        layer(data, training=True)
         before = {path: dict(vars(inner)) for path, inner in layer.walk()}
-        layer(*inputs, training=True)
+        layer(data, training=True)
         for path, inner in layer.walk():
             for attribute in vars(inner).keys() - {"own_weights", "random", "states"}:
                 value, earlier = getattr(inner, attribute), before[path][attribute]

@@ -87,6 +87,8 @@ def _add_losses(add: Add, normal: Draws, positive: Draws, random: np.random.Gene
     add("sparse_categorical_crossentropy", labels, shares)
     add("sparse_categorical_crossentropy", labels, normal(3, 4), from_logits=True)
     add("sparse_categorical_crossentropy", labels, normal(3, 4), from_logits=True, ignore_class=2)
+    add("categorical_generalized_cross_entropy", labels, shares, q=0.3)
+    add("circle", Constant([0, 1, 0, 1]), 0.5 * normal(4, 3), gamma=2.0)
     add("ctc", Constant([[1, 2, 2], [3, 0, 0]]), normal(2, 7, 4))
 
 
