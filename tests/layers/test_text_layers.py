@@ -186,14 +186,25 @@ def test_a_model_without_layers_for_texts_refuses_them():
         (lambda: StringLookup(vocabulary="nowhere.txt"), "no vocabulary file nowhere.txt"),
         (lambda: StringLookup(sparse=True), "no sparse arrays"),
         (lambda: IntegerLookup(salt=3), "farmhash"),
+        (lambda: IntegerLookup(vocabulary=[-1]), "the vocabulary is empty"),
+        (lambda: IntegerLookup(vocabulary=[1.5]), "vocabulary of integers was expected, got 1.5"),
+        (lambda: IntegerLookup(vocabulary=["12"]), "vocabulary of integers was expected, got '12'"),
+        (lambda: IntegerLookup().adapt(np.asarray([1.0, 2.5])), "fractions or NaN"),
+        (lambda: IntegerLookup().adapt(np.asarray([1.0, np.nan])), "fractions or NaN"),
         (lambda: TextVectorization(ngrams=0.5), "ngrams must be"),
+        (lambda: TextVectorization(ngrams=-3), "ngrams must be a positive integer"),
+        (
+            lambda: TextVectorization(vocabulary=["a"], standardize=lambda texts: texts[:1])(["a", "b"]),
+            r"a text for each, in shape \(2,\), got \(1,\)",
+        ),
+        (lambda: Discretization([np.nan]), "must ascend"),
         (lambda: TextVectorization(encoding="latin-1"), "decode the bytes first"),
         (lambda: Hashing(3, dtype="float32"), "dtype"),
         (lambda: Discretization([3.0, 1.0]), "must ascend"),
         (lambda: CategoryEncoding(), "needs num_tokens"),
     ],
 )
-def test_what_constructors_refuse(make: Any, reason: str):
+def test_what_is_refused(make: Any, reason: str):
     with pytest.raises(ValueError, match=reason):
         make()
 
