@@ -61,6 +61,21 @@ def test_folders_are_loaders(reviews: Path):
     assert [count for count, _ in mapped] == [3, 3, 3, 1]
 
 
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"labels": [0.7] * 10}, "a list of integers from 0"),
+        ({"labels": np.zeros(10, int)}, "a list of integers from 0"),
+        ({"labels": [3, 7] * 5, "label_mode": "binary"}, r"needs labels 0 and 1, got \[3, 7\]"),
+        ({"class_names": ["good", "good"]}, "a name twice: good, good"),
+        ({"format": "list"}, "format must be one of 'tf', 'grain'"),
+    ],
+)
+def test_labels_that_would_be_others(reviews: Path, options: dict[str, Any], reason: str):
+    with pytest.raises(ValueError, match=reason):
+        text_dataset_from_directory(reviews, verbose=False, **options)
+
+
 def test_a_text_is_not_cut_in_the_middle_of_a_letter(tmp_path: Path):
     (tmp_path / "x").mkdir()
     (tmp_path / "x" / "1.txt").write_text("aé", encoding="utf-8")
