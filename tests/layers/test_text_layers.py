@@ -262,6 +262,18 @@ def test_a_feature_space_is_saved(tmp_path: Path, name: str, output_mode: str):
 def test_a_feature_space_refuses():
     with pytest.raises(ValueError, match=r"call adapt\(dataset\)"):
         nnx.utils.FeatureSpace({"a": "float_normalized"})({"a": [1.0]})
+    space = nnx.utils.FeatureSpace({"a": "float", "b": nnx.utils.FeatureSpace.float(name="mine")}, output_mode="dict")
+    assert space.preprocessors["b"].name == "mine_preprocessor"
+    with pytest.raises(ValueError, match="no columns b in the data; they have a"):
+        space({"a": [1.0]})
+    with pytest.raises(ValueError, match="as many values each, or one alone, got a: one, b: 2"):
+        space({"a": 1.0, "b": [2.0, 3.0]})
+    with pytest.raises(ValueError, match="no columns a in the data; they have b"):
+        nnx.utils.FeatureSpace({"a": "float_normalized"}).adapt({"b": [1.0]})
+    with pytest.raises(ValueError, match="'a_X_b' is the name of a feature too"):
+        nnx.utils.FeatureSpace(dict.fromkeys(("a", "b", "a_X_b"), "string_hashed"), crosses=[("a", "b")])
+    with pytest.raises(ValueError, match="crossing_dim must be a positive integer, got -3"):
+        nnx.utils.FeatureSpace({"a": "float"}, crossing_dim=-3)
     with pytest.raises(ValueError, match="there are no features b"):
         nnx.utils.FeatureSpace({"a": "float"}, crosses=[("a", "b")])
     with pytest.raises(ValueError, match="the feature 'a' must be one of 'float', "):
