@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import itertools
@@ -191,6 +192,11 @@ def test_an_archive_that_leads_out_of_its_folder_is_refused(tmp_path: Path, endi
 
 
 def test_what_is_no_archive(tmp_path: Path):
+    source = archive(tmp_path / "short.tar.gz", ("a.txt", b"x" * 2000))
+    short = gzip.compress(gzip.decompress(source.read_bytes())[:1000])
+    source.write_bytes(short)
+    with pytest.raises(ValueError, match=r"short\.tar\.gz is damaged: "):
+        get_file("short.tar.gz", source, extract=True, cache_dir=tmp_path / "cache")
     (tmp_path / "a.tar").write_bytes(b"no archive")
     with pytest.raises(ValueError, match="no archive of the kind tar or zip"):
         get_file("a.tar", tmp_path / "a.tar", extract=True, cache_dir=tmp_path)
