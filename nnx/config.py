@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from nnx.backends import get_backend
 from nnx.backends import set_backend as set_place
+from nnx.backends.context import backend_of_process
 from nnx.callbacks import (
     disable_interactive_logging,
     enable_interactive_logging,
@@ -62,7 +63,8 @@ def set_backend(backend: str) -> None:
 
     >>> set_backend("numpy")
     """
-    set_place(backend, dtype=get_backend().dtype)
+    process = backend_of_process()
+    set_place(backend, dtype=None if process is None else process.dtype)
 
 
 def is_nnx_enabled() -> bool:

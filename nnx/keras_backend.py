@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nnx import ops, random
-from nnx.backends import Array, get_backend, is_array, set_backend, to_numpy
+from nnx.arguments import is_number
+from nnx.backends import Array, get_backend, is_array, set_dtype, to_numpy
 from nnx.graph.symbol import Symbol
 from nnx.layers.variable import Variable
 from nnx.models import Model
@@ -207,11 +208,13 @@ def epsilon() -> float:
 
 
 def set_epsilon(value: float) -> None:
-    """Another number for `epsilon()`. Losses, metrics and layers of nnx keep theirs, which a warning says.
+    """Another number for `epsilon()`, above 0. Losses, metrics and layers of nnx keep theirs, which a warning says.
 
     >>> set_epsilon(1e-7)
     """
     global _epsilon
+    if not is_number(value) or not 0.0 < float(value) < math.inf:
+        raise ValueError(f"epsilon must be a positive number, got {value!r}")
     _epsilon = float(value)
     if _epsilon != EPSILON:
         warn_user("K.set_epsilon changes what K.epsilon() returns; losses, metrics and layers of nnx keep their 1e-7")
@@ -233,10 +236,7 @@ def set_floatx(value: str) -> None:
 
     >>> set_floatx("float32")
     """
-    chosen = get_backend()
-    set_backend(chosen.name, device=chosen.device, dtype=value)
-    if get_backend().dtype != value:
-        raise RuntimeError(f"K.set_floatx has no effect inside `with nnx.backend(...)`; write dtype={value!r} there")
+    set_dtype(value)
 
 
 def standardize_dtype(dtype: Any) -> str:

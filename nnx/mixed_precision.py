@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from nnx.backends import get_backend, set_backend
+from nnx.backends import get_backend, set_dtype
 from nnx.lazy_loading import other_names
 from nnx.optimizers import LossScaleOptimizer
 from nnx.registry import Configurable
@@ -96,13 +96,7 @@ def set_dtype_policy(policy: str | DTypePolicy) -> None:
     'mixed_float16'
     >>> set_dtype_policy("float32")
     """
-    wanted, here = get(policy), get_backend()
-    set_backend(here.name, device=here.device, dtype=wanted.compute_dtype)
-    if get_backend().dtype != wanted.compute_dtype:
-        set_backend(here.name, device=here.device)
-        raise RuntimeError(
-            f"a policy has no effect inside `with nnx.backend(...)`; write dtype={wanted.compute_dtype!r} there"
-        )
+    set_dtype(get(policy).compute_dtype)
 
 
 global_policy, set_global_policy = dtype_policy, set_dtype_policy

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import itertools
@@ -59,6 +60,21 @@ def test_folders_are_loaders(reviews: Path):
     assert [x.tolist() for x, _ in again] == first
     mapped = nnx.data.DataLoader(dataset, batch_size=None, map=lambda x, y: (x.shape[0], y), prefetch=2)
     assert [count for count, _ in mapped] == [3, 3, 3, 1]
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"labels": [0.7] * 10}, "a list of integers from 0"),
+        ({"labels": np.zeros(10, int)}, "a list of integers from 0"),
+        ({"labels": [3, 7] * 5, "label_mode": "binary"}, r"needs labels 0 and 1, got \[3, 7\]"),
+        ({"class_names": ["good", "good"]}, "a name twice: good, good"),
+        ({"format": "list"}, "format must be one of 'tf', 'grain'"),
+    ],
+)
+def test_labels_that_would_be_others(reviews: Path, options: dict[str, Any], reason: str):
+    with pytest.raises(ValueError, match=reason):
+        text_dataset_from_directory(reviews, verbose=False, **options)
 
 
 def test_a_text_is_not_cut_in_the_middle_of_a_letter(tmp_path: Path):
@@ -176,6 +192,11 @@ def test_an_archive_that_leads_out_of_its_folder_is_refused(tmp_path: Path, endi
 
 
 def test_what_is_no_archive(tmp_path: Path):
+    source = archive(tmp_path / "short.tar.gz", ("a.txt", b"x" * 2000))
+    short = gzip.compress(gzip.decompress(source.read_bytes())[:1000])
+    source.write_bytes(short)
+    with pytest.raises(ValueError, match=r"short\.tar\.gz is damaged: "):
+        get_file("short.tar.gz", source, extract=True, cache_dir=tmp_path / "cache")
     (tmp_path / "a.tar").write_bytes(b"no archive")
     with pytest.raises(ValueError, match="no archive of the kind tar or zip"):
         get_file("a.tar", tmp_path / "a.tar", extract=True, cache_dir=tmp_path)

@@ -267,7 +267,7 @@ class TestNames:
             for name, value in vars(keras_backend).items()
             if inspect.isfunction(value) and not name.startswith("_") and name not in ("get_backend", "set_backend")
         }
-        imported = {"is_array", "to_numpy", "warn_user"}
+        imported = {"is_array", "is_number", "set_dtype", "to_numpy", "warn_user"}
         assert own - imported == set(keras_backend.__all__)
 
     def test_it_is_still_the_block(self) -> None:

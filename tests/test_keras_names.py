@@ -96,8 +96,17 @@ def test_policies_and_settings() -> None:
     assert nnx.layers.Dense(1, dtype=nnx.DTypePolicy("mixed_float16")).dtype == "float16"
     with pytest.raises(ValueError, match="one of float32, float64, float16, mixed_float16, got 'mixed_bfloat16'"):
         nnx.mixed_precision.set_global_policy("mixed_bfloat16")
-    with nnx.backend("numpy"), pytest.raises(RuntimeError, match="write dtype='float64' there"):
-        nnx.config.set_dtype_policy("float64")
+    nnx.config.set_backend("numpy")
+    with nnx.backend("numpy", dtype="float16"):
+        for change in (nnx.config.set_dtype_policy, nnx.config.set_floatx):
+            with pytest.raises(RuntimeError, match="write dtype='float64' there"):
+                change("float64")
+        nnx.config.set_dtype_policy("mixed_float16")  # as it is there
+        nnx.config.set_backend("numpy")
+    assert nnx.get_backend().dtype == "float32"
+    for value in (0.0, float("nan"), "1e-5"):
+        with pytest.raises(ValueError, match="epsilon must be a positive number"):
+            nnx.config.set_epsilon(value)
     with pytest.raises(ValueError, match="write epochs=3 in fit"):
         nnx.config.set_max_epochs(3)
 

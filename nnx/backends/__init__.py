@@ -12,7 +12,7 @@ from nnx.backends.base import (
     register_backend,
     to_numpy,
 )
-from nnx.backends.context import Placement, asarray, backend, get_backend, placement_of, set_backend
+from nnx.backends.context import Placement, asarray, backend, get_backend, placement_of, set_backend, set_dtype
 from nnx.backends.tables import conversion, is_tabular, table_problem
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "placement_of",
     "register_backend",
     "set_backend",
+    "set_dtype",
     "table_problem",
     "to_numpy",
 ]

@@ -262,6 +262,26 @@ def set_backend(name: str, *, device: str | None = None, dtype: str | None = Non
     _default = _placement(name, device, dtype)
 
 
+def set_dtype(dtype: str) -> None:
+    """Another floating dtype for the whole process, on the backend that it has.
+
+    RuntimeError inside of a block `with backend(...)` of another dtype, which decides there; nothing is changed then.
+
+    >>> set_dtype("float64")
+    >>> get_backend().dtype
+    'float64'
+    >>> set_dtype("float32")
+    """
+    here, before = get_backend(), backend_of_process()
+    set_backend(here.name, device=here.device, dtype=dtype)
+    if get_backend() is not backend_of_process():  # inside of a block
+        put_back_backend(before)
+        if here.dtype != dtype:
+            raise RuntimeError(
+                f"the dtype of the process has no effect inside `with nnx.backend(...)`; write dtype={dtype!r} there"
+            )
+
+
 def backend_of_process() -> Placement | None:
     """What `set_backend` has chosen; None if it was not called."""
     return _default

@@ -61,7 +61,7 @@ class Discretization(LayerWithConstants):
             self._take(to_numpy(bin_boundaries))
 
     def _take(self, boundaries: np.ndarray) -> None:
-        if boundaries.ndim != 1 or not np.all(boundaries[1:] >= boundaries[:-1]):
+        if boundaries.ndim != 1 or (boundaries != boundaries).any() or not np.all(boundaries[1:] >= boundaries[:-1]):
             raise ValueError(f"{self.name}: bin_boundaries must ascend, got {boundaries.tolist()}")
         self.bin_boundaries = [float(boundary) for boundary in boundaries]
         if self.built:

@@ -138,11 +138,11 @@ class IndexLookup(Layer):
                 raise ValueError(f"{self.name}: a vocabulary with idf_weights is given as a list, not as a file")
             vocabulary = _lines_of(self.name, vocabulary)
         given = [self.token(token) for token in _listed(vocabulary)]
-        if not given:
-            raise ValueError(f"{self.name}: the vocabulary is empty")
         start = len(self._specials)
         has_specials = given[:start] == self._specials
         tokens = given[start:] if has_specials else given
+        if not tokens:
+            raise ValueError(f"{self.name}: the vocabulary is empty")
         self._check(tokens)
         idf = None
         if idf_weights is not None:

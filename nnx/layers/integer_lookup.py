@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from nnx.arguments import is_integer, is_number
 from nnx.backends import Array, array_namespace, backend_of, to_numpy
 from nnx.functional import Pullback
 from nnx.layers.index_lookup import IndexLookup, Rows
@@ -74,7 +75,11 @@ class IntegerLookup(IndexLookup):
         )
 
     def token(self, value: Any) -> int | None:
-        return None if value is None else int(value)
+        if value is None:
+            return None
+        if not (is_integer(value) or (is_number(value) and float(value).is_integer())):
+            raise ValueError(f"{self.name}: a vocabulary of integers was expected, got {value!r} in it")
+        return int(value)
 
     def documents(self, batch: Any) -> Rows:
         numbers = _whole(to_numpy(batch), f"{self.name}.adapt")
@@ -129,7 +134,9 @@ class IntegerLookup(IndexLookup):
 
 
 def _whole(numbers: np.ndarray, what: str) -> np.ndarray:
-    """Numbers as int64; TypeError for what are none."""
+    """Numbers as int64; TypeError for what are none, ValueError for what have fractions, or are missing."""
     if numbers.dtype.kind not in "biuf":
         raise TypeError(f"{what}: expected integers, got data of dtype {numbers.dtype}")
+    if numbers.dtype.kind == "f" and not (np.isfinite(numbers) & (numbers == np.trunc(numbers))).all():
+        raise ValueError(f"{what}: expected integers, got numbers with fractions or NaN among them")
     return numbers.astype(np.int64)

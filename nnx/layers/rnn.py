@@ -19,7 +19,8 @@ from nnx.structure import leaves, rebuild
 class StackedRNNCells(Layer):
     """Cells on top of each other as one cell: each one's output is the next one's input.
 
-    cells : a list of cells, such as [LSTMCell(8), GRUCell(4)]; see `RNN`. TypeError for what is no cell.
+    cells : a list of cells, such as [LSTMCell(8), GRUCell(4)]; see `RNN`. TypeError for what is no cell,
+        ValueError for an empty list.
 
     Its states are a list with those of each cell, for a cell with several states a list of these.
 
@@ -31,6 +32,8 @@ class StackedRNNCells(Layer):
 
     def __init__(self, cells: Sequence[Any], **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        if not cells:
+            raise ValueError(f"{self.name}: cells must be one cell or more, got none")
         self.cells = [check_cell(f"{self.name}: each of cells", _made(cell)) for cell in cells]
 
     @property

@@ -83,7 +83,9 @@ class SingleHeadAttention(Layer):
             raise ValueError(
                 f"{self.name}: mask must be a list [query_mask, value_mask], with None for what has none, got one array"
             )
-        of_query, of_value = (*(mask or ()), None, None)[:2]
+        if mask is not None and not 2 <= len(mask) <= 3:
+            raise ValueError(f"{self.name}: mask must be a list [query_mask, value_mask], got {len(mask)} entries")
+        of_query, of_value = (None, None) if mask is None else mask[:2]
         allowed = None if of_value is None else self.placement.asarray(of_value, "bool")[..., None, :]
         if causal:
             xp, device = array_namespace(query), backend_of(query).device_of(query)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from nnx.arguments import choice, is_integer, non_negative_integer
+from nnx.arguments import choice, is_integer, non_negative_integer, positive_integer
 from nnx.backends import to_numpy
 from nnx.functional import Pullback
 from nnx.layers.index_lookup import IndexLookup, Rows
@@ -88,6 +88,8 @@ class TextVectorization(IndexLookup):
         )
         self.standardize = self._way("standardize", standardize, _STANDARDIZE)
         self.split = self._way("split", split, _SPLIT)
+        if isinstance(ngrams, int):  # a bool is no number of words
+            ngrams = positive_integer(f"{self.name}: ngrams", ngrams)
         widths = range(1, ngrams + 1) if isinstance(ngrams, int) else () if ngrams is None else ngrams
         if not isinstance(widths, range | tuple | list) or not all(is_integer(width, least=1) for width in widths):
             raise ValueError(f"{self.name}: ngrams must be a positive integer, a tuple of them or None, got {ngrams!r}")
@@ -149,7 +151,12 @@ class TextVectorization(IndexLookup):
     def _words(self, texts: np.ndarray) -> tuple[list[list[str]], tuple[int, ...]]:
         """The words of each text, and the shape that the texts have; without a split those of the last axis."""
         if callable(self.standardize):
-            texts = as_texts(self.standardize(texts.astype(str)), f"{self.name}: what standardize returned")
+            made = as_texts(self.standardize(texts.astype(str)), f"{self.name}: what standardize returned")
+            if made.shape != texts.shape:
+                raise ValueError(
+                    f"{self.name}: standardize must return a text for each, in shape {texts.shape}, got {made.shape}"
+                )
+            texts = made
         if self.split is None:
             rows = texts.reshape(-1, texts.shape[-1] if texts.ndim else 1)
             found = [[self._standardized(text) for text in row] for row in rows.tolist()]

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from nnx.arguments import choice, is_integer
+
 __all__ = ["Tokenizer", "hashing_trick", "one_hot", "text_to_word_sequence", "tokenizer_from_json"]
 
 _FILTERS = '!"#$%&()*+,-./:;<=>?@[\\]^_`{|}~\t\n'
@@ -52,12 +54,15 @@ def hashing_trick(
     """A number from 1 to n - 1 for each word of a text, by a hash.
 
     hash_function : "md5", the same everywhere; a function of a word; None is Python's `hash`, which is not.
-    filters, lower, split : see `text_to_word_sequence`.
+    filters, lower, split : see `text_to_word_sequence`. ValueError for an n below 2.
 
     >>> hashing_trick("the cat the dog", 10, "md5")
     [6, 3, 6, 6]
     """
-    if hash_function == "md5":
+    if not is_integer(n, least=2):
+        raise ValueError(f"n must be an integer of at least 2, since 0 is no word's number, got {n!r}")
+    if isinstance(hash_function, str):
+        choice("hash_function", hash_function, ("md5",))
         number: Callable[[str], int] = _md5
     else:
         number = hash if hash_function is None else hash_function  # type: ignore[assignment]
@@ -121,11 +126,15 @@ class Tokenizer:
     def fit_on_texts(self, texts: Iterable[Any]) -> None:
         """Learn the words of texts, or of lists of words, beside those that are known already.
 
+        ValueError for one text that is not in a list.
+
         >>> tokenizer = Tokenizer()
         >>> tokenizer.fit_on_texts(["b a b"])
         >>> tokenizer.word_index
         {'b': 1, 'a': 2}
         """
+        if isinstance(texts, str | bytes):
+            raise ValueError("fit_on_texts takes texts in a list, got one text: its letters would be taken for texts")
         for text in texts:
             self.document_count += 1
             words = self._words(text)
@@ -185,7 +194,7 @@ class Tokenizer:
         mode : "binary", 1 for each number that occurs; "count", how often it does; "freq", that divided by the length;
             "tfidf", (1 + log(count)) * log(1 + documents / (1 + documents with it)).
 
-        ValueError for another mode, and where num_words or documents are not known.
+        ValueError for another mode, for negative numbers, and where num_words or documents are not known.
 
         >>> Tokenizer(num_words=3).sequences_to_matrix([[1, 2, 2]], mode="count")
         array([[0., 1., 2.]])
@@ -199,6 +208,8 @@ class Tokenizer:
             raise ValueError('call fit_on_texts or fit_on_sequences before mode="tfidf"')
         matrix = np.zeros((len(sequences), width))
         for row, sequence in zip(matrix, sequences, strict=True):
+            if any(number < 0 for number in sequence):
+                raise ValueError(f"sequences must have numbers of words, from 0, got {list(sequence)}")
             for number, count in collections.Counter(n for n in sequence if n < width).items():
                 if mode == "tfidf":
                     documents = self.index_docs.get(number, 0)

@@ -122,9 +122,12 @@ def _unpack(archive: Path, folder: Path, form: str | Sequence[str] | None) -> No
     part = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".unpacked-"))
     try:
         if "tar" in forms and tarfile.is_tarfile(archive):
-            with tarfile.open(archive) as tar:
-                for member in tar:
-                    _unpack_member(tar, member, part)
+            try:
+                with tarfile.open(archive) as tar:
+                    for member in tar:
+                        _unpack_member(tar, member, part)
+            except (tarfile.TarError, KeyError) as error:  # KeyError for a link to a file that is not there
+                raise ValueError(f"{archive} is damaged: {error}") from error
         elif "zip" in forms and zipfile.is_zipfile(archive):
             with zipfile.ZipFile(archive) as packed:
                 for info in packed.infolist():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -93,13 +93,17 @@ class FeatureSpace(Configurable):
     ) -> None:
         if not features:
             raise ValueError("FeatureSpace needs features, a dict of one column or more")
-        self.crossing_dim, self.hashing_dim = crossing_dim, hashing_dim
-        self.num_discretization_bins = num_discretization_bins
+        self.crossing_dim = positive_integer("crossing_dim", crossing_dim)
+        self.hashing_dim = positive_integer("hashing_dim", hashing_dim)
+        self.num_discretization_bins = positive_integer("num_discretization_bins", num_discretization_bins)
         self.name = name
         self.output_mode = choice("output_mode", output_mode, ("concat", "dict"))
         self.features = {column: self._feature(column, given) for column, given in features.items()}
         self.crosses = [self._cross(given) for given in crosses or ()]
         self.preprocessors = {column: feature.preprocessor for column, feature in self.features.items()}
+        for cross in self.crosses:
+            if cross.name in self.features:
+                raise ValueError(f"crosses: {cross.name!r} is the name of a feature too")
         self.crossers = {cross.name: HashedCrossing(cross.crossing_dim) for cross in self.crosses}
         self._encoders: dict[str, Layer] = {}
         self._symbols: tuple[dict[str, Symbol], Any] | None = None
@@ -133,7 +137,7 @@ class FeatureSpace(Configurable):
             raise ValueError(f"crosses: there are no features {', '.join(unknown)}")
         return cross
 
-    # What can be done to a column
+    # What can be done to a column; name : of the layer, before "_preprocessor"
 
     @classmethod
     def cross(cls, feature_names: Sequence[str], crossing_dim: int, output_mode: str = "one_hot") -> Cross:
@@ -148,24 +152,24 @@ class FeatureSpace(Configurable):
     @classmethod
     def float(cls, name: str | None = None) -> Feature:
         """Numbers as they are."""
-        return Feature("float32", Identity(), "float")
+        return Feature("float32", Identity(name=_layer_name(name)), "float")
 
     @classmethod
     def float_rescaled(cls, scale: Any = 1.0, offset: Any = 0.0, name: str | None = None) -> Feature:
         """Numbers times a scale, plus an offset."""
-        return Feature("float32", Rescaling(scale, offset), "float")
+        return Feature("float32", Rescaling(scale, offset, name=_layer_name(name)), "float")
 
     @classmethod
     def float_normalized(cls, name: str | None = None) -> Feature:
         """Numbers brought to mean 0 and variance 1, of the data that are adapted to."""
-        return Feature("float32", Normalization(), "float")
+        return Feature("float32", Normalization(name=_layer_name(name)), "float")
 
     @classmethod
     def float_discretized(
         cls, num_bins: int | None, bin_boundaries: Any = None, output_mode: str = "one_hot", name: str | None = None
     ) -> Feature:
         """Numbers in bins, whose boundaries are given or adapted to."""
-        return Feature("float32", Discretization(bin_boundaries, num_bins), output_mode)
+        return Feature("float32", Discretization(bin_boundaries, num_bins, name=_layer_name(name)), output_mode)
 
     @classmethod
     def integer_categorical(
@@ -176,7 +180,7 @@ class FeatureSpace(Configurable):
         name: str | None = None,
     ) -> Feature:
         """Integers as categories, which are adapted to."""
-        return Feature("int32", IntegerLookup(max_tokens, num_oov_indices), output_mode)
+        return Feature("int32", IntegerLookup(max_tokens, num_oov_indices, name=_layer_name(name)), output_mode)
 
     @classmethod
     def string_categorical(
@@ -187,17 +191,17 @@ class FeatureSpace(Configurable):
         name: str | None = None,
     ) -> Feature:
         """Texts as categories, which are adapted to."""
-        return Feature("string", StringLookup(max_tokens, num_oov_indices), output_mode)
+        return Feature("string", StringLookup(max_tokens, num_oov_indices, name=_layer_name(name)), output_mode)
 
     @classmethod
     def string_hashed(cls, num_bins: int, output_mode: str = "one_hot", name: str | None = None) -> Feature:
         """Texts in bins, by a hash."""
-        return Feature("string", Hashing(num_bins), output_mode)
+        return Feature("string", Hashing(num_bins, name=_layer_name(name)), output_mode)
 
     @classmethod
     def integer_hashed(cls, num_bins: int, output_mode: str = "one_hot", name: str | None = None) -> Feature:
         """Integers in bins, by a hash."""
-        return Feature("int32", Hashing(num_bins), output_mode)
+        return Feature("int32", Hashing(num_bins, name=_layer_name(name)), output_mode)
 
     # Learning
 
@@ -220,6 +224,8 @@ class FeatureSpace(Configurable):
         """
         if not isinstance(dataset, Mapping) and (iter(dataset) is dataset or not hasattr(dataset, "__iter__")):
             raise ValueError("adapt takes a dict of columns, or a loader that gives batches again and again")
+        if isinstance(dataset, Mapping):
+            _require_columns(dataset, self._adaptable())
         for column in self._adaptable():
             self.preprocessors[column].adapt(_Column(dataset, column))
         self._is_adapted, self._symbols = True, None
@@ -231,8 +237,13 @@ class FeatureSpace(Configurable):
         if not isinstance(data, Mapping):
             raise ValueError(f"a FeatureSpace is called with a dict of columns, got {type(data).__name__}")
         self._require_adapted()
+        _require_columns(data, self.features)
         given = {column: self._placed(column, data[column]) for column in self.features}
-        alone = any(not value.shape for value in given.values())
+        sizes = {column: value.shape[0] if value.shape else None for column, value in given.items()}
+        if len(set(sizes.values())) > 1:
+            listing = ", ".join(f"{column}: {'one' if size is None else size}" for column, size in sizes.items())
+            raise ValueError(f"the columns must have as many values each, or one alone, got {listing}")
+        alone = None in sizes.values()
         columns = {column: _as_column(value) for column, value in given.items()}
         made = self._encoded(columns)
         if not alone:
@@ -310,6 +321,12 @@ class FeatureSpace(Configurable):
         return self._symbols
 
 
+def _require_columns(data: Mapping[str, Any], names: Iterable[str]) -> None:
+    missing = [name for name in names if name not in data]
+    if missing:
+        raise ValueError(f"there are no columns {', '.join(missing)} in the data; they have {', '.join(data)}")
+
+
 class _Column:
     """A column of a data set, batch by batch, with an axis behind that of the batch."""
 
@@ -320,6 +337,11 @@ class _Column:
         for item in [self._dataset] if isinstance(self._dataset, Mapping) else self._dataset:
             batch = item if isinstance(item, Mapping) else item[0]
             yield _as_column(_host(batch[self._name]))
+
+
+def _layer_name(name: str | None) -> str | None:
+    """The name of the layer that reads a feature, as Keras makes it."""
+    return None if name is None else f"{name}_preprocessor"
 
 
 def _host(value: Any) -> np.ndarray:

@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 
 from nnx import random as nnx_random
-from nnx.arguments import is_number
+from nnx.arguments import is_integer, is_number
 from nnx.data.dataset import Dataset
 from nnx.utils.numerical import to_categorical
 
 LABEL_MODES = ("int", "categorical", "binary", None)
+FORMATS = ("tf", "grain")
+"""What Keras makes of files; here the loader is the same."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,11 +52,16 @@ class FolderOptions:
     verbose: bool
 
     def __post_init__(self) -> None:
-        given = self.labels not in ("inferred", None)
-        if given and not isinstance(self.labels, list | tuple):
-            raise ValueError(f'labels must be "inferred", None or a list of integers, got {self.labels!r}')
-        if self.class_names and self.labels != "inferred":
+        inferred = isinstance(self.labels, str) and self.labels == "inferred"
+        if not inferred and self.labels is not None:
+            if not isinstance(self.labels, list | tuple) or not all(is_integer(one, least=0) for one in self.labels):
+                raise ValueError(f'labels must be "inferred", None or a list of integers from 0, got {self.labels!r}')
+            if self.label_mode == "binary" and not set(self.labels) <= {0, 1}:
+                raise ValueError(f'label_mode="binary" needs labels 0 and 1, got {sorted(set(self.labels))}')
+        if self.class_names and not inferred:
             raise ValueError(f'class_names go with labels="inferred", got labels={self.labels!r}')
+        if self.class_names is not None and len(set(self.class_names)) < len(self.class_names):
+            raise ValueError(f"class_names has a name twice: {', '.join(self.class_names)}")
         if self.label_mode not in LABEL_MODES:
             raise ValueError(f"label_mode must be one of {', '.join(map(repr, LABEL_MODES))}, got {self.label_mode!r}")
         if self.subset not in ("training", "validation", "both", None):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from nnx.arguments import choice, integers
-from nnx.utils.folders import FolderOptions, datasets_of_files
+from nnx.utils.folders import FORMATS, FolderOptions, datasets_of_files
 from nnx.utils.image_resizing import INTERPOLATIONS, cropped, fitted, resized
 from nnx.utils.images import COLOR_MODES, in_color, pillow
 
@@ -50,7 +50,8 @@ def image_dataset_from_directory(
     ImportError without it. ValueError for options that contradict each other, and where there are no files.
     """
     image_module = pillow("image_dataset_from_directory")
-    choice("color_mode", color_mode, COLOR_MODES)
+    color_mode = choice("color_mode", color_mode, COLOR_MODES)
+    choice("format", format, FORMATS)
     height, width = integers("image_size", image_size, 2)
     interpolation = choice("interpolation", interpolation.lower(), tuple(INTERPOLATIONS))
     data_format = choice("data_format", data_format or "channels_last", ("channels_last", "channels_first"))

@@ -32,6 +32,7 @@ def smart_resize(
     array([[[3.5]]], dtype=float32)
     """
     height, width = integers("size", size, 2)
+    data_format = choice("data_format", data_format, ("channels_last", "channels_first"))
     image = to_numpy(x)
     if image.ndim not in (3, 4):
         raise ValueError(f"expected an image or a batch of images, got shape {image.shape}")

@@ -35,9 +35,9 @@ def load_img(
     ValueError for other words; ImportError without Pillow.
     """
     image_module = pillow("load_img")
-    choice("color_mode", color_mode, COLOR_MODES)
+    color_mode = choice("color_mode", color_mode, COLOR_MODES)
     interpolations = {name: name.upper() for name in ("nearest", "bilinear", "bicubic", "hamming", "box", "lanczos")}
-    choice("interpolation", interpolation, tuple(interpolations))
+    interpolation = choice("interpolation", interpolation, tuple(interpolations))
     with image_module.open(path) as opened:
         image = in_color(opened, color_mode)
         image.load()

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from nnx.arguments import non_negative_integer
-from nnx.utils.folders import FolderOptions, datasets_of_files
+from nnx.arguments import choice, non_negative_integer
+from nnx.utils.folders import FORMATS, FolderOptions, datasets_of_files
 
 
 def text_dataset_from_directory(
@@ -39,7 +39,8 @@ def text_dataset_from_directory(
     shuffle, seed : a new order in each epoch, and one of the files before they are split.
     validation_split, subset : the fraction that is for validation, and which part is returned, "training",
         "validation", or "both" in a list.
-    follow_links : whether links to folders are followed. format : ignored. verbose : whether to print what was found.
+    follow_links : whether links to folders are followed. format : Keras' "tf" or "grain"; the loader is the
+        same. verbose : whether to print what was found.
 
     Batches are texts, an array of objects (batch,), or (texts, labels); files are read when their batch comes.
     ValueError for options that contradict each other, and where there are no files.
@@ -54,6 +55,7 @@ def text_dataset_from_directory(
     (['bad', 'good'], [(['a bad one', 'a good one'], [0, 1])])
     >>> folder.cleanup()
     """
+    choice("format", format, FORMATS)
     if max_length is not None:
         non_negative_integer("max_length", max_length)
     options = FolderOptions(

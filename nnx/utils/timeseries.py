@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from nnx.arguments import is_integer, positive_integer
+from nnx.arguments import choice, is_integer, positive_integer
 from nnx.backends import to_numpy
 from nnx.data.dataset import Dataset
+from nnx.utils.folders import FORMATS
 
 
 def timeseries_dataset_from_array(
@@ -30,7 +31,8 @@ def timeseries_dataset_from_array(
     sequence_length : how many steps a window has. sampling_rate : how far apart they are.
     sequence_stride : how far apart windows begin.
     batch_size : None gives the windows one by one. shuffle, seed : as for `nnx.data.DataLoader`.
-    start_index, end_index : the steps before the one, and from the other on, are not used. format : ignored.
+    start_index, end_index : the steps before the one, and from the other on, are not used. format : Keras'
+        "tf" or "grain"; the loader is the same.
 
     Batches are x (batch, sequence_length, ...), or (x, y), in the dtypes of data and targets. ValueError for numbers
     that do not fit the data.
@@ -41,6 +43,7 @@ def timeseries_dataset_from_array(
     [[0, 1, 2], [1, 2, 3]] [0, 10]
     [[2, 3, 4]] [20]
     """
+    choice("format", format, FORMATS)
     series = to_numpy(data)
     length = len(series)
     for what, value in (("sequence_stride", sequence_stride), ("sampling_rate", sampling_rate)):

@@ -186,14 +186,25 @@ def test_a_model_without_layers_for_texts_refuses_them():
         (lambda: StringLookup(vocabulary="nowhere.txt"), "no vocabulary file nowhere.txt"),
         (lambda: StringLookup(sparse=True), "no sparse arrays"),
         (lambda: IntegerLookup(salt=3), "farmhash"),
+        (lambda: IntegerLookup(vocabulary=[-1]), "the vocabulary is empty"),
+        (lambda: IntegerLookup(vocabulary=[1.5]), "vocabulary of integers was expected, got 1.5"),
+        (lambda: IntegerLookup(vocabulary=["12"]), "vocabulary of integers was expected, got '12'"),
+        (lambda: IntegerLookup().adapt(np.asarray([1.0, 2.5])), "fractions or NaN"),
+        (lambda: IntegerLookup().adapt(np.asarray([1.0, np.nan])), "fractions or NaN"),
         (lambda: TextVectorization(ngrams=0.5), "ngrams must be"),
+        (lambda: TextVectorization(ngrams=-3), "ngrams must be a positive integer"),
+        (
+            lambda: TextVectorization(vocabulary=["a"], standardize=lambda texts: texts[:1])(["a", "b"]),
+            r"a text for each, in shape \(2,\), got \(1,\)",
+        ),
+        (lambda: Discretization([np.nan]), "must ascend"),
         (lambda: TextVectorization(encoding="latin-1"), "decode the bytes first"),
         (lambda: Hashing(3, dtype="float32"), "dtype"),
         (lambda: Discretization([3.0, 1.0]), "must ascend"),
         (lambda: CategoryEncoding(), "needs num_tokens"),
     ],
 )
-def test_what_constructors_refuse(make: Any, reason: str):
+def test_what_is_refused(make: Any, reason: str):
     with pytest.raises(ValueError, match=reason):
         make()
 
@@ -251,6 +262,18 @@ def test_a_feature_space_is_saved(tmp_path: Path, name: str, output_mode: str):
 def test_a_feature_space_refuses():
     with pytest.raises(ValueError, match=r"call adapt\(dataset\)"):
         nnx.utils.FeatureSpace({"a": "float_normalized"})({"a": [1.0]})
+    space = nnx.utils.FeatureSpace({"a": "float", "b": nnx.utils.FeatureSpace.float(name="mine")}, output_mode="dict")
+    assert space.preprocessors["b"].name == "mine_preprocessor"
+    with pytest.raises(ValueError, match="no columns b in the data; they have a"):
+        space({"a": [1.0]})
+    with pytest.raises(ValueError, match="as many values each, or one alone, got a: one, b: 2"):
+        space({"a": 1.0, "b": [2.0, 3.0]})
+    with pytest.raises(ValueError, match="no columns a in the data; they have b"):
+        nnx.utils.FeatureSpace({"a": "float_normalized"}).adapt({"b": [1.0]})
+    with pytest.raises(ValueError, match="'a_X_b' is the name of a feature too"):
+        nnx.utils.FeatureSpace(dict.fromkeys(("a", "b", "a_X_b"), "string_hashed"), crosses=[("a", "b")])
+    with pytest.raises(ValueError, match="crossing_dim must be a positive integer, got -3"):
+        nnx.utils.FeatureSpace({"a": "float"}, crossing_dim=-3)
     with pytest.raises(ValueError, match="there are no features b"):
         nnx.utils.FeatureSpace({"a": "float"}, crosses=[("a", "b")])
     with pytest.raises(ValueError, match="the feature 'a' must be one of 'float', "):

@@ -20,6 +20,7 @@ _BASE = ("name", "trainable", "dtype", "activity_regularizer", "batch_input_shap
 _INNER = ("layer", "layers", "backward_layer", "cell", "cells")
 
 # What is called otherwise in files of Keras 2.
+_OF_CLASSES = {"GroupedQueryAttention": "GroupQueryAttention"}  # in .h5, the name of the class, and not of the layer
 _RENAMED = {("LeakyReLU", "alpha"): "negative_slope", ("Dropout", "p"): "rate"}
 
 # What configurations have that is no argument here, and the values that say nothing; () for any value.
@@ -69,6 +70,7 @@ class LayerReader:
         if not isinstance(config, dict):
             raise ValueError(f"not the configuration of a layer: {shortened(repr(config))}")
         kind, settings = class_name_of(config), config.get("config")
+        kind = _OF_CLASSES.get(kind, kind)
         if kind in ("Sequential",) and isinstance(settings, list):  # as Keras 1 wrote it
             settings = {"layers": settings}
         if not isinstance(settings, dict):
