@@ -30,6 +30,7 @@ MOVED = {
     "nnx.layers.wrappers": "nnx.layers",
     "nnx.objectives": "nnx.losses",
     "nnx.optimizers.legacy": "nnx.optimizers",
+    "nnx.utils.data_utils": "nnx.utils",
     "nnx.utils.generic_utils": "nnx.utils",
     "nnx.utils.layer_utils": "nnx.utils",
     "nnx.visualization": "nnx.plotting",
@@ -40,6 +41,8 @@ PLACES = {
     "nnx.activations.glu": "nnx.ops",
     "nnx.DTypePolicy": "nnx.mixed_precision",
     "nnx.FloatDTypePolicy": "nnx.mixed_precision",
+    "nnx.layers.deserialize": "nnx.saving.keras_objects",
+    "nnx.layers.serialize": "nnx.saving.keras_objects",
     "nnx.losses.Reduction": "nnx.losses.reductions",
     "nnx.utils.Progbar": "nnx.callbacks.progbar",
     "nnx.utils.clear_session": "nnx.keras_backend",
@@ -102,6 +105,7 @@ INSTEAD = {
     "nnx.utils.multi_gpu_model": _DEVICES,
     "nnx.utils.Config": "a dict, or types.SimpleNamespace, holds settings",
     "nnx.version": "nnx.__version__ is it",
+    "nnx.wrappers.scikit_learn": "nnx.wrappers has SKLearnClassifier and SKLearnRegressor, nnx.sklearn takes functions",
 }
 """What to write instead of a name, or of all names of a module."""
 

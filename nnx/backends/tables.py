@@ -36,6 +36,15 @@ def is_tabular(value: Any) -> bool:
     return _is_table(value) or _is_column(value)
 
 
+def by_name(value: Any) -> Any:
+    """A table as a dict of its columns; anything else as it is.
+
+    >>> by_name([1, 2])
+    [1, 2]
+    """
+    return {name: value[name] for name in value.columns} if _is_table(value) else value
+
+
 def table_problem(value: Any, what: str) -> str:
     """What keeps a table or a column from being numbers, column by column, and what to write; "" where nothing does.
 

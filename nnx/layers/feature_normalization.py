@@ -120,10 +120,9 @@ class Normalization(LayerWithConstants):
         for batch in batches_of(data, f"{self.name}.adapt"):
             refuse_masked(batch)
             shape = (None, *batch.shape[1:])
-            sizes = self._sizes(shape)
             if not self.built:
                 self.build_on(get_backend(), shape)
-            elif len(shape) != len(self.build_shape) or sizes != self._sizes(self.build_shape):
+            elif not self._fits(shape):
                 raise ValueError(f"{self.name}.adapt: expected data of shape {self.build_shape}, got {batch.shape}")
             moments = moments or Moments([axis % len(shape) for axis in self._axes])
             for block in blocks_of(batch):
@@ -139,10 +138,15 @@ class Normalization(LayerWithConstants):
         return standardization.standardize(x, mean, variance, self._axes, self.invert)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        sizes = self._sizes(input_shape)
-        if self.built and (len(input_shape) != len(self.build_shape) or sizes != self._sizes(self.build_shape)):
+        self._sizes(input_shape)  # refuses one whose sizes along the axes are not known
+        if self.built and not self._fits(input_shape):
             raise ValueError(f"{self.name}: expected an input of shape {self.build_shape}, got {input_shape}")
         return input_shape
+
+    def _fits(self, shape: Shape) -> bool:
+        """Whether a shape has the sizes that the layer was built for; one mean of everything is for any shape."""
+        same_rank = len(shape) == len(self.build_shape)
+        return not self._axes or (same_rank and self._sizes(shape) == self._sizes(self.build_shape))
 
     def _sizes(self, shape: Shape) -> tuple[int, ...]:
         if any(axis in (0, -len(shape)) for axis in self._axes):

@@ -62,6 +62,11 @@ def graph_of(model: Any) -> tuple[dict[str, RecordedArray], dict[str, RecordedAr
                 label = "batch" if axis == 0 else f"{name}_{axis}"
                 size = opened.setdefault(label, open_size(label, name, axis))
             sizes.append(size)
+        if reading.dtype == "string":
+            raise TypeError(
+                f"{model.name}: the input {name!r} has texts, which become numbers on the host and not in a graph: "
+                f"export what follows, nnx.Model(layer.output, model.outputs) with the layer that reads them"
+            )
         dtype = reading.dtype or ("int64" if reading.integers else twin.placement.dtype)
         inputs[name] = RecordedArray(sizes, dtype, name=name)
     values = {path: parameter.value.key for path, parameter in twin.named_weights().items()}

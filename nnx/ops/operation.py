@@ -156,7 +156,10 @@ def as_array(value: Any, dtype: str | None = None, like: Array | None = None) ->
         return value if dtype is None or name_of_dtype(value) == dtype else cast_to(value, dtype)
     host = np.asarray(value)
     if host.dtype.kind not in "biuf":
-        raise TypeError(f"expected an array, a number or a list of numbers, got {type(value).__name__}: {value!r}")
+        hint = "; texts go into a model as they are" if host.dtype.kind in "US" else ""
+        raise TypeError(
+            f"expected an array, a number or a list of numbers, got {type(value).__name__}: {value!r}{hint}"
+        )
     if dtype is None:
         dtype = {"b": "bool", "f": get_backend().dtype}.get(host.dtype.kind, "int64")
     return get_backend().asarray(host, dtype) if like is None else beside(like, host, dtype)

@@ -92,6 +92,9 @@ def deserialize_keras_object(
         return _restored(config)
 
 
+serialize, deserialize = serialize_keras_object, deserialize_keras_object  # as `keras.layers` calls them
+
+
 def _restored(config: Any) -> Any:
     if isinstance(config, list | tuple):
         return type(config)(map(_restored, config))

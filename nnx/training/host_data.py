@@ -20,6 +20,7 @@ from nnx.backends import (
     to_numpy,
 )
 from nnx.backends.base import is_on_device, refuse_masked
+from nnx.backends.tables import by_name
 from nnx.data.columns import BUFFERS, count_rows, is_sparse, refuse_sparse
 from nnx.data.stored_arrays import Stored
 from nnx.precision import narrow, wide
@@ -77,7 +78,10 @@ def _hint(value: Any, dtype: np.dtype[Any], what: str) -> str:
 def place(value: Any, placement: Placement, dtype: str | None, what: str, model_name: str) -> Array:
     """An array in the model's place: host data are brought there, arrays of another device raise."""
     if not is_on_device(value):
-        return placement.asarray(value, dtype)
+        try:
+            return placement.asarray(value, dtype)
+        except TypeError as error:  # texts, which another input takes
+            raise TypeError(f"{what}: {error}") from error
     if not placement.holds(value):
         raise ValueError(
             f"{what} is on {backend_of(value).name} ({backend_of(value).device_of(value)}), {model_name} is on "
@@ -105,7 +109,7 @@ def as_list(
     same_for_all: bool = False,
     texts: bool = False,
 ) -> list[Any]:
-    """One array for each name, from an array, a list in their order, or a dict.
+    """One array for each name, from an array, a list in their order, or a dict or data frame with these names.
 
     template : how inputs or outputs are nested in each other, if they are.
     same_for_all : whether one array, or None, stands for all of them. texts : whether they may be texts.
@@ -117,6 +121,8 @@ def as_list(
         return [as_host_or_array(value, what, texts)]
     if value is None:
         return [None] * count
+    if count > 1:
+        value = by_name(value)
     if isinstance(value, dict):
         if set(value) != set(names):
             raise ValueError(f"{what} is a dict of {sorted(map(str, value))}, expected the names {sorted(names)}")

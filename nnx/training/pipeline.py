@@ -370,7 +370,7 @@ class InputPipeline:
                 shapes = [tuple(x.shape) for x in xs]
                 model.compute_output_shape(shapes[0] if len(xs) == 1 else shapes)  # raises, unless sizes may vary
         placed = []
-        for x, reading in zip(xs, model.ports.readings, strict=True):
+        for name, x, reading in zip(model.ports.input_names, xs, model.ports.readings, strict=True):
             if reading.on_host:
                 placed.append(x)
                 continue
@@ -378,7 +378,7 @@ class InputPipeline:
                 if layer.check_indices is not None and not is_on_device(x):
                     layer.check_indices(x)
             dtype = reading.dtype or (None if reading.integers else placement.dtype)
-            placed.append(place(x, placement, dtype, "x", model.name))
+            placed.append(place(x, placement, dtype, name if len(xs) > 1 else "x", model.name))
         return placed
 
     def _check_targets(self, ys: list[Any]) -> None:

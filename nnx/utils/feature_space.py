@@ -10,6 +10,7 @@ import numpy as np
 
 from nnx.arguments import choice, positive_integer
 from nnx.backends import Array, array_namespace, asarray, is_array, to_numpy
+from nnx.backends.tables import by_name
 from nnx.graph.symbol import Symbol
 from nnx.layers import (
     CategoryEncoding,
@@ -72,8 +73,9 @@ class FeatureSpace(Configurable):
 
     preprocessors, crossers : the layers, by the names of columns and of crosses, such as "a_X_b".
 
-    A call takes a dict of columns (batch,) or (batch, 1), or of single values, and returns arrays in the current
-    backend. For a model, `get_inputs` and `get_encoded_features` are symbols. ValueError for a call before `adapt`.
+    A call takes a data frame, or a dict of columns (batch,) or (batch, 1), or of single values, and returns arrays in
+    the current backend. For a model, `get_inputs` and `get_encoded_features` are symbols. ValueError for a call before
+    `adapt`, and for a column that is missing.
 
     >>> space = FeatureSpace({"size": "float", "kind": "string_categorical"})
     >>> space.adapt({"size": [1.0, 2.0], "kind": ["cat", "dog"]})
@@ -219,9 +221,10 @@ class FeatureSpace(Configurable):
     def adapt(self, dataset: Any) -> None:
         """Let all layers that learn do so from data.
 
-        dataset : a dict of columns, or what gives batches that are dicts of them, or tuples that begin with one; it is
-            gone through once for each column.
+        dataset : a dict of columns, a data frame, or what gives batches that are dicts of columns, or tuples that begin
+            with one; it is gone through once for each column.
         """
+        dataset = by_name(dataset)
         if not isinstance(dataset, Mapping) and (iter(dataset) is dataset or not hasattr(dataset, "__iter__")):
             raise ValueError("adapt takes a dict of columns, or a loader that gives batches again and again")
         if isinstance(dataset, Mapping):
@@ -234,6 +237,7 @@ class FeatureSpace(Configurable):
 
     def __call__(self, data: Mapping[str, Any]) -> Any:
         """The vector, or the dict, for columns; for single values without the axis of a batch."""
+        data = by_name(data)
         if not isinstance(data, Mapping):
             raise ValueError(f"a FeatureSpace is called with a dict of columns, got {type(data).__name__}")
         self._require_adapted()
@@ -252,7 +256,7 @@ class FeatureSpace(Configurable):
 
     def _placed(self, column: str, value: Any) -> Array:
         """A column where its layer reads it: on the host, or in the place of the backend."""
-        host = value if is_array(value) else _host(value)
+        host = value if is_array(value) else _host(value, column)
         return host if self.preprocessors[column].on_host or is_texts(host) else asarray(host)
 
     def _encoded(self, columns: Mapping[str, Any]) -> Any:
@@ -336,7 +340,8 @@ class _Column:
     def __iter__(self) -> Iterator[Any]:
         for item in [self._dataset] if isinstance(self._dataset, Mapping) else self._dataset:
             batch = item if isinstance(item, Mapping) else item[0]
-            yield _as_column(_host(batch[self._name]))
+            _require_columns(batch, [self._name])
+            yield _as_column(_host(batch[self._name], self._name))
 
 
 def _layer_name(name: str | None) -> str | None:
@@ -344,8 +349,8 @@ def _layer_name(name: str | None) -> str | None:
     return None if name is None else f"{name}_preprocessor"
 
 
-def _host(value: Any) -> np.ndarray:
-    return as_texts(value, "a column") if is_texts(value) else to_numpy(value)
+def _host(value: Any, column: str) -> np.ndarray:
+    return as_texts(value, f"the column {column!r}") if is_texts(value) else to_numpy(value)
 
 
 def _as_column(value: Array) -> Array:

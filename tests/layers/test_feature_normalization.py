@@ -65,6 +65,15 @@ def test_adapt_takes_data_in_many_forms(backend, make):
     assert_close(y, (DATA - expected()[0]) / np.sqrt(expected()[1]), rtol=1e-5, like=x)
 
 
+def test_one_mean_of_everything_is_for_any_shape(backend):
+    layer = Normalization(input_shape=[1], axis=None)
+    layer.adapt(DATA[:, 0, 0])  # a column of a table
+    model = nnx.Sequential([layer, Dense(1)])
+    assert model.predict(DATA[:, 0, :1], verbose=0).shape == (50, 1)
+    layer.adapt(DATA)
+    assert_close(layer(backend.asarray(DATA[:5])), (DATA[:5] - DATA.mean()) / DATA.std(), rtol=1e-5)
+
+
 def test_adapt_to_an_array_of_the_device(backend):
     layer = Normalization()
     layer.adapt(backend.asarray(DATA))

@@ -246,6 +246,24 @@ def test_a_feature_space_is_a_part_of_a_model(backend: Placement):
     assert_close(encoded, space(TABLE)[0, ...])
 
 
+def test_a_feature_space_reads_a_data_frame():
+    frame = pytest.importorskip("pandas").DataFrame(TABLE)
+    space, expected = feature_space(), feature_space()(TABLE)
+    space.adapt(frame)
+    assert_close(space(frame), expected)
+    model = nnx.Model(space.get_inputs(), space.get_encoded_features())
+    assert_close(model.predict(frame, verbose=0), expected)
+    with pytest.raises(ValueError, match=r"x is a dict of \['kind', 'size'\], expected the names"):
+        model.predict(frame[["kind", "size"]], verbose=0)
+    for use in (space, space.adapt):
+        with pytest.raises(ValueError, match=r"there is no column 'number' for the feature .*; there are kind, size"):
+            use(frame[["kind", "size"]])
+    with pytest.raises(TypeError, match="size: expected real numbers, got data of dtype object"):
+        nnx.Model(space.get_inputs(), space.get_encoded_features()).predict({**frame, "size": frame["kind"]}, verbose=0)
+    with pytest.raises(TypeError, match="the column 'kind': expected texts, got None at 1"):
+        space.adapt({**TABLE, "kind": ["a", None]})
+
+
 @pytest.mark.parametrize("output_mode", ["concat", "dict"])
 @pytest.mark.parametrize("name", ["space.safetensors", "space.keras"])
 def test_a_feature_space_is_saved(tmp_path: Path, name: str, output_mode: str):

@@ -29,6 +29,7 @@ from nnx.layers import (
     Lambda,
     Layer,
     Masking,
+    StringLookup,
     UpSampling2D,
 )
 from nnx.onnx.array import Body, RecordedArray, constant
@@ -196,6 +197,10 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "a weight that changes": (
         lambda: sequential(Remembers(), shape=(3,)),
         "weight remembers/count is changed at inference",
+    ),
+    "texts": (
+        lambda: nnx.Sequential([Input((1,), dtype="string"), StringLookup(vocabulary=["a"]), Embedding(2, 2)]),
+        r"the input 'x' has texts.*nnx\.Model\(layer\.output, model\.outputs\)",
     ),
     "states": (lambda: nnx.Sequential([Input((4, 3), batch_size=2), LSTM(2, stateful=True)]), "lstm is stateful"),
     "what ONNX lacks": (

@@ -182,3 +182,8 @@ def test_names_that_are_not_there_say_what_to_write() -> None:
 def test_a_view_of_bytes_has_no_derivative() -> None:
     with pytest.raises(NotImplementedError, match="stop_gradient"):
         nnx.grad(lambda x: ops.sum(ops.view(x, "float64")))(np.ones(2, "float32"))
+
+
+def test_texts_are_no_arrays():
+    with pytest.raises(TypeError, match=r"got list: .*; texts go into a model as they are"):
+        ops.convert_to_tensor(["a"])

@@ -9,6 +9,7 @@ import numpy as np
 
 from nnx.backends import to_numpy
 from nnx.optimizers import Adafactor, Adam, Muon, Nadam, Optimizer, RMSprop
+from nnx.optimizers.loss_scaling import MASTER, is_half
 from nnx.parameters import Parameter
 
 __all__ = ["restore", "stored"]
@@ -128,6 +129,8 @@ def _filled(optimizer: Optimizer, trained: Sequence[Parameter], arrays: dict[str
             arrays[f"columns/{parameter.path}"] = np.broadcast_to(columns, parameter.shape)
         elif isinstance(optimizer, Muon):
             arrays.setdefault(f"velocity/{parameter.path}", np.zeros(parameter.shape, np.float32))
+        if is_half(parameter.value):  # files of Keras have one value of a weight, and no copy in float32
+            arrays[f"{MASTER}/{parameter.path}"] = to_numpy(parameter.value)
     return arrays
 
 

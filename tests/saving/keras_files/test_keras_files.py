@@ -219,6 +219,21 @@ def test_training_goes_on_as_it_would_have(path: Path, optimizer: Any, backend: 
         assert_close(mine, expected, 0.0, 1e-6)
 
 
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "muon"])
+def test_training_in_float16_goes_on(path: Path, optimizer: str):
+    with nnx.backend("numpy", dtype="float16"):
+        model = make(optimizer)
+        model.save(path)
+    loaded = load_model(path)
+    assert loaded.optimizer.iterations == model.optimizer.iterations
+    slots, expected = (one.optimizer.state_arrays(one.flat) for one in (loaded, model))
+    for name, slot in slots.items():
+        rounded = name.startswith("master/")  # a file of Keras has one value of a weight
+        assert_close(slot, np.float16(expected[name]).astype("float32") if rounded else expected[name], 0.0, 0.0)
+    loaded.fit(X, Y, verbose=0)
+    assert set(loaded.optimizer.state_arrays(loaded.flat)) == set(expected)
+
+
 def test_without_compiling(saved: Path):
     model = load_model(saved, compile=False)
     assert model.optimizer is None
