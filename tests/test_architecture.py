@@ -322,7 +322,6 @@ READS = {
     "nnx.layers.integer_lookup.IntegerLookup.documents": "a vocabulary is learned once, before training",
     "nnx.layers.integer_lookup.IntegerLookup.token": "a vocabulary is given once",
     "nnx.layers.string_lookup": "computes on the host, where its inputs stay",
-    "nnx.layers.rnn.output_size_of": "sizes are Python numbers",
     "nnx.layers.text_vectorization": "computes on the host, where its inputs stay",
     "nnx.layers.augmentation.Augmentation.draw_for_batch": "numbers that were drawn on the host",
     "nnx.layers.augmentation_policies.AugMix.draw_factors": "numbers that were drawn on the host",

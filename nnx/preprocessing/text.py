@@ -65,7 +65,7 @@ def hashing_trick(
         choice("hash_function", hash_function, ("md5",))
         number: Callable[[str], int] = _md5
     else:
-        number = hash if hash_function is None else hash_function  # type: ignore[assignment]
+        number = hash if hash_function is None else hash_function
     return [number(word) % (n - 1) + 1 for word in text_to_word_sequence(text, filters, lower, split)]
 
 
