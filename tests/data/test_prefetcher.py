@@ -170,10 +170,14 @@ def test_ctrl_c_while_the_consumer_waits():
     main = threading.main_thread().ident
     assert main is not None
     timer = threading.Timer(0.1, lambda: signal.pthread_kill(main, signal.SIGINT))
-    timer.start()
-    with pytest.raises(KeyboardInterrupt):
-        next(prefetcher)
-    timer.join()
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in the background
+    try:
+        timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            next(prefetcher)
+        timer.join()
+    finally:
+        signal.signal(signal.SIGINT, before)
     wanted.set()
     prefetcher.close()
 
