@@ -59,7 +59,7 @@ def with_common_arguments(constructor: Callable[..., None], base: Callable[..., 
         given = {p.name: value for p, value in zip(behind, rest, strict=False)}
         constructor(self, *first, **given, **kwargs)
 
-    del __init__.__wrapped__  # type: ignore[attr-defined]  # its source has fewer arguments than the signature says
+    del __init__.__wrapped__  # its source has fewer arguments than the signature says
     __init__.__signature__ = inspect.Signature([*own, *behind, *required, parameters[-1]])  # type: ignore[attr-defined]
     return __init__
 
