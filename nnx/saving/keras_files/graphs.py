@@ -167,7 +167,8 @@ def _call(node: Any, name: str) -> tuple[list[Any], dict[str, Any]]:
     """The arguments of a call as Keras 3 writes it."""
     if not isinstance(node, dict) or not isinstance(node.get("args"), list) or not isinstance(node.get("kwargs"), dict):
         raise ValueError(f"a call of {shortened(name)!r} is {shortened(str(node))}")
-    return _tensors(node["args"], name), _tensors(node["kwargs"], name)
+    kwargs = {key: value for key, value in node["kwargs"].items() if key != "training"}  # Keras takes the model's
+    return _tensors(node["args"], name), _tensors(kwargs, name)
 
 
 def _tensors(value: Any, name: str) -> Any:
