@@ -245,6 +245,11 @@ def _call(node: Node, keys: Mapping[Any, tuple[str, int, int]], owner: str) -> d
 
     layer: Any = node.layer
     refs = [tensor(symbol) for symbol in node.inputs]
+    if node.options.get("training") is not None:
+        raise ValueError(
+            f"{layer.name} is called with training={node.options['training']}, which Keras does not keep: it takes "
+            f"that of the model. Save the model under a name that ends in .safetensors"
+        )
     kwargs = {
         key: rebuild(value, [tensor(part) for part in leaves(value)]) if key in node.symbolic_options else value
         for key, value in node.options.items()

@@ -665,6 +665,7 @@ def test_functions_of_ops_in_a_graph(path: Path):
         (lambda x: nnx.ops.norm(x, axis=(1, 2)), r"ops.norm with axis=\[1, 2\] cannot be in a file of Keras"),
         (lambda x: nnx.ops.quantile(x, 0.5, axis=1), "ops.quantile with axis=1 cannot be in a file of Keras"),
         (lambda x: nnx.ops.allclose(x, x), "ops.allclose cannot be in a file of Keras, which has no class for it"),
+        (lambda x: layers.BatchNormalization()(x, training=False), "training=False, which Keras does not keep"),
     ],
 )
 def test_functions_that_keras_does_not_read(path: Path, function: Callable[[Any], Any], words: str):
