@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from nnx.datasets import cifar10, cifar100
+from tests.datasets.pickled_calls import Call
 
 FOLDER = "cifar-10-batches-py"
 NAMES = [*(f"data_batch_{number}" for number in range(1, 6)), "test_batch"]
@@ -114,11 +115,6 @@ def test_the_two_kinds_of_labels_of_cifar_100(tmp_path: Path):
         cifar100.load_data("both", path)
 
 
-class Call:
-    def __reduce__(self) -> Any:
-        return os.mkdir, ("/tmp/called",)
-
-
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -133,7 +129,10 @@ class Call:
         (batch(slice(0, 3), data=PIXELS[:3].astype(object)), "an array of objects has the shape"),
         (batch(slice(0, 3), data=[1, 2, 3]), r"expected data of uint8 and shape \(n, 3072\)"),
         (batch(slice(0, 0)), "which are 0"),
-        (batch(slice(0, 3), other=Call()), "refers to '.*mkdir', which arrays of numbers do not need"),
+        (
+            batch(slice(0, 3), other=Call(os.mkdir, "called")),
+            "refers to '.*mkdir', which arrays of numbers do not need",
+        ),
         ([1, 2], "expected a dict with data and labels"),
     ],
 )

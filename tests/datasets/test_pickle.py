@@ -8,12 +8,12 @@ import pickle
 import struct
 import tracemalloc
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from nnx.datasets import mnist
+from tests.datasets.pickled_calls import Call
 
 MACHINE = b"\x80\x02"
 
@@ -62,16 +62,6 @@ def test_fractions_become_the_grey_values_they_were(scale, dtype, tmp_path, samp
 def test_byte_order_and_fortran_order_count(tmp_path, pairs, assert_samples):
     other = [(np.asfortranarray(x.astype(">f4")), y.astype(">i2")) for x, y in pairs]
     assert_samples(mnist.load_data(write(tmp_path / "mnist.pkl.gz", pickle.dumps(other, protocol=4))))
-
-
-class Call:
-    """Pickled as a call of a function."""
-
-    def __init__(self, *call: Any) -> None:
-        self.call = call
-
-    def __reduce__(self) -> Any:
-        return self.call[0], tuple(self.call[1:])
 
 
 @pytest.mark.parametrize("protocol", [0, 2, 4])

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from nnx.datasets import imdb, reuters
+from tests.datasets.pickled_calls import Call
 
 ROWS = [[5, 1, 300], [70000, 2], [3], [1, 2, 3, 4], [9, 9, 9, 9, 9]]
 
@@ -112,15 +113,10 @@ def test_reads_every_protocol(protocol: int, tmp_path: Path):
     assert found == loaded(numpys, num_words=1 << 18, start_char=None, index_from=0)
 
 
-class Call:
-    def __reduce__(self) -> Any:
-        return os.mkdir, ("/tmp/called",)
-
-
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (objects([[1], Call()]), "refers to '.*mkdir', which arrays of numbers do not need"),
+        (objects([[1], Call(os.mkdir, "called")]), "refers to '.*mkdir', which arrays of numbers do not need"),
         (objects([[1], "film"]), "x has something at 1 that is no list of integers"),
         (objects([[1], [2.5]]), "instruction BINFLOAT"),
         (objects([[1], [[2]]]), "x has something at 1 that is no list of integers"),
