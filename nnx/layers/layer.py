@@ -791,8 +791,7 @@ class Layer(Configurable):
 
     def reads_on_host(self, index: int) -> bool:
         """Whether an input stays on the host: all layers that read it compute there."""
-        readers = self.readers(index)
-        return len(readers) > 0 and all(reader.on_host for reader in readers)
+        return read_on_host(self.readers(index))
 
     def reads_integers(self, index: int) -> bool:
         """Whether integers stay what they are in an input: the layer takes them, or one inside that reads them does."""
@@ -1136,6 +1135,11 @@ def _flags(cls: Any) -> frozenset[str]:
 def _listing(positional: tuple[str, ...], options: frozenset[str]) -> str:
     inputs = [name for name in positional if name != "*"] or ["its inputs"]
     return ", ".join([*inputs, "training", *sorted(options)])
+
+
+def read_on_host(readers: Sequence[Any]) -> bool:
+    """Whether what these layers read stays on the host: there are some, and all of them compute there."""
+    return len(readers) > 0 and all(reader.on_host for reader in readers)
 
 
 def is_value(given: Any) -> bool:

@@ -7,6 +7,7 @@ import functools
 from collections.abc import Sequence
 from typing import Any
 
+from nnx.layers.layer import read_on_host
 from nnx.shapes import Shape
 
 
@@ -29,8 +30,7 @@ class InputReading:
     def of(cls, dtype: str | None, readers: Sequence[Any], feeds_integers: bool) -> InputReading:
         """How an input of that dtype is read by these layers."""
         integers = tuple(reader for reader in readers if reader.takes_integers)
-        on_host = len(readers) > 0 and all(reader.on_host for reader in readers)
-        return cls(dtype, integers, feeds_integers, on_host)
+        return cls(dtype, integers, feeds_integers, read_on_host(readers))
 
 
 @dataclasses.dataclass(frozen=True)
