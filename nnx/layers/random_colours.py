@@ -29,6 +29,28 @@ class _Coloured(Augmentation):
         return shape
 
 
+class _OfFactor(_Coloured):
+    """An augmentation of colours by a factor between limits, of values in a range."""
+
+    def __init__(
+        self,
+        factor: Factor,
+        value_range: Sequence[float] = (0, 255),
+        data_format: str | None = None,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(seed=seed, data_format=data_format, **kwargs)
+        self.factor, self.value_range = factor, value_range
+        self._limits = self._limits_of(f"{self.name}: factor", factor)
+        self._range = ValueRange.read(self.name, value_range)
+
+    @staticmethod
+    def _limits_of(what: str, factor: Any) -> tuple[float, float]:
+        """The limits between which the factor is drawn; ValueError, which begins with `what`."""
+        return _from_nothing(what, factor)
+
+
 @registry.register()
 class RandomBrightness(Augmentation):
     """Images made brighter or darker at random, in training: a number is added to all pixels of one.
@@ -100,7 +122,7 @@ class RandomContrast(Augmentation):
 
 
 @registry.register()
-class RandomSaturation(_Coloured):
+class RandomSaturation(_OfFactor):
     """Images with more or less colour at random, in training: the saturation of hue, saturation and value.
 
     factor : 0 makes images grey, 0.5 leaves them, 1 makes every colour as strong as can be: the saturation becomes
@@ -117,19 +139,6 @@ class RandomSaturation(_Coloured):
     array([200., 200., 200.], dtype=float32)
     """
 
-    def __init__(
-        self,
-        factor: Factor,
-        value_range: Sequence[float] = (0, 255),
-        data_format: str | None = None,
-        seed: int | None = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(seed=seed, data_format=data_format, **kwargs)
-        self.factor, self.value_range = factor, value_range
-        self._limits = _from_nothing(f"{self.name}: factor", factor)
-        self._range = ValueRange.read(self.name, value_range)
-
     def draw_factors(self, x: Array) -> Array:
         factor = self.draw_between(x, self._limits)
         return factor / (1.0 - factor + 1e-7)  # as Keras keeps it from infinity
@@ -141,7 +150,7 @@ class RandomSaturation(_Coloured):
 
 
 @registry.register()
-class RandomHue(_Coloured):
+class RandomHue(_OfFactor):
     """Images with other hues at random, in training: turned around the circle of colours, in both directions.
 
     factor : how far, as a fraction of half the circle: between 0 and one number, or between those of a pair. From 0 to
@@ -157,18 +166,9 @@ class RandomHue(_Coloured):
     array([100., 200., 200.], dtype=float32)
     """
 
-    def __init__(
-        self,
-        factor: Factor,
-        value_range: Sequence[float] = (0, 255),
-        data_format: str | None = None,
-        seed: int | None = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(seed=seed, data_format=data_format, **kwargs)
-        self.factor, self.value_range = factor, value_range
-        self._limits = limits_of(f"{self.name}: factor", factor, least=0.0)
-        self._range = ValueRange.read(self.name, value_range)
+    @staticmethod
+    def _limits_of(what: str, factor: Any) -> tuple[float, float]:
+        return limits_of(what, factor, least=0.0)
 
     def draw_factors(self, x: Array) -> Array:
         return 0.5 * self.draw_sign(x) * self.draw_between(x, self._limits)
@@ -180,7 +180,7 @@ class RandomHue(_Coloured):
 
 
 @registry.register()
-class RandomColorDegeneration(_Coloured):
+class RandomColorDegeneration(_OfFactor):
     """Images mixed with their grey versions at random, in training: y = x + factor * (grey - x).
 
     factor : 0 leaves images, 1 makes them grey. One number: drawn between 0 and it; or a pair (from, to). From -1 to 1.
@@ -196,19 +196,6 @@ class RandomColorDegeneration(_Coloured):
     """
 
     channel_counts = (1, 3)
-
-    def __init__(
-        self,
-        factor: Factor,
-        value_range: Sequence[float] = (0, 255),
-        data_format: str | None = None,
-        seed: int | None = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(seed=seed, data_format=data_format, **kwargs)
-        self.factor, self.value_range = factor, value_range
-        self._limits = _from_nothing(f"{self.name}: factor", factor)
-        self._range = ValueRange.read(self.name, value_range)
 
     def draw_factors(self, x: Array) -> Array:
         return self.draw_between(x, self._limits)
