@@ -132,9 +132,15 @@ def test_nothing_is_written_that_keras_3_0_refuses(path: Path):
     nnx.random.set_seed(1)
     x = Input((5, 4))
     y = layers.MultiHeadAttention(2, 3)(x, x)
+    y = layers.GroupQueryAttention(3, 2, 1)(y, y)
     y = layers.Bidirectional(layers.LSTM(3, return_sequences=True))(y)
-    nnx.Model(x, layers.GRU(2)(layers.LayerNormalization()(y))).save(path)
+    model = nnx.Model(x, layers.GRU(2)(layers.LayerNormalization()(y)))
+    model.compile("sgd", nnx.losses.Huber(0.5), metrics=[nnx.metrics.MeanAbsoluteError()])
+    model.save(path)
     text = members(path)["config.json"].decode()
+    attention = json.loads(text)["config"]["layers"][2]["config"]
+    assert "head_dim" in attention and "seed" not in attention
+    assert "dtype" not in json.loads(text)["compile_config"]["loss"]["config"]
     for key in ("use_gate", "sliding_window", "flash_attention", "zero_output_for_mask", "rms_scaling", "optional"):
         assert f'"{key}"' not in text
     assert '"OrthogonalInitializer"' in text
