@@ -62,7 +62,8 @@ class InputPipeline:
         self.model = model
         self.setup: TrainingSetup | None = None
         self._setting_up = threading.RLock()
-        self._accepted: Any = None  # the form of host arrays that can be taken as they are
+        self._accepted: Any = None  # the form of host arrays whose inputs can be taken as they are
+        self._converts_targets = False  # of those
 
     def forget(self) -> None:
         """Take back what the first batch decided."""
@@ -86,12 +87,16 @@ class InputPipeline:
             and self._form(x, y) == self._accepted
         ):
             self._check_targets([y])
+            if self._converts_targets and self.setup is not None:
+                model = self.model()
+                y = place(y, model.placement, self.setup.target_dtypes[0], "y", model.name)
             return [x], [y], [None]
         xs, ys, weights = self._read(x, y, sample_weight)
         batch = self._place_batch(xs, ys, weights, class_weight)
-        untouched = len(xs) == len(ys) == 1 and batch[0][0] is x and batch[1][0] is y
+        untouched = len(xs) == len(ys) == 1 and batch[0][0] is x and ys[0] is y
         accepted = untouched and not self.model().ports.readings[0].integers
         self._accepted = self._form(x, y) if accepted else None
+        self._converts_targets = batch[1][0] is not y
         return batch
 
     def inputs(self, x: Any) -> list[Array]:
