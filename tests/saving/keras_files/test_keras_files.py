@@ -148,6 +148,16 @@ def test_nothing_is_written_that_keras_3_0_refuses(path: Path):
     assert '"Orthogonal"' not in text
 
 
+@pytest.mark.parametrize("name", ["m.keras", "m.safetensors"])
+def test_a_loss_keeps_its_dtype(name: str, tmp_path: Path):
+    """Keras 3.15 forgets it."""
+    model = nnx.Sequential([Input((1,)), Dense(1, kernel_initializer="ones")])
+    model.compile("sgd", nnx.losses.MeanAbsoluteError(dtype="float16"))
+    model.save(tmp_path / name)
+    loss = nnx.models.load_model(tmp_path / name).train_on_batch([[1.0003]], [[0.0]])
+    assert loss == 1.0  # float16 has nothing between 1 and 1.001
+
+
 def test_names_say_what_is_written(tmp_path: Path):
     model = make()
     for save, name in ((model.save, "m.h5"), (model.save, "m.weights.h5"), (model.save_weights, "m.keras")):
