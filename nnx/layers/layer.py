@@ -232,7 +232,7 @@ class Layer(Configurable):
     def _adopt_variables(self) -> None:
         """Let variables in attributes, which no layer has yet, be weights of this one."""
         for name, value in vars(self).items():
-            if name in _NOT_SEARCHED:
+            if name in _NOT_SEARCHED or not isinstance(value, Parameter | dict | list | tuple):
                 continue
             for one in contents(value):
                 if type(one) is Parameter and one.is_free:

@@ -372,12 +372,12 @@ class Model(Layer):
     @property
     def widest_row(self) -> int | None:
         """How many numbers the largest of the values has that layers pass on, for one row; None where that is open."""
-        shapes = [symbol.shape for node in self._calls() for symbol in (*node.inputs, *node.outputs)]
-        if any(len(shape) < 2 or None in shape[1:] for shape in shapes):
-            return None
-        inside = [layer.widest_row for layer in self.sublayers() if isinstance(layer, Model)]
-        sizes = [math.prod(shape[1:]) for shape in shapes] + inside
-        return None if None in sizes else max(sizes, default=None)
+        widths: list[int | None] = [layer.widest_row for layer in self.sublayers() if isinstance(layer, Model)]
+        for node in self._calls():
+            for symbol in (*node.inputs, *node.outputs):
+                sizes = [size for size in symbol.shape[1:] if size is not None]
+                widths.append(math.prod(sizes) if len(sizes) == len(symbol.shape) - 1 > 0 else None)
+        return None if None in widths else max([width for width in widths if width is not None], default=None)
 
     # Where the parameters are
 

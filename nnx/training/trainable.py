@@ -89,7 +89,9 @@ class TrainableModel(Protocol):
 
     # Computation
 
-    makes_mask: Any
+    @property
+    def makes_mask(self) -> bool:
+        """Whether there is a layer that makes a mask where its input has none."""
 
     @property
     def keeps_rows_apart(self) -> bool:
