@@ -533,7 +533,7 @@ class Layer(Configurable):
             several = "*" in _signature(type(self))[0]  # type: ignore[arg-type]
             in_list = several and len(inputs) == 1 and isinstance(inputs[0], list | tuple)
             return call_on_host(self, inputs[0] if in_list else inputs, training)
-        if not is_value(inputs):
+        if not _are_values(parts):
             if not parts:
                 raise TypeError(f"{self.name} was called without an input")
             home = self.placement if self.built else get_backend()
@@ -1172,7 +1172,10 @@ def read_on_host(readers: Sequence[Any]) -> bool:
 
 def is_value(given: Any) -> bool:
     """Whether an argument is an array, a symbol, or a list or dict of them."""
-    parts = leaves(given)
+    return _are_values(leaves(given))
+
+
+def _are_values(parts: Sequence[Any]) -> bool:
     return len(parts) > 0 and all(isinstance(x, Symbol) or (is_array(x) and x.shape != ()) for x in parts)
 
 
