@@ -11,6 +11,7 @@ __all__ = [
     "Shape",
     "Sizes",
     "as_shapes",
+    "behind_batch",
     "broadcast_shapes",
     "check_shape",
     "check_shapes",
@@ -86,6 +87,16 @@ def fit_axes(shape: Shape, expected: Shape) -> Shape:
         fitted = (*shape, 1)
     pairs = zip(fitted, expected, strict=False)
     return fitted if all(None in (given, wanted) or given == wanted for given, wanted in pairs) else shape
+
+
+def behind_batch(axes: Any) -> bool:
+    """Whether axes, given as one number or several, are certainly not that of the batch.
+
+    >>> behind_batch(-1), behind_batch([1, 2]), behind_batch(0), behind_batch(None)
+    (True, True, False, False)
+    """
+    several = axes if isinstance(axes, list | tuple) else [axes]
+    return all(is_integer(axis, least=-1) and axis != 0 for axis in several)
 
 
 def format_shape(shape: tuple[Any, ...] | None) -> str:

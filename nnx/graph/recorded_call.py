@@ -37,23 +37,26 @@ def call_on_tapes(layer: Any, inputs: tuple[Any, ...], training: Any, options: d
         tapes[-1].in_layer = False
 
 
-@contextlib.contextmanager
-def keeping_losses(layer: Any) -> Iterator[None]:
-    """Around a call without tapes: what the layers inside add to the loss is kept as their `call_losses`."""
-    _forget_losses(layer)
-    with _collected(_penalised(layer)):
-        yield
+def keeping_losses(layer: Any) -> contextlib.AbstractContextManager[None]:
+    """Block around a call without tapes: what the layers inside add to the loss is kept as their `call_losses`."""
+    penalised = _forget_losses(layer)
+    return _collected(penalised) if penalised else contextlib.nullcontext()
 
 
-def _forget_losses(layer: Any) -> None:
-    for one in _penalised(layer):
+def _forget_losses(layer: Any) -> list[Any]:
+    """The layers that may add to the loss, which have forgotten what they added in the last call."""
+    penalised = _penalised(layer)
+    for one in penalised:
         one.call_losses = ()
+    return penalised
 
 
 def _penalised(layer: Any) -> list[Any]:
     """The layers that may add to the loss: this one, and those inside it."""
-    own = [layer] if layer.is_eager or layer.activity_regularizer is not None else []
-    return [*own, *(one for inner in layer.sublayers() for one in _penalised(inner))]
+    found = [layer] if layer.is_eager or layer.activity_regularizer is not None else []
+    for inner in layer.sublayers():
+        found += _penalised(inner)
+    return found
 
 
 @contextlib.contextmanager

@@ -24,7 +24,7 @@ from nnx.names import name_of_class
 from nnx.precision import narrow, wide
 from nnx.pullbacks import Differentiable, Pullback, is_pair, require_fit
 from nnx.registry import Configurable, Registry, serialize
-from nnx.shapes import Shape
+from nnx.shapes import Shape, behind_batch
 from nnx.user_warnings import warn_user
 
 registry: Registry[Any] = Registry("loss")
@@ -70,6 +70,9 @@ class Loss(Configurable):
 
     integer_targets = False
     """Whether the targets are class labels, which stay integers on their way to the device."""
+
+    mixes_rows = False
+    """Whether the value of a sample depends on the others of its batch."""
 
     def __init__(
         self, name: str | None = None, reduction: Reduction = "sum_over_batch_size", dtype: str | None = None
@@ -135,6 +138,19 @@ class Loss(Configurable):
     def fuses_with(self) -> str | None:
         """The activation, "softmax" or "sigmoid", that `with_logits()` already contains; None if there is none."""
         return None
+
+    @property
+    def is_mean_over_rows(self) -> bool:
+        """Whether the loss of a batch is the mean over its rows of what each of them adds alone.
+
+        Of classes and functions of one's own nobody knows: False.
+        """
+        return (
+            type(self).__module__.startswith("nnx.")
+            and self.reduction in ("sum_over_batch_size", "mean")
+            and not self.mixes_rows
+            and behind_batch(getattr(self, "axis", -1))
+        )
 
     def check_activation(self, activation: str | None) -> None:
         """Warn if the loss is not meant for a model that ends in this activation."""
@@ -224,6 +240,10 @@ class LossFunctionWrapper(Loss):
         self._options = options
         for option, value in options.items():
             setattr(self, option, value)
+
+    @property
+    def is_mean_over_rows(self) -> bool:
+        return self._built_in and super().is_mean_over_rows
 
     def call(self, y_true: Array, y_pred: Array) -> Any:
         if not self._built_in:

@@ -322,6 +322,10 @@ class SparseCategoricalCrossentropy(_Crossentropy):
             axis=axis,
         )
 
+    @property
+    def is_mean_over_rows(self) -> bool:
+        return self.ignore_class is None and super().is_mean_over_rows
+
     def _counted(self, y_true: Array, y_pred: Array, sample_weight: Any) -> Any:
         """0 for ignored samples; for a mean, the others weigh total / counted, as in Keras."""
         if self.ignore_class is None:

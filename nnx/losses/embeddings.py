@@ -32,6 +32,7 @@ class Circle(LossFunctionWrapper):
     """
 
     integer_targets = True
+    mixes_rows = True
 
     def __init__(
         self,

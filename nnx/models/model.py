@@ -6,6 +6,7 @@ import contextlib
 import inspect
 import itertools
 import json
+import math
 import weakref
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, Self, cast
@@ -351,6 +352,9 @@ class Model(Layer):
     def reads_integers(self, index: int) -> bool:
         return index in self.ports.kept
 
+    def reads_on_host(self, index: int) -> bool:
+        return self.ports.readings[index].on_host
+
     @property
     def input_template(self) -> Any:
         """How the inputs are nested in lists, tuples and dicts; None where that is not known."""
@@ -360,6 +364,20 @@ class Model(Layer):
     def output_structure(self) -> Any:
         """The structure of the output: any leaf for one array, or a list, tuple or dict of leaves."""
         return self._graph().output_structure
+
+    @property
+    def keeps_rows_apart(self) -> bool:
+        return super().keeps_rows_apart and not any(node.options.get("training") for node in self._calls())
+
+    @property
+    def widest_row(self) -> int | None:
+        """How many numbers the largest of the values has that layers pass on, for one row; None where that is open."""
+        widths: list[int | None] = [layer.widest_row for layer in self.sublayers() if isinstance(layer, Model)]
+        for node in self._calls():
+            for symbol in (*node.inputs, *node.outputs):
+                sizes = [size for size in symbol.shape[1:] if size is not None]
+                widths.append(math.prod(sizes) if len(sizes) == len(symbol.shape) - 1 > 0 else None)
+        return None if None in widths else max([width for width in widths if width is not None], default=None)
 
     # Where the parameters are
 
@@ -689,6 +707,9 @@ class Model(Layer):
     ) -> Any:
         """The loss, or [loss, *metrics], or a dict of them by name, over a data set. Arguments as for `fit`.
 
+        With `verbose=0` several batches of arrays go through the model as one, some thousand narrow rows, where no
+        result depends on it and no callback is told of batches: last digits may differ from those of a batch at a time.
+
         Several threads may evaluate and predict at once: each has running values of its own.
         """
         return self.trainer.evaluate(
@@ -714,6 +735,8 @@ class Model(Layer):
         """The outputs for all samples, on the host for host data, else on the device of x.
 
         x : an array, list or iterable of batches.
+
+        With `verbose=0` several batches of an array go through the model as one, as in `evaluate`.
 
         Several threads may predict at once.
         """

@@ -80,6 +80,11 @@ class ArrayBatches:
         """What makes the batches the same ones as those of other arrays."""
         return {"samples": self.rows, "batch_size": self.batch_size, "shuffle": self._generator is not None}
 
+    def join(self, rows: int) -> None:
+        """Give several batches as one, of at most so many rows, unless a batch alone has more."""
+        self.batch_size *= max(1, rows // self.batch_size)
+        self.steps = len(self)
+
     def __iter__(self) -> Iterator[Batch]:
         order, parts = None, list(ranks.parts_of(self.rows, self.batch_size, self._shared))
         if self._generator is not None:

@@ -173,6 +173,14 @@ class Objective:
         found = [index for index, one in enumerate(self.by_output) if one.loss is not None]
         return found if len(found) > 1 else []
 
+    @property
+    def adds_up_rows(self) -> bool:
+        """Whether the results are the same however the rows are cut into batches."""
+        return not self.held and all(
+            (one.loss is None or one.loss.is_mean_over_rows) and all(metric.adds_up_rows for metric, _ in one.metrics)
+            for one in self.by_output
+        )
+
     def forward(
         self, ys: Sequence[Array], outputs: Sequence[Array], sample_weights: Sequence[Array | None]
     ) -> tuple[list[Array], Callable[[float], list[Any]]]:
