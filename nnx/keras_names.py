@@ -83,7 +83,6 @@ INSTEAD = {
     "nnx.estimator": "fit, evaluate and predict of a model do it",
     "nnx.experimental": "what was there is in nnx itself, or in nnx.optimizers",
     "nnx.export": "model.export('x.onnx') and model.save('x.keras') write files that other programs read",
-    "nnx.initializers.STFT": "take an array, or a function of (shape, dtype), as the initializer",
     "nnx.layers.FlaxLayer": "nnx runs no code of JAX: " + _LAYER,
     "nnx.layers.JaxLayer": "nnx runs no code of JAX: " + _LAYER,
     "nnx.layers.TFSMLayer": "nnx runs no code of TensorFlow: save the model as x.keras, and load that",
