@@ -88,10 +88,6 @@ INSTEAD = {
     "nnx.layers.TFSMLayer": "nnx runs no code of TensorFlow: save the model as x.keras, and load that",
     "nnx.layers.TorchModuleWrapper": "nnx runs no code of PyTorch: " + _LAYER,
     "nnx.mixed_precision": _POLICY,
-    "nnx.optimizers.MultiOptimizer": (
-        "write a train_step with an optimizer for each part, and optimizer.apply(gradients, variables)"
-    ),
-    "nnx.optimizers.OptimizerMap": "write a train_step with an optimizer for each part",
     "nnx.name_scope": "names of layers are those that they are given: leave it out",
     "nnx.preprocessing.image.DirectoryIterator": "ImageDataGenerator().flow_from_directory(folder) makes one",
     "nnx.preprocessing.image.Iterator": "write it as a subclass of nnx.utils.PyDataset",
