@@ -12,6 +12,7 @@ from nnx.autodiff.record import below, leaf
 from nnx.autodiff.structures import record_several
 from nnx.autodiff.tape import CONSTANT, Tape, open_tapes
 from nnx.backends import get_backend, is_array, placement_of
+from nnx.graph.layer_protocol import reads_integers
 from nnx.pullbacks import LayerPullback, Skippable, call_pullback
 from nnx.structure import leaves, rebuild
 from nnx.text.values import is_texts
@@ -89,7 +90,7 @@ def _called(
             _note(layer, given, y, tapes)
             return y
         options["training"] = None if training is None else bool(training)
-        parts = _admitted(layer, layer.in_order(inputs), tapes)
+        parts = _admitted(layer, layer.in_order(inputs), options, tapes)
         if mask is not None:
             mask = layer.read_mask([lower(part) for part in parts], _plain(mask))
         watching = [tape for tape in tapes if tape.watches_parameters] if layer.weights else []
@@ -155,7 +156,7 @@ def _tapes_of(part: Any) -> list[Tape]:
     return found
 
 
-def _admitted(layer: Any, parts: Sequence[Any], tapes: tuple[Tape, ...]) -> list[Any]:
+def _admitted(layer: Any, parts: Sequence[Any], options: dict[str, Any], tapes: tuple[Tape, ...]) -> list[Any]:
     """The inputs in the layer's dtype; checked as those of any call where a `call` is tried out."""
     placement = layer.placement
     if (not tapes or tapes[-1].calls is not None) and not all(isinstance(part, TrackedArray) for part in parts):
@@ -165,14 +166,15 @@ def _admitted(layer: Any, parts: Sequence[Any], tapes: tuple[Tape, ...]) -> list
         shapes = [tuple(part.shape) for part in parts]
         layer.compute_output_shape(shapes[0] if len(shapes) == 1 else shapes)
     dtype = layer.dtype or placement.dtype
-    return [_in_dtype(layer, index, part, dtype, tapes) for index, part in enumerate(parts)]
+    whole = [reads_integers(layer, index, options) for index in range(len(parts))]
+    return [_in_dtype(layer, integers, part, dtype, tapes) for integers, part in zip(whole, parts, strict=True)]
 
 
-def _in_dtype(layer: Any, index: int, part: Any, dtype: str, tapes: tuple[Tape, ...]) -> Any:
+def _in_dtype(layer: Any, integers: bool, part: Any, dtype: str, tapes: tuple[Tape, ...]) -> Any:
     if is_texts(part):
         return lower(part)
     floating = is_floating(part)
-    if layer.reads_integers(index):
+    if integers:
         if floating and tapes and tapes[-1].calls is not None:  # a `call` is tried out with zeros
             return layer.placement.asarray(lower(part) * 0.0, "int64")
         return lower(part)

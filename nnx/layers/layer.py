@@ -86,6 +86,7 @@ class Layer(Configurable):
     """
 
     takes_integers = False
+    floats_with = ""  # the option of a call that, if it is True, lets a layer of integers take other numbers
     """Whether inputs keep an integer dtype, as indices do; others are converted to the layer's dtype."""
 
     on_host = False

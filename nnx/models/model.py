@@ -153,6 +153,7 @@ class Model(Layer):
         self._placement = placed[0].placement if placed else get_backend()
         shapes = [symbol.shape for symbol in leaves(inputs)]
         super().build(shapes[0] if len(shapes) == 1 else shapes)
+        self.tell_paths()
 
     def build(self, input_shape: Any = None) -> None:
         """Build the layers of a subclass for inputs of that shape, batch axis included, or of these shapes."""
@@ -165,6 +166,7 @@ class Model(Layer):
                 input_shape = check_shapes(input_shape, f"input_shape of {self.name}")
             self._try_call(input_shape)
             super().build(input_shape)
+        self.tell_paths()
 
     # The graph
 
@@ -314,14 +316,19 @@ class Model(Layer):
         """This model under "", and every layer inside it under its path, such as "encoder/dense_1"."""
         return dict(self.walk(""))
 
-    def named_weights(self) -> dict[str, Parameter]:
-        """Every parameter under its path, such as "dense_1/kernel"; one that is shared under its first."""
+    def tell_paths(self) -> dict[Parameter, str]:
+        """Tell the parameters their paths in this model, such as "dense_1/kernel"; a shared one has its first."""
         found: dict[Parameter, str] = {}
         for path, layer in self.named_layers().items():
             for parameter in layer.own_weights:
                 found.setdefault(parameter, f"{path}/{parameter.name}".lstrip("/"))
         for parameter, path in found.items():
             parameter.path = path
+        return found
+
+    def named_weights(self) -> dict[str, Parameter]:
+        """Every parameter under its path; ValueError for a path that two have."""
+        found = self.tell_paths()
         named = {path: parameter for parameter, path in found.items()}
         if len(named) < len(found):
             twice = next(path for parameter, path in found.items() if named[path] is not parameter)
@@ -387,6 +394,7 @@ class Model(Layer):
         trained = self.choose_trained() if self._trained is None else self._trained
         flat = self._flat
         if flat is None or not flat.whole or flat.parameters is not trained:
+            self.tell_paths()  # another model may have told others
             flat = self._flat = FlatParameters(trained, self.placement)
         return flat
 

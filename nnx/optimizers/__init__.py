@@ -14,6 +14,7 @@ from nnx.optimizers.adam import Adam, Adamax, AdamW, Nadam
 from nnx.optimizers.ftrl import Ftrl
 from nnx.optimizers.lamb import Lamb
 from nnx.optimizers.lion import Lion
+from nnx.optimizers.multi_optimizer import MultiOptimizer, OptimizerMap
 from nnx.optimizers.muon import Muon
 from nnx.optimizers.optimizer import Optimizer, optimizers
 from nnx.optimizers.rmsprop import RMSprop
@@ -32,9 +33,11 @@ __all__ = [
     "Lamb",
     "Lion",
     "LossScaleOptimizer",
+    "MultiOptimizer",
     "Muon",
     "Nadam",
     "Optimizer",
+    "OptimizerMap",
     "RMSprop",
     "ScheduleFreeAdamW",
     "deserialize",

@@ -318,13 +318,17 @@ class Optimizer(Configurable):
                 self._bind(flat)
             scale, self._applied_scale = self._applied_scale, self.loss_scale_factor or 1.0
             if MASTER in self.slots:
-                finite = step_in_float32(flat.values, flat.grads, scale, self.slots, self._advance)
+                finite = step_in_float32(flat.values, flat.grads, scale, self.restorable(), self._advance)
                 if self.loss_scale is not None and scale is self.loss_scale.value:
                     self.loss_scale.follow(finite)
             else:
                 unscaled = isinstance(scale, float) and scale == 1.0
                 self._advance(flat.values, flat.grads if unscaled else flat.grads / scale)
         self._steps += 1
+
+    def restorable(self) -> Mapping[str, Array]:
+        """The arrays that a step in float16 leaves as they were if its gradients are not finite."""
+        return self.slots
 
     def scale_loss(self, flat: Any) -> Any:
         """What to multiply the cotangent of the loss by before the next step, which divides the gradients by it.

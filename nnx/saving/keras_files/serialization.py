@@ -314,6 +314,11 @@ def compile_config(model: Any) -> dict[str, Any] | None:
 
 
 def _optimizer(optimizer: Any) -> dict[str, Any]:
+    if isinstance(optimizer, optimizers.MultiOptimizer):
+        raise TypeError(
+            f"{optimizer.name} is a MultiOptimizer, whose paths are others in Keras: save to a file .safetensors, or "
+            f"compile the model with one optimizer before"
+        )
     described = _described(serialize(optimizer))
     config = described["config"]
     if isinstance(config.get("learning_rate"), str):
