@@ -323,19 +323,12 @@ class SparseCategoricalCrossentropy(_Crossentropy):
         )
 
     def _counted(self, y_true: Array, y_pred: Array, sample_weight: Any) -> Any:
-        """0 for ignored samples; for a mean, the others weigh total / counted, as in Keras."""
         if self.ignore_class is None:
             return sample_weight
-        xp = array_namespace(y_pred)
         shape = list(y_pred.shape)
         del shape[self.axis]
-        weight = xp.astype(xp.reshape(y_true, tuple(shape)) != self.ignore_class, y_pred.dtype)
-        if sample_weight is not None:
-            sample_weight = fit_weights(sample_weight, weight)
-        if self.reduction in ("mean", "sum_over_batch_size"):
-            part = ranks.share() / math.prod(shape)  # of the whole batch, for each value
-            weight = weight / xp.maximum(ranks.total(xp.sum(weight)) * part, part)
-        return weight if sample_weight is None else weight * sample_weight
+        counts = array_namespace(y_pred).reshape(y_true, tuple(shape)) != self.ignore_class
+        return self._weights_of_counted(counts, y_pred, sample_weight)
 
     def check_targets(self, y_true: np.ndarray, output_shape: Shape) -> None:
         require_labels(self.name, y_true, output_shape, self.axis, self.ignore_class)
