@@ -5,14 +5,13 @@ Given to `compile` for a model that ends in softmax or sigmoid, they are compute
 
 from __future__ import annotations
 
-import math
 from typing import Any, ClassVar
 
 import numpy as np
 
-from nnx import functional, ranks
+from nnx import functional
 from nnx.backends import Array, array_namespace
-from nnx.losses.base import Loss, LossFunctionWrapper, Reduction, fit_weights, loss_values, registry
+from nnx.losses.base import Loss, LossFunctionWrapper, Reduction, loss_values, registry
 from nnx.losses.targets import require_labels, require_one_hot_shape, require_probabilities
 from nnx.pullbacks import Differentiable
 from nnx.shapes import Shape
