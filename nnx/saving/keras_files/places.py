@@ -116,7 +116,8 @@ def _class_name(layer: Any) -> str:
 def _groups_of_attributes(layer: Any, path: str, order: Order, seen: set[Any]) -> Iterator[Group]:
     """The layers in the attributes of a layer or model that is written as `call`, in alphabetical order.
 
-    Private ones are last. A model has the attribute `layers` among them, where those are whose own attributes come later.
+    Private ones are last. A model has the attribute `layers` among them: there those are whose own attributes come
+    later.
     """
     attributes = {name: value for name, value in vars(layer).items() if name not in _NOT_SAVED}
     if hasattr(layer, "layers"):
