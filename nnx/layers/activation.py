@@ -21,6 +21,8 @@ class Activated(Layer):
     Without it, a model can hand logits to a loss that is fused with its last activation.
     """
 
+    supports_masking = True
+
     activate: Differentiable
     """The activation function; a subclass sets it in its constructor."""
 
@@ -218,9 +220,9 @@ class Softmax(Activated):
             return None
         return array_namespace(mask).reshape(mask, (*mask.shape, *(1,) * missing))
 
-    def compute_mask(self, x: Any, mask: Any) -> Any:
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """The mask of the input, if it is one of steps, with fewer axes than the input."""
-        return mask if mask is not None and len(mask.shape) < len(x.shape) else None
+        return mask if mask is not None and len(mask.shape) < len(inputs.shape) else None
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         axes, ndim = self._axes, len(input_shape)

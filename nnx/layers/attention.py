@@ -25,6 +25,8 @@ class ProjectedAttention(Layer):
     key_size, value_size : of a head's queries and keys, and of its values.
     """
 
+    supports_masking = True
+
     uses_mask = True
     num_query_heads: int
     num_key_value_heads: int
@@ -209,7 +211,7 @@ class ProjectedAttention(Layer):
         others = [size for axis, size in enumerate(query[:-1]) if axis not in axes]
         return y, (*others, self.num_query_heads, *(shape[axis] for shape in (query, value) for axis in axes))
 
-    def compute_mask(self, x: Any, mask: Any) -> Any:
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """The mask of the query."""
         return mask[0] if isinstance(mask, list | tuple) else mask
 

@@ -136,7 +136,7 @@ class IndexLookup(Layer):
         if isinstance(vocabulary, str | os.PathLike):
             if idf_weights is not None:
                 raise ValueError(f"{self.name}: a vocabulary with idf_weights is given as a list, not as a file")
-            vocabulary = _lines_of(self.name, vocabulary)
+            vocabulary = [self.entry_of(line) for line in _lines_of(self.name, vocabulary)]
         given = [self.token(token) for token in _listed(vocabulary)]
         start = len(self._specials)
         has_specials = given[:start] == self._specials
@@ -156,6 +156,10 @@ class IndexLookup(Layer):
     def token(self, value: Any) -> Any:
         """An entry of a vocabulary as what it is compared with."""
         raise NotImplementedError
+
+    def entry_of(self, line: str) -> Any:
+        """What a line of a file is in a vocabulary."""
+        return line
 
     def _check(self, tokens: list[Any]) -> None:
         repeated = [token for token, count in collections.Counter(tokens).items() if count > 1]
@@ -309,7 +313,7 @@ class IndexLookup(Layer):
         mode = "count" if self.output_mode == "tf_idf" else self.output_mode
         return encoded_shape(input_shape, mode, self.depth)
 
-    def compute_mask(self, x: Any, mask: Any) -> Any:
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         return None
 
     def get_config(self) -> dict[str, Any]:

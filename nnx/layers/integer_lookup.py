@@ -81,6 +81,9 @@ class IntegerLookup(IndexLookup):
             raise ValueError(f"{self.name}: a vocabulary of integers was expected, got {value!r} in it")
         return int(value)
 
+    def entry_of(self, line: str) -> Any:
+        return int(line) if line.removeprefix("-").isdecimal() else line
+
     def documents(self, batch: Any) -> Rows:
         numbers = _whole(to_numpy(batch), f"{self.name}.adapt")
         return numbers.reshape(-1, numbers.shape[-1] if numbers.ndim > 1 else numbers.size).tolist()

@@ -120,7 +120,7 @@ class Layer(Configurable):
     """Whether a mask may also be the argument after the input, as in Keras."""
 
     supports_masking = False
-    """Of a layer that is written as `call`: whether its output has the mask of its input, as in Keras."""
+    """Whether it takes a mask, as Keras says it; if one that is written as `call` does, its output has that mask."""
 
     input_spec: Any = None
     """What a layer says of its inputs: an `InputSpec`, or a list of them; see there."""
@@ -401,6 +401,16 @@ class Layer(Configurable):
     def computing(self) -> contextlib.AbstractContextManager[Any]:
         """A block for computing where the parameters are, or will be, whatever device is current around it."""
         return (self._placement or get_backend()).computing
+
+    @property
+    def compute_dtype(self) -> str:
+        """The dtype that it computes in, and that it converts floating inputs to."""
+        return self.dtype or (self._placement or get_backend()).dtype
+
+    @property
+    def variable_dtype(self) -> str:
+        """The dtype that its parameters are trained in: float32 where it computes in float16."""
+        return "float32" if self.compute_dtype == "float16" else self.compute_dtype
 
     def named_sublayers(self) -> list[tuple[str, Any]]:
         """The sublayers, each with a name that no other has: one that another model has named may share it with one."""
@@ -689,7 +699,8 @@ class Layer(Configurable):
             if not is_value(options.get(name)):
                 break
             inputs = (*inputs, options.pop(name))
-        return inputs, options
+        positional = _signature(type(self))[0]  # type: ignore[arg-type]
+        return inputs, {name: value for name, value in options.items() if value is not None or name not in positional}
 
     def _without_surplus(
         self, inputs: tuple[Any, ...], options: dict[str, Any]
@@ -954,7 +965,7 @@ class Layer(Configurable):
         penalised = [p for p in self.trainable_weights if p.regularizer is not None]
         return [*added, *(primitive(_penalty_on(p))(p) for p in penalised)]
 
-    def compute_mask(self, x: Any, mask: Any) -> Any:
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """The output's mask from that of the input: a bool array (batch, time), False where a step does not count."""
         return mask
 
@@ -1009,6 +1020,17 @@ class Layer(Configurable):
             return self._composition.output_shapes(as_shapes(input_shape), self.name)
         except ValueError:  # array code may take other shapes than it was built for
             return composition_of_call(self, input_shape).output_shapes(as_shapes(input_shape), self.name)
+
+    def compute_output_spec(self, *inputs: Any, **options: Any) -> Any:
+        """The symbol that a call on a symbol returns, with its shape and dtype; it builds the layer, as a call does.
+
+        Inputs and options are those of a call.
+
+        >>> from nnx.layers import Dense, Input
+        >>> Dense(3).compute_output_spec(Input((4,))).shape
+        (None, 3)
+        """
+        return self(*inputs, **options)
 
     # Configuration and copies
 

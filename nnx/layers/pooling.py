@@ -38,9 +38,9 @@ class Pooling(Spatial):
         )
         return pair
 
-    def compute_mask(self, x: Any, mask: Any = None) -> Any:
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """Of a sequence, whether one of a window's steps counts; with as many windows as steps, the mask of these."""
-        return self.mask_of_windows(x, mask, self.pool_size, self.strides, self.padding)
+        return self.mask_of_windows(inputs, mask, self.pool_size, self.strides, self.padding)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return self.output_shape(
@@ -170,7 +170,7 @@ class GlobalPooling(Spatial):
             return tuple(1 if axis in axes else size for axis, size in enumerate(input_shape))
         return (input_shape[0], input_shape[self.channel_axis])
 
-    def compute_mask(self, x: Any, mask: Any = None) -> Any:
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """None, with a warning: what a mask leaves out has been pooled with the rest."""
         advice = "GlobalAveragePooling1D takes the mean of the steps that count" if self.spatial_ndim == 1 else ""
         return self.lost_mask(mask, advice)
@@ -244,11 +244,13 @@ class GlobalAveragePooling1D(GlobalPooling):
     array([[2.]], dtype=float32)
     """
 
+    supports_masking = True
+
     spatial_ndim = 1
     uses_mask = True
     mask_by_position = True
 
-    def compute_mask(self, x: Any, mask: Any = None) -> Any:
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """None: the steps are gone."""
         return None
 

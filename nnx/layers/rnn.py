@@ -121,6 +121,8 @@ class RNN(Layer):
     (2, 3, 4)
     """
 
+    supports_masking = True
+
     def __init__(
         self,
         cell: Any,
@@ -246,7 +248,7 @@ class RNN(Layer):
         y = (batch, time, size) if self.return_sequences else (batch, size)
         return (y, *((batch, one) for one in leaves(self.state_size))) if self.return_state else y
 
-    def compute_mask(self, x: Any, mask: Any) -> Any:
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """With return_sequences the input's mask, in the order of the outputs."""
         mask = mask[0] if isinstance(mask, list | tuple) else mask
         if mask is None or not self.return_sequences:

@@ -27,6 +27,8 @@ class SingleHeadAttention(Layer):
     seed : for a random stream of this layer's own.
     """
 
+    supports_masking = True
+
     uses_mask = True
     shape_options = ("return_attention_scores",)
 
@@ -69,8 +71,8 @@ class SingleHeadAttention(Layer):
             xp = array_namespace(logits)
             if allowed is not None:  # what Keras subtracts: where nothing is allowed, all scores are nearly equal
                 logits = xp.where(allowed, logits, logits - (6e4 if xp.finfo(logits.dtype).bits < 32 else 1e9))
-            scores = _softmax(logits)
-            y = xp.matmul(scores if drop is None else _dropout(scores, *drop), v)
+            scores = _softmax(logits) if drop is None else _dropout(_softmax(logits), *drop)
+            y = xp.matmul(scores, v)
             y = y if of_query is None else xp.where(of_query, y, 0.0)
             return (y, scores) if return_attention_scores else y
 
@@ -116,7 +118,7 @@ class SingleHeadAttention(Layer):
         y = (*query[:-1], value[-1])
         return (y, (*query[:-1], value[-2])) if return_attention_scores else y
 
-    def compute_mask(self, x: Any, mask: Any) -> Any:
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """The mask of the query."""
         return mask[0] if isinstance(mask, list | tuple) else mask
 
@@ -137,7 +139,7 @@ class Attention(SingleHeadAttention):
     which is else the value. Options of the call: mask, a list [query_mask (batch, targets), value_mask (batch,
     sources)], where nothing looks at what the second leaves out, and the output is 0 where the first is False; masks
     also travel with the inputs. use_causal_mask, with which a target sees nothing after its own position.
-    return_attention_scores for (output, scores (batch, targets, sources)), as they are before dropout.
+    return_attention_scores for (output, scores (batch, targets, sources)), after dropout, as in Keras.
 
     Output (batch, targets, m). Nothing is divided by sqrt(n). ValueError for shapes that do not go together. Luong et
     al., arXiv:1508.04025.

@@ -166,6 +166,17 @@ class Loss(Configurable):
         """The weights, for a loss that leaves samples out."""
         return sample_weight
 
+    def _weights_of_counted(self, counts: Array, y_pred: Array, sample_weight: Any) -> Array:
+        """0 where a value does not count; for a mean, the others weigh total / counted, as in Keras."""
+        xp = array_namespace(y_pred)
+        weight = xp.astype(counts, y_pred.dtype)
+        if sample_weight is not None:
+            sample_weight = fit_weights(sample_weight, weight)
+        if self.reduction in ("mean", "sum_over_batch_size"):
+            part = ranks.share() / math.prod(counts.shape)  # of the whole batch, for each value
+            weight = weight / xp.maximum(ranks.total(xp.sum(weight)) * part, part)
+        return weight if sample_weight is None else weight * sample_weight
+
     def _checked_call(self, y_true: Array, y_pred: Array) -> tuple[Array, Pullback]:
         """The values and their pullback, which is derived where `call` returns the values alone."""
         if not self._derives:

@@ -176,6 +176,14 @@ def test_a_model_without_layers_for_texts_refuses_them():
         model.predict(["a", "b"], verbose=0)
 
 
+def test_integers_of_a_file(tmp_path):
+    (tmp_path / "numbers.txt").write_text("10\n-2\n")
+    assert nnx.to_numpy(IntegerLookup(vocabulary=str(tmp_path / "numbers.txt"))([10, -2, 7])).tolist() == [1, 2, 0]
+    (tmp_path / "numbers.txt").write_text("10\nten\n")
+    with pytest.raises(ValueError, match="vocabulary of integers was expected, got 'ten'"):
+        IntegerLookup(vocabulary=tmp_path / "numbers.txt")
+
+
 @pytest.mark.parametrize(
     ("make", "reason"),
     [

@@ -99,6 +99,26 @@ def test_names_are_searched_as_regular_expressions(backend, make_flat):
     assert moved.tolist() == [False] * 6 + [True] * 2 + [False]
 
 
+def test_variables_of_no_layer_are_told_apart():
+    one, other = nnx.Variable([2.0]), nnx.Variable([2.0])
+    optimizer = SGD(1.0, weight_decay=0.5)
+    optimizer.exclude_from_weight_decay(var_list=[other])
+    optimizer.apply([[0.0], [0.0]], [one, other])
+    assert (float(one[0]), float(other[0])) == (1.0, 2.0)
+
+
+def test_slots_are_there_once_it_is_built(backend):
+    weights = [nnx.Variable([2.0], name="a"), nnx.Variable([[1.0], [3.0]], name="b")]
+    optimizer = Adam(0.5)
+    optimizer.build([])
+    assert len(optimizer.variables) == 2
+    optimizer.build(weights)
+    assert sorted(one.shape for one in optimizer.variables[2:]) == [(1,), (1,), (2, 1), (2, 1)]
+    optimizer.apply([backend.asarray([1.0]), backend.asarray([[0.0], [0.0]])], weights)
+    assert_close(weights[0].value, [1.5], rtol=1e-5)
+    assert_close(optimizer.variables[2].value, [0.1], rtol=1e-5)
+
+
 # Accumulation, scaling, averages, constraints
 
 

@@ -328,12 +328,15 @@ class Block(nnx.Model):
         self.units = units
         self.inner = Dense(units, "tanh")
         self.blocks = [Dense(units), Dense(units)]
+        self.cells = [[Dense(units)], {"a": (Dense(units),)}]
+        self._hidden = Dense(units)
+        self.outer = Dense(units)  # after "layers", in the order of the alphabet
 
     def call(self, x: Any) -> Any:
         y = self.inner(x)
-        for block in self.blocks:
+        for block in (*self.blocks, self.cells[0][0], self.cells[1]["a"][0], self._hidden):
             y = block(y)
-        return y
+        return self.outer(y)
 
 
 def test_layers_of_ones_own(path: Path):
@@ -356,6 +359,9 @@ def test_a_model_of_ones_own(path: Path):
     with h5py.File(io.BytesIO(members(path)["model.weights.h5"])) as file:
         assert file["inner/vars/0"].shape == (4, 3)
         assert file["blocks/dense_1/vars/0"].shape == (3, 3)
+        assert {"container", "container_1"} == set(file["cells"])
+        assert len(file["cells/container_1/container/dense/vars"]) == 2
+        assert {name for name, group in file["layers"].items() if len(group["vars"])} == {"dense_5", "dense_6"}
     with pytest.raises(ValueError, match=r"unknown layer 'Block' \(Block\); one of your own goes into custom_objects="):
         load_model(path)
     again = load_model(path, custom_objects={"Block": Block})
