@@ -80,7 +80,7 @@ def _fast(kind: type[TrackedArray], xp: Any) -> dict[str, Any]:
     Everything else goes the general way.
     """
 
-    def alike(a: Any, b: Any) -> bool:
+    def alike(a: Any, b: Any) -> Any:
         return a.shape == b.shape and a.dtype == b.dtype  # then so is what they are combined to, and its cotangent
 
     def fit(dy: Any, like: Any) -> Any:

@@ -234,10 +234,11 @@ class MultiOptimizer(Optimizer):
 
     def get_config(self) -> dict[str, Any]:
         by_path = self.optimizer_map
-        is_map = isinstance(by_path, OptimizerMap)
         return {
             "optimizer_map": (
-                {"class_name": "OptimizerMap", "config": by_path.get_config()} if is_map else serialize(by_path)
+                {"class_name": "OptimizerMap", "config": by_path.get_config()}
+                if isinstance(by_path, OptimizerMap)
+                else serialize(by_path)
             ),
             "loss_scale_factor": self.loss_scale_factor,
             "name": self.name,
