@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -73,6 +74,15 @@ class CupyBackend(Backend):
         current: contextlib.AbstractContextManager[Any] = device  # CUDA's current device, while it is entered
         return current
 
+    def following(self) -> contextlib.AbstractContextManager[Any]:
+        import cupy
+
+        if self.problem():
+            return super().following()
+        device = cupy.cuda.Device()
+        streams = [cupy.cuda.get_current_stream(index) for index in range(cupy.cuda.runtime.getDeviceCount())]
+        return _on(device, [_shared(stream) for stream in streams])
+
     def use_device(self, number: int) -> None:
         import cupy
 
@@ -126,11 +136,43 @@ class CupyBackend(Backend):
         with like.device:
             return upload(array)
 
+    def keep(self, like: Array, make: Callable[[], Array]) -> Array:
+        import cupy
+
+        # Not from the pool, which could give the memory away when it is no longer kept, while a stream reads it that
+        # did not make it: the device takes memory back when all streams are done.
+        with like.device, cupy.cuda.using_allocator(None):
+            array = make()
+            cupy.cuda.get_current_stream().synchronize()  # once, and whoever reads it needs not wait
+        return array
+
     def to_host(self, array: Array) -> np.ndarray:
         import cupy
 
         host: np.ndarray = cupy.asnumpy(array)
         return host
+
+
+@contextlib.contextmanager
+def _on(device: Any, streams: Sequence[Any]) -> Iterator[None]:
+    """A block in which these are the current streams of all devices, in their order, and one of these the current."""
+    import cupy
+
+    with contextlib.ExitStack() as stack:
+        for index, stream in enumerate(streams):
+            with cupy.cuda.Device(index):
+                stack.enter_context(stream)
+        stack.enter_context(device)
+        yield
+
+
+def _shared(stream: Any) -> Any:
+    """The stream in which another thread is in order with this one, where that is current."""
+    import cupy
+
+    # The default stream of a thread is another one in another thread. The null stream waits for those of all threads,
+    # and they wait for it.
+    return cupy.cuda.Stream.null if stream.ptr == cupy.cuda.runtime.streamPerThread else stream
 
 
 register_backend(CupyBackend())
