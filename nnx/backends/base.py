@@ -213,11 +213,14 @@ def _is_absence(error: Exception, module: str) -> bool:
 
 
 def all_reduce_on_host(array: np.ndarray, communicator: Any) -> None:
-    """Replace an array by its sum over the ranks of an MPI communicator. float16, which MPI lacks, goes as float32."""
+    """Replace an array by its sum over the ranks of an MPI communicator. float16, which MPI lacks, goes as float32.
+
+    Of bools, which MPI does not add, it is whether one of them is True.
+    """
     from mpi4py import MPI
 
     wide = array.astype(np.float32) if array.dtype == np.float16 else array
-    communicator.Allreduce(MPI.IN_PLACE, wide, op=MPI.SUM)
+    communicator.Allreduce(MPI.IN_PLACE, wide, op=MPI.LOR if array.dtype == bool else MPI.SUM)
     if wide is not array:
         with np.errstate(over="ignore"):
             array[...] = wide

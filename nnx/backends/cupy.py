@@ -19,7 +19,10 @@ class CupyBackend(Backend):
 
     name = "cupy"
     module = "cupy"
-    install = "pip install 'nnx-array[cupy]' (CUDA 12) or 'nnx-array[cupy13]' (CUDA 13)"
+    install = (
+        "pip install 'nnx-array[cupy]' (a driver for CUDA 12, or a card below compute capability 7.5) or "
+        "'nnx-array[cupy13]' (a driver for CUDA 13)"
+    )
     kernel_package = "nnx.kernels.cupy"
 
     def __init__(self) -> None:
@@ -41,7 +44,7 @@ class CupyBackend(Backend):
         except Exception as error:  # CUDARuntimeError, a missing NVRTC or driver library: all mean "not here"
             return (
                 f"CuPy {cupy.__version__} is installed but no CUDA device works "
-                f"({type(error).__name__}: {str(error).splitlines()[0]}); check the driver with nvidia-smi"
+                f"({type(error).__name__}: {str(error).splitlines()[0]}); {_remedy()}"
             )
         return None
 
@@ -151,6 +154,26 @@ class CupyBackend(Backend):
 
         host: np.ndarray = cupy.asnumpy(array)
         return host
+
+
+_OLDEST_OF_CUDA_13 = (7, 5)  # the compute capability of Turing; CUDA 12 is the last one for the cards before
+
+
+def _remedy() -> str:
+    """What to do where no device works."""
+    try:
+        from cupy.cuda import runtime
+
+        card = runtime.getDeviceProperties(runtime.getDevice())
+        capability = card["major"], card["minor"]
+        if capability < _OLDEST_OF_CUDA_13 and runtime.runtimeGetVersion() >= 13000:
+            return (
+                f"CUDA 13 does not serve cards of compute capability {capability[0]}.{capability[1]}, whatever the "
+                "driver says: pip uninstall cupy-cuda13x, then pip install 'nnx-array[cupy]'"
+            )
+    except Exception:  # there is no card, or no driver
+        pass
+    return "check the driver with nvidia-smi"
 
 
 @contextlib.contextmanager

@@ -36,11 +36,12 @@ def test_every_kernel_compiles_into_registers(resources: Any, architecture: str,
     assert resources.problems(found, dtype) == []
 
 
-# An array of which an element is asked for by an index that is not known before.
+# An array whose elements are asked for by indices that are not known before.
 WRONG = """extern "C" __global__ void nnx_wrong(T* x, int n) {
     T y[32];
     for (int i = 0; i < 32; ++i) y[i] = x[i];
-    x[0] = y[n];
+    for (int i = 0; i < n; ++i) y[(int)x[i]] += x[n];
+    for (int i = 0; i < 32; ++i) x[i] = y[i];
 }"""
 
 
@@ -54,6 +55,6 @@ def test_what_is_wrong_is_found(resources: Any, monkeypatch: pytest.MonkeyPatch)
         "nnx_absent was not compiled",
         "nnx_wrong has 128 bytes of stack and spills 0",
     ]
-    kernel.code = WRONG.replace("y[n]", "undefined")
+    kernel.code = WRONG.replace("x[n]", "undefined")
     with pytest.raises(Exception, match='identifier "undefined" is undefined'):
         resources.nvrtc.resources(resources.source(kernel, "float16"), "80")
