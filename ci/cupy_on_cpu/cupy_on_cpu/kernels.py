@@ -19,6 +19,7 @@ INCLUDE_DIRECTORY = Path(__file__).parent / "include"
 _MAX_THREADS = 1024
 _MAX_SHARED_MEMORY = 166912  # with opt-in; the emulation header reserves as much
 _STACK_SIZE = 128 << 10  # as the emulation header assumes
+_ORDERS = ("forward", "reverse", "alternating")  # as the emulation header counts them
 _COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 _BOUNDS = r"(?:__launch_bounds__\s*\([^)]*\)\s*)?"
 _KERNEL = re.compile(rf"__global__\s+{_BOUNDS}void\s+{_BOUNDS}(\w+)\s*\(")
@@ -63,7 +64,7 @@ def driver_functions() -> dict[str, Callable]:
             entry = getattr(_modules[module], f"cupy_on_cpu_launch_{name}")
         except AttributeError:
             fail(_NOT_FOUND, f'CUDA_ERROR_NOT_FOUND: no extern "C" kernel {name!r}')
-        entry.argtypes = [ctypes.c_void_p] + [ctypes.c_uint] * 7 + [ctypes.c_void_p, ctypes.c_int]
+        entry.argtypes = [ctypes.c_void_p] + [ctypes.c_uint] * 7 + [ctypes.c_void_p, ctypes.c_ulonglong]
         handle = next(_handles)
         library = _modules[module]
         parameters = library.parameters.get(name, 0)
@@ -110,8 +111,7 @@ def driver_functions() -> dict[str, Callable]:
         record_launch(kernel.name)
         if streams.follows_memory():
             streams.used(words, stream, kernel.name)
-        stacks, reverse = _stacks(), _reverse_order()
-        if kernel.entry(arguments, gx, gy, gz, bx, by, bz, shared, stacks, reverse):
+        if kernel.entry(arguments, gx, gy, gz, bx, by, bz, shared, _stacks(), current_order()):
             raise RuntimeError(
                 f"{kernel.name}: the threads of a block wait at different barriers"
                 " (on a GPU this hangs or is undefined)"
@@ -150,10 +150,14 @@ def _stacks() -> int:
     return ctypes.addressof(ctypes.c_char.from_buffer(memory))
 
 
-@functools.cache
-def _reverse_order() -> bool:
-    """Tell whether blocks and threads run last to first, which can expose races."""
-    return os.environ.get("CUPY_ON_CPU_ORDER", "forward") == "reverse"
+def current_order() -> int:
+    """Return the order of blocks and threads that CUPY_ON_CPU_ORDER names, as a number that kernels know it by."""
+    name = os.environ.get("CUPY_ON_CPU_ORDER", "forward")
+    if name in _ORDERS:
+        return _ORDERS.index(name)
+    if re.fullmatch(r"[0-9]{1,18}", name):
+        return len(_ORDERS) + int(name)
+    raise ValueError(f"CUPY_ON_CPU_ORDER is {name!r}: write {', '.join(_ORDERS)}, or a number, the seed of a random one")
 
 
 def install_compiler() -> None:
@@ -186,7 +190,7 @@ def _compile_module(
     stem = next(iter(names), "module")[:40]
     try:
         header = _prelude(bool(_BARRIERS.search(source)))
-        library = toolchain.build_library(stem, host_source + "\n", host_options, header)
+        library = toolchain.build_library(stem, host_source + "\n", host_options, header, _include_folders())
     except toolchain.CompilationError as error:
         raise compiler.CompileException(str(error), source, f"{stem}.cu", options, "cupy_on_cpu (g++)") from None
     _parameters[str(library)] = count_parameters(source)
@@ -239,25 +243,42 @@ def translate(source: str) -> str:
 
 def _host_options(options: tuple[str, ...]) -> tuple[str, ...]:
     """Translate NVRTC's options; those about GPU code generation have no meaning."""
+    searched = {f"-I{folder}" for folder in _include_folders()}
     kept = []
     for option in options:
         if option.startswith(("--std=", "--define-macro=", "--include-path=")):
             option = option.replace("--std", "-std").replace("--define-macro=", "-D")
             option = option.replace("--include-path=", "-I")
-        if option.startswith(("-D", "-I", "-std=", "-U")):
+        if option.startswith(("-D", "-I", "-std=", "-U")) and option not in searched:
             kept.append(option)
-    # First: this header folder stands in for CUDA's.
-    return (f"-I{INCLUDE_DIRECTORY}", *kept)
+    return tuple(kept)
+
+
+@functools.cache
+def _include_folders() -> tuple[Path, ...]:
+    """Return where every kernel's includes are searched: this folder stands in for CUDA's, so it is the first."""
+    from cupy._core import core
+
+    options = core.assemble_cupy_compiler_options(())
+    return (INCLUDE_DIRECTORY, *(Path(option[2:]) for option in options if option.startswith("-I")))
+
+
+@functools.cache
+def _include_version() -> str:
+    """Return what stands for the content of these folders: this one's files, and the versions of CuPy and of CUDA."""
+    from cupy import __version__
+
+    files = sorted(path for path in INCLUDE_DIRECTORY.rglob("*") if path.is_file())
+    cuda = [folder / "cuda_runtime_api.h" for folder in _include_folders()]
+    versions = [re.findall(r"#define CUDART_VERSION.*", file.read_text()) for file in cuda if file.exists()]
+    return toolchain.digest(__version__, versions, *(file.read_text() for file in files))
 
 
 @functools.cache
 def _prelude(fibers: bool) -> Path:
     """Return the precompiled header that every kernel starts with."""
-    from cupy import __version__
     from cupy._core import core
 
-    files = sorted(path for path in INCLUDE_DIRECTORY.rglob("*") if path.is_file())
-    version = toolchain.digest(__version__, *(path.read_text() for path in files))
     headers = ("complex.cuh", "carray.cuh", "atomics.cuh", "math_constants.h")
     text = (
         f"#define CUPY_ON_CPU_FIBERS {int(fibers)}\n"
@@ -265,4 +286,4 @@ def _prelude(fibers: bool) -> Path:
         "#include <cuda_emulation.h>\n"
     ) + "".join(f"#include <cupy/{name}>\n" for name in headers)
     options = _host_options(core.assemble_cupy_compiler_options(()))
-    return toolchain.build_header("prelude", text, options, version)
+    return toolchain.build_header("prelude", text, options, _include_version(), _include_folders())
