@@ -157,7 +157,7 @@ def current_order() -> int:
         return _ORDERS.index(name)
     if re.fullmatch(r"[0-9]{1,18}", name):
         return len(_ORDERS) + int(name)
-    raise ValueError(f"CUPY_ON_CPU_ORDER is {name!r}: write {', '.join(_ORDERS)}, or a number, the seed of a random one")
+    raise ValueError(f"CUPY_ON_CPU_ORDER is {name!r}: write {', '.join(_ORDERS)}, or a number, the seed of a shuffle")
 
 
 def install_compiler() -> None:
