@@ -42,7 +42,7 @@ def activate() -> None:
     # when they are first imported, so replace those before importing cupy.
     from cupy_backends.cuda.api import driver, runtime
 
-    from . import blas, capi, device, libraries, precompiled
+    from . import accesses, blas, capi, device, libraries, precompiled
 
     close = capi.replace_functions({runtime: device.runtime_functions(), driver: kernels.driver_functions()})
     # Objects that outlive the interpreter still free device memory and unload
@@ -55,6 +55,8 @@ def activate() -> None:
 
     kernels.install_compiler()
     precompiled.refuse_others()
+    if accesses.ON:
+        accesses.prepare()
     _active = True
 
 
