@@ -7,6 +7,7 @@
 See README.md for what a passing test then proves, and what it does not.
 """
 
+from .accesses import BoundsError
 from .activation import SUPPORTED_VERSION, ActivationError, activate, is_active
 from .counters import Counts, count
 from .streams import RaceError
@@ -14,6 +15,7 @@ from .streams import RaceError
 __all__ = [
     "SUPPORTED_VERSION",
     "ActivationError",
+    "BoundsError",
     "Counts",
     "RaceError",
     "activate",

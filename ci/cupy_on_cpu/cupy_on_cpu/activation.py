@@ -6,7 +6,7 @@ import importlib.metadata
 import os
 import sys
 
-from . import toolchain
+from . import kernels, toolchain
 
 SUPPORTED_VERSION = "14.2.0"
 DISTRIBUTIONS = ("cupy-cuda12x", "cupy-cuda13x")
@@ -42,7 +42,7 @@ def activate() -> None:
     # when they are first imported, so replace those before importing cupy.
     from cupy_backends.cuda.api import driver, runtime
 
-    from . import blas, capi, device, kernels, libraries, precompiled
+    from . import accesses, blas, capi, device, libraries, precompiled
 
     close = capi.replace_functions({runtime: device.runtime_functions(), driver: kernels.driver_functions()})
     # Objects that outlive the interpreter still free device memory and unload
@@ -55,6 +55,8 @@ def activate() -> None:
 
     kernels.install_compiler()
     precompiled.refuse_others()
+    if accesses.ON:
+        accesses.prepare()
     _active = True
 
 
@@ -75,6 +77,10 @@ def _check_preconditions() -> None:
         raise ActivationError("this machine has a GPU: run on the GPU, without cupy_on_cpu")
     if toolchain.find_compiler() is None:
         raise ActivationError("no C++ compiler: install g++, or name one in CUPY_ON_CPU_CXX")
+    try:
+        kernels.current_order()
+    except ValueError as error:
+        raise ActivationError(str(error)) from None
 
 
 def installed_cupy_version() -> str | None:

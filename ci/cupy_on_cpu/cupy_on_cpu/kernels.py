@@ -7,10 +7,11 @@ import mmap
 import os
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
-from . import streams, toolchain
+from . import accesses, streams, toolchain
 from .counters import record_launch
 from .device import COMPUTE_CAPABILITY, current_device, is_elsewhere
 
@@ -19,6 +20,7 @@ INCLUDE_DIRECTORY = Path(__file__).parent / "include"
 _MAX_THREADS = 1024
 _MAX_SHARED_MEMORY = 166912  # with opt-in; the emulation header reserves as much
 _STACK_SIZE = 128 << 10  # as the emulation header assumes
+_ORDERS = ("forward", "reverse", "alternating")  # as the emulation header counts them
 _COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 _BOUNDS = r"(?:__launch_bounds__\s*\([^)]*\)\s*)?"
 _KERNEL = re.compile(rf"__global__\s+{_BOUNDS}void\s+{_BOUNDS}(\w+)\s*\(")
@@ -30,11 +32,45 @@ _EXTERN_SHARED = re.compile(
 _BARRIERS = re.compile(r"__sync|__shfl|__ballot|__any_sync|__all_sync|__reduce_\w+_sync")
 _EXPRESSION_PREFIX = "cupy_on_cpu_expression_"
 
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter of a kernel, as far as its source shows what it is.
+
+    constant : whether the kernel only reads where it points.
+    dimensions : of an array of CuPy's; None for anything else.
+    """
+
+    name: str
+    constant: bool
+    is_pointer: bool
+    dimensions: int | None
+
+    @classmethod
+    def of(cls, text: str) -> "Parameter":
+        """Return what a declaration says, under the name that the author of an ElementwiseKernel gave it."""
+        array = re.search(r"\bCArray\s*<.*?(\d+)", text)
+        target = text.partition("*")[0]
+        name = re.findall(r"\w+", text)[-1].removeprefix("_raw_")
+        return cls(name, bool(re.search(r"\bconst\b", target)), target != text, array and int(array[1]))
+
+    def span(self, argument: int) -> streams.Span | None:
+        """Return where an argument points: an array's elements, but of a pointer nobody knows how far it goes."""
+        if self.dimensions is None:
+            address = ctypes.c_size_t.from_address(argument).value if self.is_pointer else 0
+            return (address, address + 1) if address else None
+        n = self.dimensions
+        data, size, *rest = (ctypes.c_ssize_t * (2 + 2 * n)).from_address(argument)
+        steps = [(length - 1) * stride for length, stride in zip(rest[:n], rest[n:], strict=True)]
+        first, last = (data + sum(step for step in steps if (step > 0) is up) for up in (False, True))
+        return (first, last + 1) if size else None
+
+
 _NOT_FOUND, _INVALID_VALUE, _INVALID_HANDLE, _ILLEGAL_ADDRESS = 500, 1, 400, 700
 _handles = itertools.count(1)
 _modules: dict[int, ctypes.PyDLL] = {}
 _functions: dict[int, SimpleNamespace] = {}
-_parameters: dict[str, dict[str, int]] = {}  # how many each kernel has, by the path of its library
+_parameters: dict[str, dict[str, list[Parameter]]] = {}  # of each kernel, by the path of its library
 
 
 def driver_functions() -> dict[str, Callable]:
@@ -56,6 +92,7 @@ def driver_functions() -> dict[str, Callable]:
         library = _modules[handle] = ctypes.PyDLL(os.fsdecode(image))
         library.parameters = _parameters.get(library._name, {})
         library.device = current_device()
+        library.shared = accesses.SharedMemory(library) if accesses.ON else None
         return handle
 
     def module_get_function(module: int, name: str) -> int:
@@ -63,11 +100,13 @@ def driver_functions() -> dict[str, Callable]:
             entry = getattr(_modules[module], f"cupy_on_cpu_launch_{name}")
         except AttributeError:
             fail(_NOT_FOUND, f'CUDA_ERROR_NOT_FOUND: no extern "C" kernel {name!r}')
-        entry.argtypes = [ctypes.c_void_p] + [ctypes.c_uint] * 7 + [ctypes.c_void_p, ctypes.c_int]
+        entry.argtypes = [ctypes.c_void_p] + [ctypes.c_uint] * 7 + [ctypes.c_void_p, ctypes.c_ulonglong]
         handle = next(_handles)
         library = _modules[module]
-        parameters = library.parameters.get(name, 0)
-        _functions[handle] = SimpleNamespace(name=name, entry=entry, parameters=parameters, device=library.device)
+        parameters = library.parameters.get(name, [])
+        _functions[handle] = SimpleNamespace(
+            name=name, entry=entry, parameters=parameters, device=library.device, shared=library.shared
+        )
         return handle
 
     def module_get_global(module: int, name: str) -> int:
@@ -105,13 +144,24 @@ def driver_functions() -> dict[str, Callable]:
                 f"CUDA_ERROR_INVALID_VALUE: {kernel.name} launched with grid"
                 f" {(gx, gy, gz)}, block {(bx, by, bz)} and {shared} bytes of shared memory",
             )
-        words = _first_words(arguments, kernel.parameters)
+        pointers = (ctypes.c_void_p * len(kernel.parameters)).from_address(arguments)
+        # The first eight bytes of each argument: if it is a pointer or an array, its address.
+        words = [ctypes.c_size_t.from_address(pointer).value for pointer in pointers]
         check_device(kernel, words)
         record_launch(kernel.name)
-        if streams.follows_memory():
-            streams.used(words, stream, kernel.name)
-        stacks, reverse = _stacks(), _reverse_order()
-        if kernel.entry(arguments, gx, gy, gz, bx, by, bz, shared, stacks, reverse):
+        spans = [parameter.span(pointer) for parameter, pointer in zip(kernel.parameters, pointers, strict=True)]
+        reads, writes = (
+            [span for span, parameter in zip(spans, kernel.parameters, strict=True) if span and parameter.constant is c]
+            for c in (True, False)
+        )
+        streams.works(kernel.name, stream, reads, writes)
+        if kernel.shared:
+            kernel.shared.begin_launch(shared)
+        stuck = kernel.entry(arguments, gx, gy, gz, bx, by, bz, shared, _stacks(), current_order())
+        if kernel.shared:
+            named = [(parameter.name, word) for parameter, word in zip(kernel.parameters, words, strict=True)]
+            accesses.Launch(kernel.name, kernel.shared, named, (gx, gy, gz), (bx, by, bz)).end()
+        if stuck:
             raise RuntimeError(
                 f"{kernel.name}: the threads of a block wait at different barriers"
                 " (on a GPU this hangs or is undefined)"
@@ -136,12 +186,6 @@ def driver_functions() -> dict[str, Callable]:
     }
 
 
-def _first_words(arguments: int, count: int) -> list[int]:
-    """Return the first eight bytes of each argument: if it is a pointer or an array, its address."""
-    pointers = (ctypes.c_void_p * count).from_address(arguments)
-    return [ctypes.c_size_t.from_address(pointer).value for pointer in pointers]
-
-
 @functools.cache
 def _stacks() -> int:
     """Return memory for the stacks of one block's threads, used when touched."""
@@ -150,10 +194,14 @@ def _stacks() -> int:
     return ctypes.addressof(ctypes.c_char.from_buffer(memory))
 
 
-@functools.cache
-def _reverse_order() -> bool:
-    """Tell whether blocks and threads run last to first, which can expose races."""
-    return os.environ.get("CUPY_ON_CPU_ORDER", "forward") == "reverse"
+def current_order() -> int:
+    """Return the order of blocks and threads that CUPY_ON_CPU_ORDER names, as a number that kernels know it by."""
+    name = os.environ.get("CUPY_ON_CPU_ORDER", "forward")
+    if name in _ORDERS:
+        return _ORDERS.index(name)
+    if re.fullmatch(r"[0-9]{1,18}", name):
+        return len(_ORDERS) + int(name)
+    raise ValueError(f"CUPY_ON_CPU_ORDER is {name!r}: write {', '.join(_ORDERS)}, or a number, the seed of a shuffle")
 
 
 def install_compiler() -> None:
@@ -186,10 +234,11 @@ def _compile_module(
     stem = next(iter(names), "module")[:40]
     try:
         header = _prelude(bool(_BARRIERS.search(source)))
-        library = toolchain.build_library(stem, host_source + "\n", host_options, header)
+        host_options += accesses.COMPILER_OPTIONS + accesses.LINKER_OPTIONS
+        library = toolchain.build_library(stem, host_source + "\n", host_options, header, _include_folders())
     except toolchain.CompilationError as error:
         raise compiler.CompileException(str(error), source, f"{stem}.cu", options, "cupy_on_cpu (g++)") from None
-    _parameters[str(library)] = count_parameters(source)
+    _parameters[str(library)] = find_parameters(source)
     module = function.Module()
     module.load(os.fsencode(library))
     module._set_mapping(mapping)
@@ -208,19 +257,21 @@ def find_kernels(source: str) -> list[str]:
     return names
 
 
-def count_parameters(source: str) -> dict[str, int]:
-    """Return how many parameters each kernel has, as far as the source shows without its macros and templates."""
+def find_parameters(source: str) -> dict[str, list[Parameter]]:
+    """Return the parameters of each kernel, as far as the source shows them without its macros and templates."""
     text = _COMMENT.sub(" ", source)
-    counts = {}
+    found = {}
     for match in _KERNEL.finditer(text):
-        depth, commas, end = 1, 0, match.end()
-        while depth and end < len(text):
+        depth, start, parameters = 1, match.end(), []
+        for end in range(start, len(text)):
             depth += (text[end] in "(<") - (text[end] in ")>")
-            commas += text[end] == "," and depth == 1
-            end += 1
-        inside = text[match.end() : end - 1].strip()
-        counts[match[1]] = 0 if inside in ("", "void") else commas + 1
-    return counts
+            if depth == 0 or (text[end] == "," and depth == 1):
+                parameters.append(text[start:end].strip())
+                start = end + 1
+            if depth == 0:
+                break
+        found[match[1]] = [] if parameters in ([""], ["void"]) else [Parameter.of(p) for p in parameters]
+    return found
 
 
 def _closing_brace(text: str, start: int) -> int:
@@ -239,30 +290,51 @@ def translate(source: str) -> str:
 
 def _host_options(options: tuple[str, ...]) -> tuple[str, ...]:
     """Translate NVRTC's options; those about GPU code generation have no meaning."""
+    searched = {f"-I{folder}" for folder in _include_folders()}
     kept = []
     for option in options:
         if option.startswith(("--std=", "--define-macro=", "--include-path=")):
             option = option.replace("--std", "-std").replace("--define-macro=", "-D")
             option = option.replace("--include-path=", "-I")
-        if option.startswith(("-D", "-I", "-std=", "-U")):
+        if option.startswith(("-D", "-I", "-std=", "-U")) and option not in searched:
             kept.append(option)
-    # First: this header folder stands in for CUDA's.
-    return (f"-I{INCLUDE_DIRECTORY}", *kept)
+    return tuple(kept)
+
+
+@functools.cache
+def _include_folders() -> tuple[Path, ...]:
+    """Return where every kernel's includes are searched: this folder stands in for CUDA's, so it is the first."""
+    from cupy._core import core
+
+    options = core.assemble_cupy_compiler_options(())
+    return (INCLUDE_DIRECTORY, *(Path(option[2:]) for option in options if option.startswith("-I")))
+
+
+@functools.cache
+def _include_version() -> str:
+    """Return what stands for the content of these folders: this one's files, and the versions of CuPy and of CUDA."""
+    from cupy import __version__
+
+    files = sorted(path for path in INCLUDE_DIRECTORY.rglob("*") if path.is_file())
+    cuda = [folder / "cuda_runtime_api.h" for folder in _include_folders()]
+    versions = [re.findall(r"#define CUDART_VERSION.*", file.read_text()) for file in cuda if file.exists()]
+    return toolchain.digest(__version__, versions, *(file.read_text() for file in files))
 
 
 @functools.cache
 def _prelude(fibers: bool) -> Path:
     """Return the precompiled header that every kernel starts with."""
-    from cupy import __version__
     from cupy._core import core
 
-    files = sorted(path for path in INCLUDE_DIRECTORY.rglob("*") if path.is_file())
-    version = toolchain.digest(__version__, *(path.read_text() for path in files))
-    headers = ("complex.cuh", "carray.cuh", "atomics.cuh", "math_constants.h")
+    headers = ("complex.cuh", "carray.cuh", "math_constants.h")
     text = (
         f"#define CUPY_ON_CPU_FIBERS {int(fibers)}\n"
         f"#define CUPY_ON_CPU_ARCH {COMPUTE_CAPABILITY[0]}{COMPUTE_CAPABILITY[1]}0\n"
         "#include <cuda_emulation.h>\n"
-    ) + "".join(f"#include <cupy/{name}>\n" for name in headers)
-    options = _host_options(core.assemble_cupy_compiler_options(()))
-    return toolchain.build_header("prelude", text, options, version)
+        + "".join(f"#include <cupy/{name}>\n" for name in headers)
+        # They begin with a plain read, whose outcome atomicCAS then checks: that is no conflict.
+        + '#undef __device__\n#define __device__ __attribute__((no_sanitize("thread")))\n'
+        "#include <cupy/atomics.cuh>\n#undef __device__\n#define __device__\n"
+    )
+    options = _host_options(core.assemble_cupy_compiler_options(())) + accesses.COMPILER_OPTIONS
+    return toolchain.build_header("prelude", text, options, _include_version(), _include_folders())

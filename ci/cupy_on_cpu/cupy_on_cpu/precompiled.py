@@ -10,17 +10,21 @@ from types import ModuleType
 
 import numpy as np
 
-from . import libraries
+from . import libraries, streams
 from .counters import record
 from .device import is_elsewhere
 
 
-def view(address: int, dtype: object, shape: tuple[int, ...]) -> np.ndarray:
-    """Return device memory at ``address`` as a NumPy array."""
+def view(address: int, dtype: object, shape: tuple[int, ...], written: bool = False) -> np.ndarray:
+    """Return device memory at ``address`` as a NumPy array, for a sort on the current stream."""
+    from cupy.cuda import get_current_stream
+
     if is_elsewhere(address):
         raise RuntimeError("Thrust was called on memory of another device than the current one")
     dtype = np.dtype(dtype)
     size = int(np.prod(shape)) * dtype.itemsize
+    span = [(address, address + size)]
+    streams.works("a sort", get_current_stream().ptr, **{"writes" if written else "reads": span})
     memory = (ctypes.c_char * size).from_address(address)
     return np.frombuffer(memory, dtype=dtype).reshape(shape)
 
@@ -28,7 +32,7 @@ def view(address: int, dtype: object, shape: tuple[int, ...]) -> np.ndarray:
 def sort(dtype, data: int, keys: int, shape) -> None:
     """Sort along the last axis, in place."""
     record("sorts")
-    view(data, dtype, tuple(shape)).sort(axis=-1, kind="stable")
+    view(data, dtype, tuple(shape), written=True).sort(axis=-1, kind="stable")
 
 
 def argsort(dtype, indices: int, data: int, keys: int, shape) -> None:
@@ -36,13 +40,13 @@ def argsort(dtype, indices: int, data: int, keys: int, shape) -> None:
     record("sorts")
     values = view(data, dtype, tuple(shape))
     order = np.argsort(values, axis=-1, kind="stable")
-    view(indices, np.intp, tuple(shape))[...] = order
+    view(indices, np.intp, tuple(shape), written=True)[...] = order
 
 
 def lexsort(dtype, indices: int, keys: int, k: int, n: int) -> None:
     """Write the indices that sort by several keys, the last one first."""
     record("sorts")
-    view(indices, np.intp, (n,))[...] = np.lexsort(view(keys, dtype, (k, n)))
+    view(indices, np.intp, (n,), written=True)[...] = np.lexsort(view(keys, dtype, (k, n)))
 
 
 def replace_thrust() -> None:

@@ -3,12 +3,13 @@
 The emulation does everything at once, in the order in which it was asked for.
 A GPU keeps that order within a stream; of two streams, either may be ahead,
 unless an event or the host makes one wait for the other.  So for each stream
-this keeps what its next work is ordered after, and for memory that was filled
-by a copy on a stream of its own, who used it and when.
-
-Memory that only the null stream copies into is not followed.
+this keeps what its next work is ordered after, and for memory that was written
+to, who did that, and who has used it since.
 """
 
+import threading
+from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 #: For each stream, how much of its work is meant: a point in the order of all.
@@ -22,26 +23,44 @@ class RaceError(RuntimeError):
     """Two streams use the same memory, and neither waits for the other."""
 
 
+#: Memory: its first address, and the first one behind it.
+Span = tuple[int, int]
+
+
+@dataclass
+class _Use:
+    """What a stream did with memory, and the stream's clock then."""
+
+    what: str
+    stream: int
+    time: int
+
+    def is_known(self, clock: Clock) -> bool:
+        """Tell whether work with that clock comes after it."""
+        return clock.get(self.stream, 0) >= self.time
+
+
 @dataclass
 class _Region:
-    """Memory from ``start`` to ``stop``, filled by one copy."""
+    """Memory of which all has been used in the same way."""
 
     start: int
     stop: int
-    writer: int
-    written: int  # the writer's clock then
-    uses: Clock = field(default_factory=dict)  # the last one of each stream
+    writer: _Use | None = None
+    readers: dict[int, _Use] = field(default_factory=dict)  # since then, the last one of each stream
 
 
 _clocks: dict[int, Clock] = {}
 _events: dict[int, Clock] = {}
 _host: Clock = {}  # what the host has waited for
 _non_blocking: set[int] = set()
-_regions: list[_Region] = []
+_ended: set[int] = set()  # streams that the device forgets when their work is done
+_regions: list[_Region] = []  # by their place, none over another
+_lock = threading.RLock()  # an array may die, by garbage collection, in the middle of anything
 
 
 def _join(clock: Clock, other: Clock) -> None:
-    for stream, time in other.items():
+    for stream, time in list(other.items()):
         clock[stream] = max(time, clock.get(stream, 0))
 
 
@@ -58,16 +77,16 @@ def clock_of(stream: int) -> Clock:
     return clock
 
 
-def follows_memory() -> bool:
-    """Tell whether there is any memory to look for."""
-    return bool(_regions)
-
-
 def created(stream: int, flags: int) -> int:
     """Note a new stream, and return it."""
     if flags & _NON_BLOCKING:
         _non_blocking.add(stream)
     return stream
+
+
+def ended(stream: int) -> None:
+    """Note that no more work comes on a stream."""
+    _ended.add(stream)
 
 
 def recorded(event: int, stream: int) -> None:
@@ -92,47 +111,70 @@ def host_waits_for_event(event: int) -> None:
 
 def host_waits_for(*streams: int) -> None:
     """Let all later work wait for these streams, or for all."""
-    for stream in streams or list(_clocks):
+    with _lock:
+        for stream in streams or list(_clocks):
+            _join(_host, clock_of(stream))
+        if all(_host.get(stream, 0) >= clock.get(stream, 0) for stream, clock in _clocks.items()):
+            _regions.clear()  # whatever was done is over
+            for stream in _ended:
+                _clocks.pop(stream, None)
+            _non_blocking.difference_update(_ended)
+            _ended.clear()
+
+
+def freed() -> None:
+    """Note that memory went back to the device, which waits for all of its work."""
+    for stream in list(_clocks):
         _join(_host, clock_of(stream))
 
 
-def freed(address: int, size: int) -> None:
-    """Note that memory went back to the device, which waits for all of its work."""
-    if _regions:
-        host_waits_for()
-        _regions[:] = [region for region in _regions if not address <= region.start < address + size]
+def works(what: str, stream: int, reads: Sequence[Span] = (), writes: Sequence[Span] = ()) -> None:
+    """Check work on a stream, which may also read what it writes to, and note what it does."""
+    with _lock:
+        clock = clock_of(stream)
+        use = _Use(what, stream, clock.get(stream, 0) + 1)
+        for region in _regions_of(reads):
+            if region.writer and not region.writer.is_known(clock):
+                raise RaceError(
+                    f"{what} on stream {stream} uses memory that {region.writer.what} fills"
+                    f" on stream {region.writer.stream}, and does not wait for that"
+                )
+        for region in _regions_of(writes):
+            for other in (*region.readers.values(), region.writer):
+                if other and not other.is_known(clock):
+                    raise RaceError(
+                        f"{what} on stream {stream} fills memory that is in use on stream {other.stream},"
+                        f" by {other.what}, and does not wait for that"
+                    )
+        clock[stream] = use.time
+        for region in _regions_of(reads):
+            region.readers[stream] = use
+        for start, stop in writes:
+            regions = _regions_of([(start, stop)])
+            first = bisect_left(_regions, start, key=_start)
+            _regions[first : first + len(regions)] = [_Region(start, stop, use)] * (start < stop)
 
 
-def used(addresses: list[int], stream: int, what: str) -> None:
-    """Check a use, by reading or writing, of what lies at these addresses."""
-    for region in _regions:
-        if any(region.start <= address < region.stop for address in addresses):
-            clock = clock_of(stream)
-            _expect(clock, region.writer, region.written, f"{what} on stream {stream} uses memory that a copy fills")
-            region.uses[stream] = clock[stream] = clock.get(stream, 0) + 1
+def _regions_of(spans: Sequence[Span]) -> list[_Region]:
+    """Return the regions that memory consists of, with borders where it has, and new ones where there were none."""
+    found = []
+    for start, stop in spans:
+        for border in (start, stop):
+            last = bisect_left(_regions, border, key=_start) - 1
+            if last >= 0 and _regions[last].stop > border:
+                whole = _regions[last]
+                rest = _Region(border, whole.stop, whole.writer, dict(whole.readers))
+                _regions[last : last + 1] = [_Region(whole.start, border, whole.writer, whole.readers), rest]
+        first, last = (bisect_left(_regions, border, key=_start) for border in (start, stop))
+        parts, end = [], start
+        for region in _regions[first:last]:
+            parts += [_Region(end, region.start)] * (end < region.start) + [region]
+            end = region.stop
+        parts += [_Region(end, stop)] * (end < stop)
+        _regions[first:last] = parts
+        found += parts
+    return found
 
 
-def copied(target: int, size: int, stream: int) -> None:
-    """Check a copy, and follow the memory that it fills."""
-    stop = target + size
-    touched = [region for region in _regions if region.start < stop and target < region.stop]
-    if stream == NULL and not touched:
-        return
-    clock = clock_of(stream)
-    for region in touched:
-        _expect(clock, region.writer, region.written, f"a copy on stream {stream} fills memory that another one fills")
-        for user, time in region.uses.items():
-            _expect(clock, user, time, f"a copy on stream {stream} fills memory that is in use")
-    clock[stream] = clock.get(stream, 0) + 1
-    for region in touched:
-        _regions.remove(region)
-        for start, end in ((region.start, target), (stop, region.stop)):  # what is left of it
-            if start < end:
-                _regions.append(_Region(start, end, region.writer, region.written, dict(region.uses)))
-    if size and stream != NULL:
-        _regions.append(_Region(target, stop, stream, clock[stream]))
-
-
-def _expect(clock: Clock, stream: int, time: int, what: str) -> None:
-    if clock.get(stream, 0) < time:
-        raise RaceError(f"{what} on stream {stream}, and does not wait for that")
+def _start(region: _Region) -> int:
+    return region.start

@@ -57,28 +57,35 @@ def digest(*parts: object) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def build_library(stem: str, source: str, options: tuple[str, ...] = (), header: Path | None = None) -> Path:
+def build_library(
+    stem: str,
+    source: str,
+    options: tuple[str, ...] = (),
+    header: Path | None = None,
+    folders: tuple[Path, ...] = (),
+) -> Path:
     """Compile ``source`` to a shared library, unless the cache has it.
 
-    ``header`` is included first; see build_header.
+    ``header`` is included first; see build_header, also for ``folders``.
     """
-    name = f"{stem}-{digest(source, options, str(header))}"
+    name = f"{stem}-{digest(source, options, header and header.parent.name)}"
     library = cache_directory() / f"{name}.so"
     if not library.exists():
         # The source is kept beside the library, for debuggers.
         source_file = library.with_suffix(".cpp")
         write_atomically(source_file, source)
         include = ("-include", str(header)) if header else ()
-        _compile([*LINK_FLAGS, *include, *options, str(source_file)], library)
+        _compile([*LINK_FLAGS, *include, *_searching(folders), *options, str(source_file)], library)
     return library
 
 
-def build_header(stem: str, text: str, options: tuple[str, ...], version: str) -> Path:
+def build_header(stem: str, text: str, options: tuple[str, ...], version: str, folders: tuple[Path, ...]) -> Path:
     """Write and precompile a header, unless the cache has it.
 
     Parsing CuPy's headers takes most of a kernel's compilation; precompiled,
     they make it about four times faster.  ``version`` stands for the content
-    of the files that ``text`` includes.
+    of ``folders``, where includes are searched: wherever these lie, as in one
+    virtual environment after the other, what was compiled is found again.
     """
     folder = cache_directory() / f"{stem}-{digest(text, options, version)}"
     header = folder / f"{stem}.h"
@@ -86,8 +93,12 @@ def build_header(stem: str, text: str, options: tuple[str, ...], version: str) -
     if not precompiled.exists():
         folder.mkdir(exist_ok=True)
         write_atomically(header, text)
-        _compile(["-x", "c++-header", *options, str(header)], precompiled)
+        _compile(["-x", "c++-header", *_searching(folders), *options, str(header)], precompiled)
     return header
+
+
+def _searching(folders: tuple[Path, ...]) -> list[str]:
+    return [f"-I{folder}" for folder in folders]
 
 
 def _compile(arguments: list[str], output: Path) -> None:

@@ -4,6 +4,7 @@ import cupy
 import numpy as np
 import pytest
 from cupy.cuda import compiler, driver
+from cupy_on_cpu import toolchain
 
 RNG = np.random.default_rng(1)
 X = RNG.standard_normal((5, 70)).astype("f4")
@@ -366,3 +367,44 @@ def test_threads_that_ended_do_not_hold_up_a_barrier():
     x = cupy.zeros(20, "i4")
     kernel((1,), (64,), (x,))
     assert int(x[0]) == 20
+
+
+@pytest.mark.parametrize("barrier", ["", "__syncthreads();"], ids=["plain", "fibers"])
+def test_order_of_blocks_and_threads(barrier, monkeypatch):
+    kernel = cupy.RawKernel(
+        f"""extern "C" __global__ void f(int* turns, int* n) {{
+            {barrier}
+            turns[atomicAdd(n, 1)] = 10 * blockIdx.x + threadIdx.x;
+        }}""",
+        "f",
+    )
+
+    def turns(order):
+        monkeypatch.setenv("CUPY_ON_CPU_ORDER", order)
+        found = cupy.zeros(15, "i4")
+        kernel((3,), (5,), (found, cupy.zeros(1, "i4")))
+        return found.get().tolist()
+
+    def of(blocks, threads):
+        return [10 * block + thread for block in blocks for thread in threads]
+
+    assert turns("forward") == of((0, 1, 2), (0, 1, 2, 3, 4))
+    assert turns("reverse") == of((2, 1, 0), (4, 3, 2, 1, 0))
+    assert turns("alternating") == of((0, 2, 1), (0, 2, 4, 3, 1))
+    assert turns("5") == turns("5") != turns("6")
+    assert sorted(turns("5")) == turns("forward")
+    assert [turn // 10 for turn in turns("5")[::5]] == [turn // 10 for turn in turns("5")[4::5]]  # block by block
+    with pytest.raises(ValueError, match="CUPY_ON_CPU_ORDER is 'up'"):
+        turns("up")
+
+
+def test_what_is_compiled_is_found_again_wherever_its_headers_lie(tmp_path):
+    """As in one virtual environment after the other."""
+    libraries = []
+    for name in ("one", "other"):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "answer.h").write_text("const int answer = 42;")
+        header = toolchain.build_header("test", "#include <answer.h>\n", (), "1", (folder,))
+        libraries.append(toolchain.build_library("test", "int f() { return answer; }\n", (), header, (folder,)))
+    assert libraries[0] == libraries[1]

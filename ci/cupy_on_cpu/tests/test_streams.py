@@ -4,7 +4,7 @@ import cupy
 import numpy as np
 import pytest
 from cupy_on_cpu import RaceError, count
-from cupy_on_cpu.kernels import count_parameters
+from cupy_on_cpu.kernels import Parameter, find_parameters
 
 HOST = np.arange(12, dtype="f4").reshape(3, 4)
 
@@ -27,6 +27,14 @@ ORDERS = {
     "event on the host": lambda stream: stream.record().synchronize(),
     "device": lambda stream: cupy.cuda.Device().synchronize(),
 }
+
+
+@pytest.fixture(autouse=True)
+def _ordered():
+    """What other tests did is done, also where it was a race."""
+    cupy.cuda.Device().synchronize()
+    yield
+    cupy.cuda.Device().synchronize()
 
 
 @pytest.fixture
@@ -58,7 +66,7 @@ def test_use_that_waits_for_a_copy(order, x, stream):
 def test_use_on_the_same_stream(x, stream):
     with stream:
         x += 1
-    with pytest.raises(RaceError, match=r"cupy_add.* on stream 0 uses memory that a copy fills on stream"):
+    with pytest.raises(RaceError, match=r"cupy_add.* on stream 0 uses memory that cupy_add.* fills on stream"):
         x + 1
 
 
@@ -110,7 +118,10 @@ class TestReuse:
             x[1] + 1
 
     def test_copy_that_does_not_wait_for_a_copy(self, x):
-        with cupy.cuda.Stream(non_blocking=True), pytest.raises(RaceError, match="that another one fills"):
+        with (
+            cupy.cuda.Stream(non_blocking=True),
+            pytest.raises(RaceError, match=r"that is in use on stream .*, by a copy"),
+        ):
             x.set(HOST)
 
     def test_two_streams_may_read(self, x, stream):
@@ -135,6 +146,55 @@ class TestReuse:
             cupy.cuda.set_allocator(previous)
 
 
+WRITES = {
+    "elementwise": lambda x: cupy.add(x, 1, out=x),
+    "reduction": lambda x: cupy.sum(cupy.ones((3, 3, 4), "f4"), axis=0, out=x),
+    "raw kernel": lambda x: scale((1,), (12,), (x, np.float32(2))),
+    "matrix product": lambda x: cupy.matmul(cupy.ones((3, 2), "f4"), cupy.ones((2, 4), "f4"), out=x),
+    "copy": lambda x: x.data.copy_from_device_async(cupy.ones((3, 4), "f4").data, x.nbytes),
+    "memset": lambda x: x.data.memset_async(0, x.nbytes),
+    "sort": lambda x: x.sort(),
+}
+
+
+@pytest.mark.parametrize("on_null", [False, True], ids=["other stream", "null stream"])
+@pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
+def test_memory_that_is_not_copied_into(write, on_null, stream):
+    """What one stream writes to, another one has to wait for, to read it or to write to it; and for who reads it."""
+    null = cupy.cuda.Stream.null
+    first, second = (null, stream) if on_null else (stream, null)
+    x, y, z = (cupy.zeros((3, 4), "f4") for _ in range(3))
+    cupy.cuda.Device().synchronize()
+    with first:
+        write(x)
+    with second:
+        for use in (lambda: cupy.add(x, 1, out=y), lambda: cupy.add(y, 1, out=x)):
+            with pytest.raises(RaceError, match=rf"on stream {second.ptr} .* on stream {first.ptr}"):
+                use()
+        second.wait_event(first.record())
+        cupy.add(x, 1, out=y)
+    with first:
+        cupy.add(x, 1, out=z)  # both only read
+        # That of a matrix product is raised in a callback from C, which can only fail.
+        with pytest.raises(Exception, match="CUBLAS" if write is WRITES["matrix product"] else "that is in use"):
+            write(x)
+
+
+def test_parts_of_an_array(stream):
+    x = cupy.zeros(12, "f4")
+    cupy.cuda.Device().synchronize()
+    cupy.add(x[:6], 1, out=x[:6])
+    with stream:
+        x[6:] + 1
+        x[7:9] *= 2
+        for part in (x[5:7], x[::11], x[::-1]):
+            with pytest.raises(RaceError):
+                part + 1
+    x[:7] + 1
+    with pytest.raises(RaceError):
+        x[:8] + 1
+
+
 def test_what_raised_was_not_done(x, stream):
     with cupy.cuda.Stream(non_blocking=True), pytest.raises(RaceError):
         x.set(-HOST)
@@ -150,11 +210,16 @@ def test_copies_on_streams_are_counted(stream):
     assert (counts.host_to_device, counts.host_to_device_on_streams) == (2, 1)
 
 
-def test_parameters_are_counted():
+def test_parameters_are_found():
     source = """
     extern "C" __global__ void none() {}
     extern "C" __global__ void also_none(void) {}
     extern "C" __global__ void two(const CArray<float, 2, 1, 1> x /* a, b */, CIndexer<1, 1> _ind) { f(1, 2, 3); }
-    template <class T> __global__ void __launch_bounds__(256, 2) three(T* x, int n, float (*f)(int, int)) {}
+    template <class T> __global__ void __launch_bounds__(256, 2) three(T* x, int n, Pair<int, float> f) {}
     """
-    assert count_parameters(source) == {"none": 0, "also_none": 0, "two": 2, "three": 3}
+    assert find_parameters(source) == {
+        "none": [],
+        "also_none": [],
+        "two": [Parameter("x", True, False, 2), Parameter("_ind", False, False, None)],
+        "three": [Parameter("x", False, True, None), *(Parameter(name, False, False, None) for name in "nf")],
+    }
