@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from nnx import functional
+from nnx.arguments import non_negative_number
 from nnx.losses.base import LossFunctionWrapper, Reduction, loss_values, registry
 from nnx.shapes import Shape
 
@@ -42,7 +43,11 @@ class Circle(LossFunctionWrapper):
         name: str | None = "circle",
         dtype: str | None = None,
     ) -> None:
-        options = {"gamma": float(gamma), "margin": float(margin), "remove_diagonal": bool(remove_diagonal)}
+        options = {
+            "gamma": float(non_negative_number("gamma", gamma, zero=False)),
+            "margin": float(non_negative_number("margin", margin)),
+            "remove_diagonal": bool(remove_diagonal),
+        }
         super().__init__(functional.circle, reduction, name, dtype, **options)
 
     def check_targets(self, y_true: np.ndarray, output_shape: Shape) -> None:
