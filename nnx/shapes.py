@@ -18,6 +18,7 @@ __all__ = [
     "fit_axes",
     "format_shape",
     "is_shape",
+    "same_leading_axes",
 ]
 
 Shape = tuple[int | None, ...]
@@ -53,6 +54,16 @@ def check_shapes(shapes: Any, what: str) -> Any:
     if isinstance(shapes, list) and shapes and isinstance(shapes[0], list | tuple):
         return [check_shape(shape, what) for shape in shapes]
     return check_shape(shapes, what)
+
+
+def same_leading_axes(one: Shape, other: Shape, stop: int) -> bool:
+    """Whether the axes of two shapes up to one of them are of equal sizes, where these are known.
+
+    >>> same_leading_axes((2, None, 5), (2, 3, 4), 2), same_leading_axes((2, 5), (1, 5), 1)
+    (True, False)
+    """
+    pairs = zip(one[:stop], other[:stop], strict=False)
+    return all(None in pair or pair[0] == pair[1] for pair in pairs)
 
 
 def is_shape(value: Any) -> bool:

@@ -15,7 +15,7 @@ from nnx.layers.layer import Layer, registry
 from nnx.layers.projection import Projection
 from nnx.layers.stochastic import random_stream
 from nnx.pullbacks import Skippable
-from nnx.shapes import Shape
+from nnx.shapes import Shape, same_leading_axes
 
 
 class ProjectedAttention(Layer):
@@ -187,7 +187,8 @@ class ProjectedAttention(Layer):
             )
         query, value = tuple(input_shape[0]), tuple(input_shape[1])
         key = tuple(input_shape[2]) if len(input_shape) == 3 else value
-        if len(query) < 3 or len(query) != len(value) or value[:-1] != key[:-1]:
+        fits = len(query) == len(value) >= 3 and value[:-1] == key[:-1] and same_leading_axes(query, value, 1)
+        if not fits:
             raise ValueError(
                 f"{self.name}: expected a query (batch, targets, features), a value and a key (batch, sources, "
                 f"features), got shapes {query}, {value} and {key}"

@@ -206,6 +206,10 @@ class RNN(Layer):
             return self.states
         if len(leaves(given)) != self.state_count:
             raise ValueError(f"{self.name}: expected {self.state_count} initial states, got {len(leaves(given))}")
+        for state, size in zip(leaves(given), leaves(self.state_size), strict=True):
+            sizes = tuple(state.shape)
+            if sizes[:1] != (batch,) or (len(sizes) == 2 and sizes[1] != size):
+                raise ValueError(f"{self.name}: expected an initial state of shape {(batch, size)}, got {sizes}")
         return list(rebuild(self.state_size, leaves(given)))
 
     def _read_mask(self, mask: Any, shape: Shape) -> Array | None:

@@ -14,7 +14,7 @@ from nnx.functional import Pullback
 from nnx.layers.layer import Layer, registry
 from nnx.layers.stochastic import random_stream
 from nnx.parameters import Parameter
-from nnx.shapes import Shape
+from nnx.shapes import Shape, same_leading_axes
 
 _softmax, _dropout = primitive(functional.softmax), primitive(functional.dropout)
 
@@ -106,6 +106,7 @@ class SingleHeadAttention(Layer):
             )
         query, value, key = (tuple(shape) for shape in (*input_shape, input_shape[1])[:3])
         fits = len(query) == len(value) == len(key) >= 3 and query[-1] == key[-1] and value[-2] == key[-2]
+        fits = fits and same_leading_axes(query, value, -2) and same_leading_axes(query, key, -2)
         if not fits:
             raise ValueError(
                 f"{self.name}: expected a query (batch, targets, n), a value (batch, sources, m) and a key (batch, "

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from nnx import functional
+from nnx.arguments import non_negative_number
 from nnx.backends import Array, array_namespace
 from nnx.losses.base import LossFunctionWrapper, Reduction, loss_values, registry
 from nnx.shapes import Shape
@@ -46,7 +47,11 @@ class Circle(LossFunctionWrapper):
         name: str | None = "circle",
         dtype: str | None = None,
     ) -> None:
-        options = {"gamma": float(gamma), "margin": float(margin), "remove_diagonal": bool(remove_diagonal)}
+        options = {
+            "gamma": float(non_negative_number("gamma", gamma, zero=False)),
+            "margin": float(non_negative_number("margin", margin)),
+            "remove_diagonal": bool(remove_diagonal),
+        }
         super().__init__(functional.circle, reduction, name, dtype, **options)
 
     def _counted(self, y_true: Array, y_pred: Array, sample_weight: Any) -> Any:

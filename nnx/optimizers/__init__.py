@@ -74,13 +74,14 @@ def LossScaleOptimizer(  # noqa: N802, the name that Keras gave it
     inner_optimizer : an optimiser, or what `get` takes.
     initial_scale : what the loss is multiplied by at first. It is halved where gradients are not finite.
     dynamic_growth_steps : after how many other steps in a row it is doubled.
-    name : accepted as in Keras; the optimiser keeps its own.
+    name : of the optimiser; by default it keeps its own.
 
     >>> LossScaleOptimizer("adam", initial_scale=1024.0).name
     'adam'
     """
     optimizer = get(inner_optimizer)
     optimizer.start_scale(initial_scale, dynamic_growth_steps)
+    optimizer.name = name or optimizer.name
     return optimizer
 
 
