@@ -52,7 +52,7 @@ class Circle(LossFunctionWrapper):
         xp = array_namespace(y_pred)
         labels = xp.reshape(y_true, (-1, 1))
         of_class = xp.sum(xp.astype(labels == xp.matrix_transpose(labels), xp.int64), axis=-1)
-        counts = xp.logical_and(of_class > (1 if self.remove_diagonal else 0), of_class < of_class.shape[0])
+        counts = xp.logical_and(of_class > (1 if self._options["remove_diagonal"] else 0), of_class < of_class.shape[0])
         return self._weights_of_counted(counts, y_pred, sample_weight)
 
     def check_targets(self, y_true: np.ndarray, output_shape: Shape) -> None:
