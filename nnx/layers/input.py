@@ -49,7 +49,10 @@ class InputLayer(Layer):
         if batch_shape is not None:
             if shape is not None or batch_size is not None:
                 raise ValueError("Input takes either batch_shape, or shape and batch_size")
-            batch_size, *shape = check_shape(batch_shape, "batch_shape of Input")
+            sizes = check_shape(batch_shape, "batch_shape of Input")
+            if not sizes:
+                raise ValueError("batch_shape of Input needs the size of the batch, such as (None,), got ()")
+            batch_size, *shape = sizes
         if isinstance(shape, int) and isinstance(dtype, int):
             raise TypeError(f"Input takes the shape as one tuple: write Input(({shape}, {batch_size}, {dtype}))")
         if isinstance(shape, int):

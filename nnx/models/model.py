@@ -964,6 +964,11 @@ class Model(Layer):
             self._mean_loss = Mean("loss")
         return self._mean_loss
 
+    @property
+    def compiled(self) -> bool:
+        """Whether `compile` was called."""
+        return self.objective is not None
+
     def require_compiled(self) -> Objective:
         """The objective; NotReadyError before `compile`."""
         if self.objective is None:

@@ -12,7 +12,7 @@ from nnx.autodiff import transforms
 from nnx.autodiff.array import TrackedArray, lower
 from nnx.autodiff.transforms import custom_gradient
 from nnx.backends import Array, is_array, to_numpy
-from nnx.ops.operation import as_array, dtype_name, is_float, name_of_dtype, namespace, operation
+from nnx.ops.operation import as_array, dtype_name, is_float, name_of_dtype, namespace, operation, positive_axis
 from nnx.parameters import Parameter
 
 __all__ = [
@@ -144,7 +144,7 @@ def unstack(x: Any, num: int | None = None, axis: int = 0) -> list[Array]:
     [1, 2, 3]
     """
     array = as_array(x)
-    axis = axis % len(array.shape)
+    axis = positive_axis(axis, len(array.shape), "unstack")
     if num is not None and num != array.shape[axis]:
         raise ValueError(f"unstack: axis {axis} has the length {array.shape[axis]}, not num={num}")
     before = (_slice(None),) * axis

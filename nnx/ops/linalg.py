@@ -11,7 +11,7 @@ import numpy as np
 from nnx.autodiff.array import TrackedArray, lower
 from nnx.autodiff.transforms import differentiable
 from nnx.backends import Array, backend_of, to_numpy
-from nnx.ops.operation import as_floats, namespace, operation, promote
+from nnx.ops.operation import as_floats, namespace, operation, positive_axis, promote
 
 __all__ = [
     "cholesky",
@@ -249,7 +249,7 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
     array = as_floats(x)
     xp, rank = namespace(array), len(array.shape)
     axes = tuple(range(rank)) if axis is None else (axis,) if isinstance(axis, int) else tuple(axis)
-    axes = tuple(a % rank for a in axes)
+    axes = tuple(positive_axis(a, rank, "norm") for a in axes)
     if ord is None or (ord == "fro" and len(axes) == 2):
         return xp.linalg.vector_norm(array, axis=axes, keepdims=keepdims)
     if len(axes) == 1:

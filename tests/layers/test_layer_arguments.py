@@ -61,6 +61,7 @@ MISTAKES: list[tuple[str, Callable[[], Any], type[Exception], str]] = [
     ("input_dim", lambda: Dense(2, input_dim=-4), ValueError, r"input shape of Dense .*non-negative.*-4"),
     ("input_dim text", lambda: Dense(2, input_dim="a"), ValueError, r"input shape of Dense .*'a'"),
     ("input_shape", lambda: Dense(2, input_shape=(2.5,)), ValueError, r"input shape of Dense .*2.5"),
+    ("scalar input", lambda: Input(batch_shape=()), ValueError, r"needs the size of the batch"),
     ("batch_input_shape", lambda: Dense(2, batch_input_shape="ab"), TypeError, r"must be a tuple of sizes.*'ab'"),
     (
         "vector",

@@ -356,6 +356,24 @@ class TestRefusals:
             nnx.differentiable(find(name))(np.ones((2, 2)))
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x: ops.glu(x, axis=2),
+        lambda x: ops.norm(x, axis=2),
+        lambda x: ops.unstack(x, axis=-3),
+        lambda x: ops.logsumexp(x, axis=2),
+        lambda x: ops.softmax(x, axis=(0, 2)),
+        lambda x: ops.prod(x, axis=(2,)),
+        lambda x: ops.batch_normalization(x, [0.0], [1.0], axis=2),
+        lambda x: ops.associative_scan(lambda a, b: a + b, x, axis=2),
+    ],
+)
+def test_an_axis_that_is_not_there(call: Any) -> None:
+    with pytest.raises(ValueError, match=r"axis -?\d is out of range for an array with 2 axes"):
+        call(np.ones((2, 4), "float32"))
+
+
 class TestControlFlow:
     def test_derivatives_go_through_loops(self, backend: Placement) -> None:
         x = backend.asarray([1.0, 2.0])
