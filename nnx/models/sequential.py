@@ -191,6 +191,7 @@ class Sequential(Model):
 
     @functools.cached_property
     def _as_graph(self) -> Composition:
+        self.require_built("graph")
         return Composition(self._symbols[0], self._symbols[-1], self.name)
 
     def _computes_by_call(self) -> bool:
