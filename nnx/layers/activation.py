@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from nnx import activations, functional
 from nnx.arguments import number
 from nnx.backends import Array, array_namespace
 from nnx.functional import Pullback, masking
 from nnx.layers.layer import Layer, registry
+from nnx.lazy_loading import names_of
 from nnx.pullbacks import Differentiable
 from nnx.shapes import Shape
 
@@ -231,3 +232,7 @@ class Softmax(Activated):
         if len({axis % ndim for axis in axes}) < len(axes):
             raise ValueError(f"{self.name}: axis names an axis of an input {input_shape} twice: {self.axis!r}")
         return input_shape
+
+
+if not TYPE_CHECKING:
+    __getattr__ = names_of("nnx.layers")  # old scripts write `from ....layers.activation import ...`

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nnx import functional
 from nnx.arguments import number, positive_integer
@@ -14,6 +14,7 @@ from nnx.functional.attention import dot_product_attention
 from nnx.layers.layer import Layer, registry
 from nnx.layers.projection import Projection
 from nnx.layers.stochastic import random_stream
+from nnx.lazy_loading import names_of
 from nnx.pullbacks import Skippable
 from nnx.shapes import Shape, same_leading_axes
 
@@ -358,3 +359,7 @@ class GroupQueryAttention(ProjectedAttention):
 def _as_list(query: Any, value: Any, key: Any) -> Any:
     """The shapes of query, value and key in one list; they may come in one already."""
     return query if value is None else [query, value, *([] if key is None else [key])]
+
+
+if not TYPE_CHECKING:
+    __getattr__ = names_of("nnx.layers")  # old scripts write `from ....layers.attention import ...`

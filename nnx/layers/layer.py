@@ -755,6 +755,12 @@ class Layer(Configurable):
         if not self.built:
             self.build_for_first_call(get_backend(), inputs, [symbol.shape for symbol in leaves(inputs)])
         symbols = self.in_order(inputs)
+        for index, symbol in enumerate(symbols):
+            if symbol.dtype == "string" and not self.reads_on_host(index):
+                raise TypeError(
+                    f"{self.name} takes numbers, and {symbol} are texts: put a layer between that makes numbers of "
+                    f"them, TextVectorization, StringLookup or Hashing"
+                )
         shapes = [symbol.shape for symbol in symbols]
         asked = {name: options[name] for name in self.shape_options if name in options}
         given = {name: value for name, value in options.items() if name != "training"} if self.is_eager else {}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from nnx.backends import Array
 from nnx.functional import Pullback
 from nnx.functional.pooling import average_pool, global_average_pool, global_max_pool, max_pool
 from nnx.layers.layer import registry
 from nnx.layers.spatial import Spatial
+from nnx.lazy_loading import names_of
 from nnx.shapes import Shape, Sizes
 
 
@@ -301,3 +302,7 @@ class GlobalAveragePooling3D(_GlobalAveragePooling):
     """
 
     spatial_ndim = 3
+
+
+if not TYPE_CHECKING:
+    __getattr__ = names_of("nnx.layers")  # old scripts write `from ....layers.pooling import ...`

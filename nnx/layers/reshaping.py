@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nnx import functional
 from nnx.arguments import choice, positive_integer
@@ -12,6 +12,7 @@ from nnx.backends import Array
 from nnx.functional import Pullback, axes
 from nnx.functional.layout import CHANNELS_FIRST, CHANNELS_LAST
 from nnx.layers.layer import Layer, registry
+from nnx.lazy_loading import names_of
 from nnx.shapes import Shape
 
 
@@ -159,3 +160,7 @@ class RepeatVector(Layer):
         if len(input_shape) != 2:
             raise ValueError(f"{self.name}: expected an input of shape (batch, features), got {input_shape}")
         return (input_shape[0], self.n, input_shape[1])
+
+
+if not TYPE_CHECKING:
+    __getattr__ = names_of("nnx.layers")  # old scripts write `from ....layers.reshaping import ...`

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from nnx.autodiff.array import lower
 from nnx.autodiff.tape import open_tapes
 from nnx.backends import Array, Placement, array_namespace
 from nnx.layers.layer import Layer, registry
 from nnx.layers.recurrent import sequence_shape
+from nnx.lazy_loading import names_of
 from nnx.shapes import Shape
 from nnx.structure import leaves, rebuild
 
@@ -337,3 +338,7 @@ def _is_tried_out() -> bool:
 
 def _made(cell: Any) -> Any:
     return registry.build(cell) if isinstance(cell, dict) else cell
+
+
+if not TYPE_CHECKING:
+    __getattr__ = names_of("nnx.layers")  # old scripts write `from ....layers.rnn import ...`
