@@ -28,7 +28,7 @@ def _each_normal(statement: str) -> str:
     the first: an index that is not known before would keep the arrays in memory instead of registers.
     """
     return f"""
-    unsigned int left[8], right[16];
+    unsigned int left[8], right[16] = {{}};
     auto next = [](unsigned int* words, int n) {{ for (int k = 1; k < n; ++k) words[k - 1] = words[k]; }};
     long long pair = 8 * (long long)i, other = half + pair;
     nnx_words(left, i, c0, c1, c2, c3, k0, k1);
