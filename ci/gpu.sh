@@ -9,38 +9,10 @@ cd "$(dirname "$0")/.."
 
 say() { printf '\n== %s (%ss)\n' "$1" "$SECONDS"; }
 
-say "the CUDA driver"
-# The driver itself is asked: it says which CUDA it is for, and whether there is a device.
-cuda=$(
-    python3 - << 'EOF'
-import ctypes
-import sys
-
-try:
-    driver = ctypes.CDLL("libcuda.so.1")
-except OSError as error:
-    sys.exit(f"there is no GPU here: the NVIDIA driver is not installed ({error})")
-problem = driver.cuInit(0)
-if problem:
-    sys.exit(f"there is no GPU here: cuInit failed with CUDA error {problem}; see nvidia-smi")
-version, devices = ctypes.c_int(), ctypes.c_int()
-driver.cuDriverGetVersion(ctypes.byref(version))
-driver.cuDeviceGetCount(ctypes.byref(devices))
-if not devices.value:
-    sys.exit("there is no GPU here: the NVIDIA driver finds no device; see nvidia-smi")
-print(version.value // 1000)
-EOF
-)
-if [ "$cuda" -lt 12 ]; then
-    echo "the driver is for CUDA $cuda, but CuPy 14 needs one for CUDA 12 or later: update the driver" >&2
-    exit 1
-fi
-if [ "$cuda" -eq 12 ]; then
-    extra=cupy wheel=cupy-cuda12x
-else
-    extra=cupy13 wheel=cupy-cuda13x # drivers also serve earlier versions of CUDA than their own
-fi
-echo "for CUDA $cuda"
+say "the CUDA driver and the cards"
+chosen=$(python3 ci/cuda_wheel.py)
+read -r extra wheel <<< "$chosen"
+echo "$wheel"
 if command -v nvidia-smi > /dev/null; then nvidia-smi; fi
 
 say "a virtual environment with nnx-array[test,$extra]"

@@ -116,6 +116,8 @@ def barrier() -> None:
 def all_reduce(array: Array) -> None:
     """Replace a contiguous array of any backend by its sum over the ranks, in place; every rank has to call it.
 
+    Of bools, the "sum" is whether one of them is True.
+
     For a training loop of one's own: between the pullback and the optimizer's step, `model.flat.finish_pass()` and
     `all_reduce(model.flat.grads)`.
 

@@ -27,6 +27,7 @@ MOVED = {
     "nnx.layers.merge": "nnx.layers",
     "nnx.layers.normalization_v2": "nnx.layers",
     "nnx.layers.preprocessing": "nnx.layers",
+    "nnx.layers.regularization": "nnx.layers",
     "nnx.layers.wrappers": "nnx.layers",
     "nnx.objectives": "nnx.losses",
     "nnx.optimizers.legacy": "nnx.optimizers",
@@ -70,6 +71,7 @@ INSTEAD = {
     "nnx.RematScope": "nnx keeps what the backward pass needs; take smaller batches, with gradient_accumulation_steps",
     "nnx.StatelessScope": _SCOPE,
     "nnx.SymbolicScope": _SCOPE,
+    "nnx.api": "what is there is in nnx itself: write `from nnx import layers`, for example",
     "nnx.applications": (
         "nnx has no pretrained networks; build one of nnx.layers, or save it in Keras with model.save('x.keras') and "
         "read it with nnx.models.load_model"
@@ -83,21 +85,21 @@ INSTEAD = {
     "nnx.estimator": "fit, evaluate and predict of a model do it",
     "nnx.experimental": "what was there is in nnx itself, or in nnx.optimizers",
     "nnx.export": "model.export('x.onnx') and model.save('x.keras') write files that other programs read",
-    "nnx.initializers.STFT": "take an array, or a function of (shape, dtype), as the initializer",
     "nnx.layers.FlaxLayer": "nnx runs no code of JAX: " + _LAYER,
     "nnx.layers.JaxLayer": "nnx runs no code of JAX: " + _LAYER,
     "nnx.layers.TFSMLayer": "nnx runs no code of TensorFlow: save the model as x.keras, and load that",
     "nnx.layers.TorchModuleWrapper": "nnx runs no code of PyTorch: " + _LAYER,
+    "nnx.legacy": "what was there is in nnx.saving, and in nnx.preprocessing, such as image.ImageDataGenerator",
     "nnx.mixed_precision": _POLICY,
-    "nnx.optimizers.MultiOptimizer": (
-        "write a train_step with an optimizer for each part, and optimizer.apply(gradients, variables)"
-    ),
-    "nnx.optimizers.OptimizerMap": "write a train_step with an optimizer for each part",
     "nnx.name_scope": "names of layers are those that they are given: leave it out",
+    "nnx.preprocessing.image.DirectoryIterator": "ImageDataGenerator().flow_from_directory(folder) makes one",
+    "nnx.preprocessing.image.Iterator": "write it as a subclass of nnx.utils.PyDataset",
+    "nnx.preprocessing.image.NumpyArrayIterator": "ImageDataGenerator().flow(x, y) makes one",
     "nnx.quantizers": _QUANTISED,
     "nnx.remat": "nnx keeps what the backward pass needs; take smaller batches, with gradient_accumulation_steps",
     "nnx.saving.KerasFileEditor": "nnx.models.load_model reads the file, and layer.set_weights changes it",
     "nnx.saving.export_saved_model": "model.save('x.keras') or model.save('x.safetensors') writes a file",
+    "nnx.src": "what is there is in nnx itself: write `from nnx import layers`, for example",
     "nnx.utils.bounding_boxes": "nnx has no boxes: write their arithmetic in nnx.ops",
     "nnx.utils.custom_object_scope_v2": "nnx.saving.custom_object_scope",
     "nnx.utils.get_source_inputs": "model.inputs has them",

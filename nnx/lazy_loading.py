@@ -38,9 +38,9 @@ def on_demand(package: str, places: Mapping[str, str]) -> tuple[Callable[[str], 
 def other_names(package: str) -> Callable[[str], Any]:
     """`__getattr__` of a package whose own names are there: for those of Keras that are elsewhere, or not there.
 
-    >>> other_names("nnx.initializers")("STFT")
+    >>> other_names("nnx.initializers")("Sine")
     Traceback (most recent call last):
-    AttributeError: nnx.initializers has no 'STFT': take an array, or a function of (shape, dtype), as the initializer
+    AttributeError: nnx.initializers has no 'Sine': give an array, or a function of (shape, dtype), as the initializer
     """
     return lambda name: _moved(package, name, list(vars(sys.modules.get(package, sys))))
 

@@ -134,7 +134,10 @@ def deserialize(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | N
     """
     if config.get("class_name") not in ("DTypePolicy", "FloatDTypePolicy"):
         raise ValueError(f"nnx has no dtype policy {config.get('class_name')!r}: a dtype is one of {', '.join(_NAMES)}")
-    return DTypePolicy(**config["config"])
+    settings = config.get("config")
+    if not isinstance(settings, Mapping) or "name" not in settings:
+        raise ValueError(f'expected {{"class_name": "DTypePolicy", "config": {{"name": ...}}}}, got {dict(config)!r}')
+    return DTypePolicy(**settings)
 
 
 if not TYPE_CHECKING:

@@ -134,6 +134,18 @@ class ArrayHolder(Operand):
     def __ge__(self, other: Any) -> Any:
         return self.in_array_code() >= _in_array_code(other)
 
+    def __floordiv__(self, other: Any) -> Any:
+        return self.in_array_code() // _in_array_code(other)
+
+    def __rfloordiv__(self, other: Any) -> Any:
+        return other // self.in_array_code()
+
+    def __mod__(self, other: Any) -> Any:
+        return self.in_array_code() % _in_array_code(other)
+
+    def __rmod__(self, other: Any) -> Any:
+        return other % self.in_array_code()
+
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
         return getattr(ufunc, method)(*map(_in_array_code, inputs), **options)
 

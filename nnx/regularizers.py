@@ -11,6 +11,7 @@ from nnx.autodiff.protocol import derived
 from nnx.backends import Array, array_namespace
 from nnx.functional import Pullback
 from nnx.lazy_loading import other_names
+from nnx.operators import Operand
 from nnx.registry import Configurable, Registry
 from nnx.registry import custom_objects as custom_names
 from nnx.registry import serialize as plain_data
@@ -57,8 +58,9 @@ class Regularizer(Configurable):
             raise TypeError(f"{name} defines neither __call__(self, w) nor forward(self, w) -> (penalty, pullback)")
         return _derive_penalty(self, w, type(self).__name__)
 
-    def __call__(self, w: Array) -> Array:
-        return self.forward(w)[0]
+    def __call__(self, w: Any) -> Array:
+        """The penalty on an array, or on a parameter."""
+        return self.forward(w.in_array_code() if isinstance(w, Operand) else w)[0]
 
 
 def _derive_penalty(penalty: Any, w: Array, name: str) -> tuple[Array, Pullback]:

@@ -11,12 +11,14 @@ __all__ = [
     "Shape",
     "Sizes",
     "as_shapes",
+    "behind_batch",
     "broadcast_shapes",
     "check_shape",
     "check_shapes",
     "fit_axes",
     "format_shape",
     "is_shape",
+    "same_leading_axes",
 ]
 
 Shape = tuple[int | None, ...]
@@ -54,6 +56,16 @@ def check_shapes(shapes: Any, what: str) -> Any:
     return check_shape(shapes, what)
 
 
+def same_leading_axes(one: Shape, other: Shape, stop: int) -> bool:
+    """Whether the axes of two shapes up to one of them are of equal sizes, where these are known.
+
+    >>> same_leading_axes((2, None, 5), (2, 3, 4), 2), same_leading_axes((2, 5), (1, 5), 1)
+    (True, False)
+    """
+    pairs = zip(one[:stop], other[:stop], strict=False)
+    return all(None in pair or pair[0] == pair[1] for pair in pairs)
+
+
 def is_shape(value: Any) -> bool:
     """Whether a value is one shape, and not several.
 
@@ -86,6 +98,16 @@ def fit_axes(shape: Shape, expected: Shape) -> Shape:
         fitted = (*shape, 1)
     pairs = zip(fitted, expected, strict=False)
     return fitted if all(None in (given, wanted) or given == wanted for given, wanted in pairs) else shape
+
+
+def behind_batch(axes: Any) -> bool:
+    """Whether axes, given as one number or several, are certainly not that of the batch.
+
+    >>> behind_batch(-1), behind_batch([1, 2]), behind_batch(0), behind_batch(None)
+    (True, True, False, False)
+    """
+    several = axes if isinstance(axes, list | tuple) else [axes]
+    return all(is_integer(axis, least=-1) and axis != 0 for axis in several)
 
 
 def format_shape(shape: tuple[Any, ...] | None) -> str:

@@ -164,14 +164,15 @@ def _kept(value: Any) -> Any:
 def assert_same_structure(a: Any, b: Any, check_types: Any = None) -> None:
     """ValueError for structures that are not alike: other types, lengths or keys.
 
-    check_types : accepted as in Keras.
+    check_types : False lets a list stand for a tuple.
 
     >>> assert_same_structure([1, (2,)], ["x", ("y",)])
+    >>> assert_same_structure([1, (2,)], ["x", ["y"]], check_types=False)
     """
-    _check_alike(a, b, check_types=True)
+    _check_alike(a, b, check_types=check_types is not False)
     keys = a if isinstance(a, dict) else range(len(a)) if isinstance(a, list | tuple) else ()
     for key in keys:
-        assert_same_structure(a[key], b[key])
+        assert_same_structure(a[key], b[key], check_types)
 
 
 def _check_alike(a: Any, b: Any, check_types: bool) -> None:

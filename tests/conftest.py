@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import gc
 
 import numpy as np
 import pytest
@@ -26,6 +27,7 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
 
 def pytest_configure(config: pytest.Config) -> None:
     config.option.nnx_static_shapes = True  # nothing in nnx waits for a device to say how many elements there are
+    gc.disable()  # until all tests are collected: they are some millions of objects, and none of them dies
 
 
 @pytest.hookimpl(trylast=True)  # of what -k has left
@@ -39,6 +41,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         seen[table] += 1
     items[:] = kept
     config.hook.pytest_deselected(items=left)
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()  # a collection while a test runs looks at what the tests have made
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)

@@ -45,7 +45,24 @@ def _make(name, **more):
 
 
 def test_every_initializer_has_a_row():
-    assert set(TABLE) == set(initializers.registry.objects)
+    assert {*TABLE, "STFT"} == set(initializers.registry.objects)
+
+
+def test_stft_is_a_transform_in_a_window():
+    length, frequencies = 6, 5
+    frame = Generator(1).normal((length,))
+    for periodic, scale in ((True, None), (False, "spectrum"), (False, "density")):
+        window = np.hanning(length + 1)[:-1] if periodic else np.hanning(length)
+        norm = {None: 1.0, "spectrum": window.sum(), "density": np.sqrt((window**2).sum())}[scale]
+        expected = np.fft.rfft(frame * window / norm, 2 * (frequencies - 1))
+        parts = [
+            frame @ initializers.STFT(side, "hann", scale, periodic)((length, 1, frequencies), "float64")[:, 0]
+            for side in ("real", "imag")
+        ]
+        np.testing.assert_allclose(parts, [expected.real, expected.imag], atol=1e-12)
+    for name, edge in (("bartlett", 0.0), ("blackman", 0.0), ("hamming", 0.08), ("boxcar", 1.0)):
+        drawn = initializers.STFT("real", name, None)((5, 1, 3), "float64")[:, 0, 0]
+        np.testing.assert_allclose(drawn[[0, 2, 4]], [edge, 1.0, edge], atol=1e-12, err_msg=name)
 
 
 @pytest.mark.parametrize("name", sorted(TABLE))
@@ -182,6 +199,9 @@ def test_subclass_in_the_way_of_keras():
     ("make", "message"),
     [
         (lambda: initializers.VarianceScaling(scale=0.0), "scale must be positive, got 0.0"),
+        (lambda: initializers.STFT(window="kaiser"), "window must be one of 'boxcar', 'hann'"),
+        (lambda: initializers.STFT(window=[1.0])((2, 1, 3)), r"window must have the shape \(2,\) of a frame"),
+        (lambda: initializers.STFT()((2, 2)), r"a shape \(frame_length, 1, frequencies\), got \(2, 2\)"),
         (lambda: initializers.VarianceScaling(mode="fan"), "mode must be 'fan_in', 'fan_out' or 'fan_avg', got 'fan'"),
         (lambda: initializers.VarianceScaling(distribution="cauchy"), "distribution must be .*, got 'cauchy'"),
         (lambda: initializers.Identity()((2, 2, 2)), r"matrices, with a shape of two sizes; got \(2, 2, 2\)"),

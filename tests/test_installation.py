@@ -14,6 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 INSTALLATION = runpy.run_path(str(ROOT / "ci" / "installation.py"))
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+CUDA_WHEEL = runpy.run_path(str(ROOT / "ci" / "cuda_wheel.py"))
 FOLDERS = ("nnx", "tests", "ci", "examples", "docs", ".ci", ".github")
 
 
@@ -73,3 +74,49 @@ def test_the_commands_that_ci_asks_the_index_about() -> None:
 def test_what_is_wrong_with_an_answer_of_pip(name: str, url: str, wrong: bool) -> None:
     report = {"install": [{"metadata": {"name": name, "version": "1"}, "download_info": {"url": url}}]}
     assert INSTALLATION["problem"](report) == (f"would install {name} 1 from {url}" if wrong else None)
+
+
+class Driver:
+    """A stand-in for libcuda: which CUDA it is for, and the compute capabilities of its cards."""
+
+    def __init__(self, version: int, *cards: tuple[int, int], problem: int = 0) -> None:
+        self.version, self.cards, self.problem = version, cards, problem
+
+    def cuInit(self, flags: int) -> int:  # noqa: N802, as CUDA names them
+        return self.problem
+
+    def cuDriverGetVersion(self, found: Any) -> None:  # noqa: N802
+        found._obj.value = self.version
+
+    def cuDeviceGetCount(self, found: Any) -> None:  # noqa: N802
+        found._obj.value = len(self.cards)
+
+    def cuDeviceGet(self, found: Any, index: int) -> None:  # noqa: N802
+        found._obj.value = 10 * index
+
+    def cuDeviceGetAttribute(self, found: Any, attribute: int, device: int) -> None:  # noqa: N802
+        found._obj.value = self.cards[device // 10][attribute - 75]
+
+
+@pytest.mark.parametrize(
+    ("driver", "expected"),
+    [
+        (Driver(12040, (9, 0)), ("cupy", "cupy-cuda12x")),
+        (Driver(13000, (9, 0)), ("cupy13", "cupy-cuda13x")),
+        (Driver(14010, (7, 5), (12, 0)), ("cupy13", "cupy-cuda13x")),
+        (Driver(13000, (7, 0)), ("cupy", "cupy-cuda12x")),
+        (Driver(13000, (9, 0), (6, 1)), ("cupy", "cupy-cuda12x")),
+        (Driver(11080, (8, 0)), "driver is for CUDA 11, but CuPy 14 needs CUDA 12"),
+        (Driver(13000), "finds no device"),
+        (Driver(13000, (9, 0), problem=100), "CUDA error 100"),
+    ],
+    ids=lambda value: str(value)[:30] if not isinstance(value, Driver) else f"{value.version} {value.cards}",
+)
+def test_the_wheel_of_cupy_is_that_for_the_driver_and_the_oldest_card(driver: Driver, expected: Any) -> None:
+    if isinstance(expected, tuple):
+        chosen = CUDA_WHEEL["choose"](*CUDA_WHEEL["ask"](driver))
+        assert chosen == expected
+        assert any(requirement.startswith(chosen[1]) for requirement in PROJECT["optional-dependencies"][chosen[0]])
+        return
+    with pytest.raises(ValueError, match=expected):
+        CUDA_WHEEL["choose"](*CUDA_WHEEL["ask"](driver))

@@ -41,14 +41,38 @@ def test_its_first_lines_say_what_it_is_not(text: str) -> None:
 
 
 def test_what_it_says_is_not_there_is_not_there(text: str) -> None:
-    rows = {
-        kind: re.findall(rf"^\| {kind} \| (.*)\|$", text, re.MULTILINE)
-        for kind in ("layers", "optimizers", "initializers", "callbacks")
-    }
+    rows = {kind: re.findall(rf"^\| {kind} \| (.*)\|$", text, re.MULTILINE) for kind in ("layers", "callbacks")}
     for kind, (row,) in rows.items():
         names = [name for name in re.findall(r"`(\w+)`", row) if name[0].isupper()]
         assert names
         assert [name for name in names if hasattr(getattr(nnx, kind), name)] == []
+
+
+KINDS = {
+    "layers": nnx.layers.Layer,
+    "optimizers": nnx.optimizers.Optimizer,
+    "losses": nnx.losses.Loss,
+    "metrics": nnx.metrics.Metric,
+    "schedules": nnx.schedules.LearningRateSchedule,
+    "initializers": nnx.initializers.Initializer,
+    "callbacks": nnx.callbacks.Callback,
+}
+OF_THE_HOUSE = {"FunctionCall", "InputLayer", "Operation", "CallbackList", "LossFunctionWrapper", "MeanMetricWrapper"}
+
+
+def test_what_it_says_is_there_is_all_that_is_there(text: str) -> None:
+    """The lists are made of what the packages export; a failure shows the line as it has to be."""
+    for kind, base in KINDS.items():
+        package = getattr(nnx, kind)
+        found = {name: getattr(package, name) for name in package.__all__}
+        classes = {
+            name: value
+            for name, value in found.items()
+            if inspect.isclass(value) and issubclass(value, base) and value is not base and value.__name__ == name
+        }
+        names = sorted(set(classes) - OF_THE_HOUSE, key=str.casefold)
+        line = f"- {len(names)} {kind}: {', '.join(names)}"
+        assert line in text.splitlines(), f"the README lacks the line\n{line}"
 
 
 def test_the_two_commands(text: str) -> None:

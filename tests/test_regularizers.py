@@ -36,6 +36,12 @@ OF_A_FUNCTION = "FunctionRegularizer"  # the only one that needs an argument
 CASES = [(name, options, penalty) for name, cases in TABLE.items() for options, penalty in cases]
 
 
+def test_a_parameter_is_penalised_as_its_array(backend):
+    w = nnx.Variable([3.0, -4.0])
+    assert_close(regularizers.L1(0.5)(w), 3.5)
+    assert_close(regularizers.l2(1.0)(w), 25.0)
+
+
 def test_every_regularizer_has_a_row():
     assert {*TABLE, OF_A_FUNCTION} == set(regularizers.registry.objects)
 

@@ -39,13 +39,13 @@ class Task:
     metric: str
 
 
-def make_tasks() -> dict[str, Task]:
+def make_tasks(samples: int | None) -> dict[str, Task]:
     generator = np.random.default_rng(0)
     x = generator.uniform(-1.0, 1.0, (1000, 2)).astype("float32")
     y = np.sin(3.0 * x[:, :1]) + x[:, 1:] ** 2 + generator.normal(0.0, 0.05, (1000, 1)).astype("float32")
     (tumours, benign), _ = datasets.breast_cancer.load_data(standardize=True)
     (digits, labels), _ = datasets.digits.load_data()
-    return {
+    tasks = {
         "regression": Task(x, y, 1, "linear", ("mean_squared_error", "mean_absolute_error"), "mae"),
         "two classes": Task(tumours, benign, 1, "sigmoid", ("binary_crossentropy",), "accuracy"),
         "ten classes": Task(
@@ -57,6 +57,9 @@ def make_tasks() -> dict[str, Task]:
             "accuracy",
         ),
     }
+    for task in tasks.values():
+        task.x, task.y = task.x[:samples], task.y[:samples]
+    return tasks
 
 
 def ways_down(samples: int) -> dict[str, tuple[int, Optimizer]]:
@@ -83,12 +86,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--backend", default="numpy", help="numpy, cupy, torch, array-api-strict or auto")
     parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--samples", type=int, help="how many of each task; default: all")
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
 
     print(f"{'task':12} {'loss':32} {'descent':11} {'before':>7} {'after':>7}")
     with nnx.backend(arguments.backend):
-        for name, task in make_tasks().items():
+        for name, task in make_tasks(arguments.samples).items():
             for loss in task.losses:
                 for way, (batch_size, optimizer) in ways_down(len(task.x)).items():
                     nnx.random.set_seed(arguments.seed)  # all start from the same weights

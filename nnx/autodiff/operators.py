@@ -66,14 +66,25 @@ def _undefined(name: str) -> Any:
     return refuse
 
 
+def _both(dy: Any) -> tuple[Any, Any]:
+    return dy, dy
+
+
+def _both_signs(dy: Any) -> tuple[Any, Any]:
+    return dy, -dy
+
+
 def _fast(kind: type[TrackedArray], xp: Any) -> dict[str, Any]:
     """+ - * / of two arrays of one tape, or of one and a number of Python, and @ of two matrices.
 
     Everything else goes the general way.
     """
 
+    def alike(a: Any, b: Any) -> Any:
+        return a.shape == b.shape and a.dtype == b.dtype  # then so is what they are combined to, and its cotangent
+
     def fit(dy: Any, like: Any) -> Any:
-        return dy if dy.shape == like.shape and dy.dtype == like.dtype else sum_to(xp, dy, like)
+        return dy if alike(dy, like) else sum_to(xp, dy, like)
 
     def add(a: Any, b: Any) -> Any:
         tape = a.tape
@@ -83,7 +94,7 @@ def _fast(kind: type[TrackedArray], xp: Any) -> dict[str, Any]:
             va, vb = a.value, b.value
             entries = tape.entries
             tracked = kind(va + vb, tape, len(entries))
-            entries.append(((a.index, b.index), lambda dy: (fit(dy, va), fit(dy, vb))))
+            entries.append(((a.index, b.index), _both if alike(va, vb) else lambda dy: (fit(dy, va), fit(dy, vb))))
             if a.mask is not None or b.mask is not None:
                 tracked.mask = mask_of_two(a, b, tracked.value)
             return tracked
@@ -104,7 +115,8 @@ def _fast(kind: type[TrackedArray], xp: Any) -> dict[str, Any]:
             va, vb = a.value, b.value
             entries = tape.entries
             tracked = kind(va - vb, tape, len(entries))
-            entries.append(((a.index, b.index), lambda dy: (fit(dy, va), fit(-dy, vb))))
+            pull = _both_signs if alike(va, vb) else lambda dy: (fit(dy, va), fit(-dy, vb))
+            entries.append(((a.index, b.index), pull))
             if a.mask is not None or b.mask is not None:
                 tracked.mask = mask_of_two(a, b, tracked.value)
             return tracked
@@ -125,7 +137,10 @@ def _fast(kind: type[TrackedArray], xp: Any) -> dict[str, Any]:
             va, vb = a.value, b.value
             entries = tape.entries
             tracked = kind(va * vb, tape, len(entries))
-            entries.append(((a.index, b.index), lambda dy: (fit(dy * vb, va), fit(dy * va, vb))))
+            if alike(va, vb):
+                entries.append(((a.index, b.index), lambda dy: (dy * vb, dy * va)))
+            else:
+                entries.append(((a.index, b.index), lambda dy: (fit(dy * vb, va), fit(dy * va, vb))))
             if a.mask is not None or b.mask is not None:
                 tracked.mask = mask_of_two(a, b, tracked.value)
             return tracked

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import contextvars
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 from nnx.parameters import Parameter
@@ -192,15 +191,20 @@ def next_level() -> int:
     return tapes[-1].level + 1 if tapes else 0
 
 
-@contextlib.contextmanager
-def recording(*tapes: Tape) -> Iterator[None]:
+class recording:  # noqa: N801, a block as those of contextlib, without the generator that these take time for
     """Inside the block these are the open tapes, and no others."""
-    before = _OPEN.get()
-    _OPEN.set(tapes)
-    try:
-        yield
-    finally:
-        _OPEN.set(before)
+
+    __slots__ = ("_before", "_tapes")
+
+    def __init__(self, *tapes: Tape) -> None:
+        self._tapes = tapes
+
+    def __enter__(self) -> None:
+        self._before = _OPEN.get()
+        _OPEN.set(self._tapes)
+
+    def __exit__(self, *_: object) -> None:
+        _OPEN.set(self._before)
 
 
 def open_tape(tape: Tape) -> None:

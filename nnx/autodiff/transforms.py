@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from nnx.autodiff.array import TrackedArray, constant, lower, strip
+from nnx.autodiff.broadcasting import as_array
 from nnx.autodiff.namespace import is_floating, kind_of
 from nnx.autodiff.primitive import primitive
 from nnx.autodiff.tape import Tape, next_level, open_tapes, recording
@@ -124,7 +125,7 @@ def value_and_grad(function: Callable[..., Any], argnums: int | Sequence[int] = 
 
 def _one_like(y: Any) -> Any:
     """1, as the cotangent of a number: a constant among tracked arrays, if that is one."""
-    one = kind_of(y).xp.base.ones_like(lower(y))
+    one = as_array(kind_of(y).xp, 1.0, lower(y))
     return constant(one, type(y)) if isinstance(y, TrackedArray) else one
 
 

@@ -12,7 +12,7 @@ import functools
 import importlib
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -140,6 +140,13 @@ class Backend:
         """
         return contextlib.nullcontext()
 
+    def following(self) -> contextlib.AbstractContextManager[Any]:
+        """A block in which another thread computes for this one: on its device, and in order with what it asks for.
+
+        For libraries whose threads have each a current device, and a queue of work of their own.
+        """
+        return contextlib.nullcontext()
+
     def float_dtypes(self, device: str | None) -> tuple[str, ...]:
         """The floating dtypes that parameters can have on a device."""
         return FLOAT_DTYPES
@@ -175,6 +182,13 @@ class Backend:
         """A host array on the device of `like`, with its own dtype."""
         return self.xp.asarray(array, device=self.device_of(like))
 
+    def keep(self, like: Array, make: Callable[[], Array]) -> Array:
+        """The array that `make` makes on the device of `like`, for whoever keeps it and computes with it later.
+
+        For libraries with several queues of work on a device: it is complete whichever is used then.
+        """
+        return make()
+
     def to_host(self, array: Array) -> np.ndarray:
         """Copy or view an array of this library as a NumPy array. Waits for the device."""
         return np.asarray(array)
@@ -199,11 +213,14 @@ def _is_absence(error: Exception, module: str) -> bool:
 
 
 def all_reduce_on_host(array: np.ndarray, communicator: Any) -> None:
-    """Replace an array by its sum over the ranks of an MPI communicator. float16, which MPI lacks, goes as float32."""
+    """Replace an array by its sum over the ranks of an MPI communicator. float16, which MPI lacks, goes as float32.
+
+    Of bools, which MPI does not add, it is whether one of them is True.
+    """
     from mpi4py import MPI
 
     wide = array.astype(np.float32) if array.dtype == np.float16 else array
-    communicator.Allreduce(MPI.IN_PLACE, wide, op=MPI.SUM)
+    communicator.Allreduce(MPI.IN_PLACE, wide, op=MPI.LOR if array.dtype == bool else MPI.SUM)
     if wide is not array:
         with np.errstate(over="ignore"):
             array[...] = wide
@@ -350,6 +367,25 @@ def backend_names() -> list[str]:
     ['numpy', 'cupy', 'torch', 'array-api-strict']
     """
     return list(dict.fromkeys([*_BUILT_IN, *_LOADED]))
+
+
+def following_this_thread() -> contextlib.AbstractContextManager[Any]:
+    """A block in which another thread computes for this one, with arrays of any library; see `Backend.following`.
+
+    >>> with following_this_thread():
+    ...     pass
+    """
+    modules = {name: _module_of(name) for name in _BUILT_IN} | {name: each.module for name, each in _LOADED.items()}
+    blocks = [find_backend(name).following() for name, module in modules.items() if module in sys.modules]
+    return _entered(blocks)
+
+
+@contextlib.contextmanager
+def _entered(blocks: Iterable[contextlib.AbstractContextManager[Any]]) -> Iterator[None]:
+    with contextlib.ExitStack() as stack:
+        for block in blocks:
+            stack.enter_context(block)
+        yield
 
 
 def available_backends() -> dict[str, str | None]:

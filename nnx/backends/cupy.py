@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,10 @@ class CupyBackend(Backend):
 
     name = "cupy"
     module = "cupy"
-    install = "pip install 'nnx-array[cupy]' (CUDA 12) or 'nnx-array[cupy13]' (CUDA 13)"
+    install = (
+        "pip install 'nnx-array[cupy]' (a driver for CUDA 12, or a card below compute capability 7.5) or "
+        "'nnx-array[cupy13]' (a driver for CUDA 13)"
+    )
     kernel_package = "nnx.kernels.cupy"
 
     def __init__(self) -> None:
@@ -40,7 +44,7 @@ class CupyBackend(Backend):
         except Exception as error:  # CUDARuntimeError, a missing NVRTC or driver library: all mean "not here"
             return (
                 f"CuPy {cupy.__version__} is installed but no CUDA device works "
-                f"({type(error).__name__}: {str(error).splitlines()[0]}); check the driver with nvidia-smi"
+                f"({type(error).__name__}: {str(error).splitlines()[0]}); {_remedy()}"
             )
         return None
 
@@ -72,6 +76,15 @@ class CupyBackend(Backend):
     def computing_on(self, device: Any) -> contextlib.AbstractContextManager[Any]:
         current: contextlib.AbstractContextManager[Any] = device  # CUDA's current device, while it is entered
         return current
+
+    def following(self) -> contextlib.AbstractContextManager[Any]:
+        import cupy
+
+        if self.problem():
+            return super().following()
+        device = cupy.cuda.Device()
+        streams = [cupy.cuda.get_current_stream(index) for index in range(cupy.cuda.runtime.getDeviceCount())]
+        return _on(device, [_shared(stream) for stream in streams])
 
     def use_device(self, number: int) -> None:
         import cupy
@@ -126,11 +139,63 @@ class CupyBackend(Backend):
         with like.device:
             return upload(array)
 
+    def keep(self, like: Array, make: Callable[[], Array]) -> Array:
+        import cupy
+
+        # Not from the pool, which could give the memory away when it is no longer kept, while a stream reads it that
+        # did not make it: the device takes memory back when all streams are done.
+        with like.device, cupy.cuda.using_allocator(None):
+            array = make()
+            cupy.cuda.get_current_stream().synchronize()  # once, and whoever reads it needs not wait
+        return array
+
     def to_host(self, array: Array) -> np.ndarray:
         import cupy
 
         host: np.ndarray = cupy.asnumpy(array)
         return host
+
+
+_OLDEST_OF_CUDA_13 = (7, 5)  # the compute capability of Turing; CUDA 12 is the last one for the cards before
+
+
+def _remedy() -> str:
+    """What to do where no device works."""
+    try:
+        from cupy.cuda import runtime
+
+        card = runtime.getDeviceProperties(runtime.getDevice())
+        capability = card["major"], card["minor"]
+        if capability < _OLDEST_OF_CUDA_13 and runtime.runtimeGetVersion() >= 13000:
+            return (
+                f"CUDA 13 does not serve cards of compute capability {capability[0]}.{capability[1]}, whatever the "
+                "driver says: pip uninstall cupy-cuda13x, then pip install 'nnx-array[cupy]'"
+            )
+    except Exception:  # there is no card, or no driver
+        pass
+    return "check the driver with nvidia-smi"
+
+
+@contextlib.contextmanager
+def _on(device: Any, streams: Sequence[Any]) -> Iterator[None]:
+    """A block in which these are the current streams of all devices, in their order, and one of these the current."""
+    import cupy
+
+    with contextlib.ExitStack() as stack:
+        for index, stream in enumerate(streams):
+            with cupy.cuda.Device(index):
+                stack.enter_context(stream)
+        stack.enter_context(device)
+        yield
+
+
+def _shared(stream: Any) -> Any:
+    """The stream in which another thread is in order with this one, where that is current."""
+    import cupy
+
+    # The default stream of a thread is another one in another thread. The null stream waits for those of all threads,
+    # and they wait for it.
+    return cupy.cuda.Stream.null if stream.ptr == cupy.cuda.runtime.streamPerThread else stream
 
 
 register_backend(CupyBackend())

@@ -71,10 +71,13 @@ class Uploads:
         """A host array as a CuPy array that the stream `user` is going to use."""
         import cupy
 
-        with self.stream:  # the copy, and the part of the pool that its memory is from
+        self.stream.use()  # for the copy, and for the part of the pool that its memory is from
+        try:
             memory = cupy.asarray(array)
             event = cupy.cuda.Event(disable_timing=True)
             event.record()
+        finally:
+            user.use()  # after a block with a stream, one that the user chose in this way would not be the current one
         user.wait_event(event)
         owner = Owner(memory, event, user, self)
         owned = cupy.cuda.UnownedMemory(memory.data.ptr, memory.nbytes, owner, memory.data.device_id)

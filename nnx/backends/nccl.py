@@ -16,21 +16,28 @@ class Nccl:
 
         identity = communicator.bcast(nccl.get_unique_id() if communicator.Get_rank() == 0 else None, root=0)
         self._communicator = nccl.NcclCommunicator(communicator.Get_size(), identity, communicator.Get_rank())
-        self._sum = nccl.NCCL_SUM
-        self._dtypes = {
-            "float16": nccl.NCCL_FLOAT16,
-            "float32": nccl.NCCL_FLOAT32,
-            "float64": nccl.NCCL_FLOAT64,
-            "int32": nccl.NCCL_INT32,
-            "int64": nccl.NCCL_INT64,
-        }
+        self._sum, self._largest = nccl.NCCL_SUM, nccl.NCCL_MAX
+        self._dtypes = {name: getattr(nccl, f"NCCL_{name.upper()}") for name in _DTYPES} | {"bool": nccl.NCCL_UINT8}
 
     def all_reduce(self, array: Array) -> None:
-        """Replace a contiguous array by its sum over the ranks, after what its stream does now; nothing waits."""
+        """Replace a contiguous array by its sum over the ranks, after what its stream does now; nothing waits.
+
+        Of bools it is whether one of them is True. TypeError for a dtype that NCCL does not have.
+        """
         from cupy.cuda import get_current_stream
 
-        place, dtype = array.data.ptr, self._dtypes[str(array.dtype)]
-        self._communicator.allReduce(place, place, array.size, dtype, self._sum, get_current_stream().ptr)
+        name = str(array.dtype)
+        wide = array.astype("int32") if name in ("int16", "uint16") else array
+        dtype = self._dtypes.get(str(wide.dtype))
+        if dtype is None:
+            raise TypeError(f"NCCL has no sums of {name}; convert the array to one of {', '.join(self._dtypes)}")
+        place, how = wide.data.ptr, self._largest if name == "bool" else self._sum
+        self._communicator.allReduce(place, place, wide.size, dtype, how, get_current_stream().ptr)
+        if wide is not array:
+            array[...] = wide
+
+
+_DTYPES = ("int8", "uint8", "int32", "uint32", "int64", "uint64", "float16", "float32", "float64")
 
 
 def serves(communicator: Any) -> bool:

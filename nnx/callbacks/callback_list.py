@@ -89,6 +89,10 @@ class CallbackList:
         """Whether any callback overrides a hook, such as "on_train_batch_end"."""
         return bool(self._hooks[hook])
 
+    def listens_to_batches(self, mode: Literal["train", "test", "predict"]) -> bool:
+        """Whether any callback is told of the batches of a mode."""
+        return self.listens(f"on_{mode}_batch_begin") or self.listens(f"on_{mode}_batch_end")
+
     @contextlib.contextmanager
     def running(self, mode: Literal["train", "test", "predict"]) -> Iterator[dict[str, float]]:
         """A block between the begin hook and the end hook of a mode.
@@ -119,15 +123,16 @@ class CallbackList:
         callback.set_params(self.params)
 
     def _connect(self) -> None:
-        self._hooks = {hook: self._methods(hook) for hook in HOOKS}
+        vars(self).update(_SILENT)
+        self._hooks = {hook: self._methods(hook) for hook in HOOKS} if self.callbacks else _NO_METHODS
         for hook, methods in self._hooks.items():
-            if hook in _OLDER_NAMES.values():
+            if hook in _OLDER_NAMES.values() or not methods:
                 continue
             if hook in ("on_train_end", "on_test_end", "on_predict_end"):
                 connect = self._call_all
             else:
                 connect = _call_in_order_then_expire if hook.endswith("_batch_end") else _call_in_order
-            setattr(self, hook, connect(methods) if methods else _nothing)
+            setattr(self, hook, connect(methods))
 
     def _call_all(self, methods: list[Hook]) -> Hook:
         def call(logs: Mapping[str, float] | None = None) -> None:
@@ -159,6 +164,10 @@ def _runs_last(callback: Callback) -> bool:
 
 def _nothing(*args: object, **kwargs: object) -> None:
     """A hook that nobody has overridden."""
+
+
+_SILENT: dict[str, Hook] = {hook: _nothing for hook in HOOKS if hook not in _OLDER_NAMES.values()}
+_NO_METHODS: dict[str, list[Hook]] = {hook: [] for hook in HOOKS}
 
 
 def _call_in_order(methods: list[Hook]) -> Hook:

@@ -51,6 +51,8 @@ class DataLoader:
     [([0.0, 0.25], [0, 1]), ([0.5, 0.75], [2, 3]), ([1.0], [4])]
     """
 
+    endless = False  # whether `iter` of a subclass goes on after an epoch: training takes one by `DataLoader.__iter__`
+
     def __init__(
         self,
         x: Any,
@@ -66,10 +68,10 @@ class DataLoader:
         seed: int | None = None,
     ) -> None:
         self.batch_size = None if batch_size is None else _count(batch_size, "batch_size")
-        self.shuffle = shuffle
+        self._shuffle = shuffle
         self.buffer_size = None if buffer_size is None else _count(buffer_size, "buffer_size")
-        self.map = map
-        self.prefetch = _count(prefetch, "prefetch", least=0)
+        self._map = map
+        self._prefetch = _count(prefetch, "prefetch", least=0)
         self.drop_last = drop_last
         if map is not None and not callable(map):
             raise TypeError(f"map must be a function of a batch, got {type(map).__name__}")
@@ -110,10 +112,10 @@ class DataLoader:
         return self._ahead(self._mapped(self._batches(shared=True)))
 
     def _ahead(self, items: Iterator[Any]) -> Iterator[Any]:
-        return Prefetcher(items, self.prefetch) if self.prefetch else items
+        return Prefetcher(items, self._prefetch) if self._prefetch else items
 
     def _batches(self, shared: bool) -> Iterator[tuple[Any, int | None]]:
-        stream = self.random.split() if self.shuffle else None
+        stream = self.random.split() if self._shuffle else None
         if self._columns is not None:
             return self._row_batches(stream, shared)
         if self.batch_size is None:
@@ -165,7 +167,7 @@ class DataLoader:
             try:
                 batch, whole = next(batches, (_END, None))
                 if batch is not _END:
-                    batch = as_batch(batch) if self.map is None else as_batch(self.map(*as_batch(batch)))
+                    batch = as_batch(batch) if self._map is None else as_batch(self._map(*as_batch(batch)))
             except Exception as error:
                 error.add_note(f"in batch {number} of an epoch of a DataLoader, counted from 1")
                 raise

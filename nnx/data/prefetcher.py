@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import queue
 import threading
@@ -9,7 +10,7 @@ import weakref
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from nnx.backends import get_backend
+from nnx.backends.base import following_this_thread
 
 _END = object()
 PATIENCE = 1.0  # seconds to wait for the thread when its items are no longer wanted; it may be reading
@@ -20,7 +21,8 @@ class Prefetcher(Iterator[Any]):
 
     An error of the iterable is raised where its item would have come, with the traceback of the thread. The thread
     ends with the items, with `close`, when nothing refers to this object any more, and with the interpreter. It sees
-    the same context, such as `with nnx.backend(...)` and its device, as the one who makes this object.
+    the same context, such as `with nnx.backend(...)`, as the one who makes this object, and computes on the same device
+    and CUDA stream: arrays that it makes there are for that stream, as if they were made when they are asked for.
     """
 
     def __init__(self, items: Iterable[Any], count: int) -> None:
@@ -29,9 +31,8 @@ class Prefetcher(Iterator[Any]):
         stop = threading.Event()
         # the thread does not refer to this object, or it would keep it alive
         run = contextvars.copy_context().run
-        thread = threading.Thread(
-            target=run, args=(_prepare, iter(items), self._ready, self._room, stop), daemon=True, name="nnx.data"
-        )
+        work = (iter(items), self._ready, self._room, stop, following_this_thread())
+        thread = threading.Thread(target=run, args=(_prepare, *work), daemon=True, name="nnx.data")
         self.close = weakref.finalize(self, _end, thread, self._room, stop)
         thread.start()
 
@@ -52,11 +53,15 @@ class Prefetcher(Iterator[Any]):
 
 
 def _prepare(
-    items: Iterator[Any], ready: queue.SimpleQueue[Any], room: threading.Semaphore, stop: threading.Event
+    items: Iterator[Any],
+    ready: queue.SimpleQueue[Any],
+    room: threading.Semaphore,
+    stop: threading.Event,
+    place: contextlib.AbstractContextManager[Any],
 ) -> None:
     """The work of the thread: put items into the queue while there is room, then the end or an error."""
     try:
-        with get_backend().computing:
+        with place:
             while room.acquire() and not stop.is_set():
                 item = next(items, _END)
                 ready.put((item, None))

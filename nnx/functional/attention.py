@@ -143,7 +143,8 @@ class _Folding:
         full = self.scores_shape(key_shape)
         before = len(mask.shape) - 2 * len(self._axes)
         missing = len(full) - len(mask.shape)
-        if before < 0 or missing < 0:
+        whole = (*full[:before], *full[before + missing :])
+        if before < 0 or missing < 0 or any(s not in (1, f) for s, f in zip(mask.shape, whole, strict=True)):
             raise ValueError(
                 f"the mask of attention scores of shape {full} cannot have the shape {tuple(mask.shape)}; expected is "
                 f"(batch, targets, sources), or (batch, heads, targets, sources)"

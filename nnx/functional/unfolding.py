@@ -23,7 +23,8 @@ def table(make: Callable[..., np.ndarray], sizes: Hashable, like: Array, *option
     key = (make, sizes, options, backend.name, str(backend.device_of(like)))
     found = _TABLES.get(key)
     if found is None:
-        found = backend.put_beside(like, make(sizes, *options))
+        made = make(sizes, *options)
+        found = backend.keep(like, lambda: backend.put_beside(like, made))
         with _LOCK:
             if len(_TABLES) >= _MOST_TABLES:
                 del _TABLES[next(iter(_TABLES))]  # the oldest

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
 from nnx.backends import Placement
 from nnx.parameters import Parameter
+
+
+def reads_integers(layer: Any, index: int, options: Mapping[str, Any]) -> bool:
+    """Whether integers stay what they are in an input of a layer that is called with these options."""
+    return layer.reads_integers(index) and not options.get(layer.floats_with)
 
 
 class GraphLayer(Protocol):
@@ -16,12 +21,14 @@ class GraphLayer(Protocol):
     learns, weights : whether it has parameters that may be trained, and which parameters it has.
     input_structure : how the arguments of its first call were nested, with numbers in place of arrays.
     takes_integers, makes_mask : whether its inputs stay integers; whether its output has a mask though none came in.
+    floats_with : the option of a call that, if it is True, lets a layer of integers take other numbers.
     """
 
     name: str
     dtype: str | None
     learns: bool
     takes_integers: bool
+    floats_with: str
     input_structure: Any
 
     @property

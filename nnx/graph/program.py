@@ -9,7 +9,7 @@ from typing import Any
 
 from nnx.backends import Array, array_namespace
 from nnx.graph.layer_order import layer_order
-from nnx.graph.layer_protocol import GraphLayer
+from nnx.graph.layer_protocol import GraphLayer, reads_integers
 from nnx.graph.symbol import Node, Symbol
 from nnx.parameters import Parameter
 from nnx.pullbacks import Pullback, call_pullback
@@ -90,8 +90,9 @@ class Program:
         found: list[GraphLayer] = []
         for step in self.steps:
             for position, slot in enumerate(step.inputs):
-                if slot == self.inputs[index]:
-                    found += step.node.layer.readers(position)
+                layer = step.node.layer
+                if slot == self.inputs[index] and not step.node.options.get(layer.floats_with):
+                    found += layer.readers(position)
         return found
 
     def feeds_integers(self, index: int) -> bool:
@@ -111,7 +112,7 @@ class Program:
         for step in self.steps:
             for position, slot in enumerate(step.inputs):
                 if slot in readings:
-                    readings[slot].add(step.node.layer.reads_integers(position))
+                    readings[slot].add(reads_integers(step.node.layer, position, step.node.options))
         return frozenset(slot for slot, found in readings.items() if len(found) > 1)
 
     def last_step(self, output: int) -> Step | None:
@@ -173,7 +174,7 @@ class Program:
         if not self._mixed.isdisjoint(step.inputs):
             arrays = [
                 layer.placement.asarray(x, layer.dtype or layer.placement.dtype)
-                if slot in self._mixed and not layer.reads_integers(position)
+                if slot in self._mixed and not reads_integers(layer, position, options)
                 else x
                 for position, (slot, x) in enumerate(zip(step.inputs, arrays, strict=True))
             ]

@@ -12,6 +12,7 @@ from nnx.autodiff.record import below, leaf
 from nnx.autodiff.structures import record_several
 from nnx.autodiff.tape import CONSTANT, Tape, open_tapes
 from nnx.backends import get_backend, is_array, placement_of
+from nnx.graph.layer_protocol import reads_integers
 from nnx.pullbacks import LayerPullback, Skippable, call_pullback
 from nnx.structure import leaves, rebuild
 from nnx.text.values import is_texts
@@ -37,23 +38,26 @@ def call_on_tapes(layer: Any, inputs: tuple[Any, ...], training: Any, options: d
         tapes[-1].in_layer = False
 
 
-@contextlib.contextmanager
-def keeping_losses(layer: Any) -> Iterator[None]:
-    """Around a call without tapes: what the layers inside add to the loss is kept as their `call_losses`."""
-    _forget_losses(layer)
-    with _collected(_penalised(layer)):
-        yield
+def keeping_losses(layer: Any) -> contextlib.AbstractContextManager[None]:
+    """Block around a call without tapes: what the layers inside add to the loss is kept as their `call_losses`."""
+    penalised = _forget_losses(layer)
+    return _collected(penalised) if penalised else contextlib.nullcontext()
 
 
-def _forget_losses(layer: Any) -> None:
-    for one in _penalised(layer):
+def _forget_losses(layer: Any) -> list[Any]:
+    """The layers that may add to the loss, which have forgotten what they added in the last call."""
+    penalised = _penalised(layer)
+    for one in penalised:
         one.call_losses = ()
+    return penalised
 
 
 def _penalised(layer: Any) -> list[Any]:
     """The layers that may add to the loss: this one, and those inside it."""
-    own = [layer] if layer.is_eager or layer.activity_regularizer is not None else []
-    return [*own, *(one for inner in layer.sublayers() for one in _penalised(inner))]
+    found = [layer] if layer.is_eager or layer.activity_regularizer is not None else []
+    for inner in layer.sublayers():
+        found += _penalised(inner)
+    return found
 
 
 @contextlib.contextmanager
@@ -86,7 +90,7 @@ def _called(
             _note(layer, given, y, tapes)
             return y
         options["training"] = None if training is None else bool(training)
-        parts = _admitted(layer, layer.in_order(inputs), tapes)
+        parts = _admitted(layer, layer.in_order(inputs), options, tapes)
         if mask is not None:
             mask = layer.read_mask([lower(part) for part in parts], _plain(mask))
         watching = [tape for tape in tapes if tape.watches_parameters] if layer.weights else []
@@ -152,7 +156,7 @@ def _tapes_of(part: Any) -> list[Tape]:
     return found
 
 
-def _admitted(layer: Any, parts: Sequence[Any], tapes: tuple[Tape, ...]) -> list[Any]:
+def _admitted(layer: Any, parts: Sequence[Any], options: dict[str, Any], tapes: tuple[Tape, ...]) -> list[Any]:
     """The inputs in the layer's dtype; checked as those of any call where a `call` is tried out."""
     placement = layer.placement
     if (not tapes or tapes[-1].calls is not None) and not all(isinstance(part, TrackedArray) for part in parts):
@@ -162,14 +166,15 @@ def _admitted(layer: Any, parts: Sequence[Any], tapes: tuple[Tape, ...]) -> list
         shapes = [tuple(part.shape) for part in parts]
         layer.compute_output_shape(shapes[0] if len(shapes) == 1 else shapes)
     dtype = layer.dtype or placement.dtype
-    return [_in_dtype(layer, index, part, dtype, tapes) for index, part in enumerate(parts)]
+    whole = [reads_integers(layer, index, options) for index in range(len(parts))]
+    return [_in_dtype(layer, integers, part, dtype, tapes) for integers, part in zip(whole, parts, strict=True)]
 
 
-def _in_dtype(layer: Any, index: int, part: Any, dtype: str, tapes: tuple[Tape, ...]) -> Any:
+def _in_dtype(layer: Any, integers: bool, part: Any, dtype: str, tapes: tuple[Tape, ...]) -> Any:
     if is_texts(part):
         return lower(part)
     floating = is_floating(part)
-    if layer.reads_integers(index):
+    if integers:
         if floating and tapes and tapes[-1].calls is not None:  # a `call` is tried out with zeros
             return layer.placement.asarray(lower(part) * 0.0, "int64")
         return lower(part)

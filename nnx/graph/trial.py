@@ -53,15 +53,42 @@ def shapes_and_dtypes(
 ) -> tuple[list[Shape], list[str], Any]:
     """The shapes and dtypes of what a function returns for arrays of these, and what it returned, a structure.
 
-    Unknown sizes are tried with two values; ValueError, of the function, where it takes none of them.
+    Unknown sizes are tried with two values, then with those of other arrays at their places; ValueError, of the
+    function, where it takes none of them.
     """
+    try:
+        return _tried(function, shapes, dtypes, placement)
+    except ValueError:
+        aligned = aligned_sizes(shapes)
+        if aligned == list(shapes):
+            raise
+        with contextlib.suppress(ValueError):
+            return _tried(function, aligned, dtypes, placement)
+        raise
 
+
+def aligned_sizes(shapes: Sequence[Shape]) -> list[Shape]:
+    """Shapes in which an unknown size is that of another shape at its place, counted from the last, if one has one.
+
+    >>> aligned_sizes([(None, 3), (2, None)]), aligned_sizes([(None, 1), (None,)])
+    ([(2, 3), (2, 3)], [(None, 1), (None,)])
+    """
+    rank = max(map(len, shapes), default=0)
+    padded = [(1,) * (rank - len(shape)) + tuple(shape) for shape in shapes]
+    known = [{size for size in sizes if size not in (None, 1)} for sizes in zip(*padded, strict=True)]
+    wanted = [next(iter(sizes)) if len(sizes) == 1 else None for sizes in known]
+    return [
+        tuple(size if size is not None else wanted[axis] for axis, size in enumerate(shape, rank - len(shape)))
+        for shape in shapes
+    ]
+
+
+def _tried(
+    function: Callable[..., Any], shapes: Sequence[Shape], dtypes: Sequence[str], placement: Placement
+) -> tuple[list[Shape], list[str], Any]:
     def called(batch: int, length: int) -> Any:
-        arrays = [
-            placement.zeros(size, dtype) if dtype == "bool" else placement.zeros(size, dtype) + 1
-            for size, dtype in zip(sizes_for(shapes, batch, length), dtypes, strict=True)
-        ]
-        arrays = [x if "float" in dtype else x * 0 for x, dtype in zip(arrays, dtypes, strict=True)]
+        sizes = sizes_for(shapes, batch, length)
+        arrays = [placement.asarray(_values(size, dtype), dtype) for size, dtype in zip(sizes, dtypes, strict=True)]
         with placement.computing, np.errstate(all="ignore"):
             return function(*arrays)
 
@@ -74,6 +101,14 @@ def shapes_and_dtypes(
         [_dtype(a) for a in first],
         made,
     )
+
+
+def _values(size: tuple[int, ...], dtype: str) -> np.ndarray:
+    """Ones, and twos on the diagonal of square matrices, which have an inverse then; zeros that are no fractions."""
+    if "float" not in dtype:
+        return np.zeros(size, dtype)
+    values = np.ones(size, dtype)
+    return values + np.eye(size[-1], dtype=dtype) if len(size) > 1 and size[-2] == size[-1] else values
 
 
 def _shape(value: Array) -> tuple[int, ...]:

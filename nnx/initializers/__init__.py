@@ -26,11 +26,13 @@ from nnx.initializers.random import (
     VarianceScaling,
     compute_fans,
 )
+from nnx.initializers.stft import STFT
 from nnx.lazy_loading import other_names
 from nnx.registry import custom_objects as custom_names
 from nnx.registry import serialize as plain_data
 
 __all__ = [
+    "STFT",
     "Constant",
     "GlorotNormal",
     "GlorotUniform",
@@ -46,6 +48,7 @@ __all__ = [
     "OrthogonalInitializer",
     "RandomNormal",
     "RandomUniform",
+    "STFTInitializer",
     "TruncatedNormal",
     "VarianceScaling",
     "Zeros",
@@ -69,6 +72,7 @@ __all__ = [
     "registry",
     "resolve",
     "serialize",
+    "stft",
     "truncated_normal",
     "uniform",
     "variance_scaling",
@@ -136,6 +140,7 @@ lecun_uniform = LecunUniform
 normal = random_normal = RandomNormal
 one = ones = Ones
 orthogonal = OrthogonalInitializer = Orthogonal
+stft = STFTInitializer = STFT
 truncated_normal = TruncatedNormal
 uniform = random_uniform = RandomUniform
 variance_scaling = VarianceScaling

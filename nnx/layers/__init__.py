@@ -100,11 +100,13 @@ from nnx.layers.random_transforms import RandomRotation, RandomShear, RandomTran
 from nnx.layers.rescaling import Rescaling
 from nnx.layers.reshaping import Flatten, Permute, RepeatVector, Reshape
 from nnx.layers.resizing import CenterCrop, RandomCrop, Resizing
+from nnx.layers.reversible_embedding import ReversibleEmbedding
 from nnx.layers.rnn import RNN, StackedRNNCells
 from nnx.layers.separable_convolution import DepthwiseConv1D, DepthwiseConv2D, SeparableConv1D, SeparableConv2D
 from nnx.layers.simple_rnn import SimpleRNN, SimpleRNNCell
 from nnx.layers.single_head_attention import AdditiveAttention, Attention
 from nnx.layers.spectral_normalization import SpectralNormalization
+from nnx.layers.spectrograms import MelSpectrogram, STFTSpectrogram
 from nnx.layers.string_lookup import StringLookup
 from nnx.layers.text_vectorization import TextVectorization
 from nnx.layers.time_distributed import TimeDistributed
@@ -230,6 +232,7 @@ __all__ = [
     "MaxPooling2D",
     "MaxPooling3D",
     "Maximum",
+    "MelSpectrogram",
     "Minimum",
     "MixUp",
     "MultiHeadAttention",
@@ -267,6 +270,8 @@ __all__ = [
     "Rescaling",
     "Reshape",
     "Resizing",
+    "ReversibleEmbedding",
+    "STFTSpectrogram",
     "SeparableConv1D",
     "SeparableConv2D",
     "SeparableConvolution1D",

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from nnx import activations, functional
 from nnx.arguments import number
 from nnx.backends import Array, array_namespace
 from nnx.functional import Pullback, masking
 from nnx.layers.layer import Layer, registry
+from nnx.lazy_loading import names_of
 from nnx.pullbacks import Differentiable
 from nnx.shapes import Shape
 
@@ -20,6 +21,8 @@ class Activated(Layer):
 
     Without it, a model can hand logits to a loss that is fused with its last activation.
     """
+
+    supports_masking = True
 
     activate: Differentiable
     """The activation function; a subclass sets it in its constructor."""
@@ -218,9 +221,9 @@ class Softmax(Activated):
             return None
         return array_namespace(mask).reshape(mask, (*mask.shape, *(1,) * missing))
 
-    def compute_mask(self, x: Any, mask: Any) -> Any:
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """The mask of the input, if it is one of steps, with fewer axes than the input."""
-        return mask if mask is not None and len(mask.shape) < len(x.shape) else None
+        return mask if mask is not None and len(mask.shape) < len(inputs.shape) else None
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         axes, ndim = self._axes, len(input_shape)
@@ -229,3 +232,7 @@ class Softmax(Activated):
         if len({axis % ndim for axis in axes}) < len(axes):
             raise ValueError(f"{self.name}: axis names an axis of an input {input_shape} twice: {self.axis!r}")
         return input_shape
+
+
+if not TYPE_CHECKING:
+    __getattr__ = names_of("nnx.layers")  # old scripts write `from ....layers.activation import ...`

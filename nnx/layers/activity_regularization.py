@@ -25,6 +25,8 @@ class ActivityRegularization(Layer):
     2.0
     """
 
+    supports_masking = True
+
     def __init__(self, l1: float = 0.0, l2: float = 0.0, **kwargs: Any) -> None:
         super().__init__(activity_regularizer=regularizers.L1L2(l1=l1, l2=l2), **kwargs)
         self.l1 = self.activity_regularizer.l1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nnx import functional
 from nnx.arguments import number, positive_integer
@@ -14,8 +14,9 @@ from nnx.functional.attention import dot_product_attention
 from nnx.layers.layer import Layer, registry
 from nnx.layers.projection import Projection
 from nnx.layers.stochastic import random_stream
+from nnx.lazy_loading import names_of
 from nnx.pullbacks import Skippable
-from nnx.shapes import Shape
+from nnx.shapes import Shape, same_leading_axes
 
 
 class ProjectedAttention(Layer):
@@ -24,6 +25,8 @@ class ProjectedAttention(Layer):
     num_query_heads, num_key_value_heads : of the heads of a query so many share each head of keys and values.
     key_size, value_size : of a head's queries and keys, and of its values.
     """
+
+    supports_masking = True
 
     uses_mask = True
     num_query_heads: int
@@ -185,7 +188,8 @@ class ProjectedAttention(Layer):
             )
         query, value = tuple(input_shape[0]), tuple(input_shape[1])
         key = tuple(input_shape[2]) if len(input_shape) == 3 else value
-        if len(query) < 3 or len(query) != len(value) or value[:-1] != key[:-1]:
+        fits = len(query) == len(value) >= 3 and value[:-1] == key[:-1] and same_leading_axes(query, value, 1)
+        if not fits:
             raise ValueError(
                 f"{self.name}: expected a query (batch, targets, features), a value and a key (batch, sources, "
                 f"features), got shapes {query}, {value} and {key}"
@@ -209,7 +213,7 @@ class ProjectedAttention(Layer):
         others = [size for axis, size in enumerate(query[:-1]) if axis not in axes]
         return y, (*others, self.num_query_heads, *(shape[axis] for shape in (query, value) for axis in axes))
 
-    def compute_mask(self, x: Any, mask: Any) -> Any:
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """The mask of the query."""
         return mask[0] if isinstance(mask, list | tuple) else mask
 
@@ -355,3 +359,7 @@ class GroupQueryAttention(ProjectedAttention):
 def _as_list(query: Any, value: Any, key: Any) -> Any:
     """The shapes of query, value and key in one list; they may come in one already."""
     return query if value is None else [query, value, *([] if key is None else [key])]
+
+
+if not TYPE_CHECKING:
+    __getattr__ = names_of("nnx.layers")  # old scripts write `from ....layers.attention import ...`

@@ -26,6 +26,8 @@ class Augmentation(Stochastic, ImageLayer):
     seed : for a random stream of this layer's own; by default it is split from the default stream when built.
     """
 
+    supports_masking = False
+
     @property
     def stream(self) -> Generator:
         """The layer's stream of random numbers; ValueError before it is built."""

@@ -38,6 +38,8 @@ class Bidirectional(Layer):
     (2, 3, 8)
     """
 
+    supports_masking = True
+
     uses_mask = True
 
     def __init__(
@@ -159,7 +161,7 @@ class Bidirectional(Layer):
         merged = (*one[:-1], one[-1] + other[-1]) if self.merge_mode == "concat" else one
         return (merged, *states, *other_states) if self.return_state else merged
 
-    def compute_mask(self, x: Any, mask: Any) -> Any:
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         mask = mask[0] if isinstance(mask, list | tuple) else mask
         masks = (mask if self.return_sequences else None,) * (2 if self.merge_mode is None else 1)
         states = (None,) * (sum(layer.state_count for layer in self.sublayers()) if self.return_state else 0)

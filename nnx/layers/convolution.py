@@ -19,6 +19,8 @@ from nnx.shapes import Shape, Sizes
 class Convolution(Spatial, Activated):
     """What convolutions have in common: windows, weights with their options, and an activation at the end."""
 
+    supports_masking = False
+
     use_bias: bool
     bias: Parameter | None = None
 
@@ -48,9 +50,9 @@ class Convolution(Spatial, Activated):
         """The layer's pullback from that of a function of the input, these kernels and the bias, if there is one."""
         return self.route(pullback, None, *kernels, *([] if self.bias is None else [self.bias]), direct=True)
 
-    def compute_mask(self, x: Any, mask: Any = None) -> Any:
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """Of a sequence, whether one of a window's steps counts; with as many windows as steps, the mask of these."""
-        return self.mask_of_windows(x, mask, self.kernel_size, self.strides, self.padding, self.dilation_rate)
+        return self.mask_of_windows(inputs, mask, self.kernel_size, self.strides, self.padding, self.dilation_rate)
 
     def convolved_shape(self, input_shape: Shape, channels: int) -> Shape:
         """The shape of a convolution's output with so many channels, for an input's.

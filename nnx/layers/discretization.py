@@ -85,7 +85,10 @@ class Discretization(LayerWithConstants):
         summary = np.zeros((2, 0), np.float32)
         batches = iter(data) if isinstance(data, list | tuple) else data
         for batch in batches_for_adapting(batches, steps, f"{self.name}.adapt"):
-            merged = np.concatenate((_summary(to_numpy(batch), self.epsilon), summary), axis=1)
+            numbers = to_numpy(batch)
+            if numbers.dtype.kind == "f" and np.isnan(numbers).any():
+                raise ValueError(f"{self.name}.adapt: the data have NaN, which is in no bin: leave these numbers out")
+            merged = np.concatenate((_summary(numbers, self.epsilon), summary), axis=1)
             summary = _compressed(merged.take(np.argsort(merged[0]), axis=1), self.epsilon)
         if not summary.size:
             raise ValueError(f"{self.name}.adapt got no data: expected at least one number")

@@ -17,6 +17,14 @@ from nnx.shapes import Shape, check_shape
 _BELOW_ONE = math.nextafter(1.0, 0.0)
 
 
+def _shape_of_noise(layer: str, noise_shape: Sequence[int | None]) -> Shape:
+    """The sizes of a mask; ValueError for a size of 0, TypeError for what is no shape."""
+    shape = check_shape(noise_shape, f"noise_shape of {layer}")
+    if 0 in shape:
+        raise ValueError(f"noise_shape of {layer} must be made of positive integers or None, got {shape}")
+    return shape
+
+
 @registry.register()
 class Dropout(Stochastic):
     """Dropout: in training a random share of the inputs is set to zero, the others are divided by 1 - rate.
@@ -41,7 +49,7 @@ class Dropout(Stochastic):
     ) -> None:
         super().__init__(seed=seed, **kwargs)
         self.rate = number(f"{self.name}: rate", rate, least=0.0, most=1.0)
-        self.noise_shape = None if noise_shape is None else check_shape(noise_shape, f"noise_shape of {self.name}")
+        self.noise_shape = None if noise_shape is None else _shape_of_noise(self.name, noise_shape)
 
     def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
         if not training or self.rate == 0.0 or self.random is None:
@@ -112,7 +120,7 @@ class AlphaDropout(Stochastic):
     ) -> None:
         super().__init__(seed=seed, **kwargs)
         self.rate = number(f"{self.name}: rate", rate, least=0.0, most=_BELOW_ONE)
-        self.noise_shape = None if noise_shape is None else tuple(noise_shape)
+        self.noise_shape = None if noise_shape is None else _shape_of_noise(self.name, noise_shape)
 
     def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
         if not training or self.rate == 0.0:

@@ -45,6 +45,8 @@ class EinsumDense(Activated):
     ((2, 3, 4), [(5, 4), (4,)])
     """
 
+    supports_masking = False
+
     bias: Parameter | None = None
     kernel_initializer: Any
 

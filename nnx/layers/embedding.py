@@ -62,7 +62,7 @@ class Embedding(Layer):
         self.input_dim = positive_integer(f"{self.name}: input_dim", input_dim)
         self.output_dim = positive_integer(f"{self.name}: output_dim", output_dim)
         self.set_weight_options("embeddings", embeddings_initializer, embeddings_regularizer, embeddings_constraint)
-        self.mask_zero = self.makes_mask = bool(mask_zero)
+        self.mask_zero = self.makes_mask = self.supports_masking = bool(mask_zero)
         if input_length is not None and self.batch_input_shape is None:
             lengths = input_length if isinstance(input_length, list | tuple) else (input_length,)
             self.batch_input_shape = (None, *lengths)
@@ -91,9 +91,9 @@ class Embedding(Layer):
         y, pullback = embedding(x, self.embeddings.value)
         return y, self.route(pullback, None, self.embeddings, direct=True)
 
-    def compute_mask(self, x: Array, mask: Array | None = None) -> Array | None:
+    def compute_mask(self, inputs: Array, mask: Array | None = None) -> Array | None:
         """True where there is a word, and the mask of the input is True; that one without `mask_zero`."""
-        words = x != 0 if self.mask_zero else None
+        words = inputs != 0 if self.mask_zero else None
         return mask if words is None else words if mask is None else array_namespace(words).logical_and(words, mask)
 
     def check_indices(self, x: Any) -> None:

@@ -41,6 +41,8 @@ class Normalization(LayerWithConstants):
            [ 3.,  0.]], dtype=float32)
     """
 
+    supports_masking = True
+
     learns = False
 
     def __init__(

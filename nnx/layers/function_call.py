@@ -88,7 +88,7 @@ class FunctionCall(Layer):
         made = [(batch, *shape[1:]) if shape and shape[0] is None else shape for shape in made]
         return made if isinstance(structure, list | tuple | dict) else made[0]
 
-    def compute_mask(self, x: Any, mask: Any) -> Any:
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """The mask of the first input that has one, if each element stays in its place; else None, with a warning."""
         found = next((one for one in as_masks(mask) if one is not None), None)
         return found if self.function in _BY_ELEMENTS else self.lost_mask(found)

@@ -17,5 +17,7 @@ class Identity(Layer):
     array([[1., 2.]], dtype=float32)
     """
 
+    supports_masking = True
+
     def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
         return linear(x)

@@ -11,9 +11,12 @@ from nnx.backends import Array, array_namespace, is_array
 from nnx.functional import Pullback
 from nnx.functional.layout import CHANNELS_FIRST
 from nnx.layers.spatial import Spatial
+from nnx.names import did_you_mean, nearest
 from nnx.ops.conversion import saturate_cast
 from nnx.precision import narrow, wide
 from nnx.shapes import Shape, as_shapes, is_shape
+
+_KNOWN = ("images", "labels", "segmentation_masks", "bounding_boxes")
 
 
 class ImageLayer(Spatial):
@@ -64,6 +67,10 @@ class ImageLayer(Spatial):
     def _check_dict(self, given: dict[str, Any]) -> None:
         if "images" not in given:
             raise ValueError(f"{self.name}: expected a dict with the key 'images', got {sorted(map(str, given))}")
+        for key in given.keys() - set(_KNOWN):
+            near = did_you_mean(nearest(str(key), _KNOWN))
+            if near:
+                raise ValueError(f"{self.name}: a dict of images has the key {key!r}, which stays as it is: {near}")
         if "bounding_boxes" in given:
             raise ValueError(
                 f"{self.name}: bounding boxes are not changed with their images: take the key 'bounding_boxes' out, "

@@ -82,6 +82,11 @@ class IndexLookup(Layer):
         self.has_input_vocabulary = vocabulary is not None if has_input_vocabulary is None else has_input_vocabulary
         if vocabulary is not None:
             self.set_vocabulary(vocabulary, idf_weights)
+            if vocabulary_size not in (None, self.vocabulary_size()):
+                raise ValueError(
+                    f"{self.name}: vocabulary_size={vocabulary_size!r}, but the vocabulary has "
+                    f"{self.vocabulary_size()} tokens, special ones included: leave it out"
+                )
 
     # The vocabulary
 
@@ -136,7 +141,7 @@ class IndexLookup(Layer):
         if isinstance(vocabulary, str | os.PathLike):
             if idf_weights is not None:
                 raise ValueError(f"{self.name}: a vocabulary with idf_weights is given as a list, not as a file")
-            vocabulary = _lines_of(self.name, vocabulary)
+            vocabulary = [self.entry_of(line) for line in _lines_of(self.name, vocabulary)]
         given = [self.token(token) for token in _listed(vocabulary)]
         start = len(self._specials)
         has_specials = given[:start] == self._specials
@@ -149,6 +154,9 @@ class IndexLookup(Layer):
             idf = to_numpy(idf_weights).astype(np.float32)
             if idf.shape != (len(given),):
                 raise ValueError(f"{self.name}: expected {len(given)} idf_weights, one a token, got shape {idf.shape}")
+            if not np.isfinite(idf).all():
+                place = int(np.argmin(np.isfinite(idf)))
+                raise ValueError(f"{self.name}: idf_weights must be finite, got {idf[place]} for {given[place]!r}")
             if not has_specials:  # nobody knows how often those are: as often as the others on average
                 idf = np.concatenate([np.full(start, idf.mean(), np.float32), idf])
         self._take(tokens, idf)
@@ -156,6 +164,10 @@ class IndexLookup(Layer):
     def token(self, value: Any) -> Any:
         """An entry of a vocabulary as what it is compared with."""
         raise NotImplementedError
+
+    def entry_of(self, line: str) -> Any:
+        """What a line of a file is in a vocabulary."""
+        return line
 
     def _check(self, tokens: list[Any]) -> None:
         repeated = [token for token, count in collections.Counter(tokens).items() if count > 1]
@@ -309,7 +321,7 @@ class IndexLookup(Layer):
         mode = "count" if self.output_mode == "tf_idf" else self.output_mode
         return encoded_shape(input_shape, mode, self.depth)
 
-    def compute_mask(self, x: Any, mask: Any) -> Any:
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         return None
 
     def get_config(self) -> dict[str, Any]:
@@ -351,3 +363,12 @@ def _lines_of(name: str, path: str | os.PathLike[str]) -> list[str]:
     if not path.is_file():
         raise ValueError(f"{name}: there is no vocabulary file {path}")
     return path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+
+
+def whole_numbers(numbers: np.ndarray, what: str) -> np.ndarray:
+    """Numbers as int64; TypeError for what are none, ValueError for what have fractions, or are missing."""
+    if numbers.dtype.kind not in "biuf":
+        raise TypeError(f"{what}: expected integers, got data of dtype {numbers.dtype}")
+    if numbers.dtype.kind == "f" and not (np.isfinite(numbers) & (numbers == np.trunc(numbers))).all():
+        raise ValueError(f"{what}: expected integers, got numbers with fractions or NaN among them")
+    return numbers.astype(np.int64)

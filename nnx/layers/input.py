@@ -11,7 +11,7 @@ from nnx.backends import Array
 from nnx.functional import Pullback, linear
 from nnx.graph.symbol import Node, Symbol
 from nnx.layers.layer import Layer, registry
-from nnx.shapes import check_shape
+from nnx.shapes import Shape, check_shape
 
 
 @registry.register()
@@ -26,7 +26,7 @@ class InputLayer(Layer):
     batch_shape : the shape with the batch axis, in place of `shape` and `batch_size`.
     sparse, ragged, input_tensor, optional : as by default; ValueError, which says what to write, for anything else.
 
-    ValueError without a shape; TypeError for `batch_shape` beside `shape`.
+    ValueError without a shape, and for `batch_shape` beside `shape` or `batch_size`.
 
     >>> InputLayer(shape=(28, 28, 1)).batch_input_shape
     (None, 28, 28, 1)
@@ -48,8 +48,11 @@ class InputLayer(Layer):
         refuse("Input", sparse=sparse, ragged=ragged, tensor=input_tensor, optional=optional)
         if batch_shape is not None:
             if shape is not None or batch_size is not None:
-                raise TypeError("Input takes either batch_shape, or shape and batch_size")
-            batch_size, *shape = check_shape(batch_shape, "batch_shape of Input")
+                raise ValueError("Input takes either batch_shape, or shape and batch_size")
+            sizes = check_shape(batch_shape, "batch_shape of Input")
+            if not sizes:
+                raise ValueError("batch_shape of Input needs the size of the batch, such as (None,), got ()")
+            batch_size, *shape = sizes
         if isinstance(shape, int) and isinstance(dtype, int):
             raise TypeError(f"Input takes the shape as one tuple: write Input(({shape}, {batch_size}, {dtype}))")
         if isinstance(shape, int):
@@ -62,6 +65,11 @@ class InputLayer(Layer):
             raise ValueError("Input needs the shape of one sample, such as Input(shape=(784,))")
         self.batch_size = self.batch_input_shape[0]
         self.shape = self.batch_input_shape[1:]
+
+    @property
+    def batch_shape(self) -> Shape | None:
+        """The shape with the batch axis; its size is None where it is open."""
+        return self.batch_input_shape
 
     def symbol(self) -> Symbol:
         """A symbol of this shape, for a graph to begin with."""

@@ -20,7 +20,7 @@ class InputSpec(Configurable):
     allow_last_axis_squeeze : whether a last axis of size 1 may be missing, or there beside.
     name, optional : accepted as in Keras.
 
-    ValueError, when the layer is called, for an input that does not fit.
+    ValueError for what contradicts itself, and, when the layer is called, for an input that does not fit.
 
     >>> import nnx
     >>> layer = nnx.layers.Identity(name="steps")
@@ -44,11 +44,29 @@ class InputSpec(Configurable):
     ) -> None:
         self.dtype = dtype
         self.shape = None if shape is None else tuple(shape)
+        self._given_ndim = ndim
         self.ndim = ndim if self.shape is None else len(self.shape)
         self.max_ndim, self.min_ndim = max_ndim, min_ndim
         self.axes = {int(axis): size for axis, size in (axes or {}).items()}
         self.allow_last_axis_squeeze = allow_last_axis_squeeze
         self.name, self.optional = name, optional
+        self._check()
+
+    def _check(self) -> None:
+        """ValueError for what no input can be."""
+        if self.shape is not None and self._given_ndim not in (None, self.ndim):
+            raise ValueError(f"InputSpec: ndim={self._given_ndim} is not that of shape {self.shape}")
+        least, most = self.min_ndim or 0, self.max_ndim
+        if most is not None and least > most:
+            raise ValueError(f"InputSpec: min_ndim={least} is above max_ndim={most}")
+        if self.ndim is not None and not least <= self.ndim <= (self.ndim if most is None else most):
+            raise ValueError(f"InputSpec: {self.ndim} axes are not from min_ndim={least} to max_ndim={most}")
+        count = most if self.ndim is None else self.ndim
+        for axis, size in self.axes.items():
+            if count is not None and not -count <= axis < count:
+                raise ValueError(f"InputSpec: axes has {axis}, for an input of {count} axes")
+            if self.shape is not None and size is not None and self.shape[axis] not in (None, size):
+                raise ValueError(f"InputSpec: axes says {size} for axis {axis} of shape {self.shape}")
 
     def complaint(self, shape: Shape, dtype: str | None = None) -> str | None:
         """What an input of that shape should have; None for one that fits.
@@ -70,7 +88,10 @@ class InputSpec(Configurable):
             return f"dtype {self.dtype}"
         wanted = {**dict(enumerate(self.shape or ())), **self.axes}
         for axis, size in wanted.items():
-            if -len(shape) <= axis < len(shape) and None not in (size, shape[axis]) and shape[axis] != size:
+            if not -len(shape) <= axis < len(shape):
+                if not squeezed:
+                    return f"an axis {axis}"
+            elif None not in (size, shape[axis]) and shape[axis] != size:
                 return f"size {size} along axis {axis}"
         return None
 

@@ -9,7 +9,7 @@ import numpy as np
 from nnx.arguments import is_integer, is_number
 from nnx.backends import Array, array_namespace, backend_of, to_numpy
 from nnx.functional import Pullback
-from nnx.layers.index_lookup import IndexLookup, Rows
+from nnx.layers.index_lookup import IndexLookup, Rows, whole_numbers
 from nnx.layers.layer import registry
 
 
@@ -81,8 +81,11 @@ class IntegerLookup(IndexLookup):
             raise ValueError(f"{self.name}: a vocabulary of integers was expected, got {value!r} in it")
         return int(value)
 
+    def entry_of(self, line: str) -> Any:
+        return int(line) if line.removeprefix("-").isdecimal() else line
+
     def documents(self, batch: Any) -> Rows:
-        numbers = _whole(to_numpy(batch), f"{self.name}.adapt")
+        numbers = whole_numbers(to_numpy(batch), f"{self.name}.adapt")
         return numbers.reshape(-1, numbers.shape[-1] if numbers.ndim > 1 else numbers.size).tolist()
 
     def place_vocabulary(self) -> None:
@@ -102,15 +105,21 @@ class IntegerLookup(IndexLookup):
     def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
         self.require_vocabulary()
         xp = array_namespace(x)
+        whole = None
+        if xp.isdtype(x.dtype, "real floating"):
+            if backend_of(x).is_on_host(x):
+                whole_numbers(to_numpy(x), self.name)
+            whole = x == xp.floor(x)  # what is none is not known
         x = xp.astype(x, xp.int64, copy=False)
-        return (self._integers(x) if self.invert else self.encoded(self._indices(x))), lambda dy: None
+        return (self._integers(x) if self.invert else self.encoded(self._indices(x, whole))), lambda dy: None
 
-    def _indices(self, x: Array) -> Array:
+    def _indices(self, x: Array, whole: Array | None) -> Array:
         xp = array_namespace(x)
         tokens, numbers, _ = self._placed
         flat = xp.reshape(x, (-1,))
         place = xp.clip(xp.searchsorted(tokens, flat), max=tokens.shape[0] - 1)
         known = xp.take(tokens, place, axis=0) == flat
+        known = known if whole is None else xp.logical_and(known, xp.reshape(whole, (-1,)))
         if self.num_oov_indices > 1 and self.oov_method == "floormod":
             unknown: Any = flat % self.num_oov_indices + self.first_unknown
         elif self.num_oov_indices > 1:
@@ -131,12 +140,3 @@ class IntegerLookup(IndexLookup):
         inside = xp.logical_and(numbers >= 0, numbers < vocabulary.shape[0])
         flat = xp.reshape(xp.where(inside, numbers, 0), (-1,))
         return xp.where(inside, xp.reshape(xp.take(vocabulary, flat, axis=0), numbers.shape), self._unknown_token)
-
-
-def _whole(numbers: np.ndarray, what: str) -> np.ndarray:
-    """Numbers as int64; TypeError for what are none, ValueError for what have fractions, or are missing."""
-    if numbers.dtype.kind not in "biuf":
-        raise TypeError(f"{what}: expected integers, got data of dtype {numbers.dtype}")
-    if numbers.dtype.kind == "f" and not (np.isfinite(numbers) & (numbers == np.trunc(numbers))).all():
-        raise ValueError(f"{what}: expected integers, got numbers with fractions or NaN among them")
-    return numbers.astype(np.int64)

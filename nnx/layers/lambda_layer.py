@@ -39,8 +39,8 @@ class Lambda(Layer):
 
     function : of ordinary array code, which is differentiated; or one that returns `(y, pullback)`, as those of
         `nnx.functional` do.
-    output_shape : shape of a sample of the output, if it differs from the input's, or from what several inputs are
-        broadcast to.
+    output_shape : shape of a sample of the output, or a function from the shape of the input to that of the output,
+        both with the batch axis; by default it is found by calling the function once.
     mask : the mask of the output: a function (inputs, mask) -> mask, or an array; by default the mask of the input.
     arguments : keyword arguments for the function.
     pullback : for a derivative of one's own: called as pullback(dy, x, y), returns the cotangent of x, of a list of
@@ -70,14 +70,11 @@ class Lambda(Layer):
         super().__init__(**kwargs)
         self.function = _named(function, "function")
         self.pullback: Any = pullback if pullback in (None, "stop") else _named(pullback, "pullback")
-        if callable(output_shape):
-            raise TypeError(
-                f"{self.name}: output_shape must be the sizes of one sample, got {output_shape!r}; leave it out, and "
-                f"it is found; a derivative of one's own is pullback="
-            )
+        if callable(output_shape) or isinstance(output_shape, str):
+            output_shape = _named(output_shape, "output_shape")
         self.output_shape = (output_shape,) if isinstance(output_shape, int) else output_shape
         self.mask: Any = _named(mask, "mask") if callable(mask) or isinstance(mask, str) else mask
-        self.makes_mask = mask is not None
+        self.makes_mask = self.supports_masking = mask is not None
         self.arguments = dict(arguments or {})
         self._found: dict[tuple[Shape, ...], Shape] = {}  # by the shapes of samples, what was found to come of them
 
@@ -122,19 +119,21 @@ class Lambda(Layer):
     def _pull_back(self, dy: Array, x: Any, y: Array) -> Any:
         return self.pullback(dy, x, y)
 
-    def compute_mask(self, x: Any, mask: Any = None) -> Array | None:
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Array | None:
         """What `mask` says; else the mask of the input, or the first of several.
 
         None, with a warning, where the output has another shape.
         """
         if self.mask is not None:
-            return self.mask(x, mask) if callable(self.mask) else self.placement.asarray(self.mask, "bool")
+            return self.mask(inputs, mask) if callable(self.mask) else self.placement.asarray(self.mask, "bool")
         found = next((one for one in as_masks(mask) if one is not None), None)
         return found if self.output_shape is None else self.lost_mask(found)
 
     def compute_output_shape(self, input_shape: Any) -> Shape:
         """The shape of the output, for the shape of the input or for a list of those of several."""
         shapes = as_shapes(input_shape)
+        if callable(self.output_shape):
+            return tuple(self.output_shape(input_shape))
         if self.output_shape is not None:
             return (shapes[0][0], *self.output_shape)
         return self._found_shape(tuple(map(tuple, shapes)))

@@ -37,7 +37,7 @@ from nnx.precision import dtype_bytes, narrow, wide
 from nnx.pullbacks import LayerPullback, Skippable, call_pullback, is_pair, require_fit
 from nnx.random import Generator
 from nnx.registry import Configurable, constructor_arguments, constructor_config, layer_registry
-from nnx.shapes import Shape, as_shapes, check_shape, is_shape
+from nnx.shapes import Shape, as_shapes, behind_batch, check_shape, is_shape
 from nnx.structure import contents, leaves, leaves_like, rebuild
 from nnx.text.values import as_texts, is_texts
 from nnx.user_warnings import warn_user
@@ -86,6 +86,7 @@ class Layer(Configurable):
     """
 
     takes_integers = False
+    floats_with = ""  # the option of a call that, if it is True, lets a layer of integers take other numbers
     """Whether inputs keep an integer dtype, as indices do; others are converted to the layer's dtype."""
 
     on_host = False
@@ -119,7 +120,7 @@ class Layer(Configurable):
     """Whether a mask may also be the argument after the input, as in Keras."""
 
     supports_masking = False
-    """Of a layer that is written as `call`: whether its output has the mask of its input, as in Keras."""
+    """Whether it takes a mask, as Keras says it; if one that is written as `call` does, its output has that mask."""
 
     input_spec: Any = None
     """What a layer says of its inputs: an `InputSpec`, or a list of them; see there."""
@@ -131,6 +132,7 @@ class Layer(Configurable):
     """What it added to the loss in the last call that was not a step of `fit`; see `losses`."""
 
     _said_lost_mask = False
+    _fitting_shapes: list[Shape] | None = None  # of the inputs of the last call
 
     def __init__(
         self,
@@ -225,12 +227,13 @@ class Layer(Configurable):
     def forget_build(self, weights: list[Parameter]) -> None:
         """Be as before the layer was built. weights : those that it had before."""
         self.built, self.build_shape, self._placement, self._composition = False, None, None, None
+        self._fitting_shapes = None
         self.own_weights[:] = weights
 
     def _adopt_variables(self) -> None:
         """Let variables in attributes, which no layer has yet, be weights of this one."""
         for name, value in vars(self).items():
-            if name in _NOT_SEARCHED:
+            if name in _NOT_SEARCHED or not isinstance(value, Parameter | dict | list | tuple):
                 continue
             for one in contents(value):
                 if type(one) is Parameter and one.is_free:
@@ -265,7 +268,7 @@ class Layer(Configurable):
     @property
     def is_eager(self) -> bool:
         """Whether the layer is written as `call`, ordinary array code that is run and differentiated as it is."""
-        return self._known_call is not None
+        return _call_of(type(self)) is not None  # type: ignore[arg-type]
 
     @property
     def takes_training(self) -> bool:
@@ -278,6 +281,23 @@ class Layer(Configurable):
         if self.is_eager:
             return held_layers(self)
         return () if self._composition is None else self._composition.program.layers
+
+    @property
+    def keeps_rows_apart(self) -> bool:
+        """Whether at inference what comes of a row depends on that row alone, however the rows are cut into batches.
+
+        Of layers of one's own, and of functions that one gave, nobody knows: False.
+        """
+        kind, given = type(self), vars(self)
+        return (
+            kind.__module__.startswith("nnx.")
+            and not self.is_eager
+            and not self.on_host  # texts get as long as the longest of their batch
+            and not given.get("stateful")
+            and behind_batch(given.get("axis", -1))
+            and all(_is_built_in(value) for value in given.values() if callable(value))
+            and all(inner.keeps_rows_apart for inner in self.sublayers())
+        )
 
     # Parameters
 
@@ -381,6 +401,16 @@ class Layer(Configurable):
     def computing(self) -> contextlib.AbstractContextManager[Any]:
         """A block for computing where the parameters are, or will be, whatever device is current around it."""
         return (self._placement or get_backend()).computing
+
+    @property
+    def compute_dtype(self) -> str:
+        """The dtype that it computes in, and that it converts floating inputs to."""
+        return self.dtype or (self._placement or get_backend()).dtype
+
+    @property
+    def variable_dtype(self) -> str:
+        """The dtype that its parameters are trained in: float32 where it computes in float16."""
+        return "float32" if self.compute_dtype == "float16" else self.compute_dtype
 
     def named_sublayers(self) -> list[tuple[str, Any]]:
         """The sublayers, each with a name that no other has: one that another model has named may share it with one."""
@@ -514,7 +544,7 @@ class Layer(Configurable):
             several = "*" in _signature(type(self))[0]  # type: ignore[arg-type]
             in_list = several and len(inputs) == 1 and isinstance(inputs[0], list | tuple)
             return call_on_host(self, inputs[0] if in_list else inputs, training)
-        if not is_value(inputs):
+        if not _are_values(parts):
             if not parts:
                 raise TypeError(f"{self.name} was called without an input")
             home = self.placement if self.built else get_backend()
@@ -531,8 +561,7 @@ class Layer(Configurable):
             self.build_for_first_call(place, inputs, [(None, *x.shape[1:]) for x in parts])
         mask = options.pop("mask", None)
         training = None if training is None else bool(training)
-        keeps = self.is_eager or self.activity_regularizer is not None or len(self.sublayers()) > 0
-        with self.placement.computing, keeping_losses(self) if keeps else contextlib.nullcontext():
+        with self.placement.computing, keeping_losses(self):
             arrays = self.admit(*(parts if self._composition is None else self.in_order(inputs)))
             if mask is None:
                 return self.run(*arrays, training=training, **options)[0]
@@ -670,7 +699,8 @@ class Layer(Configurable):
             if not is_value(options.get(name)):
                 break
             inputs = (*inputs, options.pop(name))
-        return inputs, options
+        positional = _signature(type(self))[0]  # type: ignore[arg-type]
+        return inputs, {name: value for name, value in options.items() if value is not None or name not in positional}
 
     def _without_surplus(
         self, inputs: tuple[Any, ...], options: dict[str, Any]
@@ -725,6 +755,12 @@ class Layer(Configurable):
         if not self.built:
             self.build_for_first_call(get_backend(), inputs, [symbol.shape for symbol in leaves(inputs)])
         symbols = self.in_order(inputs)
+        for index, symbol in enumerate(symbols):
+            if symbol.dtype == "string" and not self.reads_on_host(index):
+                raise TypeError(
+                    f"{self.name} takes numbers, and {symbol} are texts: put a layer between that makes numbers of "
+                    f"them, TextVectorization, StringLookup or Hashing"
+                )
         shapes = [symbol.shape for symbol in symbols]
         asked = {name: options[name] for name in self.shape_options if name in options}
         given = {name: value for name, value in options.items() if name != "training"} if self.is_eager else {}
@@ -769,7 +805,9 @@ class Layer(Configurable):
             check_inputs(self.name, self.input_spec, given)
         if not self.is_eager:  # array code says itself what it cannot take
             shapes = [tuple(x.shape) for x in inputs]
-            self.compute_output_shape(shapes[0] if len(shapes) == 1 else shapes)
+            if shapes != self._fitting_shapes:  # what fitted the last time fits again
+                self.compute_output_shape(shapes[0] if len(shapes) == 1 else shapes)
+                self._fitting_shapes = shapes
         if self.takes_integers or not self.autocast:
             return list(inputs)
         dtype = self.dtype or self.placement.dtype
@@ -828,13 +866,14 @@ class Layer(Configurable):
             y, _, pullback = self._composition.run(inputs, masks=as_masks(options.pop("mask", None)), **options)
             return y, pullback
         made = self.forward(*inputs, **options)
-        if not is_pair(made):
+        own = not type(self).forward.__module__.startswith("nnx.")
+        if own and not is_pair(made):
             raise TypeError(
                 f"{self.name}: forward() returned {type(made).__name__}, expected (y, pullback), where pullback(dy) "
                 f"returns the cotangent of each input; a layer whose derivative is to be derived defines call() instead"
             )
         y, pullback = made
-        if not type(self).forward.__module__.startswith("nnx."):
+        if own:
             pullback = _fitting(pullback, inputs, self.name)
         if self.activity_regularizer is None:
             return y, pullback
@@ -932,7 +971,7 @@ class Layer(Configurable):
         penalised = [p for p in self.trainable_weights if p.regularizer is not None]
         return [*added, *(primitive(_penalty_on(p))(p) for p in penalised)]
 
-    def compute_mask(self, x: Any, mask: Any) -> Any:
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """The output's mask from that of the input: a bool array (batch, time), False where a step does not count."""
         return mask
 
@@ -987,6 +1026,17 @@ class Layer(Configurable):
             return self._composition.output_shapes(as_shapes(input_shape), self.name)
         except ValueError:  # array code may take other shapes than it was built for
             return composition_of_call(self, input_shape).output_shapes(as_shapes(input_shape), self.name)
+
+    def compute_output_spec(self, *inputs: Any, **options: Any) -> Any:
+        """The symbol that a call on a symbol returns, with its shape and dtype; it builds the layer, as a call does.
+
+        Inputs and options are those of a call.
+
+        >>> from nnx.layers import Dense, Input
+        >>> Dense(3).compute_output_spec(Input((4,))).shape
+        (None, 3)
+        """
+        return self(*inputs, **options)
 
     # Configuration and copies
 
@@ -1137,6 +1187,13 @@ def _listing(positional: tuple[str, ...], options: frozenset[str]) -> str:
     return ", ".join([*inputs, "training", *sorted(options)])
 
 
+def _is_built_in(function: Any) -> bool:
+    """Whether a function is one of nnx's, perhaps with some of its arguments; a weak reference is none."""
+    if isinstance(function, weakref.ref):
+        return True
+    return str(getattr(getattr(function, "func", function), "__module__", None)).startswith("nnx.")
+
+
 def read_on_host(readers: Sequence[Any]) -> bool:
     """Whether what these layers read stays on the host: there are some, and all of them compute there."""
     return len(readers) > 0 and all(reader.on_host for reader in readers)
@@ -1144,7 +1201,10 @@ def read_on_host(readers: Sequence[Any]) -> bool:
 
 def is_value(given: Any) -> bool:
     """Whether an argument is an array, a symbol, or a list or dict of them."""
-    parts = leaves(given)
+    return _are_values(leaves(given))
+
+
+def _are_values(parts: Sequence[Any]) -> bool:
     return len(parts) > 0 and all(isinstance(x, Symbol) or (is_array(x) and x.shape != ()) for x in parts)
 
 

@@ -27,6 +27,8 @@ class Masking(Layer):
             [ 0.,  0.]]], dtype=float32)
     """
 
+    supports_masking = True
+
     makes_mask = True
 
     def __init__(self, mask_value: float = 0.0, **kwargs: Any) -> None:
@@ -36,7 +38,7 @@ class Masking(Layer):
     def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
         return masking.mask_steps(x, self.mask_value)
 
-    def compute_mask(self, x: Array, mask: Array | None = None) -> Array:
+    def compute_mask(self, inputs: Array, mask: Array | None = None) -> Array:
         """(batch, time): False for the steps that are left out, here or by the mask of the input."""
-        kept = masking.steps_to_keep(x, self.mask_value)
+        kept = masking.steps_to_keep(inputs, self.mask_value)
         return kept if mask is None else array_namespace(kept).logical_and(kept, mask)

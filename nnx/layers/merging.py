@@ -27,6 +27,8 @@ class Merge(Layer):
     A mask of the output is True where that of any input is; without a mask of every input there is none.
     """
 
+    supports_masking = True
+
     exactly: int | None = None
     """How many inputs there must be; None for any number."""
 

@@ -24,6 +24,8 @@ class Normalized(Layer):
     beta_constraint, gamma_constraint : see `nnx.constraints`.
     """
 
+    supports_masking = True
+
     gamma: Parameter | None = None
     beta: Parameter | None = None
 
@@ -234,6 +236,8 @@ class RMSNormalization(Layer):
     array([[0.2, 1.4]], dtype=float32)
     """
 
+    supports_masking = True
+
     def __init__(self, axis: int | Sequence[int] = -1, epsilon: float = 1e-6, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.axis = read_axis(self.name, axis)
@@ -267,6 +271,8 @@ class UnitNormalization(Layer):
     >>> UnitNormalization()([[3.0, 4.0]])
     array([[0.6, 0.8]], dtype=float32)
     """
+
+    supports_masking = True
 
     def __init__(self, axis: int | Sequence[int] = -1, **kwargs: Any) -> None:
         super().__init__(**kwargs)

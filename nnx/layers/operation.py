@@ -79,13 +79,13 @@ class Operation(Layer):
         y, pullback = function(*pair)
         return y, lambda dy: pullback(dy)[1 if self.constant_first else 0]
 
-    def compute_mask(self, x: Any, mask: Any) -> Any:
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """The first operand's that has one, of a matrix product the left one's; of x[key] that of the steps it leaves.
 
         None where the key takes time away, as in x[:, -1]; with a warning, where it moves it, as in x[:, None].
         """
         if self.operator == "getitem":
-            key = _key_of_axes(self._key, len(x.shape))[: len(mask.shape)]
+            key = _key_of_axes(self._key, len(inputs.shape))[: len(mask.shape)]
             if any(part is None for part in key):
                 return self.lost_mask(mask)
             return mask[key] if all(isinstance(part, slice) for part in key) else None

@@ -52,7 +52,7 @@ class ZeroPadding(_Bordered):
         self.padding = self.amounts("padding", padding)
         self.set_data_format(data_format)
 
-    def compute_mask(self, x: Any, mask: Any = None) -> Any:
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """Of a sequence, that of the input, and False for the zeros."""
         if mask is None or len(mask.shape) != 2 or self.spatial_ndim != 1:
             return self.lost_mask(mask)
@@ -133,7 +133,7 @@ class Cropping(_Bordered):
         self.cropping = self.amounts("cropping", cropping)
         self.set_data_format(data_format)
 
-    def compute_mask(self, x: Any, mask: Any = None) -> Any:
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """Of a sequence, that of the steps that remain."""
         if mask is None or len(mask.shape) != 2 or self.spatial_ndim != 1:
             return self.lost_mask(mask)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from nnx.backends import Array
 from nnx.functional import Pullback
 from nnx.functional.pooling import average_pool, global_average_pool, global_max_pool, max_pool
 from nnx.layers.layer import registry
 from nnx.layers.spatial import Spatial
+from nnx.lazy_loading import names_of
 from nnx.shapes import Shape, Sizes
 
 
@@ -38,9 +39,9 @@ class Pooling(Spatial):
         )
         return pair
 
-    def compute_mask(self, x: Any, mask: Any = None) -> Any:
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """Of a sequence, whether one of a window's steps counts; with as many windows as steps, the mask of these."""
-        return self.mask_of_windows(x, mask, self.pool_size, self.strides, self.padding)
+        return self.mask_of_windows(inputs, mask, self.pool_size, self.strides, self.padding)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return self.output_shape(
@@ -170,7 +171,7 @@ class GlobalPooling(Spatial):
             return tuple(1 if axis in axes else size for axis, size in enumerate(input_shape))
         return (input_shape[0], input_shape[self.channel_axis])
 
-    def compute_mask(self, x: Any, mask: Any = None) -> Any:
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """None, with a warning: what a mask leaves out has been pooled with the rest."""
         advice = "GlobalAveragePooling1D takes the mean of the steps that count" if self.spatial_ndim == 1 else ""
         return self.lost_mask(mask, advice)
@@ -244,11 +245,13 @@ class GlobalAveragePooling1D(GlobalPooling):
     array([[2.]], dtype=float32)
     """
 
+    supports_masking = True
+
     spatial_ndim = 1
     uses_mask = True
     mask_by_position = True
 
-    def compute_mask(self, x: Any, mask: Any = None) -> Any:
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """None: the steps are gone."""
         return None
 
@@ -299,3 +302,7 @@ class GlobalAveragePooling3D(_GlobalAveragePooling):
     """
 
     spatial_ndim = 3
+
+
+if not TYPE_CHECKING:
+    __getattr__ = names_of("nnx.layers")  # old scripts write `from ....layers.pooling import ...`

@@ -28,6 +28,8 @@ class PReLU(Layer):
     array([[-0.5,  1. ]], dtype=float32)
     """
 
+    supports_masking = True
+
     def __init__(
         self,
         alpha_initializer: Any = "Zeros",

@@ -109,6 +109,8 @@ class Recurrent(RecurrentWeights):
     The arguments, and what it is called with, are described where users look for them: at `SimpleRNN`.
     """
 
+    supports_masking = True
+
     uses_mask = True
 
     def __init__(
@@ -285,7 +287,7 @@ class Recurrent(RecurrentWeights):
         y = (batch, time, self.units) if self.return_sequences else (batch, self.units)
         return (y, *[(batch, self.units)] * self.state_count) if self.return_state else y
 
-    def compute_mask(self, x: Any, mask: Any) -> Any:
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """With return_sequences the input's mask, in the order of the outputs; states have none."""
         mask = mask[0] if isinstance(mask, list | tuple) else mask
         if not self.return_sequences:

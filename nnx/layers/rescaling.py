@@ -26,6 +26,8 @@ class Rescaling(LayerWithConstants):
     array([[-1.,  1.]], dtype=float32)
     """
 
+    supports_masking = True
+
     def __init__(self, scale: Any, offset: Any = 0.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.scale = finite_numbers(f"{self.name}: scale", scale)

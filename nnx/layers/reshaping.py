@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nnx import functional
 from nnx.arguments import choice, positive_integer
@@ -12,6 +12,7 @@ from nnx.backends import Array
 from nnx.functional import Pullback, axes
 from nnx.functional.layout import CHANNELS_FIRST, CHANNELS_LAST
 from nnx.layers.layer import Layer, registry
+from nnx.lazy_loading import names_of
 from nnx.shapes import Shape
 
 
@@ -38,7 +39,7 @@ class Flatten(Layer):
         y, pullback_flatten = functional.flatten(y)
         return y, lambda dy: pullback_permute(pullback_flatten(dy))
 
-    def compute_mask(self, x: Array, mask: Array | None = None) -> Array | None:
+    def compute_mask(self, inputs: Array, mask: Array | None = None) -> Array | None:
         """None, with a warning: there are no steps any more."""
         return self.lost_mask(mask)
 
@@ -71,10 +72,13 @@ class Reshape(Layer):
     def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
         return functional.reshape(x, self.compute_output_shape(tuple(x.shape)))  # type: ignore[arg-type]
 
-    def compute_mask(self, x: Array, mask: Array | None = None) -> Array | None:
+    def compute_mask(self, inputs: Array, mask: Array | None = None) -> Array | None:
         """That of the input, if the axes it is for stay and others follow; else None, with a warning."""
         ndim = 0 if mask is None else len(mask.shape)
-        stays = len(self.target_shape) >= ndim and self.compute_output_shape(tuple(x.shape))[:ndim] == x.shape[:ndim]
+        stays = (
+            len(self.target_shape) >= ndim
+            and self.compute_output_shape(tuple(inputs.shape))[:ndim] == inputs.shape[:ndim]
+        )
         return mask if stays else self.lost_mask(mask)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
@@ -116,7 +120,7 @@ class Permute(Layer):
     def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
         return axes.permute(x, (0, *self.dims))
 
-    def compute_mask(self, x: Array, mask: Array | None = None) -> Array | None:
+    def compute_mask(self, inputs: Array, mask: Array | None = None) -> Array | None:
         """That of the input, if the axes it is for stay and others follow; else None, with a warning."""
         ndim = 0 if mask is None else len(mask.shape)
         stays = len(self.dims) >= ndim and self.dims[: ndim - 1] == tuple(range(1, ndim))
@@ -148,7 +152,7 @@ class RepeatVector(Layer):
     def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
         return axes.repeat_vector(x, self.n)
 
-    def compute_mask(self, x: Array, mask: Array | None = None) -> Array | None:
+    def compute_mask(self, inputs: Array, mask: Array | None = None) -> Array | None:
         """None, with a warning: the sequence is a new one."""
         return self.lost_mask(mask)
 
@@ -156,3 +160,7 @@ class RepeatVector(Layer):
         if len(input_shape) != 2:
             raise ValueError(f"{self.name}: expected an input of shape (batch, features), got {input_shape}")
         return (input_shape[0], self.n, input_shape[1])
+
+
+if not TYPE_CHECKING:
+    __getattr__ = names_of("nnx.layers")  # old scripts write `from ....layers.reshaping import ...`

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from nnx.autodiff.array import lower
 from nnx.autodiff.tape import open_tapes
 from nnx.backends import Array, Placement, array_namespace
 from nnx.layers.layer import Layer, registry
 from nnx.layers.recurrent import sequence_shape
+from nnx.lazy_loading import names_of
 from nnx.shapes import Shape
 from nnx.structure import leaves, rebuild
 
@@ -121,6 +122,8 @@ class RNN(Layer):
     (2, 3, 4)
     """
 
+    supports_masking = True
+
     def __init__(
         self,
         cell: Any,
@@ -204,6 +207,10 @@ class RNN(Layer):
             return self.states
         if len(leaves(given)) != self.state_count:
             raise ValueError(f"{self.name}: expected {self.state_count} initial states, got {len(leaves(given))}")
+        for state, size in zip(leaves(given), leaves(self.state_size), strict=True):
+            sizes = tuple(state.shape)
+            if sizes[:1] != (batch,) or (len(sizes) == 2 and sizes[1] != size):
+                raise ValueError(f"{self.name}: expected an initial state of shape {(batch, size)}, got {sizes}")
         return list(rebuild(self.state_size, leaves(given)))
 
     def _read_mask(self, mask: Any, shape: Shape) -> Array | None:
@@ -246,7 +253,7 @@ class RNN(Layer):
         y = (batch, time, size) if self.return_sequences else (batch, size)
         return (y, *((batch, one) for one in leaves(self.state_size))) if self.return_state else y
 
-    def compute_mask(self, x: Any, mask: Any) -> Any:
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """With return_sequences the input's mask, in the order of the outputs."""
         mask = mask[0] if isinstance(mask, list | tuple) else mask
         if mask is None or not self.return_sequences:
@@ -331,3 +338,7 @@ def _is_tried_out() -> bool:
 
 def _made(cell: Any) -> Any:
     return registry.build(cell) if isinstance(cell, dict) else cell
+
+
+if not TYPE_CHECKING:
+    __getattr__ = names_of("nnx.layers")  # old scripts write `from ....layers.rnn import ...`

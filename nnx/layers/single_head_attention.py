@@ -14,7 +14,7 @@ from nnx.functional import Pullback
 from nnx.layers.layer import Layer, registry
 from nnx.layers.stochastic import random_stream
 from nnx.parameters import Parameter
-from nnx.shapes import Shape
+from nnx.shapes import Shape, same_leading_axes
 
 _softmax, _dropout = primitive(functional.softmax), primitive(functional.dropout)
 
@@ -26,6 +26,8 @@ class SingleHeadAttention(Layer):
     dropout : in training, the share of the attention scores that is set to zero.
     seed : for a random stream of this layer's own.
     """
+
+    supports_masking = True
 
     uses_mask = True
     shape_options = ("return_attention_scores",)
@@ -69,8 +71,8 @@ class SingleHeadAttention(Layer):
             xp = array_namespace(logits)
             if allowed is not None:  # what Keras subtracts: where nothing is allowed, all scores are nearly equal
                 logits = xp.where(allowed, logits, logits - (6e4 if xp.finfo(logits.dtype).bits < 32 else 1e9))
-            scores = _softmax(logits)
-            y = xp.matmul(scores if drop is None else _dropout(scores, *drop), v)
+            scores = _softmax(logits) if drop is None else _dropout(_softmax(logits), *drop)
+            y = xp.matmul(scores, v)
             y = y if of_query is None else xp.where(of_query, y, 0.0)
             return (y, scores) if return_attention_scores else y
 
@@ -104,6 +106,7 @@ class SingleHeadAttention(Layer):
             )
         query, value, key = (tuple(shape) for shape in (*input_shape, input_shape[1])[:3])
         fits = len(query) == len(value) == len(key) >= 3 and query[-1] == key[-1] and value[-2] == key[-2]
+        fits = fits and same_leading_axes(query, value, -2) and same_leading_axes(query, key, -2)
         if not fits:
             raise ValueError(
                 f"{self.name}: expected a query (batch, targets, n), a value (batch, sources, m) and a key (batch, "
@@ -116,7 +119,7 @@ class SingleHeadAttention(Layer):
         y = (*query[:-1], value[-1])
         return (y, (*query[:-1], value[-2])) if return_attention_scores else y
 
-    def compute_mask(self, x: Any, mask: Any) -> Any:
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """The mask of the query."""
         return mask[0] if isinstance(mask, list | tuple) else mask
 
@@ -137,7 +140,7 @@ class Attention(SingleHeadAttention):
     which is else the value. Options of the call: mask, a list [query_mask (batch, targets), value_mask (batch,
     sources)], where nothing looks at what the second leaves out, and the output is 0 where the first is False; masks
     also travel with the inputs. use_causal_mask, with which a target sees nothing after its own position.
-    return_attention_scores for (output, scores (batch, targets, sources)), as they are before dropout.
+    return_attention_scores for (output, scores (batch, targets, sources)), after dropout, as in Keras.
 
     Output (batch, targets, m). Nothing is divided by sqrt(n). ValueError for shapes that do not go together. Luong et
     al., arXiv:1508.04025.

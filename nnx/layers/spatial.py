@@ -87,7 +87,7 @@ class Spatial(Layer):
     def sizes_of_mask(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         return (shape[0], *(shape[axis] for axis in self.check_axes(shape)))
 
-    def compute_mask(self, x: Any, mask: Any = None) -> Any:
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """None, with a warning: the steps of the output are not those of the input."""
         return self.lost_mask(mask)
 

@@ -20,6 +20,8 @@ class Stochastic(Layer):
     seed : for a random stream of this layer's own; by default it is split from the default stream when built.
     """
 
+    supports_masking = True
+
     def __init__(self, *, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.seed = seed

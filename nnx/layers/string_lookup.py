@@ -8,7 +8,7 @@ import numpy as np
 
 from nnx.backends import Array, to_numpy
 from nnx.functional import Pullback
-from nnx.layers.index_lookup import IndexLookup, Rows
+from nnx.layers.index_lookup import IndexLookup, Rows, whole_numbers
 from nnx.layers.layer import registry
 from nnx.text.values import as_texts
 
@@ -93,9 +93,8 @@ class StringLookup(IndexLookup):
         return self.encoded(self.placement.asarray(indices, "int64"))
 
     def _texts(self, numbers: np.ndarray) -> np.ndarray:
-        if numbers.dtype.kind not in "biuf":
-            raise TypeError(f"{self.name}: with invert=True it takes numbers of tokens, got dtype {numbers.dtype}")
+        numbers = whole_numbers(numbers, f"{self.name} with invert=True")
         tokens = [self.oov_token or "" if token is None else token for token in self.get_vocabulary()]
         known = range(len(tokens))
-        flat = [tokens[int(n)] if int(n) in known else self.oov_token or "" for n in numbers.reshape(-1).tolist()]
+        flat = [tokens[n] if n in known else self.oov_token or "" for n in numbers.reshape(-1).tolist()]
         return np.asarray(flat, dtype=str).reshape(numbers.shape)

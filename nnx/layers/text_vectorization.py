@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from nnx.arguments import choice, is_integer, non_negative_integer, positive_integer
-from nnx.backends import to_numpy
+from nnx.backends import is_array, to_numpy
 from nnx.functional import Pullback
 from nnx.layers.index_lookup import IndexLookup, Rows
 from nnx.layers.layer import registry
@@ -119,13 +119,19 @@ class TextVectorization(IndexLookup):
     ) -> None:
         """Learn the vocabulary: the most frequent words of texts; of equally frequent ones the last in order first.
 
-        data, steps : see `StringLookup.adapt`. batch_size : ignored, texts are counted one by one.
+        data, steps : see `StringLookup.adapt`. batch_size : of an array or a list, of which `steps` batches are then
+            taken; how many texts are counted at once says nothing else.
 
         >>> layer = TextVectorization()
         >>> layer.adapt(["a b", "b"])
         >>> layer.get_vocabulary()
         ['', '[UNK]', 'b', 'a']
         """
+        if batch_size is not None:
+            size = positive_integer(f"{self.name}.adapt: batch_size", batch_size)
+            if not (is_array(data) or isinstance(data, list | tuple)):
+                raise ValueError(f"{self.name}.adapt: batch_size goes with arrays and lists, got {type(data).__name__}")
+            data = data[: None if steps is None else size * steps]
         super().adapt(data, steps)
 
     def documents(self, batch: Any) -> Rows:

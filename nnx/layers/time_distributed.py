@@ -29,6 +29,8 @@ class TimeDistributed(Wrapper):
     (2, 3, 4)
     """
 
+    supports_masking = True
+
     uses_mask = True
 
     def __init__(self, layer: Any, **kwargs: Any) -> None:
@@ -66,18 +68,18 @@ class TimeDistributed(Wrapper):
 
         return xp.stack([y for y, _ in runs], axis=1), Skippable(pull_back)
 
-    def compute_mask(self, x: Array, mask: Any) -> Any:
+    def compute_mask(self, inputs: Array, mask: Any = None) -> Any:
         """(batch, time, ...), of which the layer says what follows time; (batch, time) if it leaves none of that.
 
         Then a step counts if something in it does.
         """
         if not self.makes_mask and (mask is None or len(mask.shape) == 2):
             return mask
-        xp = array_namespace(x)
+        xp = array_namespace(inputs)
         inner = None if mask is None or len(mask.shape) == 2 else xp.reshape(mask, (-1, *mask.shape[2:]))
-        made = self.layer.compute_mask(xp.reshape(x, (-1, *x.shape[2:])), inner)
+        made = self.layer.compute_mask(xp.reshape(inputs, (-1, *inputs.shape[2:])), inner)
         if made is not None:
-            return xp.reshape(made, (*x.shape[:2], *made.shape[1:]))
+            return xp.reshape(made, (*inputs.shape[:2], *made.shape[1:]))
         return mask if inner is None else xp.any(mask, axis=tuple(range(2, len(mask.shape))))
 
     def _of_a_step(self, input_shape: Shape) -> Shape:

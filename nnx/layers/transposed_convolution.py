@@ -67,7 +67,7 @@ class ConvTranspose(Convolution):
         y, pullback = conv_transpose(x, self.kernel.value, self.bias_value, *steps, self.data_format, activate)
         return y, self.routed(pullback, self.kernel)
 
-    def compute_mask(self, x: Any, mask: Any = None) -> Any:
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """None, with a warning: each step is spread over several."""
         return self.lost_mask(mask)
 

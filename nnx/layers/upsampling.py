@@ -23,7 +23,7 @@ class UpSampling(Spatial):
     def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
         return upsample(x, self.size, self.interpolation, self.data_format)
 
-    def compute_mask(self, x: Any, mask: Any = None) -> Any:
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """Of a sequence, that of the input with every step repeated."""
         if mask is None or len(mask.shape) != 2 or not isinstance(self.size, int) or self.spatial_ndim != 1:
             return self.lost_mask(mask)

@@ -24,7 +24,7 @@ from nnx.names import name_of_class
 from nnx.precision import narrow, wide
 from nnx.pullbacks import Differentiable, Pullback, is_pair, require_fit
 from nnx.registry import Configurable, Registry, serialize
-from nnx.shapes import Shape
+from nnx.shapes import Shape, behind_batch
 from nnx.user_warnings import warn_user
 
 registry: Registry[Any] = Registry("loss")
@@ -70,6 +70,9 @@ class Loss(Configurable):
 
     integer_targets = False
     """Whether the targets are class labels, which stay integers on their way to the device."""
+
+    mixes_rows = False
+    """Whether the value of a sample depends on the others of its batch."""
 
     def __init__(
         self, name: str | None = None, reduction: Reduction = "sum_over_batch_size", dtype: str | None = None
@@ -136,6 +139,19 @@ class Loss(Configurable):
         """The activation, "softmax" or "sigmoid", that `with_logits()` already contains; None if there is none."""
         return None
 
+    @property
+    def is_mean_over_rows(self) -> bool:
+        """Whether the loss of a batch is the mean over its rows of what each of them adds alone.
+
+        Of classes and functions of one's own nobody knows: False.
+        """
+        return (
+            type(self).__module__.startswith("nnx.")
+            and self.reduction in ("sum_over_batch_size", "mean")
+            and not self.mixes_rows
+            and behind_batch(getattr(self, "axis", -1))
+        )
+
     def check_activation(self, activation: str | None) -> None:
         """Warn if the loss is not meant for a model that ends in this activation."""
 
@@ -149,6 +165,17 @@ class Loss(Configurable):
     def _counted(self, y_true: Array, y_pred: Array, sample_weight: Any) -> Any:
         """The weights, for a loss that leaves samples out."""
         return sample_weight
+
+    def _weights_of_counted(self, counts: Array, y_pred: Array, sample_weight: Any) -> Array:
+        """0 where a value does not count; for a mean, the others weigh total / counted, as in Keras."""
+        xp = array_namespace(y_pred)
+        weight = xp.astype(counts, y_pred.dtype)
+        if sample_weight is not None:
+            sample_weight = fit_weights(sample_weight, weight)
+        if self.reduction in ("mean", "sum_over_batch_size"):
+            part = ranks.share() / math.prod(counts.shape)  # of the whole batch, for each value
+            weight = weight / xp.maximum(ranks.total(xp.sum(weight)) * part, part)
+        return weight if sample_weight is None else weight * sample_weight
 
     def _checked_call(self, y_true: Array, y_pred: Array) -> tuple[Array, Pullback]:
         """The values and their pullback, which is derived where `call` returns the values alone."""
@@ -224,6 +251,10 @@ class LossFunctionWrapper(Loss):
         self._options = options
         for option, value in options.items():
             setattr(self, option, value)
+
+    @property
+    def is_mean_over_rows(self) -> bool:
+        return self._built_in and super().is_mean_over_rows
 
     def call(self, y_true: Array, y_pred: Array) -> Any:
         if not self._built_in:

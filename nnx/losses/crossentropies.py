@@ -5,14 +5,13 @@ Given to `compile` for a model that ends in softmax or sigmoid, they are compute
 
 from __future__ import annotations
 
-import math
 from typing import Any, ClassVar
 
 import numpy as np
 
-from nnx import functional, ranks
+from nnx import functional
 from nnx.backends import Array, array_namespace
-from nnx.losses.base import Loss, LossFunctionWrapper, Reduction, fit_weights, loss_values, registry
+from nnx.losses.base import Loss, LossFunctionWrapper, Reduction, loss_values, registry
 from nnx.losses.targets import require_labels, require_one_hot_shape, require_probabilities
 from nnx.pullbacks import Differentiable
 from nnx.shapes import Shape
@@ -322,20 +321,17 @@ class SparseCategoricalCrossentropy(_Crossentropy):
             axis=axis,
         )
 
+    @property
+    def is_mean_over_rows(self) -> bool:
+        return self.ignore_class is None and super().is_mean_over_rows
+
     def _counted(self, y_true: Array, y_pred: Array, sample_weight: Any) -> Any:
-        """0 for ignored samples; for a mean, the others weigh total / counted, as in Keras."""
         if self.ignore_class is None:
             return sample_weight
-        xp = array_namespace(y_pred)
         shape = list(y_pred.shape)
         del shape[self.axis]
-        weight = xp.astype(xp.reshape(y_true, tuple(shape)) != self.ignore_class, y_pred.dtype)
-        if sample_weight is not None:
-            sample_weight = fit_weights(sample_weight, weight)
-        if self.reduction in ("mean", "sum_over_batch_size"):
-            part = ranks.share() / math.prod(shape)  # of the whole batch, for each value
-            weight = weight / xp.maximum(ranks.total(xp.sum(weight)) * part, part)
-        return weight if sample_weight is None else weight * sample_weight
+        counts = array_namespace(y_pred).reshape(y_true, tuple(shape)) != self.ignore_class
+        return self._weights_of_counted(counts, y_pred, sample_weight)
 
     def check_targets(self, y_true: np.ndarray, output_shape: Shape) -> None:
         require_labels(self.name, y_true, output_shape, self.axis, self.ignore_class)

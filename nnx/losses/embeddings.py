@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from nnx import functional
+from nnx.arguments import non_negative_number
+from nnx.backends import Array, array_namespace
 from nnx.losses.base import LossFunctionWrapper, Reduction, loss_values, registry
 from nnx.shapes import Shape
 
@@ -22,16 +26,17 @@ class Circle(LossFunctionWrapper):
 
     y_true : labels, whole numbers (n,) or (n, 1).
     y_pred : embeddings of length 1, (n, m), as of a last layer `UnitNormalization()`, for values (n,). A sample without
-        another one of its class, or of another class, has the value 0.
+        another one of its class, or of another class, has the value 0, and does not count in a mean.
     gamma : the scale. margin : how far apart classes are to be.
     remove_diagonal : whether a sample is not compared with itself.
     reduction, name, dtype : as for `Loss`.
 
     >>> round(float(Circle(gamma=2.0)([0, 0, 1], [[1.0, 0.0], [0.8, 0.6], [0.0, 1.0]])), 4)
-    0.4094
+    0.6141
     """
 
     integer_targets = True
+    mixes_rows = True
 
     def __init__(
         self,
@@ -42,8 +47,19 @@ class Circle(LossFunctionWrapper):
         name: str | None = "circle",
         dtype: str | None = None,
     ) -> None:
-        options = {"gamma": float(gamma), "margin": float(margin), "remove_diagonal": bool(remove_diagonal)}
+        options = {
+            "gamma": float(non_negative_number("gamma", gamma, zero=False)),
+            "margin": float(non_negative_number("margin", margin)),
+            "remove_diagonal": bool(remove_diagonal),
+        }
         super().__init__(functional.circle, reduction, name, dtype, **options)
+
+    def _counted(self, y_true: Array, y_pred: Array, sample_weight: Any) -> Any:
+        xp = array_namespace(y_pred)
+        labels = xp.reshape(y_true, (-1, 1))
+        of_class = xp.sum(xp.astype(labels == xp.matrix_transpose(labels), xp.int64), axis=-1)
+        counts = xp.logical_and(of_class > (1 if self._options["remove_diagonal"] else 0), of_class < of_class.shape[0])
+        return self._weights_of_counted(counts, y_pred, sample_weight)
 
     def check_targets(self, y_true: np.ndarray, output_shape: Shape) -> None:
         if len(output_shape) != 2 or y_true.shape[1:] not in ((), (1,)) or (y_true != np.floor(y_true)).any():

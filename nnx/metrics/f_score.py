@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from nnx.arguments import is_number
 from nnx.backends import Array, array_namespace, get_backend
 from nnx.functional.loss_functions import EPSILON
 from nnx.losses.base import fit_weights
@@ -59,10 +60,10 @@ class FBetaScore(Metric):
         super().__init__(dtype, name)
         if average not in _AVERAGES:
             raise ValueError(f"average must be one of {', '.join(map(repr, _AVERAGES))}; got {average!r}")
-        if not beta > 0.0:
-            raise ValueError(f"beta must be positive, got {beta}")
-        if threshold is not None and not 0.0 < threshold <= 1.0:
-            raise ValueError(f"threshold must be above 0 and at most 1, or None for the largest; got {threshold}")
+        if not is_number(beta) or not beta > 0.0:
+            raise ValueError(f"beta must be positive, got {beta!r}")
+        if threshold is not None and not (is_number(threshold) and 0.0 < threshold <= 1.0):
+            raise ValueError(f"threshold must be above 0 and at most 1, or None for the largest; got {threshold!r}")
         self.average, self.beta, self.threshold = average, float(beta), threshold
         self.reset_state()
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from nnx.arguments import python_numbers
+from nnx.arguments import is_number, python_numbers
 from nnx.backends import Array
 from nnx.metrics.base import registry
 from nnx.metrics.thresholds import ThresholdMetric, ratio
@@ -30,7 +30,8 @@ class _AtThresholds(ThresholdMetric):
         default = 0.5 if top_k is None else -1e10
         given = default if thresholds is None else thresholds
         self.thresholds: list[float] = python_numbers(list(given)) if hasattr(given, "__iter__") else [given]
-        wrong = [cut for cut in self.thresholds if thresholds is not None and not 0.0 <= cut <= 1.0]
+        fits = [thresholds is None or (is_number(cut) and 0.0 <= cut <= 1.0) for cut in self.thresholds]
+        wrong = [cut for cut, fit in zip(self.thresholds, fits, strict=True) if not fit]
         if wrong or not self.thresholds:
             raise ValueError(f"thresholds must be numbers from 0 to 1, got {wrong or self.thresholds}")
         super().__init__(name, dtype, self.thresholds, top_k=top_k, **options)

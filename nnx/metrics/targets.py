@@ -97,6 +97,8 @@ def are_labels(target_shape: Shape, output_shape: Shape) -> bool:
 
 def fits(shape: Shape, expected: Shape) -> bool:
     """Whether a shape is the expected one; sizes may be None for "any"."""
+    if shape == expected:  # as usual
+        return True
     return len(shape) == len(expected) and all(
         size is None or wanted is None or size == wanted for size, wanted in zip(shape, expected, strict=True)
     )

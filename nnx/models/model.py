@@ -6,6 +6,7 @@ import contextlib
 import inspect
 import itertools
 import json
+import math
 import weakref
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, Self, cast
@@ -152,6 +153,7 @@ class Model(Layer):
         self._placement = placed[0].placement if placed else get_backend()
         shapes = [symbol.shape for symbol in leaves(inputs)]
         super().build(shapes[0] if len(shapes) == 1 else shapes)
+        self.tell_paths()
 
     def build(self, input_shape: Any = None) -> None:
         """Build the layers of a subclass for inputs of that shape, batch axis included, or of these shapes."""
@@ -164,6 +166,7 @@ class Model(Layer):
                 input_shape = check_shapes(input_shape, f"input_shape of {self.name}")
             self._try_call(input_shape)
             super().build(input_shape)
+        self.tell_paths()
 
     # The graph
 
@@ -313,14 +316,19 @@ class Model(Layer):
         """This model under "", and every layer inside it under its path, such as "encoder/dense_1"."""
         return dict(self.walk(""))
 
-    def named_weights(self) -> dict[str, Parameter]:
-        """Every parameter under its path, such as "dense_1/kernel"; one that is shared under its first."""
+    def tell_paths(self) -> dict[Parameter, str]:
+        """Tell the parameters their paths in this model, such as "dense_1/kernel"; a shared one has its first."""
         found: dict[Parameter, str] = {}
         for path, layer in self.named_layers().items():
             for parameter in layer.own_weights:
                 found.setdefault(parameter, f"{path}/{parameter.name}".lstrip("/"))
         for parameter, path in found.items():
             parameter.path = path
+        return found
+
+    def named_weights(self) -> dict[str, Parameter]:
+        """Every parameter under its path; ValueError for a path that two have."""
+        found = self.tell_paths()
         named = {path: parameter for parameter, path in found.items()}
         if len(named) < len(found):
             twice = next(path for parameter, path in found.items() if named[path] is not parameter)
@@ -351,6 +359,9 @@ class Model(Layer):
     def reads_integers(self, index: int) -> bool:
         return index in self.ports.kept
 
+    def reads_on_host(self, index: int) -> bool:
+        return self.ports.readings[index].on_host
+
     @property
     def input_template(self) -> Any:
         """How the inputs are nested in lists, tuples and dicts; None where that is not known."""
@@ -361,6 +372,20 @@ class Model(Layer):
         """The structure of the output: any leaf for one array, or a list, tuple or dict of leaves."""
         return self._graph().output_structure
 
+    @property
+    def keeps_rows_apart(self) -> bool:
+        return super().keeps_rows_apart and not any(node.options.get("training") for node in self._calls())
+
+    @property
+    def widest_row(self) -> int | None:
+        """How many numbers the largest of the values has that layers pass on, for one row; None where that is open."""
+        widths: list[int | None] = [layer.widest_row for layer in self.sublayers() if isinstance(layer, Model)]
+        for node in self._calls():
+            for symbol in (*node.inputs, *node.outputs):
+                sizes = [size for size in symbol.shape[1:] if size is not None]
+                widths.append(math.prod(sizes) if len(sizes) == len(symbol.shape) - 1 > 0 else None)
+        return None if None in widths else max([width for width in widths if width is not None], default=None)
+
     # Where the parameters are
 
     @property
@@ -369,6 +394,7 @@ class Model(Layer):
         trained = self.choose_trained() if self._trained is None else self._trained
         flat = self._flat
         if flat is None or not flat.whole or flat.parameters is not trained:
+            self.tell_paths()  # another model may have told others
             flat = self._flat = FlatParameters(trained, self.placement)
         return flat
 
@@ -689,6 +715,9 @@ class Model(Layer):
     ) -> Any:
         """The loss, or [loss, *metrics], or a dict of them by name, over a data set. Arguments as for `fit`.
 
+        With `verbose=0` several batches of arrays go through the model as one, some thousand narrow rows, where no
+        result depends on it and no callback is told of batches: last digits may differ from those of a batch at a time.
+
         Several threads may evaluate and predict at once: each has running values of its own.
         """
         return self.trainer.evaluate(
@@ -714,6 +743,8 @@ class Model(Layer):
         """The outputs for all samples, on the host for host data, else on the device of x.
 
         x : an array, list or iterable of batches.
+
+        With `verbose=0` several batches of an array go through the model as one, as in `evaluate`.
 
         Several threads may predict at once.
         """
@@ -932,6 +963,11 @@ class Model(Layer):
         if self._mean_loss is None:
             self._mean_loss = Mean("loss")
         return self._mean_loss
+
+    @property
+    def compiled(self) -> bool:
+        """Whether `compile` was called."""
+        return self.objective is not None
 
     def require_compiled(self) -> Objective:
         """The objective; NotReadyError before `compile`."""

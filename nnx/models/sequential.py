@@ -187,7 +187,12 @@ class Sequential(Model):
 
     @property
     def composition(self) -> Composition | None:
-        return Composition(self._symbols[0], self._symbols[-1], self.name) if self.built else None
+        return self._as_graph if self.built else None
+
+    @functools.cached_property
+    def _as_graph(self) -> Composition:
+        self.require_built("graph")
+        return Composition(self._symbols[0], self._symbols[-1], self.name)
 
     def _computes_by_call(self) -> bool:
         return False
@@ -301,7 +306,8 @@ class Sequential(Model):
 
     def _forget(self) -> None:
         """Take back what was derived from the layers."""
-        self.__dict__.pop("_first_with_weights", None)
+        for derived in ("_first_with_weights", "_as_graph", "_fitting_shapes"):
+            self.__dict__.pop(derived, None)
         self.forget_training()
 
     def get_config(self) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -22,6 +22,10 @@ def _dtype(kind: Any) -> Any:
     return kind.dtype if isinstance(kind, RecordedArray) else np.dtype(kind)
 
 
+def _missing(name: str) -> NoReturn:
+    raise AttributeError(f"{name} is not exported to ONNX")
+
+
 def _is_operand(value: Any) -> bool:
     """Numbers, sizes and plain arrays of any library; tracked ones record themselves."""
     if isinstance(value, bool | int | float | Size):
@@ -39,4 +43,5 @@ xp.finfo = lambda kind: np.finfo(_dtype(kind))
 xp.iinfo = lambda kind: np.iinfo(_dtype(kind))
 xp.__array_namespace_info__ = lambda: host().__array_namespace_info__()
 xp.__array_api_version__ = "2024.12"
+xp.__getattr__ = _missing
 give_operators(xp, _is_operand)

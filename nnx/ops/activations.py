@@ -8,7 +8,7 @@ from typing import Any
 from nnx import functional
 from nnx.autodiff.primitive import primitive
 from nnx.backends import Array
-from nnx.ops.operation import as_array, as_floats, is_float, name_of_dtype, namespace, operation
+from nnx.ops.operation import as_array, as_floats, is_float, name_of_dtype, namespace, operation, positive_axis
 
 __all__ = [
     "celu",
@@ -159,7 +159,7 @@ def glu(x: Any, axis: int = -1) -> Array:
     array([0.5, 1. ], dtype=float32)
     """
     array = as_floats(x)
-    axis = axis % len(array.shape)
+    axis = positive_axis(axis, len(array.shape), "glu")
     size = array.shape[axis]
     if size % 2:
         raise ValueError(f"glu: axis {axis} is split in half, but its length is {size}")
@@ -362,7 +362,7 @@ def _over_axes(function: Any, x: Array, axis: int | Sequence[int] | None) -> Arr
     if isinstance(axis, int):
         return function(x, axis)
     xp, rank = namespace(x), len(x.shape)
-    axes = tuple(range(rank)) if axis is None else tuple(a % rank for a in axis)
+    axes = tuple(range(rank)) if axis is None else tuple(positive_axis(a, rank, "softmax") for a in axis)
     order = (*(a for a in range(rank) if a not in axes), *axes)
     moved = xp.permute_dims(x, order)
     y = function(xp.reshape(moved, (*moved.shape[: rank - len(axes)], -1)), -1)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from nnx.backends import Array, is_array
-from nnx.ops.operation import as_array, namespace
+from nnx.ops.operation import as_array, namespace, positive_axis
 from nnx.structure import leaves, rebuild
 
 __all__ = [
@@ -167,7 +167,7 @@ def associative_scan(f: Callable[[Any, Any], Any], elems: Any, reverse: bool = F
     array([ 1,  3,  6, 10])
     """
     values, put_together = _arrays_of(elems)
-    axis = axis % len(values[0].shape)
+    axis = positive_axis(axis, len(values[0].shape), "associative_scan")
     size, before, step = values[0].shape[axis], (slice(None),) * axis, 1
 
     def part(start: int | None, stop: int | None) -> list[Array]:

@@ -12,7 +12,7 @@ from nnx.autodiff import transforms
 from nnx.autodiff.array import TrackedArray, lower
 from nnx.autodiff.transforms import custom_gradient
 from nnx.backends import Array, is_array, to_numpy
-from nnx.ops.operation import as_array, dtype_name, is_float, name_of_dtype, namespace, operation
+from nnx.ops.operation import as_array, dtype_name, is_float, name_of_dtype, namespace, operation, positive_axis
 from nnx.parameters import Parameter
 
 __all__ = [
@@ -144,7 +144,7 @@ def unstack(x: Any, num: int | None = None, axis: int = 0) -> list[Array]:
     [1, 2, 3]
     """
     array = as_array(x)
-    axis = axis % len(array.shape)
+    axis = positive_axis(axis, len(array.shape), "unstack")
     if num is not None and num != array.shape[axis]:
         raise ValueError(f"unstack: axis {axis} has the length {array.shape[axis]}, not num={num}")
     before = (_slice(None),) * axis
@@ -159,6 +159,7 @@ def slice(inputs: Any, start_indices: Any, shape: Sequence[int]) -> Array:
     """Block of an array, from start indices on, of a shape. Where it would not fit, it starts earlier.
 
     start_indices : one for each axis; an array of them is waited for.
+    shape : the size along each axis, -1 for all that follows.
 
     >>> slice([2, 4, 6, 8, 10], [4], [2])
     array([ 8, 10])
@@ -193,6 +194,7 @@ def _block(name: str, array: Array, start_indices: Any, shape: Sequence[int]) ->
             f"{name}: a start index and a size are needed for each of {len(array.shape)} axes, got {starts} and "
             f"{tuple(shape)}"
         )
+    shape = [n - s % n if size == -1 and n else size for s, size, n in zip(starts, shape, array.shape, strict=True)]
     if any(size > n for size, n in zip(shape, array.shape, strict=True)):
         raise ValueError(f"{name}: a block of shape {tuple(shape)} does not fit into {tuple(array.shape)}")
     starts = [min(max(s + n if s < 0 else s, 0), n - k) for s, k, n in zip(starts, shape, array.shape, strict=True)]

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from nnx.arguments import positive_integer
 from nnx.autodiff.array import TrackedArray, lower
 from nnx.autodiff.primitive import primitive
 from nnx.backends import Array, backend_of
@@ -179,6 +180,7 @@ def extract_sequences(x: Any, sequence_length: int, sequence_stride: int) -> Arr
 
 
 def _places_of_frames(size: int, length: int, stride: int) -> np.ndarray:
+    stride = positive_integer("sequence_stride", stride)
     count = max((size - length) // stride + 1, 0)
     places: np.ndarray = (np.arange(count) * stride)[:, None] + np.arange(length)
     return places

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from nnx import random
+from nnx.arguments import integers
 from nnx.autodiff.array import lower
 from nnx.backends import Array, backend_of
 from nnx.functional.upsampling import KERNELS
@@ -113,7 +114,7 @@ def resize(
     if crop_to_aspect_ratio and pad_to_aspect_ratio:
         raise ValueError("resize: only one of crop_to_aspect_ratio and pad_to_aspect_ratio can be True")
     array, back = _batch("resize", images, data_format)
-    target = tuple(int(n) for n in size)
+    target = integers("resize: size", size, 2)
     if crop_to_aspect_ratio:
         array = _cropped_to(array, target)
     elif pad_to_aspect_ratio:

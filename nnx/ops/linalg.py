@@ -11,7 +11,7 @@ import numpy as np
 from nnx.autodiff.array import TrackedArray, lower
 from nnx.autodiff.transforms import differentiable
 from nnx.backends import Array, backend_of, to_numpy
-from nnx.ops.operation import as_floats, namespace, operation, promote
+from nnx.ops.operation import as_floats, namespace, operation, positive_axis, promote
 
 __all__ = [
     "cholesky",
@@ -183,10 +183,10 @@ def lstsq(a: Any, b: Any, rcond: float | None = None) -> Array:
 
 @operation
 def lu_factor(x: Any) -> tuple[Array, Array]:
-    """Factors of a square matrix with rows exchanged: P @ x = L @ U, both in one matrix, and the exchanges.
+    """Factors of a matrix with rows exchanged: P @ x = L @ U, both in one matrix, and the exchanges.
 
-    x : (..., n, n). Returns L, below the diagonal, whose own is 1, and U in one matrix; and pivots (..., n): in step i
-    the rows i and pivots[i] change places.
+    x : (..., m, n). Returns L, below the diagonal, whose own is 1, and U in one matrix; and pivots (..., min(m, n)): in
+    step i the rows i and pivots[i] change places.
 
     >>> factors, pivots = lu_factor([[1.0, 2.0], [4.0, 8.0]])
     >>> factors.tolist(), pivots.tolist()
@@ -195,23 +195,22 @@ def lu_factor(x: Any) -> tuple[Array, Array]:
     array = as_floats(x)
     if isinstance(array, TrackedArray):
         raise NotImplementedError("lu_factor has no derivative in nnx: solve, inv, det and logdet have one")
-    xp, n = namespace(array), array.shape[-1]
-    count = xp.arange(n, device=backend_of(array).device_of(array))
+    xp, device = namespace(array), backend_of(array).device_of(array)
+    rows, columns = (xp.arange(n, device=device) for n in array.shape[-2:])
     pivots = []
-    for step in range(n):
-        size = xp.where(count >= step, xp.abs(array[..., :, step]), -1.0)
+    for step in range(min(array.shape[-2:])):
+        size = xp.where(rows >= step, xp.abs(array[..., :, step]), -1.0)
         pivot = xp.argmax(size, axis=-1, keepdims=True)
         pivots.append(pivot)
-        order = xp.where(count == pivot, step, xp.where(count == step, pivot, count))
+        order = xp.where(rows == pivot, step, xp.where(rows == step, pivot, rows))
         array = xp.take_along_axis(array, xp.broadcast_to(order[..., :, None], array.shape), axis=-2)
-        below = xp.astype(count > step, array.dtype)
         diagonal = array[..., step : step + 1, step]
-        factor = below * array[..., :, step] / xp.where(diagonal == 0.0, 1.0, diagonal)
-        right = array[..., step, :] * below
+        factor = xp.astype(rows > step, array.dtype) * array[..., :, step] / xp.where(diagonal == 0.0, 1.0, diagonal)
+        right = array[..., step, :] * xp.astype(columns > step, array.dtype)
         array = array - factor[..., :, None] * right[..., None, :]
-        column = xp.where(count > step, factor, array[..., :, step])
-        array = xp.where(count == step, column[..., :, None], array)
-    return array, xp.concat(pivots, axis=-1) if pivots else count
+        column = xp.where(rows > step, factor, array[..., :, step])
+        array = xp.where(columns == step, column[..., :, None], array)
+    return array, xp.concat(pivots, axis=-1) if pivots else rows[:0]
 
 
 @operation
@@ -250,7 +249,7 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
     array = as_floats(x)
     xp, rank = namespace(array), len(array.shape)
     axes = tuple(range(rank)) if axis is None else (axis,) if isinstance(axis, int) else tuple(axis)
-    axes = tuple(a % rank for a in axes)
+    axes = tuple(positive_axis(a, rank, "norm") for a in axes)
     if ord is None or (ord == "fro" and len(axes) == 2):
         return xp.linalg.vector_norm(array, axis=axes, keepdims=keepdims)
     if len(axes) == 1:

@@ -8,7 +8,7 @@ from typing import Any
 from nnx import functional
 from nnx.autodiff.primitive import primitive
 from nnx.backends import Array
-from nnx.ops.operation import as_array, as_floats, name_of_dtype, namespace, operation
+from nnx.ops.operation import as_array, as_floats, name_of_dtype, namespace, operation, positive_axis
 
 __all__ = [
     "batch_normalization",
@@ -71,7 +71,8 @@ def batch_normalization(
     mean, variance, scale, offset = (
         None if v is None else as_array(v, name, like=array) for v in (mean, variance, scale, offset)
     )
-    xp, axis = namespace(array, mean, variance, scale, offset), axis % len(array.shape)
+    xp = namespace(array, mean, variance, scale, offset)
+    axis = positive_axis(axis, len(array.shape), "batch_normalization")
     shape = tuple(-1 if position == axis else 1 for position in range(len(array.shape)))
     factor = 1.0 / xp.sqrt(xp.reshape(variance, shape) + epsilon)
     if scale is not None:

@@ -200,8 +200,8 @@ def dtype_name(dtype: Any, default: str | None = None) -> str | None:
     """
     if dtype is None:
         return default
-    if dtype in (bool, int, float):
-        return {bool: "bool", int: "int64", float: default or get_backend().dtype}[dtype]
+    if dtype in (bool, int, float, "int"):
+        return {bool: "bool", float: default or get_backend().dtype}.get(dtype, "int64")
     if isinstance(dtype, type):
         return np.dtype(dtype).name
     name = str(dtype).rpartition(".")[2]

@@ -18,6 +18,7 @@ from nnx.ops.operation import (
     is_float,
     namespace,
     operation,
+    positive_axis,
     promote,
     read,
     refuse_bools,
@@ -79,7 +80,8 @@ def prod(x: Any, axis: Any = None, keepdims: bool = False, dtype: Any = None) ->
     axis = axes_of(axis)
     if not isinstance(axis, tuple):
         return xp.prod(x, axis=axis, keepdims=keepdims, dtype=x.dtype if name else None)
-    for one in sorted((a % len(x.shape) for a in axis), reverse=True):  # not every library takes several
+    axes = [positive_axis(a, len(x.shape), "prod") for a in axis]
+    for one in sorted(axes, reverse=True):  # not every library takes several
         x = xp.prod(x, axis=one, keepdims=keepdims, dtype=x.dtype if name else None)
     return x
 

@@ -10,7 +10,7 @@ from nnx import functional
 from nnx.autodiff.array import TrackedArray, lower
 from nnx.autodiff.primitive import primitive
 from nnx.backends import Array
-from nnx.ops.operation import as_array, as_floats, name_of_dtype, namespace, operation, promote
+from nnx.ops.operation import as_array, as_floats, name_of_dtype, namespace, operation, positive_axis, promote
 
 __all__ = ["cdist", "erf", "erfc", "erfinv", "logsumexp", "rsqrt"]
 
@@ -126,7 +126,7 @@ def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Array:
     array = as_floats(x)
     rank = len(array.shape)
     axes = tuple(range(rank)) if axis is None else (axis,) if isinstance(axis, int) else tuple(axis)
-    return _logsumexp(array, tuple(a % rank for a in axes), keepdims)
+    return _logsumexp(array, tuple(positive_axis(a, rank, "logsumexp") for a in axes), keepdims)
 
 
 def _logsumexp_and_pullback(x: Array, axes: tuple[int, ...], keepdims: bool) -> tuple[Array, Callable[[Array], Array]]:

@@ -14,6 +14,7 @@ from nnx.optimizers.adam import Adam, Adamax, AdamW, Nadam
 from nnx.optimizers.ftrl import Ftrl
 from nnx.optimizers.lamb import Lamb
 from nnx.optimizers.lion import Lion
+from nnx.optimizers.multi_optimizer import MultiOptimizer, OptimizerMap
 from nnx.optimizers.muon import Muon
 from nnx.optimizers.optimizer import Optimizer, optimizers
 from nnx.optimizers.rmsprop import RMSprop
@@ -32,9 +33,11 @@ __all__ = [
     "Lamb",
     "Lion",
     "LossScaleOptimizer",
+    "MultiOptimizer",
     "Muon",
     "Nadam",
     "Optimizer",
+    "OptimizerMap",
     "RMSprop",
     "ScheduleFreeAdamW",
     "deserialize",
@@ -71,13 +74,14 @@ def LossScaleOptimizer(  # noqa: N802, the name that Keras gave it
     inner_optimizer : an optimiser, or what `get` takes.
     initial_scale : what the loss is multiplied by at first. It is halved where gradients are not finite.
     dynamic_growth_steps : after how many other steps in a row it is doubled.
-    name : accepted as in Keras; the optimiser keeps its own.
+    name : of the optimiser; by default it keeps its own.
 
     >>> LossScaleOptimizer("adam", initial_scale=1024.0).name
     'adam'
     """
     optimizer = get(inner_optimizer)
     optimizer.start_scale(initial_scale, dynamic_growth_steps)
+    optimizer.name = name or optimizer.name
     return optimizer
 
 

@@ -5,12 +5,11 @@ Small updates vanish in float16 and small gradients are 0 there: Micikevicius et
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
 from nnx.backends import Array, array_namespace, backend_of, to_numpy
-from nnx.optimizers.slots import Slots
 from nnx.precision import narrow, wide
 
 MASTER = "master"
@@ -65,7 +64,7 @@ def step_in_float32(
     values: Array,
     gradients: Array,
     scale: Array | float,
-    slots: Slots,
+    slots: Mapping[str, Array],
     advance: Callable[[Array, Array], None],
 ) -> Array:
     """Let `advance(master, gradients)` train the float32 copies, and round these to the parameters `values`.

@@ -25,6 +25,11 @@ class Rate(float):
         self._optimizer = optimizer
         return self
 
+    @property
+    def value(self) -> float:
+        """The number, as Python has it."""
+        return float(self)
+
     def assign(self, value: Any) -> None:
         """Give the optimiser another learning rate. TypeError where it follows a schedule."""
         self._optimizer.learning_rate = float(value)

@@ -103,6 +103,7 @@ class Optimizer(Configurable):
         self.name = name or type(self).__name__.lower()
 
         self.slots = Slots()
+        self._excluded_variables: list[Parameter] = []  # of no layer, which have no path of their own
         self._excluded_paths: list[str] = []  # of the parameters that are spared from weight decay
         self._excluded_names: list[str] = []
         self._decay_mask: Array | None = None  # 0 where a parameter is spared; None where none is
@@ -194,6 +195,25 @@ class Optimizer(Configurable):
         flat.finish_pass()
         self.train(flat)
         flat.start_pass()
+
+    def build(self, variables: Sequence[Parameter]) -> None:
+        """Make the slots of parameters now; by default the first step does. Later steps train these.
+
+        >>> import nnx
+        >>> layer = nnx.layers.Dense(1, use_bias=False)
+        >>> layer.build((None, 2))
+        >>> optimizer = nnx.optimizers.SGD(momentum=0.9)
+        >>> optimizer.build(layer.trainable_variables)
+        >>> [variable.shape for variable in optimizer.variables]
+        [(), (), (2, 1)]
+        """
+        self._variables = list(variables)
+        if not self._variables:
+            return
+        first = self._variables[0]
+        flat = FlatParameters.of(self._variables, placement_of(first.value, first.dtype), self.slots.flat)
+        with flat.placement.computing:
+            self._bind(flat)
 
     def apply(self, gradients: Any, variables: Sequence[Parameter] | None = None) -> None:
         """Train parameters by their gradients, as `GradientTape.gradient` returns them.
@@ -318,13 +338,17 @@ class Optimizer(Configurable):
                 self._bind(flat)
             scale, self._applied_scale = self._applied_scale, self.loss_scale_factor or 1.0
             if MASTER in self.slots:
-                finite = step_in_float32(flat.values, flat.grads, scale, self.slots, self._advance)
+                finite = step_in_float32(flat.values, flat.grads, scale, self.restorable(), self._advance)
                 if self.loss_scale is not None and scale is self.loss_scale.value:
                     self.loss_scale.follow(finite)
             else:
                 unscaled = isinstance(scale, float) and scale == 1.0
                 self._advance(flat.values, flat.grads if unscaled else flat.grads / scale)
         self._steps += 1
+
+    def restorable(self) -> Mapping[str, Array]:
+        """The arrays that a step in float16 leaves as they were if its gradients are not finite."""
+        return self.slots
 
     def scale_loss(self, flat: Any) -> Any:
         """What to multiply the cotangent of the loss by before the next step, which divides the gradients by it.
@@ -441,12 +465,14 @@ class Optimizer(Configurable):
         """
         if self.slots.flat is not None:
             raise ValueError("exclude_from_weight_decay must be called before the optimizer's first step")
-        self._excluded_paths = [parameter.path for parameter in var_list or ()]
+        self._excluded_variables = [parameter for parameter in var_list or () if parameter.is_free]
+        self._excluded_paths = [parameter.path for parameter in var_list or () if not parameter.is_free]
         self._excluded_names = list(var_names or ())
 
     def _decays(self, parameter: Parameter) -> bool:
         named = any(re.search(name, parameter.name) for name in self._excluded_names)
-        return not named and parameter.path not in self._excluded_paths
+        alone = any(parameter is one for one in self._excluded_variables)
+        return not named and not alone and parameter.path not in self._excluded_paths
 
     def _decay_weights(self, values: Array, learning_rate: float) -> None:
         """Shrink the parameters by a share of themselves, apart from the gradient."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Unpack
 
-from nnx.arguments import fraction
+from nnx.arguments import fraction, non_negative_integer
 from nnx.backends import Array
 from nnx.functional import updates
 from nnx.optimizers.arguments import CommonArguments, LearningRate, epsilon_argument
@@ -53,7 +53,7 @@ class ScheduleFreeAdamW(Optimizer):
             raise ValueError("beta_1 must be greater than 0 and less than 1, got 0: the average would not be known")
         self.beta_2 = fraction("beta_2", beta_2)
         self.epsilon = epsilon_argument(epsilon)
-        self.warmup_steps = warmup_steps
+        self.warmup_steps = non_negative_integer("warmup_steps", warmup_steps)
 
     def slot_starts(self) -> Starts:
         return {"momentum": None, "velocity": 0.0}

@@ -245,11 +245,14 @@ def tokenizer_from_json(json_string: str) -> Tokenizer:
     >>> tokenizer_from_json(tokenizer.to_json()).word_index
     {'a': 1, 'b': 2}
     """
-    config = dict(json.loads(json_string)["config"])
-    learned = {
-        name: json.loads(config.pop(name))
-        for name in ("word_counts", "word_docs", "index_docs", "index_word", "word_index")
-    }
+    try:
+        config = dict(json.loads(json_string)["config"])
+        learned = {
+            name: json.loads(config.pop(name))
+            for name in ("word_counts", "word_docs", "index_docs", "index_word", "word_index")
+        }
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"expected the JSON that Tokenizer.to_json() returned, got {json_string[:80]!r}") from error
     tokenizer = Tokenizer(**config)
     tokenizer.word_counts.update(learned["word_counts"])
     tokenizer.word_docs.update(learned["word_docs"])

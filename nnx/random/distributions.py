@@ -131,7 +131,8 @@ def _unit(stream: Generator, shape: tuple[int, ...], dtype: str) -> Array:
 def randint(shape: Sequence[int], minval: int, maxval: int, dtype: str | None = "int32", seed: Seed = None) -> Array:
     """Random integers from minval to maxval - 1, each as likely to 2**-32.
 
-    shape, dtype, seed : see the module; the dtype is int32 by default. ValueError if there is no integer between.
+    shape, dtype, seed : see the module; the dtype is int32 by default. ValueError if there is no integer between, and
+    for another dtype.
 
     >>> sorted(set(randint((100,), 2, 5, seed=1).tolist()))
     [2, 3, 4]
@@ -141,10 +142,13 @@ def randint(shape: Sequence[int], minval: int, maxval: int, dtype: str | None = 
         raise ValueError(f"randint: maxval must be above minval, got minval={low} and maxval={high}")
     if high - low > 1 << 32:
         raise ValueError(f"randint: at most 2**32 integers can be chosen from, got minval={low} and maxval={high}")
+    name = "int32" if dtype is None else _dtype(dtype)
+    if not name.startswith(("int", "uint")):
+        raise ValueError(f"randint: dtype must be that of integers, got {dtype!r}")
     sizes = _sizes(shape)
     words = stream_of(seed).integers(math.prod(sizes)).astype(np.uint64)
     numbers = (words * np.uint64(high - low) >> np.uint64(32)).astype(np.int64) + low
-    return get_backend().asarray(numbers.reshape(sizes), "int32" if dtype is None else _dtype(dtype))
+    return get_backend().asarray(numbers.reshape(sizes), name)
 
 
 def categorical(logits: Any, num_samples: int, dtype: str | None = "int32", seed: Seed = None) -> Array:

@@ -8,6 +8,7 @@ import numpy as np
 
 from nnx.backends import is_tabular, table_problem, to_numpy
 from nnx.lazy_loading import optional_import
+from nnx.text.values import is_texts
 
 validation = optional_import("sklearn.utils.validation", "nnx.sklearn", "sklearn")
 
@@ -72,4 +73,9 @@ def _as_numbers(value: Any, what: str) -> Any:
     problem = table_problem(value, what)
     if problem:
         raise ValueError(f"{what}, a {type(value).__name__}, is not made of numbers: {problem}")
+    if is_texts(value):
+        raise ValueError(
+            f"{what} are texts, and the estimator takes numbers: put a TfidfVectorizer or an OrdinalEncoder of "
+            f"scikit-learn before it in a pipeline, or train a model of nnx that begins with TextVectorization"
+        )
     return to_numpy(value) if is_tabular(value) else value

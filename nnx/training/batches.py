@@ -80,6 +80,11 @@ class ArrayBatches:
         """What makes the batches the same ones as those of other arrays."""
         return {"samples": self.rows, "batch_size": self.batch_size, "shuffle": self._generator is not None}
 
+    def join(self, rows: int) -> None:
+        """Give several batches as one, of at most so many rows, unless a batch alone has more."""
+        self.batch_size *= max(1, rows // self.batch_size)
+        self.steps = len(self)
+
     def __iter__(self) -> Iterator[Batch]:
         order, parts = None, list(ranks.parts_of(self.rows, self.batch_size, self._shared))
         if self._generator is not None:
@@ -200,12 +205,14 @@ class IterableBatches:
         generator: Generator | None = None,
         shared: bool = False,
     ) -> None:
-        own_way = getattr(type(source), "__iter__", None) is not DataLoader.__iter__  # such as that of a subclass
+        self._endless = isinstance(source, DataLoader) and source.endless
+        own_way = getattr(type(source), "__iter__", None) is not DataLoader.__iter__ and not self._endless
         self._shared = shared and not own_way and ranks.group() is not None
         self._source: Any = source
         self._convert = convert
-        self.once = isinstance(source, Iterator)
-        has_order = self.steps is not None and hasattr(source, "__getitem__") and not isinstance(source, list | tuple)
+        self.once = isinstance(source, Iterator) and not self._endless
+        in_its_order = self._endless or isinstance(source, list | tuple)
+        has_order = self.steps is not None and hasattr(source, "__getitem__") and not in_its_order
         self._generator = generator if has_order else None
 
     @property
@@ -242,6 +249,8 @@ class IterableBatches:
         if self._shared:
             items: Iterator[tuple[Any, int | None]] = self._source.parts()
             return items
+        if self._endless:
+            return ((item, None) for item in DataLoader.__iter__(self._source))
         if self._generator is None and hasattr(self._source, "__iter__"):
             return ((item, None) for item in self._source)
         steps = self.steps or 0

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from nnx.training.batches import Batch, Source
+from nnx import ranks
+from nnx.training.batches import ArrayBatches, Batch, Source
 from nnx.user_warnings import warn_user
 
 
@@ -47,6 +48,14 @@ class Epochs:
             self.done += 1
             yield following
         self.done = 0
+
+    def join(self, rows: int) -> None:
+        """Where the data are in place and all of them are taken, give several batches as one, of at most so many rows.
+
+        Not where ranks share the batches.
+        """
+        if isinstance(self._source, ArrayBatches) and self._limit is None and ranks.group() is None:
+            self._source.join(rows)
 
     def restart(self) -> None:
         """Begin the next epoch with the first batch, where the source can give it again."""

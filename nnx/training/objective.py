@@ -173,6 +173,14 @@ class Objective:
         found = [index for index, one in enumerate(self.by_output) if one.loss is not None]
         return found if len(found) > 1 else []
 
+    @property
+    def adds_up_rows(self) -> bool:
+        """Whether the results are the same however the rows are cut into batches."""
+        return not self.held and all(
+            (one.loss is None or one.loss.is_mean_over_rows) and all(metric.adds_up_rows for metric, _ in one.metrics)
+            for one in self.by_output
+        )
+
     def forward(
         self, ys: Sequence[Array], outputs: Sequence[Array], sample_weights: Sequence[Array | None]
     ) -> tuple[list[Array], Callable[[float], list[Any]]]:
@@ -389,7 +397,8 @@ def distribute(value: Any, outputs: list[str], what: str) -> list[Any]:
         unknown = [name for name in value if name not in outputs]
         if unknown and not (len(outputs) == 1 and len(value) == 1):
             raise ValueError(f"{what} names the output {unknown[0]!r}; the outputs are {', '.join(outputs)}")
-        return list(value.values()) if unknown else [value.get(name) for name in outputs]
+        entries = list(value.values()) if unknown else [value.get(name) for name in outputs]
+        return [_only(entry) for entry in entries] if what in ("loss", "loss_weights") else entries
     if len(outputs) == 1:
         if isinstance(value, list | tuple) and what in ("loss", "loss_weights"):
             if len(value) != 1:
@@ -405,6 +414,11 @@ def distribute(value: Any, outputs: list[str], what: str) -> list[Any]:
     if what in ("metrics", "weighted_metrics") and value is not None:
         raise ValueError(f"{what} of a model with several outputs must be a list or a dict with an entry for each")
     return [value] * len(outputs)
+
+
+def _only(entry: Any) -> Any:
+    """The one thing in a list, or what is no list of one."""
+    return entry[0] if isinstance(entry, list | tuple) and len(entry) == 1 else entry
 
 
 def _resolved(metric: Any) -> Any:

@@ -62,11 +62,13 @@ class InputPipeline:
         self.model = model
         self.setup: TrainingSetup | None = None
         self._setting_up = threading.RLock()
-        self._accepted: Any = None  # the form of host arrays that can be taken as they are
+        self._accepted: Any = None  # the form of host arrays whose inputs can be taken as they are
+        self._converts_targets = False  # of those
+        self._accepted_input: Any = None  # and of an input alone
 
     def forget(self) -> None:
         """Take back what the first batch decided."""
-        self.setup = self._accepted = None
+        self.setup = self._accepted = self._accepted_input = None
 
     def set_up(self, ys: list[Any]) -> TrainingSetup:
         """The setup, which the first targets decide."""
@@ -86,17 +88,27 @@ class InputPipeline:
             and self._form(x, y) == self._accepted
         ):
             self._check_targets([y])
+            if self._converts_targets and self.setup is not None:
+                model = self.model()
+                y = place(y, model.placement, self.setup.target_dtypes[0], "y", model.name)
             return [x], [y], [None]
         xs, ys, weights = self._read(x, y, sample_weight)
         batch = self._place_batch(xs, ys, weights, class_weight)
-        untouched = len(xs) == len(ys) == 1 and batch[0][0] is x and batch[1][0] is y
+        untouched = len(xs) == len(ys) == 1 and batch[0][0] is x and ys[0] is y
         accepted = untouched and not self.model().ports.readings[0].integers
         self._accepted = self._form(x, y) if accepted else None
+        self._converts_targets = batch[1][0] is not y
         return batch
 
     def inputs(self, x: Any) -> list[Array]:
         """Inputs for a prediction, checked and in the model's place."""
+        if self.takes_as_it_is(x):
+            return [x]
         return self._place_inputs(self._built_for(x, self._read_inputs(x)))
+
+    def takes_as_it_is(self, x: Any) -> bool:
+        """Whether x is like the last input that was fine, and had no need to be changed."""
+        return self._accepted_input is not None and self._form_of_input(x) == self._accepted_input
 
     def computed(self, xs: list[Array]) -> list[Array]:
         """Inputs as layers compute with them. They come into place as declared: integers may need the least room."""
@@ -330,6 +342,12 @@ class InputPipeline:
             return None
         return x.shape, x.dtype, y.shape, y.dtype, id(self.model().placement)
 
+    def _form_of_input(self, x: Any) -> Any:
+        """The same for an input alone, of any number of rows."""
+        if type(x) is not np.ndarray or not x.shape or not len(x):
+            return None
+        return x.shape[1:], x.dtype, id(self.model().placement)
+
     def _place_batch(
         self, xs: list[Any], ys: list[Any], weights: list[Any], class_weight: dict[int, float] | None
     ) -> Columns:
@@ -379,6 +397,8 @@ class InputPipeline:
                     layer.check_indices(x)
             dtype = reading.dtype or (None if reading.integers else placement.dtype)
             placed.append(place(x, placement, dtype, name if len(xs) > 1 else "x", model.name))
+        untouched = len(xs) == 1 and placed[0] is xs[0] and not model.ports.readings[0].integers
+        self._accepted_input = self._form_of_input(xs[0]) if untouched else None
         return placed
 
     def _check_targets(self, ys: list[Any]) -> None:

@@ -89,6 +89,18 @@ class TrainableModel(Protocol):
 
     # Computation
 
+    @property
+    def makes_mask(self) -> bool:
+        """Whether there is a layer that makes a mask where its input has none."""
+
+    @property
+    def keeps_rows_apart(self) -> bool:
+        """Whether at inference what comes of a row depends on that row alone."""
+
+    @property
+    def widest_row(self) -> int | None:
+        """How many numbers the largest of the values has that layers pass on, for one row; None where that is open."""
+
     def chain(
         self, arrays: Sequence[Array], *, training: bool, logits: Collection[int] = (), masks: Sequence[Any] = ()
     ) -> tuple[list[Array], list[Any], Pullback]:

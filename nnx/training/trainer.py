@@ -23,6 +23,9 @@ from nnx.training.step import BatchStep, as_given, as_returned, require_optimize
 from nnx.training.trainable import TrainableModel
 from nnx.training.training_run import TrainingRun
 
+_JOINED_NUMBERS = 1 << 18
+_MOST_ROWS = 1 << 12
+
 
 class Trainer:
     """Trains, evaluates and predicts for a model; its methods are those of the model, which document them.
@@ -39,6 +42,7 @@ class Trainer:
         self.pipeline = InputPipeline(model)
         self.step = BatchStep(model, self.pipeline)
         self.own_steps = OwnSteps(model, self.pipeline)
+        self._together: tuple[int, list[Any]] | None = None  # how many rows, and the layers that may remember some
         self._choose_steps()
 
     def _choose_steps(self) -> None:
@@ -52,6 +56,7 @@ class Trainer:
 
     def forget(self) -> None:
         """Take back what the first batch decided from the layers."""
+        self._together = None
         self.pipeline.forget()
 
     def compile(self, optimizer: Any, loss: Any, loss_weights: Any, metrics: Any, weighted_metrics: Any) -> None:
@@ -125,6 +130,8 @@ class Trainer:
             validation = prepare(validation_data, validation_batch_size, validation_steps)
             drawn, steps = bool(verbosity(verbose)), batches.steps
             listeners = CallbackList(callbacks, True, drawn, model, verbose=verbose, epochs=epochs, steps=steps)
+            if validation is not None:
+                self._join_tests(validation, listeners)
             run = TrainingRun(model, listeners, batches, validation, initial_epoch)
             rank_agreement.begin(model, listeners, batches, epochs=(initial_epoch, epochs), batch_size=batch_size)
             with run.under_way(), listeners.running("train") as final_logs, run.finishing():
@@ -175,6 +182,7 @@ class Trainer:
             batches = Epochs(source, optional_integer("steps", steps), once=True, name="evaluate")
             listeners = self._listeners(callbacks, ranks.agreed(verbose), batches.steps)
             rank_agreement.begin(model, listeners, batches)
+            self._join_tests(batches, listeners)
             logs = self._evaluate(batches, listeners)
             return as_returned(logs if return_dict or not own else model.in_order_of_metrics(logs), return_dict)
 
@@ -182,6 +190,10 @@ class Trainer:
         model = self.model()
         with model.computing:
             own, batch_size = self.for_predicting is self.own_steps, optional_integer("batch_size", batch_size, 32)
+            model.stop_predicting = False
+            watched = callbacks is not None or steps is not None or verbosity(verbose)
+            if not (own or watched) and self.pipeline.takes_as_it_is(x) and self._is_one_batch(x, batch_size):
+                return self.step.predict_on_batch(x)
             if own:
                 self.own_steps.get_ready()
                 source = self.pipeline.structured_batches(x, None, None, None, batch_size, None)
@@ -189,8 +201,9 @@ class Trainer:
                 source = self.pipeline.input_batches(x, batch_size)
             batches = Epochs(source, optional_integer("steps", steps), once=True, name="predict")
             listeners = self._listeners(callbacks, verbose, batches.steps)
+            if not (own or batches.steps == 1 or listeners.listens_to_batches("predict")):
+                batches.join(self._rows_together())
             outputs: list[Any] = []  # lists of arrays; structures of them where the model has a step of its own
-            model.stop_predicting = False
             with listeners.running("predict"):
                 for step, batch in enumerate(batches):
                     listeners.on_predict_batch_begin(step, {})
@@ -277,6 +290,30 @@ class Trainer:
         return final_logs
 
     # Helpers
+
+    def _rows_together(self) -> int:
+        """How many rows may go through the model at once in place of several batches: 0 where that makes a difference.
+
+        Of float32, the widest values of so many rows have a megabyte, which caches hold.
+        """
+        if self._together is None:
+            model = self.model()
+            widest = model.widest_row if model.keeps_rows_apart else None
+            rows = 0 if widest is None else min(_MOST_ROWS, _JOINED_NUMBERS // max(1, widest))
+            self._together = rows, [layer for _, layer in model.walk() if hasattr(layer, "stateful")]
+        rows, recurrent = self._together
+        return 0 if debug.is_checking() or any(layer.stateful for layer in recurrent) else rows
+
+    def _is_one_batch(self, x: Any, batch_size: int) -> bool:
+        """Whether all rows of an input go through the model at once."""
+        return len(x) <= batch_size or len(x) <= self._rows_together()
+
+    def _join_tests(self, batches: Epochs, listeners: CallbackList) -> None:
+        """Let evaluation take several batches as one, where nobody looks at them and no result depends on it."""
+        model, setup = self.model(), self.pipeline.setup
+        alone = setup is not None and not setup.penalised and not model.makes_mask
+        if alone and not listeners.listens_to_batches("test") and model.require_compiled().adds_up_rows:
+            batches.join(self._rows_together())
 
     @contextlib.contextmanager
     def _running_values(self) -> Iterator[None]:

@@ -28,7 +28,7 @@ def split_dataset(
     dataset : an array, a list or tuple of arrays with a sample in each row, or a loader, whose batches are taken apart.
     left_size, right_size : how many samples, or which fraction of them; by default what the other leaves.
     shuffle, seed : whether samples are shuffled before; by Python's `random`, so that a seed gives Keras' order.
-    preferred_backend : ignored.
+    preferred_backend : only None: there is one kind of data set.
 
     Each part gives its samples one by one, or, of a loader, in batches of its size. TypeError for data of another kind,
     ValueError for sizes that leave a part empty or are too large together.
@@ -38,6 +38,8 @@ def split_dataset(
     >>> [int(x) for x in left], [int(x) for x in right]
     ([0, 1, 2], [3, 4])
     """
+    if preferred_backend is not None:
+        raise ValueError(f"preferred_backend={preferred_backend!r}: nnx has one kind of data set: leave it out")
     samples, batch_size = _samples_of(dataset)
     if shuffle:
         generator = random.Random(seed)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+import secrets
 import shutil
 import stat
 import tarfile
-import tempfile
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, Any
 
 _CHUNK = 1 << 18
+_HASHES = ("auto", "sha256", "md5")
 
 
 def get_file(
@@ -55,6 +56,12 @@ def get_file(
         raise ValueError(
             f"fname must be the name of a file without a folder, got {name!r}; cache_dir says where it goes"
         )
+    if hash_algorithm not in _HASHES:
+        raise ValueError(f"hash_algorithm must be one of {', '.join(map(repr, _HASHES))}, got {hash_algorithm!r}")
+    forms = (archive_format,) if isinstance(archive_format, str) else tuple(archive_format or ())
+    unknown = [form for form in forms if form not in ("auto", "tar", "zip")]
+    if unknown:
+        raise ValueError(f'archive_format must be "auto", "tar" or "zip", or a list of these, got {unknown[0]!r}')
     folder = Path(cache_dir or os.environ.get("NNX_HOME") or Path.home() / ".nnx").expanduser() / cache_subdir
     folder.mkdir(parents=True, exist_ok=True)
     extract = extract or untar
@@ -78,8 +85,6 @@ def get_file(
 def _checksum(path: Path, expected: str, algorithm: str) -> str:
     if algorithm == "auto":
         algorithm = "sha256" if len(expected) == 64 else "md5"
-    if algorithm not in ("sha256", "md5"):
-        raise ValueError(f'hash_algorithm must be "sha256", "md5" or "auto", got {algorithm!r}')
     digest = hashlib.new(algorithm, usedforsecurity=False)
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK):
@@ -89,10 +94,9 @@ def _checksum(path: Path, expected: str, algorithm: str) -> str:
 
 def _download(address: str, target: Path, checksum: str | None, algorithm: str) -> None:
     """Bring a file to its place, once it is whole and has the right checksum."""
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=".download-")
-    part = Path(name)
+    part = _beside(target)
     try:
-        with os.fdopen(handle, "wb") as file, _opened(address) as source:
+        with part.open("xb") as file, _opened(address) as source:
             shutil.copyfileobj(source, file, _CHUNK)
         if checksum:
             found = _checksum(part, checksum, algorithm)
@@ -101,6 +105,11 @@ def _download(address: str, target: Path, checksum: str | None, algorithm: str) 
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _beside(target: Path) -> Path:
+    """A new path in the same folder; what is made there has the mode that files of this process have."""
+    return target.with_name(f".part-{secrets.token_hex(8)}")
 
 
 def _opened(address: str) -> IO[bytes]:
@@ -118,8 +127,10 @@ def _opened(address: str) -> IO[bytes]:
 
 def _unpack(archive: Path, folder: Path, form: str | Sequence[str] | None) -> None:
     """Unpack an archive into a folder that is there as a whole or not at all."""
-    forms = ("tar", "zip") if form == "auto" else (form,) if isinstance(form, str) else tuple(form or ())
-    part = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".unpacked-"))
+    given = (form,) if isinstance(form, str) else tuple(form or ())
+    forms = ("tar", "zip") if "auto" in given else given
+    part = _beside(folder)
+    part.mkdir()
     try:
         if "tar" in forms and tarfile.is_tarfile(archive):
             try:

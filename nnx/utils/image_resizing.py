@@ -24,13 +24,15 @@ def smart_resize(
     """Images cut to the ratio of sides of a size, in their middle, and resized to it, so that nothing is distorted.
 
     x : (height, width, channels), or a batch of these; with "channels_first" (channels, height, width).
-    size : height and width. interpolation : see `resized`. backend_module : ignored.
+    size : height and width. interpolation : see `resized`. backend_module : only None: it is NumPy's work.
 
     Returns a NumPy array, float32. ValueError for other shapes.
 
     >>> smart_resize(np.arange(8.0).reshape(2, 4, 1), (1, 1))
     array([[[3.5]]], dtype=float32)
     """
+    if backend_module is not None:
+        raise ValueError(f"backend_module={backend_module!r}: images are resized by NumPy: leave it out")
     height, width = integers("size", size, 2)
     data_format = choice("data_format", data_format, ("channels_last", "channels_first"))
     image = to_numpy(x)

@@ -129,4 +129,4 @@ def save_img(
     if image.mode == "RGBA" and form in ("jpg", "jpeg"):
         warn_user("a JPEG file has no transparency: the image is saved without it")
         image = image.convert("RGB")
-    image.save(path, format=file_format, **kwargs)
+    image.save(path, format="jpeg" if form == "jpg" else file_format, **kwargs)

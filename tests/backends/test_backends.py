@@ -221,6 +221,38 @@ class TestUnusable:
             "driver version is insufficient); check the driver with nvidia-smi"
         )
 
+    @pytest.mark.parametrize(
+        ("card", "runtime", "expected"),
+        [
+            (
+                (7, 0),
+                13000,
+                "CUDA 13 does not serve cards of compute capability 7.0, whatever the driver says: pip uninstall "
+                "cupy-cuda13x, then pip install 'nnx-array[cupy]'",
+            ),
+            ((7, 0), 12090, "check the driver with nvidia-smi"),
+            ((7, 5), 13000, "check the driver with nvidia-smi"),
+        ],
+    )
+    def test_cupy_for_another_card(
+        self, monkeypatch: pytest.MonkeyPatch, card: tuple[int, int], runtime: int, expected: str
+    ) -> None:
+        def fail(size: int) -> None:
+            raise RuntimeError("nvrtc: error: invalid value for --gpu-architecture")
+
+        of_card = dict(zip(("major", "minor"), card, strict=True))
+        given = {
+            "getDevice": lambda: 0,
+            "getDeviceProperties": lambda device: of_card,
+            "runtimeGetVersion": lambda: runtime,
+        }
+        fake, cuda = types.ModuleType("cupy"), types.ModuleType("cupy.cuda")
+        fake.__version__, fake.zeros, fake.cuda = "14.0.0", fail, cuda
+        cuda.runtime = types.SimpleNamespace(**given)
+        monkeypatch.setitem(sys.modules, "cupy", fake)
+        monkeypatch.setitem(sys.modules, "cupy.cuda", cuda)
+        assert str(CupyBackend().problem()).endswith(f"; {expected}")
+
     def test_cupy_asks_the_device_only_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
         calls = []
         fake = types.ModuleType("cupy")

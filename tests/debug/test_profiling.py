@@ -103,7 +103,7 @@ def test_bytes_and_parameters():
     model = nnx.Sequential([Input((4,)), Dense(3), Dropout(0.5)])
     model.compile("sgd", "mse")
     with nnx.profile(model) as report:
-        model.predict(X, batch_size=8, verbose=0)
+        model.predict(X, batch_size=8, verbose=1)  # batch after batch
     rows = rows_of(report)
     assert report.steps == 3
     assert (rows["dense"].parameters, rows["dense"].output_bytes) == (15, 8 * 3 * 4)

@@ -222,7 +222,7 @@ CASES = [
     ),
     Case(
         "reference/losses_and_optimizers.py",
-        ("--epochs", 1),
+        ("--epochs", 1, "--samples", 100),
         (
             *(rf"regression +mean_squared_error +{way} " for way in ("batch", "stochastic", "mini-batch", "Adam")),
             *(rf"regression +mean_absolute_error +{way} " for way in ("batch", "stochastic", "mini-batch", "Adam")),

@@ -171,6 +171,18 @@ def test_dropout_is_for_training(backend: Placement) -> None:
     assert_close(layer.forward(query, value, training=True)[0], first, 0.0, 0.0)
 
 
+def test_scores_are_those_that_weigh() -> None:
+    layer = nnx.layers.Attention(dropout=0.5, seed=1)
+    y, scores = layer([VALUE, VALUE], return_attention_scores=True, training=True)
+    assert (scores == 0.0).any()
+    assert_close(y, scores @ VALUE.astype("float32"), rtol=1e-5, atol=1e-6)
+
+
+def test_a_key_of_none_is_the_value() -> None:
+    layer = MultiHeadAttention(2, 3)
+    assert_close(layer(query=QUERY, value=VALUE, key=None), layer(QUERY, VALUE), 0.0, 0.0)
+
+
 def test_masks_that_travel_on() -> None:
     layer = MultiHeadAttention(2, 3)
     assert layer.uses_mask

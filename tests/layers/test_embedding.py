@@ -36,7 +36,7 @@ def test_shapes_gradients_and_configuration(backend, case):
     np.add.at(expected, x.reshape(-1), nnx.to_numpy(y).reshape(-1, layer.output_dim).astype(np.float64))
     assert_close(layer.embeddings.grad, expected, length=10)
     config = json.loads(json.dumps(layer.get_config()))
-    copy = nnx.layers.registry.build({"class_name": "Embedding", "config": config})
+    copy = nnx.layers.registry.build({"class_name": type(layer).__name__, "config": config})
     assert json.loads(json.dumps(copy.get_config())) == config
 
 
@@ -159,3 +159,26 @@ def test_a_table_needs_no_input_shape() -> None:
     layer.build()
     assert layer.count_params() == 6
     assert layer(np.asarray([[0, 2]])).shape == (1, 2, 2)
+
+
+def test_an_embedding_in_both_directions(backend):
+    for tie in (True, False):
+        words = nnx.layers.ReversibleEmbedding(5, 3, tie_weights=tie, mask_zero=True, logit_soft_cap=4.0)
+        x = nnx.Input((4,), dtype="int32")
+        model = nnx.Model(x, words(nnx.layers.Dense(3)(words(x)), reverse=True))
+        assert model.output_shape == (None, 4, 5)
+        model.compile("sgd", nnx.losses.SparseCategoricalCrossentropy(from_logits=True))
+        numbers = np.asarray([[1, 2, 3, 0], [4, 4, 0, 0]])
+        weights = model.get_weights()
+        history = model.fit(numbers, numbers, epochs=3, verbose=0).history["loss"]
+        assert history[0] > history[-1]
+        copy = nnx.models.clone_model(model)
+        copy.set_weights(model.get_weights())
+        assert_close(copy.predict(numbers, verbose=0), model.predict(numbers, verbose=0))
+        assert len(weights) == (3 if tie else 4)
+        assert float(nnx.ops.max(nnx.ops.abs(model.get_weights()[1] - weights[1]))) > 0.0  # the dense layer learns too
+        backwards, vectors = nnx.Input((4, 3)), np.full((2, 4, 3), 0.5)
+        alone = nnx.Model(backwards, words(backwards, reverse=True))
+        assert_close(alone.predict(vectors, verbose=0), words(vectors.tolist(), reverse=True))
+    with pytest.raises(ValueError, match=r"reverse=True expects vectors of 3 numbers, got shape \(1, 2\)"):
+        words([[1.0, 2.0]], reverse=True)

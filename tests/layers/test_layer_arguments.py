@@ -61,6 +61,7 @@ MISTAKES: list[tuple[str, Callable[[], Any], type[Exception], str]] = [
     ("input_dim", lambda: Dense(2, input_dim=-4), ValueError, r"input shape of Dense .*non-negative.*-4"),
     ("input_dim text", lambda: Dense(2, input_dim="a"), ValueError, r"input shape of Dense .*'a'"),
     ("input_shape", lambda: Dense(2, input_shape=(2.5,)), ValueError, r"input shape of Dense .*2.5"),
+    ("scalar input", lambda: Input(batch_shape=()), ValueError, r"needs the size of the batch"),
     ("batch_input_shape", lambda: Dense(2, batch_input_shape="ab"), TypeError, r"must be a tuple of sizes.*'ab'"),
     (
         "vector",
@@ -86,6 +87,7 @@ MISTAKES: list[tuple[str, Callable[[], Any], type[Exception], str]] = [
         ValueError,
         r"dropout: .*\(1,\).*\(4,",
     ),
+    ("noise of nothing", lambda: Dropout(0.5, noise_shape=(4, 0)), ValueError, r"noise_shape of dropout.*positive"),
     ("noise size", lambda: Dropout(0.5, noise_shape=(4, 2))(X, training=True), ValueError, r"dropout: .*noise_shape"),
     (
         "relu bound",
@@ -333,5 +335,35 @@ def test_mask_of_a_lambda(backend: Placement):
         model = nnx.Sequential([Input((3, 1)), layer, nnx.layers.SimpleRNN(1, return_sequences=True)])
         y = nnx.to_numpy(model(x))[0, :, 0]
         assert [bool(step != before) for step, before in zip(y, [0.0, *y[:-1]], strict=True)] == kept
-    with pytest.raises(TypeError, match="a derivative of one's own is pullback="):
-        nnx.layers.Lambda(last, last)
+
+
+def doubled(shape: Any) -> Any:
+    return (*shape[:-1], 2 * shape[-1])
+
+
+def test_a_lambda_whose_shape_is_a_function():
+    layer = nnx.layers.Lambda(lambda x: nnx.ops.concatenate([x, x], axis=-1), output_shape=doubled)
+    assert layer(Input((3, 4))).shape == (None, 3, 8)
+    assert layer(np.ones((1, 3, 4))).shape == (1, 3, 8)
+    with nnx.saving.custom_object_scope({"doubled": doubled, "abs": abs}):
+        again = nnx.layers.Lambda.from_config(nnx.layers.Lambda(abs, doubled).get_config())
+    assert again.output_shape is doubled
+
+
+def test_what_a_layer_says_of_itself():
+    layer = Dense(3, dtype="mixed_float16")
+    assert (layer.compute_dtype, layer.variable_dtype, Dense(3).variable_dtype) == ("float16", "float32", "float32")
+    symbol = layer.compute_output_spec(Input((4,)))
+    assert (symbol.shape, symbol.dtype) == ((None, 3), "float16")
+    said = {
+        True: (layer, nnx.layers.LSTM(2), nnx.layers.Add(), nnx.layers.Embedding(3, 2, mask_zero=True)),
+        False: (
+            nnx.layers.Conv1D(2, 3),
+            nnx.layers.Embedding(3, 2),
+            nnx.layers.Flatten(),
+            nnx.layers.EinsumDense("ab,bc->ac", 3),
+        ),
+    }
+    for supports, layers in said.items():
+        assert [one.supports_masking for one in layers] == [supports] * 4
+    assert nnx.layers.InputLayer((4,), batch_size=2).batch_shape == (2, 4)

@@ -176,6 +176,14 @@ def test_a_model_without_layers_for_texts_refuses_them():
         model.predict(["a", "b"], verbose=0)
 
 
+def test_integers_of_a_file(tmp_path):
+    (tmp_path / "numbers.txt").write_text("10\n-2\n")
+    assert nnx.to_numpy(IntegerLookup(vocabulary=str(tmp_path / "numbers.txt"))([10, -2, 7])).tolist() == [1, 2, 0]
+    (tmp_path / "numbers.txt").write_text("10\nten\n")
+    with pytest.raises(ValueError, match="vocabulary of integers was expected, got 'ten'"):
+        IntegerLookup(vocabulary=tmp_path / "numbers.txt")
+
+
 @pytest.mark.parametrize(
     ("make", "reason"),
     [
@@ -296,3 +304,13 @@ def test_a_feature_space_refuses():
         nnx.utils.FeatureSpace({"a": "float"}, crosses=[("a", "b")])
     with pytest.raises(ValueError, match="the feature 'a' must be one of 'float', "):
         nnx.utils.FeatureSpace({"a": "floats"})
+
+
+def test_texts_do_not_go_into_layers_of_numbers() -> None:
+    words = nnx.Input((1,), dtype="string")
+    with pytest.raises(TypeError, match="dense takes numbers, and <Symbol .*> are texts: put a layer between"):
+        nnx.layers.Dense(1)(words)
+    with pytest.raises(TypeError, match="dense takes numbers"):
+        nnx.Sequential([words, nnx.layers.Dense(1)])
+    lookup = nnx.layers.StringLookup(vocabulary=["a"])
+    assert nnx.Model(words, nnx.layers.Embedding(2, 3)(lookup(words))).output_shape == (None, 1, 3)

@@ -38,6 +38,21 @@ def test_values(backend_float64):
     assert_close(pullback(1.0), np.zeros((1, 4)))
 
 
+def test_a_mean_is_one_of_the_samples_that_have_a_pair(backend):
+    x, values = backend.asarray(embeddings()), np.asarray(formula(LABELS, embeddings(), 4.0, 0.4))
+    labels = backend.asarray(LABELS, "int64")
+    weights = [2.0, 1.0, 5.0, 1.0, 0.5, 1.0]
+    for reduction, weight, expected in (
+        ("sum_over_batch_size", None, values.sum() / 5),
+        ("mean", weights, np.dot(weights, values) / 5),
+        ("mean_with_sample_weight", weights, np.dot(weights, values) / 5.5),
+        ("sum", weights, np.dot(weights, values)),
+    ):
+        loss = losses.Circle(gamma=4.0, reduction=reduction)
+        assert float(loss(labels, x, sample_weight=weight)) == pytest.approx(expected, rel=1e-5)
+    assert float(losses.Circle()(labels[:1], x[:1, ...])) == 0.0
+
+
 def test_gradient():
     check_gradients(lambda x: functional.circle(LABELS, x, gamma=4.0), embeddings())
     refs = {"ref_labels": LABELS[:3], "ref_embeddings": embeddings(seed=5)[:3], "remove_diagonal": False}

@@ -144,6 +144,19 @@ def test_ignored_samples_do_not_count(backend):
     assert_close(losses.SparseCategoricalCrossentropy(ignore_class=-1)(nothing, y_pred), 0.0)
 
 
+@pytest.mark.parametrize("case", [(name, options) for name, row in LOSSES.items() for options in row.options], ids=str)
+def test_losses_that_are_means_over_rows(case):
+    """They say so where the loss of a batch follows from those of its parts, and only there."""
+    name, options = case
+    loss = getattr(losses, name)(**options)
+    if not loss.is_mean_over_rows:
+        assert name in ("Circle", "Dice", "Tversky") or options.keys() & {"axis", "ignore_class"}
+        return
+    y_true, y_pred = LOSSES[name].draw(options, (6, 5, 3))
+    parts = [float(loss(y_true[rows], y_pred[rows])) for rows in (slice(0, 4), slice(4, 6))]
+    assert float(loss(y_true, y_pred)) == pytest.approx((4 * parts[0] + 2 * parts[1]) / 6, rel=1e-6)
+
+
 def test_lists_and_numbers():
     assert_close(losses.mse([[0, 1], [1, 1]], [[1, 1], [1, 3]]), np.asarray([0.5, 2.0], np.float32))
     assert_close(losses.MeanSquaredError()([[0.0], [1.0]], [[1], [3]], [1.0, 0.5]), np.float32(1.5))

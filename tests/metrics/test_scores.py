@@ -158,6 +158,8 @@ def test_relative_errors(backend):
     [
         (lambda: metrics.F1Score("mean"), "average must be one of None, 'micro', 'macro', 'weighted'; got 'mean'"),
         (lambda: metrics.FBetaScore(beta=0.0), "beta must be positive, got 0.0"),
+        (lambda: metrics.FBetaScore(beta="1"), "beta must be positive, got '1'"),
+        (lambda: metrics.F1Score(threshold="0.5"), "threshold must be above 0 and at most 1, .* got '0.5'"),
         (lambda: metrics.F1Score(threshold=0.0), "threshold must be above 0 and at most 1, or None"),
         (lambda: metrics.F1Score()([0, 1], [0.1, 0.9]), r"'f1_score' expects predictions \(n, classes\).*\(2,\)"),
         (lambda: metrics.F1Score()([0, 1], [[0.1, 0.9]] * 2), r"to_categorical\(y, num_classes=2\)"),

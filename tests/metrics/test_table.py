@@ -131,6 +131,19 @@ def test_the_same_on_every_backend(backend, title, weighted):
 
 
 @pytest.mark.parametrize("title", CASES)
+def test_rows_that_are_added_up(title):
+    """A metric says so where the result of batches is that of all rows at once."""
+    kind, make = CASES[title]
+    y_true, y_pred, weight = metric_data(kind)
+    whole = make()
+    whole.update_state(y_true, y_pred, weight)
+    if whole.adds_up_rows:
+        assert_close(run(make, kind, np.asarray, True), np.asarray(whole.result(), np.float64), length=200)
+    else:
+        assert title.split()[0] in ("Dice", "Tversky") or whole.axis != -1
+
+
+@pytest.mark.parametrize("title", CASES)
 def test_weights_of_one_change_nothing(title):
     kind, make = CASES[title]
     y_true, y_pred, _ = metric_data(kind)

@@ -249,6 +249,7 @@ def test_operating_points(backend, bound):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
+        (lambda: metrics.Recall(thresholds=[0.5, None]), r"thresholds must be numbers from 0 to 1, got \[None\]"),
         (lambda: metrics.Precision(thresholds=1.5), r"thresholds must be numbers from 0 to 1, got \[1.5\]"),
         (lambda: metrics.Recall(thresholds=[0.2, -1.0]), r"numbers from 0 to 1, got \[-1.0\]"),
         (lambda: metrics.TruePositives(thresholds=[]), r"numbers from 0 to 1, got \[\]"),

@@ -133,3 +133,19 @@ def test_two_inputs_of_which_one_is_read_as_integers(backend: Placement) -> None
         model.forward(there)[0],
     ):
         assert_close(found, expected, length=50)
+
+
+def test_a_loss_of_floats_gets_floats_with_every_batch() -> None:
+    """Also where a batch has the form of the one before, whose inputs could be taken as they were."""
+    seen: list[str] = []
+
+    def loss(y_true: Any, y_pred: Any) -> Any:
+        seen.append(str(y_true.dtype))
+        return (y_pred - y_true) ** 2
+
+    model = nnx.Sequential([Input((2,)), Dense(1)])
+    model.compile("sgd", loss)
+    seen.clear()
+    for _ in range(3):
+        model.train_on_batch(np.ones((3, 2), np.float32), np.ones((3, 1), np.int64))
+    assert set(seen) == {"float32"}

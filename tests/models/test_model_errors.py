@@ -224,6 +224,8 @@ def test_other_methods_check_their_targets_too(method: str, y: Any):
 
 def test_training_needs_compile():
     model = Model([Dense(1, input_dim=4)], name="mine")
+    assert not model.compiled
+    assert classifier().compiled
     for use in (
         lambda: model.fit(X, X),
         lambda: model.evaluate(X, X),

@@ -134,7 +134,7 @@ def test_names_of_weights_and_shapes_of_inputs():
     assert model.trainable_variables == []
     assert model.non_trainable_variables == model.weights
     assert model.input_shape == (8, 3)
-    with pytest.raises(TypeError, match="either batch_shape, or shape and batch_size"):
+    with pytest.raises(ValueError, match="either batch_shape, or shape and batch_size"):
         nnx.Input((3,), batch_shape=(8, 3))
     assert nnx.Layer is nnx.layers.Layer
     assert nnx.Metric is nnx.metrics.Metric

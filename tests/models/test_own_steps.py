@@ -889,6 +889,7 @@ def test_numbers_of_an_optimizer(backend):
     assert [variable.shape for variable in optimizer.variables[2:]] == [(3, 2), (3, 2), (2,), (2,)]
     assert float(optimizer.variables[1].numpy()) == 0.1
     optimizer.learning_rate.assign(0.5)
+    assert optimizer.learning_rate.value == 0.5
     assert optimizer.learning_rate == optimizer.lr == 0.5
     optimizer.variables[2].assign(0.0)
     assert_close(optimizer.slots["momentum"][:6], np.zeros(6))

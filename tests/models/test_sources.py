@@ -216,10 +216,11 @@ def test_what_is_on_disk_trains_as_arrays_do_on_every_backend(backend: Placement
     for x in (X, memory_map(tmp_path, X), Dataset(np.float64(X))):
         model = one()
         history = model.fit(x, LABELS, epochs=2, batch_size=SIZE, validation_split=0.25, verbose=0)
-        histories.append([*history.history.values(), model.flat.values])
+        histories.append(dict(history.history) | {"weights": model.flat.values})
     for found in histories[1:]:
-        for values, expected in zip(found, histories[0], strict=True):
-            assert_close(values, expected, 0.0, 0.0)
+        for name, expected in histories[0].items():
+            # arrays are evaluated several batches at once, so that they are added up in another order
+            assert_close(found[name], expected, 1e-6 if name == "val_loss" else 0.0, 0.0)
 
 
 def test_an_epoch_in_pools_takes_every_sample_once(tmp_path: Path):

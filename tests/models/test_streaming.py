@@ -47,9 +47,11 @@ def test_the_same_training(backend: Placement, request: pytest.FixtureRequest):
     history, outputs, results = train()
     rows: list[int] = request.getfixturevalue("full_device")
     streamed = train()
-    assert streamed[0] == history
-    assert_close(streamed[1], outputs, 0.0, 0.0)
-    assert streamed[2] == results
+    for name, expected in history.items():
+        # arrays are evaluated several batches at once, so that they are added up in another order
+        assert_close(streamed[0][name], expected, 1e-6 if name == "val_loss" else 0.0, 0.0)
+    assert_close(streamed[1], outputs, 1e-6, 0.0)
+    assert_close(streamed[2], results, 1e-6, 0.0)
     assert max(rows) == 5
 
 

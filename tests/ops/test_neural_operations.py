@@ -333,9 +333,11 @@ class TestRefusals:
             ("unstack", (f(3), 2), "has the length 3, not num=2"),
             ("fft", (f(3),), "x is a pair of arrays"),
             ("stft", (f(30), 8, 4, 4), "fft_length must be at least sequence_length"),
+            ("stft", (f(30), 8, 0, 8), "sequence_stride must be a positive integer, got 0"),
             ("dot_product_attention", (f(2, 3), f(2, 3), f(2, 3)), r"inputs are \(batch, length, heads, size\)"),
             ("image.rgb_to_hsv", (i(2, 2, 3),), "divide them by 255.0"),
             ("image.resize", (f(4, 4, 1), (2, 2), "area"), "interpolation must be one of"),
+            ("image.resize", (f(4, 4, 1), (0, 2)), "resize: size must be a positive integer"),
             ("image.crop_images", (f(4, 4, 1), 1), "give two of"),
             ("image.pad_images", (f(4, 4, 1), 1, 0, 0, 0, 9), "give two of"),
             ("image.map_coordinates", (f(4, 4), f(3, 5), 1), "coordinates are"),
@@ -352,6 +354,24 @@ class TestRefusals:
     def test_says_where_there_is_no_derivative(self, name: str) -> None:
         with pytest.raises(NotImplementedError, match="no derivative in nnx"):
             nnx.differentiable(find(name))(np.ones((2, 2)))
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x: ops.glu(x, axis=2),
+        lambda x: ops.norm(x, axis=2),
+        lambda x: ops.unstack(x, axis=-3),
+        lambda x: ops.logsumexp(x, axis=2),
+        lambda x: ops.softmax(x, axis=(0, 2)),
+        lambda x: ops.prod(x, axis=(2,)),
+        lambda x: ops.batch_normalization(x, [0.0], [1.0], axis=2),
+        lambda x: ops.associative_scan(lambda a, b: a + b, x, axis=2),
+    ],
+)
+def test_an_axis_that_is_not_there(call: Any) -> None:
+    with pytest.raises(ValueError, match=r"axis -?\d is out of range for an array with 2 axes"):
+        call(np.ones((2, 4), "float32"))
 
 
 class TestControlFlow:

@@ -78,6 +78,21 @@ def test_open_sizes_stay_open() -> None:
     assert ops.matmul(x, np.ones((3, 5), "float32")).shape == (None, None, 5)
 
 
+def test_open_sizes_are_those_of_the_other_array() -> None:
+    x, y = Input(batch_shape=(None, 3)), Input(batch_shape=(2, None))
+    assert (x + y).shape == ops.maximum(x, y).shape == (2, 3)
+    steps = Input((None, 8))
+    assert ops.where(steps > 0.0, Input((10, 8)), 0.0).shape == (None, 10, 8)
+    with pytest.raises(ValueError, match=r"maximum: .*\(.*3\) \(.*4\)"):
+        ops.maximum(x, Input(batch_shape=(2, 4)))
+
+
+def test_matrices_have_an_inverse_when_they_are_tried_out() -> None:
+    x = Input((3, 3))
+    assert (ops.cholesky(x).shape, ops.inv(x).shape) == ((None, 3, 3), (None, 3, 3))
+    assert ops.solve(x, Input((3, 2))).shape == (None, 3, 2)
+
+
 def test_dtypes_of_symbols() -> None:
     x = Input((3,))
     assert ops.argmax(x, axis=-1).dtype == "int64"

@@ -269,6 +269,33 @@ for equation, shape, size, options in [
 
     row(f"EinsumDense {equation} {'-'.join(map(str, options.values()))}", product, normal(*shape))
 
+# Signals, and embeddings backwards
+
+for kind, shape, options in [
+    ("STFTSpectrogram", (2, 9, 2), {"frame_length": 4, "window": "hamming", "periodic": True}),
+    (
+        "STFTSpectrogram",
+        (2, 2, 9),
+        {"mode": "stft", "frame_length": 6, "fft_length": 8, "data_format": "channels_first"},
+    ),
+    ("STFTSpectrogram", (2, 9, 2), {"mode": "psd", "frame_length": 4, "frame_step": 3, "expand_dims": True}),
+    ("STFTSpectrogram", (2, 9, 1), {"mode": "real", "frame_length": 4, "scaling": "spectrum", "padding": "same"}),
+    ("MelSpectrogram", (1, 40), {"fft_length": 16, "sequence_stride": 5, "sampling_rate": 400, "num_mel_bins": 5}),
+    ("MelSpectrogram", (2, 21), {"fft_length": 8, "sampling_rate": 100, "num_mel_bins": 3, "power_to_db": False}),
+]:
+
+    def signal(lib: Any, kind: str = kind, options: Any = options) -> Any:
+        return getattr(lib.layers, kind)(**options)
+
+    row(f"{kind} {'-'.join(map(str, options.values()))}", signal, normal(*shape))
+
+for options in ({"mask_zero": True}, {"logit_soft_cap": 0.05, "reverse_dtype": "float32"}):
+
+    def reversible(lib: Any, options: Any = options) -> Any:
+        return lib.layers.ReversibleEmbedding(5, 3, **options)
+
+    row(f"ReversibleEmbedding {'-'.join(options)}", reversible, normal(2, 4, 3), reverse=True)
+
 
 @pytest.mark.parametrize("name", ROWS)
 def test_layer(name: str) -> None:

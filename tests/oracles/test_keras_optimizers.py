@@ -246,3 +246,22 @@ def test_schedule_in_an_optimizer(accumulation: int | None):
         for library in (keras, nnx)
     )
     compare(theirs, ours)
+
+
+@pytest.mark.skipif(not hasattr(keras.optimizers, "MultiOptimizer"), reason="this Keras has no MultiOptimizer")
+def test_several_optimizers_for_one_model():
+    def several(library: Any) -> Any:
+        kinds = library.optimizers
+        by_path = kinds.OptimizerMap(kinds.SGD(0.1, momentum=0.9), {"b.*": kinds.Adam(0.05, clipnorm=0.1)})
+        return kinds.MultiOptimizer(by_path)
+
+    values = [np.float32([[1.0, -2.0], [3.0, 0.5]]), np.float32([0.1, 0.2])]
+    theirs, ours = several(keras), several(nnx)
+    variables = [keras.Variable(value, name=name) for value, name in zip(values, ("kernel", "bias"), strict=True)]
+    parameters = [Parameter(value.copy(), name) for value, name in zip(values, ("kernel", "bias"), strict=True)]
+    for step in range(3):
+        gradients = [value * (step - 1.5) for value in values]
+        theirs.apply(gradients, variables)
+        ours.apply(gradients, parameters)
+    for parameter, variable in zip(parameters, variables, strict=True):
+        np.testing.assert_allclose(parameter.numpy(), np.asarray(variable.value), rtol=2e-5)

@@ -84,6 +84,7 @@ def assert_equal(
 
 KINDS = list(LAYERS)
 ON_HOST = ("HashedCrossing", "Hashing", "StringLookup", "TextVectorization")  # they read texts, and count what is there
+OF_COMPLEX_NUMBERS = ("MelSpectrogram",)  # which ONNX has for a few operators alone
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -94,7 +95,7 @@ def test_layers(kind: str, tmp_path: Path) -> None:
         arrays = [x.astype(np.float32) if x.dtype.kind == "f" else x for x in (given if several else [given])]
         symbols = [Input(x.shape[1:], dtype=None if x.dtype.kind == "f" else "int64") for x in arrays]
         model = nnx.Model(symbols if several else symbols[0], case.make()(symbols if several else symbols[0]))
-        if kind in ON_HOST:
+        if kind in (*ON_HOST, *OF_COMPLEX_NUMBERS):
             with pytest.raises(TypeError, match=rf"\({kind}\) cannot be exported to ONNX"):
                 model.export(tmp_path / "m.onnx")
             continue

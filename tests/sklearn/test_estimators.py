@@ -410,3 +410,9 @@ def test_without_scikit_learn_the_error_says_what_to_install() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.count("pip install 'nnx-array[sklearn]'") == 2
+
+
+@pytest.mark.parametrize("texts", [["a b", "c"], [["a b"], ["c"]], np.asarray([["a"], ["b"]], dtype=object)])
+def test_texts_are_told_where_to_go(texts: Any) -> None:
+    with pytest.raises(ValueError, match="X are texts, and the estimator takes numbers: put a TfidfVectorizer"):
+        NNXClassifier().fit(texts, [0, 1])

@@ -32,7 +32,10 @@ def test_initial_weights_are_equal_on_every_backend(backend, name):
         nnx.random.set_seed(4)
         initializer = getattr(nnx.initializers, name)(**initializers.INITIALIZERS[name])
         copy = type(initializer).from_config(json.loads(json.dumps(initializer.get_config())))
-        return nnx.Sequential([nnx.layers.Dense(5, kernel_initializer=copy, input_dim=5)]).get_weights()[0]
+        kernel = {"kernel_initializer": copy}
+        of_waves = nnx.layers.Conv1D(5, 3, input_shape=(3, 1), **kernel)
+        layer = of_waves if name == "STFT" else nnx.layers.Dense(5, input_dim=5, **kernel)
+        return nnx.Sequential([layer]).get_weights()[0]
 
     found = weights()
     with nnx.backend("numpy"):

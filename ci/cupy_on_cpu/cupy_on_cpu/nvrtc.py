@@ -6,6 +6,8 @@ cupy_on_cpu.activate(); needs the wheels of NVRTC and of the CUDA headers (see
 requirements.txt).
 """
 
+import io
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -22,6 +24,19 @@ class Scalar(NamedTuple):
     """In place of a dtype: the argument is a scalar of this dtype, not an array."""
 
     dtype: object
+
+
+class Resources(NamedTuple):
+    """What a kernel needs of a GPU, as NVIDIA's assembler counts it: registers of a thread, and bytes.
+
+    ``stack`` is local memory, which is as far away as global memory is; ``spilled`` is what of it is stored and
+    loaded because registers ran out; ``shared`` is the shared memory of a block.
+    """
+
+    registers: int
+    stack: int
+    spilled: int
+    shared: int
 
 
 def compile_kernel(
@@ -70,6 +85,35 @@ def compile_source(
     name_expressions: Sequence[str] | None = None,
 ) -> bytes:
     """Compile CUDA source with the options that CuPy gives NVRTC; return the cubin."""
+    return _compile(source, architecture, options, name_expressions)[0]
+
+
+def resources(source: str, architecture: str, options: tuple[str, ...] = ()) -> dict[str, Resources]:
+    """Compile CUDA source like compile_source; return what each kernel in it needs, by its name."""
+    _, log = _compile(source, architecture, (*options, "--ptxas-options=-v"))
+    return {
+        match["name"]: Resources(
+            int(match["registers"]),
+            int(match["stack"]),
+            int(match["stores"]) + int(match["loads"]),
+            int(match["shared"] or 0),
+        )
+        for match in _REPORT.finditer(log)
+    }
+
+
+_REPORT = re.compile(
+    r"Compiling entry function '(?P<name>\w+)'.*?"
+    r"(?P<stack>\d+) bytes stack frame, (?P<stores>\d+) bytes spill stores, (?P<loads>\d+) bytes spill loads.*?"
+    r"Used (?P<registers>\d+) registers(?:[^\n]*?(?P<shared>\d+) bytes smem)?",
+    re.DOTALL,
+)
+
+
+def _compile(
+    source: str, architecture: str, options: tuple[str, ...], name_expressions: Sequence[str] | None = None
+) -> tuple[bytes, str]:
+    """Return the cubin and NVRTC's log."""
     from cupy._core import core
     from cupy.cuda import compiler
 
@@ -80,7 +124,8 @@ def compile_source(
         "--device-as-default-execution-space",
     )
     program = compiler._NVRTCProgram(source, "kernel.cu", method="cubin", name_expressions=name_expressions)
-    return program.compile(options)[0]
+    log = io.StringIO()
+    return program.compile(options, log)[0], log.getvalue()
 
 
 def _elementwise_source(kernel, dtypes, ndim: int, contiguous: bool) -> str:

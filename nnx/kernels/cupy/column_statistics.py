@@ -1,7 +1,8 @@
 """Statistics of the columns of a matrix for CuPy, as normalisations need them, always summed in the same order.
 
-A block goes over some columns of a chunk of rows; where there are several chunks, a second launch puts together what
-they found. W, in which sums are kept, is float32 for float16.
+A block goes over some columns of a chunk of rows, each of them with several threads. Where there are several chunks, a
+second launch puts together what they found: few columns of many rows have as many blocks as a large GPU needs. W, in
+which sums are kept, is float32 for float16.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ from nnx.backends.base import Array
 from nnx.kernels.cupy.cuda_kernels import CUPY, RawKernel
 from nnx.pullbacks import SKIP
 
-_WIDTH, _HEIGHT = 32, 8  # threads of a block
-_CHUNK, _MOST_CHUNKS = 256, 128  # the usual rows of a chunk, and how many chunks there are before they grow
+_WIDTH = 32  # columns of a block, at most
+_THREADS, _MOST_THREADS = 256, 1024  # of a block, and of one that puts chunks together
+_ROWS = 32  # that a thread goes over at least, where a column has several chunks
+_BLOCKS = 1024  # so many are enough for every GPU: more rows make the chunks longer
 
 INVERSE = """
 // The power of two that brings numbers whose squares would leave the range of W into it: 2**-64, or 2**-512.
@@ -31,26 +34,30 @@ __device__ W inverse_of(W variance, W epsilon) {
 _COLUMN = f"""
 // The sum of what the threads of a column have, for each of them.
 __device__ W column_sum(W value) {{
-    __shared__ W parts[{_HEIGHT}][{_WIDTH}];
+    __shared__ W parts[{_MOST_THREADS}];
+    const unsigned place = threadIdx.y * blockDim.x + threadIdx.x;
     __syncthreads();  // what the last sum left here has been read
-    parts[threadIdx.y][threadIdx.x] = value;
+    parts[place] = value;
     __syncthreads();
-    value = 0;
-    for (int y = 0; y < {_HEIGHT}; ++y) value += parts[y][threadIdx.x];
-    return value;
+    for (unsigned half = blockDim.y / 2; half > 0; half /= 2) {{
+        if (threadIdx.y < half) parts[place] += parts[place + half * blockDim.x];
+        __syncthreads();
+    }}
+    return parts[threadIdx.x];
 }}
 """
-_PLACE = f"""
-    const long long column = blockIdx.x * (long long){_WIDTH} + threadIdx.x, cell = blockIdx.y * columns + column;
+_PLACE = """
+    const long long column = blockIdx.x * (long long)blockDim.x + threadIdx.x, cell = blockIdx.y * columns + column;
     const long long start = blockIdx.y * chunk, stop = start + chunk < rows ? start + chunk : rows;
     const bool inside = column < columns, writes = inside && threadIdx.y == 0;
 """
-_EACH_ROW = f"if (inside) for (long long row = start + threadIdx.y; row < stop; row += {_HEIGHT})"
-_EACH_CHUNK = "for (long long cell = column, left = rows; left > 0; cell += columns, left -= chunk)"
-_WHOLE_COLUMN = """
-    const long long column = blockIdx.x * (long long)blockDim.x + threadIdx.x;
-    if (column >= columns) return;
+_EACH_ROW = "if (inside) for (long long row = start + threadIdx.y; row < stop; row += blockDim.y)"
+_PLACE_OF_CHUNKS = """
+    const long long column = blockIdx.x * (long long)blockDim.x + threadIdx.x, chunks = (rows + chunk - 1) / chunk;
+    const bool inside = column < columns, writes = inside && threadIdx.y == 0;
+    auto length = [&](long long index) { return index + 1 < chunks ? chunk : rows - index * chunk; };
 """
+_EACH_CHUNK = "if (inside) for (long long index = threadIdx.y; index < chunks; index += blockDim.y)"
 _SIZES = "long long rows, long long columns, long long chunk"
 
 _MOMENTS = RawKernel(
@@ -73,20 +80,20 @@ extern "C" __global__ void nnx_moments(const T* x, W* mean, W* variance, {_SIZES
 )
 _MOMENTS_OF_CHUNKS = RawKernel(
     "moments_of_chunks",
-    f"""
+    f"""{_COLUMN}
 extern "C" __global__ void nnx_moments_of_chunks(
     const W* means, const W* variances, W* mean, W* variance, {_SIZES}
 ) {{
-    {_WHOLE_COLUMN}
+    {_PLACE_OF_CHUNKS}
     W sum = 0, squares = 0;
-    {_EACH_CHUNK} sum += means[cell] * (left < chunk ? left : chunk);
-    const W centre = sum / rows;
+    {_EACH_CHUNK} sum += means[index * columns + column] * length(index);
+    const W centre = column_sum(sum) / rows;
     {_EACH_CHUNK} {{
-        const W distance = means[cell] - centre;
-        squares += (variances[cell] + distance * distance) * (left < chunk ? left : chunk);
+        const W distance = means[index * columns + column] - centre;
+        squares += (variances[index * columns + column] + distance * distance) * length(index);
     }}
-    mean[column] = centre;
-    variance[column] = squares / rows;
+    squares = column_sum(squares) / rows;
+    if (writes) {{ mean[column] = centre; variance[column] = squares; }}
 }}
 """,
 )
@@ -114,15 +121,17 @@ extern "C" __global__ void nnx_products_and_sums(
 )
 _PRODUCTS_OF_CHUNKS = RawKernel(
     "products_and_sums_of_chunks",
-    f"""
+    f"""{_COLUMN}
 extern "C" __global__ void nnx_products_and_sums_of_chunks(
     const W* products, const W* totals, W* dgamma, W* dbeta, {_SIZES}
 ) {{
-    {_WHOLE_COLUMN}
+    {_PLACE_OF_CHUNKS}
     W product = 0, total = 0;
-    {_EACH_CHUNK} {{ product += products[cell]; total += totals[cell]; }}
-    if (dgamma) dgamma[column] = product;
-    if (dbeta) dbeta[column] = total;
+    {_EACH_CHUNK} {{ product += products[index * columns + column]; total += totals[index * columns + column]; }}
+    product = column_sum(product);
+    total = column_sum(total);
+    if (writes && dgamma) dgamma[column] = product;
+    if (writes && dbeta) dbeta[column] = total;
 }}
 """,
 )
@@ -203,11 +212,12 @@ def _room(place: Any, x: Array) -> Array:
 def _in_chunks(whole: RawKernel, of_chunks: RawKernel, given: tuple[Any, ...], results: Sequence[Array | None]) -> None:
     """Launch a kernel for the columns of `given[0]`, and if there are several chunks of rows, one for what it found."""
     rows, columns = given[0].shape
-    dtype, chunk = given[0].dtype, max(_CHUNK, -(-rows // _MOST_CHUNKS))
+    dtype, width = given[0].dtype, min(_WIDTH, 1 << (columns - 1).bit_length())
+    across, height = -(-columns // width), _THREADS // width
+    chunk = max(_ROWS * height, -(-rows // max(1, _BLOCKS // across)))
     chunks, sizes = -(-rows // chunk), (rows, columns, chunk)
     wanted = [0 if result is None else result for result in results]
     parts = wanted if chunks == 1 else CUPY.xp.empty((2, chunks * columns), dtype=wide_dtype(dtype))
-    whole(dtype, (-(-columns // _WIDTH), chunks), (_WIDTH, _HEIGHT), *given, *parts, *sizes)
+    whole(dtype, (across, chunks), (width, height), *given, *parts, *sizes)
     if chunks > 1:
-        threads = _WIDTH * _HEIGHT
-        of_chunks(dtype, (-(-columns // threads),), (threads,), *parts, *wanted, *sizes)
+        of_chunks(dtype, (across, 1), (width, _MOST_THREADS // width), *parts, *wanted, *sizes)

@@ -77,7 +77,24 @@ class RawKernel:
 
     def __call__(self, dtype: Any, grid: tuple[int, ...], block: tuple[int, ...], *arguments: Any) -> None:
         """Launch it. Arrays have to be contiguous, and numbers of the types that the code names."""
+        expect_current_device(*arguments)
         self.kernel(dtype)(grid, block, arguments)
+
+
+def expect_current_device(*arguments: Any) -> None:
+    """ValueError if one of the arrays among these is not on CUDA's current device, on which CuPy computes.
+
+    For raw kernels and matrix products, where CuPy does not look.
+    """
+    cupy = importlib.import_module("cupy")
+    current = cupy.cuda.runtime.getDevice()
+    for argument in arguments:
+        if isinstance(argument, cupy.ndarray) and argument.data.device_id != current:
+            own = f"cuda:{argument.data.device_id}"
+            raise ValueError(
+                f"an array is on {own}, but this computes on cuda:{current}, CUDA's current device: bring all to one "
+                f'device, and write `with nnx.backend("cupy", device="{own}"):` around what computes there'
+            )
 
 
 def is_floating(*arrays: Array | None) -> bool:

@@ -58,7 +58,7 @@ _KERNEL_PULLBACK = {
         int channel = rest % c; rest /= c;
         int b = rest % kw; rest /= kw;
         int a = rest % kh;
-        int first = rest / kh * share, last = first + share < positions ? first + share : positions;
+        int first = rest / kh * share, last = share < positions - first ? first + share : positions;
         int from = channel / m, depth = c / m;
         W sum = 0;
         for (int position = first; position < last; ++position) {

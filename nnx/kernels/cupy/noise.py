@@ -22,21 +22,32 @@ _SATURATION = -1.7580993408473766  # of SELU: -alpha * scale
 
 
 def _each_normal(statement: str) -> str:
-    """A statement for each element `e` of `n` with its normal number; a thread makes the pairs of a block of words."""
+    """A statement for each element `e` of `n` with its normal number; a thread makes the pairs of a block of words.
+
+    The second words of its pairs begin in the middle of a block. Words move down in their arrays until the next one is
+    the first: an index that is not known before would keep the arrays in memory instead of registers.
+    """
     return f"""
     unsigned int left[8], right[16];
+    auto next = [](unsigned int* words, int n) {{ for (int k = 1; k < n; ++k) words[k - 1] = words[k]; }};
     long long pair = 8 * (long long)i, other = half + pair;
     nnx_words(left, i, c0, c1, c2, c3, k0, k1);
     nnx_words(right, other / 8, c0, c1, c2, c3, k0, k1);
     if (other % 8) nnx_words(right + 8, other / 8 + 1, c0, c1, c2, c3, k0, k1);
+    #pragma unroll 1
+    for (int j = other % 8; j > 0; --j) next(right, 16);
+    #pragma unroll 1
     for (int j = 0; j < 8 && pair + j < half; ++j) {{
-        W radius = sqrt((W)-2 * log1p(-(W)(left[j] >> 8) * (W)5.9604644775390625e-8));
-        W angle = (W)6.283185307179586 * ((W)(right[other % 8 + j] >> 8) * (W)5.9604644775390625e-8);
+        W sine, cosine, radius = sqrt((W)-2 * log1p(-(W)(left[0] >> 8) * (W)5.9604644775390625e-8));
+        W angle = (W)6.283185307179586 * ((W)(right[0] >> 8) * (W)5.9604644775390625e-8);
+        sincos(angle, &sine, &cosine);
+        next(left, 8);
+        next(right, 16);
         long long e = pair + j;
-        W normal = radius * cos(angle);
+        W normal = radius * cosine;
         {statement}
         e += half;
-        normal = radius * sin(angle);
+        normal = radius * sine;
         if (e < n) {{ {statement} }}
     }}
     """

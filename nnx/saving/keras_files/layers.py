@@ -47,7 +47,7 @@ _DROPPED: dict[str, tuple[Any, ...]] = {
 _OF_KERAS = frozenset(
     {
         *("CuDNNGRU", "CuDNNLSTM", "FlaxLayer", "JaxLayer", "LocallyConnected1D", "LocallyConnected2D"),
-        *("MaxNumBoundingBoxes", "RandomHeight", "RandomWidth", "ReversibleEmbedding", "TFSMLayer"),
+        *("MaxNumBoundingBoxes", "RandomHeight", "RandomWidth", "TFSMLayer"),
         *("ThresholdedReLU", "TorchModuleWrapper"),
     }
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -93,14 +93,18 @@ def _groups(layer: Any, path: str, order: Order, seen: set[Any]) -> Iterator[Gro
             yield from _groups_of_attributes(layer, path, order, seen)
 
 
-def _numbered(layers: Sequence[Any], path: str, order: Order, seen: set[Any]) -> Iterator[Group]:
-    """Objects in a list, called by their classes and counted."""
+def _numbered(items: Iterable[Any], path: str, order: Order, seen: set[Any]) -> Iterator[Group]:
+    """Layers in a list, called by their classes and counted, as are lists and dicts in it."""
     counts: collections.Counter[str] = collections.Counter()
-    for layer in layers:
-        kind = snake_case(_class_name(layer))
+    for item in items:
+        nested = isinstance(item, list | tuple | dict)
+        if not nested and not isinstance(item, Layer):
+            continue
+        kind = "container" if nested else snake_case(_class_name(item))
         number = counts[kind]
         counts[kind] += 1
-        yield from _groups(layer, f"{path}/{kind}{f'_{number}' if number else ''}".lstrip("/"), order, seen)
+        place = f"{path}/{kind}{f'_{number}' if number else ''}".lstrip("/")
+        yield from (_container if nested else _groups)(item, place, order, seen)
 
 
 def _class_name(layer: Any) -> str:
@@ -110,37 +114,27 @@ def _class_name(layer: Any) -> str:
 
 
 def _groups_of_attributes(layer: Any, path: str, order: Order, seen: set[Any]) -> Iterator[Group]:
-    """The layers in the attributes of a layer or model that is written as `call`: in alphabetical order."""
+    """The layers in the attributes of a layer or model that is written as `call`, in alphabetical order.
+
+    Private ones are last. A model has the attribute `layers` among them: there those are whose own attributes come
+    later.
+    """
     attributes = {name: value for name, value in vars(layer).items() if name not in _NOT_SAVED}
-    left: list[Layer] = []
-    for name in sorted(attributes):
+    if hasattr(layer, "layers"):
+        attributes["layers"] = layer.layers
+    for name in sorted(attributes, key=lambda name: (name.startswith("_"), name)):
         value = attributes[name]
-        if name.startswith("_"):
-            left += [one for one in _values(value) if isinstance(one, Layer)]
-        elif isinstance(value, Layer):
+        if isinstance(value, Layer):
             yield from _groups(value, f"{path}/{name}".lstrip("/"), order, seen)
-        elif isinstance(value, list | dict):
+        elif isinstance(value, list | tuple | dict):
             yield from _container(value, f"{path}/{name}".lstrip("/"), order, seen)
-    if left and hasattr(layer, "layers"):  # a model has all of its layers in a list too
-        yield from _numbered(layer.layers, f"{path}/layers".lstrip("/"), order, seen)
 
 
 def _container(value: Any, path: str, order: Order, seen: set[Any]) -> Iterator[Group]:
-    items = list(value.values()) if isinstance(value, dict) else list(value)
-    yield from _numbered([one for one in items if isinstance(one, Layer)], path, order, seen)
+    yield from _numbered(value.values() if isinstance(value, dict) else value, path, order, seen)
 
 
 _NOT_SAVED = frozenset({"own_weights", "input_layers", "compile_arguments", "optimizer", "trainer", "objective"})
-
-
-def _values(value: Any) -> Iterator[Any]:
-    if isinstance(value, dict):
-        value = value.values()
-    elif not isinstance(value, list | tuple):
-        yield value
-        return
-    for part in value:
-        yield from _values(part)
 
 
 def trained_in_order(model: Any, order: Order) -> list[Parameter]:

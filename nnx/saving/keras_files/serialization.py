@@ -54,9 +54,9 @@ _LATER_OF_CLASSES = {
     ("ZeroPadding1D", "data_format"): "channels_last",
     ("SparseCategoricalCrossentropy", "axis"): -1,
 }
-_LATER_OF_OBJECTS = {"input_axes": None, "output_axes": None}
+_LATER_OF_OBJECTS = {"input_axes": None, "output_axes": None, "dtype": None}
 _NOTHING = object()
-_WITHOUT_SEED = ("MultiHeadAttention",)  # a random layer of Keras 3.0 takes a seed, that one does not
+_WITHOUT_SEED = ("MultiHeadAttention", "GroupQueryAttention")  # the other random layers of Keras 3.0 take a seed
 _OF_NNX = ("pullback", "batch_input_shape", "decay")
 _OF_EVERY_LAYER = ("name", "trainable", "dtype")
 _CLASS_NAMES = {"Orthogonal": "OrthogonalInitializer"}  # which is what Keras 3.0 calls it
@@ -314,6 +314,11 @@ def compile_config(model: Any) -> dict[str, Any] | None:
 
 
 def _optimizer(optimizer: Any) -> dict[str, Any]:
+    if isinstance(optimizer, optimizers.MultiOptimizer):
+        raise TypeError(
+            f"{optimizer.name} is a MultiOptimizer, whose paths are others in Keras: save to a file .safetensors, or "
+            f"compile the model with one optimizer before"
+        )
     described = _described(serialize(optimizer))
     config = described["config"]
     if isinstance(config.get("learning_rate"), str):

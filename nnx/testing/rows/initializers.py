@@ -20,6 +20,7 @@ INITIALIZERS: dict[str, dict[str, Any]] = {
     "Orthogonal": {"gain": 1.5},
     "RandomNormal": {},
     "RandomUniform": {},
+    "STFT": {"side": "imag", "window": "hamming", "scaling": "spectrum", "periodic": True},
     "TruncatedNormal": {},
     "VarianceScaling": {"scale": 2.0, "mode": "fan_avg", "distribution": "untruncated_normal"},
     "Zeros": {},

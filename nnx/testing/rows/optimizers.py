@@ -39,6 +39,11 @@ OPTIMIZERS: dict[str, list[Callable[[], optimizers.Optimizer]]] = {
         lambda: optimizers.Muon(0.01),
         lambda: optimizers.Muon(0.01, exclude_layers=["dense_1"], adam_weight_decay=0.1, rms_rate=None),
     ],
+    "MultiOptimizer": [
+        lambda: optimizers.MultiOptimizer(
+            optimizers.OptimizerMap(optimizers.SGD(0.1, momentum=0.9), {".*bias": optimizers.Adam(0.01, clipnorm=0.5)})
+        )
+    ],
 }
 """For each optimiser, some configurations."""
 

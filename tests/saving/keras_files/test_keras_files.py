@@ -132,13 +132,30 @@ def test_nothing_is_written_that_keras_3_0_refuses(path: Path):
     nnx.random.set_seed(1)
     x = Input((5, 4))
     y = layers.MultiHeadAttention(2, 3)(x, x)
+    y = layers.GroupQueryAttention(3, 2, 1)(y, y)
     y = layers.Bidirectional(layers.LSTM(3, return_sequences=True))(y)
-    nnx.Model(x, layers.GRU(2)(layers.LayerNormalization()(y))).save(path)
+    model = nnx.Model(x, layers.GRU(2)(layers.LayerNormalization()(y)))
+    model.compile("sgd", nnx.losses.Huber(0.5), metrics=[nnx.metrics.MeanAbsoluteError()])
+    model.save(path)
     text = members(path)["config.json"].decode()
+    attention = json.loads(text)["config"]["layers"][2]["config"]
+    assert "head_dim" in attention
+    assert "seed" not in attention
+    assert "dtype" not in json.loads(text)["compile_config"]["loss"]["config"]
     for key in ("use_gate", "sliding_window", "flash_attention", "zero_output_for_mask", "rms_scaling", "optional"):
         assert f'"{key}"' not in text
     assert '"OrthogonalInitializer"' in text
     assert '"Orthogonal"' not in text
+
+
+@pytest.mark.parametrize("name", ["m.keras", "m.safetensors"])
+def test_a_loss_keeps_its_dtype(name: str, tmp_path: Path):
+    """Keras 3.15 forgets it."""
+    model = nnx.Sequential([Input((1,)), Dense(1, kernel_initializer="ones")])
+    model.compile("sgd", nnx.losses.MeanAbsoluteError(dtype="float16"))
+    model.save(tmp_path / name)
+    loss = nnx.models.load_model(tmp_path / name).train_on_batch([[1.0003]], [[0.0]])
+    assert loss == 1.0  # float16 has nothing between 1 and 1.001
 
 
 def test_names_say_what_is_written(tmp_path: Path):
@@ -311,12 +328,15 @@ class Block(nnx.Model):
         self.units = units
         self.inner = Dense(units, "tanh")
         self.blocks = [Dense(units), Dense(units)]
+        self.cells = [[Dense(units)], {"a": (Dense(units),)}]
+        self._hidden = Dense(units)
+        self.outer = Dense(units)  # after "layers", in the order of the alphabet
 
     def call(self, x: Any) -> Any:
         y = self.inner(x)
-        for block in self.blocks:
+        for block in (*self.blocks, self.cells[0][0], self.cells[1]["a"][0], self._hidden):
             y = block(y)
-        return y
+        return self.outer(y)
 
 
 def test_layers_of_ones_own(path: Path):
@@ -339,6 +359,9 @@ def test_a_model_of_ones_own(path: Path):
     with h5py.File(io.BytesIO(members(path)["model.weights.h5"])) as file:
         assert file["inner/vars/0"].shape == (4, 3)
         assert file["blocks/dense_1/vars/0"].shape == (3, 3)
+        assert {"container", "container_1"} == set(file["cells"])
+        assert len(file["cells/container_1/container/dense/vars"]) == 2
+        assert {name for name, group in file["layers"].items() if len(group["vars"])} == {"dense_5", "dense_6"}
     with pytest.raises(ValueError, match=r"unknown layer 'Block' \(Block\); one of your own goes into custom_objects="):
         load_model(path)
     again = load_model(path, custom_objects={"Block": Block})

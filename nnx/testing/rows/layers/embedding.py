@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from nnx.layers.embedding import Embedding
+from nnx.layers.reversible_embedding import ReversibleEmbedding
 from nnx.testing.rows.layer_case import LayerRows
 
 LAYERS = LayerRows()
@@ -23,3 +24,5 @@ _layer(
     *(2, 4),
 )
 _layer("Embedding of a large vocabulary", 60_000, lambda: Embedding(60_000, 2), 4, 10)
+_layer("ReversibleEmbedding", 5, lambda: ReversibleEmbedding(5, 3, mask_zero=True), 2, 4)
+_layer("ReversibleEmbedding of two tables", 5, lambda: ReversibleEmbedding(5, 3, tie_weights=False), 4)
