@@ -42,9 +42,9 @@ Access here;
 Report report;
 
 const unsigned most_threads = 1024, lanes = 32;
-unsigned now[most_threads];           // the time of each thread
-unsigned ordered[most_threads];       // before which everything of it is over, for all of its block
-unsigned seen[most_threads][lanes];   // and for this thread: that of each lane of its warp
+unsigned now[most_threads];          // the time of each thread
+unsigned ordered[most_threads];      // before which everything of it is over, for all of its block
+unsigned seen[most_threads][lanes];  // and for this thread: that of each lane of its warp
 
 bool conflicts(const Access& other) {
     if (!other.exists || (other.atomic && here.atomic)) return false;
@@ -75,7 +75,8 @@ void touch(Address address, std::size_t size, bool writes, void* caller) {
     here.time = now[here.thread];
     const std::uint64_t scope = memory->shared ? block_scope : launch_scope;
     bool found = false;
-    for (Byte* byte = memory->bytes + (address - memory->start); size-- > 0; ++byte) {
+    Byte* const bytes = memory->bytes + (address - memory->start);
+    for (Byte* byte = bytes; byte < bytes + size; ++byte) {
         if (byte->scope != scope) *byte = Byte{scope};
         const Access* other = nullptr;
         if (conflicts(byte->writer)) other = &byte->writer;
@@ -84,7 +85,7 @@ void touch(Address address, std::size_t size, bool writes, void* caller) {
         if (other && !found) {
             found = true;
             if (!report.conflicts++)
-                report.conflict = {address, (Address)caller, size + 1, here.block, here.thread,
+                report.conflict = {address, (Address)caller, size, here.block, here.thread,
                                    other->block, other->thread, writes, other == &byte->writer};
         }
         if (writes) {

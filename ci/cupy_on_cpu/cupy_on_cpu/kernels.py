@@ -49,7 +49,7 @@ class Parameter:
     @classmethod
     def of(cls, text: str) -> "Parameter":
         """Return what a declaration says, under the name that the author of an ElementwiseKernel gave it."""
-        array = re.search(r"\bCArray\s*<.*?(\d+)", text)
+        array = re.search(r"\bCArray\s*<.*?,\s*(\d+)", text)
         target = text.partition("*")[0]
         name = re.findall(r"\w+", text)[-1].removeprefix("_raw_")
         return cls(name, bool(re.search(r"\bconst\b", target)), target != text, array and int(array[1]))
@@ -60,9 +60,13 @@ class Parameter:
             address = ctypes.c_size_t.from_address(argument).value if self.is_pointer else 0
             return (address, address + 1) if address else None
         n = self.dimensions
-        data, size, *rest = (ctypes.c_ssize_t * (2 + 2 * n)).from_address(argument)
-        steps = [(length - 1) * stride for length, stride in zip(rest[:n], rest[n:], strict=True)]
-        first, last = (data + sum(step for step in steps if (step > 0) is up) for up in (False, True))
+        first, size, *rest = (ctypes.c_ssize_t * (2 + 2 * n)).from_address(argument)
+        last = first
+        for length, stride in zip(rest[:n], rest[n:], strict=True):
+            if stride > 0:
+                last += (length - 1) * stride
+            else:
+                first += (length - 1) * stride
         return (first, last + 1) if size else None
 
 
@@ -149,11 +153,10 @@ def driver_functions() -> dict[str, Callable]:
         words = [ctypes.c_size_t.from_address(pointer).value for pointer in pointers]
         check_device(kernel, words)
         record_launch(kernel.name)
-        spans = [parameter.span(pointer) for parameter, pointer in zip(kernel.parameters, pointers, strict=True)]
-        reads, writes = (
-            [span for span, parameter in zip(spans, kernel.parameters, strict=True) if span and parameter.constant is c]
-            for c in (True, False)
-        )
+        reads, writes = [], []
+        for parameter, pointer in zip(kernel.parameters, pointers, strict=True):
+            if span := parameter.span(pointer):
+                (reads if parameter.constant else writes).append(span)
         streams.works(kernel.name, stream, reads, writes)
         if kernel.shared:
             kernel.shared.begin_launch(shared)

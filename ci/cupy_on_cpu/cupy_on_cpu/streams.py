@@ -27,7 +27,7 @@ class RaceError(RuntimeError):
 Span = tuple[int, int]
 
 
-@dataclass
+@dataclass(slots=True)
 class _Use:
     """What a stream did with memory, and the stream's clock then."""
 
@@ -40,7 +40,7 @@ class _Use:
         return clock.get(self.stream, 0) >= self.time
 
 
-@dataclass
+@dataclass(slots=True)
 class _Region:
     """Memory of which all has been used in the same way."""
 
@@ -56,6 +56,7 @@ _host: Clock = {}  # what the host has waited for
 _non_blocking: set[int] = set()
 _ended: set[int] = set()  # streams that the device forgets when their work is done
 _regions: list[_Region] = []  # by their place, none over another
+_starts: list[int] = []  # where each of them begins
 _lock = threading.RLock()  # an array may die, by garbage collection, in the middle of anything
 
 
@@ -115,7 +116,7 @@ def host_waits_for(*streams: int) -> None:
         for stream in streams or list(_clocks):
             _join(_host, clock_of(stream))
         if all(_host.get(stream, 0) >= clock.get(stream, 0) for stream, clock in _clocks.items()):
-            _regions.clear()  # whatever was done is over
+            _put(0, len(_regions), [])  # whatever was done is over
             for stream in _ended:
                 _clocks.pop(stream, None)
             _non_blocking.difference_update(_ended)
@@ -133,13 +134,15 @@ def works(what: str, stream: int, reads: Sequence[Span] = (), writes: Sequence[S
     with _lock:
         clock = clock_of(stream)
         use = _Use(what, stream, clock.get(stream, 0) + 1)
-        for region in _regions_of(reads):
+        _regions_of(writes)  # whose borders are there when those that are read are found
+        read, written = _regions_of(reads), _regions_of(writes)
+        for region in read:
             if region.writer and not region.writer.is_known(clock):
                 raise RaceError(
                     f"{what} on stream {stream} uses memory that {region.writer.what} fills"
                     f" on stream {region.writer.stream}, and does not wait for that"
                 )
-        for region in _regions_of(writes):
+        for region in written:
             for other in (*region.readers.values(), region.writer):
                 if other and not other.is_known(clock):
                     raise RaceError(
@@ -147,34 +150,38 @@ def works(what: str, stream: int, reads: Sequence[Span] = (), writes: Sequence[S
                         f" by {other.what}, and does not wait for that"
                     )
         clock[stream] = use.time
-        for region in _regions_of(reads):
+        for region in read:
             region.readers[stream] = use
-        for start, stop in writes:
-            regions = _regions_of([(start, stop)])
-            first = bisect_left(_regions, start, key=_start)
-            _regions[first : first + len(regions)] = [_Region(start, stop, use)] * (start < stop)
+        for region in written:
+            region.writer, region.readers = use, {}
 
 
 def _regions_of(spans: Sequence[Span]) -> list[_Region]:
     """Return the regions that memory consists of, with borders where it has, and new ones where there were none."""
     found = []
     for start, stop in spans:
+        first = bisect_left(_starts, start)
+        if first < len(_starts) and _starts[first] == start and _regions[first].stop == stop:
+            found.append(_regions[first])  # as for most work
+            continue
         for border in (start, stop):
-            last = bisect_left(_regions, border, key=_start) - 1
+            last = bisect_left(_starts, border) - 1
             if last >= 0 and _regions[last].stop > border:
                 whole = _regions[last]
-                rest = _Region(border, whole.stop, whole.writer, dict(whole.readers))
-                _regions[last : last + 1] = [_Region(whole.start, border, whole.writer, whole.readers), rest]
-        first, last = (bisect_left(_regions, border, key=_start) for border in (start, stop))
+                _put(last + 1, last + 1, [_Region(border, whole.stop, whole.writer, dict(whole.readers))])
+                whole.stop = border
+        first, last = bisect_left(_starts, start), bisect_left(_starts, stop)
         parts, end = [], start
         for region in _regions[first:last]:
             parts += [_Region(end, region.start)] * (end < region.start) + [region]
             end = region.stop
         parts += [_Region(end, stop)] * (end < stop)
-        _regions[first:last] = parts
+        _put(first, last, parts)
         found += parts
     return found
 
 
-def _start(region: _Region) -> int:
-    return region.start
+def _put(first: int, last: int, regions: list[_Region]) -> None:
+    """Put regions in the place of others."""
+    _regions[first:last] = regions
+    _starts[first:last] = [region.start for region in regions]

@@ -108,3 +108,11 @@ def test_unsupported_cublas_function_is_an_error():
 
     with pytest.raises(Exception, match="NOT_SUPPORTED"):
         cublas.nrm2(cupy.ones(4))
+
+
+def test_accesses_are_not_watched_unless_asked_for():
+    code = """import cupy_on_cpu; cupy_on_cpu.activate(); import cupy
+with cupy_on_cpu.count() as counts:
+    cupy.RawKernel('extern "C" __global__ void f(int* x) { x[0] = 1; }', 'f')((1,), (5,), (cupy.zeros(1, 'i4'),))
+print(counts.accesses, counts.launches)"""
+    assert run(code, CUPY_ON_CPU_RACES="0").stdout == "0 1\n"

@@ -214,7 +214,7 @@ def test_parameters_are_found():
     source = """
     extern "C" __global__ void none() {}
     extern "C" __global__ void also_none(void) {}
-    extern "C" __global__ void two(const CArray<float, 2, 1, 1> x /* a, b */, CIndexer<1, 1> _ind) { f(1, 2, 3); }
+    extern "C" __global__ void two(const CArray<float16, 2, 1, 1> x /* a, b */, CIndexer<1, 1> _ind) { f(1, 2, 3); }
     template <class T> __global__ void __launch_bounds__(256, 2) three(T* x, int n, Pair<int, float> f) {}
     """
     assert find_parameters(source) == {

@@ -24,10 +24,10 @@ struct Order {
     bool is_random() const { return kind >= first_seed; }
     // The one whose turn is the i-th; alternating is up by the even ones and down by the odd ones.
     size_t operator[](size_t i) const {
-        const size_t evens = (count + 1) / 2;
-        if (is_random()) return shuffled[i];
-        if (kind == alternating) return i < evens ? 2 * i : 2 * (count - 1 - i) + 1;
-        return kind == reverse ? count - 1 - i : i;
+        if (kind == forward) return i;
+        if (kind == reverse) return count - 1 - i;
+        if (kind == alternating) return i < (count + 1) / 2 ? 2 * i : 2 * (count - 1 - i) + 1;
+        return shuffled[i];
     }
     void shuffle() {
         for (size_t left = shuffled.size(); left > 1; --left)
