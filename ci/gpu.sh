@@ -36,7 +36,7 @@ fi
 say "what is installed"
 python -m nnx info
 
-say "CuPy against NumPy"
+say "the selftest, about five minutes"
 compared=0
 python -m nnx selftest --backend cupy || compared=$?
 
@@ -44,5 +44,5 @@ say "the tests on CuPy"
 tested=0
 python -m pytest -q --nnx-backend cupy -k cupy tests || tested=$?
 
-say "done: selftest $compared, tests $tested (0 is good)"
+say "done: selftest $compared, tests $tested (0 is good); what to report is in nnx-selftest-cupy.txt"
 [ "$compared" -eq 0 ] && [ "$tested" -eq 0 ]

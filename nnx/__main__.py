@@ -32,15 +32,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m nnx", description="Look at an installation of nnx, and prove it.")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("info", help="versions, backends, devices, and why a backend is missing")
-    selftest = commands.add_parser("selftest", help="compare a backend with NumPy: a table, and an exit status")
+    selftest = commands.add_parser("selftest", help="prove a backend: a report, a verdict, and an exit status")
     selftest.add_argument("--backend", default="auto", help="cupy, torch, array-api-strict, numpy or auto (default)")
     selftest.add_argument("--device", default=None, help="one of the backend's devices, such as cuda:1")
+    selftest.add_argument("--report", default=None, help="the path of the report; default nnx-selftest-BACKEND.txt")
     chosen = parser.parse_args(arguments)
     if chosen.command == "info":
         return info()
-    from nnx.testing.selftest import selftest as run_selftest  # tests are not imported for `info`
+    from nnx.testing.selftest.runner import selftest as run_selftest  # tests are not imported for `info`
 
-    return run_selftest(chosen.backend, chosen.device)
+    return run_selftest(chosen.backend, chosen.device, chosen.report)
 
 
 if __name__ == "__main__":

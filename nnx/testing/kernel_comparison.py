@@ -40,6 +40,12 @@ class Outcome:
             self.cotangents = self.pull(pullback, values, example, out) if pullback else {}
         self.after = [array.copy() for array in map(to_numpy, values.arrays)]
 
+    def on_host(self) -> Outcome:
+        """The same, with results on the host: for a comparison between two backends."""
+        self.value, *self.other_values = map(_on_host, (self.value, *self.other_values))
+        self.cotangents = {what: tuple(map(_on_host, given)) for what, given in self.cotangents.items()}
+        return self
+
     def pull(self, pullback: Any, values: Values, example: Example, out: bool) -> dict[str, tuple[Any, ...]]:
         """The cotangents that the pullback returns for an array, and for a number where it takes one."""
         random = np.random.default_rng(1234)  # other numbers than those of the arguments
@@ -64,6 +70,10 @@ class Outcome:
             )
             start += array.size
         return tuple(views)
+
+
+def _on_host(array: Any) -> Any:
+    return None if array is None else to_numpy(array)
 
 
 def assert_same(found: Any, expected: Any, example: Example) -> None:

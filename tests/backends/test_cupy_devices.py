@@ -32,7 +32,6 @@ from nnx.layers import (
     Normalization,
 )
 from nnx.random import Generator
-from nnx.testing import selftest as selftest_module
 from nnx.testing.rows.optimizers import optimizer_cases
 
 _problem = nnx.available_backends()["cupy"]
@@ -446,16 +445,6 @@ class TestErrors:
             model.fit(*DATA, callbacks=[LambdaCallback(on_epoch_end=fail)], verbose=0)
         assert current() == 0
         model.fit(*DATA, verbose=0)
-
-
-def test_selftest_of_the_second_device(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    every = selftest_module.checks
-    monkeypatch.setattr(selftest_module, "checks", lambda backend: list(every(backend))[::16])
-    monkeypatch.setattr(selftest_module, "TIMED", {})
-    status = selftest_module.selftest("cupy", THERE)
-    printed = capsys.readouterr().out
-    assert status == 0, printed
-    assert "cupy (cuda:1)" in printed
 
 
 def test_arrays_of_both_are_brought_to_the_host() -> None:

@@ -1,17 +1,16 @@
-"""Networks that `python -m nnx selftest` trains, and how long a step of theirs takes."""
+"""Networks that the selftest trains, small ones to compare and usual ones to time, these as PyTorch has them too."""
 
 from __future__ import annotations
 
 import dataclasses
-import statistics
-import time
+import itertools
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 import nnx
 from nnx import random
-from nnx.backends import Placement
 from nnx.layers import (
     LSTM,
     BatchNormalization,
@@ -31,6 +30,7 @@ class Network:
     """Network of layers that classify samples of a shape, and the size of a batch.
 
     words : how many different integers the samples consist of; None for numbers.
+    in_torch : makes the same of PyTorch's layers, the last one too, from the module `torch`.
     """
 
     layers: Callable[[], list[Layer]]
@@ -38,12 +38,13 @@ class Network:
     classes: int
     batch: int
     words: int | None = None
+    in_torch: Callable[[Any], list[Any]] = lambda torch: []
 
     def model(self, optimizer: nnx.optimizers.Optimizer) -> nnx.Sequential:
         """The model, compiled, in the place of the context."""
         symbol = nnx.Input(self.shape, dtype=None if self.words is None else "int64")
         model = nnx.Sequential([symbol, *self.layers(), Dense(self.classes, "softmax")])
-        model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
+        model.compile(optimizer, "sparse_categorical_crossentropy")
         return model
 
     def data(self, batches: int) -> tuple[np.ndarray, np.ndarray]:
@@ -80,9 +81,44 @@ TRAINED: dict[str, Network] = {
 }
 """Small networks whose training is compared."""
 
+
+def _lstm_in_torch(torch: Any) -> list[Any]:
+    class LastOutput(torch.nn.LSTM):  # type: ignore[misc]
+        def forward(self, x: Any) -> Any:
+            return super().forward(x)[0][:, -1]
+
+    return [LastOutput(28, 64, batch_first=True), torch.nn.Linear(64, 10)]
+
+
+def _perceptron_in_torch(sizes: tuple[int, ...]) -> Callable[[Any], list[Any]]:
+    def layers(torch: Any) -> list[Any]:
+        pairs = [(torch.nn.Linear(*both), torch.nn.ReLU()) for both in itertools.pairwise(sizes)]
+        return [layer for pair in pairs for layer in pair][:-1]
+
+    return layers
+
+
+def _lenet_in_torch(torch: Any) -> list[Any]:
+    n = torch.nn
+    images = [n.Conv2d(1, 6, 5, padding=2), n.ReLU(), n.MaxPool2d(2), n.Conv2d(6, 16, 5), n.ReLU(), n.MaxPool2d(2)]
+    return [*images, n.Flatten(), *_perceptron_in_torch((400, 120, 84, 10))(torch)]
+
+
 TIMED: dict[str, Network] = {
-    "30-64-64-2, batch 32": Network(lambda: [Dense(64, "relu"), Dense(64, "relu")], (30,), 2, 32),
-    "784-512-512-10, batch 128": Network(lambda: [Dense(512, "relu"), Dense(512, "relu")], (784,), 10, 128),
+    "30-64-64-2, batch 32": Network(
+        lambda: [Dense(64, "relu"), Dense(64, "relu")],
+        (30,),
+        2,
+        32,
+        in_torch=_perceptron_in_torch((30, 64, 64, 2)),
+    ),
+    "784-512-512-10, batch 128": Network(
+        lambda: [Dense(512, "relu"), Dense(512, "relu")],
+        (784,),
+        10,
+        128,
+        in_torch=_perceptron_in_torch((784, 512, 512, 10)),
+    ),
     "LeNet-5, batch 128": Network(
         lambda: [
             Conv2D(6, 5, padding="same", activation="relu"),
@@ -96,33 +132,8 @@ TIMED: dict[str, Network] = {
         (28, 28, 1),
         10,
         128,
+        in_torch=_lenet_in_torch,
     ),
-    "LSTM of 64 units, 28 steps, batch 128": Network(lambda: [LSTM(64)], (28, 28), 10, 128),
+    "LSTM of 64, 28 steps, batch 128": Network(lambda: [LSTM(64)], (28, 28), 10, 128, in_torch=_lstm_in_torch),
 }
 """Networks whose training step is timed."""
-
-WARM_UP = 3
-MOST_STEPS = 30
-SECONDS = 1.0
-
-
-def time_of_step(network: Network, place: Placement) -> tuple[float, int]:
-    """The median time of `train_on_batch` in seconds, and of how many steps.
-
-    The batch is in place. The first steps, in which kernels are compiled and memory is set aside, are not counted. Each
-    step reads its loss, and the clock is read when the device has done all that it was given.
-    """
-    with nnx.backend(place.name, device=place.device):
-        model = network.model(nnx.optimizers.Adam())
-        x, y = (nnx.asarray(array) for array in network.data(1))
-    times: list[float] = []
-    for step in range(WARM_UP + MOST_STEPS):
-        place.backend.synchronize(place.device)
-        start = time.perf_counter()
-        model.train_on_batch(x, y)
-        place.backend.synchronize(place.device)
-        if step >= WARM_UP:
-            times.append(time.perf_counter() - start)
-        if len(times) >= 3 and sum(times) > SECONDS:
-            break
-    return statistics.median(times), len(times)
