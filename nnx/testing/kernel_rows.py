@@ -381,6 +381,8 @@ ROWS: dict[str, list[Example]] = {
         Example(lambda v: (v.normal(v.n, 4),), {"epsilon": 1e-2}, length=8),
         Example(lambda v: (v.normal(v.n, 3, 4), v.normal(3, 4), v.normal(3, 4)), {"axis": (1, 2)}, length=20),
         Example(lambda v: (v.normal(9, 31, 47), v.normal(47), v.normal(47)), sizes=(1,), length=280),
+        Example(lambda v: (v.normal(600, 450), v.normal(450), v.normal(450)), sizes=(1,), length=600),  # in two blocks
+        Example(lambda v: (v.normal(600, 450),), sizes=(1,), length=450),
     ],
     "leaky_relu": [*_UNARY, Example(lambda v: (v.normal(v.n), 0.3))],
     "lion": [_update(lambda v: (v.normal(v.n), v.normal(v.n), v.normal(v.n), 0.1, 0.9, 0.99))],

