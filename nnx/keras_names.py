@@ -100,7 +100,7 @@ INSTEAD = {
     "nnx.saving.KerasFileEditor": "nnx.models.load_model reads the file, and layer.set_weights changes it",
     "nnx.saving.export_saved_model": "model.save('x.keras') or model.save('x.safetensors') writes a file",
     "nnx.src": "what is there is in nnx itself: write `from nnx import layers`, for example",
-    "nnx.utils.bounding_boxes": "nnx has no boxes: write their arithmetic in nnx.ops",
+    "nnx.utils.bounding_boxes.affine_transform": "images are turned by layers, boxes by a product with their matrix",
     "nnx.utils.custom_object_scope_v2": "nnx.saving.custom_object_scope",
     "nnx.utils.get_source_inputs": "model.inputs has them",
     "nnx.utils.model_to_dot": "nnx.utils.plot_model draws a model, by matplotlib",

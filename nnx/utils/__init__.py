@@ -17,6 +17,7 @@ from nnx.registry import (
 if TYPE_CHECKING:
     from nnx.plotting import plot_model
     from nnx.saving import deserialize_keras_object, serialize_keras_object
+    from nnx.utils import bounding_boxes
     from nnx.utils import np_utils as np_utils
     from nnx.utils.audio_folders import audio_dataset_from_directory
     from nnx.utils.dataset_splits import split_dataset
@@ -40,6 +41,7 @@ else:
             "FeatureSpace": "nnx.utils.feature_space",
             "array_to_img": "nnx.utils.images",
             "audio_dataset_from_directory": "nnx.utils.audio_folders",
+            "bounding_boxes": "nnx.utils.bounding_boxes",
             "get_file": "nnx.utils.downloads",
             "image_dataset_from_directory": "nnx.utils.image_folders",
             "img_to_array": "nnx.utils.images",
@@ -70,6 +72,7 @@ __all__ = [
     "Sequence",
     "array_to_img",
     "audio_dataset_from_directory",
+    "bounding_boxes",
     "custom_object_scope",
     "deserialize_keras_object",
     "get_custom_objects",
