@@ -320,6 +320,7 @@ READS = {
     "nnx.layers.index_lookup": "a vocabulary is given or learned once, before training",
     "nnx.layers.integer_lookup.IntegerLookup._indices": "hashes are made on the host, if asked for",
     "nnx.layers.integer_lookup.IntegerLookup.documents": "a vocabulary is learned once, before training",
+    "nnx.layers.integer_lookup.IntegerLookup.entry_of": "a line of a file",
     "nnx.layers.integer_lookup.IntegerLookup.token": "a vocabulary is given once",
     "nnx.layers.string_lookup": "computes on the host, where its inputs stay",
     "nnx.layers.text_vectorization": "computes on the host, where its inputs stay",
