@@ -302,7 +302,10 @@ def _adapt(module: Any) -> None:
             raise AssertionError("there are no sparse and no ragged arrays")
 
     def of_type(assertion: str) -> Any:
-        return lambda self, kind, words=None, *args, **options: getattr(self, assertion)(kind, *args, **options)
+        def asserted(self: Any, kind: Any, expected_regex: Any = None, *args: Any, **options: Any) -> Any:
+            return getattr(self, assertion)(kind, *args, **options)
+
+        return asserted
 
     case.run_layer_test, case.run_class_serialization_test = run_layer_test, run_class_serialization_test
     case.assertRaisesRegex, case.assertWarnsRegex = of_type("assertRaises"), of_type("assertWarns")
