@@ -308,7 +308,7 @@ def test_a_feature_space_refuses():
 
 def test_texts_do_not_go_into_layers_of_numbers() -> None:
     words = nnx.Input((1,), dtype="string")
-    with pytest.raises(TypeError, match="dense takes numbers, and <Symbol .*> are texts: put a layer between"):
+    with pytest.raises(TypeError, match=r"dense takes numbers, and <Symbol .*> are texts: put a layer between"):
         nnx.layers.Dense(1)(words)
     with pytest.raises(TypeError, match="dense takes numbers"):
         nnx.Sequential([words, nnx.layers.Dense(1)])
