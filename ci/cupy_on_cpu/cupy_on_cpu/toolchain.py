@@ -8,12 +8,13 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-#: -O2 costs no more time than -O0 here, as most of it is spent on parsing.
+#: Kernels run on small arrays once compiled: -O1 takes a fifth less time to
+#: compile than -O2, and a third of -O0, which keeps what the templates make.
 #: CUDA code relies on wrapping integers and on reinterpreting memory, and no
 #: kernel may interpose, or be interposed by, a function of the C library.
 FLAGS = (
     "-std=c++17",
-    "-O2",
+    "-O1",
     "-fPIC",
     "-w",
     "-fwrapv",
