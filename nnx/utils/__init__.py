@@ -17,7 +17,7 @@ from nnx.registry import (
 if TYPE_CHECKING:
     from nnx.plotting import plot_model
     from nnx.saving import deserialize_keras_object, serialize_keras_object
-    from nnx.utils import bounding_boxes
+    from nnx.utils import bounding_boxes as bounding_boxes
     from nnx.utils import np_utils as np_utils
     from nnx.utils.audio_folders import audio_dataset_from_directory
     from nnx.utils.dataset_splits import split_dataset
