@@ -117,7 +117,7 @@ def host_waits_for(*streams: int) -> None:
             _join(_host, clock_of(stream))
         if all(_host.get(stream, 0) >= clock.get(stream, 0) for stream, clock in _clocks.items()):
             _put(0, len(_regions), [])  # whatever was done is over
-            for stream in _ended:
+            for stream in tuple(_ended):
                 _clocks.pop(stream, None)
             _non_blocking.difference_update(_ended)
             _ended.clear()
@@ -134,7 +134,7 @@ def works(what: str, stream: int, reads: Sequence[Span] = (), writes: Sequence[S
     with _lock:
         clock = clock_of(stream)
         use = _Use(what, stream, clock.get(stream, 0) + 1)
-        _regions_of(writes)  # whose borders are there when those that are read are found
+        _regions_of((*reads, *writes))  # the borders of all are there before any are kept
         read, written = _regions_of(reads), _regions_of(writes)
         for region in read:
             if region.writer and not region.writer.is_known(clock):
