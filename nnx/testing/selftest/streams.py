@@ -66,7 +66,10 @@ def read_ahead(place: Placement) -> list[Part]:
         assert_close(train(place, there, context()), expected, rtol=MANY_STEPS)
         return ""
 
-    streams = {"CUDA's stream": contextlib.nullcontext, "a stream of the user": functools.partial(_stream, place)}
+    streams: dict[str, Callable[[], Context]] = {
+        "CUDA's stream": contextlib.nullcontext,
+        "a stream of the user": functools.partial(_stream, place),
+    }
     return [
         (f"made on the {where}, on {name}", functools.partial(compare, there, context))
         for where, there in (("host", False), ("device", True))
