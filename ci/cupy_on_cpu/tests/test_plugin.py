@@ -27,10 +27,11 @@ def run_pytest(tmp_path, text, *arguments, **environment):
     [
         (TESTS, 0, "1 passed"),
         (TESTS + "def test_fails(): assert float(x.sum()) == 4", 1, "1 failed, 1 passed"),
+        (TESTS + "def test_of_cufft(): cupy.fft.rfft(x)", 0, "1 passed, 1 skipped"),
         ("", 5, "no tests ran"),
         ("import no_such_module", 2, "1 error"),
     ],
-    ids=["passing", "failing", "none", "broken"],
+    ids=["passing", "failing", "without a library", "none", "broken"],
 )
 def test_exit_status_and_output(tmp_path, text, status, line):
     done = run_pytest(tmp_path, text)
