@@ -159,7 +159,8 @@ def _accepts_lstm(z: Array, h: Array, *arguments: Any, **options: Any) -> bool:
 def simple_rnn_recurrence(
     z: Array, h: Array, recurrent_kernel: Array, mask: Any = None, factor: Any = None, activation: Any = None
 ) -> tuple[tuple[Array, Array], Pullback]:
-    time, z, masking = z.shape[0], contiguous(z), _masking_of(mask, z)
+    time, z = z.shape[0], contiguous(z)
+    masking = _masking_of(mask, z)
     states = _states_from(h, time)
     for t in range(time):
         product(states[t], recurrent_kernel, states[t + 1])
@@ -189,7 +190,8 @@ def lstm_recurrence(
     activation: Any = None,
     recurrent_activation: Any = None,
 ) -> tuple[tuple[Array, Array, Array], Pullback]:
-    time, z, masking = z.shape[0], contiguous(z), _masking_of(mask, z)
+    time, z = z.shape[0], contiguous(z)
+    masking = _masking_of(mask, z)
     states, carries, gates = _states_from(h, time), _states_from(c, time), CUPY.xp.empty_like(z)
     for t in range(time):
         product(states[t], recurrent_kernel, gates[t])
@@ -224,7 +226,8 @@ def gru_recurrence(
     activation: Any = None,
     recurrent_activation: Any = None,
 ) -> tuple[tuple[Array, Array], Pullback]:
-    time, z, masking = z.shape[0], contiguous(z), _masking_of(mask, z)
+    time, z = z.shape[0], contiguous(z)
+    masking = _masking_of(mask, z)
     biasing = (z, False) if bias is None else (contiguous(bias), True)
     states, inner = _states_from(h, time), CUPY.xp.empty_like(z)
     candidates = CUPY.xp.empty((time, *h.shape), dtype=z.dtype, device=z.device)
@@ -257,7 +260,7 @@ def _states_from(state: Array, time: int) -> Array:
 
 
 def _masking_of(mask: Array | None, z: Array) -> tuple[Array, bool]:
-    """The arguments for `_MASK`; an array that is not read stands for no mask."""
+    """The arguments for `_MASK`; the contiguous array z, which is not read so, stands for no mask."""
     return (z.view("bool"), False) if mask is None else (contiguous(mask), True)
 
 
