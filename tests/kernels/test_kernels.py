@@ -13,6 +13,7 @@ import nnx
 import nnx.kernels
 from nnx.backends import backend_of, is_array, to_numpy
 from nnx.backends.base import Backend, BackendKernel, backend_names, find_backend
+from nnx.functional import counting, updates  # noqa: F401, generic forms that are loaded when they are asked for
 from nnx.kernels import GENERIC, accelerated, backend_kernel
 from nnx.pullbacks import SKIP
 from nnx.testing import assert_close
