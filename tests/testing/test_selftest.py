@@ -73,6 +73,14 @@ def absent() -> str:
     raise NotRunError("there is no such thing")
 
 
+def without_cufft() -> str:
+    raise ImportError("cupy_on_cpu does not emulate cuFFT")
+
+
+def without_a_library() -> str:
+    raise ImportError("libcufft.so.11: cannot open shared object file")
+
+
 class TestRunner:
     def test_says_what_it_does_and_found(self, only: Callable[..., None], capsys: Any) -> None:
         only(table=[("size", good)], quiet=[("a", good), ("b", good)], gone="there is no card")
@@ -114,6 +122,15 @@ class TestRunner:
         assert f"{'some':40} not run  " in printed
         assert "2 not run, as a: there is no such thing" in printed
         assert "NOTHING RAN: numpy, 1 not run, in " in printed
+
+    def test_what_an_emulation_lacks_does_not_run_and_what_a_machine_lacks_fails(
+        self, only: Callable[..., None], capsys: Any
+    ) -> None:
+        only(some=[("a", without_cufft), ("b", good)])
+        assert runner.selftest("numpy") == 0
+        assert "1 not run: a: cupy_on_cpu does not emulate cuFFT" in capsys.readouterr().out
+        only(some=[("a", without_a_library), ("b", good)])
+        assert runner.selftest("numpy") == 1
 
     def test_nothing_runs_on_a_device_that_is_lost(
         self, only: Callable[..., None], capsys: Any, monkeypatch: pytest.MonkeyPatch
