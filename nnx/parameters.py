@@ -241,9 +241,8 @@ class FlatParameters:
         if len(dtypes) > 1:
             listing = ", ".join(f"{p.path} is {p.dtype}" for p in self.parameters)
             raise ValueError(f"the trainable parameters of a model must have one dtype, but {listing}")
-        stops = list(itertools.accumulate(parameter.size for parameter in self.parameters))
-        self.slices = list(zip([0, *stops], stops, strict=False))
-        size, dtype = stops[-1] if stops else 0, dtypes.pop()
+        self.slices = slices_of(self.parameters)
+        size, dtype = self.slices[-1][1] if self.slices else 0, dtypes.pop()
         self.values, self.grads = placement.zeros((size,), dtype), placement.zeros((size,), dtype)
         self._backward = BackwardPass(weakref.ref(self))
         reshape = placement.xp.reshape
@@ -301,6 +300,12 @@ class FlatParameters:
                 with self.placement.computing:
                     parameter.grad[...] = 0.0  # type: ignore[index]
                 parameter.pass_number = number
+
+
+def slices_of(parameters: Sequence[Parameter]) -> list[tuple[int, int]]:
+    """Where each of some parameters begins and ends in a buffer that has them one after another."""
+    stops = list(itertools.accumulate(parameter.size for parameter in parameters))
+    return list(zip([0, *stops], stops, strict=False))
 
 
 def _are_the_same(some: Sequence[Parameter], others: Sequence[Parameter]) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from typing import Any, Self
@@ -10,7 +9,7 @@ from typing import Any, Self
 from nnx.backends import Array, array_namespace
 from nnx.optimizers.numbers import Iterations
 from nnx.optimizers.optimizer import Optimizer, optimizers
-from nnx.parameters import FlatParameters, Parameter
+from nnx.parameters import FlatParameters, Parameter, slices_of
 from nnx.precision import narrow, wide
 from nnx.registry import serialize
 
@@ -95,8 +94,7 @@ class Part(FlatParameters):
                 self._runs[-1] = (self._runs[-1][0], stop)
             else:
                 self._runs.append((start, stop))
-        stops = list(itertools.accumulate(parameter.size for parameter in self.parameters))
-        self.slices = list(zip([0, *stops], stops, strict=False))
+        self.slices = slices_of(self.parameters)
         self.values, self.grads = self._taken(wide(flat.values)), self._taken(wide(flat.grads))
 
     def _taken(self, values: Array) -> Array:
@@ -157,7 +155,7 @@ class MultiOptimizer(Optimizer):
         self._parts: list[tuple[Optimizer, Part]] = []
         self._states: list[Mapping[str, Any]] = []  # of a file, for those that a function makes later
         if isinstance(optimizer_map, OptimizerMap):
-            for one in (*optimizer_map._by_key.values(), optimizer_map.default_optimizer):
+            for one in (*optimizer_map.values(), optimizer_map.default_optimizer):
                 self._number_of(one)
 
     def _number_of(self, optimizer: Optimizer) -> int:
