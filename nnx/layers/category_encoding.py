@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from nnx.arguments import choice, positive_integer
-from nnx.backends import Array, array_namespace, backend_of, to_numpy
+from nnx.backends import Array, array_namespace, backend_of
 from nnx.functional import Pullback
 from nnx.functional.category_encoding import MODES, encode_categories, encoded_shape
-from nnx.layers.index_lookup import refuse_sparse_output, whole_numbers
+from nnx.layers.index_lookup import refuse_fractions, refuse_sparse_output
 from nnx.layers.layer import Layer, registry
 from nnx.shapes import Shape
 
@@ -50,8 +50,7 @@ class CategoryEncoding(Layer):
         dtype = self.dtype or self.placement.dtype
         xp = array_namespace(x)
         if not xp.isdtype(x.dtype, "integral"):
-            if backend_of(x).is_on_host(x):
-                whole_numbers(to_numpy(x), self.name)
+            refuse_fractions(x, self.name)
             x = xp.astype(xp.where(x == xp.floor(x), x, -1.0), xp.int64)  # on a device what is none is left out
         if count_weights is not None:
             if self.output_mode != "count":

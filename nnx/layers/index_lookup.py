@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from nnx.arguments import choice, is_integer, non_negative_integer
-from nnx.backends import Array, Placement, to_numpy
+from nnx.backends import Array, Placement, backend_of, to_numpy
 from nnx.functional.category_encoding import encode_categories, encoded_shape
 from nnx.layers.adapted_data import batches_for_adapting
 from nnx.layers.layer import Layer
@@ -363,6 +363,12 @@ def _lines_of(name: str, path: str | os.PathLike[str]) -> list[str]:
     if not path.is_file():
         raise ValueError(f"{name}: there is no vocabulary file {path}")
     return path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+
+
+def refuse_fractions(x: Array, what: str) -> None:
+    """Refuse numbers on the host that are not whole, as `whole_numbers` does; those of a device are not looked at."""
+    if backend_of(x).is_on_host(x):
+        whole_numbers(to_numpy(x), what)
 
 
 def whole_numbers(numbers: np.ndarray, what: str) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 from nnx.arguments import is_integer, is_number
 from nnx.backends import Array, array_namespace, backend_of, to_numpy
 from nnx.functional import Pullback
-from nnx.layers.index_lookup import IndexLookup, Rows, whole_numbers
+from nnx.layers.index_lookup import IndexLookup, Rows, refuse_fractions, whole_numbers
 from nnx.layers.layer import registry
 
 
@@ -107,8 +107,7 @@ class IntegerLookup(IndexLookup):
         xp = array_namespace(x)
         whole = None
         if xp.isdtype(x.dtype, "real floating"):
-            if backend_of(x).is_on_host(x):
-                whole_numbers(to_numpy(x), self.name)
+            refuse_fractions(x, self.name)
             whole = x == xp.floor(x)  # what is none is not known
         x = xp.astype(x, xp.int64, copy=False)
         return (self._integers(x) if self.invert else self.encoded(self._indices(x, whole))), lambda dy: None

@@ -86,8 +86,10 @@ class Layer(Configurable):
     """
 
     takes_integers = False
-    floats_with = ""  # the option of a call that, if it is True, lets a layer of integers take other numbers
     """Whether inputs keep an integer dtype, as indices do; others are converted to the layer's dtype."""
+
+    floats_with = ""
+    """The option of a call that, if it is True, lets a layer of integers take other numbers."""
 
     on_host = False
     """Whether it computes on the host, as on texts: an input that goes only to such layers stays there."""

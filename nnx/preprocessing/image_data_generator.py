@@ -25,6 +25,7 @@ from nnx.preprocessing.image_transforms import (
     apply_affine_transform,
     apply_brightness_shift,
     apply_channel_shift,
+    interpolation,
     limits,
 )
 from nnx.user_warnings import warn_user
@@ -109,11 +110,8 @@ class ImageDataGenerator:
         self.rescale, self.preprocessing_function = rescale, preprocessing_function
         self.data_format = choice("data_format", data_format or "channels_last", ("channels_last", "channels_first"))
         self.validation_split = fraction("validation_split", validation_split)
-        if interpolation_order not in (0, 1):
-            raise ValueError(
-                f"interpolation_order must be 0, the nearest pixel, or 1, bilinear, got {interpolation_order!r}"
-            )
-        self.interpolation_order, self.dtype = interpolation_order, dtype or "float32"
+        self.interpolation_order = interpolation("interpolation_order", interpolation_order)
+        self.dtype = dtype or "float32"
         # of a single image
         self._axes = (0, 1, 2) if self.data_format == "channels_last" else (1, 2, 0)
         self.mean: np.ndarray | None = None

@@ -67,8 +67,7 @@ def apply_affine_transform(
             f"{image.shape} with row_axis={row_axis}, col_axis={col_axis}, channel_axis={channel_axis}"
         )
     choice("fill_mode", fill_mode, FILL_MODES)
-    if order not in (0, 1):
-        raise ValueError(f"order (interpolation_order) must be 0, the nearest pixel, or 1, bilinear, got {order!r}")
+    interpolation("order (interpolation_order)", order)
     if (theta, tx, ty, shear, zx, zy) == (0, 0, 0, 0, 1, 1):
         return image
     axes = (row_axis, col_axis, channel_axis)
@@ -79,6 +78,13 @@ def apply_affine_transform(
     x_place, y_place = (y * matrix[axis, 1] + x * matrix[axis, 0] + offset[axis] for axis in (0, 1))
     moved = _picked(planes, [y_place, x_place], fill_mode, cval, order)
     return np.moveaxis(_as_dtype(moved, image.dtype), (0, 1, 2), axes)
+
+
+def interpolation(what: str, order: Any) -> int:
+    """The order of an interpolation; ValueError for splines, and anything else that is not there."""
+    if order not in (0, 1):
+        raise ValueError(f"{what} must be 0, the nearest pixel, or 1, bilinear, got {order!r}")
+    return int(order)
 
 
 def _inverse_map(
