@@ -116,7 +116,10 @@ class BatchStep:
             scale = optimizer.scale_loss(flat)
             plan = self._plan(model, objective, (xs, ys, weights)) if shard is None else None
             made = None if plan is None else plan.run((xs, ys, weights))
-            loss, parts, watched = made or self.differentiate(xs, ys, weights, scale)
+            if made is None:
+                with self.plans.looking:
+                    made = self.differentiate(xs, ys, weights, scale)
+            loss, parts, watched = made
             if shard is not None:
                 flat.add_up(shard)
             optimizer.step(model)
@@ -130,10 +133,7 @@ class BatchStep:
             pipeline.setup = self.pipeline.setup and self.pipeline.setup.for_twin(twin)
             return BatchStep(lambda: twin, pipeline, objective).differentiate(xs, ys, weights, 1.0)
 
-        def make(any_code: bool) -> StepPlan:
-            return StepPlan(model, objective, columns, any_code, compute)
-
-        return self.plans.plan_for(model, columns, make)
+        return self.plans.plan_for(model, columns, lambda: StepPlan(model, objective, columns, compute))
 
     def differentiate(
         self, xs: list[Array], ys: list[Array], weights: list[Array | None], scale: Any

@@ -41,6 +41,8 @@ _MOST_FORMS = 16  # of batches: each keeps memory
 _MOST_PLANS = 4  # of one form, before it is given up
 _MOST_DEPARTURES = 16  # of a plan, before it is made again for the values that come now
 
+_NOT_LOOKING = contextlib.nullcontext()
+
 _KNOWN = {"nnx", "numpy", "array_api_compat", "array_api_extra", *sys.stdlib_module_names}
 """Packages whose code depends on nothing but what it is given."""
 
@@ -48,28 +50,30 @@ Columns = tuple[list[Array], list[Array], list[Array | None]]
 """Inputs, targets and weights of a batch."""
 
 
-class NotNow(NotPlannable):
-    """Error of a step that is observed: there may be a plan when it no longer is."""
-
-
 class StepPlans:
     """The plans of a model's training steps, one for each form of batch: shapes, dtypes, and which weights are there.
 
     The first batch of a form is computed as ever, and prepares what only first batches do; the second makes the plan.
+    So does the second after a change.
+
+    looking : a block for computing a step as ever. It sees whether the first batch of a form calls code that is not
+        nnx's, which then is not called for a plan either.
     """
 
     def __init__(self) -> None:
         self._forms: dict[Any, _Form] = {}
+        self.looking: contextlib.AbstractContextManager[Any] = _NOT_LOOKING
 
     def forget(self) -> None:
         """Drop all plans."""
         self._forms.clear()
 
-    def plan_for(self, model: TrainableModel, columns: Columns, make: Callable[[bool], StepPlan]) -> StepPlan | None:
+    def plan_for(self, model: TrainableModel, columns: Columns, make: Callable[[], StepPlan]) -> StepPlan | None:
         """The plan of the step on a batch; None if it has none.
 
-        make : makes one; its argument is whether the step may call code that is not nnx's.
+        make : makes one.
         """
+        self.looking = _NOT_LOOKING
         key: list[Any] = []
         for part in columns:
             for array in part:
@@ -81,66 +85,94 @@ class StepPlans:
                     return None
         form = self._forms.get(tuple(key))
         if form is None:
-            if len(self._forms) < _MOST_FORMS:
-                self._forms[tuple(key)] = _Form()
+            if len(self._forms) == _MOST_FORMS:
+                return None
+            form = self._forms[tuple(key)] = _Form()
+        elif form.reason is not None:
             return None
-        if form.reason is not None:
-            return None
-        if form.plan is not None and form.plan.holds(model):
+        elif form.plan is not None and form.plan.holds(model):
             return form.plan
-        form.renew(model, make)
-        return form.plan if form.plan is not None and form.plan.holds(model) else None
+        if not _is_watched(model):
+            if form.was_seen and form.plan is None:
+                form.make(model, make)
+                return form.plan
+            self.looking = form.looking()
+        return None
 
     def __str__(self) -> str:
         """For each form whether it is replayed, and if not, why."""
-        return "; ".join(dict.fromkeys(map(str, self._forms.values())))
+        return "; ".join(dict.fromkeys(str(form) for form in self._forms.values() if form.plan or form.reason))
 
 
 class _Form:
-    """A form of batches: its plan, or the reason why there is none."""
+    """A form of batches: its plan, or the reason why there is none.
+
+    was_seen : whether a step was looked at, as it is now.
+    """
 
     def __init__(self) -> None:
         self.plan: StepPlan | None = None
         self.reason: str | None = None
+        self.was_seen = False
         self._made = 0
+        self._calls: str | None = None  # a function that is not nnx's
 
-    def renew(self, model: TrainableModel, make: Callable[[bool], StepPlan]) -> None:
-        """Make the plan, again where it no longer holds."""
+    @contextlib.contextmanager
+    def looking(self) -> Iterator[None]:
+        """A block that sees whether a function is called that is not nnx's, NumPy's or Python's own."""
+        self.plan, self._calls = None, None
+        if sys.getprofile() is not None:  # somebody else looks
+            yield
+            return
+
+        def look(frame: FrameType, event: str, _: Any) -> None:
+            module = str(frame.f_globals.get("__name__"))
+            known = module.partition(".")[0] in _KNOWN or module.startswith("namedtuple_")
+            if event == "call" and not known:
+                self._calls = f"{module}.{frame.f_code.co_qualname}"
+
+        sys.setprofile(look)
+        try:
+            yield
+        finally:
+            sys.setprofile(None)
+        self.was_seen = True
+
+    def make(self, model: TrainableModel, make: Callable[[], StepPlan]) -> None:
+        """Make the plan, or give the reason why there is none."""
         wished = (model.compile_arguments or {}).get("jit_compile", "auto")
         try:
             if wished is False:
                 raise NotPlannable("it was compiled with jit_compile=False or run_eagerly=True")
+            if wished is not True and self._calls is not None:
+                raise NotPlannable(f"the step calls {self._calls}, which may depend on more than arrays")
             if self._made == _MOST_PLANS:
                 raise NotPlannable("attributes of layers, or ways that the code branches, change again and again")
-            self.plan = make(wished is True)
+            self.plan = make()
             self._made += 1
-        except NotNow:
-            pass
         except Exception as error:  # of code that planned arrays are not made for; a real one comes up without them
-            self.plan, self.reason = None, str(error)
+            self.reason = str(error)
 
     def __str__(self) -> str:
         if self.plan is not None:
             return f"steps are replayed from a plan of {len(self.plan)} calls"
-        return f"steps are not replayed: {self.reason}" if self.reason else "steps are not replayed yet"
+        return f"steps are not replayed: {self.reason}"
 
 
 class StepPlan:
     """The plan of a training step on batches of one form, without the optimizer.
 
-    model, objective : whose step it is. columns : a batch. any_code : whether the step may call code that is not nnx's.
+    model, objective : whose step it is. columns : a batch.
     compute : the step on another model that is built alike; returns what `run` does.
 
     NotPlannable where there can be none.
     """
 
     def __init__(
-        self, model: TrainableModel, objective: Objective, columns: Columns, any_code: bool, compute: Callable[..., Any]
+        self, model: TrainableModel, objective: Objective, columns: Columns, compute: Callable[..., Any]
     ) -> None:
         if model.placement.name != "numpy" or model.placement.dtype == "float16":
             raise NotPlannable("plans are for NumPy, and not for mixed precision")
-        if "forward" in vars(objective):
-            raise NotNow("somebody watches the loss")
         losses = [one.training_loss for one in objective.by_output if one.training_loss is not None]
         self._attributes = _attributes_of([*(layer for _, layer in model.walk()), *losses])
         self._decided, self._flat = Freezing.changes, model.flat
@@ -162,7 +194,7 @@ class StepPlan:
         self._memories = [(index, array.value) for index, array in enumerate(given) if array is not None]
         before = [value.copy() for _, value in self._states]
         try:
-            with _noting(plan, model, flat, twins, self._generators, any_code) as twin:
+            with _noting(plan, model, flat, twins, self._generators) as twin:
                 self._results = _reader(compute(twin, *planned), given)
         finally:
             for (_, array), value in zip(self._states, before, strict=True):
@@ -238,7 +270,6 @@ def _noting(
     flat: FlatParameters,
     twins: dict[int, Parameter],
     generators: list[Generator],
-    any_code: bool,
 ) -> Iterator[TrainableModel]:
     """The time in which a plan is made, with a copy of the model whose parameters are the twins."""
     memo: dict[int, Any] = {id(part): None for part in (model.optimizer, model.objective, model.history)}
@@ -250,8 +281,7 @@ def _noting(
     attributes = _attributes_of([layer for _, layer in twin.walk()])
     before = create_at(flat.placement)
     try:
-        only_known = contextlib.nullcontext() if any_code else _only_known_code()
-        with planned_draws(plan, generators), noting(plan), only_known:
+        with planned_draws(plan, generators), noting(plan):
             yield twin
     finally:
         create_as_before(before)
@@ -259,38 +289,15 @@ def _noting(
         raise NotPlannable("a layer changes its attributes in every step")
 
 
-@contextlib.contextmanager
-def _only_known_code() -> Iterator[None]:
-    """A block in which NotPlannable is raised by a function that is not nnx's, NumPy's or Python's own."""
-    if sys.getprofile() is not None:
-        raise NotNow("somebody profiles")
-    found: list[str] = []
-
-    def look(frame: FrameType, event: str, _: Any) -> None:
-        if event == "call":
-            module = str(frame.f_globals.get("__name__"))
-            if module.partition(".")[0] not in _KNOWN and not module.startswith("namedtuple_"):
-                found.append(f"{module}.{frame.f_code.co_qualname}")
-
-    sys.setprofile(look)
-    try:
-        yield
-    finally:
-        sys.setprofile(None)
-    if found:
-        raise NotPlannable(f"the step calls {found[0]}, which may depend on more than arrays")
-
-
 def _attributes_of(owners: Sequence[Any]) -> list[tuple[dict[str, Any], list[Any]]]:
     """The attributes of objects, but those of models, which change as they are trained."""
-    found = []
-    for owner in owners:
-        own = vars(owner)
-        if not hasattr(owner, "decided_at"):
-            if any(callable(value) and callable(getattr(type(owner), name, None)) for name, value in own.items()):
-                raise NotNow(f"somebody watches {owner.name}")
-            found.append((own, list(own.values())))
-    return found
+    return [(vars(owner), list(vars(owner).values())) for owner in owners if not hasattr(owner, "decided_at")]
+
+
+def _is_watched(model: TrainableModel) -> bool:
+    """Whether methods of the model's layers or of its losses are replaced, as somebody does who observes them."""
+    owners = [*(layer for _, layer in model.walk()), model.objective]
+    return any("run" in vars(owner) or "forward" in vars(owner) for owner in owners)
 
 
 def _are_as_they_were(attributes: list[tuple[dict[str, Any], list[Any]]]) -> bool:

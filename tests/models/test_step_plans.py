@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import gc
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -265,7 +267,7 @@ def test_what_changes_again_and_again_is_given_up():
     for step in range(12):
         for model in (replayed, plain):
             model.layers[0].rate = 0.1 + 0.05 * step
-        assert_equal_training(replayed, plain, X[:1], Y[:1])
+        assert_equal_training(replayed, plain, X[:2], Y[:2])
     assert "change again and again" in plan_of(replayed)
 
 
@@ -352,3 +354,19 @@ def test_plans_go_with_the_model_and_are_not_copied():
     assert "jit_compile=False" in plan_of(replayed)
     with pytest.raises(ValueError, match="jit_compile must be"):
         replayed.compile("adam", "mse", jit_compile="yes")
+
+
+def test_a_model_with_plans_goes_as_soon_as_nobody_uses_it():
+    def run() -> list[weakref.ref[Any]]:
+        replayed, plain = two(dense)
+        assert_equal_training(replayed, plain)
+        assert is_replayed(replayed)
+        return [weakref.ref(replayed), weakref.ref(replayed.flat), weakref.ref(replayed.trainer)]
+
+    gc.collect()
+    gc.disable()
+    try:
+        alive = [reference() is not None for reference in run()]
+    finally:
+        gc.enable()
+    assert alive == [False] * 3
