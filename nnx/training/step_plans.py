@@ -126,10 +126,8 @@ class _Form:
             return
 
         def look(frame: FrameType, event: str, _: Any) -> None:
-            module = str(frame.f_globals.get("__name__"))
-            known = module.partition(".")[0] in _KNOWN or module.startswith("namedtuple_")
-            if event == "call" and not known:
-                self._calls = f"{module}.{frame.f_code.co_qualname}"
+            if event == "call" and not _is_known(frame):
+                self._calls = f"{frame.f_globals.get('__name__')}.{frame.f_code.co_qualname}"
 
         sys.setprofile(look)
         try:
@@ -287,6 +285,18 @@ def _noting(
         create_as_before(before)
     if not _are_as_they_were(attributes):
         raise NotPlannable("a layer changes its attributes in every step")
+
+
+def _is_known(frame: FrameType | None) -> bool:
+    """Whether a function is nnx's, NumPy's or Python's own; or helps to import a module, which nnx does where used."""
+    module = str(frame.f_globals.get("__name__")) if frame is not None else ""
+    if module.partition(".")[0] in _KNOWN or module.startswith("namedtuple_"):
+        return True
+    while frame is not None:
+        if frame.f_globals.get("__name__") == "importlib._bootstrap":
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _attributes_of(owners: Sequence[Any]) -> list[tuple[dict[str, Any], list[Any]]]:
