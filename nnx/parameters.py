@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import math
 import operator
@@ -85,6 +86,10 @@ class Parameter(ArrayHolder):
         owner = backend_of(self.value)
         with owner.computing_on(owner.device_of(self.value)):  # else the copy would be on the current device
             value = owner.xp.asarray(self.value, copy=True)
+        return self.like(value)
+
+    def like(self, value: Array) -> Parameter:
+        """A parameter of another value that is all else that this one is, outside of the flat buffer."""
         copied = Parameter(
             value, self.name, trainable=self.trainable, regularizer=self.regularizer, constraint=self.constraint
         )
@@ -273,9 +278,38 @@ class FlatParameters:
                 return flat  # type: ignore[return-value]
         return cls(list(parameters), placement)
 
+    def mirrored(self, mirror: Callable[[Array], Array], placement: Placement) -> FlatParameters:
+        """The same memory as arrays of another kind, with parameters of their own.
+
+        mirror : makes such an array of one of the buffer's. placement : of these arrays.
+        """
+        twin = copy.copy(self)
+        twin.placement, twin._backward = placement, BackwardPass(weakref.ref(twin))
+        twin.values, twin.grads = mirror(self.values), mirror(self.grads)
+        twin.parameters = []
+        for parameter, (start, stop) in zip(self.parameters, self.slices, strict=True):
+            value, grad = (
+                placement.xp.reshape(buffer[start:stop], parameter.shape) for buffer in (twin.values, twin.grads)
+            )
+            of_twin = parameter.like(value)
+            of_twin.grad, of_twin.backward = grad, twin._backward
+            twin.parameters.append(of_twin)
+        return twin
+
     def start_pass(self) -> None:
         """Forget the gradients: the next cotangent of each parameter replaces what is there."""
         self._backward.number += 1
+
+    @property
+    def reached(self) -> list[Parameter]:
+        """The parameters that a cotangent has reached in this pass."""
+        return [parameter for parameter in self.parameters if parameter.pass_number == self._backward.number]
+
+    def mark_reached(self, parameters: Sequence[Parameter]) -> None:
+        """Say that the gradients of these parameters are there."""
+        number = self._backward.number
+        for parameter in parameters:
+            parameter.pass_number = number
 
     def take(self, gradients: Sequence[Array]) -> None:
         """Let these be the gradients, one for each parameter, in its shape."""

@@ -50,6 +50,7 @@ class Profile:
 
     def __init__(self, model: Any, clock: Callable[[], float]) -> None:
         self.name: str = model.name
+        self._plans = model.trainer.step.plans
         self._placement = model.placement
         self._clock = clock
         self._rows: dict[str, ProfileRow] = {}
@@ -131,7 +132,8 @@ class Profile:
         lines.append(["in all", "", f"{1e3 * seconds / steps:.3f}", "", "100.0%", "", ""])
         heads = ["ms of a step", "calls", "forward", "backward", "share", "output", "parameters"]
         counted = f"{steps} step{'s' * (steps > 1)} in {seconds:.3g} s"
-        return f"{self.name} on {self._placement}: {counted}\n{table(heads, lines)}"
+        replayed = f"\nWhere nobody measures, {self._plans}." if str(self._plans) else ""
+        return f"{self.name} on {self._placement}: {counted}\n{table(heads, lines)}{replayed}"
 
     __repr__ = __str__
 
@@ -143,7 +145,8 @@ def profile(model: Any, *, clock: Callable[[], float] = time.perf_counter) -> It
     model : a built model. Train a step before, so that nothing is measured that happens only once.
     clock : a function that returns seconds.
 
-    To measure a layer, one waits for the device before and after it: the block takes longer than it would. With CuPy,
+    To measure a layer, one waits for the device before and after it, and computes it, also where steps otherwise are
+    replayed (see `jit_compile` of `Model.compile`): the block takes longer than it would. With CuPy,
     each computation is also an NVTX range, which NVIDIA's profilers show. Outside of the block nothing is slower.
 
     >>> import nnx

@@ -398,6 +398,10 @@ class Model(Layer):
             flat = self._flat = FlatParameters(trained, self.placement)
         return flat
 
+    def train_in(self, flat: FlatParameters) -> None:
+        """Let the parameters of this buffer, which the model has, be those that are trained."""
+        self._flat, self._trained, self.decided_at = flat, flat.parameters, Freezing.changes
+
     def choose_trained(self) -> list[Parameter]:
         """Decide which parameters are trained: those that are trainable now."""
         self.require_built("flat")
@@ -627,11 +631,18 @@ class Model(Layer):
         loss : a name, function or object of `nnx.losses`; None to minimise only what layers add.
         loss_weights : a factor for the loss.
         metrics, weighted_metrics : names or objects of `nnx.metrics`; only the latter use sample weights.
-        run_eagerly, steps_per_execution, jit_compile : accepted for scripts written for Keras; nnx compiles nothing.
+        jit_compile : whether small steps are replayed on NumPy: their calls of NumPy are noted once, and made again
+            without the Python code around them, with the same results. "auto" (default): where only nnx's own code
+            computes. True: also what you wrote; its numbers then stay as they were when a shape first came, as in
+            Keras, but for attributes of layers. False: never.
+        run_eagerly : True is jit_compile=False. steps_per_execution : accepted for scripts written for Keras.
 
         Raises ValueError, with the names that come nearest, for an unknown one.
         """
-        self.trainer.compile(optimizer, loss, loss_weights, metrics, weighted_metrics)
+        if jit_compile not in (True, False, "auto"):
+            raise ValueError(f"jit_compile must be True, False or 'auto', got {jit_compile!r}")
+        jit_compile = False if run_eagerly else jit_compile
+        self.trainer.compile(optimizer, loss, loss_weights, metrics, weighted_metrics, jit_compile)
 
     @property
     def metrics_names(self) -> list[str]:

@@ -14,8 +14,8 @@ import dataclasses
 import hashlib
 import math
 import threading
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -44,18 +44,48 @@ class Draw:
     counter: int
     size: int
 
+    def words(self) -> np.ndarray:
+        """The words, uint32 (size,), on the host."""
+        try:
+            bits = _IDLE.pop()  # one that no other thread has
+        except IndexError:
+            bits = np.random.Philox(key=0)
+        bits.state = {
+            "bit_generator": "Philox",
+            # NumPy's Philox increments its counter before each block: start one block earlier
+            "state": {"counter": _as_uint64((self.counter - 1) % _COUNTERS, 4), "key": _as_uint64(self.key, 2)},
+            "buffer": _EMPTY,
+            "buffer_pos": len(_EMPTY),
+            "has_uint32": 0,
+            "uinteger": 0,
+        }
+        words = bits.random_raw(-(-self.size // 2))
+        _IDLE.append(bits)
+        return words.astype("<u8", copy=False).view("<u4")[: self.size]
 
-_refusal: contextvars.ContextVar[str | None] = contextvars.ContextVar("nnx_refusal_to_draw", default=None)
+
+_drawing: contextvars.ContextVar[Callable[[Generator, int, bool], Draw] | None] = contextvars.ContextVar(
+    "nnx_drawing", default=None
+)
 
 
 @contextlib.contextmanager
-def refusing_draws(reason: str) -> Iterator[None]:
-    """A block in which this thread or task can draw from no stream: TypeError, with that reason."""
-    token = _refusal.set(reason)
+def drawing_by(function: Callable[[Generator, int, bool], Any]) -> Iterator[None]:
+    """A block in which this thread or task gets its draws from a function, in place of the generator that it asks."""
+    token = _drawing.set(function)
     try:
         yield
     finally:
-        _refusal.reset(token)
+        _drawing.reset(token)
+
+
+def refusing_draws(reason: str) -> contextlib.AbstractContextManager[None]:
+    """A block in which this thread or task can draw from no stream: TypeError, with that reason."""
+
+    def refuse(*_: Any) -> NoReturn:
+        raise TypeError(reason)
+
+    return drawing_by(refuse)
 
 
 class Generator:
@@ -95,9 +125,9 @@ class Generator:
         """
         if size < 0:
             raise ValueError(f"the size of a draw must not be negative, got {size}")
-        refusal = _refusal.get()
-        if refusal is not None:
-            raise TypeError(refusal)
+        drawing = _drawing.get()
+        if drawing is not None:
+            return drawing(self, size, by_rows)
         start, stop = ranks.words_of_rows(size) if by_rows else (0, size)
         with self._lock:
             counter = self._counter
@@ -228,22 +258,7 @@ class Generator:
 
 def host_words(draw: Draw) -> np.ndarray:
     """The 32-bit words of a draw, uint32 (draw.size,), on the host."""
-    try:
-        bits = _IDLE.pop()  # one that no other thread has
-    except IndexError:
-        bits = np.random.Philox(key=0)
-    bits.state = {
-        "bit_generator": "Philox",
-        # NumPy's Philox increments its counter before each block: start one block earlier
-        "state": {"counter": _as_uint64((draw.counter - 1) % _COUNTERS, 4), "key": _as_uint64(draw.key, 2)},
-        "buffer": _EMPTY,
-        "buffer_pos": len(_EMPTY),
-        "has_uint32": 0,
-        "uinteger": 0,
-    }
-    words = bits.random_raw(-(-draw.size // 2))
-    _IDLE.append(bits)
-    return words.astype("<u8", copy=False).view("<u4")[: draw.size]
+    return draw.words()
 
 
 _IDLE: list[

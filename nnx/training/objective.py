@@ -24,7 +24,8 @@ from nnx.structure import leaves, leaves_like, ordered_keys
 class OutputObjective:
     """The loss and the metrics of one output.
 
-    weight : the factor of this loss in the sum over all outputs.
+    weight : the factor of this loss in the sum over all outputs. training_loss : the loss as a function of what the
+        model gives it: of logits if `takes_logits`.
     """
 
     def __init__(self, loss: Any, metric_list: Any, weighted_metrics: Any, weight: float | None) -> None:
@@ -39,7 +40,7 @@ class OutputObjective:
         self._identifiers += [(_resolved(metric), True) for metric in _flat_list(weighted_metrics)]
         self.metrics: list[tuple[Metric, bool]] = []
         self.takes_logits = False
-        self._training_loss: Loss | None = self.loss
+        self.training_loss: Loss | None = self.loss
 
     def _needs_reduction(self) -> ValueError:
         return ValueError(
@@ -63,7 +64,7 @@ class OutputObjective:
         if loss is not None:
             loss.check_activation(fusible)
         self.takes_logits = loss is not None and fusible is not None and loss.fuses_with == fusible
-        self._training_loss = loss.with_logits() if loss is not None and self.takes_logits else loss
+        self.training_loss = loss.with_logits() if loss is not None and self.takes_logits else loss
         self.metrics = [
             (metrics.resolve(metric, loss=loss, target_shape=target_shape, output_shape=output_shape), weighted)
             for metric, weighted in self._identifiers
@@ -77,7 +78,7 @@ class OutputObjective:
 
     def forward(self, y: Array, output: Array, sample_weight: Array | None) -> tuple[Array, Callable[..., Array]]:
         """The loss, and its pullback. `output` are logits if `takes_logits`."""
-        loss, pullback = self._training_loss.forward(y, output, sample_weight)  # type: ignore[union-attr]
+        loss, pullback = self.training_loss.forward(y, output, sample_weight)  # type: ignore[union-attr]
         if self._unreduced and loss.shape:  # one's own, which might have returned a number
             raise self._needs_reduction()
         if self.weight == 1.0:

@@ -66,6 +66,15 @@ class TrainingSetup:
             ],
             loss_dtype=loss_dtype,
             logits=tuple(index for index, one in enumerate(objective.by_output) if one.takes_logits),
-            penalised=[one for _, one in model.walk() if one.activity_regularizer is not None or one.is_eager],
+            penalised=penalised_layers(model),
             regularised=any(parameter.regularizer is not None for parameter in model.flat.parameters),
         )
+
+    def for_twin(self, twin: TrainableModel) -> Self:
+        """The same for a copy of the model."""
+        return dataclasses.replace(self, penalised=penalised_layers(twin))
+
+
+def penalised_layers(model: TrainableModel) -> list[Any]:
+    """The layers that have, or may have, a penalty on their output."""
+    return [one for _, one in model.walk() if one.activity_regularizer is not None or one.is_eager]

@@ -19,6 +19,7 @@ from nnx.structure import leaves, rebuild
 from nnx.training.host_data import widened
 from nnx.training.objective import Objective, weighted_steps
 from nnx.training.pipeline import InputPipeline
+from nnx.training.step_plans import Columns, StepPlan, StepPlans
 from nnx.training.trainable import TrainableModel
 
 R = TypeVar("R")
@@ -59,6 +60,7 @@ class BatchStep:
         self.objective = objective
         self.training = threading.RLock()  # held by the thread that trains the model
         self.fitting: int | None = None  # the thread in which `fit` runs
+        self.plans = StepPlans()
 
     def apart(self) -> BatchStep:
         """The same step with running values of its own, beside somebody who uses those of the model."""
@@ -112,18 +114,44 @@ class BatchStep:
                 xs, ys, weights = map(shard.cut, (xs, ys, weights))
             flat.start_pass()
             scale = optimizer.scale_loss(flat)
-            loss, parts, pullback_loss, watched, pullback = self.loss(xs, ys, weights, training=True, scale=scale)
-            pullback(pullback_loss(scale), inputs=False)
-            if (self.pipeline.setup or self.pipeline.set_up(ys)).regularised:
-                penalty, pullback_penalty = model.regularization()
-                if shard is not None:
-                    penalty, scale = penalty * shard.share, scale * shard.share
-                loss = loss + penalty
-                pullback_penalty(scale)
+            plan = self._plan(model, objective, (xs, ys, weights)) if shard is None else None
+            made = None if plan is None else plan.run((xs, ys, weights))
+            if made is None:
+                with self.plans.looking:
+                    made = self.differentiate(xs, ys, weights, scale)
+            loss, parts, watched = made
             if shard is not None:
                 flat.add_up(shard)
             optimizer.step(model)
             objective.update(loss, parts, rows, *watched)
+
+    def _plan(self, model: TrainableModel, objective: Objective, columns: Columns) -> StepPlan | None:
+        """The plan of `differentiate` for such a batch, if there is one."""
+
+        def compute(twin: TrainableModel, xs: Any, ys: Any, weights: Any) -> Any:
+            pipeline = InputPipeline(lambda: twin)
+            pipeline.setup = self.pipeline.setup and self.pipeline.setup.for_twin(twin)
+            return BatchStep(lambda: twin, pipeline, objective).differentiate(xs, ys, weights, 1.0)
+
+        return self.plans.plan_for(model, columns, lambda: StepPlan(model, objective, columns, compute))
+
+    def differentiate(
+        self, xs: list[Array], ys: list[Array], weights: list[Array | None], scale: Any
+    ) -> tuple[Any, list[Array], Watched]:
+        """The loss, that of each output, and what metrics look at; the gradients of the parameters are gathered.
+
+        scale : what the loss is multiplied by before it is differentiated.
+        """
+        loss, parts, pullback_loss, watched, pullback = self.loss(xs, ys, weights, training=True, scale=scale)
+        pullback(pullback_loss(scale), inputs=False)
+        if (self.pipeline.setup or self.pipeline.set_up(ys)).regularised:
+            penalty, pullback_penalty = self.model().regularization()
+            shard = ranks.shard()
+            if shard is not None:
+                penalty, scale = penalty * shard.share, scale * shard.share
+            loss = loss + penalty
+            pullback_penalty(scale)
+        return loss, parts, watched
 
     @checked
     def test(self, xs: list[Array], ys: list[Array], weights: list[Array | None], whole: int | None = None) -> None:

@@ -142,6 +142,9 @@ class TrainableModel(Protocol):
     def forget_training(self) -> None:
         """Take back what `compile` and the first batch decided from the layers."""
 
+    def train_in(self, flat: FlatParameters) -> None:
+        """Let the parameters of this buffer, which the model has, be those that are trained."""
+
     def choose_trained(self) -> list[Parameter]:
         """Decide which parameters are trained: those that are trainable now."""
 

@@ -58,8 +58,11 @@ class Trainer:
         """Take back what the first batch decided from the layers."""
         self._together = None
         self.pipeline.forget()
+        self.step.plans.forget()
 
-    def compile(self, optimizer: Any, loss: Any, loss_weights: Any, metrics: Any, weighted_metrics: Any) -> None:
+    def compile(
+        self, optimizer: Any, loss: Any, loss_weights: Any, metrics: Any, weighted_metrics: Any, jit_compile: bool | str
+    ) -> None:
         model = self.model()
         self.step.require_alone("compile")
         optimizer = None if optimizer is None else optimizers.resolve(optimizer)
@@ -71,6 +74,7 @@ class Trainer:
             "loss_weights": loss_weights,
             "metrics": metrics,
             "weighted_metrics": weighted_metrics,
+            "jit_compile": jit_compile,
         }
         self._choose_steps()
         model.random = model.random or nnx_random.default().split()

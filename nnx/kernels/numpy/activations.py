@@ -32,7 +32,7 @@ def relu_pullback(dy: Array, y: Array, out: Any = None) -> Array:
     dx = out
     if dx is None:
         large = y.nbytes >= LEAST and y.flags.c_contiguous
-        dx = empty(y.shape, y.dtype) if large else np.empty_like(y)  # in the order of y
+        dx = empty(y, y.shape) if large else np.empty_like(y)  # in the order of y
     np.greater(y, 0.0, out=dx)
     dx *= dy
     return dx

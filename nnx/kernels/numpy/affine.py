@@ -15,7 +15,7 @@ from nnx.backends.base import Array
 from nnx.kernels import backend_kernel, name_of
 from nnx.kernels.numpy.activations import relu_pullback
 from nnx.kernels.numpy.column_sums import Columns, deliver, is_float_matrix, ones
-from nnx.kernels.numpy.memory import empty
+from nnx.kernels.numpy.memory import empty, zeros
 from nnx.kernels.numpy.table import KERNELS
 from nnx.pullbacks import SKIP, Differentiable, Pullback, linear
 
@@ -83,8 +83,8 @@ def bias_activation(z: Array, bias: Array, activate: Differentiable) -> tuple[Ar
     y, pull_activation = (z, None) if rectified else activate(z)
 
     def pullback(dy: Array, out: tuple[Any, ...] = (None, None)) -> tuple[Array | None, ...]:
-        dz = empty(y.shape, y.dtype) if pull_activation is None else pull_activation(dy)
-        sums = np.zeros(row.size, y.dtype)
+        dz = empty(y, y.shape) if pull_activation is None else pull_activation(dy)
+        sums = zeros(y, (row.size,))
         of_y, of_dy, of_dz = (array.reshape(columns.shape) for array in (y, dy, dz))
         for rows in _blocks(of_dz):
             if pull_activation is None:

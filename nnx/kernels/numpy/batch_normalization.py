@@ -71,7 +71,7 @@ def batch_normalization(
     blocks = [slice(start, start + step) for start in range(0, layout.shape[0], step)]
     mean = layout.gather(layout.sums(rows)) / count
     center = layout.spread(mean)
-    y = np.empty(layout.shape, x.dtype)
+    y = np.empty_like(x, order="C", shape=layout.shape)
     squares = 0.0
     for block in blocks:
         centered = np.subtract(rows[block], center, out=y[block])
@@ -88,7 +88,7 @@ def batch_normalization(
 
     def pullback(dy: Array, out: tuple[Any, ...] = (None, None, None)) -> tuple[Array | None, ...]:
         dy = dy.reshape(layout.shape)
-        dx = np.empty(layout.shape, x.dtype)
+        dx = np.empty_like(x, order="C", shape=layout.shape)
         products = 0.0
         for block in blocks:
             centered = np.subtract(rows[block], center, out=dx[block])

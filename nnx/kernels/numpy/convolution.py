@@ -66,7 +66,7 @@ class _Columns:
         for images, rows in blocks(len(x), down, self._bytes_of_row):
             view = _windows_of(padded[images], windows)[:, rows]
             count = view.shape[0] * view.shape[1] * across
-            flat = scratch("columns", (count * self._width,), x.dtype)
+            flat = scratch("columns", x, (count * self._width,))
             if self._by_taps:
                 view = view.transpose(3, 4, 5, 0, 1, 2)
                 np.copyto(flat.reshape(view.shape), view)
@@ -96,7 +96,7 @@ class _Padding:
         count = images.stop - images.start
         if len(self._buffer) < count:
             shape = (count, top + height + bottom, left + width + right, c)
-            self._buffer = scratch("padding", shape, self._x.dtype)
+            self._buffer = scratch("padding", self._x, shape)
             self._buffer[...] = 0.0
         self._buffer[:count, top : top + height, left : left + width] = self._x[images]
         self._last = images
@@ -106,6 +106,11 @@ class _Padding:
 def _windows_of(images: np.ndarray, windows: Windows) -> np.ndarray:
     """Windows (n, rows, columns, kh, kw, c): a view of contiguous, padded images, which nobody may write to."""
     rows, columns = windows.rows, windows.columns
+    if type(images) is not np.ndarray:
+        reach = [1 + (axis.window - 1) * axis.dilation for axis in (rows, columns)]
+        every = np.lib.stride_tricks.sliding_window_view(images, reach, axis=(1, 2))
+        some = every[:, :: rows.stride, :: columns.stride, :, :: rows.dilation, :: columns.dilation]
+        return some[:, : rows.count, : columns.count].transpose(0, 1, 2, 4, 5, 3)
     n, row, column, channel = images.strides
     shape = (len(images), *windows.counts, rows.window, columns.window, images.shape[3])
     steps = (n, row * rows.stride, column * columns.stride, row * rows.dilation, column * columns.dilation, channel)
@@ -114,7 +119,7 @@ def _windows_of(images: np.ndarray, windows: Windows) -> np.ndarray:
 
 def have_one_dtype(*arguments: Any, **options: Any) -> bool:
     """Whether all arrays among the arguments have one dtype, so that nothing is promoted."""
-    arrays = [argument for argument in (*arguments, *options.values()) if isinstance(argument, np.ndarray)]
+    arrays = [argument for argument in (*arguments, *options.values()) if hasattr(argument, "dtype")]
     return all(array.dtype == arrays[0].dtype for array in arrays)
 
 
@@ -127,7 +132,7 @@ def _split(groups: int, size: int) -> list[slice]:
 def correlate(x: Array, kernel: Array, windows: Windows, groups: int = 1) -> Array:
     tall, wide, c, f = kernel.shape
     down, across = windows.counts
-    y = empty((len(x), down, across, f), x.dtype)
+    y = empty(x, (len(x), down, across, f))
     for inputs, outputs in zip(_split(groups, x.shape[3]), _split(groups, f), strict=True):
         filters = kernel[..., outputs].reshape(tall * wide * c, -1)
         for block, columns in _Columns(x[..., inputs], windows, across * filters.shape[1] * x.itemsize):
@@ -138,7 +143,7 @@ def correlate(x: Array, kernel: Array, windows: Windows, groups: int = 1) -> Arr
 @backend_kernel(KERNELS, accepts=have_one_dtype)
 def correlate_transposed(y: Array, kernel: Array, windows: Windows, groups: int = 1) -> Array:
     tall, wide, c, f = kernel.shape
-    x = empty((len(y), windows.rows.size, windows.columns.size, c * groups), y.dtype)
+    x = empty(y, (len(y), windows.rows.size, windows.columns.size, c * groups))
     x[...] = 0.0
     for inputs, outputs in zip(_split(groups, c * groups), _split(groups, f), strict=True):
         filters, of_x, of_y = kernel[..., outputs], x[..., inputs], y[..., outputs]
@@ -176,9 +181,9 @@ def _spread(y: np.ndarray, kernel: np.ndarray, windows: Windows, phase: int, x: 
     )
     each = tall if c >= _MANY else 1  # rows of the kernel in one product
     filters = filters.reshape(tall // each, each, taps * f, c).transpose(0, 2, 1, 3)
-    filters = np.ascontiguousarray(filters).reshape(tall // each, taps * f, each * c)
+    filters = filters.copy().reshape(tall // each, taps * f, each * c)
     for (images, block), matrix in _Columns(y, along, (each + 1) * across * c * x.itemsize):
-        part = scratch("products", (len(matrix), each * c), x.dtype)
+        part = scratch("products", x, (len(matrix), each * c))
         of_rows = part.reshape(images.stop - images.start, block.stop - block.start, across, each, c)
         for tap in range(tall):
             if tap % each == 0:
@@ -197,7 +202,7 @@ def correlate_kernel(x: Array, y: Array, windows: Windows, groups: int = 1, out:
     c, f, across = x.shape[3] // groups, y.shape[3], windows.counts[1]
     window = windows.rows.window, windows.columns.window
     if out is None or not out.flags.c_contiguous:
-        out = np.empty((*window, c, f), x.dtype)
+        out = empty(x, (*window, c, f))
     for inputs, outputs in zip(_split(groups, x.shape[3]), _split(groups, f), strict=True):
         total = out[..., outputs].reshape(windows.taps * c, -1)
         part = None
@@ -205,7 +210,7 @@ def correlate_kernel(x: Array, y: Array, windows: Windows, groups: int = 1, out:
             of_y = y[block][..., outputs].reshape(len(columns), total.shape[1])
             if part is None:
                 multiply_transposed(columns, of_y, out=total)
-                part = scratch("products", total.shape, x.dtype)
+                part = scratch("products", x, total.shape)
             else:
                 multiply_transposed(columns, of_y, out=part)
                 total += part

@@ -15,6 +15,7 @@ import numpy as np
 from nnx.backends.base import Array
 from nnx.kernels import backend_kernel
 from nnx.kernels.numpy.convolution import have_one_dtype
+from nnx.kernels.numpy.memory import zeros
 from nnx.kernels.numpy.pooling import image_blocks
 from nnx.kernels.numpy.table import KERNELS
 from nnx.pullbacks import SKIP, Pullback
@@ -41,9 +42,9 @@ def correlate_depthwise(x: Array, kernel: Array, windows: Windows) -> tuple[Arra
     c, m = kernel.shape[2:]
     down, across = windows.counts
     taps = list(_taps(windows))
-    y = np.zeros((len(x), down, across, c, m), x.dtype)
+    y = zeros(x, (len(x), down, across, c, m))
     # One row of a tap's numbers for every column, so that loops run along whole rows of an image.
-    spread = np.ascontiguousarray(np.broadcast_to(kernel[:, :, None], (*kernel.shape[:2], across, c, m)))
+    spread = np.broadcast_to(kernel[:, :, None], (*kernel.shape[:2], across, c, m)).copy()
     for block in image_blocks(x):
         for place, there, here in taps:
             for feature in range(m):
@@ -52,8 +53,8 @@ def correlate_depthwise(x: Array, kernel: Array, windows: Windows) -> tuple[Arra
 
     def pullback(dy: Array, out: Any = (None, None)) -> tuple[Array | None, ...]:
         dy = dy.reshape(y.shape)
-        dx = None if out[0] is SKIP else np.zeros(x.shape, x.dtype)
-        dkernel = None if out[1] is SKIP else np.zeros(kernel.shape, x.dtype)
+        dx = None if out[0] is SKIP else zeros(x, x.shape)
+        dkernel = None if out[1] is SKIP else zeros(x, kernel.shape)
         for block in image_blocks(x):
             for place, there, here in taps:
                 for feature in range(m):

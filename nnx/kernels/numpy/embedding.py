@@ -8,6 +8,7 @@ import numpy as np
 
 from nnx.backends.base import Array
 from nnx.kernels import backend_kernel
+from nnx.kernels.numpy.memory import empty
 from nnx.kernels.numpy.scatter import add_rows
 from nnx.kernels.numpy.table import KERNELS
 from nnx.pullbacks import SKIP, Pullback
@@ -28,7 +29,7 @@ def embedding(x: Array, embeddings: Array) -> tuple[Array, Pullback]:
         if out[1] is SKIP:
             return None, None
         usable = out[1] is not None and out[1].flags.c_contiguous
-        sums = out[1] if usable else np.empty(embeddings.shape, embeddings.dtype)
+        sums = out[1] if usable else empty(embeddings, embeddings.shape)
         sums[...] = 0.0
         add_rows(sums, dy.reshape(x.size, size), x.reshape(-1))
         return None, sums

@@ -72,10 +72,10 @@ def binary_crossentropy(
 def categorical_crossentropy(
     y_true: Array, y_pred: Array, from_logits: bool = True, label_smoothing: float = 0.0, axis: int = -1
 ) -> Any:
-    target = np.ascontiguousarray(y_true.T)
+    target = y_true.T.copy()
     if label_smoothing:
         target = target * (1.0 - label_smoothing) + label_smoothing / len(target)
-    logarithm = np.ascontiguousarray(y_pred.T)
+    logarithm = y_pred.T.copy()
     logarithm = logarithm - np.maximum.reduce(logarithm, axis=0)
     exponential = np.exp(logarithm)
     total = np.add.reduce(exponential, axis=0)
@@ -87,7 +87,7 @@ def categorical_crossentropy(
         slope = exponential * (np.add.reduce(target, axis=0) / total)
         slope -= target
         slope *= dvalues
-        return np.ascontiguousarray(slope.T)
+        return slope.T.copy()
 
     return np.negative(values, out=values), pullback
 
@@ -112,7 +112,7 @@ def sparse_categorical_crossentropy(
     if y_pred.shape[1] > _MOST_CLASSES:
         return _sparse_by_rows(y_true.reshape(-1), y_pred)
     place = y_true.reshape(-1), np.arange(len(y_pred))
-    shifted = np.ascontiguousarray(y_pred.T)
+    shifted = y_pred.T.copy()
     shifted = shifted - np.maximum.reduce(shifted, axis=0)
     exponential = np.exp(shifted)
     total = np.add.reduce(exponential, axis=0)
@@ -123,7 +123,7 @@ def sparse_categorical_crossentropy(
         slope = exponential / total
         slope[place] -= 1.0  # each column has one label, so no index comes twice
         slope *= dvalues
-        return np.ascontiguousarray(slope.T)
+        return slope.T.copy()
 
     return values, pullback
 
@@ -133,8 +133,8 @@ def _sparse_by_rows(labels: Array, logits: Array) -> Any:
     step = max(1, _BLOCK // classes)
     blocks = [slice(start, start + step) for start in range(0, rows, step)]
     numbers = np.arange(step)
-    exponential = empty(logits.shape, logits.dtype)
-    total, of_labels = np.empty((2, rows), logits.dtype)
+    exponential = empty(logits, logits.shape)
+    total, of_labels = empty(logits, (2, rows))
     for block in blocks:
         part, labelled = exponential[block], labels[block]
         np.subtract(logits[block], np.maximum.reduce(logits[block], axis=1, keepdims=True), out=part)
@@ -143,7 +143,7 @@ def _sparse_by_rows(labels: Array, logits: Array) -> Any:
         np.add.reduce(part, axis=1, out=total[block])
 
     def pullback(dvalues: Array | float) -> Array:
-        slope, factor = empty(logits.shape, logits.dtype), (dvalues / total)[:, None]
+        slope, factor = empty(logits, logits.shape), (dvalues / total)[:, None]
         for block in blocks:
             np.multiply(exponential[block], factor[block], out=slope[block])
         slope[np.arange(rows), labels] -= dvalues  # each row has one label, so no index comes twice

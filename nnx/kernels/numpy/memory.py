@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 import threading
-from typing import Any
 
 import numpy as np
 
@@ -41,17 +40,25 @@ class _Loan(np.ndarray):
             _take_back(self.base)
 
 
-def empty(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-    """An array with whatever values, as `np.empty`, whose memory comes back when no array uses it any more."""
-    dtype = np.dtype(dtype)
+def empty(like: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """An array of the dtype and kind of another one, with whatever values.
+
+    The memory of a large one comes back when no array uses it any more.
+    """
+    dtype = like.dtype
     nbytes = math.prod(shape) * dtype.itemsize
-    if not LEAST <= nbytes <= _LARGEST:
-        return np.empty(shape, dtype)
+    if not LEAST <= nbytes <= _LARGEST or type(like) is not np.ndarray:
+        return np.empty_like(like, order="C", shape=shape)
     try:
         block = _free[nbytes].pop()
     except LookupError:
         block = np.ndarray.__new__(_Block, (nbytes,), np.uint8)
     return np.ndarray(shape, dtype, np.ndarray.__new__(_Loan, (nbytes,), np.uint8, block))
+
+
+def zeros(like: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """An array of zeros of the dtype and kind of another one."""
+    return np.zeros_like(like, order="C", shape=shape)
 
 
 def _take_back(block: _Block) -> None:
@@ -70,14 +77,16 @@ def _take_back(block: _Block) -> None:
             _free.pop(size, None)
 
 
-def scratch(use: str, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-    """An array with whatever values: this thread's memory for that use, which the next call for it gets again."""
-    dtype = np.dtype(dtype)
-    nbytes = math.prod(shape) * dtype.itemsize
-    if nbytes > _MOST_SCRATCH:
-        return np.empty(shape, dtype)
+def scratch(use: str, like: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """An array of the dtype and kind of another one, with whatever values.
+
+    It is this thread's memory for that use, which the next call for it gets again.
+    """
+    nbytes = math.prod(shape) * like.dtype.itemsize
+    if nbytes > _MOST_SCRATCH or type(like) is not np.ndarray:
+        return np.empty_like(like, order="C", shape=shape)
     kept: dict[str, np.ndarray] = _of_thread.__dict__
     if use not in kept or kept[use].nbytes < nbytes:
         kept[use] = np.empty(nbytes, np.uint8)
-    memory: np.ndarray = kept[use][:nbytes].view(dtype)
+    memory: np.ndarray = kept[use][:nbytes].view(like.dtype)
     return memory.reshape(shape)

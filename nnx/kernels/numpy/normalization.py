@@ -69,7 +69,7 @@ def _normalize_blocks(
     if len(x) <= step or axes == x.ndim:
         return _normalize_rows(x, gamma, beta, axis, epsilon, centered)
     blocks = [slice(start, start + step) for start in range(0, len(x), step)]
-    y, pullbacks = empty(x.shape, x.dtype), []
+    y, pullbacks = empty(x, x.shape), []
     for block in blocks:
         made, pullback_block = _normalize_rows(x[block], gamma, beta, axis, epsilon, centered, into=y[block])
         if not np.may_share_memory(made, y):  # without parameters, and of a generic form
@@ -78,7 +78,7 @@ def _normalize_blocks(
 
     def pullback(dy: Array, out: tuple[Any, ...] = (None, None, None)) -> tuple[Array | None, ...]:
         wanted = [SKIP if place is SKIP else None for place in out[1:]]
-        dx = None if out[0] is SKIP else empty(x.shape, x.dtype)
+        dx = None if out[0] is SKIP else empty(x, x.shape)
         totals: list[Any] = []
         for block, pullback_block in zip(blocks, pullbacks, strict=True):
             part, *sums = pullback_block(dy[block], (SKIP if dx is None else dx[block], *wanted))
@@ -104,13 +104,13 @@ def _normalize_rows(
     rows = x.reshape(-1, size)
     columns = Columns(*rows.shape)
     share, one = 1.0 / size, ones(size, x.dtype)
-    normal = empty(rows.shape, x.dtype)
+    normal = empty(x, rows.shape)
     into = None if into is None else into.reshape(columns.shape)
     with np.errstate(over="ignore", invalid="ignore"):
         if centered:
             rows = np.subtract(rows, (np.vecdot(rows, one) * share)[:, None], out=normal)
         squares = np.vecdot(rows, rows)
-        in_range = math.isfinite(np.add.reduce(squares))
+        in_range = bool(np.isfinite(np.add.reduce(squares)))
     if not in_range:
         if centered:
             return GENERIC["layer_normalization"](x, gamma, beta, axis, epsilon)  # type: ignore[no-any-return]
@@ -197,7 +197,7 @@ def group_normalization(
     with np.errstate(over="ignore", invalid="ignore"):
         y = rows - spread(by_group(by_feature(np.add.reduce(rows, axis=1))))
         variance = by_group(by_feature(np.einsum("ijk,ijk->ik", y, y)))
-        in_range = math.isfinite(np.add.reduce(variance, axis=None))
+        in_range = bool(np.isfinite(np.add.reduce(variance, axis=None)))
     if not in_range:
         return GENERIC["group_normalization"](x, gamma, beta, groups, axis, epsilon)  # type: ignore[no-any-return]
     inverse = 1.0 / np.sqrt(variance + epsilon)

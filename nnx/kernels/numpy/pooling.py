@@ -65,10 +65,10 @@ def _reduce(function: Any, nothing: float, x: np.ndarray, axis: Axis, along: int
 
 def _reduce_windows(function: Any, nothing: float, x: np.ndarray, windows: Windows) -> np.ndarray:
     """Reduction of each window, by a function of two elements: along the rows first, whose runs are long."""
-    y = empty((len(x), *windows.counts, x.shape[3]), x.dtype)
+    y = empty(x, (len(x), *windows.counts, x.shape[3]))
     for block in image_blocks(x):
         images = x[block]
-        between = scratch("between", (len(images), windows.rows.count, *x.shape[2:]), x.dtype)
+        between = scratch("between", x, (len(images), windows.rows.count, *x.shape[2:]))
         _reduce(function, nothing, images, windows.rows, _ROWS, between)
         _reduce(function, nothing, between, windows.columns, _COLUMNS, y[block])
     return y
@@ -76,7 +76,7 @@ def _reduce_windows(function: Any, nothing: float, x: np.ndarray, windows: Windo
 
 def _between(x: np.ndarray, windows: Windows) -> np.ndarray:
     """An array for what is left when the columns of windows are reduced and their rows are not."""
-    return scratch("between", (*x.shape[:2], windows.columns.count, x.shape[3]), x.dtype)
+    return scratch("between", x, (*x.shape[:2], windows.columns.count, x.shape[3]))
 
 
 @backend_kernel(KERNELS)
@@ -84,7 +84,7 @@ def largest_of_windows(x: Array, windows: Windows) -> tuple[Array, Pullback]:
     y = _reduce_windows(np.maximum, -np.inf, x, windows)
 
     def pullback(dy: Array) -> Array:
-        dx = empty(x.shape, x.dtype)
+        dx = empty(x, x.shape)
         if windows.tiled:
             for block in image_blocks(x, _BLOCK // 4):
                 _to_largest_of_tile(dy[block], y[block], x[block], windows, dx[block])
@@ -92,7 +92,7 @@ def largest_of_windows(x: Array, windows: Windows) -> tuple[Array, Pullback]:
         for block in image_blocks(x):
             images = x[block]
             largest = _reduce(np.maximum, -np.inf, images, windows.columns, _COLUMNS, _between(images, windows))
-            dlargest = scratch("dlargest", largest.shape, x.dtype)
+            dlargest = scratch("dlargest", x, largest.shape)
             _to_largest(dy[block], y[block], largest, windows.rows, _ROWS, dlargest)
             _to_largest(dlargest, largest, images, windows.columns, _COLUMNS, dx[block])
         return dx
@@ -131,7 +131,7 @@ def sum_of_windows(x: Array, windows: Windows) -> tuple[Array, Pullback]:
     shape = x.shape
 
     def pullback(dy: Array) -> Array:
-        dx = empty(shape, dy.dtype)
+        dx = empty(dy, shape)
         for block in image_blocks(dx):
             images = dx[block]
             sums = _between(images, windows)

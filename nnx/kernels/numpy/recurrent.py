@@ -13,6 +13,7 @@ import numpy as np
 
 from nnx.backends.base import Array
 from nnx.kernels import backend_kernel
+from nnx.kernels.numpy.memory import empty, zeros
 from nnx.kernels.numpy.table import KERNELS
 from nnx.kernels.recurrence_conditions import accepts_gru, accepts_lstm, accepts_simple_rnn
 from nnx.pullbacks import SKIP, Pullback
@@ -33,8 +34,8 @@ def simple_rnn_recurrence(
 
     def pullback(dy: Sequence[Any], out: Sequence[Any] = (None,) * 3) -> tuple[Array | None, ...]:
         dstates, dh = dy[0], _writable(dy[1], h)
-        dz = np.empty((len(z), *h.shape), z.dtype)
-        transposed = np.ascontiguousarray(recurrent_kernel.T)
+        dz = empty(z, (len(z), *h.shape))
+        transposed = recurrent_kernel.T.copy()
         for t in reversed(range(len(z))):
             if dstates is not None:
                 dh += dstates[t]
@@ -65,8 +66,8 @@ def lstm_recurrence(
     time, units = len(z), h.shape[1]
     skipped = None if mask is None else ~mask
     states, carries = _states_from(h, time), _states_from(c, time)
-    outputs = np.empty((time, *h.shape), z.dtype)
-    gates = np.empty((time, h.shape[0], 4 * units), z.dtype)
+    outputs = empty(z, (time, *h.shape))
+    gates = empty(z, (time, h.shape[0], 4 * units))
     scale, shift = _per_gate(units, z.dtype, 0.5, 0.5, 1.0, 0.5), _per_gate(units, z.dtype, 0.5, 0.5, 0.0, 0.5)
     scaled = recurrent_kernel * scale
     spare, small = np.empty_like(gates[0]), np.empty_like(outputs[0])
@@ -89,7 +90,7 @@ def lstm_recurrence(
         dz = np.empty_like(gates)
         small = np.empty_like(dh)
         one, zero = _per_gate(units, z.dtype, 1.0, 1.0, 0.0, 1.0), _per_gate(units, z.dtype, 0.0, 0.0, 1.0, 0.0)
-        transposed = np.ascontiguousarray(recurrent_kernel.T)
+        transposed = recurrent_kernel.T.copy()
         for t in reversed(range(time)):
             if dstates is not None:
                 dh += dstates[t]
@@ -135,10 +136,10 @@ def gru_recurrence(
     both = 2 * units
     skipped = None if mask is None else ~mask
     states = _states_from(h, time)
-    gates = np.empty((time, h.shape[0], both), z.dtype)
-    inner, candidates = (np.empty((time, *h.shape), z.dtype) for _ in range(2))
-    half_kernel, kernel_h = recurrent_kernel[:, :both] * 0.5, np.ascontiguousarray(recurrent_kernel[:, both:])
-    row = np.zeros(3 * units, z.dtype) if bias is None else bias
+    gates = empty(z, (time, h.shape[0], both))
+    inner, candidates = (empty(z, (time, *h.shape)) for _ in range(2))
+    half_kernel, kernel_h = recurrent_kernel[:, :both] * 0.5, recurrent_kernel[:, both:].copy()
+    row = zeros(z, (3 * units,)) if bias is None else bias
     half_bias, bias_h = row[:both] * 0.5, row[both:]
     spare = np.empty_like(gates[0])
     for t in range(time):
@@ -162,9 +163,9 @@ def gru_recurrence(
 
     def pullback(dy: Sequence[Any], out: Sequence[Any] = (None,) * 4) -> tuple[Array | None, ...]:
         dstates, dh = dy[0], _writable(dy[1], h)
-        dz, dinner = (np.empty(z.shape, z.dtype) for _ in range(2))
+        dz, dinner = (empty(z, z.shape) for _ in range(2))
         small, large = np.empty_like(dh), np.empty_like(gates[0])
-        transposed = np.ascontiguousarray(recurrent_kernel.T)
+        transposed = recurrent_kernel.T.copy()
         for t in reversed(range(time)):
             if dstates is not None:
                 dh += dstates[t]
@@ -202,7 +203,7 @@ def gru_recurrence(
 
 def _states_from(state: Array, time: int) -> Array:
     """Room for the states before and after each step, the first one filled in."""
-    states = np.empty((time + 1, *state.shape), state.dtype)
+    states = empty(state, (time + 1, *state.shape))
     states[0] = state
     return states
 
@@ -234,7 +235,7 @@ def _release(skipped: Array | None, t: int, dstate: Array) -> Array | None:
 
 def _writable(cotangent: Array | None, state: Array) -> Array:
     """A cotangent as an array that may be written to; None is zero."""
-    return np.zeros(state.shape, state.dtype) if cotangent is None else np.array(cotangent, order="C")
+    return zeros(state, state.shape) if cotangent is None else cotangent.copy()
 
 
 def _if_wanted(cotangent: Array, out: Any) -> Array | None:

@@ -1,0 +1,317 @@
+"""Plans of a model's steps: what a step computes on one form of batch, noted once and replayed.
+
+A small step is mostly Python: layers, checks and allocations around calls of NumPy that take a microsecond each. Here
+the step runs once on a copy of the model, whose parameters are the same memory as planned arrays; the plan is the list
+of those calls, and its results are those of the step, bit for bit. What may change from step to step is memory, which
+the plan reads again: the batch, the parameters, the states of layers; random numbers are drawn as ever. The optimizer
+and the metrics are not in it. Where code branches on values, the plan has the branch that it was made on; for values
+that take another one the step is computed as ever.
+
+A step is replayed only where nothing of it can have changed unseen. It has no plan if a layer changes itself, if it
+calls code that is not nnx's, which may depend on anything (unless the model was compiled with `jit_compile=True`, which
+lets it), or if its arrays are large. A plan is made again where an attribute of a layer or a loss was set since, or the
+parameters moved.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import operator
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from types import FrameType
+from typing import Any
+
+import numpy as np
+
+from nnx.backends import Array
+from nnx.backends.context import Placement, create_as_before, create_at
+from nnx.parameters import FlatParameters, Freezing, Parameter
+from nnx.plans.array import PlannedArray
+from nnx.plans.backend import PLANNED, noting
+from nnx.plans.draws import planned_draws
+from nnx.plans.plan import Departure, NotPlannable, Plan
+from nnx.random import Generator
+from nnx.training.objective import Objective
+from nnx.training.trainable import TrainableModel
+
+_ROOM = 1 << 22  # bytes: beyond, the calls themselves take the time
+_MOST_FORMS = 16  # of batches: each keeps memory
+_MOST_PLANS = 4  # of one form, before it is given up
+_MOST_DEPARTURES = 16  # of a plan, before it is made again for the values that come now
+
+_NOT_LOOKING = contextlib.nullcontext()
+
+_KNOWN = {"nnx", "numpy", "array_api_compat", "array_api_extra", *sys.stdlib_module_names}
+"""Packages whose code depends on nothing but what it is given."""
+
+Columns = tuple[list[Array], list[Array], list[Array | None]]
+"""Inputs, targets and weights of a batch."""
+
+
+class StepPlans:
+    """The plans of a model's training steps, one for each form of batch: shapes, dtypes, and which weights are there.
+
+    The first batch of a form is computed as ever, and prepares what only first batches do; the second makes the plan.
+    So does the second after a change.
+
+    looking : a block for computing a step as ever. It sees whether the first batch of a form calls code that is not
+        nnx's, which then is not called for a plan either.
+    """
+
+    def __init__(self) -> None:
+        self._forms: dict[Any, _Form] = {}
+        self.looking: contextlib.AbstractContextManager[Any] = _NOT_LOOKING
+
+    def forget(self) -> None:
+        """Drop all plans."""
+        self._forms.clear()
+
+    def plan_for(self, model: TrainableModel, columns: Columns, make: Callable[[], StepPlan]) -> StepPlan | None:
+        """The plan of the step on a batch; None if it has none.
+
+        make : makes one.
+        """
+        self.looking = _NOT_LOOKING
+        key: list[Any] = []
+        for part in columns:
+            for array in part:
+                if type(array) is np.ndarray:
+                    key.append((array.shape, array.dtype, array.flags.c_contiguous))
+                elif array is None:
+                    key.append(None)
+                else:
+                    return None
+        form = self._forms.get(tuple(key))
+        if form is None:
+            if len(self._forms) == _MOST_FORMS:
+                return None
+            form = self._forms[tuple(key)] = _Form()
+        elif form.reason is not None:
+            return None
+        elif form.plan is not None and form.plan.holds(model):
+            return form.plan
+        if not _is_watched(model):
+            if form.was_seen and form.plan is None:
+                form.make(model, make)
+                return form.plan
+            self.looking = form.looking()
+        return None
+
+    def __str__(self) -> str:
+        """For each form whether it is replayed, and if not, why."""
+        return "; ".join(dict.fromkeys(str(form) for form in self._forms.values() if form.plan or form.reason))
+
+
+class _Form:
+    """A form of batches: its plan, or the reason why there is none.
+
+    was_seen : whether a step was looked at, as it is now.
+    """
+
+    def __init__(self) -> None:
+        self.plan: StepPlan | None = None
+        self.reason: str | None = None
+        self.was_seen = False
+        self._made = 0
+        self._calls: str | None = None  # a function that is not nnx's
+
+    @contextlib.contextmanager
+    def looking(self) -> Iterator[None]:
+        """A block that sees whether a function is called that is not nnx's, NumPy's or Python's own."""
+        self.plan, self._calls = None, None
+        if sys.getprofile() is not None:  # somebody else looks
+            yield
+            return
+
+        def look(frame: FrameType, event: str, _: Any) -> None:
+            if event == "call" and not _is_known(frame):
+                self._calls = f"{frame.f_globals.get('__name__')}.{frame.f_code.co_qualname}"
+
+        sys.setprofile(look)
+        try:
+            yield
+        finally:
+            sys.setprofile(None)
+        self.was_seen = True
+
+    def make(self, model: TrainableModel, make: Callable[[], StepPlan]) -> None:
+        """Make the plan, or give the reason why there is none."""
+        wished = (model.compile_arguments or {}).get("jit_compile", "auto")
+        try:
+            if wished is False:
+                raise NotPlannable("it was compiled with jit_compile=False or run_eagerly=True")
+            if wished is not True and self._calls is not None:
+                raise NotPlannable(f"the step calls {self._calls}, which may depend on more than arrays")
+            if self._made == _MOST_PLANS:
+                raise NotPlannable("attributes of layers, or ways that the code branches, change again and again")
+            self.plan = make()
+            self._made += 1
+        except Exception as error:  # of code that planned arrays are not made for; a real one comes up without them
+            self.reason = str(error)
+
+    def __str__(self) -> str:
+        if self.plan is not None:
+            return f"steps are replayed from a plan of {len(self.plan)} calls"
+        return f"steps are not replayed: {self.reason}"
+
+
+class StepPlan:
+    """The plan of a training step on batches of one form, without the optimizer.
+
+    model, objective : whose step it is. columns : a batch.
+    compute : the step on another model that is built alike; returns what `run` does.
+
+    NotPlannable where there can be none.
+    """
+
+    def __init__(
+        self, model: TrainableModel, objective: Objective, columns: Columns, compute: Callable[..., Any]
+    ) -> None:
+        if model.placement.name != "numpy" or model.placement.dtype == "float16":
+            raise NotPlannable("plans are for NumPy, and not for mixed precision")
+        losses = [one.training_loss for one in objective.by_output if one.training_loss is not None]
+        self._attributes = _attributes_of([*(layer for _, layer in model.walk()), *losses])
+        self._decided, self._flat = Freezing.changes, model.flat
+        trained = set(map(id, self._flat.parameters))
+        self._states = [(state, state.value) for state in model.weights if id(state) not in trained]
+        self._departures = 0
+        self._plan = plan = Plan(_ROOM)
+        flat = self._flat.mirrored(
+            lambda array: PlannedArray(array, plan), Placement(PLANNED, None, self._flat.placement.dtype)
+        )
+        twins = dict(zip(map(id, self._flat.parameters), flat.parameters, strict=True))
+        twins |= {id(state): state.like(PlannedArray(value, plan)) for state, value in self._states}
+        attributes = [value for _, layer in model.walk() for value in vars(layer).values()]
+        self._generators = [value for value in attributes if isinstance(value, Generator)]
+        planned = [
+            [None if array is None else PlannedArray(np.array(array), plan) for array in part] for part in columns
+        ]
+        given = [array for part in planned for array in part]
+        self._memories = [(index, array.value) for index, array in enumerate(given) if array is not None]
+        before = [value.copy() for _, value in self._states]
+        try:
+            with _noting(plan, model, flat, twins, self._generators) as twin:
+                self._results = _reader(compute(twin, *planned), given)
+        finally:
+            for (_, array), value in zip(self._states, before, strict=True):
+                array[...] = value
+        reached = {id(parameter) for parameter in flat.reached}
+        self._reached = [p for p in self._flat.parameters if id(twins[id(p)]) in reached]
+
+    def __len__(self) -> int:
+        return len(self._plan.calls)
+
+    def holds(self, model: TrainableModel) -> bool:
+        """Whether the step still is what was noted."""
+        return (
+            self._departures < _MOST_DEPARTURES
+            and model.flat is self._flat
+            and Freezing.changes == self._decided
+            and all(state.value is value for state, value in self._states)
+            and _are_as_they_were(self._attributes)
+        )
+
+    def run(self, columns: Columns) -> Any:
+        """The loss of a batch, those of the outputs and what metrics look at; the gradients are in the buffer.
+
+        None, and nothing else has changed, where the step has to be computed as ever for these values.
+        """
+        arrays: list[Any] = [array for part in columns for array in part]
+        for index, memory in self._memories:
+            np.copyto(memory, arrays[index])
+        if not self._plan.branches:
+            self._plan.replay()
+        elif not self._replay_or_undo():
+            return None
+        self._flat.mark_reached(self._reached)
+        return self._results(arrays)
+
+    def _replay_or_undo(self) -> bool:
+        """Whether a plan with branches was replayed to its end; else states and streams are as they were before."""
+        values = [value.copy() for _, value in self._states]
+        streams = [generator.state() for generator in self._generators]
+        try:
+            self._plan.replay()
+        except Departure:
+            self._departures += 1
+            for (_, array), value in zip(self._states, values, strict=True):
+                array[...] = value
+            for generator, state in zip(self._generators, streams, strict=True):
+                generator.set_state(state)
+            return False
+        return True
+
+
+def _reader(result: Any, given: list[Any]) -> Callable[[list[Any]], Any]:
+    """How a result leaves the plan: what was given as it was, else a copy, since the next step writes over it.
+
+    given : the planned arrays of the batch, in whose place what is returned takes arrays.
+    """
+    if type(result) is PlannedArray:
+        value = result.value
+        for index, planned in enumerate(given):
+            if result is planned:
+                return operator.itemgetter(index)
+        return (lambda _: value.copy()) if value.shape else (lambda _: value[()])
+    if isinstance(result, tuple | list):
+        kind, readers = type(result), [_reader(part, given) for part in result]
+        return lambda arrays: kind([read(arrays) for read in readers])
+    return lambda _: result
+
+
+@contextlib.contextmanager
+def _noting(
+    plan: Plan,
+    model: TrainableModel,
+    flat: FlatParameters,
+    twins: dict[int, Parameter],
+    generators: list[Generator],
+) -> Iterator[TrainableModel]:
+    """The time in which a plan is made, with a copy of the model whose parameters are the twins."""
+    memo: dict[int, Any] = {id(part): None for part in (model.optimizer, model.objective, model.history)}
+    memo |= {id(layer.placement): flat.placement for _, layer in model.walk()}
+    memo |= {id(generator): generator for generator in generators}  # the streams of the model itself
+    with model.as_decided():
+        twin = copy.deepcopy(model, memo | twins)
+    twin.train_in(flat)
+    attributes = _attributes_of([layer for _, layer in twin.walk()])
+    before = create_at(flat.placement)
+    try:
+        with planned_draws(plan, generators), noting(plan):
+            yield twin
+    finally:
+        create_as_before(before)
+    if not _are_as_they_were(attributes):
+        raise NotPlannable("a layer changes its attributes in every step")
+
+
+def _is_known(frame: FrameType | None) -> bool:
+    """Whether a function is nnx's, NumPy's or Python's own; or helps to import a module, which nnx does where used."""
+    module = str(frame.f_globals.get("__name__")) if frame is not None else ""
+    if module.partition(".")[0] in _KNOWN or module.startswith("namedtuple_"):
+        return True
+    while frame is not None:
+        if frame.f_globals.get("__name__") == "importlib._bootstrap":
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _attributes_of(owners: Sequence[Any]) -> list[tuple[dict[str, Any], list[Any]]]:
+    """The attributes of objects, but those of models, which change as they are trained."""
+    return [(vars(owner), list(vars(owner).values())) for owner in owners if not hasattr(owner, "decided_at")]
+
+
+def _is_watched(model: TrainableModel) -> bool:
+    """Whether methods of the model's layers or of its losses are replaced, as somebody does who observes them."""
+    owners = [*(layer for _, layer in model.walk()), model.objective]
+    return any("run" in vars(owner) or "forward" in vars(owner) for owner in owners)
+
+
+def _are_as_they_were(attributes: list[tuple[dict[str, Any], list[Any]]]) -> bool:
+    for own, before in attributes:
+        if len(own) != len(before) or not all(map(operator.is_, own.values(), before)):
+            return False
+    return True

@@ -1,0 +1,372 @@
+"""Steps that are replayed from plans: the numbers of the step as ever, and as ever wherever something has changed."""
+
+from __future__ import annotations
+
+import copy
+import gc
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import nnx
+from nnx.layers import (
+    Activation,
+    ActivityRegularization,
+    BatchNormalization,
+    Dense,
+    Dropout,
+    Embedding,
+    Input,
+    LayerNormalization,
+    Masking,
+)
+from nnx.testing.rows.layer_case import LayerCase
+from nnx.testing.rows.layers import LAYERS
+
+CASES = [case for rows in LAYERS.values() for case in rows if type(case) is LayerCase and case.name != "InputLayer"]
+WITHOUT_PLAN = {  # rows whose training takes values out of arrays
+    *("AugMix", "AutoContrast", "CutMix", "Equalization", "MelSpectrogram", "MelSpectrogram of magnitudes", "MixUp"),
+    *("RandAugment", "RandomBrightness", "RandomColorDegeneration", "RandomColorJitter", "RandomContrast"),
+    *("RandomCrop", "RandomElasticTransform", "RandomErasing by noise", "RandomGaussianBlur", "RandomHue"),
+    *("RandomPerspective", "RandomPosterization", "RandomSaturation", "RandomSharpness", "Solarization"),
+}
+
+SAMPLES = np.random.default_rng(5)
+X = SAMPLES.normal(size=(6, 8, 4)).astype(np.float32)
+Y = SAMPLES.uniform(size=(6, 8, 2)).astype(np.float32)
+
+
+def plan_of(model: nnx.Model) -> str:
+    return str(model.trainer.step.plans)
+
+
+def is_replayed(model: nnx.Model) -> bool:
+    return "are replayed" in plan_of(model)
+
+
+def two(make: Callable[[], nnx.Model], **options: Any) -> tuple[nnx.Model, nnx.Model]:
+    """A model whose steps are replayed where they can be, and its twin, whose steps are not."""
+    nnx.random.set_seed(11)
+    replayed = make()
+    plain = copy.deepcopy(replayed)
+    options = {"optimizer": nnx.optimizers.Adam(0.05), "loss": "mse", **options}
+    for model, jit_compile in ((replayed, "auto"), (plain, False)):
+        model.compile(**{"jit_compile": jit_compile, **copy.deepcopy(options)})
+    return replayed, plain
+
+
+def assert_equal_training(replayed: nnx.Model, plain: nnx.Model, x: Any = X, y: Any = Y, **data: Any) -> None:
+    """Train both on each batch: the same results and weights to the last bit."""
+    for i in range(len(x)):
+        one = {name: values[i] for name, values in data.items()}
+        losses = [model.train_on_batch(x[i], y[i], **one) for model in (replayed, plain)]
+        assert np.array_equal(losses[0], losses[1], equal_nan=True), (i, losses)
+    for found, expected in zip(replayed.get_weights(), plain.get_weights(), strict=True):
+        assert np.array_equal(found, expected, equal_nan=True)
+
+
+def dense() -> nnx.Model:
+    return nnx.Sequential([Input((4,)), Dense(5, activation="tanh"), Dense(2)])
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.filterwarnings("ignore")
+def test_every_layer(case: LayerCase) -> None:
+    """In the middle of a model where it can be, so that its inputs have cotangents."""
+    below = [Dense(case.input_shape[-1])]
+
+    def make() -> nnx.Model:
+        try:
+            model = nnx.Sequential([*below, case.make(), nnx.layers.Flatten(), Dense(2)])
+            model.build((None, *case.input_shape[1:]))
+        except (TypeError, ValueError, IndexError):  # it reads integers, or the shape does not fit
+            model = nnx.Sequential([case.make(), nnx.layers.Flatten(), Dense(2)])
+            model.build((None, *case.input_shape[1:]))
+        return model
+
+    replayed, plain = two(make, optimizer="sgd")
+    x = SAMPLES.uniform(size=(5, *case.input_shape)).astype(np.float32)
+    assert_equal_training(replayed, plain, x, SAMPLES.normal(size=(5, case.input_shape[0], 2)).astype(np.float32))
+    assert is_replayed(replayed) == (str(case) not in WITHOUT_PLAN), plan_of(replayed)
+    assert not is_replayed(plain)
+
+
+def functional() -> nnx.Model:
+    a, b = Input((4,), name="a"), Input((4,), name="b")
+    h = Dense(3, activation="relu", kernel_regularizer="l2")(a) + Dropout(0.3)(Dense(3)(b))
+    h = BatchNormalization()(h)
+    return nnx.Model([a, b], [Dense(2, name="one")(h), Dense(1, activation="sigmoid", name="two")(h)])
+
+
+MODELS: dict[str, tuple[Callable[[], nnx.Model], dict[str, Any]]] = {
+    "penalties": (
+        lambda: nnx.Sequential(
+            [Input((4,)), Dense(5, activity_regularizer="l1"), ActivityRegularization(0.1), Dense(2)]
+        ),
+        {},
+    ),
+    "dropout and statistics": (
+        lambda: nnx.Sequential(
+            [Input((4,)), Dense(5), BatchNormalization(), Dropout(0.5), LayerNormalization(), Dense(2)]
+        ),
+        {"metrics": ["mae"]},
+    ),
+    "a model inside": (lambda: nnx.Sequential([Input((4,)), dense(), Activation("relu"), Dense(2)]), {}),
+    "frozen layers": (
+        lambda: nnx.Sequential([Input((4,)), Dense(5, trainable=False), BatchNormalization(trainable=False), Dense(2)]),
+        {},
+    ),
+    "masks": (
+        lambda: nnx.Sequential([Input((4,)), nnx.layers.Reshape((4, 1)), Masking(), nnx.layers.LSTM(3), Dense(2)]),
+        {},
+    ),
+    "accumulation": (dense, {"optimizer": nnx.optimizers.SGD(0.1, gradient_accumulation_steps=2, global_clipnorm=0.5)}),
+    "averages": (dense, {"optimizer": nnx.optimizers.AdamW(0.1, use_ema=True, clipnorm=0.1)}),
+    "a schedule": (dense, {"optimizer": nnx.optimizers.SGD(nnx.schedules.ExponentialDecay(0.1, 2, 0.5), momentum=0.9)}),
+    "a constraint": (lambda: nnx.Sequential([Dense(5, kernel_constraint="max_norm", input_dim=4), Dense(2)]), {}),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_kind_of_training(name: str) -> None:
+    make, options = MODELS[name]
+    replayed, plain = two(make, **options)
+    assert_equal_training(replayed, plain)
+    assert is_replayed(replayed), plan_of(replayed)
+
+
+LOSSES = {
+    "sparse_categorical_crossentropy": ("softmax", SAMPLES.integers(0, 2, size=(6, 8))),
+    "categorical_crossentropy": ("softmax", np.eye(2, dtype=np.float32)[SAMPLES.integers(0, 2, size=(6, 8))]),
+    "binary_crossentropy": ("sigmoid", np.float32(Y > 0.5)),
+    "kl_divergence": ("softmax", Y / Y.sum(axis=-1, keepdims=True)),
+    **dict.fromkeys(("mae", "huber", "log_cosh", "mape", "msle", "cosine_similarity"), (None, Y)),
+    "poisson": ("softplus", Y),
+    **{name: ("tanh", np.float32(np.sign(Y - 0.5))) for name in ("hinge", "squared_hinge", "categorical_hinge")},
+}
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_losses_with_weights_and_without(loss: str) -> None:
+    activation, y = LOSSES[loss]
+    replayed, plain = two(lambda: nnx.Sequential([Input((4,)), Dense(2, activation=activation)]), loss=loss)
+    assert_equal_training(replayed, plain, X, y)
+    weights = SAMPLES.uniform(size=(6, 8)).astype(np.float32)
+    assert_equal_training(replayed, plain, X, y, sample_weight=weights)
+    assert plan_of(replayed).count("are replayed") == 1 + (";" in plan_of(replayed)), plan_of(replayed)
+
+
+def test_several_inputs_and_outputs():
+    replayed, plain = two(functional, loss={"one": "mse", "two": "binary_crossentropy"}, loss_weights=[1.0, 0.5])
+    for _ in range(5):
+        x = [SAMPLES.normal(size=(8, 4)).astype(np.float32) for _ in range(2)]
+        y = [SAMPLES.uniform(size=(8, n)).astype(np.float32) for n in (2, 1)]
+        assert replayed.train_on_batch(x, y) == plain.train_on_batch(x, y)
+    assert is_replayed(replayed), plan_of(replayed)
+
+
+def test_whole_epochs_with_a_smaller_last_batch():
+    x, y = X.reshape(-1, 4), SAMPLES.integers(0, 2, size=(48,))
+    make = lambda: nnx.Sequential([Input((4,)), Dense(5), Dropout(0.2), Dense(2, activation="softmax")])  # noqa: E731
+    replayed, plain = two(make, loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+    histories = [m.fit(x, y, 20, 4, verbose=0, validation_split=0.1, shuffle=False) for m in (replayed, plain)]
+    assert histories[0].history == histories[1].history
+    assert all(map(np.array_equal, replayed.get_weights(), plain.get_weights()))
+
+
+def test_indices_out_of_range_are_the_error_that_they_are():
+    replayed, plain = two(lambda: nnx.Sequential([Embedding(5, 3, input_length=4), nnx.layers.Flatten(), Dense(2)]))
+    x = SAMPLES.integers(0, 5, size=(6, 8, 4))
+    assert_equal_training(replayed, plain, x)
+    assert is_replayed(replayed)
+    x[0, 0, 0] = 5
+    for model in (replayed, plain):
+        with pytest.raises(ValueError, match="from 0 to 4"):
+            model.train_on_batch(x[0], Y[0])
+
+
+def test_values_that_take_another_way_are_computed_as_ever():
+    """Layer normalisation of values whose squares are too large for float32 branches."""
+    make = lambda: nnx.Sequential([Input((4,)), Dropout(0.5), BatchNormalization(), LayerNormalization(), Dense(2)])  # noqa: E731
+    replayed, plain = two(make, optimizer="sgd")
+    x = X.copy()
+    x[3] *= 1e25
+    for model in (replayed, plain):
+        model.layers[1].momentum = 0.0
+    with np.errstate(all="ignore"):
+        assert_equal_training(replayed, plain, x)
+    assert is_replayed(replayed)
+
+
+def retrained(change: Callable[[nnx.Model], Any], make: Callable[[], nnx.Model] = dense) -> None:
+    """Equal training before a change and after it."""
+    replayed, plain = two(make)
+    assert_equal_training(replayed, plain)
+    assert is_replayed(replayed)
+    for model in (replayed, plain):
+        change(model)
+    assert_equal_training(replayed, plain)
+    assert is_replayed(replayed), plan_of(replayed)
+
+
+def _set(layer: int, **values: Any) -> Callable[[nnx.Model], None]:
+    def change(model: nnx.Model) -> None:
+        for name, value in values.items():
+            setattr(model.layers[layer], name, value)
+
+    return change
+
+
+def _reload(model: nnx.Model) -> None:
+    model.set_weights([weight * 0.5 for weight in model.get_weights()])
+
+
+def _freeze_and_compile(model: nnx.Model) -> None:
+    wished = model.compile_arguments["jit_compile"]
+    model.layers[0].trainable = False
+    model.compile("sgd", "mae", jit_compile=wished)
+
+
+CHANGES: dict[str, Callable[[nnx.Model], Any]] = {
+    "an attribute of a layer": _set(1, epsilon=0.5),
+    "a rate of dropout": _set(2, rate=0.9),
+    "an activation": _set(0, activation=nnx.functional.relu),
+    "weights": _reload,
+    "freezing and compiling": _freeze_and_compile,
+    "freezing, which counts when it is compiled": _set(0, trainable=False),
+    "the rate of learning": lambda model: setattr(model.optimizer, "learning_rate", 0.5),
+    "an optimizer": lambda model: setattr(model, "optimizer", nnx.optimizers.SGD(0.1)),
+    "a stream": lambda model: model.layers[2].random.set_state(nnx.random.Generator(3).state()),
+    "a state": lambda model: model.layers[1].moving_mean.assign(np.full(5, 2.0, np.float32)),
+    "a state in another array": lambda model: setattr(
+        model.layers[1].moving_mean, "value", np.full(5, 2.0, np.float32)
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_change_counts_at_once(name: str) -> None:
+    make = lambda: nnx.Sequential([Input((4,)), Dense(5, "tanh"), BatchNormalization(), Dropout(0.5), Dense(2)])  # noqa: E731
+    retrained(CHANGES[name], make)
+
+
+def test_a_change_of_a_loss_counts_at_once():
+    replayed, plain = two(dense, loss=nnx.losses.Huber(delta=1.0))
+    for delta in (1.0, 0.01):
+        for model in (replayed, plain):
+            model.objective.by_output[0].loss.delta = delta
+        assert_equal_training(replayed, plain)
+    assert is_replayed(replayed)
+
+
+def test_what_changes_again_and_again_is_given_up():
+    replayed, plain = two(lambda: nnx.Sequential([Input((4,)), Dropout(0.5), Dense(2)]))
+    for step in range(12):
+        for model in (replayed, plain):
+            model.layers[0].rate = 0.1 + 0.05 * step
+        assert_equal_training(replayed, plain, X[:2], Y[:2])
+    assert "change again and again" in plan_of(replayed)
+
+
+class Halved(nnx.layers.Layer):
+    """A layer of one's own, with a number that is not its attribute."""
+
+    share = 0.5
+
+    def call(self, x: Any) -> Any:
+        return x * Halved.share
+
+
+def test_code_of_ones_own_is_replayed_only_where_that_was_asked_for():
+    make = lambda: nnx.Sequential([Input((4,)), Dense(5), Halved(), Dense(2)])  # noqa: E731
+    replayed, plain = two(make)
+    assert_equal_training(replayed, plain)
+    assert "Halved.call, which may depend on more than arrays" in plan_of(replayed)
+    replayed, plain = two(make, jit_compile=True)
+    plain.compile(nnx.optimizers.Adam(0.05), "mse", jit_compile=False)
+    assert_equal_training(replayed, plain)
+    assert is_replayed(replayed), plan_of(replayed)
+
+
+def test_functions_of_ones_own_too():
+    replayed, plain = two(lambda: nnx.Sequential([Input((4,)), Dense(5, activation=lambda x: x * 2.0), Dense(2)]))
+    assert_equal_training(replayed, plain)
+    assert "not nnx's" not in plan_of(replayed)
+    assert "may depend on more than arrays" in plan_of(replayed)
+    replayed, plain = two(dense, loss=lambda y, p: (y - p) ** 2)
+    assert_equal_training(replayed, plain)
+    assert "may depend on more than arrays" in plan_of(replayed)
+
+
+class Counting(nnx.layers.Layer):
+    """A layer that remembers how often it was called."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls = 0
+
+    def call(self, x: Any) -> Any:
+        self.calls += 1
+        return x * self.calls
+
+
+def test_a_layer_that_changes_itself_has_no_plan():
+    replayed, plain = two(lambda: nnx.Sequential([Input((4,)), Dense(5), Counting(), Dense(2)]), jit_compile=True)
+    plain.compile(nnx.optimizers.Adam(0.05), "mse", jit_compile=False)
+    assert_equal_training(replayed, plain)
+    assert "changes its attributes in every step" in plan_of(replayed)
+
+
+def test_observers_see_every_step():
+    replayed, plain = two(dense)
+    assert_equal_training(replayed, plain)
+    with nnx.profile(replayed) as report:
+        replayed.train_on_batch(X[0], Y[0])
+    plain.train_on_batch(X[0], Y[0])
+    assert [row.calls for row in report.rows if row.path == "dense"] == [1]
+    assert "are replayed from a plan" in str(report)
+    assert_equal_training(replayed, plain)
+    assert is_replayed(replayed)
+
+
+def test_mixed_precision_and_arrays_that_are_large_have_no_plan():
+    with nnx.backend("numpy", dtype="float16"):
+        half = dense()
+    half.compile("adam", "mse")
+    wide = nnx.Sequential([Input((4,)), Dense(600_000), Dense(2)])
+    wide.compile("sgd", "mse")
+    for model, reason in ((half, "mixed precision"), (wide, "large")):
+        for _ in range(3):
+            model.train_on_batch(X[0], Y[0])
+        assert reason in plan_of(model)
+
+
+def test_plans_go_with_the_model_and_are_not_copied():
+    replayed, plain = two(dense)
+    assert_equal_training(replayed, plain)
+    assert plan_of(copy.deepcopy(replayed)) == ""
+    replayed.compile("adam", "mse", run_eagerly=True)
+    for _ in range(3):
+        replayed.train_on_batch(X[0], Y[0])
+    assert "jit_compile=False" in plan_of(replayed)
+    with pytest.raises(ValueError, match="jit_compile must be"):
+        replayed.compile("adam", "mse", jit_compile="yes")
+
+
+def test_a_model_with_plans_goes_as_soon_as_nobody_uses_it():
+    def run() -> list[weakref.ref[Any]]:
+        replayed, plain = two(dense)
+        assert_equal_training(replayed, plain)
+        assert is_replayed(replayed)
+        return [weakref.ref(replayed), weakref.ref(replayed.flat), weakref.ref(replayed.trainer)]
+
+    gc.collect()
+    gc.disable()
+    try:
+        alive = [reference() is not None for reference in run()]
+    finally:
+        gc.enable()
+    assert alive == [False] * 3
