@@ -83,6 +83,7 @@ def _recorded(generic: Callable[..., Any], kind: type[TrackedArray]) -> Callable
     fastest = accelerated(generic)
     arguments = inspect.signature(generic)
     several = next((p.name for p in arguments.parameters.values() if p.kind is p.VAR_POSITIONAL), None)
+    as_written = generic.__name__ in _AS_WRITTEN or arguments.return_annotation == "None"  # which is done in place
 
     @functools.wraps(generic)
     def function(*args: Any, **options: Any) -> Any:
@@ -94,7 +95,7 @@ def _recorded(generic: Callable[..., Any], kind: type[TrackedArray]) -> Callable
         tape = top_tape([*given, *others])
         if tape is None or tape.level == CONSTANT:
             return _lifted(fastest(*map(lower, args), **{n: lower(v) for n, v in options.items()}), kind)
-        if generic.__name__ in _AS_WRITTEN:
+        if as_written:
             return generic(*args, **options)
         if any(top_tape([value]) is not None and value.tape.level != CONSTANT for value in others):
             return generic(*args, **options)  # its pullback has no cotangent for that: recorded as it is written

@@ -418,3 +418,37 @@ def test_a_hessian_and_the_jacobian_of_a_layer(backend):
     with nnx.GradientTape() as tape:
         y = layer(backend.asarray(np.ones((4, 3))))
     assert [tuple(one.shape) for one in tape.jacobian(y, layer.trainable_weights)] == [(4, 2, 3, 2), (4, 2, 2)]
+
+
+def test_what_changes_arrays_in_place_does_so_once(backend_float64: Placement):
+    average, w = backend_float64.asarray([1.0, 0.0]), backend_float64.asarray([0.0, 4.0])
+    with nnx.GradientTape() as tape:
+        average, w = tape.watch(average), tape.watch(w)
+        nnx.functional.updates.moving_average(average, w, 0.5)
+        loss = nnx.ops.sum(average * average)
+    assert_close(tape.gradient(loss, w), [0.5, 2.0])  # the average is [0.5, 2]
+
+
+def test_moving_averages_of_a_model_inside_of_a_model_move_once(backend: Placement):
+    class Pair(nnx.layers.Layer):
+        def call(self, x: Any, y: Any) -> Any:
+            return x * 1.0, y * 2.0
+
+    class Whole(nnx.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            x, y = nnx.Input((2,)), nnx.Input((2,))
+            self.norm = nnx.layers.BatchNormalization(momentum=0.5)
+            dense = nnx.layers.Dense(2, kernel_initializer="identity")
+            self.inner = nnx.Model([x, y], Pair()(self.norm(dense(x)), y))
+
+        def call(self, inputs: Any, training: bool = False) -> Any:
+            return self.inner(inputs, training=training)
+
+        def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, **_: Any) -> Any:
+            return nnx.ops.mean(y_pred[0])
+
+    model, x = Whole(), np.full((4, 2), 8.0, "float32")
+    model.compile("sgd")
+    model.fit([x, x], batch_size=4, verbose=0)
+    assert_close(model.norm.moving_mean.value, [4.0, 4.0])

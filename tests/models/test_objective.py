@@ -298,13 +298,17 @@ def test_a_loss_of_ones_own_for_outputs_without_compiled_losses():
             super().__init__()
             self.dense = Dense(1)
 
+        def build(self, input_shape: Any) -> None:
+            self.scale = self.add_weight((), "ones", name="scale")  # which only the loss needs
+            super().build(input_shape)
+
         def call(self, x: Any) -> Any:
             return {"a": self.dense(x["a"]), "b": self.dense(x["b"])}
 
         def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, **_: Any) -> Any:
-            return nnx.ops.mean(y_pred["a"]) - nnx.ops.mean(y_pred["b"])
+            return nnx.ops.mean(y_pred["a"]) - nnx.ops.mean(y_pred["b"]) + 0.5 * self.scale**2
 
     model = Apart()
-    model.compile("sgd")
+    model.compile(nnx.optimizers.SGD(0.5))
     history = model.fit({"a": X, "b": X[::-1]}, np.zeros(12), batch_size=12, epochs=2, verbose=0)
-    assert_close(np.asarray(history.history["loss"]), np.zeros(2), atol=1e-6)
+    assert_close(np.asarray(history.history["loss"]), [0.5, 0.125], atol=1e-6)
