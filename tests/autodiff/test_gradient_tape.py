@@ -12,6 +12,7 @@ import nnx
 from nnx import layers
 from nnx.autodiff.array import TrackedArray
 from nnx.autodiff.tape import Tape
+from nnx.backends import Placement
 from nnx.structure import leaves
 from nnx.testing import assert_close
 from nnx.testing.rows.layer_case import IndexCase, MergeCase
