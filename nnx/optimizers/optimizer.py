@@ -25,6 +25,7 @@ from nnx.optimizers.clipping import clip_by_norm, clip_by_value, clip_each_by_no
 from nnx.optimizers.loss_scaling import FIRST_SCALE, MASTER, STEPS_TO_GROW, LossScale, is_half, step_in_float32
 from nnx.optimizers.numbers import Iterations, Rate
 from nnx.optimizers.slots import Slots, Starts, placed_like
+from nnx.optimizers.variable_steps import VariableSteps
 from nnx.parameters import FlatParameters, Parameter
 from nnx.precision import narrow, wide
 from nnx.registry import Configurable, Registry, serialize
@@ -41,6 +42,8 @@ class _Trained(Protocol):
 
 class Optimizer(Configurable):
     """The base of all optimisers. One subclasses it with `update` and, where it remembers arrays, `slot_starts`.
+
+    Or as in Keras, which takes a call for each parameter: with `update_step` and, where it remembers arrays, `build`.
 
     In the formulas of the subclasses w is a parameter, g its gradient, t = 1, 2, ... the number of the update, and all
     other letters are slots, which start at 0.
@@ -67,6 +70,17 @@ class Optimizer(Configurable):
     ...         w -= learning_rate * array_namespace(w).sign(g)
     >>> SignDescent(0.1, clipnorm=1.0).learning_rate
     0.1
+    >>> class Momentum(Optimizer):
+    ...     def build(self, variables):
+    ...         if not self.built:
+    ...             super().build(variables)
+    ...             self.averages = [self.add_variable_from_reference(one, "average") for one in variables]
+    ...     def update_step(self, gradient, variable, learning_rate):
+    ...         average = self.averages[self._get_variable_index(variable)]
+    ...         self.assign(average, 0.9 * average + gradient)
+    ...         self.assign_sub(variable, learning_rate * average)
+    >>> Momentum(0.1).built
+    False
     """
 
     def __init__(
@@ -103,6 +117,7 @@ class Optimizer(Configurable):
         self.name = name or type(self).__name__.lower()
 
         self.slots = Slots()
+        self._by_variable = VariableSteps()
         self._excluded_variables: list[Parameter] = []  # of no layer, which have no path of their own
         self._excluded_paths: list[str] = []  # of the parameters that are spared from weight decay
         self._excluded_names: list[str] = []
@@ -132,11 +147,56 @@ class Optimizer(Configurable):
 
         None stands for a copy of the parameter.
         """
-        return {}
+        return self._by_variable.starts
 
     def update(self, w: Array, g: Array, learning_rate: float) -> None:
         """Change the parameters w in place by their gradients g; both are 1-D, like the arrays of `self.slots`."""
-        raise NotImplementedError(f"{type(self).__name__} must define update(self, w, g, learning_rate)")
+        if not self._is_by_variable:
+            raise NotImplementedError(
+                f"{type(self).__name__} must define update(self, w, g, learning_rate), or "
+                f"update_step(self, gradient, variable, learning_rate)"
+            )
+        self._by_variable.run(self.update_step, w, g, self.slots, learning_rate)
+
+    # What it may define in place of that, as in Keras
+
+    def update_step(self, gradient: Array, variable: Parameter, learning_rate: float) -> None:
+        """Change a parameter by its gradient, of the same shape."""
+        raise NotImplementedError(f"{type(self).__name__} does not define update_step")
+
+    @property
+    def built(self) -> bool:
+        """Whether it knows the parameters that it trains."""
+        return self._by_variable.known or self.slots.flat is not None
+
+    def add_variable_from_reference(
+        self, reference_variable: Parameter, name: str | None = None, initializer: str = "zeros"
+    ) -> Parameter:
+        """A variable of the shape of a parameter, for `update_step`; `build` asks for it, after `super().build`.
+
+        initializer : "zeros" or "ones". ValueError for anything else, and for a parameter that `build` did not get.
+        """
+        return self._by_variable.add(reference_variable, name or "variable", initializer)
+
+    def _get_variable_index(self, variable: Parameter) -> int:
+        """The place of a parameter among those that `build` got; by this name Keras' optimizers ask for it."""
+        return self._by_variable.index(variable)
+
+    def assign(self, variable: Parameter, value: Any) -> None:
+        """Give a variable a value."""
+        variable.assign(value)
+
+    def assign_add(self, variable: Parameter, value: Any) -> None:
+        """Add to a variable."""
+        variable.assign_add(value)
+
+    def assign_sub(self, variable: Parameter, value: Any) -> None:
+        """Subtract from a variable."""
+        variable.assign_sub(value)
+
+    @property
+    def _is_by_variable(self) -> bool:
+        return type(self).update_step is not Optimizer.update_step
 
     # The learning rate
 
@@ -208,6 +268,9 @@ class Optimizer(Configurable):
         [(), (), (2, 1)]
         """
         self._variables = list(variables)
+        if self._is_by_variable:  # the first step makes the slots, when it is known which there are
+            self._by_variable.begin(self._variables)
+            return
         if not self._variables:
             return
         first = self._variables[0]
@@ -501,6 +564,8 @@ class Optimizer(Configurable):
             self._decay_mask = placed_like(mask.astype(np.float32), wide(flat.values))
 
     def _starts(self, flat: FlatParameters) -> Starts:
+        if self._is_by_variable and not self.built:
+            self.build(flat.parameters)
         starts: dict[str, float | None] = {**self.slot_starts()}
         if is_half(flat.values):
             starts[MASTER] = None
