@@ -32,7 +32,7 @@ class OutputObjective:
         self.loss: Loss | None = None if loss is None else losses.resolve(loss)
         self._unreduced = self.loss is not None and self.loss.reduction in (None, "none")
         if self._unreduced and type(self.loss).__module__.startswith("nnx."):
-            raise self._needs_reduction()
+            raise _needs_reduction(self.loss)
         if weight is not None and not isinstance(weight, int | float):
             raise ValueError(f"loss_weights must be numbers, got {weight!r}")
         self.weight = 1.0 if weight is None else float(weight)
@@ -41,12 +41,6 @@ class OutputObjective:
         self.metrics: list[tuple[Metric, bool]] = []
         self.takes_logits = False
         self.training_loss: Loss | None = self.loss
-
-    def _needs_reduction(self) -> ValueError:
-        return ValueError(
-            f"loss {self.loss.name!r} has reduction='none', which leaves a value for each sample; a model is trained "
-            f"for one number: use 'sum_over_batch_size', 'sum' or 'mean_with_sample_weight'"
-        )
 
     @property
     def needs_targets(self) -> bool:
@@ -80,10 +74,17 @@ class OutputObjective:
         """The loss, and its pullback. `output` are logits if `takes_logits`."""
         loss, pullback = self.training_loss.forward(y, output, sample_weight)  # type: ignore[union-attr]
         if self._unreduced and loss.shape:  # one's own, which might have returned a number
-            raise self._needs_reduction()
+            raise _needs_reduction(self.loss)
         if self.weight == 1.0:
             return loss, pullback
         return loss, lambda dloss=1.0: pullback(dloss * self.weight)
+
+
+def _needs_reduction(loss: Any) -> ValueError:
+    return ValueError(
+        f"loss {loss.name!r} has reduction='none', which leaves a value for each sample; a model is trained for one "
+        f"number: use 'sum_over_batch_size', 'sum' or 'mean_with_sample_weight'"
+    )
 
 
 class Objective:

@@ -20,6 +20,7 @@ query_embeddings = token_embedding(query_input)
 value_embeddings = token_embedding(value_input)
 
 cnn_layer = layers.Conv1D(filters=dimension, kernel_size=3, padding="same")
+heads_embedding = layers.Embedding(vocabulary, dimension, mask_zero=True)
 plain_embedding = layers.Embedding(vocabulary, dimension)
 query_seq_encoding = cnn_layer(plain_embedding(query_input))
 value_seq_encoding = cnn_layer(plain_embedding(value_input))
@@ -27,12 +28,15 @@ value_seq_encoding = cnn_layer(plain_embedding(value_input))
 found = [
     layers.Attention(use_scale=True, name="dot")([query_embeddings, value_embeddings]),
     layers.AdditiveAttention(name="additive")([query_seq_encoding, value_seq_encoding]),
-    layers.MultiHeadAttention(num_heads=2, key_dim=4, output_shape=8, name="heads")(query_embeddings, value_embeddings),
+    layers.MultiHeadAttention(num_heads=2, key_dim=4, output_shape=8, name="heads")(
+        heads_embedding(query_input), heads_embedding(value_input)
+    ),
 ]
 pooled = [layers.GlobalAveragePooling1D()(x) for x in (query_seq_encoding, *found)]
 x = layers.Concatenate()(pooled)
 model = keras.Model([query_input, value_input], layers.Dense(1, activation="sigmoid")(x))
 fill_weights(model)
+model.get_layer("additive").set_weights([np.linspace(0.5, 1.5, dimension)])
 model.compile("adam", "binary_crossentropy")
 history = model.fit({"query": queries, "value": documents}, relevant, batch_size=20, epochs=2, shuffle=False, verbose=0)
 

@@ -34,7 +34,7 @@ def train(optimizer, callbacks=()):
     fill_weights(model)
     model.compile(optimizer, "mse")
     model.fit(x, y, batch_size=16, epochs=3, shuffle=False, callbacks=list(callbacks), verbose=0)
-    return [*model.predict(x[:4], verbose=0)[:, 0], float(model.optimizer.learning_rate)]
+    return np.array([*model.predict(x[:4], verbose=0)[:, 0], float(model.optimizer.learning_rate)])
 
 
 rates = {
