@@ -35,7 +35,7 @@ class Activated(Layer):
     def activation(self) -> Any:
         """The activation, as a function that returns values alone; it may be replaced by what the constructor takes.
 
-        A model that is compiled goes on as was decided then, until it is compiled again.
+        A compiled model that is to be trained on is compiled again then, as its loss may look at the last activation.
         """
         return self._activation
 
