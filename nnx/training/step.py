@@ -118,22 +118,36 @@ class BatchStep:
             made = None if plan is None else plan.run((xs, ys, weights))
             if made is None:
                 with self.plans.looking:
-                    made = self.differentiate(xs, ys, weights, scale)
-            loss, parts, watched = made
+                    loss, parts, watched = self.differentiate(xs, ys, weights, scale)
+                    objective.watch(*watched)
+            else:
+                loss, parts, watched = made
+                if watched is not None:
+                    objective.watch(*watched)
             if shard is not None:
                 flat.add_up(shard)
             optimizer.step(model)
-            objective.update(loss, parts, rows, *watched)
+            objective.update(loss, parts, rows)
 
     def _plan(self, model: TrainableModel, objective: Objective, columns: Columns) -> StepPlan | None:
-        """The plan of `differentiate` for such a batch, if there is one."""
+        """The plan of `differentiate` for such a batch, and of the metrics, if there is one."""
 
-        def compute(twin: TrainableModel, xs: Any, ys: Any, weights: Any) -> Any:
+        def compute(twin: TrainableModel, columns: Columns, noted: Callable[[], Objective], metrics: bool) -> Any:
             pipeline = InputPipeline(lambda: twin)
             pipeline.setup = self.pipeline.setup and self.pipeline.setup.for_twin(twin)
-            return BatchStep(lambda: twin, pipeline, objective).differentiate(xs, ys, weights, 1.0)
+            loss, parts, watched = BatchStep(lambda: twin, pipeline, objective).differentiate(*columns, 1.0)
+            if not metrics:
+                return loss, parts, watched
+            noted().watch(*watched)
+            return loss, parts, None
 
-        return self.plans.plan_for(model, columns, lambda: StepPlan(model, objective, columns, compute))
+        def make() -> StepPlan:
+            try:
+                return StepPlan(model, objective, columns, functools.partial(compute, metrics=True))
+            except Exception:  # most often since a metric keeps more than sums
+                return StepPlan(model, objective, columns, functools.partial(compute, metrics=False))
+
+        return self.plans.plan_for(model, objective, columns, make)
 
     def differentiate(
         self, xs: list[Array], ys: list[Array], weights: list[Array | None], scale: Any
@@ -164,7 +178,9 @@ class BatchStep:
             loss, parts, _, watched, _ = self.loss(xs, ys, weights, training=False)
             if (self.pipeline.setup or self.pipeline.set_up(ys)).regularised:
                 loss = loss + model.regularization()[0] * ranks.share()
-            (self.objective or model.require_compiled()).update(loss, parts, rows, *watched)
+            objective = self.objective or model.require_compiled()
+            objective.watch(*watched)
+            objective.update(loss, parts, rows)
 
     @checked
     def predict(self, xs: list[Array]) -> list[Array]:

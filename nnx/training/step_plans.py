@@ -4,7 +4,7 @@ A small step is mostly Python: layers, checks and allocations around calls of Nu
 the step runs once on a copy of the model, whose parameters are the same memory as planned arrays; the plan is the list
 of those calls, and its results are those of the step, bit for bit. What may change from step to step is memory, which
 the plan reads again: the batch, the parameters, the states of layers; random numbers are drawn as ever. The optimizer
-and the metrics are not in it. Where code branches on values, the plan has the branch that it was made on; for values
+is not in it. Where code branches on values, the plan has the branch that it was made on; for values
 that take another one the step is computed as ever.
 
 A step is replayed only where nothing of it can have changed unseen. It has no plan if a layer changes itself, if it
@@ -27,8 +27,10 @@ import numpy as np
 
 from nnx.backends import Array
 from nnx.backends.context import Placement, create_as_before, create_at
+from nnx.metrics import Metric
+from nnx.metrics.tally import Tally
 from nnx.parameters import FlatParameters, Freezing, Parameter
-from nnx.plans.array import PlannedArray
+from nnx.plans.array import PlannedArray, unplanned
 from nnx.plans.backend import PLANNED, noting
 from nnx.plans.draws import planned_draws
 from nnx.plans.plan import Departure, NotPlannable, Plan
@@ -68,7 +70,9 @@ class StepPlans:
         """Drop all plans."""
         self._forms.clear()
 
-    def plan_for(self, model: TrainableModel, columns: Columns, make: Callable[[], StepPlan]) -> StepPlan | None:
+    def plan_for(
+        self, model: TrainableModel, objective: Objective, columns: Columns, make: Callable[[], StepPlan]
+    ) -> StepPlan | None:
         """The plan of the step on a batch; None if it has none.
 
         make : makes one.
@@ -90,7 +94,7 @@ class StepPlans:
             form = self._forms[tuple(key)] = _Form()
         elif form.reason is not None:
             return None
-        elif form.plan is not None and form.plan.holds(model):
+        elif form.plan is not None and form.plan.holds(model, objective):
             return form.plan
         if not _is_watched(model):
             if form.was_seen and form.plan is None:
@@ -161,7 +165,8 @@ class StepPlan:
     """The plan of a training step on batches of one form, without the optimizer.
 
     model, objective : whose step it is. columns : a batch.
-    compute : the step on another model that is built alike; returns what `run` does.
+    compute : the step of a copy of the model on planned arrays; its last argument gives an objective whose metrics are
+        noted. Returns what `run` does.
 
     NotPlannable where there can be none.
     """
@@ -173,6 +178,7 @@ class StepPlan:
             raise NotPlannable("plans are for NumPy, and not for mixed precision")
         losses = [one.training_loss for one in objective.by_output if one.training_loss is not None]
         self._attributes = _attributes_of([*(layer for _, layer in model.walk()), *losses])
+        self._metrics = [metric for one in objective.by_output for metric, _ in one.metrics]
         self._decided, self._flat = Freezing.changes, model.flat
         trained = set(map(id, self._flat.parameters))
         self._states = [(state, state.value) for state in model.weights if id(state) not in trained]
@@ -193,7 +199,7 @@ class StepPlan:
         before = [value.copy() for _, value in self._states]
         try:
             with _noting(plan, model, flat, twins, self._generators) as twin:
-                self._results = _reader(compute(twin, *planned), given)
+                self._results = _reader(compute(twin, planned, lambda: _metrics_noted(objective, plan)), given)
         finally:
             for (_, array), value in zip(self._states, before, strict=True):
                 array[...] = value
@@ -203,20 +209,23 @@ class StepPlan:
     def __len__(self) -> int:
         return len(self._plan.calls)
 
-    def holds(self, model: TrainableModel) -> bool:
+    def holds(self, model: TrainableModel, objective: Objective) -> bool:
         """Whether the step still is what was noted."""
+        metrics = [metric for one in objective.by_output for metric, _ in one.metrics]
         return (
             self._departures < _MOST_DEPARTURES
             and model.flat is self._flat
             and Freezing.changes == self._decided
             and all(state.value is value for state, value in self._states)
+            and metrics == self._metrics
             and _are_as_they_were(self._attributes)
         )
 
     def run(self, columns: Columns) -> Any:
-        """The loss of a batch, those of the outputs and what metrics look at; the gradients are in the buffer.
+        """The loss of a batch, those of the outputs, and what metrics look at, if they are still to do that.
 
-        None, and nothing else has changed, where the step has to be computed as ever for these values.
+        The gradients are in the buffer. None, and nothing else has changed, where the step has to be computed as ever
+        for these values.
         """
         arrays: list[Any] = [array for part in columns for array in part]
         for index, memory in self._memories:
@@ -285,6 +294,45 @@ def _noting(
         create_as_before(before)
     if not _are_as_they_were(attributes):
         raise NotPlannable("a layer changes its attributes in every step")
+
+
+class _PlannedTally:
+    """In place of a sum of a metric: each replay adds to that, which an epoch begins anew.
+
+    metric, name : whose sum it is, and in which of its attributes.
+    """
+
+    def __init__(self, metric: Metric, name: str, plan: Plan) -> None:
+        self._metric, self._name, self._plan = metric, name, plan
+
+    def add(self, amount: Any) -> None:
+        """Note that this is added."""
+        self._plan.note(self._add, unplanned(amount))
+
+    def _add(self, amount: Any) -> None:
+        if isinstance(amount, np.ndarray):  # memory of the plan
+            amount = amount.copy() if amount.shape else amount[()]
+        getattr(self._metric, self._name).add(amount)
+
+
+def _metrics_noted(objective: Objective, plan: Plan) -> Objective:
+    """The same losses, and metrics whose sums go to those of the objective when the plan is replayed."""
+    twin = copy.copy(objective)
+    twin.by_output = [copy.copy(one) for one in objective.by_output]
+    for one in twin.by_output:
+        one.metrics = [(_metric_noted(metric, plan), weighted) for metric, weighted in one.metrics]
+    return twin
+
+
+def _metric_noted(metric: Metric, plan: Plan) -> Metric:
+    """A copy of a metric that notes its sums; NotPlannable for one that keeps anything else."""
+    sums = [name for name in metric.running if name != "_dtype"]
+    if not (type(metric).__module__.startswith("nnx.") and all(isinstance(getattr(metric, n), Tally) for n in sums)):
+        raise NotPlannable(f"the metric {metric.name!r} keeps more than sums")
+    twin = copy.copy(metric)
+    for name in sums:
+        setattr(twin, name, _PlannedTally(metric, name, plan))
+    return twin
 
 
 def _is_known(frame: FrameType | None) -> bool:
