@@ -48,7 +48,7 @@ class Plan:
     def __init__(self, room: float = np.inf) -> None:
         self.calls: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []
         self.open = True
-        self.branches = False
+        self.branches = self._effects = False
         self._room = room
         self._errors = np.geterr()
 
@@ -63,8 +63,15 @@ class Plan:
             function = functools.partial(_call_under, errors, function)
         self.calls.append((function, arguments))
 
+    def note_effect(self, function: Callable[..., Any], *arguments: Any) -> None:
+        """Note a call that does more than write into the memory of the plan: it is made by replays alone."""
+        self._effects = True
+        self.note(function, *arguments)
+
     def note_branch(self, value: np.ndarray) -> bool:
         """Note which way the code goes at this value, and return it."""
+        if self._effects:
+            raise NotPlannable("code branches on values after something was done that cannot be taken back")
         self.branches, way = True, bool(value)
         self.note(_require, value, way)
         return way

@@ -1,16 +1,16 @@
-"""Plans of a model's steps: what a step computes on one form of batch, noted once and replayed.
+"""Plans of a model's computations: what it computes on one form of batch, noted once and replayed.
 
 A small step is mostly Python: layers, checks and allocations around calls of NumPy that take a microsecond each. Here
 the step runs once on a copy of the model, whose parameters are the same memory as planned arrays; the plan is the list
 of those calls, and its results are those of the step, bit for bit. What may change from step to step is memory, which
 the plan reads again: the batch, the parameters, the states of layers; random numbers are drawn as ever. The optimizer
-is not in it. Where code branches on values, the plan has the branch that it was made on; for values
-that take another one the step is computed as ever.
+is not in it. Where code branches on values, the plan has the branch that it was made on; for values that take another
+one the step is computed as ever.
 
 A step is replayed only where nothing of it can have changed unseen. It has no plan if a layer changes itself, if it
 calls code that is not nnx's, which may depend on anything (unless the model was compiled with `jit_compile=True`, which
 lets it), or if its arrays are large. A plan is made again where an attribute of a layer or a loss was set since, or the
-parameters moved.
+parameters moved. So it is with predictions.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ import contextlib
 import copy
 import operator
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 from typing import Any
 
 import numpy as np
 
-from nnx.backends import Array
 from nnx.backends.context import Placement, create_as_before, create_at
 from nnx.metrics import Metric
 from nnx.metrics.tally import Tally
@@ -48,60 +48,76 @@ _NOT_LOOKING = contextlib.nullcontext()
 _KNOWN = {"nnx", "numpy", "array_api_compat", "array_api_extra", *sys.stdlib_module_names}
 """Packages whose code depends on nothing but what it is given."""
 
-Columns = tuple[list[Array], list[Array], list[Array | None]]
-"""Inputs, targets and weights of a batch."""
 
-
-class StepPlans:
-    """The plans of a model's training steps, one for each form of batch: shapes, dtypes, and which weights are there.
+class ModelPlans:
+    """The plans of one computation of a model, one for each form of batch: shapes, dtypes, and which weights are there.
 
     The first batch of a form is computed as ever, and prepares what only first batches do; the second makes the plan.
-    So does the second after a change.
-
-    looking : a block for computing a step as ever. It sees whether the first batch of a form calls code that is not
-        nnx's, which then is not called for a plan either.
+    So does the second after a change. One thread at a time replays; others compute as ever meanwhile.
     """
 
     def __init__(self) -> None:
         self._forms: dict[Any, _Form] = {}
-        self.looking: contextlib.AbstractContextManager[Any] = _NOT_LOOKING
+        self._lock = threading.Lock()
 
     def forget(self) -> None:
         """Drop all plans."""
         self._forms.clear()
 
-    def plan_for(
-        self, model: TrainableModel, objective: Objective, columns: Columns, make: Callable[[], StepPlan]
-    ) -> StepPlan | None:
-        """The plan of the step on a batch; None if it has none.
+    def result(
+        self,
+        model: TrainableModel,
+        arrays: Sequence[Any],
+        compute: Callable[[], Any],
+        make: Callable[[], ModelPlan],
+        *key: Any,
+    ) -> Any:
+        """The result for a batch, replayed where there is a plan.
 
-        make : makes one.
+        arrays : of the batch, or None. compute : the computation as ever. make : makes its plan.
+        key : what else is the same for all batches of a form.
         """
-        self.looking = _NOT_LOOKING
-        key: list[Any] = []
-        for part in columns:
-            for array in part:
-                if type(array) is np.ndarray:
-                    key.append((array.shape, array.dtype, array.flags.c_contiguous))
-                elif array is None:
-                    key.append(None)
-                else:
-                    return None
-        form = self._forms.get(tuple(key))
-        if form is None:
-            if len(self._forms) == _MOST_FORMS:
-                return None
-            form = self._forms[tuple(key)] = _Form()
-        elif form.reason is not None:
-            return None
-        elif form.plan is not None and form.plan.holds(model, objective):
-            return form.plan
-        if not _is_watched(model):
+        for array in arrays:
+            if type(array) is np.ndarray:
+                key += (array.shape, array.dtype, array.flags.c_contiguous)
+            elif array is None:
+                key += (None,)
+            else:
+                return compute()
+        if not self._lock.acquire(blocking=False):
+            return compute()
+        try:
+            form = self._forms.get(key)
+            if form is None:
+                if len(self._forms) == _MOST_FORMS:
+                    return compute()
+                form = self._forms[key] = _Form()
+            elif form.reason is not None:
+                return compute()
+            elif form.plan is not None and form.plan.holds(model):
+                made = form.plan.run(arrays)
+                return compute() if made is None else made
+            if _is_watched(model):
+                return compute()
             if form.was_seen and form.plan is None:
                 form.make(model, make)
-                return form.plan
-            self.looking = form.looking()
-        return None
+                return compute()
+            with form.looking():
+                return compute()
+        finally:
+            self._lock.release()
+
+    def replayed(self, model: TrainableModel, arrays: Sequence[np.ndarray], *key: Any) -> Any:
+        """The result for a batch, arguments as for `result`; None where there is no plan."""
+        for array in arrays:
+            key += (array.shape, array.dtype, array.flags.c_contiguous)
+        form = self._forms.get(key)
+        if form is None or form.plan is None or not self._lock.acquire(blocking=False):
+            return None
+        try:
+            return form.plan.run(arrays) if form.plan is not None and form.plan.holds(model) else None
+        finally:
+            self._lock.release()
 
     def __str__(self) -> str:
         """For each form whether it is replayed, and if not, why."""
@@ -115,7 +131,7 @@ class _Form:
     """
 
     def __init__(self) -> None:
-        self.plan: StepPlan | None = None
+        self.plan: ModelPlan | None = None
         self.reason: str | None = None
         self.was_seen = False
         self._made = 0
@@ -140,7 +156,7 @@ class _Form:
             sys.setprofile(None)
         self.was_seen = True
 
-    def make(self, model: TrainableModel, make: Callable[[], StepPlan]) -> None:
+    def make(self, model: TrainableModel, make: Callable[[], ModelPlan]) -> None:
         """Make the plan, or give the reason why there is none."""
         wished = (model.compile_arguments or {}).get("jit_compile", "auto")
         try:
@@ -157,84 +173,82 @@ class _Form:
 
     def __str__(self) -> str:
         if self.plan is not None:
-            return f"steps are replayed from a plan of {len(self.plan)} calls"
-        return f"steps are not replayed: {self.reason}"
+            return f"batches are replayed from a plan of {len(self.plan)} calls"
+        return f"batches are not replayed: {self.reason}"
 
 
-class StepPlan:
-    """The plan of a training step on batches of one form, without the optimizer.
+class ModelPlan:
+    """The plan of what a model computes for batches of one form.
 
-    model, objective : whose step it is. columns : a batch.
-    compute : the step of a copy of the model on planned arrays; its last argument gives an objective whose metrics are
-        noted. Returns what `run` does.
+    model : whose computation it is. arrays : of a batch, or None.
+    compute : the computation of a copy of the model on planned arrays; returns what `run` does.
+    flat : the buffer of the parameters, where it gathers gradients. losses : what else the computation depends on.
 
     NotPlannable where there can be none.
     """
 
     def __init__(
-        self, model: TrainableModel, objective: Objective, columns: Columns, compute: Callable[..., Any]
+        self,
+        model: TrainableModel,
+        arrays: Sequence[Any],
+        compute: Callable[[TrainableModel, list[Any], Plan], Any],
+        flat: FlatParameters | None = None,
+        losses: Sequence[Any] = (),
     ) -> None:
         if model.placement.name != "numpy" or model.placement.dtype == "float16":
             raise NotPlannable("plans are for NumPy, and not for mixed precision")
-        losses = [one.training_loss for one in objective.by_output if one.training_loss is not None]
-        self._attributes = _attributes_of([*(layer for _, layer in model.walk()), *losses])
-        self._metrics = [metric for one in objective.by_output for metric, _ in one.metrics]
-        self._decided, self._flat = Freezing.changes, model.flat
-        trained = set(map(id, self._flat.parameters))
-        self._states = [(state, state.value) for state in model.weights if id(state) not in trained]
-        self._departures = 0
+        layers = [layer for _, layer in model.walk()]
+        self._attributes = _attributes_of([*layers, *losses])
+        self._decided, self._flat, self._departures = Freezing.changes, flat, 0
         self._plan = plan = Plan(_ROOM)
-        flat = self._flat.mirrored(
-            lambda array: PlannedArray(array, plan), Placement(PLANNED, None, self._flat.placement.dtype)
-        )
-        twins = dict(zip(map(id, self._flat.parameters), flat.parameters, strict=True))
-        twins |= {id(state): state.like(PlannedArray(value, plan)) for state, value in self._states}
-        attributes = [value for _, layer in model.walk() for value in vars(layer).values()]
+        placement = Placement(PLANNED, None, model.placement.dtype)
+        trained: dict[int, Parameter] = {}
+        mirrored = None
+        if flat is not None:
+            mirrored = flat.mirrored(lambda array: PlannedArray(array, plan), placement)
+            trained = dict(zip(map(id, flat.parameters), mirrored.parameters, strict=True))
+        self._states = [(state, state.value) for state in model.weights if id(state) not in trained]
+        states = {id(state): state.like(PlannedArray(value, plan)) for state, value in self._states}
+        attributes = [value for layer in layers for value in vars(layer).values()]
         self._generators = [value for value in attributes if isinstance(value, Generator)]
-        planned = [
-            [None if array is None else PlannedArray(np.array(array), plan) for array in part] for part in columns
-        ]
-        given = [array for part in planned for array in part]
+        given = [None if array is None else PlannedArray(np.array(array), plan) for array in arrays]
         self._memories = [(index, array.value) for index, array in enumerate(given) if array is not None]
         before = [value.copy() for _, value in self._states]
         try:
-            with _noting(plan, model, flat, twins, self._generators) as twin:
-                self._results = _reader(compute(twin, planned, lambda: _metrics_noted(objective, plan)), given)
+            with _noting(plan, model, placement, mirrored, trained | states, self._generators) as twin:
+                self._results = _reader(compute(twin, given, plan), given)
         finally:
             for (_, array), value in zip(self._states, before, strict=True):
                 array[...] = value
-        reached = {id(parameter) for parameter in flat.reached}
-        self._reached = [p for p in self._flat.parameters if id(twins[id(p)]) in reached]
+        reached = set(map(id, mirrored.reached)) if mirrored is not None else set()
+        self._reached = [p for p in flat.parameters if id(trained[id(p)]) in reached] if flat is not None else []
 
     def __len__(self) -> int:
         return len(self._plan.calls)
 
-    def holds(self, model: TrainableModel, objective: Objective) -> bool:
-        """Whether the step still is what was noted."""
-        metrics = [metric for one in objective.by_output for metric, _ in one.metrics]
+    def holds(self, model: TrainableModel) -> bool:
+        """Whether the computation still is what was noted."""
         return (
             self._departures < _MOST_DEPARTURES
-            and model.flat is self._flat
+            and (self._flat is None or model.flat is self._flat)
             and Freezing.changes == self._decided
-            and all(state.value is value for state, value in self._states)
-            and metrics == self._metrics
+            and all([state.value is value for state, value in self._states])  # noqa: C419, a list is faster
             and _are_as_they_were(self._attributes)
         )
 
-    def run(self, columns: Columns) -> Any:
-        """The loss of a batch, those of the outputs, and what metrics look at, if they are still to do that.
+    def run(self, arrays: Sequence[Any]) -> Any:
+        """The result for a batch; gradients are in the buffer.
 
-        The gradients are in the buffer. None, and nothing else has changed, where the step has to be computed as ever
-        for these values.
+        None, and nothing else has changed, where it has to be computed as ever for these values.
         """
-        arrays: list[Any] = [array for part in columns for array in part]
         for index, memory in self._memories:
             np.copyto(memory, arrays[index])
         if not self._plan.branches:
             self._plan.replay()
         elif not self._replay_or_undo():
             return None
-        self._flat.mark_reached(self._reached)
+        if self._flat is not None:
+            self._flat.mark_reached(self._reached)
         return self._results(arrays)
 
     def _replay_or_undo(self) -> bool:
@@ -253,7 +267,7 @@ class StepPlan:
         return True
 
 
-def _reader(result: Any, given: list[Any]) -> Callable[[list[Any]], Any]:
+def _reader(result: Any, given: list[Any]) -> Callable[[Sequence[Any]], Any]:
     """How a result leaves the plan: what was given as it was, else a copy, since the next step writes over it.
 
     given : the planned arrays of the batch, in whose place what is returned takes arrays.
@@ -274,19 +288,21 @@ def _reader(result: Any, given: list[Any]) -> Callable[[list[Any]], Any]:
 def _noting(
     plan: Plan,
     model: TrainableModel,
-    flat: FlatParameters,
+    placement: Placement,
+    flat: FlatParameters | None,
     twins: dict[int, Parameter],
     generators: list[Generator],
 ) -> Iterator[TrainableModel]:
     """The time in which a plan is made, with a copy of the model whose parameters are the twins."""
     memo: dict[int, Any] = {id(part): None for part in (model.optimizer, model.objective, model.history)}
-    memo |= {id(layer.placement): flat.placement for _, layer in model.walk()}
+    memo |= {id(layer.placement): placement for _, layer in model.walk()}
     memo |= {id(generator): generator for generator in generators}  # the streams of the model itself
     with model.as_decided():
         twin = copy.deepcopy(model, memo | twins)
-    twin.train_in(flat)
+    if flat is not None:
+        twin.train_in(flat)
     attributes = _attributes_of([layer for _, layer in twin.walk()])
-    before = create_at(flat.placement)
+    before = create_at(placement)
     try:
         with planned_draws(plan, generators), noting(plan):
             yield twin
@@ -307,7 +323,7 @@ class _PlannedTally:
 
     def add(self, amount: Any) -> None:
         """Note that this is added."""
-        self._plan.note(self._add, unplanned(amount))
+        self._plan.note_effect(self._add, unplanned(amount))
 
     def _add(self, amount: Any) -> None:
         if isinstance(amount, np.ndarray):  # memory of the plan
@@ -315,7 +331,7 @@ class _PlannedTally:
         getattr(self._metric, self._name).add(amount)
 
 
-def _metrics_noted(objective: Objective, plan: Plan) -> Objective:
+def metrics_noted(objective: Objective, plan: Plan) -> Objective:
     """The same losses, and metrics whose sums go to those of the objective when the plan is replayed."""
     twin = copy.copy(objective)
     twin.by_output = [copy.copy(one) for one in objective.by_output]
@@ -354,7 +370,7 @@ def _attributes_of(owners: Sequence[Any]) -> list[tuple[dict[str, Any], list[Any
 
 def _is_watched(model: TrainableModel) -> bool:
     """Whether methods of the model's layers or of its losses are replaced, as somebody does who observes them."""
-    owners = [*(layer for _, layer in model.walk()), model.objective]
+    owners = [*(layer for _, layer in model.walk()), *([model.objective] if model.objective is not None else [])]
     return any("run" in vars(owner) or "forward" in vars(owner) for owner in owners)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import copy
 import gc
 import weakref
@@ -338,10 +339,13 @@ def test_mixed_precision_and_arrays_that_are_large_have_no_plan():
     half.compile("adam", "mse")
     wide = nnx.Sequential([Input((4,)), Dense(600_000), Dense(2)])
     wide.compile("sgd", "mse")
-    for model, reason in ((half, "mixed precision"), (wide, "large")):
+    for model, reason in ((half, ""), (wide, "large")):
         for _ in range(3):
             model.train_on_batch(X[0], Y[0])
+            model(X[0])
         assert reason in plan_of(model)
+        assert not is_replayed(model)
+    assert "mixed precision" in str(half.trainer.step.calls)
 
 
 def test_plans_go_with_the_model_and_are_not_copied():
@@ -370,3 +374,55 @@ def test_a_model_with_plans_goes_as_soon_as_nobody_uses_it():
     finally:
         gc.enable()
     assert alive == [False] * 3
+
+
+def predictions(model: nnx.Model, x: Any) -> list[Any]:
+    return [model.predict(x, verbose=0), model(x), model.predict_on_batch(x), model(x, training=True)]
+
+
+def test_predictions_and_calls_are_replayed_and_stay_what_they_are():
+    replayed, plain = two(
+        lambda: nnx.Sequential([Dense(5, "tanh", input_dim=4), BatchNormalization(), Dense(2, "softmax")])
+    )
+    for x in X:
+        kept = predictions(replayed, x)
+        copies = [np.array(made) for made in kept]
+        for found, expected in zip(kept, predictions(plain, x), strict=True):
+            assert np.array_equal(found, expected)
+        predictions(replayed, x + 1.0)  # does not write over what was returned
+        predictions(plain, x + 1.0)
+        assert all(map(np.array_equal, kept, copies))
+        for model in (replayed, plain):
+            model.train_on_batch(x, Y[0])
+    step = replayed.trainer.step
+    assert "are replayed" in str(step.predictions)
+    assert "are replayed" in str(step.calls)
+    assert not is_replayed(plain)
+
+
+def test_calls_that_collect_losses_or_are_recorded_are_computed_as_ever():
+    model = nnx.Sequential([Dense(3, activity_regularizer="l2", input_dim=4), Dense(2)])
+    for _ in range(3):
+        model(X[0])
+    assert len(model.losses) == 1
+    assert "add to the loss" in str(model.trainer.step.calls)
+    model = dense()
+    for _ in range(3):
+        model(X[0])
+    assert "are replayed" in str(model.trainer.step.calls)
+    with nnx.GradientTape() as tape:
+        loss = nnx.ops.sum(model(X[0]))
+    assert all(gradient is not None for gradient in tape.gradient(loss, model.trainable_variables))
+    model.add(Dropout(0.5))
+    assert not np.array_equal(model(X[0], training=True), model(X[0], training=True))
+    assert np.array_equal(model(X[0]), model(X[0]))
+
+
+def test_threads_that_predict_at_the_same_time_get_their_own_rows():
+    model = nnx.Sequential([Dense(16, "tanh", input_dim=4), Dense(2)])
+    rows = SAMPLES.normal(size=(40, 1, 4)).astype(np.float32)
+    expected = [np.array(model(row)) for row in rows]
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        for _ in range(20):
+            assert all(map(np.array_equal, pool.map(model, rows), expected))
+            assert all(map(np.array_equal, pool.map(model.predict_on_batch, rows), expected))
