@@ -7,10 +7,10 @@ the plan reads again: the batch, the parameters, the states of layers; random nu
 is not in it. Where code branches on values, the plan has the branch that it was made on; for values that take another
 one the step is computed as ever.
 
-A step is replayed only where nothing of it can have changed unseen. It has no plan if a layer changes itself, if it
-calls code that is not nnx's, which may depend on anything (unless the model was compiled with `jit_compile=True`, which
-lets it), or if its arrays are large. A plan is made again where an attribute of a layer or a loss was set since, or the
-parameters moved. So it is with predictions.
+A step is replayed only where nothing of it can have changed unseen. It has no plan if a layer changes itself, if its
+arrays are large, or if code that is not nnx's may depend on more than can be compared (see `nnx.plans.dependencies`),
+unless the model was compiled with `jit_compile=True`. A plan is made again where an attribute of a layer or a loss was
+set since, or the parameters moved. So it is with predictions.
 """
 
 from __future__ import annotations
@@ -21,20 +21,24 @@ import operator
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from types import FrameType
+from types import FunctionType, MethodType
 from typing import Any
 
 import numpy as np
 
 from nnx.backends.context import Placement, create_as_before, create_at
+from nnx.layers import Layer
+from nnx.losses import Loss
 from nnx.metrics import Metric
 from nnx.metrics.tally import Tally
 from nnx.parameters import FlatParameters, Freezing, Parameter
 from nnx.plans.array import PlannedArray, unplanned
 from nnx.plans.backend import PLANNED, noting
+from nnx.plans.dependencies import Dependencies
 from nnx.plans.draws import planned_draws
 from nnx.plans.plan import Departure, NotPlannable, Plan
 from nnx.random import Generator
+from nnx.regularizers import Regularizer
 from nnx.training.objective import Objective
 from nnx.training.trainable import TrainableModel
 
@@ -42,11 +46,6 @@ _ROOM = 1 << 22  # bytes: beyond, the calls themselves take the time
 _MOST_FORMS = 16  # of batches: each keeps memory
 _MOST_PLANS = 4  # of one form, before it is given up
 _MOST_DEPARTURES = 16  # of a plan, before it is made again for the values that come now
-
-_NOT_LOOKING = contextlib.nullcontext()
-
-_KNOWN = {"nnx", "numpy", "array_api_compat", "array_api_extra", *sys.stdlib_module_names}
-"""Packages whose code depends on nothing but what it is given."""
 
 
 class ModelPlans:
@@ -94,7 +93,7 @@ class ModelPlans:
                 form = self._forms[key] = _Form()
             elif form.reason is not None:
                 return compute()
-            elif form.plan is not None and form.plan.holds(model):
+            elif form.plan is not None and form.holds(model):
                 made = form.plan.run(arrays)
                 return compute() if made is None else made
             if _is_watched(model):
@@ -102,7 +101,7 @@ class ModelPlans:
             if form.was_seen and form.plan is None:
                 form.make(model, make)
                 return compute()
-            with form.looking():
+            with form.looking(model):
                 return compute()
         finally:
             self._lock.release()
@@ -115,7 +114,7 @@ class ModelPlans:
         if form is None or form.plan is None or not self._lock.acquire(blocking=False):
             return None
         try:
-            return form.plan.run(arrays) if form.plan is not None and form.plan.holds(model) else None
+            return form.plan.run(arrays) if form.plan is not None and form.holds(model) else None
         finally:
             self._lock.release()
 
@@ -135,26 +134,23 @@ class _Form:
         self.reason: str | None = None
         self.was_seen = False
         self._made = 0
-        self._calls: str | None = None  # a function that is not nnx's
+        self._read: Dependencies | None = None
 
     @contextlib.contextmanager
-    def looking(self) -> Iterator[None]:
-        """A block that sees whether a function is called that is not nnx's, NumPy's or Python's own."""
-        self.plan, self._calls = None, None
+    def looking(self, model: TrainableModel) -> Iterator[None]:
+        """A block that sees what functions read that are not nnx's."""
+        self.plan, self.was_seen = None, False
         if sys.getprofile() is not None:  # somebody else looks
             yield
             return
-
-        def look(frame: FrameType, event: str, _: Any) -> None:
-            if event == "call" and not _is_known(frame):
-                self._calls = f"{frame.f_globals.get('__name__')}.{frame.f_code.co_qualname}"
-
-        sys.setprofile(look)
-        try:
+        self._read = _dependencies_of(model)
+        with self._read.looking():
             yield
-        finally:
-            sys.setprofile(None)
         self.was_seen = True
+
+    def holds(self, model: TrainableModel) -> bool:
+        """Whether the plan still is right."""
+        return self.plan is not None and self.plan.holds(model) and (self._read is None or self._read.holds())
 
     def make(self, model: TrainableModel, make: Callable[[], ModelPlan]) -> None:
         """Make the plan, or give the reason why there is none."""
@@ -162,8 +158,10 @@ class _Form:
         try:
             if wished is False:
                 raise NotPlannable("it was compiled with jit_compile=False or run_eagerly=True")
-            if wished is not True and self._calls is not None:
-                raise NotPlannable(f"the step calls {self._calls}, which may depend on more than arrays")
+            if wished is not True and self._read is not None and self._read.problem is not None:
+                raise NotPlannable(self._read.problem)
+            if model.own_metrics():
+                raise NotPlannable("layers keep metrics")
             if self._made == _MOST_PLANS:
                 raise NotPlannable("attributes of layers, or ways that the code branches, change again and again")
             self.plan = make()
@@ -351,16 +349,25 @@ def _metric_noted(metric: Metric, plan: Plan) -> Metric:
     return twin
 
 
-def _is_known(frame: FrameType | None) -> bool:
-    """Whether a function is nnx's, NumPy's or Python's own; or helps to import a module, which nnx does where used."""
-    module = str(frame.f_globals.get("__name__")) if frame is not None else ""
-    if module.partition(".")[0] in _KNOWN or module.startswith("namedtuple_"):
-        return True
-    while frame is not None:
-        if frame.f_globals.get("__name__") == "importlib._bootstrap":
-            return True
-        frame = frame.f_back
-    return False
+def _dependencies_of(model: TrainableModel) -> Dependencies:
+    """Dependencies of what a model computes: what comes with nnx's layers is compared already, or does not matter."""
+    layers, common = {id(layer) for _, layer in model.walk()}, {*vars(Layer()), *vars(model)}
+
+    def attributes_of(value: Any) -> dict[str, Any] | None:
+        if isinstance(value, Layer):
+            own = vars(value).items()
+            return {n: v for n, v in own if n not in common} if id(value) in layers else None
+        return vars(value) if isinstance(value, Loss | Regularizer) else {}
+
+    found = Dependencies(attributes_of)
+    owners = [layer for _, layer in model.walk()]
+    owners += [p.regularizer for p in model.weights]
+    if model.objective is not None:
+        for one in model.objective.by_output:
+            owners += [one.training_loss, *(metric for metric, _ in one.metrics)]
+    known = [vars(owner) for owner in owners if hasattr(owner, "__dict__")]
+    found.look_at(*(part for own in known for part in own.values() if isinstance(part, FunctionType | MethodType)))
+    return found
 
 
 def _attributes_of(owners: Sequence[Any]) -> list[tuple[dict[str, Any], list[Any]]]:
