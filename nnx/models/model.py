@@ -589,7 +589,7 @@ class Model(Layer):
 
     def __call__(self, *inputs: Any, training: Any = None, **options: Any) -> Any:
         if len(inputs) == 1 and type(inputs[0]) is np.ndarray and not options and not open_tapes():
-            made = self.trainer.step.calls.replayed(self, inputs, training)
+            made = self.trainer.step.calls.known_result(inputs, training)
             if made is not None:  # a call like one before, whose input was fine
                 return made
         return super().__call__(*inputs, training=training, **options)

@@ -31,6 +31,7 @@ class Plan:
     """Calls of NumPy on fixed memory.
 
     branches : whether the code has branched on values, so that a replay may end in a `Departure`.
+    draws : whether it has drawn random numbers, as replays do.
 
     room : how many bytes the arrays that it makes may take together; NotPlannable beyond.
 
@@ -48,7 +49,7 @@ class Plan:
     def __init__(self, room: float = np.inf) -> None:
         self.calls: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []
         self.open = True
-        self.branches = self._effects = False
+        self.branches = self.draws = self._effects = False
         self._room = room
         self._errors = np.geterr()
 

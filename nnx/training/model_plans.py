@@ -17,9 +17,9 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 import operator
-import sys
-import threading
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from types import FunctionType, MethodType
 from typing import Any
@@ -32,147 +32,51 @@ from nnx.losses import Loss
 from nnx.metrics import Metric
 from nnx.metrics.tally import Tally
 from nnx.parameters import FlatParameters, Freezing, Parameter
-from nnx.plans.array import PlannedArray, unplanned
+from nnx.plans.array import PlannedArray, reader, unplanned
 from nnx.plans.backend import PLANNED, noting
 from nnx.plans.dependencies import Dependencies
 from nnx.plans.draws import planned_draws
 from nnx.plans.plan import Departure, NotPlannable, Plan
+from nnx.plans.replays import Replays
 from nnx.random import Generator
 from nnx.regularizers import Regularizer
 from nnx.training.objective import Objective
 from nnx.training.trainable import TrainableModel
 
 _ROOM = 1 << 22  # bytes: beyond, the calls themselves take the time
-_MOST_FORMS = 16  # of batches: each keeps memory
-_MOST_PLANS = 4  # of one form, before it is given up
 _MOST_DEPARTURES = 16  # of a plan, before it is made again for the values that come now
 
 
-class ModelPlans:
-    """The plans of one computation of a model, one for each form of batch: shapes, dtypes, and which weights are there.
+class ModelPlans(Replays):
+    """The plans of one computation of a model.
 
-    The first batch of a form is computed as ever, and prepares what only first batches do; the second makes the plan.
-    So does the second after a change. One thread at a time replays; others compute as ever meanwhile.
+    model : gives the model, to which this has only a weak reference.
     """
 
-    def __init__(self) -> None:
-        self._forms: dict[Any, _Form] = {}
-        self._lock = threading.Lock()
+    def __init__(self, model: Callable[[], TrainableModel]) -> None:
+        super().__init__()
+        self._model = model
 
-    def forget(self) -> None:
-        """Drop all plans."""
-        self._forms.clear()
-
-    def result(
-        self,
-        model: TrainableModel,
-        arrays: Sequence[Any],
-        compute: Callable[[], Any],
-        make: Callable[[], ModelPlan],
-        *key: Any,
+    def of_model(
+        self, arrays: Sequence[Any], compute: Callable[[], Any], make: Callable[[], ModelPlan], *key: Any
     ) -> Any:
-        """The result for a batch, replayed where there is a plan.
+        """The result for a batch, arguments as for `result`; `make` only makes a plan."""
+        return self.result(arrays, compute, functools.partial(self._made, make), self._look, *key)
 
-        arrays : of the batch, or None. compute : the computation as ever. make : makes its plan.
-        key : what else is the same for all batches of a form.
-        """
-        for array in arrays:
-            if type(array) is np.ndarray:
-                key += (array.shape, array.dtype, array.flags.c_contiguous)
-            elif array is None:
-                key += (None,)
-            else:
-                return compute()
-        if not self._lock.acquire(blocking=False):
-            return compute()
-        try:
-            form = self._forms.get(key)
-            if form is None:
-                if len(self._forms) == _MOST_FORMS:
-                    return compute()
-                form = self._forms[key] = _Form()
-            elif form.reason is not None:
-                return compute()
-            elif form.plan is not None and form.holds(model):
-                made = form.plan.run(arrays)
-                return compute() if made is None else made
-            if _is_watched(model):
-                return compute()
-            if form.was_seen and form.plan is None:
-                form.make(model, make)
-                return compute()
-            with form.looking(model):
-                return compute()
-        finally:
-            self._lock.release()
-
-    def replayed(self, model: TrainableModel, arrays: Sequence[np.ndarray], *key: Any) -> Any:
-        """The result for a batch, arguments as for `result`; None where there is no plan."""
-        for array in arrays:
-            key += (array.shape, array.dtype, array.flags.c_contiguous)
-        form = self._forms.get(key)
-        if form is None or form.plan is None or not self._lock.acquire(blocking=False):
-            return None
-        try:
-            return form.plan.run(arrays) if form.plan is not None and form.holds(model) else None
-        finally:
-            self._lock.release()
-
-    def __str__(self) -> str:
-        """For each form whether it is replayed, and if not, why."""
-        return "; ".join(dict.fromkeys(str(form) for form in self._forms.values() if form.plan or form.reason))
-
-
-class _Form:
-    """A form of batches: its plan, or the reason why there is none.
-
-    was_seen : whether a step was looked at, as it is now.
-    """
-
-    def __init__(self) -> None:
-        self.plan: ModelPlan | None = None
-        self.reason: str | None = None
-        self.was_seen = False
-        self._made = 0
-        self._read: Dependencies | None = None
-
-    @contextlib.contextmanager
-    def looking(self, model: TrainableModel) -> Iterator[None]:
-        """A block that sees what functions read that are not nnx's."""
-        self.plan, self.was_seen = None, False
-        if sys.getprofile() is not None:  # somebody else looks
-            yield
-            return
-        self._read = _dependencies_of(model)
-        with self._read.looking():
-            yield
-        self.was_seen = True
-
-    def holds(self, model: TrainableModel) -> bool:
-        """Whether the plan still is right."""
-        return self.plan is not None and self.plan.holds(model) and (self._read is None or self._read.holds())
-
-    def make(self, model: TrainableModel, make: Callable[[], ModelPlan]) -> None:
-        """Make the plan, or give the reason why there is none."""
+    def _made(self, make: Callable[[], ModelPlan], read: Dependencies) -> ModelPlan:
+        model = self._model()
         wished = (model.compile_arguments or {}).get("jit_compile", "auto")
-        try:
-            if wished is False:
-                raise NotPlannable("it was compiled with jit_compile=False or run_eagerly=True")
-            if wished is not True and self._read is not None and self._read.problem is not None:
-                raise NotPlannable(self._read.problem)
-            if model.own_metrics():
-                raise NotPlannable("layers keep metrics")
-            if self._made == _MOST_PLANS:
-                raise NotPlannable("attributes of layers, or ways that the code branches, change again and again")
-            self.plan = make()
-            self._made += 1
-        except Exception as error:  # of code that planned arrays are not made for; a real one comes up without them
-            self.reason = str(error)
+        if wished is False:
+            raise NotPlannable("it was compiled with jit_compile=False or run_eagerly=True")
+        if wished is not True and read.problem is not None:
+            raise NotPlannable(read.problem)
+        if model.own_metrics():
+            raise NotPlannable("layers keep metrics")
+        return make()
 
-    def __str__(self) -> str:
-        if self.plan is not None:
-            return f"batches are replayed from a plan of {len(self.plan)} calls"
-        return f"batches are not replayed: {self.reason}"
+    def _look(self) -> Dependencies | None:
+        model = self._model()
+        return None if _is_watched(model) else _dependencies_of(model)
 
 
 class ModelPlan:
@@ -197,8 +101,9 @@ class ModelPlan:
             raise NotPlannable("plans are for NumPy, and not for mixed precision")
         layers = [layer for _, layer in model.walk()]
         self._attributes = _attributes_of([*layers, *losses])
+        self._model = weakref.ref(model)
         self._decided, self._flat, self._departures = Freezing.changes, flat, 0
-        self._plan = plan = Plan(_ROOM)
+        self.plan = plan = Plan(_ROOM)
         placement = Placement(PLANNED, None, model.placement.dtype)
         trained: dict[int, Parameter] = {}
         mirrored = None
@@ -214,18 +119,16 @@ class ModelPlan:
         before = [value.copy() for _, value in self._states]
         try:
             with _noting(plan, model, placement, mirrored, trained | states, self._generators) as twin:
-                self._results = _reader(compute(twin, given, plan), given)
+                self._results = reader(compute(twin, given, plan), given)
         finally:
             for (_, array), value in zip(self._states, before, strict=True):
                 array[...] = value
         reached = set(map(id, mirrored.reached)) if mirrored is not None else set()
         self._reached = [p for p in flat.parameters if id(trained[id(p)]) in reached] if flat is not None else []
 
-    def __len__(self) -> int:
-        return len(self._plan.calls)
-
-    def holds(self, model: TrainableModel) -> bool:
-        """Whether the computation still is what was noted."""
+    def holds(self) -> bool:
+        """Whether the model, and what it computes with, is as it was."""
+        model: Any = self._model()
         return (
             self._departures < _MOST_DEPARTURES
             and (self._flat is None or model.flat is self._flat)
@@ -241,8 +144,8 @@ class ModelPlan:
         """
         for index, memory in self._memories:
             np.copyto(memory, arrays[index])
-        if not self._plan.branches:
-            self._plan.replay()
+        if not self.plan.branches:
+            self.plan.replay()
         elif not self._replay_or_undo():
             return None
         if self._flat is not None:
@@ -254,7 +157,7 @@ class ModelPlan:
         values = [value.copy() for _, value in self._states]
         streams = [generator.state() for generator in self._generators]
         try:
-            self._plan.replay()
+            self.plan.replay()
         except Departure:
             self._departures += 1
             for (_, array), value in zip(self._states, values, strict=True):
@@ -263,23 +166,6 @@ class ModelPlan:
                 generator.set_state(state)
             return False
         return True
-
-
-def _reader(result: Any, given: list[Any]) -> Callable[[Sequence[Any]], Any]:
-    """How a result leaves the plan: what was given as it was, else a copy, since the next step writes over it.
-
-    given : the planned arrays of the batch, in whose place what is returned takes arrays.
-    """
-    if type(result) is PlannedArray:
-        value = result.value
-        for index, planned in enumerate(given):
-            if result is planned:
-                return operator.itemgetter(index)
-        return (lambda _: value.copy()) if value.shape else (lambda _: value[()])
-    if isinstance(result, tuple | list):
-        kind, readers = type(result), [_reader(part, given) for part in result]
-        return lambda arrays: kind([read(arrays) for read in readers])
-    return lambda _: result
 
 
 @contextlib.contextmanager

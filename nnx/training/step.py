@@ -62,9 +62,9 @@ class BatchStep:
         self.objective = objective
         self.training = threading.RLock()  # held by the thread that trains the model
         self.fitting: int | None = None  # the thread in which `fit` runs
-        self.plans = ModelPlans()  # of training steps
-        self.predictions = ModelPlans()
-        self.calls = ModelPlans()  # by `model(x)`
+        self.plans = ModelPlans(model)  # of training steps
+        self.predictions = ModelPlans(model)
+        self.calls = ModelPlans(model)  # by `model(x)`
 
     def apart(self) -> BatchStep:
         """The same step with running values of its own, beside somebody who uses those of the model."""
@@ -163,7 +163,7 @@ class BatchStep:
             objective.watch(*watched)  # here, so that it is seen whether a metric calls code that is not nnx's
             return loss, parts, None
 
-        return self.plans.result(model, arrays, as_ever, make, objective)  # type: ignore[no-any-return]
+        return self.plans.of_model(arrays, as_ever, make, objective)  # type: ignore[no-any-return]
 
     def differentiate(
         self, xs: list[Array], ys: list[Array], weights: list[Array | None], scale: Any
@@ -206,8 +206,8 @@ class BatchStep:
         def compute(model: TrainableModel, arrays: list[Any], plan: Plan | None = None) -> list[Array]:
             return model.chain(self.pipeline.computed(arrays), training=False)[0]
 
-        return self.predictions.result(  # type: ignore[no-any-return]
-            model, xs, lambda: compute(model, xs), lambda: ModelPlan(model, xs, compute)
+        return self.predictions.of_model(  # type: ignore[no-any-return]
+            xs, lambda: compute(model, xs), lambda: ModelPlan(model, xs, compute)
         )
 
     def call(self, inputs: Sequence[Any], training: bool | None) -> Any:
@@ -222,7 +222,7 @@ class BatchStep:
                 raise NotPlannable("its layers keep what they add to the loss")
             return ModelPlan(model, inputs, compute)
 
-        return self.calls.result(model, inputs, lambda: compute(model, inputs), make, training)
+        return self.calls.of_model(inputs, lambda: compute(model, inputs), make, training)
 
     def loss(
         self, xs: list[Array], ys: list[Array], weights: list[Array | None], training: bool, scale: Any = 1.0
