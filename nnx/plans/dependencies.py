@@ -102,11 +102,15 @@ class Dependencies:
     @contextlib.contextmanager
     def looking(self) -> Iterator[None]:
         """A block whose calls are looked at, in this thread."""
+        collects = gc.isenabled()
+        gc.disable()  # what is called when it collects does not belong to the block
         sys.setprofile(self._look)
         try:
             yield
         finally:
             sys.setprofile(None)
+            if collects:
+                gc.enable()
 
     def holds(self) -> bool:
         """Whether all that was read is as it was."""

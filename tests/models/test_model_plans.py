@@ -613,3 +613,20 @@ def test_threads_that_predict_at_the_same_time_get_their_own_rows():
         for _ in range(20):
             assert all(map(np.array_equal, pool.map(model, rows), expected))
             assert all(map(np.array_equal, pool.map(model.predict_on_batch, rows), expected))
+
+
+def test_what_the_garbage_collector_calls_is_no_code_of_the_step():
+    def look(phase: str, info: dict[str, int]) -> None:
+        SEEN.append(0.0)
+
+    gc.callbacks.append(look)
+    threshold = gc.get_threshold()
+    gc.set_threshold(1)
+    try:
+        replayed, plain = two(dense)
+        assert_equal_training(replayed, plain)
+    finally:
+        gc.set_threshold(*threshold)
+        gc.callbacks.remove(look)
+    assert is_replayed(replayed), plan_of(replayed)
+    assert gc.isenabled()
