@@ -616,9 +616,10 @@ class Layer(Configurable):
     def run_call(self, inputs: tuple[Any, ...], mask: Any, training: Any, options: dict[str, Any]) -> Any:
         """What `call` returns for arrays that the innermost tape tracks, with its mask and its penalty.
 
-        inputs : the arguments that are arrays. training : None where nobody says.
+        inputs : the arguments that are arrays. training : None where nobody says, and `call` has its own default.
         """
         call: Any = _call_of(type(self))  # type: ignore[arg-type]
+        training = call.trains_by_default if training is None else training
         tape = open_tapes()[-1]
         templates = None
         if options:
@@ -1126,6 +1127,7 @@ class _Call:
     names: tuple[str, ...]
     takes_training: bool
     requires_training: bool
+    trains_by_default: bool | None
     takes_mask: bool
     requires_mask: bool
     takes_any_number: bool
@@ -1143,6 +1145,7 @@ def _call_of(cls: Any) -> _Call | None:
         tuple(p.name for p in named),
         any(p.name == "training" for p in named),
         any(p.name == "training" and p.default is p.empty for p in named),
+        next((p.default for p in named if p.name == "training" and isinstance(p.default, bool)), None),
         any(p.name == "mask" for p in named),
         any(p.name == "mask" and p.default is p.empty for p in named),
         any(p.kind is p.VAR_POSITIONAL for p in parameters),

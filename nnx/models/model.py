@@ -150,7 +150,7 @@ class Model(Layer):
         for symbol in leaves(inputs):
             self.input_layers.append(_input_layer_of(symbol))
         name_layers(self.layers, self.name)
-        placed = [layer for layer in self._composition.program.layers if layer.weights]
+        placed = [layer for layer in self._composition.program.layers if layer.weights or layer.own_weights]
         self._placement = placed[0].placement if placed else get_backend()
         shapes = [symbol.shape for symbol in leaves(inputs)]
         super().build(shapes[0] if len(shapes) == 1 else shapes)
