@@ -102,6 +102,7 @@ class PlannedArray:
         if given is not None:
             if type(given) is not PlannedArray:
                 raise NotPlannable("the values are written into an ordinary array")
+            self.plan.will_write(given.value)
             function(*plain, out=given.value, **named)
             self._note_writing(given.value, function, plain, named)
             return given
@@ -154,6 +155,7 @@ class PlannedArray:
         if type(args[0]) is not PlannedArray:
             raise NotPlannable("the values are written into an ordinary array")
         plain, named = unplanned(args), unplanned(options)
+        self.plan.will_write(plain[0])
         function(*plain, **named)
         self.plan.note(function, *plain, **named)
 

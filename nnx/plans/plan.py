@@ -13,7 +13,7 @@ again where they lie. So a plan holds as long as no number of Python that it was
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,7 @@ class Plan:
 
     branches : whether the code has branched on values, so that a replay may end in a `Departure`.
     draws : whether it has drawn random numbers, as replays do.
+    changed : the protected arrays that it writes to, each with what it had before the plan was made.
 
     room : how many bytes the arrays that it makes may take together; NotPlannable beyond.
 
@@ -50,6 +51,8 @@ class Plan:
         self.calls: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []
         self.open = True
         self.branches = self.draws = self._effects = False
+        self.changed: list[tuple[np.ndarray, np.ndarray]] = []
+        self._protected: list[np.ndarray] = []
         self._room = room
         self._errors = np.geterr()
 
@@ -59,10 +62,22 @@ class Plan:
             raise NotPlannable("the plan is made, and its arrays compute nothing more")
         if options:
             function = functools.partial(function, **options)
-        errors = np.geterr()
-        if errors != self._errors:
+        errors = dict(set(np.geterr().items()) - set(self._errors.items()))
+        if errors:
             function = functools.partial(_call_under, errors, function)
         self.calls.append((function, arguments))
+
+    def protect(self, arrays: Sequence[np.ndarray]) -> None:
+        """Keep what these arrays have, as soon as the code writes to one."""
+        self._protected += arrays
+
+    def will_write(self, memory: np.ndarray) -> None:
+        """Keep what is in a protected array before it is written to."""
+        for index, array in enumerate(self._protected):
+            if np.may_share_memory(array, memory):
+                self.changed.append((array, array.copy()))
+                del self._protected[index]
+                return
 
     def note_effect(self, function: Callable[..., Any], *arguments: Any) -> None:
         """Note a call that does more than write into the memory of the plan: it is made by replays alone."""

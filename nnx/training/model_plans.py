@@ -110,18 +110,19 @@ class ModelPlan:
         if flat is not None:
             mirrored = flat.mirrored(lambda array: PlannedArray(array, plan), placement)
             trained = dict(zip(map(id, flat.parameters), mirrored.parameters, strict=True))
-        self._states = [(state, state.value) for state in model.weights if id(state) not in trained]
-        states = {id(state): state.like(PlannedArray(value, plan)) for state, value in self._states}
+        self._values = [(parameter, parameter.value) for parameter in model.weights]
+        states = {id(p): p.like(PlannedArray(value, plan)) for p, value in self._values if id(p) not in trained}
         attributes = [value for layer in layers for value in vars(layer).values()]
         self._generators = [value for value in attributes if isinstance(value, Generator)]
+        plan.take_room(sum(array.nbytes for array in arrays if array is not None))
         given = [None if array is None else PlannedArray(np.array(array), plan) for array in arrays]
         self._memories = [(index, array.value) for index, array in enumerate(given) if array is not None]
-        before = [value.copy() for _, value in self._states]
+        plan.protect([value for parameter, value in self._values if id(parameter) not in trained])
         try:
             with _noting(plan, model, placement, mirrored, trained | states, self._generators) as twin:
                 self._results = reader(compute(twin, given, plan), given)
         finally:
-            for (_, array), value in zip(self._states, before, strict=True):
+            for array, value in plan.changed:
                 array[...] = value
         reached = set(map(id, mirrored.reached)) if mirrored is not None else set()
         self._reached = [p for p in flat.parameters if id(trained[id(p)]) in reached] if flat is not None else []
@@ -133,7 +134,7 @@ class ModelPlan:
             self._departures < _MOST_DEPARTURES
             and (self._flat is None or model.flat is self._flat)
             and Freezing.changes == self._decided
-            and all([state.value is value for state, value in self._states])  # noqa: C419, a list is faster
+            and all([parameter.value is value for parameter, value in self._values])  # noqa: C419, a list is faster
             and _are_as_they_were(self._attributes)
         )
 
@@ -154,13 +155,13 @@ class ModelPlan:
 
     def _replay_or_undo(self) -> bool:
         """Whether a plan with branches was replayed to its end; else states and streams are as they were before."""
-        values = [value.copy() for _, value in self._states]
+        values = [array.copy() for array, _ in self.plan.changed]
         streams = [generator.state() for generator in self._generators]
         try:
             self.plan.replay()
         except Departure:
             self._departures += 1
-            for (_, array), value in zip(self._states, values, strict=True):
+            for (array, _), value in zip(self.plan.changed, values, strict=True):
                 array[...] = value
             for generator, state in zip(self._generators, streams, strict=True):
                 generator.set_state(state)

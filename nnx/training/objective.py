@@ -43,8 +43,9 @@ class OutputObjective:
         self.training_loss: Loss | None = self.loss
 
     def _needs_reduction(self) -> ValueError:
+        name = getattr(self.loss, "name", None)
         return ValueError(
-            f"loss {self.loss.name!r} has reduction='none', which leaves a value for each sample; a model is trained "
+            f"loss {name!r} has reduction='none', which leaves a value for each sample; a model is trained "
             f"for one number: use 'sum_over_batch_size', 'sum' or 'mean_with_sample_weight'"
         )
 

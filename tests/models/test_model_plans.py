@@ -630,3 +630,30 @@ def test_what_the_garbage_collector_calls_is_no_code_of_the_step():
         gc.callbacks.remove(look)
     assert is_replayed(replayed), plan_of(replayed)
     assert gc.isenabled()
+
+
+def test_a_parameter_in_another_array_counts_at_once():
+    def change(model: nnx.Model) -> None:
+        kernel = model.layers[0].kernel
+        kernel.value = np.full(kernel.shape, 0.25, np.float32)
+
+    replayed, plain = two(dense)
+    assert_equal_training(replayed, plain)
+    for model in (replayed, plain):
+        change(model)
+    assert np.array_equal(replayed.train_on_batch(X[0], Y[0]), plain.train_on_batch(X[0], Y[0]))
+
+
+def test_a_plan_of_predictions_copies_no_weights():
+    """Embedding looks at its indices, so that a replay may have to be undone; its table is not what is undone."""
+    model = nnx.Sequential([Embedding(1000, 8, input_length=4), BatchNormalization(), Dense(2)])
+    model.build((8, 4))
+    x = SAMPLES.integers(0, 1000, size=(8, 4))
+    for _ in range(4):
+        model(x, training=True)
+    (form,) = model.trainer.step.calls._forms.values()
+    assert [array.shape for array, _ in form.replay.plan.changed] == [(8,), (8,)]
+    states = [np.array(parameter.value) for parameter in model.non_trainable_weights]
+    with pytest.raises(ValueError, match="from 0 to 999"):
+        model(x + 1000, training=True)
+    assert all(map(np.array_equal, states, [parameter.value for parameter in model.non_trainable_weights]))
