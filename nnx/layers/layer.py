@@ -566,7 +566,7 @@ class Layer(Configurable):
         with self.placement.computing, keeping_losses(self):
             arrays = self.admit(*(parts if self._composition is None else self.in_order(inputs)))
             if mask is None:
-                return self.run(*arrays, training=training, **options)[0]
+                return self.run_without_pullback(*arrays, training=training, **options)
             return self.run_masked(arrays, self.read_mask(arrays, mask), training=training, **options)[0]
 
     def _bind(
@@ -910,6 +910,10 @@ class Layer(Configurable):
             _penalties.scales.pop(self, None)
         else:
             _penalties.scales[self] = scale
+
+    def run_without_pullback(self, *inputs: Any, **options: Any) -> Any:
+        """What `run` returns without its pullback, for who only wants that."""
+        return self.run(*inputs, **options)[0]
 
     def route(self, pullback: Pullback, *targets: Parameter | None, direct: bool = False) -> LayerPullback:
         """The layer's pullback from a function's: cotangents of parameters go into their gradients.

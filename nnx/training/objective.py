@@ -263,32 +263,37 @@ class Objective:
         )
         return list(zip(self.by_output, targets, outputs, weights, strict=True))
 
-    def update(
-        self,
-        loss: Array,
-        parts: Sequence[Array | None],
-        rows: int,
-        ys: Sequence[Array],
-        predictions: Sequence[Array | None],
-        sample_weights: Sequence[Array | None],
-        counts: Sequence[Array | None] = (),
-    ) -> None:
+    def update(self, loss: Array, parts: Sequence[Array | None], rows: int) -> None:
         """Take a batch of so many rows into the running values: the whole loss, and those of the outputs.
 
         Of a shard of the batch: what this shard adds to the losses of the whole.
-
-        counts : the masks of the outputs as numbers, 1 for steps that count; empty for none. They are for all metrics,
-            the sample weights for those that are weighted.
         """
         self._count += rows
         shard = ranks.shard()
         if shard is not None and shard.is_surplus:
             return
         self._total = add_to_sum(loss, rows, self._total)
+        if len(self.by_output) > 1:
+            for index, part in enumerate(parts):
+                if part is not None:
+                    self._parts[index] = add_to_sum(part, rows, self._parts[index])
+
+    def watch(
+        self,
+        ys: Sequence[Array],
+        predictions: Sequence[Array | None],
+        sample_weights: Sequence[Array | None],
+        counts: Sequence[Array | None] = (),
+    ) -> None:
+        """Let the metrics take in a batch, or a shard of one.
+
+        counts : the masks of the outputs as numbers, 1 for steps that count; empty for none. They are for all metrics,
+            the sample weights for those that are weighted.
+        """
+        shard = ranks.shard()
+        if shard is not None and shard.is_surplus:
+            return
         for index, one in enumerate(self.by_output):
-            part = parts[index]
-            if len(self.by_output) > 1 and part is not None:
-                self._parts[index] = add_to_sum(part, rows, self._parts[index])
             count, weight = counts[index] if counts else None, sample_weights[index]
             for metric, weighted in one.metrics:
                 metric.update_state(ys[index], predictions[index], weighted_steps(count, weight) if weighted else count)
