@@ -70,6 +70,7 @@ if TYPE_CHECKING:
     from nnx.metrics import Metric
     from nnx.models import Model, Sequential
     from nnx.optimizers import Optimizer
+    from nnx.plans.compiled_function import compiled
     from nnx.regularizers import Regularizer
 else:
     import sys
@@ -98,6 +99,7 @@ else:
             "callbacks": "nnx.callbacks",
             "config": "nnx.config",
             "constraints": "nnx.constraints",
+            "compiled": "nnx.plans.compiled_function",
             "custom_gradient": "nnx.autodiff.transforms",
             "data": "nnx.data",
             "datasets": "nnx.datasets",
@@ -154,6 +156,7 @@ __all__ = [
     "available_backends",
     "backend",
     "callbacks",
+    "compiled",
     "config",
     "constraints",
     "custom_gradient",

@@ -42,7 +42,7 @@ def of_loss(count: int) -> float:
     """What the objective of a model keeps of batches of four rows."""
     objective, nothing = Objective("mse", None, None, None, ["y"]), [None]
     for _ in range(count):
-        objective.update(TENTH, nothing, 4, nothing, nothing, nothing)
+        objective.update(TENTH, nothing, 4)
     return float(objective.read()["loss"])
 
 

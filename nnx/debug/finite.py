@@ -123,7 +123,7 @@ def _check(model: Any, work: Work, compute: Callable[[], Any]) -> Any:
         _require(work, zip(names, result[0], strict=True))
     elif work.phase == "loss backward" and backwards:
         _require(work, [("gradient of the loss", dy) for dy in result])
-    elif work.phase == "metrics":
+    elif work.phase == "total":
         _require(work, [("loss with its penalties", work.inputs[0])])
     elif work.phase == "update":
         _check_buffer(work.inputs[0], "values", "parameter ")

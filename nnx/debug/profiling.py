@@ -85,6 +85,8 @@ class Profile:
         """The observer of `watch`."""
         if self._ended is not None:  # a pullback that was made in the block is called after it
             return compute()
+        if work.phase == "total":
+            return compute()
         row = self._rows[work.path] if work.path else self._of_model[_OF_MODEL[work.phase]]
         backend, device = self._placement.backend, self._placement.device
         with backend.range(f"{work.path or row.path} {work.phase}"):

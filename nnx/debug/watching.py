@@ -15,14 +15,14 @@ from nnx.structure import leaves
 class Work:
     """A computation that is about to run.
 
-    phase : "forward" or "backward" of a layer; of the model "loss", "loss backward", "update" by the optimizer, and
-        "metrics".
+    phase : "forward" or "backward" of a layer; of the model "loss", "loss backward", "update" by the optimizer,
+        "metrics", and "total", which takes the loss with its penalties.
     path : of the layer in the model, such as "encoder/dense_1"; empty for work of the model.
     owner : the layer, the objective or the optimizer.
     inputs : the arrays that go in, and what else is given; a flat list.
     """
 
-    phase: Literal["forward", "backward", "loss", "loss backward", "update", "metrics"]
+    phase: Literal["forward", "backward", "loss", "loss backward", "update", "metrics", "total"]
     path: str
     owner: Any
     inputs: list[Any]
@@ -53,7 +53,8 @@ def watch(model: Any, observer: Observer) -> Iterator[None]:
             objective, optimizer = model.objective, model.optimizer
             of_model = [
                 (objective, "forward", _of_loss(observer, objective)),
-                (objective, "update", _plain(observer, "metrics", objective, objective.update)),
+                (objective, "watch", _plain(observer, "metrics", objective, objective.watch)),
+                (objective, "update", _plain(observer, "total", objective, objective.update)),
             ]
             if optimizer is not None:
                 of_model.append((optimizer, "train", _plain(observer, "update", optimizer, optimizer.train)))

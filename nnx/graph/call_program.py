@@ -81,7 +81,7 @@ class CallProgram:
         self,
         arrays: Sequence[Array],
         *,
-        training: bool,
+        training: bool | None,
         logits: Collection[int] = (),
         masks: Sequence[Any] = (),
         **options: Any,
@@ -90,8 +90,10 @@ class CallProgram:
 
         logits : which outputs are taken before their last activation. masks : of the inputs; none by default.
         """
-        layer, outer, training = self._layer(), open_tapes(), training or False
-        tape = Tape(next_level(), watches_parameters=True, training=training, wants_logits=bool(logits), losses=[])
+        layer, outer = self._layer(), open_tapes()
+        tape = Tape(
+            next_level(), watches_parameters=True, training=training or False, wants_logits=bool(logits), losses=[]
+        )
         slots, values = [], []
         for x in arrays:
             slot = tape.add(None) if is_floating(x) else None
@@ -294,11 +296,13 @@ def _composition(layer: Any, shapes: list[Shape], trial: _Trial, made: list[Shap
     def node_of(call: Any) -> Node:
         if id(call) not in done:
             reads = [
-                Symbol(_with_batch(part.shape), source.node, source.index) if source.node else source
+                Symbol(_with_batch(_shape_then(part)), source.node, source.index) if source.node else source
                 for part in call[1]
                 for source in sources.get(_place(part, trial.tape), [])
             ]
-            done[id(call)] = node = Node(call[0], tuple(reads), {}, [_with_batch(part.shape) for part in call[2]])
+            done[id(call)] = node = Node(
+                call[0], tuple(reads), {}, [_with_batch(_shape_then(part)) for part in call[2]]
+            )
             nodes.append(node)
             call[0].remember_call(node)
         return done[id(call)]
@@ -337,6 +341,12 @@ def _structure(arguments: tuple[Any, ...]) -> Any:
 
 def _with_batch(shape: Sequence[int]) -> Shape:
     return (None, *shape[1:])
+
+
+def _shape_then(part: Any) -> Sequence[int]:
+    """The shape of an array at a call, also where an operator such as += has changed it since."""
+    lost = getattr(part, "lost", None)
+    return (part if lost is None else lost[1]).shape  # type: ignore[no-any-return]
 
 
 def _place(part: Any, tape: Tape) -> Any:

@@ -29,7 +29,19 @@ class Activated(Layer):
 
     def set_activation(self, activation: Any) -> None:
         """Take an activation as users give it: a name, a function, None, or an activation layer without parameters."""
-        self.activation, self.activate = read_activation(activation)
+        self._activation, self.activate = read_activation(activation)
+
+    @property
+    def activation(self) -> Any:
+        """The activation, as a function that returns values alone; it may be replaced by what the constructor takes.
+
+        A model that is compiled goes on as was decided then, until it is compiled again.
+        """
+        return self._activation
+
+    @activation.setter
+    def activation(self, activation: Any) -> None:
+        self.set_activation(activation)
 
     _FUSIBLE: ClassVar[dict[Any, str]] = {
         functional.softmax: "softmax",
@@ -68,9 +80,11 @@ class Activated(Layer):
 
 
 def read_activation(activation: Any) -> tuple[Any, Differentiable]:
-    """What a user gave as an activation, as it is kept for the configuration, and its function."""
+    """What a user gave as an activation, with a function of `nnx.activations` for its name, and what computes it."""
     if isinstance(activation, dict):
         activation = registry.build(activation)
+    if activation is None or isinstance(activation, str):
+        activation = activations.registry.objects.get(activation or "linear", activation)
     pure = isinstance(activation, Activated) and type(activation).activated is Activated.activated
     return activation, activation.activate if pure else activations.resolve(activation)
 

@@ -28,7 +28,7 @@ class FunctionCall(Layer):
     function : the name of the function.
     arguments, options : what it is called with, by position and by name, as plain data: in place of its inputs
         {"input": i}, of arrays {"constant": i, "shape": ..., "dtype": ...}, of tuples {"tuple": [...]}, of slices
-        {"slice": [start, stop, step]}. Arrays are kept as parameters that are not trained.
+        {"slice": [start, stop, step]}. Arrays are kept as parameters, for files and places, and are no weights.
 
     Its output shapes are found by calling the function on small arrays.
 
@@ -64,6 +64,11 @@ class FunctionCall(Layer):
             parameter.value = self.placement.asarray(np.asarray(host, entry["dtype"]), entry["dtype"])
         self._constants = []
         super().build(input_shape)
+
+    @property
+    def weights(self) -> list[Parameter]:
+        """None, as in Keras: the arrays of a call are part of what is computed, and no weights of a model."""
+        return []
 
     def reads_integers(self, index: int) -> bool:
         return "float" not in self.dtypes[index]

@@ -567,7 +567,7 @@ class Layer(Configurable):
         with self.placement.computing, keeping_losses(self):
             arrays = self.admit(*(parts if self._composition is None else self.in_order(inputs)))
             if mask is None:
-                return self.run(*arrays, training=training, **options)[0]
+                return self.run_without_pullback(*arrays, training=training, **options)
             return self.run_masked(arrays, self.read_mask(arrays, mask), training=training, **options)[0]
 
     def _bind(
@@ -617,9 +617,10 @@ class Layer(Configurable):
     def run_call(self, inputs: tuple[Any, ...], mask: Any, training: Any, options: dict[str, Any]) -> Any:
         """What `call` returns for arrays that the innermost tape tracks, with its mask and its penalty.
 
-        inputs : the arguments that are arrays. training : None where nobody says.
+        inputs : the arguments that are arrays. training : None where nobody says, and `call` has its own default.
         """
         call: Any = _call_of(type(self))  # type: ignore[arg-type]
+        training = call.trains_by_default if training is None else training
         tape = open_tapes()[-1]
         templates = None
         if options:
@@ -920,6 +921,10 @@ class Layer(Configurable):
         else:
             _penalties.scales[self] = scale
 
+    def run_without_pullback(self, *inputs: Any, **options: Any) -> Any:
+        """What `run` returns without its pullback, for who only wants that."""
+        return self.run(*inputs, **options)[0]
+
     def route(self, pullback: Pullback, *targets: Parameter | None, direct: bool = False) -> LayerPullback:
         """The layer's pullback from a function's: cotangents of parameters go into their gradients.
 
@@ -1132,6 +1137,7 @@ class _Call:
     names: tuple[str, ...]
     takes_training: bool
     requires_training: bool
+    trains_by_default: bool | None
     takes_mask: bool
     requires_mask: bool
     takes_any_number: bool
@@ -1149,6 +1155,7 @@ def _call_of(cls: Any) -> _Call | None:
         tuple(p.name for p in named),
         any(p.name == "training" for p in named),
         any(p.name == "training" and p.default is p.empty for p in named),
+        next((p.default for p in named if p.name == "training" and isinstance(p.default, bool)), None),
         any(p.name == "mask" for p in named),
         any(p.name == "mask" and p.default is p.empty for p in named),
         any(p.kind is p.VAR_POSITIONAL for p in parameters),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar, NoReturn, TypeGuard
 
 import numpy as np
@@ -102,6 +102,7 @@ class PlannedArray:
         if given is not None:
             if type(given) is not PlannedArray:
                 raise NotPlannable("the values are written into an ordinary array")
+            self.plan.will_write(given.value)
             function(*plain, out=given.value, **named)
             self._note_writing(given.value, function, plain, named)
             return given
@@ -154,6 +155,7 @@ class PlannedArray:
         if type(args[0]) is not PlannedArray:
             raise NotPlannable("the values are written into an ordinary array")
         plain, named = unplanned(args), unplanned(options)
+        self.plan.will_write(plain[0])
         function(*plain, **named)
         self.plan.note(function, *plain, **named)
 
@@ -324,3 +326,23 @@ def _with_arrays_of_numbers(operands: Any) -> Any:
 
 def _name(function: Any) -> str:
     return getattr(function, "__name__", str(function))
+
+
+def reader(result: Any, given: list[Any]) -> Callable[[Sequence[Any]], Any]:
+    """How a result leaves the plan: what was given as it was, else a copy, since the next step writes over it.
+
+    given : the planned arrays of the batch, in whose place the arrays stand.
+    """
+    if type(result) is PlannedArray:
+        value = result.value
+        for index, planned in enumerate(given):
+            if result is planned:
+                return operator.itemgetter(index)
+        return (lambda _: value.copy()) if value.shape else (lambda _: value[()])
+    if isinstance(result, tuple | list):
+        kind, readers = type(result), [reader(part, given) for part in result]
+        return lambda arrays: kind([read(arrays) for read in readers])
+    if isinstance(result, dict):
+        named = {name: reader(part, given) for name, part in result.items()}
+        return lambda arrays: {name: read(arrays) for name, read in named.items()}
+    return lambda _: result

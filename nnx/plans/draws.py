@@ -25,6 +25,7 @@ class PlannedDraw:
         self._generator, self.size, self._options = generator, size, by_rows
         self._plan = plan
         self._draw = Draw(1, 0, size)
+        plan.draws = True
         plan.note(self._renew)
 
     def _renew(self) -> None:
@@ -40,11 +41,16 @@ class PlannedDraw:
         memory[...] = self._draw.words()
 
 
-def planned_draws(plan: Plan, generators: Collection[Generator]) -> contextlib.AbstractContextManager[None]:
-    """A block in which what is drawn from some generators becomes part of a plan; NotPlannable from any other."""
+def planned_draws(
+    plan: Plan, generators: Collection[Generator] | None = None
+) -> contextlib.AbstractContextManager[None]:
+    """A block in which what is drawn becomes part of a plan.
+
+    generators : those that may be drawn from, NotPlannable from any other; None for all.
+    """
 
     def draw(generator: Generator, size: int, by_rows: bool) -> Any:
-        if not any(generator is known for known in generators):
+        if generators is not None and not any(generator is known for known in generators):
             raise NotPlannable("random numbers are drawn from a stream that no layer has")
         return PlannedDraw(generator, size, by_rows, plan)
 

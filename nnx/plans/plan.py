@@ -13,7 +13,7 @@ again where they lie. So a plan holds as long as no number of Python that it was
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,8 @@ class Plan:
     """Calls of NumPy on fixed memory.
 
     branches : whether the code has branched on values, so that a replay may end in a `Departure`.
+    draws : whether it has drawn random numbers, as replays do.
+    changed : the protected arrays that it writes to, each with what it had before the plan was made.
 
     room : how many bytes the arrays that it makes may take together; NotPlannable beyond.
 
@@ -48,7 +50,9 @@ class Plan:
     def __init__(self, room: float = np.inf) -> None:
         self.calls: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []
         self.open = True
-        self.branches = False
+        self.branches = self.draws = self._effects = False
+        self.changed: list[tuple[np.ndarray, np.ndarray]] = []
+        self._protected: list[np.ndarray] = []
         self._room = room
         self._errors = np.geterr()
 
@@ -58,13 +62,32 @@ class Plan:
             raise NotPlannable("the plan is made, and its arrays compute nothing more")
         if options:
             function = functools.partial(function, **options)
-        errors = np.geterr()
-        if errors != self._errors:
+        errors = dict(set(np.geterr().items()) - set(self._errors.items()))
+        if errors:
             function = functools.partial(_call_under, errors, function)
         self.calls.append((function, arguments))
 
+    def protect(self, arrays: Sequence[np.ndarray]) -> None:
+        """Keep what these arrays have, as soon as the code writes to one."""
+        self._protected += arrays
+
+    def will_write(self, memory: np.ndarray) -> None:
+        """Keep what is in a protected array before it is written to."""
+        for index, array in enumerate(self._protected):
+            if np.may_share_memory(array, memory):
+                self.changed.append((array, array.copy()))
+                del self._protected[index]
+                return
+
+    def note_effect(self, function: Callable[..., Any], *arguments: Any) -> None:
+        """Note a call that does more than write into the memory of the plan: it is made by replays alone."""
+        self._effects = True
+        self.note(function, *arguments)
+
     def note_branch(self, value: np.ndarray) -> bool:
         """Note which way the code goes at this value, and return it."""
+        if self._effects:
+            raise NotPlannable("code branches on values after something was done that cannot be taken back")
         self.branches, way = True, bool(value)
         self.note(_require, value, way)
         return way

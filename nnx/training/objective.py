@@ -30,11 +30,9 @@ class OutputObjective:
 
     def __init__(self, loss: Any, metric_list: Any, weighted_metrics: Any, weight: float | None) -> None:
         self.loss: Loss | None = None if loss is None else losses.resolve(loss)
-        if self.loss is not None and self.loss.reduction in (None, "none"):
-            raise ValueError(
-                f"loss {self.loss.name!r} has reduction='none', which leaves a value for each sample; a model is "
-                f"trained for one number: use 'sum_over_batch_size', 'sum' or 'mean_with_sample_weight'"
-            )
+        self._unreduced = self.loss is not None and self.loss.reduction in (None, "none")
+        if self._unreduced and type(self.loss).__module__.startswith("nnx."):
+            raise self._needs_reduction()
         if weight is not None and not isinstance(weight, int | float):
             raise ValueError(f"loss_weights must be numbers, got {weight!r}")
         self.weight = 1.0 if weight is None else float(weight)
@@ -43,6 +41,13 @@ class OutputObjective:
         self.metrics: list[tuple[Metric, bool]] = []
         self.takes_logits = False
         self.training_loss: Loss | None = self.loss
+
+    def _needs_reduction(self) -> ValueError:
+        name = getattr(self.loss, "name", None)
+        return ValueError(
+            f"loss {name!r} has reduction='none', which leaves a value for each sample; a model is trained "
+            f"for one number: use 'sum_over_batch_size', 'sum' or 'mean_with_sample_weight'"
+        )
 
     @property
     def needs_targets(self) -> bool:
@@ -75,6 +80,8 @@ class OutputObjective:
     def forward(self, y: Array, output: Array, sample_weight: Array | None) -> tuple[Array, Callable[..., Array]]:
         """The loss, and its pullback. `output` are logits if `takes_logits`."""
         loss, pullback = self.training_loss.forward(y, output, sample_weight)  # type: ignore[union-attr]
+        if self._unreduced and loss.shape:  # one's own, which might have returned a number
+            raise self._needs_reduction()
         if self.weight == 1.0:
             return loss, pullback
         return loss, lambda dloss=1.0: pullback(dloss * self.weight)
@@ -128,6 +135,19 @@ class Objective:
     def without_targets(self) -> list[str]:
         """The outputs that have neither a loss nor metrics."""
         return [name for name, one in zip(self.outputs, self.by_output, strict=True) if not one.needs_targets]
+
+    def with_all_targets(self, y: Any) -> Any:
+        """Targets that may be those alone of the outputs with a loss or metrics, with None for the other outputs."""
+        without = self.without_targets
+        if y is None or not without:
+            return y
+        if isinstance(y, dict):
+            return {**dict.fromkeys(without), **y}
+        count, is_list = len(self.outputs) - len(without), isinstance(y, list | tuple)
+        given = list(y) if is_list and count > 1 else [y]
+        if len(given) != count or (is_list and len(y) == len(self.outputs)):
+            return y
+        return [None if name in without else given.pop(0) for name in self.outputs]
 
     @property
     def takes_logits(self) -> bool:
@@ -235,38 +255,45 @@ class Objective:
         count = len(self.by_output)
         if len(outputs) != count:
             raise ValueError(f"expected predictions for {', '.join(self.outputs)}, got {len(outputs)} arrays")
+        if len(self.without_targets) == count:
+            return []
         targets, weights = (
             [value] * count if value is None else leaves_like(list(self.outputs), leaves(value), what)
-            for value, what in ((y, "y"), (sample_weight, "sample_weight"))
+            for value, what in ((self.with_all_targets(y), "y"), (sample_weight, "sample_weight"))
         )
         return list(zip(self.by_output, targets, outputs, weights, strict=True))
 
-    def update(
-        self,
-        loss: Array,
-        parts: Sequence[Array | None],
-        rows: int,
-        ys: Sequence[Array],
-        predictions: Sequence[Array | None],
-        sample_weights: Sequence[Array | None],
-        counts: Sequence[Array | None] = (),
-    ) -> None:
+    def update(self, loss: Array, parts: Sequence[Array | None], rows: int) -> None:
         """Take a batch of so many rows into the running values: the whole loss, and those of the outputs.
 
         Of a shard of the batch: what this shard adds to the losses of the whole.
-
-        counts : the masks of the outputs as numbers, 1 for steps that count; empty for none. They are for all metrics,
-            the sample weights for those that are weighted.
         """
         self._count += rows
         shard = ranks.shard()
         if shard is not None and shard.is_surplus:
             return
         self._total = add_to_sum(loss, rows, self._total)
+        if len(self.by_output) > 1:
+            for index, part in enumerate(parts):
+                if part is not None:
+                    self._parts[index] = add_to_sum(part, rows, self._parts[index])
+
+    def watch(
+        self,
+        ys: Sequence[Array],
+        predictions: Sequence[Array | None],
+        sample_weights: Sequence[Array | None],
+        counts: Sequence[Array | None] = (),
+    ) -> None:
+        """Let the metrics take in a batch, or a shard of one.
+
+        counts : the masks of the outputs as numbers, 1 for steps that count; empty for none. They are for all metrics,
+            the sample weights for those that are weighted.
+        """
+        shard = ranks.shard()
+        if shard is not None and shard.is_surplus:
+            return
         for index, one in enumerate(self.by_output):
-            part = parts[index]
-            if len(self.by_output) > 1 and part is not None:
-                self._parts[index] = add_to_sum(part, rows, self._parts[index])
             count, weight = counts[index] if counts else None, sample_weights[index]
             for metric, weighted in one.metrics:
                 metric.update_state(ys[index], predictions[index], weighted_steps(count, weight) if weighted else count)

@@ -318,8 +318,8 @@ class InputPipeline:
     def _read_targets(self, y: Any, sample_weight: Any, names: list[str]) -> tuple[list[Any], list[Any]]:
         model = self.model()
         template = model.output_structure if model.built else None
-        if isinstance(y, dict) and model.built:
-            y = {**dict.fromkeys(model.require_compiled().of(names).without_targets), **y}
+        if y is not None and model.built:
+            y = model.require_compiled().of(names).with_all_targets(y)
         return (
             as_list(y, names, "y", template),
             as_list(sample_weight, names, "sample_weight", template, same_for_all=True),

@@ -6,7 +6,7 @@ import contextlib
 import functools
 import math
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from nnx import ranks
@@ -15,11 +15,13 @@ from nnx.backends.base import is_on_device
 from nnx.debug import finite
 from nnx.optimizers import Optimizer
 from nnx.parameters import Freezing
+from nnx.plans.plan import NotPlannable, Plan
 from nnx.structure import leaves, rebuild
 from nnx.training.host_data import widened
+from nnx.training.model_plans import ModelPlan, ModelPlans, metrics_noted
 from nnx.training.objective import Objective, weighted_steps
 from nnx.training.pipeline import InputPipeline
-from nnx.training.step_plans import Columns, StepPlan, StepPlans
+from nnx.training.setup import penalised_layers
 from nnx.training.trainable import TrainableModel
 
 R = TypeVar("R")
@@ -60,7 +62,9 @@ class BatchStep:
         self.objective = objective
         self.training = threading.RLock()  # held by the thread that trains the model
         self.fitting: int | None = None  # the thread in which `fit` runs
-        self.plans = StepPlans()
+        self.plans = ModelPlans(model)  # of training steps
+        self.predictions = ModelPlans(model)
+        self.calls = ModelPlans(model)  # by `model(x)`
 
     def apart(self) -> BatchStep:
         """The same step with running values of its own, beside somebody who uses those of the model."""
@@ -89,6 +93,11 @@ class BatchStep:
                 f"train a model. Wait for it, or train a copy (nnx.models.clone_model)"
             )
 
+    def forget_plans(self) -> None:
+        """Drop all plans of the model."""
+        for plans in (self.plans, self.predictions, self.calls):
+            plans.forget()
+
     def begin(self) -> None:
         """Forget the running loss and metrics, before an epoch."""
         self.model().require_compiled().reset()
@@ -114,26 +123,47 @@ class BatchStep:
                 xs, ys, weights = map(shard.cut, (xs, ys, weights))
             flat.start_pass()
             scale = optimizer.scale_loss(flat)
-            plan = self._plan(model, objective, (xs, ys, weights)) if shard is None else None
-            made = None if plan is None else plan.run((xs, ys, weights))
-            if made is None:
-                with self.plans.looking:
-                    made = self.differentiate(xs, ys, weights, scale)
-            loss, parts, watched = made
+            if shard is None and type(scale) is float and scale == 1.0:
+                loss, parts, watched = self._replayed(model, objective, xs, ys, weights)
+            else:
+                loss, parts, watched = self.differentiate(xs, ys, weights, scale)
             if shard is not None:
                 flat.add_up(shard)
+            if watched is not None:
+                objective.watch(*watched)
             optimizer.step(model)
-            objective.update(loss, parts, rows, *watched)
+            objective.update(loss, parts, rows)
 
-    def _plan(self, model: TrainableModel, objective: Objective, columns: Columns) -> StepPlan | None:
-        """The plan of `differentiate` for such a batch, if there is one."""
+    def _replayed(
+        self, model: TrainableModel, objective: Objective, xs: list[Array], ys: list[Array], weights: list[Array | None]
+    ) -> tuple[Any, list[Array], Watched | None]:
+        """What `differentiate` returns, replayed where there is a plan; None for what its metrics have seen already."""
+        arrays, ends = [*xs, *ys, *weights], (len(xs), len(xs) + len(ys))
 
-        def compute(twin: TrainableModel, xs: Any, ys: Any, weights: Any) -> Any:
+        def compute(twin: TrainableModel, planned: list[Any], plan: Plan, metrics: bool) -> Any:
             pipeline = InputPipeline(lambda: twin)
             pipeline.setup = self.pipeline.setup and self.pipeline.setup.for_twin(twin)
-            return BatchStep(lambda: twin, pipeline, objective).differentiate(xs, ys, weights, 1.0)
+            columns = planned[: ends[0]], planned[ends[0] : ends[1]], planned[ends[1] :]
+            loss, parts, watched = BatchStep(lambda: twin, pipeline, objective).differentiate(*columns, 1.0)
+            if not metrics:
+                return loss, parts, watched
+            metrics_noted(objective, plan).watch(*watched)
+            return loss, parts, None
 
-        return self.plans.plan_for(model, columns, lambda: StepPlan(model, objective, columns, compute))
+        def make() -> ModelPlan:
+            losses = [one.training_loss for one in objective.by_output if one.training_loss is not None]
+            common: Any = {"flat": model.flat, "losses": [*losses, *objective.by_output]}
+            try:
+                return ModelPlan(model, arrays, functools.partial(compute, metrics=True), **common)
+            except Exception:  # most often since a metric keeps more than sums
+                return ModelPlan(model, arrays, functools.partial(compute, metrics=False), **common)
+
+        def as_ever() -> Any:
+            loss, parts, watched = self.differentiate(xs, ys, weights, 1.0)
+            objective.watch(*watched)  # here, so that it is seen whether a metric calls code that is not nnx's
+            return loss, parts, None
+
+        return self.plans.of_model(arrays, as_ever, make, objective)  # type: ignore[no-any-return]
 
     def differentiate(
         self, xs: list[Array], ys: list[Array], weights: list[Array | None], scale: Any
@@ -164,13 +194,35 @@ class BatchStep:
             loss, parts, _, watched, _ = self.loss(xs, ys, weights, training=False)
             if (self.pipeline.setup or self.pipeline.set_up(ys)).regularised:
                 loss = loss + model.regularization()[0] * ranks.share()
-            (self.objective or model.require_compiled()).update(loss, parts, rows, *watched)
+            objective = self.objective or model.require_compiled()
+            objective.watch(*watched)
+            objective.update(loss, parts, rows)
 
     @checked
     def predict(self, xs: list[Array]) -> list[Array]:
         """The outputs."""
-        outputs, _, _ = self.model().chain(self.pipeline.computed(xs), training=False)
-        return outputs
+        model = self.model()
+
+        def compute(model: TrainableModel, arrays: list[Any], plan: Plan | None = None) -> list[Array]:
+            return model.chain(self.pipeline.computed(arrays), training=False)[0]
+
+        return self.predictions.of_model(  # type: ignore[no-any-return]
+            xs, lambda: compute(model, xs), lambda: ModelPlan(model, xs, compute)
+        )
+
+    def call(self, inputs: Sequence[Any], training: bool | None) -> Any:
+        """The outputs of a call of the model, in their structure."""
+        model = self.model()
+
+        def compute(model: TrainableModel, arrays: Sequence[Any], plan: Plan | None = None) -> Any:
+            return model.run(*arrays, training=training)[0]
+
+        def make() -> ModelPlan:
+            if penalised_layers(model):
+                raise NotPlannable("its layers keep what they add to the loss")
+            return ModelPlan(model, inputs, compute)
+
+        return self.calls.of_model(inputs, lambda: compute(model, inputs), make, training)
 
     def loss(
         self, xs: list[Array], ys: list[Array], weights: list[Array | None], training: bool, scale: Any = 1.0

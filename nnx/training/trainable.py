@@ -106,6 +106,9 @@ class TrainableModel(Protocol):
     ) -> tuple[list[Array], list[Any], Pullback]:
         """The outputs, their masks, and the pullback of a list of cotangents."""
 
+    def run(self, *inputs: Any, **options: Any) -> tuple[Any, Pullback]:
+        """The outputs in their structure, and their pullback."""
+
     def activate(self, z: Array, output: int = 0) -> tuple[Array, Pullback]:
         """The last activation of an output, for its logits."""
 

@@ -58,7 +58,7 @@ class Trainer:
         """Take back what the first batch decided from the layers."""
         self._together = None
         self.pipeline.forget()
-        self.step.plans.forget()
+        self.step.forget_plans()
 
     def compile(
         self, optimizer: Any, loss: Any, loss_weights: Any, metrics: Any, weighted_metrics: Any, jit_compile: bool | str

@@ -144,3 +144,18 @@ def test_float16_and_an_empty_batch(name: str) -> None:
     y, pullback = expected.forward(nothing)
     assert y.shape == (0, *expected.output_shape[1:])
     assert pullback(y).shape == nothing.shape
+
+
+def test_the_activation_of_a_layer_is_a_function():
+    assert Dense(2, "relu").activation is nnx.activations.relu
+    assert Dense(2).activation is nnx.activations.linear
+    assert nnx.layers.LSTM(2).recurrent_activation is nnx.activations.sigmoid
+    assert nnx.layers.Conv2D(2, 3, activation="elu").get_config()["activation"] == "elu"
+    model = nnx.Sequential([nnx.Input((3,)), Dense(2, "softmax")])
+    x = np.ones((1, 3), "float32")
+    before = model.predict(x, verbose=0)
+    model.layers[-1].activation = "linear"  # what shows what a network sees does so
+    logits = model.predict(x, verbose=0)
+    assert_close(nnx.activations.softmax(logits), before, rtol=1e-6)
+    assert model.layers[-1].get_config()["activation"] == "linear"
+    assert not hasattr(nnx.layers.ReLU(), "activation")

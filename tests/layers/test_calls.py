@@ -781,3 +781,59 @@ def test_weights_without_names():
     names = [layer.add_weight(shape=(2,)).name, layer.add_weight().name, layer.add_weight((1,), name="own").name]
     assert names == ["variable", "variable_1", "own"]
     assert [weight.shape for weight in layer.weights] == [(2,), (), (1,)]
+
+
+def test_what_layers_inside_return_may_be_changed_in_place(backend_float64: Placement):
+    class Coupling(Layer):
+        def __init__(self, in_place: bool) -> None:
+            super().__init__()
+            self.in_place = in_place
+            self.scale, self.shift = Dense(3, "tanh", kernel_initializer="ones"), Dense(3, kernel_initializer="ones")
+
+        def call(self, x: Any) -> Any:
+            s, t = self.scale(x), self.shift(x)
+            if not self.in_place:
+                return x * nnx.ops.exp(s * 0.5) + (t + s * 0.5)
+            s *= 0.5
+            t += s
+            return x * nnx.ops.exp(s) + t
+
+    found = []
+    for in_place in (False, True):
+        model = nnx.Sequential([Input((3,)), Coupling(in_place)])
+        model.compile("sgd", "mse")
+        found.append([*model.fit(X, X, epochs=2, verbose=0).history["loss"], model.predict(X, verbose=0)])
+    for one, other in zip(*found, strict=True):
+        assert_close(np.asarray(other), np.asarray(one), rtol=1e-6)
+
+
+def test_training_where_nobody_says_is_what_call_has_for_it():
+    seen: list[Any] = []
+
+    class Inner(Layer):
+        def call(self, x: Any, training: Any = None) -> Any:
+            seen.append(("inner", training))
+            return x
+
+    class Outer(Layer):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = Inner()
+
+        def call(self, x: Any, training: bool = True) -> Any:
+            seen.append(("outer", training))
+            return self.inner(x)
+
+    def said(function: Any) -> list[Any]:
+        seen.clear()
+        function()
+        return list(seen)
+
+    x, layer = nnx.asarray(X), Outer()
+    model = nnx.Sequential([Input((3,)), layer, Dense(1)])
+    for function in (lambda: layer(x), lambda: model(x)):
+        assert said(function) == [("outer", True), ("inner", True)]
+    assert said(lambda: layer(x, training=False)) == [("outer", False), ("inner", False)]
+    assert said(lambda: model.predict(X, verbose=0)) == [("outer", False), ("inner", False)]
+    with nnx.GradientTape():
+        assert said(lambda: layer(x)) == [("outer", True), ("inner", True)]

@@ -141,11 +141,10 @@ def test_weights_do_not_drift(backend):
 @pytest.mark.parametrize("outputs", [["y"], ["y", "z"]], ids=["one output", "two"])
 def test_losses_do_not_drift(backend, outputs):
     objective = Objective("mse", None, None, None, outputs)
-    others = [None] * len(outputs)
 
     def take_in(loss: float, rows: int) -> None:
         part = backend.asarray(loss)
-        objective.update(part * len(outputs), [part] * len(outputs), rows, others, others, others)
+        objective.update(part * len(outputs), [part] * len(outputs), rows)
 
     with no_synchronization():
         take_in(float(LIMIT), 1)

@@ -250,3 +250,61 @@ def test_a_loss_and_a_metric_of_ones_own(backend: Placement):
     assert found["largest"][0] == pytest.approx(outputs.max(axis=-1).mean(), rel=1e-5)
     other.train_on_batch(X, ONE_HOT)
     assert_close(model.flat.values, other.flat.values, length=100)
+
+
+# Outputs without a loss
+
+
+@pytest.mark.parametrize("own_step", [False, True])
+def test_targets_of_the_outputs_with_a_loss_alone(own_step: bool):
+    class Kept(nnx.Model):
+        def compute_loss(self, *args: Any, **options: Any) -> Any:
+            return super().compute_loss(*args, **options)
+
+    def trained(loss: Any, y: Any, cls: Any = Kept if own_step else nnx.Model) -> Any:
+        nnx.random.set_seed(1)
+        x = nnx.Input((4,))
+        model = cls(x, [Dense(3, name="a")(x), Dense(2, name="b")(x), Dense(1)(x)])
+        model.compile("sgd", loss)
+        return np.ravel(model.train_on_batch(X, y))[:1]
+
+    both = trained(["mse", "mae", None], [ONE_HOT, COINS[:, :2], None], nnx.Model)
+    assert_close(trained(["mse", "mae", None], [ONE_HOT, COINS[:, :2]]), both)
+    one = trained([None, "mae", None], [None, COINS[:, :2], None], nnx.Model)
+    assert_close(trained([None, "mae", None], COINS[:, :2]), one)
+    with pytest.raises(ValueError, match="y must be a list"):
+        trained(["mse", "mae", None], ONE_HOT)
+
+
+def test_a_loss_of_ones_own_returns_one_number_without_a_reduction(backend: Placement):
+    class Own(nnx.losses.Loss):
+        def __init__(self, per_sample: bool) -> None:
+            super().__init__(reduction=None)
+            self.per_sample = per_sample
+
+        def call(self, y_true: Any, y_pred: Any) -> Any:
+            error = nnx.ops.square(y_true - y_pred)
+            return nnx.ops.mean(error, axis=-1) if self.per_sample else nnx.ops.mean(error)
+
+    expected = make(Dense(3)).fit(X, ONE_HOT, verbose=0).history["loss"]
+    assert_close(make(Dense(3), loss=Own(False)).fit(X, ONE_HOT, verbose=0).history["loss"], expected, rtol=1e-6)
+    with pytest.raises(ValueError, match=r"loss 'own' has reduction='none'.*trained for one number"):
+        make(Dense(3), loss=Own(True)).fit(X, ONE_HOT, verbose=0)
+
+
+def test_a_loss_of_ones_own_for_outputs_without_compiled_losses():
+    class Apart(nnx.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.dense = Dense(1)
+
+        def call(self, x: Any) -> Any:
+            return {"a": self.dense(x["a"]), "b": self.dense(x["b"])}
+
+        def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, **_: Any) -> Any:
+            return nnx.ops.mean(y_pred["a"]) - nnx.ops.mean(y_pred["b"])
+
+    model = Apart()
+    model.compile("sgd")
+    history = model.fit({"a": X, "b": X[::-1]}, np.zeros(12), batch_size=12, epochs=2, verbose=0)
+    assert_close(np.asarray(history.history["loss"]), np.zeros(2), atol=1e-6)

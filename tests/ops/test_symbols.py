@@ -59,6 +59,8 @@ def test_an_operation_is_a_layer_of_the_model(tmp_path: Any) -> None:
     lines: list[str] = []
     model.summary(print_fn=lines.append)
     assert "exp (Exp)" in "\n".join(lines)
+    assert [weight.path for weight in model.weights] == ["dense/kernel", "dense/bias"]  # as in Keras, no constants
+    assert model.count_params() == 18
     model.compile("adam", "mse")
     model.fit(X, X[:, :2], verbose=0)
     model.save(tmp_path / "model.safetensors")

@@ -231,7 +231,7 @@ def test_activations_by_name(activation: Any):
     model = nnx.Sequential([Input((3,)), Dense(2, activation=activation), Dense(2)])
     lines = [[line.text for line in box.lines] for box in shown(model, activations=True).boxes]
     assert lines[0][1] in ("Activation: relu", "Activation: leaky_re_lu")
-    assert lines[1] == ["Dense"]
+    assert lines[1] == ["Dense", "Activation: linear"]
 
 
 def test_layers_of_one_name_from_two_models():

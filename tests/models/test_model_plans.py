@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import copy
 import gc
+import math
+import random
+import time
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -271,34 +275,218 @@ def test_what_changes_again_and_again_is_given_up():
     assert "change again and again" in plan_of(replayed)
 
 
-class Halved(nnx.layers.Layer):
-    """A layer of one's own, with a number that is not its attribute."""
+class Settings:
+    """Numbers that code of one's own reads, each in another way."""
 
     share = 0.5
 
-    def call(self, x: Any) -> Any:
-        return x * Halved.share
+
+class Scaled(nnx.layers.Layer):
+    """A layer of one's own: how it is scaled depends on a function of it."""
+
+    def __init__(self, share: Callable[[Any], Any]) -> None:
+        super().__init__()
+        self.share = share
+        self.rate = 0.5
+        self.rates = [0.5]
+        self.inner = [Dense(4), Dense(4, "tanh")]
+
+    def call(self, x: Any, training: bool = False) -> Any:
+        for layer in self.inner:
+            x = layer(x)
+        return x * self.share(self) if training else x
 
 
-def test_code_of_ones_own_is_replayed_only_where_that_was_asked_for():
-    make = lambda: nnx.Sequential([Input((4,)), Dense(5), Halved(), Dense(2)])  # noqa: E731
-    replayed, plain = two(make)
-    assert_equal_training(replayed, plain)
-    assert "Halved.call, which may depend on more than arrays" in plan_of(replayed)
-    replayed, plain = two(make, jit_compile=True)
-    plain.compile(nnx.optimizers.Adam(0.05), "mse", jit_compile=False)
+SHARE = 0.5
+SHARES = [0.5]
+TABLE = {"share": 0.5}
+SETTINGS = Settings()
+SEEN: list[float] = []
+RNG = np.random.default_rng(0)
+MSE = nnx.losses.MeanSquaredError()
+
+
+def _enclosed() -> tuple[Callable[[Any], Any], Callable[[float], None]]:
+    share = 0.5
+
+    def read(_: Any) -> float:
+        return share
+
+    def write(value: float) -> None:
+        nonlocal share
+        share = value
+
+    return read, write
+
+
+READ, WRITE = _enclosed()
+
+
+def _count(_: Any) -> float:
+    SEEN.append(1.0)
+    return float(len(SEEN))
+
+
+def _count_global(_: Any) -> float:
+    global SHARE
+    SHARE = SHARE + 0.1
+    return SHARE
+
+
+def _write_global(value: float) -> None:
+    global SHARE
+    SHARE = value
+
+
+class OneUp:
+    """A callable object, whose calls differ."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def __call__(self, _: Any) -> int:
+        self.calls += 1
+        return self.calls
+
+
+SHARED: dict[str, tuple[Callable[[Any], Any], Callable[[Scaled, float], Any]]] = {  # how it is read, how it changes
+    "a number": (lambda _: 0.5, lambda layer, value: None),
+    "a global": (lambda _: SHARE, lambda layer, value: _write_global(value)),
+    "a list": (lambda _: SHARES[0], lambda layer, value: SHARES.__setitem__(0, value)),
+    "a dict": (lambda _: TABLE["share"], lambda layer, value: TABLE.update(share=value)),
+    "an attribute": (lambda layer: layer.rate, lambda layer, value: setattr(layer, "rate", value)),
+    "a list in an attribute": (lambda layer: layer.rates[0], lambda layer, value: layer.rates.__setitem__(0, value)),
+    "an attribute of a class": (lambda _: Settings.share, lambda layer, value: setattr(Settings, "share", value)),
+    "a variable around it": (READ, lambda layer, value: WRITE(value)),
+    "NumPy": (lambda _: np.sqrt(SHARE) + math.pi * float(np.sum([1.0])), lambda layer, value: _write_global(value)),
+    "an own list": (lambda _: sum([x for x in (1.0, 2.0) if x > SHARE]), lambda layer, value: _write_global(value)),
+}
+
+UNSEEN: dict[str, tuple[Callable[[Any], Any], str]] = {
+    "an object": (lambda _: SETTINGS.share, "whose content may change"),
+    "a list that grows": (_count, "changes a list"),
+    "a global that it sets": (_count_global, "changes SHARE"),
+    "an attribute that it sets": (OneUp(), "OneUp"),
+    "a print": (lambda _: print(end="") or 2.0, "calls print"),
+    "the clock": (lambda _: time.monotonic() * 0.0 + 1.0, "the module time"),
+    "chance": (lambda _: random.random() * 0.0 + 1.0, "the module random"),
+    "chance of NumPy": (lambda _: np.random.rand() * 0.0 + 1.0, "attribute random"),  # noqa: NPY002
+    "a generator of NumPy": (lambda _: RNG.uniform() * 0.0 + 1.0, "of which NumPy draws"),
+    "an import": (lambda _: __import__("time").monotonic() * 0.0 + 1.0, "calls __import__"),
+}
+
+
+def own(share: Callable[[Any], Any]) -> nnx.Model:
+    return nnx.Sequential([Input((4,)), Dense(4), Scaled(share), Dropout(0.3), Dense(2)])
+
+
+@pytest.mark.parametrize("name", SHARED)
+def test_code_of_ones_own_is_replayed_and_what_it_reads_counts_at_once(name: str) -> None:
+    read, change = SHARED[name]
+    replayed, plain = two(lambda: own(read))
+    try:
+        for value in (0.5, 0.125, 0.75):
+            for model in (replayed, plain):
+                change(model.layers[1], value)
+            assert_equal_training(replayed, plain)
+            assert is_replayed(replayed), plan_of(replayed)
+    finally:
+        change(replayed.layers[1], 0.5)
+
+
+@pytest.mark.parametrize("name", UNSEEN)
+def test_code_that_may_give_something_else_next_time_is_called_every_time(name: str) -> None:
+    read, reason = UNSEEN[name]
+    model, _ = two(lambda: own(read))
+    calls = len(SEEN)
+    for x, y in zip(X, Y, strict=True):
+        model.train_on_batch(x, y)
+    assert not is_replayed(model)
+    assert reason in plan_of(model)
+    assert name != "a list that grows" or len(SEEN) == calls + len(X)
+
+
+def test_what_was_asked_for_is_replayed_whatever_it_calls():
+    model, _ = two(lambda: own(lambda layer: _count(layer)), jit_compile=True)
+    for x, y in zip(X, Y, strict=True):
+        model.train_on_batch(x, y)
+    assert is_replayed(model)
+
+
+def own_loss(y: Any, p: Any) -> Any:
+    return MSE(y, p) + SHARE * nnx.ops.mean(nnx.ops.abs(p))
+
+
+OWN: dict[str, tuple[Callable[[], nnx.Model], dict[str, Any]]] = {
+    "a loss": (dense, {"loss": own_loss}),
+    "a metric": (dense, {"metrics": [lambda y, p: nnx.ops.mean(p * SHARE, axis=-1), "mae"]}),
+    "an activation": (
+        lambda: nnx.Sequential([Dense(5, lambda x: x / (1.0 + nnx.ops.exp(-x)), input_dim=4), Dense(2)]),
+        {},
+    ),
+    "a penalty": (
+        lambda: nnx.Sequential([Dense(5, input_dim=4, kernel_regularizer=lambda w: nnx.ops.sum(w**4)), Dense(2)]),
+        {},
+    ),
+    "a Lambda": (lambda: nnx.Sequential([Dense(5, input_dim=4), nnx.layers.Lambda(lambda x: x * x), Dense(2)]), {}),
+}
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_functions_of_ones_own(name: str) -> None:
+    make, options = OWN[name]
+
+    def built() -> nnx.Model:
+        model = make()
+        model.build((None, 4))
+        return model
+
+    replayed, plain = two(built, **options)
     assert_equal_training(replayed, plain)
     assert is_replayed(replayed), plan_of(replayed)
+    assert replayed.evaluate(X[0], Y[0], verbose=0) == plain.evaluate(X[0], Y[0], verbose=0)
 
 
-def test_functions_of_ones_own_too():
-    replayed, plain = two(lambda: nnx.Sequential([Input((4,)), Dense(5, activation=lambda x: x * 2.0), Dense(2)]))
+class Twofold(nnx.Model):
+    """A model of one's own, with a loss that it adds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = Dense(5, "tanh"), Dense(2)
+
+    def call(self, x: Any, training: bool = False) -> Any:
+        h = self.first(x)
+        self.add_loss(0.1 * nnx.ops.mean(nnx.ops.square(h)))
+        return self.second(h)
+
+
+def test_models_of_ones_own():
+    def make() -> nnx.Model:
+        model = Twofold()
+        model(X[0])
+        return model
+
+    replayed, plain = two(make)
     assert_equal_training(replayed, plain)
-    assert "not nnx's" not in plan_of(replayed)
-    assert "may depend on more than arrays" in plan_of(replayed)
-    replayed, plain = two(dense, loss=lambda y, p: (y - p) ** 2)
-    assert_equal_training(replayed, plain)
-    assert "may depend on more than arrays" in plan_of(replayed)
+    assert is_replayed(replayed), plan_of(replayed)
+    history = [model.fit(X[0], Y[0], epochs=3, verbose=0, shuffle=False).history for model in (replayed, plain)]
+    assert history[0] == history[1]
+
+
+def test_layers_that_keep_metrics_are_called_every_time():
+    class Watched(nnx.layers.Layer):
+        def __init__(self) -> None:
+            super().__init__()
+            self.size = nnx.metrics.Mean(name="size")
+
+        def call(self, x: Any) -> Any:
+            self.size.update_state(nnx.ops.abs(x))
+            return x
+
+    replayed, plain = two(lambda: nnx.Sequential([Input((4,)), Dense(3), Watched(), Dense(2)]))
+    histories = [m.fit(X[0], Y[0], batch_size=2, epochs=3, verbose=0, shuffle=False).history for m in (replayed, plain)]
+    assert histories[0] == histories[1]
+    assert "size" in histories[0]
 
 
 class Counting(nnx.layers.Layer):
@@ -338,10 +526,13 @@ def test_mixed_precision_and_arrays_that_are_large_have_no_plan():
     half.compile("adam", "mse")
     wide = nnx.Sequential([Input((4,)), Dense(600_000), Dense(2)])
     wide.compile("sgd", "mse")
-    for model, reason in ((half, "mixed precision"), (wide, "large")):
+    for model, reason in ((half, ""), (wide, "large")):
         for _ in range(3):
             model.train_on_batch(X[0], Y[0])
+            model(X[0])
         assert reason in plan_of(model)
+        assert not is_replayed(model)
+    assert "mixed precision" in str(half.trainer.step.calls)
 
 
 def test_plans_go_with_the_model_and_are_not_copied():
@@ -370,3 +561,99 @@ def test_a_model_with_plans_goes_as_soon_as_nobody_uses_it():
     finally:
         gc.enable()
     assert alive == [False] * 3
+
+
+def predictions(model: nnx.Model, x: Any) -> list[Any]:
+    return [model.predict(x, verbose=0), model(x), model.predict_on_batch(x), model(x, training=True)]
+
+
+def test_predictions_and_calls_are_replayed_and_stay_what_they_are():
+    replayed, plain = two(
+        lambda: nnx.Sequential([Dense(5, "tanh", input_dim=4), BatchNormalization(), Dense(2, "softmax")])
+    )
+    for x in X:
+        kept = predictions(replayed, x)
+        copies = [np.array(made) for made in kept]
+        for found, expected in zip(kept, predictions(plain, x), strict=True):
+            assert np.array_equal(found, expected)
+        predictions(replayed, x + 1.0)  # does not write over what was returned
+        predictions(plain, x + 1.0)
+        assert all(map(np.array_equal, kept, copies))
+        for model in (replayed, plain):
+            model.train_on_batch(x, Y[0])
+    step = replayed.trainer.step
+    assert "are replayed" in str(step.predictions)
+    assert "are replayed" in str(step.calls)
+    assert not is_replayed(plain)
+
+
+def test_calls_that_collect_losses_or_are_recorded_are_computed_as_ever():
+    model = nnx.Sequential([Dense(3, activity_regularizer="l2", input_dim=4), Dense(2)])
+    for _ in range(3):
+        model(X[0])
+    assert len(model.losses) == 1
+    assert "add to the loss" in str(model.trainer.step.calls)
+    model = dense()
+    for _ in range(3):
+        model(X[0])
+    assert "are replayed" in str(model.trainer.step.calls)
+    with nnx.GradientTape() as tape:
+        loss = nnx.ops.sum(model(X[0]))
+    assert all(gradient is not None for gradient in tape.gradient(loss, model.trainable_variables))
+    model.add(Dropout(0.5))
+    assert not np.array_equal(model(X[0], training=True), model(X[0], training=True))
+    assert np.array_equal(model(X[0]), model(X[0]))
+
+
+def test_threads_that_predict_at_the_same_time_get_their_own_rows():
+    model = nnx.Sequential([Dense(16, "tanh", input_dim=4), Dense(2)])
+    rows = SAMPLES.normal(size=(40, 1, 4)).astype(np.float32)
+    expected = [np.array(model(row)) for row in rows]
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        for _ in range(20):
+            assert all(map(np.array_equal, pool.map(model, rows), expected))
+            assert all(map(np.array_equal, pool.map(model.predict_on_batch, rows), expected))
+
+
+def test_what_the_garbage_collector_calls_is_no_code_of_the_step():
+    def look(phase: str, info: dict[str, int]) -> None:
+        SEEN.append(0.0)
+
+    gc.callbacks.append(look)
+    threshold = gc.get_threshold()
+    gc.set_threshold(1)
+    try:
+        replayed, plain = two(dense)
+        assert_equal_training(replayed, plain)
+    finally:
+        gc.set_threshold(*threshold)
+        gc.callbacks.remove(look)
+    assert is_replayed(replayed), plan_of(replayed)
+    assert gc.isenabled()
+
+
+def test_a_parameter_in_another_array_counts_at_once():
+    def change(model: nnx.Model) -> None:
+        kernel = model.layers[0].kernel
+        kernel.value = np.full(kernel.shape, 0.25, np.float32)
+
+    replayed, plain = two(dense)
+    assert_equal_training(replayed, plain)
+    for model in (replayed, plain):
+        change(model)
+    assert np.array_equal(replayed.train_on_batch(X[0], Y[0]), plain.train_on_batch(X[0], Y[0]))
+
+
+def test_a_plan_of_predictions_copies_no_weights():
+    """Embedding looks at its indices, so that a replay may have to be undone; its table is not what is undone."""
+    model = nnx.Sequential([Embedding(1000, 8, input_length=4), BatchNormalization(), Dense(2)])
+    model.build((8, 4))
+    x = SAMPLES.integers(0, 1000, size=(8, 4))
+    for _ in range(4):
+        model(x, training=True)
+    (form,) = model.trainer.step.calls._forms.values()
+    assert [array.shape for array, _ in form.replay.plan.changed] == [(8,), (8,)]
+    states = [np.array(parameter.value) for parameter in model.non_trainable_weights]
+    with pytest.raises(ValueError, match="from 0 to 999"):
+        model(x + 1000, training=True)
+    assert all(map(np.array_equal, states, [parameter.value for parameter in model.non_trainable_weights]))

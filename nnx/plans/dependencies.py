@@ -1,0 +1,285 @@
+"""What code of somebody's own reads besides its arguments, and whether that can change unseen.
+
+A plan keeps the numbers that the code was run with. For code of nnx these follow from the arrays' shapes and from
+attributes of layers and losses. Other functions may read more: a global number, the variable of a function around them,
+an attribute, the clock. What is seen while they run is sorted: constants, which can be compared before each replay, and
+everything else, such as a list that is appended to, a print, or an attribute that is set, for which there is no plan.
+"""
+
+from __future__ import annotations
+
+import builtins
+import contextlib
+import dis
+import functools
+import gc
+import math
+import operator
+import sys
+import types
+import weakref
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from nnx.backends import is_array
+
+_TRUSTED = {"nnx", "numpy", "array_api_compat", "array_api_extra"}
+"""Packages whose functions depend on nothing but what they are given."""
+
+_PURE = {
+    "abc",
+    "builtins",
+    "collections",
+    "contextlib",
+    "dataclasses",
+    "enum",
+    "functools",
+    "math",
+    "operator",
+    "typing",
+}
+"""Modules of Python's own of which that is true as well."""
+
+_BUILT_IN = {
+    *(
+        abs,
+        all,
+        any,
+        callable,
+        divmod,
+        getattr,
+        hasattr,
+        isinstance,
+        issubclass,
+        len,
+        max,
+        min,
+        pow,
+        round,
+        sorted,
+        sum,
+    ),
+    *(type, id, iter, next, hash, repr, chr, ord, math.prod, builtins.__build_class__),
+}
+
+_WRITES = {"STORE_GLOBAL", "DELETE_GLOBAL", "STORE_ATTR", "DELETE_ATTR", "STORE_SUBSCR", "DELETE_SUBSCR", "STORE_NAME"}
+
+_CONSTANTS = (int, float, complex, str, bytes, types.NoneType, types.EllipsisType, np.generic, np.dtype, range, slice)
+
+
+class Dependencies:
+    """What the functions read that are called in a block, but those of nnx and NumPy.
+
+    attributes_of : gives the attributes of an object that are compared, such as those of a layer; None for one whose
+        attributes may change unseen. Asked for objects of nnx's classes, and of classes made from them.
+    problem : why what was called may give something else another time; None if it cannot, unless `holds` says so.
+
+    >>> rate = 0.5
+    >>> found = Dependencies()
+    >>> with found.looking():
+    ...     _ = (lambda x: x * rate)(2.0)
+    >>> found.problem, found.holds()
+    (None, True)
+    >>> with found.looking():
+    ...     print((lambda x: x * rate)(2.0))
+    1.0
+    >>> found.problem
+    'it calls print'
+    """
+
+    def __init__(self, attributes_of: Callable[[Any], dict[str, Any] | None] = lambda value: {}) -> None:
+        self.problem: str | None = None
+        self._attributes_of = attributes_of
+        self._codes: set[types.CodeType] = set()
+        self._closures: set[types.CodeType] = set()  # those of functions whose variables are known
+        self._known: dict[int, Any] = {}  # objects whose contents are compared
+        self._names: list[tuple[dict[str, Any], str, Any]] = []
+        self._cells: list[tuple[types.CellType, Any]] = []
+        self._contents: list[tuple[Callable[[], list[Any]], list[Any]]] = []
+
+    @contextlib.contextmanager
+    def looking(self) -> Iterator[None]:
+        """A block whose calls are looked at, in this thread."""
+        collects = gc.isenabled()
+        gc.disable()  # what is called when it collects does not belong to the block
+        sys.setprofile(self._look)
+        try:
+            yield
+        finally:
+            sys.setprofile(None)
+            if collects:
+                gc.enable()
+
+    def holds(self) -> bool:
+        """Whether all that was read is as it was."""
+        return (
+            all([names.get(name, _MISSING) is value for names, name, value in self._names])  # noqa: C419, is faster
+            and all([cell.cell_contents is value for cell, value in self._cells])  # noqa: C419
+            and all([_same(contents(), before) for contents, before in self._contents])  # noqa: C419
+        )
+
+    def look_at(self, *values: Any) -> None:
+        """Look at objects whose functions may be called."""
+        for value in values:
+            self._look_at_value(value, type(value).__name__)
+
+    def _refuse(self, problem: str) -> None:
+        self.problem = self.problem or problem
+
+    def _look(self, frame: types.FrameType, event: str, argument: Any) -> None:
+        if event not in ("call", "c_call") or self.problem is not None or _is_trusted(frame):
+            return
+        try:
+            if event == "call":
+                self._look_at_call(frame)
+            else:
+                self._look_at_built_in(argument)
+        except Exception as error:  # which would come up in the code that is looked at
+            self._refuse(f"it cannot be seen what {frame.f_code.co_qualname} reads: {error}")
+
+    def _look_at_call(self, frame: types.FrameType) -> None:
+        code = frame.f_code
+        root = str(frame.f_globals.get("__name__")).partition(".")[0]
+        if root in sys.stdlib_module_names and root != "__main__":
+            if root not in _PURE:
+                self._refuse(f"it calls {root}.{code.co_qualname}")
+            return
+        for name in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]:
+            if name in frame.f_locals and name != ".0":  # what a generator goes through
+                self._look_at_argument(frame.f_locals[name])
+        if code in self._codes:
+            return
+        self._codes.add(code)
+        for step in dis.get_instructions(code):
+            if step.opname in _WRITES or (step.opname == "STORE_DEREF" and step.argval in code.co_freevars):
+                self._refuse(f"{code.co_qualname} changes {step.argval or 'an element'}, which others may see")
+            elif step.opname in ("LOAD_ATTR", "LOAD_METHOD") and step.argval == "random":
+                self._refuse(f"{code.co_qualname} reads an attribute random, and NumPy's is not seen when it draws")
+            elif step.opname == "LOAD_GLOBAL":
+                self._look_at_global(frame.f_globals, step.argval)
+            elif step.opname == "IMPORT_NAME" and str(step.argval).partition(".")[0] not in _TRUSTED | _PURE:
+                self._refuse(f"{code.co_qualname} imports {step.argval}")
+        if code.co_freevars and code not in self._closures:
+            found = [each for each in gc.get_referrers(code) if type(each) is types.FunctionType]
+            for function in found:
+                self._look_at_closure(function)
+            if not found:  # as of functions that `gc.freeze` hides
+                self._refuse(f"it cannot be seen what the variables of {code.co_qualname} are")
+
+    def _look_at_closure(self, function: types.FunctionType) -> None:
+        """The variables of functions around a function."""
+        self._closures.add(function.__code__)
+        for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+            with contextlib.suppress(ValueError):  # an empty cell, of a variable that has no value yet
+                self._cells.append((cell, cell.cell_contents))
+                self._look_at_value(cell.cell_contents, name)
+
+    def _look_at_global(self, names: dict[str, Any], name: str) -> None:
+        if name in names:
+            self._names.append((names, name, names[name]))
+            self._look_at_value(names[name], name)
+        elif hasattr(builtins, name):
+            self._names.append((names, name, _MISSING))  # until somebody gives it another meaning
+
+    def _look_at_argument(self, value: Any) -> None:
+        """Arguments of calls are what is computed, or come from here; but objects of own classes have attributes."""
+        if not isinstance(value, (*_CONSTANTS, tuple, list, dict, set, type)) and not is_array(value):
+            self._look_at_value(value, type(value).__name__)
+
+    def _look_at_value(self, value: Any, name: str) -> None:
+        """Note what a variable or an attribute refers to, or say why that cannot be compared."""
+        if isinstance(value, _CONSTANTS) or id(value) in self._known or is_array(value):
+            return
+        self._known[id(value)] = value
+        if isinstance(value, types.ModuleType):
+            if value.__name__.partition(".")[0] not in _TRUSTED | _PURE:
+                self._refuse(f"it reads the module {value.__name__}")
+        elif isinstance(value, tuple | frozenset):
+            for part in value:
+                self._look_at_value(part, name)
+        elif isinstance(value, list | dict | set):
+            self._compare(lambda: [*value, *value.values()] if isinstance(value, dict) else list(value))
+            for part in value.values() if isinstance(value, dict) else value:
+                self._look_at_value(part, name)
+        elif isinstance(value, types.FunctionType | types.BuiltinFunctionType | types.MethodType | np.ufunc):
+            if isinstance(value, types.MethodType):  # of which functions are called is seen when they are
+                self._look_at_value(value.__self__, name)
+                value = value.__func__
+            if isinstance(value, types.FunctionType) and value.__closure__:
+                self._look_at_closure(value)
+        elif isinstance(value, functools.partial):
+            self._look_at_value((value.func, value.args, tuple(value.keywords.values())), name)
+        elif isinstance(value, type):
+            if not _is_trusted_object(value) and value.__module__ not in ("builtins", *_PURE):
+                self._compare(lambda: list(vars(value).values()))
+                for function in vars(value).values():
+                    if isinstance(function, types.FunctionType):
+                        self._look_at_value(function, value.__name__)
+        elif type(value).__module__.startswith("numpy.random"):
+            self._refuse(f"it reads {name}, of which NumPy draws random numbers")
+        elif any(map(_is_trusted_object, type(value).__mro__)) and (own := self._attributes_of(value)) is not None:
+            if own:
+                owner = self._known[id(value)] = weakref.ref(value)  # which may have the plan
+                self._compare(lambda: list((self._attributes_of(owner()) or {}).values()))
+            for kind in type(value).__mro__:
+                self._look_at_value(kind, kind.__name__)
+            for attribute, part in own.items():
+                self._look_at_value(part, f"{name}.{attribute}")
+        else:
+            self._refuse(f"it reads {name}, a {type(value).__name__}, whose content may change")
+
+    def _compare(self, contents: Callable[[], list[Any]]) -> None:
+        self._contents.append((contents, contents()))
+
+    def _look_at_built_in(self, function: Any) -> None:
+        """Of functions that are not written in Python those may be called that only compute."""
+        owner = getattr(function, "__self__", None)
+        module = getattr(function, "__module__", None) or ""
+        if isinstance(owner, list | dict | set):
+            if id(owner) in self._known and not hasattr(tuple, function.__name__) and function.__name__ not in _LOOKS:
+                self._refuse(f"it changes a {type(owner).__name__} that is not its own")
+        elif isinstance(owner, types.ModuleType | types.NoneType):
+            allowed = function in _BUILT_IN or module.partition(".")[0] in {"numpy", "math", "_operator", "_functools"}
+            if not allowed or module.startswith("numpy.random"):
+                self._refuse(f"it calls {function.__name__}")
+        elif type(owner).__module__.startswith("numpy.random"):
+            self._refuse(f"it calls numpy.random.{function.__name__}")
+        elif type(owner).__module__.partition(".")[0] not in ("builtins", "numpy", "nnx"):
+            self._refuse(f"it calls {type(owner).__name__}.{function.__name__}")
+
+
+_MISSING: Any = object()
+_LOOKS = {"get", "items", "keys", "values", "copy", "union", "intersection", "difference", "issubset"}
+
+
+def _same(now: list[Any], before: list[Any]) -> bool:
+    return len(now) == len(before) and all(map(operator.is_, now, before))
+
+
+def _is_trusted_object(value: Any) -> bool:
+    """Whether an object's class, or a class or function itself, is one of nnx or NumPy."""
+    module = getattr(value if isinstance(value, type) else type(value), "__module__", None)
+    return str(module).partition(".")[0] in _TRUSTED
+
+
+def _is_trusted(frame: types.FrameType | None) -> bool:
+    """Whether a function is one of nnx or NumPy, or called by them; or helps to import a module."""
+    while frame is not None:
+        module = str(frame.f_globals.get("__name__"))
+        root = module.partition(".")[0]
+        if root in _TRUSTED or module == "importlib._bootstrap" or module.startswith("namedtuple_"):
+            return True
+        if root == "__main__" or root not in sys.stdlib_module_names:
+            return _is_importing(frame)
+        frame = frame.f_back  # Python's own: who called it
+    return False
+
+
+def _is_importing(frame: types.FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_globals.get("__name__") == "importlib._bootstrap":
+            return True
+        frame = frame.f_back
+    return False
