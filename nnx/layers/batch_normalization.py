@@ -7,17 +7,16 @@ from typing import Any
 
 from nnx import initializers, ranks
 from nnx.arguments import number, refuse
-from nnx.backends import Array, array_namespace
+from nnx.backends import Array
 from nnx.functional import Pullback
 from nnx.functional.batch_normalization import (
     batch_normalization,
     batch_normalization_inference,
     batch_normalization_over_ranks,
 )
-from nnx.functional.updates import moving_average
+from nnx.functional.updates import moving_moments
 from nnx.layers.layer import registry
 from nnx.layers.normalization import Normalized, sizes_along
-from nnx.parameters import Parameter
 from nnx.shapes import Shape
 
 
@@ -125,10 +124,5 @@ class BatchNormalization(Normalized):
             (y, mean, variance), pullback = batch_normalization_over_ranks(
                 x, gamma, beta, self.axis, self.epsilon, mask, shard
             )
-        self._remember(self.moving_mean, mean)
-        self._remember(self.moving_variance, variance)
+        moving_moments(self.moving_mean.value, mean, self.moving_variance.value, variance, self.momentum)
         return y, self.route_parameters(pullback)
-
-    def _remember(self, average: Parameter, value: Array) -> None:
-        value = array_namespace(value).astype(value, average.value.dtype, copy=False)
-        moving_average(average.value, value, self.momentum)
