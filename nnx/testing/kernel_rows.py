@@ -209,6 +209,16 @@ def _muon(columns: int, nesterov: bool) -> Example:
     return Example(make, length=12 * columns * 6)  # each of the two steps enlarges an error up to 3.4 times
 
 
+def _mapped(interpolation: str, fill_mode: str, fill_value: float = 0.0, sign: float = 1.0) -> Example:
+    """Images under maps that read far beyond their last edges, or with the sign -1 their first ones."""
+    how = interpolation, fill_mode, fill_value
+    return Example(lambda v: (_finite(v, v.n, 4, 5, 3), sign * v.constant(v.n, 6), *how), length=80)
+
+
+def _maps(arrays: int, *sizes: int) -> Example:
+    return Example(lambda v: (*(v.normal(v.n) for _ in range(arrays)), *sizes), only="cupy")
+
+
 _UNARY = [
     Example(lambda v: (v.normal(v.n),)),
     Example(lambda v: (v.normal(v.n, 5),)),
@@ -237,6 +247,14 @@ ROWS: dict[str, list[Example]] = {
         Example(lambda v: (v.normal(v.n), 3.0, v.normal(2, v.n))),
         Example(lambda v: (v.normal(), 32.0, v.normal(2))),
         Example(lambda v: (v.normal(v.n, 3), 0.5, v.normal(2, v.n, 3, scale=1e4))),
+    ],
+    "affine_transform": [
+        _mapped("bilinear", "constant", sign=-1.0),
+        _mapped("bilinear", "constant", 2.0),
+        _mapped("bilinear", "reflect", sign=-1.0),
+        _mapped("bilinear", "wrap"),
+        _mapped("nearest", "nearest", sign=-1.0),
+        _mapped("nearest", "constant", 2.0),
     ],
     "alpha_dropout": [_alpha_dropout(0.0), _alpha_dropout(0.4)],
     "batch_normalization": [
@@ -460,8 +478,10 @@ ROWS: dict[str, list[Example]] = {
         Example(lambda v: (_finite(v, v.n, 3), v.labels(v.n, classes=4) - 4, 4), length=6),  # from the end
         Example(lambda v: (_finite(v, 3600, 30), v.labels(3600, classes=700), 700), sizes=(1,), length=40),
     ],
+    "rotations": [_maps(1, 4, 5)],
     "selu": _UNARY,
     "sgd": [_update(lambda v: (v.normal(v.n), v.normal(v.n), 0.1))],
+    "shears": [_maps(3)],
     "sigmoid": _UNARY,
     "silu": _UNARY,
     "simple_rnn_recurrence": [
@@ -490,8 +510,10 @@ ROWS: dict[str, list[Example]] = {
         Example(lambda v: (v.normal(v.n, 20, 20, 64), _over((20, 20), (2, 2), (2, 2))), sizes=(24,), length=4),
     ],
     "tanh": _UNARY,
+    "translations": [_maps(2)],
     "uniform_beside": [Example(lambda v: (v.normal(v.n, 3), Draw(7, 2**64, 3 * v.n)))],
     "words_below": [_words_below(threshold) for threshold in (0, 1, 2**31, 2**32)],
+    "zooms": [_maps(2, 4, 5)],
 }
 """By the name of the generic function."""
 

@@ -27,6 +27,13 @@ from nnx.layers import (
     LayerNormalization,
     MaxPooling2D,
     MultiHeadAttention,
+    RandomBrightness,
+    RandomContrast,
+    RandomFlip,
+    RandomRotation,
+    RandomShear,
+    RandomTranslation,
+    RandomZoom,
 )
 from nnx.pullbacks import Pullback
 from nnx.testing import assert_close
@@ -131,6 +138,32 @@ class TestStep:
         kernels = ("dropout", "moments", "normalization", "products_and_sums", "softmax", "scaled_sum", "adam")
         assert {f"nnx_{kernel}" for kernel in kernels} <= set(names)
         assert names.count("nnx_dropout") == 4  # two layers, forward and backward
+
+
+class TestAugmentation:
+    @pytest.mark.parametrize(
+        ("layer", "most"),
+        [
+            (RandomFlip(), 4),
+            (RandomTranslation(0.1, 0.1), 10),
+            (RandomRotation(0.1), 6),
+            (RandomZoom(0.1, 0.2), 10),
+            (RandomShear(0.1, 0.1), 11),
+            (RandomContrast(0.2), 9),
+            (RandomBrightness(0.2), 7),
+        ],
+        ids=lambda value: getattr(value, "name", None),
+    )
+    def test_counts(self, layer: Layer, most: int) -> None:
+        with nnx.backend("cupy") as place:
+            x = place.asarray(np.random.default_rng(0).random((4, 8, 8, 3)).astype(np.float32))
+            for _ in range(2):
+                layer(x, training=True)
+            with cupy_on_cpu.count() as counts:
+                layer(x, training=True)
+        assert counts.launches <= most, sorted(counts.kernel_names)
+        assert (counts.device_to_host, counts.host_to_device) == (0, 0)
+        assert (counts.synchronizations, counts.allocations) == (0, 0)
 
 
 class Terminal(io.StringIO):
