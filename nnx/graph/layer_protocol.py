@@ -35,6 +35,10 @@ class GraphLayer(Protocol):
     def makes_mask(self) -> bool: ...
 
     @property
+    def joins_equal_inputs(self) -> bool:
+        """Whether `run` takes one array where all inputs are the same value."""
+
+    @property
     def placement(self) -> Placement: ...
 
     @property

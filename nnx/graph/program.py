@@ -20,6 +20,7 @@ from nnx.structure import leaves, rebuild
 class Step:
     """One call of a layer: which slots it reads and writes.
 
+    inputs : one slot, where a layer that joins equal inputs has the same one for all.
     options : for each option with symbols in it their slots, and None for what else is in it.
     trains : whether the layer has parameters to train.
     useful : whether a cotangent of its inputs reaches a parameter.
@@ -57,6 +58,8 @@ class Program:
                     self._parameters.append((self._slot(symbol), symbol.parameter))
                     useful.add(self._slots[symbol.key])
             reads = tuple(self._slot(symbol) for symbol in node.inputs)
+            if len(set(reads)) == 1 and node.layer.joins_equal_inputs and "mask" not in node.options:
+                reads = reads[:1]
             writes = tuple(self._slot(symbol) for symbol in node.outputs)
             options = {
                 name: [self._slot(part) if isinstance(part, Symbol) else None for part in leaves(option)]
@@ -80,7 +83,7 @@ class Program:
             return False
         before: tuple[int, ...] = tuple(self.inputs)
         for step in self.steps:
-            if len(step.inputs) != 1 or step.options or step.inputs[0] not in before:
+            if len(step.node.inputs) != 1 or step.options or step.inputs[0] not in before:
                 return False
             before = step.outputs
         return True

@@ -285,6 +285,11 @@ class Layer(Configurable):
         return () if self._composition is None else self._composition.program.layers
 
     @property
+    def joins_equal_inputs(self) -> bool:
+        """Whether `forward` takes one array where all inputs are the same value, as in self-attention."""
+        return False
+
+    @property
     def keeps_rows_apart(self) -> bool:
         """Whether at inference what comes of a row depends on that row alone, however the rows are cut into batches.
 

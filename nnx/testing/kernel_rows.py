@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -215,6 +216,27 @@ def _mapped(interpolation: str, fill_mode: str, fill_value: float = 0.0, sign: f
     return Example(lambda v: (_finite(v, v.n, 4, 5, 3), sign * v.constant(v.n, 6), *how), length=80)
 
 
+def _attention(allowed: tuple[int, int] | None = None, **options: Any) -> Example:
+    """Attention of two heads. allowed : the sizes of a mask, of heads and of targets."""
+
+    def make(v: Values) -> tuple[Any, ...]:
+        mask = None if allowed is None else v.mask(v.n, *allowed, 5)
+        return v.normal(v.n, 2, 3, 4), v.normal(v.n, 2, 5, 4), v.normal(v.n, 2, 5, 3), mask
+
+    return Example(make, options, length=60, several=True, only="cupy")
+
+
+def _projections(count: int, biased: bool) -> Example:
+    """Projections of sequences to three heads."""
+
+    def make(v: Values) -> tuple[Any, ...]:
+        x = v.normal(v.n, 2, 4)
+        of_each = [(v.normal(4, 3, 5), v.normal(3, 5)) if biased else (v.normal(4, 3, 5),) for _ in range(count)]
+        return x, *itertools.chain(*of_each)
+
+    return Example(make, {"biased": biased}, length=48, several=True, only="cupy")
+
+
 def _maps(arrays: int, *sizes: int) -> Example:
     return Example(lambda v: (*(v.normal(v.n) for _ in range(arrays)), *sizes), only="cupy")
 
@@ -257,6 +279,20 @@ ROWS: dict[str, list[Example]] = {
         _mapped("nearest", "constant", 2.0),
     ],
     "alpha_dropout": [_alpha_dropout(0.0), _alpha_dropout(0.4)],
+    "attend": [
+        _attention(),
+        _attention(allowed=(1, 1)),
+        _attention(allowed=(2, 3), causal=True),
+        _attention(window=2),
+        _attention(causal=True, window=2),
+        Example(lambda v: (*(v.normal(v.n, 2, 3, 4) for _ in "qkv"), None, True), length=60, several=True, only="cupy"),
+        Example(
+            lambda v: (*(v.normal(v.n, 2, 3, 4) for _ in "qkv"), None, False, None, (0.4, Draw(1, 2, 18 * v.n))),
+            length=60,
+            several=True,
+            only="cupy",
+        ),
+    ],
     "batch_normalization": [
         Example(lambda v: (v.normal(v.n, 4), v.normal(4), v.normal(4)), length=8),
         Example(lambda v: (v.normal(v.n, 4), None, v.normal(4)), length=8),
@@ -450,6 +486,7 @@ ROWS: dict[str, list[Example]] = {
         Example(lambda v: (v.normal(v.n, 2, 3), v.normal(2, 1)), length=18),
         Example(lambda v: (v.normal(v.n, 1, 3), v.normal(1, 1)), length=18),
     ],
+    "project_heads": [_projections(3, True), _projections(3, False), _projections(2, True), _projections(1, True)],
     "relu": _UNARY,
     "rms_normalization": [
         Example(lambda v: (v.normal(v.n, 4), v.normal(4)), length=8),

@@ -125,7 +125,7 @@ def count_step(make: Callable[[], nnx.Model]) -> Any:
 
 class TestStep:
     @pytest.mark.parametrize(
-        ("make", "most"), [(perceptron, 11), (lenet, 24), (transformer, 74), (small_convolution, 27)]
+        ("make", "most"), [(perceptron, 11), (lenet, 24), (transformer, 45), (small_convolution, 27)]
     )
     def test_counts(self, make: Callable[[], nnx.Model], most: int) -> None:
         counts = count_step(make)
@@ -135,7 +135,7 @@ class TestStep:
 
     def test_layers_reach_the_kernels(self) -> None:
         names = [*count_step(small_convolution).kernel_names, *count_step(transformer).kernel_names]
-        kernels = ("dropout", "moments", "normalization", "products_and_sums", "softmax", "scaled_sum", "adam")
+        kernels = ("dropout", "moments", "normalization", "products_and_sums", "attention_scores", "scaled_sum", "adam")
         assert {f"nnx_{kernel}" for kernel in kernels} <= set(names)
         assert names.count("nnx_dropout") == 4  # two layers, forward and backward
 
