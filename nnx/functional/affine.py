@@ -52,11 +52,14 @@ def dense(
     return y, pullback
 
 
-def project(x: Array, kernel: Array, bias: Array | None = None, inner: int = 1) -> tuple[Array, Pullback]:
+def project(
+    x: Array, kernel: Array, bias: Array | None = None, inner: int = 1, activate: Differentiable = linear
+) -> tuple[Array, Pullback]:
     """Affine map between several axes: `dense` with the kernel and what it maps reshaped to matrices.
 
     x (free axes..., the kernel's first `inner` axes...), kernel (of the input's axes..., of the output's axes...).
     bias : (of the output's axes...), or None (default).
+    activate : as for `dense`.
 
     Returns y (free axes..., of the output's axes...), and pullback(dy) as that of `dense`.
 
@@ -69,13 +72,13 @@ def project(x: Array, kernel: Array, bias: Array | None = None, inner: int = 1) 
     free, of_output = x.shape[: len(x.shape) - inner], kernel.shape[inner:]
     n, m = math.prod(kernel.shape[:inner]), math.prod(of_output)
     parameters = [kernel] if bias is None else [kernel, bias]
-    matrices = [xp.reshape(p, shape) for p, shape in zip(parameters, [(n, m), (m,)], strict=False)]
-    y, pullback_dense = dense(xp.reshape(x, (*free, n)), *matrices)
+    matrix, row = xp.reshape(kernel, (n, m)), None if bias is None else xp.reshape(bias, (m,))
+    y, pullback_dense = dense(xp.reshape(x, (*free, n)), matrix, row, activate)
 
     def pullback(dy: Array, out: tuple[Any, ...] = (None, None, None)) -> tuple[Array | None, ...]:
         places = [
-            place if place is None or place is SKIP else xp.reshape(place, w.shape)
-            for place, w in zip(out[1:], matrices, strict=False)
+            place if place is None or place is SKIP else xp.reshape(place, shape)
+            for place, shape in zip(out[1:], ((n, m), (m,)), strict=False)
         ]
         cotangents = pullback_dense(xp.reshape(dy, y.shape), out=(out[0], *places))
         return tuple(

@@ -63,10 +63,8 @@ def dot_product_attention(
     xp = array_namespace(query)
     axes = tuple(range(1, len(query.shape) - 2)) if axes is None else tuple(axes)
     fold = _Folding(xp, query, axes)
-    (found, scores), pullback_heads = attend(
-        *(fold.queries(query), fold.sources(key), fold.sources(value)),
-        *(fold.mask(mask, key.shape), causal, window, dropout),
-    )
+    q, k, v = fold.queries(query), fold.sources(key), fold.sources(value)
+    (found, scores), pullback_heads = attend(q, k, v, fold.mask(mask, key.shape), causal, window, dropout)
 
     def pullback(dy: Sequence[Array | None]) -> tuple[Array, Array, Array]:
         doutput, dscores = dy

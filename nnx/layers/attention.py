@@ -15,7 +15,7 @@ from nnx.layers.layer import Layer, registry
 from nnx.layers.projection import Projection, project_together
 from nnx.layers.stochastic import random_stream
 from nnx.lazy_loading import names_of
-from nnx.pullbacks import Skippable
+from nnx.pullbacks import Differentiable, Skippable, linear
 from nnx.shapes import Shape, same_leading_axes
 
 
@@ -76,6 +76,13 @@ class ProjectedAttention(Layer):
     def joins_equal_inputs(self) -> bool:
         return type(self).forward is ProjectedAttention.forward
 
+    @property
+    def takes_ending(self) -> bool:
+        return type(self).forward is ProjectedAttention.forward and self.use_bias and not self.activity_regularizer
+
+    def run_ended(self, end: Differentiable, *inputs: Array, **options: Any) -> tuple[Array, Pullback]:
+        return self.forward(*inputs, end=end, **options)
+
     shape_options = ("return_attention_scores",)
 
     def forward(
@@ -92,6 +99,7 @@ class ProjectedAttention(Layer):
         attention_mask: Any = None,
         return_attention_scores: bool = False,
         use_causal_mask: bool = False,
+        end: Differentiable = linear,
     ) -> tuple[Any, Pullback]:
         if value is None and is_array(mask):
             mask = [mask, mask]
@@ -109,7 +117,7 @@ class ProjectedAttention(Layer):
             dropout=dropout,
         )
         gated, pullback_gate = self._gated(query, heads)
-        y, pullback_output = self.joined(gated)
+        y, pullback_output = self.joined(gated, end)
 
         def pull_back(dy: Any, inputs: bool = True) -> Any:
             dy, dscores = dy if return_attention_scores else (dy, None)

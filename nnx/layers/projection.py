@@ -9,7 +9,7 @@ from nnx.backends import Array, array_namespace
 from nnx.functional.affine import project
 from nnx.functional.attention import project_heads
 from nnx.parameters import Parameter
-from nnx.pullbacks import SKIP, LayerPullback, Pullback
+from nnx.pullbacks import SKIP, Differentiable, LayerPullback, Pullback, linear
 
 
 class Projection:
@@ -29,9 +29,9 @@ class Projection:
         """The kernel, and the bias if there is one."""
         return [self.kernel] if self.bias is None else [self.kernel, self.bias]
 
-    def __call__(self, x: Array) -> tuple[Array, LayerPullback]:
+    def __call__(self, x: Array, end: Differentiable = linear) -> tuple[Array, LayerPullback]:
         bias = None if self.bias is None else self.bias.value
-        y, pullback = project(x, self.kernel.value, bias, self.inner)
+        y, pullback = project(x, self.kernel.value, bias, self.inner, end)
         return y, _routed(pullback, [self])
 
 
@@ -61,4 +61,4 @@ def _zeros(like: Array, place: Any) -> Array:
     if place is None:
         return array_namespace(like).zeros_like(like)
     place[...] = 0.0
-    return place  # type: ignore[no-any-return]
+    return place

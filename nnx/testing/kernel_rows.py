@@ -16,7 +16,7 @@ from typing import Any
 from nnx import functional
 from nnx.backends import Array
 from nnx.functional.layerwise_updates import NEWTON_SCHULZ
-from nnx.pullbacks import Differentiable
+from nnx.pullbacks import Differentiable, Ending
 from nnx.random import Draw
 from nnx.testing.kernel_examples import Example, Values
 from nnx.windows import Axis, Windows, along_transposed_axis, windows_of
@@ -226,6 +226,21 @@ def _attention(allowed: tuple[int, int] | None = None, **options: Any) -> Exampl
     return Example(make, options, length=60, several=True, only="cupy")
 
 
+def _ended(activate: Differentiable) -> Example:
+    """Batch normalisation with an addition and an activation that follow it, in several chunks of rows."""
+    end = functools.partial(Ending, activate=activate)
+    return Example(
+        lambda v: (v.normal(900, 20), v.normal(20), v.normal(20), -1, 1e-3, None, end(v.constant(900, 20))),
+        sizes=(1,),
+        length=900,
+    )
+
+
+def _biased_and_ended(activate: Differentiable) -> Example:
+    end = functools.partial(Ending, activate=activate)
+    return Example(lambda v: (v.normal(v.n, 2, 4), v.normal(4), end(v.constant(v.n, 2, 4))), length=12, consumed=1)
+
+
 def _projections(count: int, biased: bool) -> Example:
     """Projections of sequences to three heads."""
 
@@ -303,6 +318,13 @@ ROWS: dict[str, list[Example]] = {
         Example(lambda v: (v.normal(2, v.n, 3, 4), v.normal(3), v.normal(3)), {"axis": 2}, length=60),
         Example(lambda v: (v.normal(9, 31, 47), v.normal(47), v.normal(47)), sizes=(1,), length=280),
         Example(lambda v: (v.normal(2, 60, 50, 48), v.normal(48), v.normal(48)), sizes=(1,), length=6000),
+        Example(lambda v: (v.normal(v.n, 4), v.normal(4), v.normal(4)), {"activate": functional.relu}, length=8),
+        Example(lambda v: (v.normal(v.n, 4), v.normal(4), v.normal(4)), {"activate": functional.tanh}, length=8),
+        Example(lambda v: (v.normal(2, 4, v.n), v.normal(4)), {"axis": 1, "activate": functional.relu}, length=40),
+        *map(_ended, (functional.linear, functional.relu, functional.sigmoid)),
+        Example(
+            lambda v: (v.normal(900, 20), None, v.normal(20), -1, 1e-3, None, functional.relu), sizes=(1,), length=900
+        ),
     ],
     "batch_normalization_inference": [
         Example(lambda v: (v.normal(v.n, 4), v.constant(4), v.constant(4), v.normal(4), v.normal(4)), length=8),
@@ -317,6 +339,7 @@ ROWS: dict[str, list[Example]] = {
     ],
     "bias_activation": [
         *(_biased(activate) for activate in _ACTIVATIONS_OF_A_BIAS),
+        *map(_biased_and_ended, (functional.linear, functional.relu, functional.sigmoid)),
         Example(lambda v: (v.normal(2, v.n, 4), v.normal(4), functional.relu), length=12, consumed=1),
         Example(lambda v: (v.normal(5, v.n), v.normal(v.n), functional.relu), length=5, consumed=1),
         Example(lambda v: (v.normal(v.n, 50, 300), v.normal(300), functional.relu), length=300, consumed=1),

@@ -93,7 +93,7 @@ def attend(
     weights, pullback_weights = (scores, None) if dropout is None else drop(scores, *dropout)
     found = products(weights, values)
 
-    def pullback(dy: Sequence[Array | None]) -> tuple[Array, Array, Array]:
+    def pullback(dy: Sequence[Any]) -> tuple[Array, Array, Array]:
         dfound, dscores_given = dy
         dfound = dfound.reshape(found.shape)
         dscores = products(dfound, values.swapaxes(1, 2))
