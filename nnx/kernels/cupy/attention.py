@@ -1,6 +1,6 @@
 """Attention of heads for CuPy: batched GEMMs that read matrices where they lie, and one launch for masks and softmax.
 
-The factor of the logits is that of the GEMMs, so no array is scaled, and scores are computed in the memory of logits.
+The factor of the logits is that of the GEMMs, so no array is scaled.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ _SEEN = """
 """
 _SCORES = RowKernel(
     "attention_scores",
-    f"T* x, double hidden, {_MASK}",
+    f"const T* x, T* y, double hidden, {_MASK}",
     f"""{_SEEN}
-    x += row * n;
+    x += row * n; y += row * n;
     auto logit = [&](int i) {{ return seen(i) ? (W)x[i] : (W)hidden; }};
     W largest = team_max(n, logit);
     W total = team_sum(n, [&](int i) {{ return exp(logit(i) - largest); }});
-    team_each(n, [&](int i) {{ x[i] = exp(logit(i) - largest) / total; }});""",
+    team_each(n, [&](int i) {{ y[i] = exp(logit(i) - largest) / total; }});""",
 )
 _SCORES_PULLBACK = RowKernel(
     "attention_scores_pullback",
@@ -88,8 +88,9 @@ def attend(
         allowed = xp.broadcast_to(allowed, shape)
         mask = (allowed, *allowed.strides)  # an element is a byte
     mask = (*mask, heads, targets, causal, window or 0)
-    scores = products(queries, keys.swapaxes(1, 2), alpha=scale)
-    _SCORES.launch(q.dtype, rows, scores, -3e4 if q.dtype == "float16" else -1e30, *mask)
+    logits = products(queries, keys.swapaxes(1, 2), alpha=scale)
+    scores = xp.empty_like(logits)
+    _SCORES.launch(q.dtype, rows, logits, scores, -3e4 if q.dtype == "float16" else -1e30, *mask)
     weights, pullback_weights = (scores, None) if dropout is None else drop(scores, *dropout)
     found = products(weights, values)
 

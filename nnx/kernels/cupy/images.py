@@ -142,7 +142,9 @@ _ROTATIONS = _maps(
     "rotations",
     "T angle, int64 height, int64 width",
     *("cosine", "-sine", "u - u * cosine + v * sine", "sine", "cosine", "v - u * sine - v * cosine"),
-    start=f"{_MIDDLE} const T sine = sin(angle), cosine = cos(angle);",
+    # of multiples of pi, as the reduction of other angles, which may be large, needs memory
+    start=f"{_MIDDLE} const double half_turns = angle * 0.3183098861837907;"
+    "const T sine = sinpi(half_turns), cosine = cospi(half_turns);",
 )
 
 
