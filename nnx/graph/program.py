@@ -45,6 +45,7 @@ class EndedStep:
 
     calls: tuple[Step, ...]
     residual: int | None
+    useful: bool
 
     @property
     def inputs(self) -> tuple[int, ...]:
@@ -57,10 +58,6 @@ class EndedStep:
     @property
     def trains(self) -> bool:
         return self.calls[0].trains
-
-    @property
-    def useful(self) -> bool:
-        return any(step.useful for step in self.calls[:2])
 
 
 class Program:
@@ -101,13 +98,16 @@ class Program:
             self.steps.append(Step(node, reads, writes, options, trains, below))
         self.outputs = [self._slot(symbol) for symbol in outputs]
         self._output_symbols = list(outputs)
-        self._plan = self._with_endings()
+        self._plan = self._with_endings(useful)
 
     def _slot(self, symbol: Symbol) -> int:
         return self._slots.setdefault(symbol.key, len(self._slots))
 
-    def _with_endings(self) -> list[Step | EndedStep]:
-        """The steps in their order, those that can be the end of another one with it, where the last of them stands."""
+    def _with_endings(self, useful: set[int]) -> list[Step | EndedStep]:
+        """The steps in their order, those that can be the end of another one with it, where the last of them stands.
+
+        useful : the slots behind which there is a parameter.
+        """
         readers: dict[int, list[Step | None]] = {slot: [None] for slot in self.outputs}
         for step in self.steps:
             for slot in (*step.inputs, *leaves(step.options)):
@@ -135,7 +135,7 @@ class Program:
                 calls.append(after)
             if len(calls) > 1:
                 taken.update(map(id, calls))
-                ended[id(calls[-1])] = EndedStep(tuple(calls), residual)
+                ended[id(calls[-1])] = EndedStep(tuple(calls), residual, step.useful or residual in useful)
         return [ended.get(id(step), step) for step in self.steps if id(step) in ended or id(step) not in taken]
 
     @property
