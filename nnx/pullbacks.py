@@ -41,6 +41,57 @@ def linear(x: Array) -> tuple[Array, Pullback]:
     return x, lambda dy: dy
 
 
+def followed_by(activate: Differentiable, y: Array, pullback: Pullback) -> tuple[Array, Pullback]:
+    """A function that takes `out` in its pullback, and an activation after it.
+
+    >>> import numpy as np
+    >>> from nnx.functional import relu
+    >>> y, pullback = followed_by(relu, np.asarray([-1.0, 2.0]), lambda dy, out: (dy,))
+    >>> y, pullback(np.ones(2))
+    (array([0., 2.]), (array([0., 1.]),))
+    """
+    if activate is linear:
+        return y, pullback
+    y, pull_activation = activate(y)
+
+    def pull_back(dy: Array, out: tuple[Any, ...] = (None, None, None)) -> Any:
+        return pullback(pull_activation(dy), out=out)
+
+    return y, pull_back
+
+
+class Ending:
+    """The end of a layer in a graph, as far as it is made of what follows: y = activate(z + residual)
+
+    residual : what is added to z; of z's shape.
+    activate : an activation function.
+    cotangent : that of the residual, once the pullback has run.
+
+    It is called as an activation of z. A kernel that does the same in a better way calls `hand_over` in its pullback.
+
+    >>> import numpy as np
+    >>> from nnx.functional import relu
+    >>> end = Ending(np.asarray([1.0, -3.0]), relu)
+    >>> y, pullback = end(np.ones(2))
+    >>> y, pullback(np.ones(2)), end.cotangent
+    (array([2., 0.]), array([1., 0.]), array([1., 0.]))
+    """
+
+    __slots__ = ("activate", "cotangent", "residual")
+
+    def __init__(self, residual: Array, activate: Differentiable) -> None:
+        self.residual, self.activate, self.cotangent = residual, activate, None
+
+    def __call__(self, z: Array) -> tuple[Array, Pullback]:
+        y, pull_activation = self.activate(z + self.residual)
+        return y, lambda dy: self.hand_over(pull_activation(dy))
+
+    def hand_over(self, dz: Array) -> Array:
+        """Keep the cotangent of z, which is that of the residual too, and return it."""
+        self.cotangent = dz
+        return dz
+
+
 def is_pair(made: Any) -> bool:
     """Whether a function returned its value and its pullback.
 

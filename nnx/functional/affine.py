@@ -52,6 +52,43 @@ def dense(
     return y, pullback
 
 
+def project(
+    x: Array, kernel: Array, bias: Array | None = None, inner: int = 1, activate: Differentiable = linear
+) -> tuple[Array, Pullback]:
+    """Affine map between several axes: `dense` with the kernel and what it maps reshaped to matrices.
+
+    x (free axes..., the kernel's first `inner` axes...), kernel (of the input's axes..., of the output's axes...).
+    bias : (of the output's axes...), or None (default).
+    activate : as for `dense`.
+
+    Returns y (free axes..., of the output's axes...), and pullback(dy) as that of `dense`.
+
+    >>> import numpy as np
+    >>> y, pullback = project(np.ones((5, 2)), np.ones((2, 3, 4)), np.zeros((3, 4)))
+    >>> y.shape, [cotangent.shape for cotangent in pullback(y)]
+    ((5, 3, 4), [(5, 2), (2, 3, 4), (3, 4)])
+    """
+    xp = array_namespace(x)
+    free, of_output = x.shape[: len(x.shape) - inner], kernel.shape[inner:]
+    n, m = math.prod(kernel.shape[:inner]), math.prod(of_output)
+    parameters = [kernel] if bias is None else [kernel, bias]
+    matrix, row = xp.reshape(kernel, (n, m)), None if bias is None else xp.reshape(bias, (m,))
+    y, pullback_dense = dense(xp.reshape(x, (*free, n)), matrix, row, activate)
+
+    def pullback(dy: Array, out: tuple[Any, ...] = (None, None, None)) -> tuple[Array | None, ...]:
+        places = [
+            place if place is None or place is SKIP else xp.reshape(place, shape)
+            for place, shape in zip(out[1:], ((n, m), (m,)), strict=False)
+        ]
+        cotangents = pullback_dense(xp.reshape(dy, y.shape), out=(out[0], *places))
+        return tuple(
+            None if cotangent is None else xp.reshape(cotangent, array.shape)
+            for cotangent, array in zip(cotangents, (x, *parameters), strict=True)
+        )
+
+    return xp.reshape(y, (*free, *of_output)), pullback
+
+
 @accelerated
 def bias_activation(z: Array, bias: Array | None, activate: Differentiable) -> tuple[Array, Pullback]:
     """Bias and activation, as layers with a kernel end: z (..., m), bias (m,) or None -> y = activate(z + bias)

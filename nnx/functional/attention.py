@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import math
+import operator
 from collections.abc import Sequence
+from typing import Any
 
 from nnx.backends import Array, Namespace, array_namespace, backend_of
 from nnx.functional.activations import softmax
+from nnx.functional.affine import project
 from nnx.functional.dropout import dropout as drop
 from nnx.functional.masking import keep
-from nnx.pullbacks import Pullback
+from nnx.kernels import accelerated
+from nnx.pullbacks import SKIP, Pullback
 from nnx.random import Draw
 
 __all__ = ["dot_product_attention"]
@@ -59,7 +64,79 @@ def dot_product_attention(
     axes = tuple(range(1, len(query.shape) - 2)) if axes is None else tuple(axes)
     fold = _Folding(xp, query, axes)
     q, k, v = fold.queries(query), fold.sources(key), fold.sources(value)
-    allowed = fold.mask(mask, key.shape)
+    (found, scores), pullback_heads = attend(q, k, v, fold.mask(mask, key.shape), causal, window, dropout)
+
+    def pullback(dy: Sequence[Array | None]) -> tuple[Array, Array, Array]:
+        doutput, dscores = dy
+        cotangents = pullback_heads(
+            (
+                xp.zeros_like(found) if doutput is None else fold.queries(doutput),
+                None if dscores is None else xp.reshape(dscores, scores.shape),
+            )
+        )
+        dquery, dkey, dvalue = (fold.back(d, x.shape) for d, x in zip(cotangents, (query, key, value), strict=True))
+        return dquery, dkey, dvalue
+
+    output = fold.back(found, (*query.shape[:-1], value.shape[-1]))
+    return (output, xp.reshape(scores, fold.scores_shape(key.shape))), pullback
+
+
+@accelerated
+def project_heads(x: Array, *parameters: Array, biased: bool = True) -> tuple[tuple[Array, ...], Pullback]:
+    """Several projections of one array to heads, as of self-attention: y = x @ kernel + bias for each
+
+    x (..., n).
+    parameters : for each projection a kernel (n, heads, size) and, if `biased`, a bias (heads, size).
+
+    Returns a y (..., heads, size) for each projection, and pullback(dys) -> (dx, and a cotangent for each parameter).
+
+    >>> import numpy as np
+    >>> x, kernels = np.asarray([[1.0, 2.0]]), [np.ones((2, 1, 1)), np.full((2, 1, 1), 3.0)]
+    >>> ys, pullback = project_heads(x, *kernels, biased=False)
+    >>> [y.tolist() for y in ys], pullback(ys)[0].tolist()
+    ([[[[3.0]]], [[[9.0]]]], [[30.0, 30.0]])
+    """
+    each = 2 if biased else 1
+    made = [project(x, *parameters[start : start + each]) for start in range(0, len(parameters), each)]
+
+    def pullback(dys: Sequence[Array], out: Sequence[Any] = ()) -> tuple[Array | None, ...]:
+        places = out or (None,) * (1 + len(parameters))
+        dxs, cotangents = [], []
+        for index, (dy, (_, pullback_one)) in enumerate(zip(dys, made, strict=True)):
+            start = 1 + each * index
+            dx, *found = pullback_one(dy, out=(places[0], *places[start : start + each]))
+            dxs.append(dx)
+            cotangents += found
+        return None if places[0] is SKIP else functools.reduce(operator.add, reversed(dxs)), *cotangents
+
+    return tuple(y for y, _ in made), pullback
+
+
+@accelerated
+def attend(
+    q: Array,
+    k: Array,
+    v: Array,
+    allowed: Array | None = None,
+    causal: bool = False,
+    window: int | None = None,
+    dropout: tuple[float, Draw] | None = None,
+) -> tuple[tuple[Array, Array], Pullback]:
+    """Attention of each head for itself, in the form in which it is computed; see `dot_product_attention`.
+
+    q (batch, heads, targets, n), k (batch, heads, sources, n), v (batch, heads, sources, m).
+    allowed : bool, broadcasts against the scores (batch, heads, targets, sources); None for all.
+
+    Returns (found, scores), found (batch, heads, targets, m), and pullback((dfound, dscores)) -> (dq, dk, dv); dscores
+    may be None for zero.
+
+    >>> import numpy as np
+    >>> q, k, v = np.zeros((1, 1, 1, 2)), np.zeros((1, 1, 2, 2)), np.asarray([1.0, 3.0]).reshape(1, 1, 2, 1)
+    >>> (found, scores), pullback = attend(q, k, v)
+    >>> found.tolist(), scores.tolist()
+    ([[[[2.0]]]], [[[[0.5, 0.5]]]])
+    """
+    xp = array_namespace(q)
     near = _nearness(q, q.shape[2], k.shape[2], causal, window)
     if near is not None:
         allowed = near if allowed is None else xp.logical_and(allowed, near)
@@ -74,21 +151,19 @@ def dot_product_attention(
     found = weights @ v
 
     def pullback(dy: Sequence[Array | None]) -> tuple[Array, Array, Array]:
-        doutput = xp.zeros_like(found) if dy[0] is None else fold.queries(dy[0])
-        dvalue = xp.matrix_transpose(weights) @ doutput
-        dscores = doutput @ xp.matrix_transpose(v)
+        dfound, dscores_given = dy
+        dv = xp.matrix_transpose(weights) @ dfound
+        dscores = dfound @ xp.matrix_transpose(v)
         if pullback_weights is not None:
             dscores = pullback_weights(dscores)
-        if dy[1] is not None:
-            dscores = dscores + xp.reshape(dy[1], scores.shape)
+        if dscores_given is not None:
+            dscores = dscores + dscores_given
         dlogits = pullback_scores(dscores)
         if allowed is not None:
             dlogits = xp.where(allowed, dlogits, 0.0)
-        dkey = xp.matrix_transpose(dlogits) @ q
-        return fold.back(dlogits @ k * scale, query.shape), fold.back(dkey, key.shape), fold.back(dvalue, value.shape)
+        return dlogits @ k * scale, xp.matrix_transpose(dlogits) @ q, dv
 
-    output = fold.back(found, (*query.shape[:-1], value.shape[-1]))
-    return (output, xp.reshape(scores, fold.scores_shape(key.shape))), pullback
+    return (found, scores), pullback
 
 
 def _nearness(like: Array, targets: int, sources: int, causal: bool, window: int | None) -> Array | None:

@@ -9,7 +9,7 @@ from nnx.backends import Array, array_namespace
 from nnx.functional.normalization_axes import along, axes_of, other_axes, parameter_cotangents, scale_and_shift
 from nnx.kernels import accelerated
 from nnx.precision import narrow, wide
-from nnx.pullbacks import SKIP, Pullback
+from nnx.pullbacks import SKIP, Differentiable, Pullback, followed_by, linear
 from nnx.ranks import Shard
 
 __all__ = ["batch_normalization", "batch_normalization_inference"]
@@ -23,6 +23,7 @@ def batch_normalization(
     axis: int = -1,
     epsilon: float = 1e-3,
     mask: Array | None = None,
+    activate: Differentiable = linear,
 ) -> tuple[tuple[Array, Array, Array], Pullback]:
     """Batch normalisation as in training, of each feature over the batch and all positions: y = gamma * x̂ + beta.
 
@@ -32,6 +33,7 @@ def batch_normalization(
     epsilon : added to the variance, by default 1e-3.
     mask : boolean, of the sizes of x's first axes, such as (batch, time). Positions where it is False do not count for
         the mean and the variance.
+    activate : an activation function of `nnx.functional`, of y, by default `linear`, which changes nothing.
 
     Returns (y, mean, variance) and the pullback of y alone: mean and biased variance, (c,), are for moving averages.
     pullback(dy) -> (dx, dgamma, dbeta), without the entries of a gamma or beta that is None. ValueError for an axis or
@@ -84,7 +86,8 @@ def batch_normalization(
             dx = narrow(dx * (inverse if scale is None else inverse * scale), x)
         return dx, *parameter_cotangents(out[1:], (gamma, lambda: product), (beta, lambda: total))
 
-    return (narrow(y, x), xp.reshape(mean, (-1,)), xp.reshape(variance, (-1,))), pullback
+    y, pullback = followed_by(activate, narrow(y, x), pullback)
+    return (y, xp.reshape(mean, (-1,)), xp.reshape(variance, (-1,))), pullback
 
 
 def _weights(counts: Array, x: Array, others: tuple[int, ...]) -> Array:

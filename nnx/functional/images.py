@@ -203,6 +203,7 @@ FILL_MODES = ("constant", "nearest", "reflect", "wrap")
 """Those of `affine_transform`."""
 
 
+@accelerated
 def translations(right: Array, down: Array) -> Array:
     """Affine maps (batch, 6) that move images by so many pixels, each (batch,).
 
@@ -215,6 +216,7 @@ def translations(right: Array, down: Array) -> Array:
     return xp.stack([one, zero, -right, zero, one, -down], axis=1)
 
 
+@accelerated
 def rotations(angle: Array, height: int, width: int) -> Array:
     """Affine maps (batch, 6) that turn images about their middle, counter-clockwise, by angles (batch,) in radians.
 
@@ -228,6 +230,7 @@ def rotations(angle: Array, height: int, width: int) -> Array:
     return xp.stack([cosine, -sine, u - u * cosine + v * sine, sine, cosine, v - u * sine - v * cosine], axis=1)
 
 
+@accelerated
 def zooms(horizontal: Array, vertical: Array, height: int, width: int) -> Array:
     """Affine maps (batch, 6) that show so many times the width and height of images, about their middle.
 
@@ -243,16 +246,17 @@ def zooms(horizontal: Array, vertical: Array, height: int, width: int) -> Array:
     return xp.stack([horizontal, zero, u * (1.0 - horizontal), zero, vertical, v * (1.0 - vertical)], axis=1)
 
 
-def shears(right: Array, down: Array) -> Array:
+@accelerated
+def shears(right: Array, down: Array, sign: Array) -> Array:
     """Affine maps (batch, 6) that shear images: a pixel is read so many times its row further right, or column down.
 
-    right, down : (batch,).
+    right, down : (batch,). sign : (batch,), what both are multiplied by.
 
     >>> import numpy as np
-    >>> shears(np.asarray([0.5]), np.asarray([0.0])).tolist()
-    [[1.0, 0.5, 0.0, 0.0, 1.0, 0.0]]
+    >>> shears(np.asarray([0.5]), np.asarray([0.0]), np.asarray([-1.0])).tolist()
+    [[1.0, -0.5, 0.0, -0.0, 1.0, 0.0]]
     """
-    xp = array_namespace(right)
+    xp, right, down = array_namespace(right), sign * right, sign * down
     one, zero = xp.ones_like(right), xp.zeros_like(right)
     return xp.stack([one, right, zero, down, one, zero], axis=1)
 

@@ -21,6 +21,7 @@ __all__ = [
     "lion",
     "momentum",
     "moving_average",
+    "moving_moments",
     "nadam",
     "rmsprop",
     "schedule_free_adamw",
@@ -290,6 +291,22 @@ def moving_average(average: Array, w: Array, decay: float) -> None:
     array([1.25])
     """
     average[...] = decay * average + (1.0 - decay) * w
+
+
+@accelerated
+def moving_moments(mean: Array, of_batch: Array, variance: Array, variance_of_batch: Array, decay: float) -> None:
+    """Moving averages of a mean and of a variance, of which a batch has `of_batch` and `variance_of_batch`.
+
+    Both as `moving_average`; what is of the batch may have another dtype.
+
+    >>> import numpy as np
+    >>> mean, variance = np.asarray([1.0]), np.asarray([4.0])
+    >>> moving_moments(mean, np.asarray([2.0]), variance, np.asarray([8.0]), decay=0.75)
+    >>> mean, variance
+    (array([1.25]), array([5.]))
+    """
+    for average, value in ((mean, of_batch), (variance, variance_of_batch)):
+        moving_average(average, array_namespace(value).astype(value, average.dtype, copy=False), decay)
 
 
 def schedule_free_adamw(

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from nnx.backends import Placement
 from nnx.parameters import Parameter
+from nnx.pullbacks import Differentiable
 
 
 def reads_integers(layer: Any, index: int, options: Mapping[str, Any]) -> bool:
@@ -33,6 +34,25 @@ class GraphLayer(Protocol):
 
     @property
     def makes_mask(self) -> bool: ...
+
+    @property
+    def takes_ending(self) -> bool:
+        """Whether `run_ended` takes what follows the layer."""
+
+    @property
+    def is_sum(self) -> bool:
+        """Whether it adds its inputs, and does nothing else."""
+
+    @property
+    def plain_activation(self) -> Differentiable | None:
+        """The activation of a layer that is nothing else."""
+
+    def run_ended(self, end: Differentiable, *inputs: Any, **options: Any) -> Any:
+        """(y, pullback) for arrays, with an activation or an `Ending` as the end of the layer."""
+
+    @property
+    def joins_equal_inputs(self) -> bool:
+        """Whether `run` takes one array where all inputs are the same value."""
 
     @property
     def placement(self) -> Placement: ...

@@ -11,8 +11,9 @@ from nnx.backends import Array, array_namespace
 from nnx.graph.layer_order import layer_order
 from nnx.graph.layer_protocol import GraphLayer, reads_integers
 from nnx.graph.symbol import Node, Symbol
+from nnx.kernels import RECORDING
 from nnx.parameters import Parameter
-from nnx.pullbacks import Pullback, call_pullback
+from nnx.pullbacks import Ending, Pullback, Skippable, call_pullback, linear
 from nnx.structure import leaves, rebuild
 
 
@@ -20,6 +21,7 @@ from nnx.structure import leaves, rebuild
 class Step:
     """One call of a layer: which slots it reads and writes.
 
+    inputs : one slot, where a layer that joins equal inputs has the same one for all.
     options : for each option with symbols in it their slots, and None for what else is in it.
     trains : whether the layer has parameters to train.
     useful : whether a cotangent of its inputs reaches a parameter.
@@ -31,6 +33,31 @@ class Step:
     options: dict[str, list[int | None]]
     trains: bool
     useful: bool
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class EndedStep:
+    """Calls that are run as one: a layer, with the addition and the activation that alone follow it as its end.
+
+    calls : their steps in order. residual : the slot of what is added, None for no addition.
+    inputs, outputs, trains, useful : as those of a `Step`.
+    """
+
+    calls: tuple[Step, ...]
+    residual: int | None
+    useful: bool
+
+    @property
+    def inputs(self) -> tuple[int, ...]:
+        return (*self.calls[0].inputs, *([] if self.residual is None else [self.residual]))
+
+    @property
+    def outputs(self) -> tuple[int, ...]:
+        return self.calls[-1].outputs
+
+    @property
+    def trains(self) -> bool:
+        return self.calls[0].trains
 
 
 class Program:
@@ -57,6 +84,8 @@ class Program:
                     self._parameters.append((self._slot(symbol), symbol.parameter))
                     useful.add(self._slots[symbol.key])
             reads = tuple(self._slot(symbol) for symbol in node.inputs)
+            if len(set(reads)) == 1 and node.layer.joins_equal_inputs and "mask" not in node.options:
+                reads = reads[:1]
             writes = tuple(self._slot(symbol) for symbol in node.outputs)
             options = {
                 name: [self._slot(part) if isinstance(part, Symbol) else None for part in leaves(option)]
@@ -69,9 +98,45 @@ class Program:
             self.steps.append(Step(node, reads, writes, options, trains, below))
         self.outputs = [self._slot(symbol) for symbol in outputs]
         self._output_symbols = list(outputs)
+        self._plan = self._with_endings(useful)
 
     def _slot(self, symbol: Symbol) -> int:
         return self._slots.setdefault(symbol.key, len(self._slots))
+
+    def _with_endings(self, useful: set[int]) -> list[Step | EndedStep]:
+        """The steps in their order, those that can be the end of another one with it, where the last of them stands.
+
+        useful : the slots behind which there is a parameter.
+        """
+        readers: dict[int, list[Step | None]] = {slot: [None] for slot in self.outputs}
+        for step in self.steps:
+            for slot in (*step.inputs, *leaves(step.options)):
+                readers.setdefault(slot, []).append(step)
+        ended: dict[int, EndedStep] = {}
+        taken: set[int] = set()
+
+        def follower(step: Step) -> Step | None:
+            found = readers.get(step.outputs[0], ())
+            alone = found[0] if len(found) == 1 else None
+            return alone if alone is not None and id(alone) not in taken and not alone.node.options else None
+
+        for step in self.steps:
+            if id(step) in taken or len(step.outputs) != 1 or "mask" in step.node.options:
+                continue
+            if not step.node.layer.takes_ending:
+                continue
+            calls, residual = [step], None
+            after = follower(step)
+            if after is not None and after.node.layer.is_sum and _is_of_one_shape(after.node):
+                residual = next(slot for slot in after.inputs if slot != step.outputs[0])
+                calls.append(after)
+                after = follower(after)
+            if after is not None and after.node.layer.plain_activation is not None:
+                calls.append(after)
+            if len(calls) > 1:
+                taken.update(map(id, calls))
+                ended[id(calls[-1])] = EndedStep(tuple(calls), residual, step.useful or residual in useful)
+        return [ended.get(id(step), step) for step in self.steps if id(step) in ended or id(step) not in taken]
 
     @property
     def is_chain(self) -> bool:
@@ -80,7 +145,7 @@ class Program:
             return False
         before: tuple[int, ...] = tuple(self.inputs)
         for step in self.steps:
-            if len(step.inputs) != 1 or step.options or step.inputs[0] not in before:
+            if len(step.node.inputs) != 1 or step.options or step.inputs[0] not in before:
                 return False
             before = step.outputs
         return True
@@ -149,13 +214,20 @@ class Program:
         for slot, parameter in self._parameters:
             values[slot] = parameter.value
         bare = {self.outputs[index] for index in logits}
-        pullbacks = [self._run_step(step, values, mask_of, training, bare) for step in self.steps]
+        ran: list[tuple[Step | EndedStep, Pullback]] = []
+        for step in self._plan:
+            if isinstance(step, Step):
+                ran.append((step, self._run_step(step, values, mask_of, training, bare)))
+            elif self._can_end(step, values, mask_of, bare):
+                ran.append((step, self._run_ended(step, values, training)))
+            else:
+                ran += [(call, self._run_step(call, values, mask_of, training, bare)) for call in step.calls]
         outputs = [values[slot] for slot in self.outputs]
         given = [values[slot] for slot in self.inputs]
         several = {slot: values[slot] for step in self.steps if len(step.outputs) > 1 for slot in step.outputs}
 
         def pull_back(dys: Sequence[Any], inputs: bool = True) -> list[Any]:
-            dxs = self._pull_back(dys, inputs, pullbacks, several)
+            dxs = self._pull_back(dys, inputs, ran, several)
             return [array_namespace(x).zeros_like(x) if dx is None else dx for x, dx in zip(given, dxs, strict=False)]
 
         return outputs, [mask_of.get(slot) for slot in self.outputs], pull_back
@@ -165,11 +237,7 @@ class Program:
     ) -> Pullback:
         layer: Any = step.node.layer
         pullback: Pullback
-        options = {"training": training, **step.node.options}
-        for name, slots in step.options.items():
-            option = options[name]
-            parts = zip(slots, leaves(option), strict=True)
-            options[name] = rebuild(option, [part if slot is None else values[slot] for slot, part in parts])
+        options = self._options(step, values, training)
         arrays = [values[slot] for slot in step.inputs]
         if not self._mixed.isdisjoint(step.inputs):
             arrays = [
@@ -197,13 +265,53 @@ class Program:
                 mask_of[slot] = mask
         return pullback
 
+    @staticmethod
+    def _options(step: Step, values: list[Any], training: bool) -> dict[str, Any]:
+        options = {"training": training, **step.node.options}
+        for name, slots in step.options.items():
+            option = options[name]
+            parts = zip(slots, leaves(option), strict=True)
+            options[name] = rebuild(option, [part if slot is None else values[slot] for slot, part in parts])
+        return options
+
+    def _can_end(self, step: EndedStep, values: list[Any], mask_of: dict[int, Any], bare: set[int]) -> bool:
+        """Whether calls are run as one: on plain arrays of one batch, without masks, and while nobody watches them."""
+        arrays, (first, *others) = [values[slot] for slot in step.inputs], [call.node.layer for call in step.calls]
+        return (
+            step.outputs[0] not in bare
+            and not any(mask_of.get(slot) is not None for slot in step.inputs)
+            and not any(type(array) in RECORDING for array in arrays)
+            and len({array.shape[0] for array in arrays}) == 1
+            and self._mixed.isdisjoint(step.inputs)
+            and not first.makes_mask
+            and not any("run" in vars(layer) for layer in (first, *others))
+            and first.takes_ending
+            and all(layer.is_sum or layer.plain_activation is not None for layer in others)
+        )
+
+    def _run_ended(self, step: EndedStep, values: list[Any], training: bool) -> Pullback:
+        first, last = step.calls[0], step.calls[-1]
+        activate = last.node.layer.plain_activation or linear
+        end = None if step.residual is None else Ending(values[step.residual], activate)
+        arrays, options = [values[slot] for slot in first.inputs], self._options(first, values, training)
+        y, pullback = first.node.layer.run_ended(end or activate, *arrays, **options)
+        values[step.outputs[0]] = y
+        if end is None:
+            return pullback  # type: ignore[no-any-return]
+
+        def pull_back(dy: Any, inputs: bool) -> tuple[Any, ...]:
+            dx = call_pullback(pullback, dy, inputs)
+            return (*(dx if len(arrays) > 1 and inputs else (dx,)), end.cotangent)
+
+        return Skippable(pull_back)
+
     def _pull_back(
-        self, dys: Sequence[Any], inputs: bool, pullbacks: list[Pullback], several: dict[int, Any]
+        self, dys: Sequence[Any], inputs: bool, ran: list[tuple[Step | EndedStep, Pullback]], several: dict[int, Any]
     ) -> list[Any]:
         cotangents: list[Any] = [None] * len(self._slots)
         for slot, dy in zip(self.outputs, dys, strict=True):
             _add(cotangents, slot, dy)
-        for step, pullback in zip(reversed(self.steps), reversed(pullbacks), strict=True):
+        for step, pullback in reversed(ran):
             wanted = inputs or step.useful
             parts = [cotangents[slot] for slot in step.outputs]
             if not (wanted or step.trains) or all(part is None for part in parts):
@@ -222,6 +330,12 @@ class Program:
             if cotangents[slot] is not None:
                 parameter.receive(cotangents[slot])
         return [cotangents[slot] for slot in self.inputs] if inputs else []
+
+
+def _is_of_one_shape(node: Node) -> bool:
+    """Whether a call has two inputs of one shape, of which no more than the batch is open."""
+    shapes = [symbol.shape for symbol in node.inputs]
+    return len(shapes) == 2 and shapes[0] == shapes[1] and len(shapes[0]) > 1 and None not in shapes[0][1:]
 
 
 def _add(cotangents: list[Any], slot: int, cotangent: Any) -> None:

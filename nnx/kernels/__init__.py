@@ -33,10 +33,11 @@ _deterministic = False
 def set_deterministic(deterministic: bool = True) -> None:
     """Determinism: whether equal inputs must give bitwise equal results, run after run on one device, in all threads.
 
-    Off by default: on CUDA the gradient of an embedding is then added up by all threads at once, in an order that
-    changes, and with it the last digits. On, kernels of that kind are left aside for the generic form: the indices are
-    sorted, or a small table's gradient is a product with a one-hot matrix. That costs about twenty launches instead of
-    two for each embedding, and memory for two more copies of its output. All else is deterministic in any case.
+    Off by default: on CUDA the gradient of an embedding, and of images under affine maps, is then added up by all
+    threads at once, in an order that changes, and with it the last digits. On, kernels of that kind are left aside for
+    the generic form: the indices are sorted, or a small table's gradient is a product with a one-hot matrix. That costs
+    about twenty launches instead of two for each embedding, and memory for two more copies of its output, and about
+    forty more for each layer that turns or moves images. All else is deterministic in any case.
 
     >>> set_deterministic()
     >>> is_deterministic()

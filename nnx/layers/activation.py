@@ -58,6 +58,21 @@ class Activated(Layer):
         """
         return None if self.activity_regularizer else self._FUSIBLE.get(self.activate)
 
+    @property
+    def takes_ending(self) -> bool:
+        own = type(self)
+        ends_in_bias = own.forward is Activated.forward and getattr(self, "bias", None) is not None
+        return ends_in_bias and self.activate is functional.linear and self.activity_regularizer is None
+
+    def run_ended(self, end: Differentiable, *inputs: Array, **options: Any) -> tuple[Array, Pullback]:
+        return self.activated(inputs[0], end)
+
+    @property
+    def plain_activation(self) -> Differentiable | None:
+        own = type(self)
+        plain = own.forward is Activated.forward and own.activated is Activated.activated
+        return self.activate if plain and self.activity_regularizer is None else None
+
     def activated(self, x: Array, activate: Differentiable) -> tuple[Array, Pullback]:
         """What the layer computes with that activation at its end, and the pullback."""
         return activate(x)
@@ -130,12 +145,14 @@ class ReLU(Activated):
         self.max_value = None if max_value is None else number(f"{self.name}: max_value", max_value, least=0.0)
         self.negative_slope = number(f"{self.name}: negative_slope", negative_slope, least=0.0)
         self.threshold = number(f"{self.name}: threshold", threshold, least=0.0)
-        self.activate = functools.partial(
-            functional.relu,
-            negative_slope=self.negative_slope,
-            max_value=self.max_value,
-            threshold=self.threshold,
-        )
+        self.activate = functional.relu
+        if self.max_value is not None or self.negative_slope or self.threshold:
+            self.activate = functools.partial(
+                functional.relu,
+                negative_slope=self.negative_slope,
+                max_value=self.max_value,
+                threshold=self.threshold,
+            )
 
 
 @registry.register()

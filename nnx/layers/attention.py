@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from nnx import functional
 from nnx.arguments import number, positive_integer
-from nnx.backends import Array, array_namespace
+from nnx.backends import Array, array_namespace, is_array
 from nnx.functional import Pullback
 from nnx.functional.attention import dot_product_attention
 from nnx.layers.layer import Layer, registry
-from nnx.layers.projection import Projection
+from nnx.layers.projection import Projection, project_together
 from nnx.layers.stochastic import random_stream
 from nnx.lazy_loading import names_of
-from nnx.pullbacks import Skippable
+from nnx.pullbacks import Differentiable, Skippable, linear
 from nnx.shapes import Shape, same_leading_axes
 
 
@@ -72,12 +72,23 @@ class ProjectedAttention(Layer):
 
     # Computation
 
+    @property
+    def joins_equal_inputs(self) -> bool:
+        return type(self).forward is ProjectedAttention.forward
+
+    @property
+    def takes_ending(self) -> bool:
+        return type(self).forward is ProjectedAttention.forward and self.use_bias and not self.activity_regularizer
+
+    def run_ended(self, end: Differentiable, *inputs: Array, **options: Any) -> tuple[Array, Pullback]:
+        return self.forward(*inputs, end=end, **options)
+
     shape_options = ("return_attention_scores",)
 
     def forward(
         self,
         query: Array,
-        value: Array,
+        value: Array | None = None,
         key: Array | None = None,
         *,
         training: bool = False,
@@ -88,14 +99,15 @@ class ProjectedAttention(Layer):
         attention_mask: Any = None,
         return_attention_scores: bool = False,
         use_causal_mask: bool = False,
+        end: Differentiable = linear,
     ) -> tuple[Any, Pullback]:
-        q, pullback_query = self.query(query)
-        k, pullback_key = self.key(value if key is None else key)
-        v, pullback_value = self.value(value)
+        if value is None and is_array(mask):
+            mask = [mask, mask]
+        (q, k, v), pullback_projections = self._projected(query, value, key)
         (k, gather_key), (v, gather_value) = self._shared(k), self._shared(v)
         dropout = None
         if training and self.dropout and self.random is not None:
-            size = self._score_count(tuple(query.shape), tuple(value.shape))
+            size = self._score_count(tuple(query.shape), tuple((query if value is None else value).shape))
             dropout = (self.dropout, self.random.draw(size, by_rows=True))
         (heads, scores), pullback_heads = dot_product_attention(
             *(q, k, v, self._mask(mask, (query_mask, value_mask, key_mask), attention_mask)),
@@ -105,20 +117,43 @@ class ProjectedAttention(Layer):
             dropout=dropout,
         )
         gated, pullback_gate = self._gated(query, heads)
-        y, pullback_output = self.joined(gated)
+        y, pullback_output = self.joined(gated, end)
 
         def pull_back(dy: Any, inputs: bool = True) -> Any:
             dy, dscores = dy if return_attention_scores else (dy, None)
             dheads, dquery_of_gate = pullback_gate(pullback_output(dy), inputs)
             dq, dk, dv = pullback_heads((dheads, dscores))
-            dquery, dkey = pullback_query(dq, inputs), pullback_key(gather_key(dk), inputs)
-            dvalue = pullback_value(gather_value(dv), inputs)
+            dquery, *others = pullback_projections((dq, gather_key(dk), gather_value(dv)), inputs)
             if not inputs:
                 return None
             dquery = dquery if dquery_of_gate is None else dquery + dquery_of_gate
-            return (dquery, dvalue + dkey) if key is None else (dquery, dvalue, dkey)
+            return (dquery, *others) if others else dquery
 
         return ((y, scores) if return_attention_scores else y), Skippable(pull_back)
+
+    def _projected(
+        self, query: Array, value: Array | None, key: Array | None
+    ) -> tuple[Any, Callable[[Any, bool], list[Any]]]:
+        """Queries, keys and values of the heads; the pullback returns a list of the inputs' cotangents.
+
+        Without a value all three are of the query, which is the only input.
+        """
+        if value is None:
+            heads, pullback = project_together(query, (self.query, self.key, self.value))
+            return heads, lambda dys, inputs: [pullback(dys, inputs)]
+        q, pullback_query = self.query(query)
+        k, pullback_key = self.key(value if key is None else key)
+        v, pullback_value = self.value(value)
+
+        def pull_back(dys: Any, inputs: bool) -> list[Any]:
+            dquery, dkey, dvalue = (
+                pull(dy, inputs) for pull, dy in zip((pullback_query, pullback_key, pullback_value), dys, strict=True)
+            )
+            if not inputs:
+                return [None]
+            return [dquery, dvalue + dkey] if key is None else [dquery, dvalue, dkey]
+
+        return (q, k, v), pull_back
 
     def _shared(self, x: Array) -> tuple[Array, Pullback]:
         """Heads of keys or values (..., heads, n), each as often as heads of the query share it."""

@@ -7,17 +7,17 @@ from typing import Any
 
 from nnx import initializers, ranks
 from nnx.arguments import number, refuse
-from nnx.backends import Array, array_namespace
+from nnx.backends import Array
 from nnx.functional import Pullback
 from nnx.functional.batch_normalization import (
     batch_normalization,
     batch_normalization_inference,
     batch_normalization_over_ranks,
 )
-from nnx.functional.updates import moving_average
+from nnx.functional.updates import moving_moments
 from nnx.layers.layer import registry
 from nnx.layers.normalization import Normalized, sizes_along
-from nnx.parameters import Parameter
+from nnx.pullbacks import Differentiable, followed_by, linear
 from nnx.shapes import Shape
 
 
@@ -110,25 +110,31 @@ class BatchNormalization(Normalized):
         )
         super().build(input_shape)
 
-    def forward(self, x: Array, *, mask: Array | None = None, training: bool = False) -> tuple[Array, Pullback]:
+    @property
+    def takes_ending(self) -> bool:
+        return type(self).forward is BatchNormalization.forward
+
+    def run_ended(self, end: Differentiable, *inputs: Array, **options: Any) -> tuple[Array, Pullback]:
+        return self.forward(*inputs, activate=end, **options)
+
+    def forward(
+        self, x: Array, *, mask: Array | None = None, training: bool = False, activate: Differentiable = linear
+    ) -> tuple[Array, Pullback]:
         gamma, beta = self.values()
         if not (training and self.trainable):
             mean, variance = self.moving_mean.value, self.moving_variance.value
             y, pullback = batch_normalization_inference(x, mean, variance, gamma, beta, self.axis, self.epsilon)
+            y, pullback = followed_by(activate, y, pullback)
             return y, self.route_parameters(pullback)
         if mask is not None:
             mask = self.read_mask([x], mask)
         shard = ranks.shard()
         if shard is None:
-            (y, mean, variance), pullback = batch_normalization(x, gamma, beta, self.axis, self.epsilon, mask)
+            (y, mean, variance), pullback = batch_normalization(x, gamma, beta, self.axis, self.epsilon, mask, activate)
         else:
             (y, mean, variance), pullback = batch_normalization_over_ranks(
                 x, gamma, beta, self.axis, self.epsilon, mask, shard
             )
-        self._remember(self.moving_mean, mean)
-        self._remember(self.moving_variance, variance)
+            y, pullback = followed_by(activate, y, pullback)
+        moving_moments(self.moving_mean.value, mean, self.moving_variance.value, variance, self.momentum)
         return y, self.route_parameters(pullback)
-
-    def _remember(self, average: Parameter, value: Array) -> None:
-        value = array_namespace(value).astype(value, average.value.dtype, copy=False)
-        moving_average(average.value, value, self.momentum)

@@ -34,7 +34,7 @@ from nnx.names import did_you_mean, names_apart, nearest, numbered, snake_case
 from nnx.operators import ArrayHolder
 from nnx.parameters import Freezing, Parameter
 from nnx.precision import dtype_bytes, narrow, wide
-from nnx.pullbacks import LayerPullback, Skippable, call_pullback, is_pair, require_fit
+from nnx.pullbacks import Differentiable, LayerPullback, Skippable, call_pullback, is_pair, require_fit
 from nnx.random import Generator
 from nnx.registry import Configurable, constructor_arguments, constructor_config, layer_registry
 from nnx.shapes import Shape, as_shapes, behind_batch, check_shape, is_shape
@@ -284,6 +284,32 @@ class Layer(Configurable):
         if self.is_eager:
             return held_layers(self)
         return () if self._composition is None else self._composition.program.layers
+
+    @property
+    def takes_ending(self) -> bool:
+        """Whether `run_ended` can be called in place of `run`, with what follows the layer in a graph."""
+        return False
+
+    def run_ended(self, end: Differentiable, *inputs: Array, **options: Any) -> tuple[Array, Pullback]:
+        """As `run`, with a function at the end: one of the activations, or an `Ending`, which adds something before."""
+        y, pullback = self.run(*inputs, **options)
+        y, pull_end = end(y)
+        return y, Skippable(lambda dy, inputs: call_pullback(pullback, pull_end(dy), inputs))
+
+    @property
+    def is_sum(self) -> bool:
+        """Whether it adds its inputs, and does nothing else."""
+        return False
+
+    @property
+    def plain_activation(self) -> Differentiable | None:
+        """The activation of a layer that is nothing but an activation; else None."""
+        return None
+
+    @property
+    def joins_equal_inputs(self) -> bool:
+        """Whether `forward` takes one array where all inputs are the same value, as in self-attention."""
+        return False
 
     @property
     def keeps_rows_apart(self) -> bool:

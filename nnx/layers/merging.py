@@ -85,6 +85,10 @@ class Add(Merge):
     array([11., 22.], dtype=float32)
     """
 
+    @property
+    def is_sum(self) -> bool:
+        return type(self).forward is Add.forward and self.activity_regularizer is None
+
     def forward(self, *inputs: Array, training: bool = False) -> tuple[Array, Pullback]:
         return merging.add(*inputs)
 

@@ -63,6 +63,10 @@ class Operation(Layer):
         if Ellipsis not in self._key:
             self._key = (*self._key, Ellipsis)  # the standard wants an index for every axis
 
+    @property
+    def is_sum(self) -> bool:
+        return self.operator == "add" and self.constant is None
+
     @staticmethod
     def describe(operator: str, *operands: Any) -> Symbol:
         """The symbol of an operator's result. One operand is a symbol or a parameter, the other one too or a number."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
-from nnx import functional
 from nnx.backends import Array, array_namespace
+from nnx.functional.affine import project
+from nnx.functional.attention import project_heads
 from nnx.parameters import Parameter
-from nnx.pullbacks import SKIP, LayerPullback
+from nnx.pullbacks import SKIP, Differentiable, LayerPullback, Pullback, linear
 
 
 class Projection:
@@ -24,28 +24,41 @@ class Projection:
     def __init__(self, kernel: Parameter, bias: Parameter | None, inner: int, bias_counts: bool = True) -> None:
         self.kernel, self.bias, self.inner, self.bias_counts = kernel, bias, inner, bias_counts
 
-    def __call__(self, x: Array) -> tuple[Array, LayerPullback]:
-        xp = array_namespace(x)
-        free, of_output = x.shape[: len(x.shape) - self.inner], self.kernel.shape[self.inner :]
-        n, m = math.prod(self.kernel.shape[: self.inner]), math.prod(of_output)
-        parameters = [self.kernel] if self.bias is None else [self.kernel, self.bias]
-        matrices = [xp.reshape(p.value, shape) for p, shape in zip(parameters, [(n, m), (m,)], strict=False)]
-        y, pullback = functional.dense(xp.reshape(x, (*free, n)), *matrices)
+    @property
+    def parameters(self) -> list[Parameter]:
+        """The kernel, and the bias if there is one."""
+        return [self.kernel] if self.bias is None else [self.kernel, self.bias]
 
-        def pull_back(dy: Array, out: Sequence[Any]) -> tuple[Array | None, ...]:
-            places = [
-                place if place is None or place is SKIP else xp.reshape(place, w.shape)
-                for place, w in zip(out[1:], matrices, strict=True)
-            ]
-            if not self.bias_counts:
-                places[1:] = [SKIP] * len(places[1:])
-            cotangents = list(pullback(xp.reshape(dy, y.shape), out=(out[0], *places)))
-            if self.bias is not None and not self.bias_counts and out[2] is not SKIP:
-                cotangents[2] = xp.zeros_like(self.bias.value)
-            shapes = [x.shape, *(parameter.shape for parameter in parameters)]
-            return tuple(
-                None if cotangent is None else xp.reshape(cotangent, shape)
-                for cotangent, shape in zip(cotangents, shapes, strict=True)
-            )
+    def __call__(self, x: Array, end: Differentiable = linear) -> tuple[Array, LayerPullback]:
+        bias = None if self.bias is None else self.bias.value
+        y, pullback = project(x, self.kernel.value, bias, self.inner, end)
+        return y, _routed(pullback, [self])
 
-        return xp.reshape(y, (*free, *of_output)), LayerPullback(pull_back, (None, *parameters), direct=True)
+
+def project_together(x: Array, projections: Sequence[Projection]) -> tuple[tuple[Array, ...], LayerPullback]:
+    """Several projections of one array, whose inner axes are one, all with a bias or all without."""
+    values = [parameter.value for projection in projections for parameter in projection.parameters]
+    ys, pullback = project_heads(x, *values, biased=projections[0].bias is not None)
+    return ys, _routed(pullback, projections)
+
+
+def _routed(pullback: Pullback, projections: Sequence[Projection]) -> LayerPullback:
+    """The pullback that sends cotangents to the parameters, and 0 to a bias that does not count."""
+    targets = [(one, parameter) for one in projections for parameter in one.parameters]
+    idle = [index for index, (one, p) in enumerate(targets, 1) if p is one.bias and not one.bias_counts]
+
+    def pull_back(dy: Any, out: Sequence[Any]) -> tuple[Array | None, ...]:
+        cotangents = list(pullback(dy, out=[SKIP if index in idle else place for index, place in enumerate(out)]))
+        for index in idle:
+            if out[index] is not SKIP:
+                cotangents[index] = _zeros(targets[index - 1][1].value, out[index])
+        return tuple(cotangents)
+
+    return LayerPullback(pull_back, (None, *(parameter for _, parameter in targets)), direct=True)
+
+
+def _zeros(like: Array, place: Any) -> Array:
+    if place is None:
+        return array_namespace(like).zeros_like(like)
+    place[...] = 0.0
+    return place

@@ -10,6 +10,7 @@ from nnx.backends import Array, array_namespace
 from nnx.layers.augmentation import Augmentation, Factor, for_pixels, limits_of
 from nnx.layers.layer import registry
 from nnx.layers.value_range import ValueRange
+from nnx.ops.arithmetic import clip
 from nnx.ops.image import hsv_to_rgb, rgb_to_grayscale, rgb_to_hsv
 from nnx.random import bernoulli
 from nnx.shapes import Shape
@@ -145,7 +146,7 @@ class RandomSaturation(_OfFactor):
 
     def transform(self, x: Array, factors: Array) -> Array:
         xp, hsv = array_namespace(x), rgb_to_hsv(self._range.to_zero(x, 1.0))
-        saturation = xp.clip(hsv[..., 1:2] * for_pixels(factors), 0.0, 1.0)
+        saturation = clip(hsv[..., 1:2] * for_pixels(factors), 0.0, 1.0)
         return self._range.from_zero(hsv_to_rgb(xp.concat([hsv[..., :1], saturation, hsv[..., 2:]], axis=-1)), 1.0)
 
 
@@ -176,7 +177,7 @@ class RandomHue(_OfFactor):
     def transform(self, x: Array, factors: Array) -> Array:
         xp, hsv = array_namespace(x), rgb_to_hsv(self._range.to_zero(x, 1.0))
         turned = hsv_to_rgb(xp.concat([hsv[..., :1] + for_pixels(factors), hsv[..., 1:]], axis=-1))
-        return self._range.from_zero(xp.clip(turned, 0.0, 1.0), 1.0)
+        return self._range.from_zero(clip(turned, 0.0, 1.0), 1.0)
 
 
 @registry.register()

@@ -196,7 +196,7 @@ class RandomShear(_RandomMap):
 
     def draw_maps(self, x: Array, height: int, width: int) -> Array:
         sign = self.draw_sign(x)
-        return images.shears(sign * self.draw_between(x, self._right), sign * self.draw_between(x, self._down))
+        return images.shears(self.draw_between(x, self._right), self.draw_between(x, self._down), sign)
 
 
 @registry.register()

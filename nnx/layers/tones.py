@@ -15,6 +15,7 @@ from nnx.layers.augmentation import Augmentation, Factor, for_pixels, limits_of
 from nnx.layers.image_layer import ImageLayer
 from nnx.layers.layer import registry
 from nnx.layers.value_range import ValueRange
+from nnx.ops.arithmetic import clip
 
 
 @registry.register()
@@ -134,7 +135,7 @@ class Solarization(Augmentation):
 
     def transform(self, x: Array, factors: tuple[Array, Array]) -> Array:
         (additions, thresholds), xp = factors, array_namespace(x)
-        brighter = xp.clip(self._range.to_zero(x, 255.0) + additions, 0.0, 255.0)
+        brighter = clip(self._range.to_zero(x, 255.0) + additions, 0.0, 255.0)
         return self._range.from_zero(xp.where(brighter < thresholds, brighter, 255.0 - brighter), 255.0)
 
 
@@ -210,6 +211,6 @@ class Equalization(ImageLayer):
         least = xp.min(xp.where(cdf > 0.0, cdf, cdf[:, -1:]), axis=1, keepdims=True)
         rest = cdf[:, -1:] - least
         levels = xp.round((cdf - least) * 255.0 / xp.where(rest > 0.0, rest, 1.0))
-        found = xp.reshape(xp.take(xp.reshape(xp.clip(levels, 0.0, 255.0), (-1,)), keys), x.shape)
+        found = xp.reshape(xp.take(xp.reshape(clip(levels, 0.0, 255.0), (-1,)), keys), x.shape)
         several = xp.reshape(several, (batch, 1, 1, channels))
         return array_namespace(x).where(several, self._range.from_zero(found, 255.0), x)

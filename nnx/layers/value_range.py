@@ -8,6 +8,7 @@ from typing import Self
 
 from nnx.arguments import number
 from nnx.backends import Array, array_namespace
+from nnx.ops.arithmetic import clip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +31,8 @@ class ValueRange:
 
     def limited(self, x: Array) -> Array:
         """Values in the range: those outside are its ends."""
-        return array_namespace(x).clip(x, self.low, self.high)
+        limited: Array = clip(x, self.low, self.high)  # the namespace's own would wait for a GPU
+        return limited
 
     def to_zero(self, x: Array, top: float) -> Array:
         """Values of the range as those from 0 to `top`."""
@@ -41,9 +43,9 @@ class ValueRange:
 
         What is a whole number of 0 to 255 but for the rounding of the scale counts as that.
         """
-        xp, bytes_ = array_namespace(x), self.to_zero(x, 255.0)
+        bytes_ = self.to_zero(x, 255.0)
         bytes_ = bytes_ if bytes_ is x else bytes_ + 2.0**-9
-        return xp.floor(xp.clip(bytes_ if last == 255 else bytes_ * last / 255.0, 0.0, last))
+        return array_namespace(x).floor(clip(bytes_ if last == 255 else bytes_ * last / 255.0, 0.0, last))
 
     def from_zero(self, x: Array, top: float) -> Array:
         """Values from 0 to `top` as those of the range."""

@@ -19,6 +19,7 @@ from nnx.arguments import integers
 from nnx.autodiff.array import lower
 from nnx.backends import Array, backend_of
 from nnx.functional.upsampling import KERNELS
+from nnx.ops.arithmetic import clip
 from nnx.ops.convolution import depthwise_conv
 from nnx.ops.operation import as_array, as_floats, is_float, name_of_dtype, namespace, operation
 from nnx.ops.unfolding import unfold_windows
@@ -349,9 +350,9 @@ def hsv_to_rgb(images: Any, data_format: str | None = None) -> Array:
     xp = namespace(array)
     hue, saturation, value = (array[..., i] for i in range(3))
     turn = (hue - xp.floor(hue)) * 6.0
-    red = xp.clip(xp.abs(turn - 3.0) - 1.0, 0.0, 1.0)
-    green = xp.clip(2.0 - xp.abs(turn - 2.0), 0.0, 1.0)
-    blue = xp.clip(2.0 - xp.abs(turn - 4.0), 0.0, 1.0)
+    red = clip(xp.abs(turn - 3.0) - 1.0, 0.0, 1.0)
+    green = clip(2.0 - xp.abs(turn - 2.0), 0.0, 1.0)
+    blue = clip(2.0 - xp.abs(turn - 4.0), 0.0, 1.0)
     colours = [value * (1.0 - saturation + saturation * colour) for colour in (red, green, blue)]
     return back(xp.stack(colours, axis=-1))
 

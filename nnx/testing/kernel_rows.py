@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 from nnx import functional
 from nnx.backends import Array
 from nnx.functional.layerwise_updates import NEWTON_SCHULZ
-from nnx.pullbacks import Differentiable
+from nnx.pullbacks import Differentiable, Ending
 from nnx.random import Draw
 from nnx.testing.kernel_examples import Example, Values
 from nnx.windows import Axis, Windows, along_transposed_axis, windows_of
@@ -209,6 +210,52 @@ def _muon(columns: int, nesterov: bool) -> Example:
     return Example(make, length=12 * columns * 6)  # each of the two steps enlarges an error up to 3.4 times
 
 
+def _mapped(interpolation: str, fill_mode: str, fill_value: float = 0.0, sign: float = 1.0) -> Example:
+    """Images under maps that read far beyond their last edges, or with the sign -1 their first ones."""
+    how = interpolation, fill_mode, fill_value
+    return Example(lambda v: (_finite(v, v.n, 4, 5, 3), sign * v.constant(v.n, 6), *how), length=80)
+
+
+def _attention(allowed: tuple[int, int] | None = None, **options: Any) -> Example:
+    """Attention of two heads. allowed : the sizes of a mask, of heads and of targets."""
+
+    def make(v: Values) -> tuple[Any, ...]:
+        mask = None if allowed is None else v.mask(v.n, *allowed, 5)
+        return v.normal(v.n, 2, 3, 4), v.normal(v.n, 2, 5, 4), v.normal(v.n, 2, 5, 3), mask
+
+    return Example(make, options, length=60, several=True, only="cupy")
+
+
+def _ended(activate: Differentiable) -> Example:
+    """Batch normalisation with an addition and an activation that follow it, in several chunks of rows."""
+    end = functools.partial(Ending, activate=activate)
+    return Example(
+        lambda v: (v.normal(900, 20), v.normal(20), v.normal(20), -1, 1e-3, None, end(v.constant(900, 20))),
+        sizes=(1,),
+        length=900,
+    )
+
+
+def _biased_and_ended(activate: Differentiable) -> Example:
+    end = functools.partial(Ending, activate=activate)
+    return Example(lambda v: (v.normal(v.n, 2, 4), v.normal(4), end(v.constant(v.n, 2, 4))), length=12, consumed=1)
+
+
+def _projections(count: int, biased: bool) -> Example:
+    """Projections of sequences to three heads."""
+
+    def make(v: Values) -> tuple[Any, ...]:
+        x = v.normal(v.n, 2, 4)
+        of_each = [(v.normal(4, 3, 5), v.normal(3, 5)) if biased else (v.normal(4, 3, 5),) for _ in range(count)]
+        return x, *itertools.chain(*of_each)
+
+    return Example(make, {"biased": biased}, length=48, several=True, only="cupy")
+
+
+def _maps(arrays: int, *sizes: int) -> Example:
+    return Example(lambda v: (*(v.normal(v.n) for _ in range(arrays)), *sizes), only="cupy")
+
+
 _UNARY = [
     Example(lambda v: (v.normal(v.n),)),
     Example(lambda v: (v.normal(v.n, 5),)),
@@ -238,7 +285,29 @@ ROWS: dict[str, list[Example]] = {
         Example(lambda v: (v.normal(), 32.0, v.normal(2))),
         Example(lambda v: (v.normal(v.n, 3), 0.5, v.normal(2, v.n, 3, scale=1e4))),
     ],
+    "affine_transform": [
+        _mapped("bilinear", "constant", sign=-1.0),
+        _mapped("bilinear", "constant", 2.0),
+        _mapped("bilinear", "reflect", sign=-1.0),
+        _mapped("bilinear", "wrap"),
+        _mapped("nearest", "nearest", sign=-1.0),
+        _mapped("nearest", "constant", 2.0),
+    ],
     "alpha_dropout": [_alpha_dropout(0.0), _alpha_dropout(0.4)],
+    "attend": [
+        _attention(),
+        _attention(allowed=(1, 1)),
+        _attention(allowed=(2, 3), causal=True),
+        _attention(window=2),
+        _attention(causal=True, window=2),
+        Example(lambda v: (*(v.normal(v.n, 2, 3, 4) for _ in "qkv"), None, True), length=60, several=True, only="cupy"),
+        Example(
+            lambda v: (*(v.normal(v.n, 2, 3, 4) for _ in "qkv"), None, False, None, (0.4, Draw(1, 2, 18 * v.n))),
+            length=60,
+            several=True,
+            only="cupy",
+        ),
+    ],
     "batch_normalization": [
         Example(lambda v: (v.normal(v.n, 4), v.normal(4), v.normal(4)), length=8),
         Example(lambda v: (v.normal(v.n, 4), None, v.normal(4)), length=8),
@@ -249,6 +318,13 @@ ROWS: dict[str, list[Example]] = {
         Example(lambda v: (v.normal(2, v.n, 3, 4), v.normal(3), v.normal(3)), {"axis": 2}, length=60),
         Example(lambda v: (v.normal(9, 31, 47), v.normal(47), v.normal(47)), sizes=(1,), length=280),
         Example(lambda v: (v.normal(2, 60, 50, 48), v.normal(48), v.normal(48)), sizes=(1,), length=6000),
+        Example(lambda v: (v.normal(v.n, 4), v.normal(4), v.normal(4)), {"activate": functional.relu}, length=8),
+        Example(lambda v: (v.normal(v.n, 4), v.normal(4), v.normal(4)), {"activate": functional.tanh}, length=8),
+        Example(lambda v: (v.normal(2, 4, v.n), v.normal(4)), {"axis": 1, "activate": functional.relu}, length=40),
+        *map(_ended, (functional.linear, functional.relu, functional.sigmoid)),
+        Example(
+            lambda v: (v.normal(900, 20), None, v.normal(20), -1, 1e-3, None, functional.relu), sizes=(1,), length=900
+        ),
     ],
     "batch_normalization_inference": [
         Example(lambda v: (v.normal(v.n, 4), v.constant(4), v.constant(4), v.normal(4), v.normal(4)), length=8),
@@ -263,6 +339,7 @@ ROWS: dict[str, list[Example]] = {
     ],
     "bias_activation": [
         *(_biased(activate) for activate in _ACTIVATIONS_OF_A_BIAS),
+        *map(_biased_and_ended, (functional.linear, functional.relu, functional.sigmoid)),
         Example(lambda v: (v.normal(2, v.n, 4), v.normal(4), functional.relu), length=12, consumed=1),
         Example(lambda v: (v.normal(5, v.n), v.normal(v.n), functional.relu), length=5, consumed=1),
         Example(lambda v: (v.normal(v.n, 50, 300), v.normal(300), functional.relu), length=300, consumed=1),
@@ -412,6 +489,7 @@ ROWS: dict[str, list[Example]] = {
         _update(lambda v: (v.normal(v.n), v.normal(v.n), v.normal(v.n), 0.1, 0.9, True)),
     ],
     "moving_average": [_update(lambda v: (v.normal(v.n), v.normal(v.n), 0.9))],
+    "moving_moments": [_update(lambda v: (v.normal(v.n), v.normal(v.n), v.positive(v.n), v.positive(v.n), 0.9))],
     "muon": [_muon(4, True), _muon(9, False)],
     "nadam": [
         _update(
@@ -431,6 +509,7 @@ ROWS: dict[str, list[Example]] = {
         Example(lambda v: (v.normal(v.n, 2, 3), v.normal(2, 1)), length=18),
         Example(lambda v: (v.normal(v.n, 1, 3), v.normal(1, 1)), length=18),
     ],
+    "project_heads": [_projections(3, True), _projections(3, False), _projections(2, True), _projections(1, True)],
     "relu": _UNARY,
     "rms_normalization": [
         Example(lambda v: (v.normal(v.n, 4), v.normal(4)), length=8),
@@ -459,8 +538,10 @@ ROWS: dict[str, list[Example]] = {
         Example(lambda v: (_finite(v, v.n, 3), v.labels(v.n, classes=4) - 4, 4), length=6),  # from the end
         Example(lambda v: (_finite(v, 3600, 30), v.labels(3600, classes=700), 700), sizes=(1,), length=40),
     ],
+    "rotations": [_maps(1, 4, 5)],
     "selu": _UNARY,
     "sgd": [_update(lambda v: (v.normal(v.n), v.normal(v.n), 0.1))],
+    "shears": [_maps(3)],
     "sigmoid": _UNARY,
     "silu": _UNARY,
     "simple_rnn_recurrence": [
@@ -489,8 +570,10 @@ ROWS: dict[str, list[Example]] = {
         Example(lambda v: (v.normal(v.n, 20, 20, 64), _over((20, 20), (2, 2), (2, 2))), sizes=(24,), length=4),
     ],
     "tanh": _UNARY,
+    "translations": [_maps(2)],
     "uniform_beside": [Example(lambda v: (v.normal(v.n, 3), Draw(7, 2**64, 3 * v.n)))],
     "words_below": [_words_below(threshold) for threshold in (0, 1, 2**31, 2**32)],
+    "zooms": [_maps(2, 4, 5)],
 }
 """By the name of the generic function."""
 

@@ -17,16 +17,29 @@ import nnx
 from nnx.backends import Array, to_numpy
 from nnx.callbacks import ProgbarLogger
 from nnx.layers import (
+    Activation,
+    Add,
     BatchNormalization,
     Conv2D,
     Dense,
     Dropout,
+    Embedding,
     Flatten,
+    GlobalAveragePooling1D,
+    GlobalAveragePooling2D,
     Input,
     Layer,
     LayerNormalization,
     MaxPooling2D,
     MultiHeadAttention,
+    RandomBrightness,
+    RandomContrast,
+    RandomFlip,
+    RandomRotation,
+    RandomShear,
+    RandomTranslation,
+    RandomZoom,
+    ReLU,
 )
 from nnx.pullbacks import Pullback
 from nnx.testing import assert_close
@@ -62,6 +75,31 @@ def transformer() -> nnx.Model:
         x = LayerNormalization()(x + MultiHeadAttention(num_heads=4, key_dim=16)(x, x))
         x = LayerNormalization()(x + Dense(64)(Dense(128, "relu")(x)))
     return nnx.Model(tokens, Dense(10, "softmax")(Flatten()(x)))
+
+
+def pre_normalised_transformer() -> nnx.Model:
+    x = tokens = Input(shape=(16,), dtype="int32")
+    x = Embedding(50, 32)(x)
+    for _ in range(2):
+        normal = LayerNormalization()(x)
+        x = Add()([x, MultiHeadAttention(num_heads=4, key_dim=8)(normal, normal)])
+        x = Add()([x, Dense(32)(Dense(64, "relu")(LayerNormalization()(x)))])
+    return nnx.Model(tokens, Dense(10, "softmax")(GlobalAveragePooling1D()(x)))
+
+
+def residual() -> nnx.Model:
+    """The three ResNet blocks of `ci/benchmarks`, the second and third of which halve the image."""
+
+    def normalised(x: Any, filters: int, stride: int = 1) -> Any:
+        return BatchNormalization()(Conv2D(filters, 3, stride, "same", use_bias=False)(x))
+
+    x = start = Input((16, 16, 3))
+    x = Activation("relu")(normalised(x, 16))
+    for filters, stride in ((16, 1), (32, 2), (64, 2)):
+        short = x if stride == 1 else Conv2D(filters, 1, stride, use_bias=False)(x)
+        body = normalised(ReLU()(normalised(x, filters, stride)), filters)
+        x = Activation("relu")(Add()([body, short]))
+    return nnx.Model(start, Dense(10, "softmax")(GlobalAveragePooling2D()(x)))
 
 
 def small_perceptron() -> nnx.Model:
@@ -106,7 +144,7 @@ def compiled(make: Callable[[], nnx.Model], backend: str, **options: Any) -> nnx
 def count_step(make: Callable[[], nnx.Model]) -> Any:
     """What one training step asks of the device, after two that build, compile, and fill the pool of memory."""
     model = compiled(make, "cupy")
-    x = np.random.default_rng(0).normal(size=(16, *model.input_shape[1:])).astype(np.float32)
+    x = np.random.default_rng(0).uniform(0.0, 50.0, (16, *model.input_shape[1:])).astype(np.float32)
     with nnx.backend("cupy") as place:
         batch = model.trainer.pipeline.batch(place.asarray(x), place.asarray(np.arange(16) % 4))
     for _ in range(2):
@@ -118,19 +156,63 @@ def count_step(make: Callable[[], nnx.Model]) -> Any:
 
 class TestStep:
     @pytest.mark.parametrize(
-        ("make", "most"), [(perceptron, 11), (lenet, 24), (transformer, 74), (small_convolution, 27)]
+        ("make", "launches", "products"),
+        [
+            (perceptron, 11, 11),
+            (lenet, 24, 19),
+            (transformer, 41, 49),
+            (pre_normalised_transformer, 47, 52),
+            (residual, 73, 30),
+            (small_convolution, 24, 13),
+        ],
     )
-    def test_counts(self, make: Callable[[], nnx.Model], most: int) -> None:
+    def test_counts(self, make: Callable[[], nnx.Model], launches: int, products: int) -> None:
         counts = count_step(make)
-        assert counts.launches <= most, sorted(counts.kernel_names)
+        assert counts.launches <= launches, sorted(counts.kernel_names)
+        assert counts.gemms <= products
         assert (counts.device_to_host, counts.host_to_device) == (0, 0)
         assert (counts.synchronizations, counts.allocations) == (0, 0)
 
     def test_layers_reach_the_kernels(self) -> None:
         names = [*count_step(small_convolution).kernel_names, *count_step(transformer).kernel_names]
-        kernels = ("dropout", "moments", "normalization", "products_and_sums", "softmax", "scaled_sum", "adam")
+        kernels = (
+            "dropout",
+            "moments",
+            "normalize_columns",
+            "normalization",
+            "products_and_sums",
+            "attention_scores",
+            "scaled_sum",
+            "adam",
+        )
         assert {f"nnx_{kernel}" for kernel in kernels} <= set(names)
         assert names.count("nnx_dropout") == 4  # two layers, forward and backward
+
+
+class TestAugmentation:
+    @pytest.mark.parametrize(
+        ("layer", "most"),
+        [
+            (RandomFlip(), 4),
+            (RandomTranslation(0.1, 0.1), 10),
+            (RandomRotation(0.1), 6),
+            (RandomZoom(0.1, 0.2), 10),
+            (RandomShear(0.1, 0.1), 11),
+            (RandomContrast(0.2), 9),
+            (RandomBrightness(0.2), 7),
+        ],
+        ids=lambda value: getattr(value, "name", None),
+    )
+    def test_counts(self, layer: Layer, most: int) -> None:
+        with nnx.backend("cupy") as place:
+            x = place.asarray(np.random.default_rng(0).random((4, 8, 8, 3)).astype(np.float32))
+            for _ in range(2):
+                layer(x, training=True)
+            with cupy_on_cpu.count() as counts:
+                layer(x, training=True)
+        assert counts.launches <= most, sorted(counts.kernel_names)
+        assert (counts.device_to_host, counts.host_to_device) == (0, 0)
+        assert (counts.synchronizations, counts.allocations) == (0, 0)
 
 
 class Terminal(io.StringIO):

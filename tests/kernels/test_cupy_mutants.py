@@ -33,6 +33,9 @@ CALLS: dict[str, tuple[Any, ...]] = {
     "log_softmax": (V.normal(13, 20),),  # several rows for a block
     "layer_normalization": (V.normal(2, 700),),
     "batch_normalization": (V.normal(300, 47), V.normal(47), V.normal(47)),  # two chunks of rows
+    "batch_normalization of channels": (V.normal(2, 47, 150), V.normal(47), V.normal(47), 1),
+    "attend": (V.normal(1, 2, 3, 4), V.normal(1, 2, 700, 4), V.normal(1, 2, 700, 4), V.mask(1, 1, 3, 700)),
+    "affine_transform": (V.normal(2, 4, 5, 3), V.constant(2, 6)),
     "embedding": (V.labels(40, classes=6), V.normal(5, 3)),  # some of which do not exist
     "correlate_kernel": (
         V.normal(2, 5, 6, 4),
@@ -42,15 +45,16 @@ CALLS: dict[str, tuple[Any, ...]] = {
     "sum_of_windows": (V.normal(2, 5, 5, 3), windows_of("mutants", (5, 5), (2, 2), (2, 2), "same")),
     "gaussian_noise": (V.normal(5, 5), 0.3, Draw(7, 2**64, 26)),
 }
-"""Arguments of kernels, by their names."""
+"""Arguments of kernels, by their names, and perhaps what is special about them."""
 
 
 def call(name: str) -> None:
     """A kernel, and its pullback if it has one."""
-    result = CUPY.kernels[name].function(*CALLS[name])
+    result = CUPY.kernels[name.partition(" ")[0]].function(*CALLS[name])
     if isinstance(result, tuple):
         value, pullback = result
-        pullback(CUPY.xp.ones_like(value[0] if isinstance(value, tuple) else value))
+        dy = CUPY.xp.ones_like(value[0] if isinstance(value, tuple) else value)
+        pullback((dy, None) if name == "attend" else dy)
 
 
 def without(what: str, position: int = 0) -> Callable[[str], str]:
@@ -82,10 +86,23 @@ MUTANTS = [
     ("batch_normalization", "moments", instead("row < stop", "row <= stop"), OUTSIDE),
     ("batch_normalization", "moments", instead("column < columns", "column <= columns"), OUTSIDE),
     ("batch_normalization", "moments", without("&& threadIdx.y == 0"), CONFLICT),
-    ("batch_normalization", "moments_of_chunks", instead("index < chunks", "index <= chunks"), OUTSIDE),
+    ("batch_normalization of channels", "moments_of_chunks", instead("index < chunks", "index <= chunks"), OUTSIDE),
     ("batch_normalization", "products_and_sums", without(BARRIER, 0), CONFLICT),
     ("batch_normalization", "products_and_sums", without(BARRIER, 1), CONFLICT),
     ("batch_normalization", "products_and_sums", without(BARRIER, 2), CONFLICT),
+    ("batch_normalization", "normalize_columns", without(BARRIER, 0), CONFLICT),
+    ("batch_normalization", "normalize_columns", without(BARRIER, 1), CONFLICT),
+    ("batch_normalization", "normalize_columns", without(BARRIER, 2), CONFLICT),
+    ("batch_normalization", "normalize_columns", instead("index < parts", "index <= parts"), OUTSIDE),
+    ("batch_normalization", "normalize_columns", without("&& blockIdx.y == 0"), CONFLICT),
+    ("batch_normalization", "normalize_columns_pullback", without(BARRIER, 0), CONFLICT),
+    ("batch_normalization", "normalize_columns_pullback", without(BARRIER, 1), CONFLICT),
+    ("batch_normalization", "normalize_columns_pullback", without(BARRIER, 2), CONFLICT),
+    ("batch_normalization", "normalize_columns_pullback", without("&& blockIdx.y == 0"), CONFLICT),
+    ("attend", "attention_scores", without(BARRIER, 1), CONFLICT),
+    ("attend", "attention_scores", instead("target * of_target", "(target + heads) * of_target"), OUTSIDE),
+    ("affine_transform", "affine_transform", instead("+ rows[a])", "+ rows[a] + height)"), OUTSIDE),
+    ("affine_transform", "affine_transform_pullback", instead("atomicAdd(&dx[place],", "(dx[place] +="), CONFLICT),
     ("embedding", "look_up_int64", instead("row < rows", "row <= rows"), OUTSIDE),
     ("embedding", "scatter_add_int64", instead("row < rows", "row <= rows"), OUTSIDE),
     (

@@ -267,3 +267,26 @@ def test_shapes_come_one_by_one_as_in_keras() -> None:
     named = MultiHeadAttention(2, 3)
     named.build(query_shape=query, value_shape=value)
     assert named.compute_output_shape(query_shape=query, value_shape=value) == query
+
+
+class _Written(MultiHeadAttention):
+    """With a `forward` of its own, which knows nothing of inputs that are one."""
+
+    def forward(self, query: Any, value: Any, key: Any = None, **options: Any) -> Any:  # type: ignore[override]
+        return super().forward(query, value, key, **options)
+
+
+@pytest.mark.parametrize("options", [{}, {"use_bias": False}, {"use_gate": True}, {"value_dim": 5}, {"dropout": 0.5}])
+@pytest.mark.parametrize("inputs", [2, 3])
+def test_self_attention_is_attention(backend: Placement, inputs: int, options: dict[str, Any]) -> None:
+    """In a graph its projections are made together: as if query, value and key were several arrays."""
+    given, results = backend.asarray(QUERY), []
+    for kind in (MultiHeadAttention, _Written):
+        random.set_seed(4)
+        x = nnx.Input((TARGETS, 4))
+        model = nnx.Model(x, kind(2, 3, name="attention", **options)(*[nnx.layers.Masking()(x + 0.0)] * inputs))
+        model.compile("sgd", "mse")
+        model.train_on_batch(given, backend.asarray(QUERY[::-1].copy()))
+        results.append([*model.get_weights(), model(given)])
+    for mine, theirs in zip(*results, strict=True):
+        assert_close(mine, theirs, rtol=1e-5, atol=1e-6)

@@ -1,12 +1,16 @@
 """Graphs of layers: structure, gradients, training of several outputs, saving, sub-models, traced calls."""
 
 import json
+from contextlib import nullcontext
+from typing import Any
 
 import numpy as np
 import pytest
 
 import nnx
+from nnx.debug.watching import watch
 from nnx.layers import Dense, Dropout, Input, Lambda, Layer, Operation
+from nnx.structure import leaves
 from nnx.testing import assert_close, check_gradients
 
 
@@ -306,6 +310,71 @@ class TestCall:
         with pytest.raises((TypeError, ValueError, IndexError), match=words):
             layer(np.ones((2, 4)))
         assert not layer.built
+
+
+def residual(norm: bool) -> nnx.Model:
+    x = start = Input((4, 4, 3))
+    for _ in range(2):
+        body = nnx.layers.Conv2D(3, 3, padding="same", use_bias=not norm)(x)
+        if norm:
+            body = nnx.layers.BatchNormalization()(nnx.layers.ReLU()(nnx.layers.BatchNormalization()(body)))
+        x = nnx.layers.Activation("relu")(nnx.layers.Add()([x, body]))
+    return nnx.Model(start, nnx.layers.GlobalAveragePooling2D()(x))
+
+
+def perceptron_of_layers() -> nnx.Model:
+    x = start = Input((3,))
+    x = nnx.layers.ReLU()(Dense(3)(x)) + Dense(3)(start)  # one sum can be the end of one layer
+    x = x + Dense(3, activity_regularizer="l2")(x)  # which looks at its own output
+    y = Dense(3)(x)
+    return nnx.Model(start, [nnx.layers.Activation("tanh")(x + y), y])  # y is an output: not the end of its layer
+
+
+def attentive(**options: Any) -> nnx.Model:
+    x = start = Input((4, 3))
+    if options.pop("masked", False):
+        x = nnx.layers.Masking()(x)
+    x = x + nnx.layers.MultiHeadAttention(2, 3)(x, x, **options)
+    return nnx.Model(start, nnx.layers.LayerNormalization()(x + Dense(3)(Dense(5, "relu")(x))))
+
+
+class TestEndings:
+    """Additions and activations that alone follow a layer are its end, unless somebody watches the layers."""
+
+    @pytest.mark.parametrize(
+        ("make", "calls"),
+        [
+            (lambda: residual(norm=True), 7),
+            (lambda: residual(norm=False), 3),
+            (perceptron_of_layers, 7),
+            (attentive, 4),
+            (lambda: attentive(use_causal_mask=True), 4),
+            (lambda: attentive(masked=True), 5),
+        ],
+    )
+    def test_nothing_changes(self, make: Any, calls: int, backend: nnx.backends.Placement) -> None:
+        results = []
+        for watched in (False, True):
+            nnx.random.set_seed(3)
+            model = make()
+            model.compile("sgd", "mse")
+            x = np.random.default_rng(0).normal(size=(4, *model.input_shape[1:])).astype(np.float32)
+            x[0] = 0.0
+            targets = [np.zeros((4, *shape[1:]), np.float32) for shape in nnx.shapes.as_shapes(model.output_shape)]
+            with watch(model, lambda work, compute: compute()) if watched else nullcontext():
+                losses = [model.train_on_batch(x, targets if len(targets) > 1 else targets[0]) for _ in range(2)]
+            results.append([*model.get_weights(), *losses, model.predict(x, verbose=0)])
+        assert model._composition is not None
+        assert len(model._composition.program._plan) == calls
+        for mine, theirs in zip(leaves(results[0]), leaves(results[1]), strict=True):
+            assert_close(np.asarray(mine), np.asarray(theirs), rtol=2e-5, atol=2e-6)
+
+    def test_what_changes_after_the_model_is_built_counts(self) -> None:
+        x = Input((2,))
+        model = nnx.Model(x, nnx.layers.Activation("relu", name="end")(Dense(2, kernel_initializer="ones")(x)))
+        assert model(np.asarray([[-1.0, -1.0]], np.float32)).tolist() == [[0.0, 0.0]]
+        model.get_layer("end").set_activation("linear")
+        assert model(np.asarray([[-1.0, -1.0]], np.float32)).tolist() == [[-2.0, -2.0]]
 
 
 class TestMistakes:

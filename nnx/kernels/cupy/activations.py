@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from nnx.backends.base import Array
@@ -10,7 +11,7 @@ from nnx.kernels import backend_kernel
 from nnx.kernels.cupy.cuda_kernels import CUPY, ElementwiseKernel, is_floating
 from nnx.kernels.cupy.matrix_products import column_sums
 from nnx.kernels.cupy.table import KERNELS
-from nnx.pullbacks import Pullback
+from nnx.pullbacks import Ending, Pullback
 
 DEVICE_FUNCTIONS = """
 template <class W> __device__ W logistic(W x) {
@@ -115,6 +116,26 @@ BIASED_ACTIVATIONS = {
     )
 }
 """By their names, the activations that can be computed together with the addition of a bias."""
+
+
+def _ending(name: str, value: str) -> Callable[[Array, Array, Ending], tuple[Array, Pullback]]:
+    """Bias, residual and activation of z in one launch, in the memory of z."""
+    kernel = ElementwiseKernel(
+        f"ended_{name}", "T z, T bias, T residual", "T y", f"W x_ = (W)z + (W)bias + (W)residual; y = {value};"
+    )
+
+    def function(z: Array, bias: Array, end: Ending) -> tuple[Array, Pullback]:
+        kernel(z, bias, end.residual, z)
+        if name == "linear":
+            return z, end.hand_over
+        backward = BIASED_ACTIVATIONS[name].backward
+        return z, lambda dy: end.hand_over(backward(dy, z, z))
+
+    return function
+
+
+ENDINGS = {"linear": _ending("linear", "x_"), "relu": _ending("relu", "x_ > 0 || x_ != x_ ? x_ : (W)0")}
+"""By the names of the activations, the ends of layers that are computed together with the addition of a bias."""
 
 # 0.5 * (1 + tanh(u)) is logistic(2 u); the factor is sqrt(8 / pi).
 _GELU_TANH = Activation(

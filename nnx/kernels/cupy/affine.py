@@ -7,11 +7,11 @@ from typing import Any
 
 from nnx.backends.base import Array
 from nnx.kernels import backend_kernel, name_of
-from nnx.kernels.cupy.activations import BIASED_ACTIVATIONS
-from nnx.kernels.cupy.cuda_kernels import is_floating
+from nnx.kernels.cupy.activations import BIASED_ACTIVATIONS, ENDINGS
+from nnx.kernels.cupy.cuda_kernels import contiguous, is_floating
 from nnx.kernels.cupy.matrix_products import column_sums, product
 from nnx.kernels.cupy.table import KERNELS
-from nnx.pullbacks import SKIP, Differentiable, Pullback, linear
+from nnx.pullbacks import SKIP, Differentiable, Ending, Pullback, linear
 
 
 def _accepts_dense(x: Array, kernel: Array, bias: Array | None = None, activate: Any = None) -> bool:
@@ -33,6 +33,7 @@ def dense(
     y, pull_end = activate(y) if bias is None else bias_activation(y, bias, activate)
 
     def pullback(dy: Array, out: tuple[Any, ...] = (None, None, None)) -> tuple[Array | None, ...]:
+        dy = contiguous(dy)  # it is read more than once
         dz, *dbias = (pull_end(dy),) if bias is None else pull_end(dy, (None, *out[2:]))
         flat_dz = dz.reshape(rows, m)
         dx = None if out[0] is SKIP else product(flat_dz, kernel.T).reshape(x.shape)
@@ -45,8 +46,12 @@ def dense(
 @backend_kernel(KERNELS, accepts=_accepts_bias_activation)
 def bias_activation(z: Array, bias: Array, activate: Differentiable) -> tuple[Array, Pullback]:
     matrix = math.prod(z.shape[:-1]), z.shape[-1]
+    end = activate if isinstance(activate, Ending) and is_floating(z, activate.residual) else None
+    ended = None if end is None else ENDINGS.get(name_of(end.activate) or ("linear" if end.activate is linear else ""))
     fused = BIASED_ACTIVATIONS.get(name_of(activate) or "")
-    if fused is not None:
+    if end is not None and ended is not None and end.residual.shape == z.shape:
+        y, pull_activation = ended(z, bias, end)
+    elif fused is not None:
         y, pull_activation = fused.of_biased(z, bias)
     else:
         z += bias

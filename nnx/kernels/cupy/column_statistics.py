@@ -19,6 +19,7 @@ _WIDTH = 32  # columns of a block, at most
 _THREADS, _MOST_THREADS = 256, 1024  # of a block, and of one that puts chunks together
 _ROWS = 32  # that a thread goes over at least, where a column has several chunks
 _BLOCKS = 1024  # so many are enough for every GPU: more rows make the chunks longer
+_FEW = 128  # chunks that each block of a launch which needs their results may put together for itself
 
 INVERSE = """
 // The power of two that brings numbers whose squares would leave the range of W into it: 2**-64, or 2**-512.
@@ -31,7 +32,7 @@ __device__ W inverse_of(W variance, W epsilon) {
 """
 """CUDA C++ for statistics of groups that may be very large."""
 
-_COLUMN = f"""
+COLUMN = f"""
 // The sum of what the threads of a column have, for each of them.
 __device__ W column_sum(W value) {{
     __shared__ W parts[{_MOST_THREADS}];
@@ -46,30 +47,30 @@ __device__ W column_sum(W value) {{
     return parts[threadIdx.x];
 }}
 """
-_PLACE = """
+PLACE = """
     const long long column = blockIdx.x * (long long)blockDim.x + threadIdx.x, cell = blockIdx.y * columns + column;
     const long long start = blockIdx.y * chunk, stop = start + chunk < rows ? start + chunk : rows;
     const bool inside = column < columns, writes = inside && threadIdx.y == 0;
 """
-_EACH_ROW = "if (inside) for (long long row = start + threadIdx.y; row < stop; row += blockDim.y)"
+EACH_ROW = "if (inside) for (long long row = start + threadIdx.y; row < stop; row += blockDim.y)"
 _PLACE_OF_CHUNKS = """
     const long long column = blockIdx.x * (long long)blockDim.x + threadIdx.x, chunks = (rows + chunk - 1) / chunk;
     const bool inside = column < columns, writes = inside && threadIdx.y == 0;
     auto length = [&](long long index) { return index + 1 < chunks ? chunk : rows - index * chunk; };
 """
 _EACH_CHUNK = "if (inside) for (long long index = threadIdx.y; index < chunks; index += blockDim.y)"
-_SIZES = "long long rows, long long columns, long long chunk"
+SIZES = "long long rows, long long columns, long long chunk"
 
 _MOMENTS = RawKernel(
     "moments",
-    f"""{_COLUMN}
-extern "C" __global__ void nnx_moments(const T* x, W* mean, W* variance, {_SIZES}) {{
-    {_PLACE}
+    f"""{COLUMN}
+extern "C" __global__ void nnx_moments(const T* x, W* mean, W* variance, {SIZES}) {{
+    {PLACE}
     const W share = (W)1 / (stop - start);
     W sum = 0, squares = 0;
-    {_EACH_ROW} sum += (W)x[row * columns + column];
+    {EACH_ROW} sum += (W)x[row * columns + column];
     const W centre = column_sum(sum) * share;
-    {_EACH_ROW} {{
+    {EACH_ROW} {{
         const W centred = (W)x[row * columns + column] - centre;
         squares += centred * centred;
     }}
@@ -80,9 +81,9 @@ extern "C" __global__ void nnx_moments(const T* x, W* mean, W* variance, {_SIZES
 )
 _MOMENTS_OF_CHUNKS = RawKernel(
     "moments_of_chunks",
-    f"""{_COLUMN}
+    f"""{COLUMN}
 extern "C" __global__ void nnx_moments_of_chunks(
-    const W* means, const W* variances, W* mean, W* variance, {_SIZES}
+    const W* means, const W* variances, W* mean, W* variance, {SIZES}
 ) {{
     {_PLACE_OF_CHUNKS}
     W sum = 0, squares = 0;
@@ -99,16 +100,18 @@ extern "C" __global__ void nnx_moments_of_chunks(
 )
 _PRODUCTS = RawKernel(
     "products_and_sums",
-    f"""{_COLUMN}{INVERSE}
+    f"""{COLUMN}{INVERSE}
 extern "C" __global__ void nnx_products_and_sums(
     const T* x, const T* dy, const W* mean, const W* variance, double epsilon,
-    long long positions, long long groups, long long width, W* dgamma, W* dbeta, {_SIZES}
+    long long positions, long long groups, long long width, const T* rectified, T* dz, W* dgamma, W* dbeta, {SIZES}
 ) {{
-    {_PLACE}
+    {PLACE}
     W product = 0, total = 0;
-    {_EACH_ROW} {{
+    {EACH_ROW} {{
         const long long group = (int)row / (int)positions * groups + (int)column / (int)width;
-        const W slope = dy[row * columns + column];
+        W slope = dy[row * columns + column];
+        if (rectified) slope *= rectified[row * columns + column] > 0 ? (W)1 : (W)0;
+        if (dz) dz[row * columns + column] = slope;
         product += slope * (((W)x[row * columns + column] - mean[group]) * inverse_of(variance[group], epsilon));
         total += slope;
     }}
@@ -121,9 +124,9 @@ extern "C" __global__ void nnx_products_and_sums(
 )
 _PRODUCTS_OF_CHUNKS = RawKernel(
     "products_and_sums_of_chunks",
-    f"""{_COLUMN}
+    f"""{COLUMN}
 extern "C" __global__ void nnx_products_and_sums_of_chunks(
-    const W* products, const W* totals, W* dgamma, W* dbeta, {_SIZES}
+    const W* products, const W* totals, W* dgamma, W* dbeta, {SIZES}
 ) {{
     {_PLACE_OF_CHUNKS}
     W product = 0, total = 0;
@@ -176,9 +179,9 @@ def products_and_sums(x: Array, dy: Array, by: Statistics, places: Sequence[Any]
 
     places : for each of the two SKIP, and then it is None; or an array, which is used if it is one of W; or None.
     """
-    results = [None if place is SKIP else _room(place, x) for place in places]
+    results = [None if place is SKIP else room_for_column(place, x) for place in places]
     if any(result is not None for result in results):
-        given = (x, dy, by.mean, by.variance, by.epsilon, by.positions, by.groups, by.width)
+        given = (x, dy, by.mean, by.variance, by.epsilon, by.positions, by.groups, by.width, 0, 0)
         _in_chunks(_PRODUCTS, _PRODUCTS_OF_CHUNKS, given, results)
     return results
 
@@ -202,22 +205,60 @@ def _put(sums: Array, place: Any, parameter: Array) -> Array:
     return place
 
 
-def _room(place: Any, x: Array) -> Array:
-    """Where a kernel can write a number of W for each column."""
+def moments_of_parts(x: Array) -> tuple[Array, Array, int]:
+    """The mean and the variance of each column in each of some chunks of rows, in W, and how many chunks there are."""
+    room = (CUPY.xp.empty(x.shape[1], dtype=wide_dtype(x.dtype)) for _ in range(2))
+    return _in_chunks(_MOMENTS, _MOMENTS_OF_CHUNKS, (x,), list(room), _FEW)
+
+
+def products_and_sums_of_parts(
+    x: Array, dy: Array, by: Statistics, rectified: Any, dz: Any, room: Sequence[Array], together: bool
+) -> tuple[Array, Array, int]:
+    """As `products_and_sums` for each of some chunks of rows, and how many chunks there are; one is in `room`.
+
+    rectified : 0, or a matrix: where it is not positive, dy counts as 0. dz : 0, or a matrix for what dy counts as.
+    together : whether there has to be one.
+    """
+    given = (x, dy, by.mean, by.variance, by.epsilon, by.positions, by.groups, by.width, rectified, dz)
+    return _in_chunks(_PRODUCTS, _PRODUCTS_OF_CHUNKS, given, room, 1 if together else _FEW)
+
+
+def room_for_column(place: Any, x: Array) -> Array:
+    """Where a kernel can write a number of W for each column: in an array that is such a place, else in a new one."""
     dtype = wide_dtype(x.dtype)
-    fits = place is not None and place.dtype == dtype and place.flags.c_contiguous
+    usable = place is not None and place is not SKIP
+    fits = usable and place.dtype == dtype and place.flags.c_contiguous
     return place if fits else CUPY.xp.empty(x.shape[1], dtype=dtype)
 
 
-def _in_chunks(whole: RawKernel, of_chunks: RawKernel, given: tuple[Any, ...], results: Sequence[Array | None]) -> None:
-    """Launch a kernel for the columns of `given[0]`, and if there are several chunks of rows, one for what it found."""
-    rows, columns = given[0].shape
-    dtype, width = given[0].dtype, min(_WIDTH, 1 << (columns - 1).bit_length())
+def launch_over_columns(kernel: RawKernel, like: Array, *arguments: Any) -> None:
+    """Launch a kernel for the columns of matrices like this one; it gets the sizes of PLACE after its arguments."""
+    grid, block, sizes = _geometry(*like.shape)
+    kernel(like.dtype, grid, block, *arguments, *sizes)
+
+
+def _geometry(rows: int, columns: int) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int, int]]:
+    """Blocks of a launch, threads of a block, and rows, columns and the rows of a chunk."""
+    width = min(_WIDTH, 1 << (columns - 1).bit_length())
     across, height = -(-columns // width), _THREADS // width
     chunk = max(_ROWS * height, -(-rows // max(1, _BLOCKS // across)))
-    chunks, sizes = -(-rows // chunk), (rows, columns, chunk)
+    return (across, -(-rows // chunk)), (width, height), (rows, columns, chunk)
+
+
+def _in_chunks(
+    whole: RawKernel, of_chunks: RawKernel, given: tuple[Any, ...], results: Sequence[Array | None], few: int = 1
+) -> tuple[Any, Any, int]:
+    """Launch a kernel for the columns of `given[0]`, and if there are several chunks of rows, one for what it found.
+
+    Up to `few` chunks are left to the caller. Returns the two results, and of how many chunks they are.
+    """
+    rows, columns = given[0].shape
+    dtype = given[0].dtype
+    (across, chunks), (width, height), sizes = _geometry(rows, columns)
     wanted = [0 if result is None else result for result in results]
     parts = wanted if chunks == 1 else CUPY.xp.empty((2, chunks * columns), dtype=wide_dtype(dtype))
     whole(dtype, (across, chunks), (width, height), *given, *parts, *sizes)
-    if chunks > 1:
-        of_chunks(dtype, (across, 1), (width, _MOST_THREADS // width), *parts, *wanted, *sizes)
+    if chunks <= few:
+        return parts[0], parts[1], chunks
+    of_chunks(dtype, (across, 1), (width, _MOST_THREADS // width), *parts, *wanted, *sizes)
+    return wanted[0], wanted[1], 1

@@ -153,6 +153,15 @@ _AVERAGE = ElementwiseKernel(
     "T average",
     "average = (W)decay * (W)average + (W)(1.0 - decay) * (W)w;",
 )
+_MOMENTS = ElementwiseKernel(
+    "moving_moments",
+    "T m, T v, float64 decay",
+    "T mean, T variance",
+    """
+    mean = (W)decay * (W)mean + (W)(1.0 - decay) * (W)m;
+    variance = (W)decay * (W)variance + (W)(1.0 - decay) * (W)v;
+    """,
+)
 
 
 @_update
@@ -259,3 +268,8 @@ def decay_weights(w: Array, mask: Array | None, rate: float) -> None:
 @_update
 def moving_average(average: Array, w: Array, decay: float) -> None:
     _AVERAGE(w, decay, average)
+
+
+@_update
+def moving_moments(mean: Array, of_batch: Array, variance: Array, variance_of_batch: Array, decay: float) -> None:
+    _MOMENTS(of_batch, variance_of_batch, decay, mean, variance)

@@ -15,7 +15,7 @@ from nnx.backends.base import Array
 from nnx.kernels import backend_kernel
 from nnx.kernels.numpy.column_sums import Columns, deliver, is_float_matrix, ones
 from nnx.kernels.numpy.table import KERNELS
-from nnx.pullbacks import SKIP, Pullback
+from nnx.pullbacks import SKIP, Differentiable, Pullback, followed_by, linear
 
 _BLOCK = 131_072  # elements that are taken through several operations while they are in the cache
 
@@ -51,6 +51,7 @@ def _accepts(
     axis: int = -1,
     epsilon: float = 1e-3,
     mask: Array | None = None,
+    activate: Differentiable = linear,
 ) -> bool:
     return mask is None and is_float_matrix(x, gamma, beta)
 
@@ -63,6 +64,7 @@ def batch_normalization(
     axis: int = -1,
     epsilon: float = 1e-3,
     mask: Array | None = None,
+    activate: Differentiable = linear,
 ) -> tuple[tuple[Array, Array, Array], Pullback]:
     count = x.size // x.shape[axis]
     layout = _layout(x, axis)
@@ -108,7 +110,8 @@ def batch_normalization(
             part *= factor
         return dx.reshape(x.shape), *of_parameters
 
-    return (y.reshape(x.shape), mean, variance), pullback
+    y, pullback = followed_by(activate, y.reshape(x.shape), pullback)
+    return (y, mean, variance), pullback
 
 
 def _accepts_inference(
