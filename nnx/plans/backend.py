@@ -36,6 +36,9 @@ class PlannedNamespace:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._xp, name)
 
+    def __dir__(self) -> list[str]:
+        return dir(self._xp)
+
     def _filled(self, made: np.ndarray, value: Any) -> PlannedArray:
         plan = _open_plan.get()
         if plan is None:

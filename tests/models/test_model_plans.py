@@ -32,10 +32,8 @@ from nnx.testing.rows.layers import LAYERS
 
 CASES = [case for rows in LAYERS.values() for case in rows if type(case) is LayerCase and case.name != "InputLayer"]
 WITHOUT_PLAN = {  # rows whose training takes values out of arrays
-    *("AugMix", "AutoContrast", "CutMix", "Equalization", "MelSpectrogram", "MelSpectrogram of magnitudes", "MixUp"),
-    *("RandAugment", "RandomBrightness", "RandomColorDegeneration", "RandomColorJitter", "RandomContrast"),
-    *("RandomCrop", "RandomElasticTransform", "RandomErasing by noise", "RandomGaussianBlur", "RandomHue"),
-    *("RandomPerspective", "RandomPosterization", "RandomSaturation", "RandomSharpness", "Solarization"),
+    *("AugMix", "CutMix", "Equalization", "MelSpectrogram", "MelSpectrogram of magnitudes", "MixUp", "RandAugment"),
+    *("RandomCrop", "RandomElasticTransform", "RandomPerspective", "RandomPosterization"),
 }
 
 SAMPLES = np.random.default_rng(5)
