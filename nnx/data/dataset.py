@@ -8,10 +8,14 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Self
 
+import numpy as np
+
 from nnx.arguments import non_negative_integer, positive_integer
+from nnx.backends import is_array
 from nnx.data.loader import DataLoader
 from nnx.data.sample_batches import as_batch
 from nnx.random import Generator
+from nnx.structure import leaves, rebuild
 
 AUTOTUNE = -1
 """A number that nnx chooses, for `Dataset.prefetch`; what scripts take from `tf.data`."""
@@ -32,6 +36,17 @@ class Dataset(DataLoader):
 
     class_names: list[str] | None = None
     file_paths: list[str] | None = None
+
+    @staticmethod
+    def from_tensor_slices(tensors: Any, name: str | None = None) -> Dataset:
+        """The rows of arrays as samples, in the structure that is given: an array, a dict, or a tuple such as (x, y).
+
+        >>> import numpy as np
+        >>> data = Dataset.from_tensor_slices(({"age": [30, 40, 50]}, np.arange(3)))
+        >>> next(iter(data.batch(2)))
+        ({'age': array([30, 40])}, array([0, 1]))
+        """
+        return Dataset(_Rows(_as_columns(tensors)), batch_size=None)
 
     def __iter__(self) -> Iterator[Any]:
         return self._epoch()
@@ -96,6 +111,33 @@ class Dataset(DataLoader):
         made.random = self.random
         made.class_names, made.file_paths = self.class_names, self.file_paths
         return made
+
+
+def _as_columns(tensors: Any) -> Any:
+    """Lists, tables and columns of tables as arrays, in their structure."""
+    if isinstance(tensors, dict):
+        return {name: _as_columns(column) for name, column in tensors.items()}
+    if isinstance(tensors, tuple):
+        return tuple(map(_as_columns, tensors))
+    return tensors if is_array(tensors) else np.asarray(tensors)
+
+
+@dataclasses.dataclass
+class _Rows:
+    """The rows of arrays that are as long as each other."""
+
+    columns: Any
+
+    def __post_init__(self) -> None:
+        sizes = [column.shape[0] if column.shape else None for column in leaves(self.columns)]
+        if not sizes or None in sizes or len(set(sizes)) > 1:
+            raise ValueError(f"from_tensor_slices takes arrays with as many rows each, got {sizes} rows")
+
+    def __len__(self) -> int:
+        return int(leaves(self.columns)[0].shape[0])
+
+    def __getitem__(self, index: int) -> Any:
+        return rebuild(self.columns, [column[index, ...] for column in leaves(self.columns)])
 
 
 @dataclasses.dataclass

@@ -256,7 +256,8 @@ class Layer(Configurable):
                 f"one can count: derive from Layer or Model and use the other layer, as in self.inner(x)"
             )
         self._composition = composition_of_call(self, input_shape)
-        vars(self).setdefault("makes_mask", any(layer.makes_mask for layer in self.sublayers()))  # a model looks itself
+        makes_mask = self._has_own_mask() or any(layer.makes_mask for layer in self.sublayers())
+        vars(self).setdefault("makes_mask", makes_mask)  # a model looks itself
         if not self._trainable:
             self.trainable = False
 
@@ -650,14 +651,23 @@ class Layer(Configurable):
             tape.training = before
         if isinstance(y, ArrayHolder):
             y = y.in_array_code()
-        if mask is not None and isinstance(y, TrackedArray) and y.mask is None:
-            if type(self).compute_mask is not Layer.compute_mask:
-                y.mask = self.compute_mask(inputs[0] if len(inputs) == 1 else list(inputs), mask)
-            elif self.supports_masking:
-                y.mask = mask
+        if self._has_own_mask() or (mask is not None and self.supports_masking):
+            self._give_mask(y, inputs, mask)
         if self.activity_regularizer is not None:
             self._add_penalty(y)
         return y
+
+    def _has_own_mask(self) -> bool:
+        return type(self).compute_mask is not Layer.compute_mask
+
+    def _give_mask(self, y: Any, inputs: tuple[Any, ...], mask: Any) -> None:
+        """Let those outputs of `call` that do not carry a mask yet carry what `compute_mask` says."""
+        bare = [(i, part) for i, part in enumerate(leaves(y)) if isinstance(part, TrackedArray) and part.mask is None]
+        if not bare:
+            return
+        made = as_masks(self.compute_mask(inputs[0] if len(inputs) == 1 else list(inputs), mask))
+        for i, part in bare:
+            part.mask = lower(made[i]) if i < len(made) else None
 
     def _mask_to_try(self, inputs: tuple[Any, ...]) -> Array:
         """A mask for trying out what `call` does."""

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import nnx
+from nnx.backends import Placement
 from nnx.data import AUTOTUNE, Dataset
 
 X = np.arange(10)
@@ -16,6 +17,25 @@ X = np.arange(10)
 
 def numbers(dataset: Dataset) -> list[Any]:
     return [np.asarray(item).tolist() for item in dataset]
+
+
+def test_rows_of_arrays_in_their_structure(backend: Placement) -> None:
+    """As `tf.data.Dataset.from_tensor_slices` gives them: tuples and dicts stay, lists are arrays."""
+    x = backend.asarray(np.arange(6.0).reshape(3, 2))
+    ages = [[[30, 40], [50]], [["a", "b"], ["c"]], [[0, 1], [2]]]
+    data = Dataset.from_tensor_slices(({"age": [30, 40, 50], "name": ["a", "b", "c"]}, np.arange(3)))
+    assert len(data) == 3
+    rows = [(a["age"], a["name"], b) for a, b in data.batch(2)]
+    assert [[one.tolist() for one in column] for column in zip(*rows, strict=True)] == ages
+    assert numbers(Dataset.from_tensor_slices(x).batch(2)) == [[[0.0, 1.0], [2.0, 3.0]], [[4.0, 5.0]]]
+    assert sorted(np.concatenate(numbers(Dataset.from_tensor_slices([4, 5, 6]).shuffle(3).batch(2)))) == [4, 5, 6]
+    model = nnx.Sequential([nnx.layers.Dense(1, input_dim=2)])
+    model.compile("sgd", "mse")
+    pairs = Dataset.from_tensor_slices((np.ones((3, 2), "float32"), [1.0, 2.0, 3.0])).batch(3)
+    assert model.fit(pairs, verbose=0).params["steps"] == 1
+    for wrong in ((np.ones(2), np.ones(3)), 3.0, ()):
+        with pytest.raises(ValueError, match="from_tensor_slices takes arrays with as many rows each, got"):
+            Dataset.from_tensor_slices(wrong)
 
 
 def test_each_method_returns_another_data_set() -> None:

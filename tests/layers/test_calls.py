@@ -662,6 +662,54 @@ def test_integers_stay_integers(backend: Placement):
     assert_close(second, vectors[words[:, :2] - 1], 0.0, 0.0)
 
 
+class Halves(Layer):
+    """Two outputs, each with its half of the mask."""
+
+    def call(self, x: Any) -> Any:
+        return nnx.ops.split(x, 2, axis=1)
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        return None if mask is None else nnx.ops.split(mask, 2, axis=1)
+
+
+class LookedUp(Layer):
+    """Makes a mask where there is none."""
+
+    def build(self, input_shape: Any) -> None:
+        self.table = self.add_weight((5, 3), "glorot_uniform", name="table")
+
+    def call(self, words: Any) -> Any:
+        return nnx.ops.take(self.table, words, axis=0)
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        return nnx.ops.not_equal(inputs, 0)
+
+
+@pytest.mark.parametrize("embedding", [LookedUp, lambda: Embedding(5, 3, mask_zero=True)], ids=["own", "nnx's"])
+def test_masks_of_compute_mask_go_on_from_each_output(backend: Placement, embedding: Any):
+    """In a graph, in a Sequential, and in a call."""
+    words = np.array([[1, 4, 2, 0], [3, 0, 0, 0]])
+    tokens = Input(shape=(4,), dtype="int32")
+    first, second = Halves()(embedding()(tokens))
+    model = nnx.Model(tokens, [LSTM(2, name="first")(first), LSTM(2, name="second")(second)])
+    found = model.predict(words, verbose=0)
+    embedded = model.layers[1](backend.asarray(words, "int64"))
+    for name, half, y in (("first", slice(0, 2), found[0]), ("second", slice(2, 4), found[1])):
+        expected = model.get_layer(name)(embedded[:, half, :], mask=backend.asarray(words[:, half] != 0, "bool"))
+        assert_close(y, nnx.to_numpy(expected), length=4)
+    assert np.abs(found[1][0]).min() > 0.0
+    assert np.abs(found[1][1]).max() == 0.0  # no step counts
+
+    inner = embedding()
+    wrapped = written(lambda self, x: self.inner(x))
+    wrapped.inner = inner
+    for layers in ([inner], [wrapped]):
+        alone = nnx.Sequential([Input(shape=(4,), dtype="int32"), *layers, LSTM(2)])
+        mask = backend.asarray(words != 0, "bool")
+        expected = alone.layers[-1](inner(backend.asarray(words, "int64")), mask=mask)
+        assert_close(alone.predict(words, verbose=0), nnx.to_numpy(expected), length=4)
+
+
 def test_a_layer_that_takes_no_mask_may_be_given_one():
     x = np.float32(Generator(3).normal((2, 3, 4)))
     layer = Dense(2)

@@ -1,4 +1,4 @@
-"""Transfer learning: a frozen base, a new head, then fine-tuning; with batch normalisation in inference mode."""
+"""Transfer learning: a base that is frozen, a new head, then fine-tuning."""
 
 import keras
 import numpy as np
