@@ -86,10 +86,15 @@ class Symbol(Operand):
             return self.node, self.index
         return self if self.parameter is None else self.parameter
 
+    @property
+    def name(self) -> str:
+        """The name of the layer that it comes from, for an input that of the input; for a parameter its path."""
+        if self.node is not None:
+            return self.node.layer.name
+        return "the caller" if self.parameter is None else self.parameter.path
+
     def __repr__(self) -> str:
-        source = "the caller" if self.parameter is None else self.parameter.path
-        source = self.node.layer.name if self.node else source
-        return f"<Symbol {self.shape} from {source}>"
+        return f"<Symbol {self.shape} from {self.name}>"
 
     @property
     def ndim(self) -> int:

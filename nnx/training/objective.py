@@ -404,7 +404,10 @@ class Objective:
         sums = [self._total, *(self._parts[index] for index in self._counted)]
         losses = [total[0, ...] / self._count for total in sums if total is not None]
         results = [*losses, *(value_of(metric.result()) for _, metric in self.metrics)]
-        return dict(zip(self.names, read_values(results), strict=True))
+        found: dict[str, Any] = {}
+        for name, result in zip(self.names, results, strict=True):
+            found |= {own: value_of(one) for own, one in result.items()} if isinstance(result, dict) else {name: result}
+        return dict(zip(found, read_values(list(found.values())), strict=True))
 
 
 def weighted_steps(counts: Array | None, weight: Array | None) -> Array | None:

@@ -32,6 +32,13 @@ def data(rows=24):
     )
 
 
+def test_symbols_have_names():
+    """Those of their layers, as scripts for Keras look for: `model.inputs[0].name`."""
+    model = two_headed()
+    assert [symbol.name for symbol in [*model.inputs, *model.outputs]] == ["a", "b", "number", "label"]
+    assert model.get_layer("adapt").output.name == "adapt"
+
+
 class TestGradients:
     def test_of_inputs(self, backend_float64):
         with nnx.backend(backend_float64.name, device=backend_float64.device, dtype="float64"):

@@ -46,6 +46,36 @@ def test_results_are_those_of_all_batches(backend):
     assert np.array_equal(model.test_on_batch(X, ONE_HOT)[4], table)
 
 
+class ErrorOfEach(metrics.Metric):
+    """The mean absolute error of each output value, by name: a result that is a dict."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.total = self.add_weight(shape=(3,), name="total")
+        self.count = self.add_weight(name="count")
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        self.total.assign_add(nnx.ops.sum(nnx.ops.abs(y_true - y_pred), axis=0))
+        self.count.assign_add(float(y_pred.shape[0]))
+
+    def result(self) -> Any:
+        first, _, last = nnx.ops.unstack(self.total.value / self.count.value)
+        return {"first": first, "last": last, "rows": self.count}
+
+
+def test_a_result_may_be_a_dict(backend):
+    model = make(ErrorOfEach(), "acc")
+    history = model.fit(X, ONE_HOT, epochs=2, validation_data=(X, ONE_HOT), verbose=0).history
+    names = {"loss", "first", "last", "rows", "acc"}
+    assert set(history) == names | {f"val_{name}" for name in names}
+    results = model.evaluate(X, ONE_HOT, batch_size=7, verbose=0, return_dict=True)
+    assert list(results) == ["loss", "first", "last", "rows", "acc"]
+    assert results["rows"] == 40.0
+    errors = np.abs(model.predict(X, verbose=0) - ONE_HOT).mean(axis=0)
+    assert [results["first"], results["last"]] == pytest.approx([errors[0], errors[2]], rel=1e-5)
+    assert model.evaluate(X, ONE_HOT, batch_size=7, verbose=0) == list(results.values())
+
+
 def test_a_step_does_not_wait_for_them(backend):
     model = make(
         *SEVERAL, metrics.R2Score(), metrics.OneHotMeanIoU(3), weighted_metrics=["auc", metrics.Recall(top_k=2)]
