@@ -25,6 +25,29 @@ SKIP: Final = _Skip()
 """In the `out` of a pullback: this cotangent is not needed."""
 
 
+class Plus:
+    """In the `out` of a pullback that `adds`: this cotangent is wanted together with one that is there already.
+
+    >>> Plus(1.0).present
+    1.0
+    """
+
+    __slots__ = ("present",)
+
+    def __init__(self, present: Array) -> None:
+        self.present = present
+
+
+def adds(pullback: Pullback) -> Pullback:
+    """A pullback that takes a `Plus` as the first of its `out`, and returns the sum with what is in it.
+
+    >>> adds(lambda dy, out: (dy + out[0].present,))(1.0, out=[Plus(2.0)])
+    (3.0,)
+    """
+    pullback.adds = True  # type: ignore[attr-defined]
+    return pullback
+
+
 def linear(x: Array) -> tuple[Array, Pullback]:
     """Linear activation, which changes nothing: y = x
 
@@ -181,7 +204,14 @@ class LayerPullback:
         self._targets = targets
         self._direct = direct
 
-    def __call__(self, dy: Any, inputs: bool = True) -> Any:
+    def added(self, dy: Any, present: Array) -> Array:
+        """The cotangent of the only input, and one of it that is there already: their sum."""
+        if not getattr(self._pullback, "adds", False):
+            dx = self(dy)
+            return present if dx is None else present + dx
+        return self(dy, Plus(present))
+
+    def __call__(self, dy: Any, inputs: bool | Plus = True) -> Any:
         if self._direct:
             cotangents = self._pullback(dy, out=[self._destination(target, inputs) for target in self._targets])
         else:
@@ -195,10 +225,10 @@ class LayerPullback:
         return of_inputs[0] if len(of_inputs) == 1 else tuple(of_inputs)
 
     @staticmethod
-    def _destination(target: Parameter | None, inputs: bool) -> Any:
-        """Where the pullback may write the cotangent of an argument: an array, None or SKIP."""
+    def _destination(target: Parameter | None, inputs: bool | Plus) -> Any:
+        """Where the pullback may write the cotangent of an argument: an array, None, SKIP, or a `Plus`."""
         if target is None:
-            return None if inputs else SKIP
+            return inputs if isinstance(inputs, Plus) else None if inputs else SKIP
         backward = target.backward
         if backward is None:
             return SKIP

@@ -13,7 +13,7 @@ from nnx.graph.layer_protocol import GraphLayer, reads_integers
 from nnx.graph.symbol import Node, Symbol
 from nnx.kernels import RECORDING
 from nnx.parameters import Parameter
-from nnx.pullbacks import Ending, Pullback, Skippable, call_pullback, linear
+from nnx.pullbacks import Ending, LayerPullback, Pullback, Skippable, call_pullback, linear
 from nnx.structure import leaves, rebuild
 
 
@@ -322,6 +322,10 @@ class Program:
                     array_namespace(several[slot]).zeros_like(several[slot]) if part is None else part
                     for slot, part in zip(step.outputs, parts, strict=True)
                 )
+            present = cotangents[step.inputs[0]] if len(step.inputs) == 1 else None
+            if wanted and present is not None and isinstance(pullback, LayerPullback):
+                cotangents[step.inputs[0]] = pullback.added(cotangent, present)
+                continue
             dx = call_pullback(pullback, cotangent, wanted)
             if wanted:
                 for slot, part in zip(step.inputs, (dx,) if len(step.inputs) == 1 else dx, strict=True):

@@ -161,7 +161,7 @@ class TestStep:
             (perceptron, 11, 11),
             (lenet, 24, 19),
             (transformer, 41, 49),
-            (pre_normalised_transformer, 47, 52),
+            (pre_normalised_transformer, 43, 52),
             (residual, 73, 30),
             (small_convolution, 24, 13),
         ],

@@ -16,7 +16,7 @@ from nnx.kernels.cupy.column_statistics import INVERSE, Statistics, deliver, pla
 from nnx.kernels.cupy.cuda_kernels import CUPY
 from nnx.kernels.cupy.row_kernels import RowKernel, has_rows
 from nnx.kernels.cupy.table import KERNELS
-from nnx.pullbacks import SKIP, Pullback
+from nnx.pullbacks import SKIP, Plus, Pullback, adds
 
 _GROUP = """
     const int size = width;
@@ -53,7 +53,7 @@ _FORWARD = RowKernel(
 )
 _BACKWARD = RowKernel(
     "normalization_pullback",
-    "const T* dy, const T* x, const T* gamma, const W* means, const W* variances, T* dx, "
+    "const T* dy, const T* x, const T* gamma, const W* means, const W* variances, const T* present, T* dx, "
     "bool centred, double epsilon, long long groups, long long width",
     f"""{_GROUP}
     const W mean = means[row], inverse = inverse_of(variances[row], epsilon);
@@ -61,7 +61,10 @@ _BACKWARD = RowKernel(
     auto slope = [&](int i) {{ return scaled((W)dy[place(i)], i); }};
     const W product = team_sum(n, [&](int i) {{ return slope(i) * normal(i); }}) * share;
     const W total = centred ? team_sum(n, slope) * share : (W)0;
-    team_each(n, [&](int i) {{ dx[place(i)] = inverse * (slope(i) - total - normal(i) * product); }});""",
+    team_each(n, [&](int i) {{
+        const W cotangent = inverse * (slope(i) - total - normal(i) * product);
+        dx[place(i)] = present ? (W)present[place(i)] + cotangent : cotangent;
+    }});""",
     INVERSE,
 )
 
@@ -79,12 +82,17 @@ def _normalize(
     _FORWARD.launch(x.dtype, shape, x, scale, shift, mean, variance, y, *how, groups, width)
     by = Statistics(mean, variance, how[1], positions, groups, width)
 
+    @adds
     def pullback(dy: Array, out: Sequence[Any] = (None, None, None)) -> tuple[Array | None, ...]:
         dy = xp.ascontiguousarray(dy)
         dx = None
+        present = out[0].present if isinstance(out[0], Plus) else None
+        together = present is not None and present.dtype == x.dtype and present.shape == x.shape
         if out[0] is not SKIP:
             dx = xp.empty_like(x)
-            _BACKWARD.launch(x.dtype, shape, dy, x, scale, mean, variance, dx, *how, groups, width)
+            given = xp.ascontiguousarray(present) if together else 0
+            _BACKWARD.launch(x.dtype, shape, dy, x, scale, mean, variance, given, dx, *how, groups, width)
+            dx = dx if together or present is None else present + dx
         places = places_of(out[1:], gamma, beta)
         sums = products_and_sums(x.reshape(-1, features), dy.reshape(-1, features), by, places)
         return dx, *deliver(sums, places, gamma, beta)
