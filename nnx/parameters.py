@@ -245,7 +245,10 @@ class FlatParameters:
         dtypes = {parameter.dtype for parameter in self.parameters} or {placement.dtype}
         if len(dtypes) > 1:
             listing = ", ".join(f"{p.path} is {p.dtype}" for p in self.parameters)
-            raise ValueError(f"the trainable parameters of a model must have one dtype, but {listing}")
+            raise ValueError(
+                f"the trainable parameters of a model must have one dtype, but {listing}: give these layers one dtype; one without parameters, such as "
+                f"Activation('softmax', dtype='float32') after Dense(10), may have another"
+            )
         self.slices = slices_of(self.parameters)
         size, dtype = self.slices[-1][1] if self.slices else 0, dtypes.pop()
         self.values, self.grads = placement.zeros((size,), dtype), placement.zeros((size,), dtype)
