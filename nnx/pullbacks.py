@@ -154,7 +154,8 @@ class LayerPullback:
         backward = target.backward
         if backward is None:
             return SKIP
-        return target.grad if target.pass_number != backward.number else None  # None: it has to be added
+        fresh = target.pass_number != backward.number
+        return target.grad if fresh and backward.direct else None  # None: it has to be added, or converted
 
 
 class Skippable:

@@ -22,11 +22,11 @@ from nnx.optimizers.arguments import (
     with_common_arguments,
 )
 from nnx.optimizers.clipping import clip_by_norm, clip_by_value, clip_each_by_norm
-from nnx.optimizers.loss_scaling import FIRST_SCALE, MASTER, STEPS_TO_GROW, LossScale, is_half, step_in_float32
+from nnx.optimizers.loss_scaling import FIRST_SCALE, MASTER, STEPS_TO_GROW, LossScale, step_in_float32
 from nnx.optimizers.numbers import Iterations, Rate
 from nnx.optimizers.slots import Slots, Starts, placed_like
 from nnx.parameters import FlatParameters, Parameter
-from nnx.precision import narrow, wide
+from nnx.precision import wide
 from nnx.registry import Configurable, Registry, serialize
 from nnx.schedules import LearningRateSchedule, schedules
 from nnx.user_warnings import warn_user
@@ -338,7 +338,7 @@ class Optimizer(Configurable):
                 self._bind(flat)
             scale, self._applied_scale = self._applied_scale, self.loss_scale_factor or 1.0
             if MASTER in self.slots:
-                finite = step_in_float32(flat.values, flat.grads, scale, self.restorable(), self._advance)
+                finite = step_in_float32(flat, scale, self.restorable(), self._advance)
                 if self.loss_scale is not None and scale is self.loss_scale.value:
                     self.loss_scale.follow(finite)
             else:
@@ -365,7 +365,7 @@ class Optimizer(Configurable):
                 return flat * self.scale_loss(self.slots.flat)
             return flat * self._applied_scale if self.loss_scale_factor else flat
         bound = flat is self.slots.flat
-        if self.loss_scale_factor is None and (MASTER in self.slots if bound else is_half(flat.values)):
+        if self.loss_scale_factor is None and (MASTER in self.slots if bound else flat.has_half):
             if self.loss_scale is None or not bound:
                 numbers = self._first_scale if self.loss_scale is None else self.loss_scale.numbers()
                 self.loss_scale = LossScale(flat.values, *numbers, self.steps_to_grow)
@@ -400,8 +400,9 @@ class Optimizer(Configurable):
                 if flat is not self.slots.flat:
                     self._bind(flat)
                 if self.shows_average:
+                    flat.gather()
                     self.slots["average"][...], self.shows_average = wide(flat.values), False
-                flat.values[...] = narrow(self.slots["average"], flat.values)
+                flat.put(self.slots["average"])
 
     def swap_average(self) -> None:
         """Exchange the parameters and their moving averages; once more, and all is as before.
@@ -410,10 +411,11 @@ class Optimizer(Configurable):
         """
         if self.slots.flat is None or "average" not in self.slots:
             return
-        values, average = self.slots.flat.values, self.slots["average"]
-        with self.slots.flat.placement.computing:
-            before = array_namespace(values).asarray(values, copy=True)
-            values[...] = narrow(average, values)
+        flat, average = self.slots.flat, self.slots["average"]
+        with flat.placement.computing:
+            flat.gather()
+            before = array_namespace(flat.values).asarray(flat.values, copy=True)
+            flat.put(average)
             average[...] = wide(before)
         self.shows_average = not self.shows_average
 
@@ -502,7 +504,7 @@ class Optimizer(Configurable):
 
     def _starts(self, flat: FlatParameters) -> Starts:
         starts: dict[str, float | None] = {**self.slot_starts()}
-        if is_half(flat.values):
+        if flat.has_half:
             starts[MASTER] = None
         if self.gradient_accumulation_steps is not None:
             starts["gradient_accumulator"] = 0.0

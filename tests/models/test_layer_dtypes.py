@@ -28,6 +28,15 @@ def two_dtypes(backend_float64: Placement, request: pytest.FixtureRequest) -> It
         yield narrow, wide
 
 
+@pytest.fixture
+def half(backend_float64: Placement) -> Iterator[None]:
+    """A context in float16, which array-api-strict does not have."""
+    if backend_float64.name == "array-api-strict":
+        pytest.skip("the standard has no float16")
+    with nnx.backend(backend_float64.name, device=backend_float64.device, dtype="float16"):
+        yield
+
+
 def sequential(*layers: Layer) -> nnx.Model:
     return nnx.Sequential([Input((5,)), *layers])
 
@@ -103,6 +112,74 @@ def test_a_head_without_parameters_trains(two_dtypes: tuple[str, str], make: Mak
     assert logs == pytest.approx(expected_logs, abs=rounding)
     for weight, one in zip(weights, expected, strict=True):
         assert_close(weight, one, 0.0, rounding)
+
+
+@pytest.mark.parametrize("make", MAKERS)
+@pytest.mark.parametrize("loss", ["sparse_categorical_crossentropy", "mse"])
+def test_a_head_with_parameters_trains_them_in_its_dtype(half: None, make: Make, loss: str) -> None:
+    """By the gradient that the same layers have in float64; below it, the parameters stay float16."""
+    results = []
+    here = nnx.get_backend()
+    for place, device, dtype in ((here.name, here.device, "float16"), ("numpy", None, "float64")):
+        with nnx.backend(place, device=device, dtype=dtype):
+            nnx.random.set_seed(1)
+            model = make(Dense(4, "tanh"), Dense(3, "softmax", dtype="float32" if dtype == "float16" else None))
+            model.compile(nnx.optimizers.SGD(0.5), loss, metrics=["accuracy"])
+            y = Y if loss != "mse" else np.eye(3, dtype=np.float32)[Y]
+            logs = [model.train_on_batch(X, y, return_dict=True)["loss"] for _ in range(2)]
+            results.append((logs, model.get_weights()))
+            if dtype == "float16":
+                assert [p.dtype for p in model.weights] == 2 * ["float16"] + 2 * ["float32"]
+                assert model.predict(X, verbose=0).dtype == np.float32
+    (logs, weights), (expected_logs, expected) = results
+    assert logs == pytest.approx(expected_logs, abs=2e-3)
+    for weight, one in zip(weights, expected, strict=True):
+        assert_close(weight, one, 0.0, 2e-3)  # some units of the last place of float16, of numbers below 1
+
+
+def several() -> nnx.optimizers.Optimizer:
+    other = nnx.optimizers.Adam(0.02, use_ema=True)
+    return nnx.optimizers.MultiOptimizer(nnx.optimizers.OptimizerMap(nnx.optimizers.Adam(0.01), {".*bias": other}))
+
+
+OPTIMIZERS = {
+    "Adam": lambda: nnx.optimizers.Adam(0.01, use_ema=True, ema_overwrite_frequency=3),
+    "several": several,
+    "accumulating": lambda: nnx.optimizers.SGD(0.1, momentum=0.9, gradient_accumulation_steps=2, clipnorm=0.5),
+}
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=OPTIMIZERS)
+def test_parameters_of_two_dtypes_are_those_of_one_float32_copy(half: None, optimizer: Any, tmp_path: Any) -> None:
+    """Training goes on from a file as it would have; values that somebody sets count; averages are rounded."""
+    model = sequential(Dense(4, "tanh", kernel_constraint="max_norm"), Dense(3, "softmax", dtype="float32"))
+    model.compile(optimizer(), "sparse_categorical_crossentropy")
+    for _ in range(3):
+        model.train_on_batch(X, Y)
+    model.save(tmp_path / "model.nnx")
+    again = nnx.models.load_model(tmp_path / "model.nnx")
+    for one in (model, again):
+        one.layers[0].kernel.assign([[0.25] * 4] * 5)
+        one.layers[1].bias.assign([1.0, 2.0, 3.0])
+        one.train_on_batch(X, Y)
+        assert np.abs(one.layers[0].kernel.numpy() - 0.25).max() < 0.1
+        one.optimizer.finalize(one.flat)
+    for mine, other in zip(model.get_weights(), again.get_weights(), strict=True):
+        assert_close(mine, other, 0.0, 0.0)
+    flat = model.flat
+    assert [p.dtype for p in flat.parameters] == 2 * ["float16"] + 2 * ["float32"]
+    assert_close(flat.values, np.concatenate([w.ravel() for w in model.get_weights()]).astype(np.float32), 0.0, 0.0)
+
+
+def test_gradients_too_large_for_float16_are_left_out(half: None) -> None:
+    model = sequential(Dense(4), Dense(3, dtype="float32"))
+    model.compile(nnx.optimizers.SGD(0.1), "mse")
+    model.train_on_batch(X, X[:, :3])
+    before, scale = model.get_weights(), float(model.optimizer.loss_scale.value)
+    model.train_on_batch(X, X[:, :3] + 1e4)
+    assert float(model.optimizer.loss_scale.value) == scale / 2
+    for weight, one in zip(model.get_weights(), before, strict=True):
+        assert_close(weight, one, 0.0, 0.0)
 
 
 def test_a_head_of_its_own_dtype_keeps_it_when_copied_and_saved(two_dtypes: tuple[str, str], tmp_path: Any) -> None:
