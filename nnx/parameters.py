@@ -14,7 +14,7 @@ import numpy as np
 
 from nnx.backends import Array, Placement, backend_of, is_array, to_numpy
 from nnx.operators import ArrayHolder
-from nnx.precision import dtype_bytes
+from nnx.precision import dtype_bytes, is_half, narrow
 from nnx.ranks import Shard
 
 
@@ -202,18 +202,20 @@ class BackwardPass:
 
     number : of the backward pass that gradients are gathered for.
     whole : whether all parameters still are in the buffer; another model that trains one of them takes it out.
+    direct : whether a gradient has the dtype of its parameter, so that it can be computed in place.
     flat : gives the buffer, or None once it is gone: parameters that kept it alive would make a cycle.
     """
 
-    __slots__ = ("flat", "number", "whole")
+    __slots__ = ("direct", "flat", "number", "whole")
 
-    def __init__(self, flat: Callable[[], FlatParameters | None] | None = None) -> None:
+    def __init__(self, flat: Callable[[], FlatParameters | None] | None = None, direct: bool = True) -> None:
         self.number = 0
         self.whole = True
+        self.direct = direct
         self.flat = flat or _gone
 
     def __getstate__(self) -> tuple[None, dict[str, Any]]:
-        return None, {"number": self.number, "whole": self.whole, "flat": _gone}
+        return None, {"number": self.number, "whole": self.whole, "direct": self.direct, "flat": _gone}
 
 
 def _gone() -> None:
@@ -229,8 +231,10 @@ class FlatParameters:
     parameters : the parameters in their order; their values are copied into the buffer.
     slices : for each parameter, the (start, stop) of its piece.
     values, grads : the arrays (size,), for all parameters together.
+    halves : of a buffer in float32, the parameters in float16 that are beside it, each with its piece: their gradients
+        are float32 and in the buffer, and `gather` brings their values there.
 
-    ValueError for parameters of several dtypes.
+    ValueError for parameters of several dtypes, other than float16 and float32.
 
     >>> from nnx import Sequential
     >>> from nnx.layers import Dense
@@ -239,27 +243,66 @@ class FlatParameters:
     ((8,), [(0, 6), (6, 8)])
     """
 
+    halves: Sequence[tuple[Parameter, slice]] = ()
+
     def __init__(self, parameters: list[Parameter], placement: Placement) -> None:
         self.parameters = parameters
         self.placement = placement
         dtypes = {parameter.dtype for parameter in self.parameters} or {placement.dtype}
-        if len(dtypes) > 1:
+        mixed = dtypes == {"float16", "float32"}
+        if len(dtypes) > 1 and not mixed:
             listing = ", ".join(f"{p.path} is {p.dtype}" for p in self.parameters)
-            raise ValueError(f"the trainable parameters of a model must have one dtype, but {listing}")
+            raise ValueError(
+                f"the trainable parameters of a model must have one dtype, or float16 and float32, but {listing}: give "
+                f"these layers one dtype; a layer without parameters may have another, as in Dense(10), "
+                f"Activation('softmax', dtype='float64')"
+            )
         self.slices = slices_of(self.parameters)
-        size, dtype = self.slices[-1][1] if self.slices else 0, dtypes.pop()
+        size, dtype = self.slices[-1][1] if self.slices else 0, "float32" if mixed else dtypes.pop()
         self.values, self.grads = placement.zeros((size,), dtype), placement.zeros((size,), dtype)
-        self._backward = BackwardPass(weakref.ref(self))
+        self._backward = BackwardPass(weakref.ref(self), direct=not mixed)
         reshape = placement.xp.reshape
         for parameter, (start, stop) in zip(self.parameters, self.slices, strict=True):
             value = parameter.value
             parameter.leave()
-            parameter.value = reshape(self.values[start:stop], parameter.shape)
-            with placement.computing:
-                parameter.value[...] = value
+            if mixed and parameter.dtype == "float16":
+                self.halves = (*self.halves, (parameter, slice(start, stop)))
+                parameter.value = placement.xp.asarray(value, copy=True)
+            else:
+                parameter.value = reshape(self.values[start:stop], parameter.shape)
+                with placement.computing:
+                    parameter.value[...] = value
             parameter.grad = reshape(self.grads[start:stop], parameter.shape)
             parameter.backward = self._backward
             parameter.pass_number = -1
+        self.gather()
+
+    @property
+    def has_half(self) -> bool:
+        """Whether there are float16 parameters."""
+        return len(self.halves) > 0 or is_half(self.values)
+
+    def gather(self) -> None:
+        """Bring the values of the float16 parameters that are beside the buffer into it."""
+        for parameter, place in self.halves:
+            with self.placement.computing:
+                self.values[place] = self.placement.xp.reshape(parameter.value, (-1,))
+
+    def rounded(self, values: Array) -> Array:
+        """Numbers (size,) as the parameters can hold them, in the dtype of the buffer."""
+        made = narrow(values, self.values)
+        if self.halves:
+            xp = self.placement.xp
+            made = xp.asarray(made, copy=True)
+            for parameter, place in self.halves:
+                made[place] = xp.astype(made[place], parameter.value.dtype)
+        return made
+
+    def put(self, values: Array) -> None:
+        """Let the parameters have these values (size,), rounded to their dtypes."""
+        self.values[...] = self.rounded(values)
+        for parameter, place in self.halves:
+            parameter.value[...] = self.placement.xp.reshape(self.values[place], parameter.shape)
 
     @property
     def whole(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nnx.backends import Array, array_namespace
 
-__all__ = ["dtype_bytes", "narrow", "wide", "wide_sum"]
+__all__ = ["dtype_bytes", "is_half", "narrow", "wide", "wide_sum"]
 
 
 def wide(x: Array) -> Array:
@@ -37,6 +37,16 @@ def wide_sum(x: Array, axis: int | tuple[int, ...] | None = None, keepdims: bool
     xp = array_namespace(x)
     half = x.dtype == getattr(xp, "float16", None)
     return xp.sum(x, axis=axis, keepdims=keepdims, dtype=xp.float32 if half else None)
+
+
+def is_half(values: Array) -> bool:
+    """Whether an array is float16.
+
+    >>> import numpy as np
+    >>> is_half(np.zeros(2, "float16"))
+    True
+    """
+    return bool(values.dtype == getattr(array_namespace(values), "float16", None))
 
 
 def dtype_bytes(dtype: str) -> int:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from nnx.backends import Array
+import numpy as np
+
+from nnx.backends import Array, array_namespace
 from nnx.parameters import Parameter
+from nnx.precision import narrow
 
 Pullback = Callable[..., Any]
 """Maps the cotangent of a function's value to the cotangents of its array arguments."""
@@ -232,7 +235,8 @@ class LayerPullback:
         backward = target.backward
         if backward is None:
             return SKIP
-        return target.grad if target.pass_number != backward.number else None  # None: it has to be added
+        fresh = target.pass_number != backward.number
+        return target.grad if fresh and backward.direct else None  # None: it has to be added, or converted
 
 
 class Skippable:
@@ -256,3 +260,39 @@ def call_pullback(pullback: Pullback, dy: Any, inputs: bool) -> Any:
     if inputs or not isinstance(pullback, LayerPullback | Skippable):
         return pullback(dy)
     return pullback(dy, inputs=False)
+
+
+def in_dtype(
+    arrays: Sequence[Any], dtype: str | None, keeps: Callable[[int], bool]
+) -> tuple[list[Any], Callable[[Pullback], Pullback]]:
+    """Arrays as a layer with a dtype of its own takes them, and what makes of its pullback one of what was given.
+
+    dtype : what floating arrays are converted to; None to leave them as they are.
+    keeps : whether the input of that number stays as it is, whatever its dtype.
+
+    >>> import numpy as np
+    >>> (x,), back = in_dtype([np.ones(2, "float16")], "float32", lambda index: False)
+    >>> x.dtype, back(lambda dy: 3.0 * dy)(x).dtype
+    (dtype('float32'), dtype('float16'))
+    """
+    taken = []
+    for index, x in enumerate(arrays):
+        if dtype is not None and not keeps(index):
+            xp = array_namespace(x)
+            x = xp.astype(x, getattr(xp, dtype), copy=False) if xp.isdtype(x.dtype, "real floating") else x
+        taken.append(x)
+
+    def back(pullback: Pullback) -> Pullback:
+        def pull_back(dy: Any, inputs: bool) -> Any:
+            dxs = call_pullback(pullback, dy, inputs)
+            if not inputs:
+                return dxs
+            several = isinstance(dxs, tuple | list)
+            pairs = zip(dxs if several else [dxs], arrays, strict=True)
+            with np.errstate(over="ignore"):  # the optimizer looks at the gradients
+                narrowed = [dx if dx is None else narrow(dx, x) for dx, x in pairs]
+            return tuple(narrowed) if several else narrowed[0]
+
+        return Skippable(pull_back)
+
+    return taken, back

@@ -371,7 +371,7 @@ READS = {
     "nnx.ops.statistics._edges": "a range that the user wrote",
     "nnx.ops.statistics.bincount": "the shape depends on the values",
     "nnx.ops.windows": "numbers of points",
-    "nnx.optimizers.loss_scaling.is_half": "two dtypes are compared",
+    "nnx.precision.is_half": "two dtypes are compared",
     "nnx.optimizers.arguments": "arguments of constructors",
     "nnx.optimizers.optimizer.Optimizer.set_state": "state from a file",
     "nnx.optimizers.loss_scaling.LossScale.numbers": "when a model is saved or moved",

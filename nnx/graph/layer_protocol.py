@@ -22,6 +22,7 @@ class GraphLayer(Protocol):
     learns, weights : whether it has parameters that may be trained, and which parameters it has.
     input_structure : how the arguments of its first call were nested, with numbers in place of arrays.
     takes_integers, makes_mask : whether its inputs stay integers; whether its output has a mask though none came in.
+    converts_inputs : whether it converts floating inputs to its dtype.
     floats_with : the option of a call that, if it is True, lets a layer of integers take other numbers.
     """
 
@@ -29,6 +30,7 @@ class GraphLayer(Protocol):
     dtype: str | None
     learns: bool
     takes_integers: bool
+    converts_inputs: bool
     floats_with: str
     input_structure: Any
 

@@ -8,12 +8,13 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from nnx.backends import Array, array_namespace
+from nnx.graph.layer_dtypes import input_dtypes
 from nnx.graph.layer_order import layer_order
 from nnx.graph.layer_protocol import GraphLayer, reads_integers
 from nnx.graph.symbol import Node, Symbol
 from nnx.kernels import RECORDING
 from nnx.parameters import Parameter
-from nnx.pullbacks import Ending, LayerPullback, Pullback, Skippable, call_pullback, linear
+from nnx.pullbacks import Ending, LayerPullback, Pullback, Skippable, call_pullback, in_dtype, linear
 from nnx.structure import leaves, rebuild
 
 
@@ -73,6 +74,7 @@ class Program:
         called = {node.layer for node in self.nodes}
         self.listed: list[Any] = layer_order(inputs, outputs, self.nodes)  # with the layers of the inputs
         self.layers: list[Any] = [layer for layer in self.listed if layer in called]
+        self._input_dtypes = input_dtypes(self.layers, owner)
         self._slots: dict[Any, int] = {}
         self._parameters: list[tuple[int, Parameter]] = []
         useful: set[int] = set()  # slots behind which there is a parameter
@@ -246,6 +248,13 @@ class Program:
                 else x
                 for position, (slot, x) in enumerate(zip(step.inputs, arrays, strict=True))
             ]
+        back = None
+        if self._input_dtypes:
+            arrays, back = in_dtype(
+                arrays,
+                self._input_dtypes[layer],
+                lambda index: reads_integers(layer, index, options) or layer.reads_on_host(index),
+            )
         found = [mask_of.get(slot) for slot in step.inputs] if mask_of else []
         made: Any = None
         if "mask" in options:
@@ -263,7 +272,7 @@ class Program:
         for slot, mask in zip(step.outputs, as_masks(made), strict=False):
             if mask is not None:
                 mask_of[slot] = mask
-        return pullback
+        return pullback if back is None else back(pullback)
 
     @staticmethod
     def _options(step: Step, values: list[Any], training: bool) -> dict[str, Any]:
@@ -279,6 +288,7 @@ class Program:
         arrays, (first, *others) = [values[slot] for slot in step.inputs], [call.node.layer for call in step.calls]
         return (
             step.outputs[0] not in bare
+            and not self._input_dtypes
             and not any(mask_of.get(slot) is not None for slot in step.inputs)
             and not any(type(array) in RECORDING for array in arrays)
             and len({array.shape[0] for array in arrays}) == 1

@@ -37,6 +37,8 @@ class FunctionCall(Layer):
     <Symbol (None, 3) from exp>
     """
 
+    converts_inputs = False
+
     def __init__(
         self, function: str, arguments: list[Any], options: dict[str, Any], dtypes: list[str], **kwargs: Any
     ) -> None:

@@ -56,7 +56,8 @@ class Layer(Configurable):
 
     name : unique in a model; made from the class name by default.
     trainable : whether its trainable parameters are trained. What counts is its value when the model is compiled.
-    dtype : the floating dtype of its parameters; by default that of the backend context.
+    dtype : the floating dtype of its parameters, and that it computes in, whatever the dtype of the model; by default
+        that of the backend context.
     autocast : whether floating inputs are converted to that dtype; False leaves them as they come.
     activity_regularizer : a penalty on the output, divided by the batch size and added to the loss.
     batch_input_shape : the shape of the input for the first layer of a Sequential, batch axis included; also written
@@ -90,6 +91,9 @@ class Layer(Configurable):
 
     floats_with = ""
     """The option of a call that, if it is True, lets a layer of integers take other numbers."""
+
+    converts_inputs = True
+    """Whether it converts floating inputs to its dtype in a graph, as layers do; operations on symbols do not."""
 
     on_host = False
     """Whether it computes on the host, as on texts: an input that goes only to such layers stays there."""

@@ -51,6 +51,8 @@ class Operation(Layer):
     <Symbol (None, 2) from add>
     """
 
+    converts_inputs = False
+
     def __init__(self, operator: str, constant: Any = None, constant_first: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.shown_as = KINDS[operator]
@@ -121,6 +123,8 @@ class ActivationWithOptions(Activated):
 
     activation : the function, or its name. options : its further arguments by name.
     """
+
+    converts_inputs = False
 
     def __init__(self, activation: Any, options: Mapping[str, Any], **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -9,6 +9,7 @@ from typing import Any, Self
 from nnx.backends import Array, Placement
 from nnx.functional import Pullback
 from nnx.graph.composition import Composition
+from nnx.graph.layer_dtypes import input_dtypes
 from nnx.graph.symbol import Node, Symbol
 from nnx.layers.activation import Activated
 from nnx.layers.input import InputLayer
@@ -17,7 +18,7 @@ from nnx.models.configuration import build_layers, layer_configs
 from nnx.models.model import Model
 from nnx.names import DistinctNames, name_layer, names_apart
 from nnx.parameters import Parameter
-from nnx.pullbacks import call_pullback
+from nnx.pullbacks import call_pullback, in_dtype
 from nnx.registry import constructor_config
 from nnx.shapes import Shape, check_shape
 from nnx.structure import leaves
@@ -275,16 +276,18 @@ class Sequential(Model):
     ) -> tuple[list[Array], list[Any], Pullback]:
         x, mask = arrays[0], masks[0] if masks else None
         pullbacks: list[Pullback] = []
-        last = self._layers[-1]
+        last, dtypes = self._layers[-1], self._input_dtypes
         for layer in self._layers:
             bare = logits and layer is last
+            if dtypes:
+                (x,), back = in_dtype([x], dtypes[layer], functools.partial(_keeps, layer))
             if mask is not None or layer.makes_mask:
                 x, mask, pullback = layer.run_masked([x], mask, training=training, **({"logits": True} if bare else {}))
             elif bare:
                 x, pullback = layer.preactivation(x, training=training)  # type: ignore[attr-defined]
             else:
                 x, pullback = layer.run(x, training=training)
-            pullbacks.append(pullback)
+            pullbacks.append(back(pullback) if dtypes else pullback)
 
         def pull_back(dys: Sequence[Array], inputs: bool = True) -> list[Array]:
             dy = dys[0]
@@ -299,6 +302,10 @@ class Sequential(Model):
         return [x], [mask], pull_back
 
     @functools.cached_property
+    def _input_dtypes(self) -> dict[Any, str | None]:
+        return input_dtypes(self._layers, self.name)
+
+    @functools.cached_property
     def _first_with_weights(self) -> int:
         """The index of the first layer with parameters to train: before it nobody needs a cotangent."""
         learning = (index for index, layer in enumerate(self._layers) if layer.learns and layer.weights)
@@ -306,7 +313,7 @@ class Sequential(Model):
 
     def _forget(self) -> None:
         """Take back what was derived from the layers."""
-        for derived in ("_first_with_weights", "_as_graph", "_fitting_shapes"):
+        for derived in ("_first_with_weights", "_input_dtypes", "_as_graph", "_fitting_shapes"):
             self.__dict__.pop(derived, None)
         self.forget_training()
 
@@ -331,3 +338,8 @@ class Sequential(Model):
             model.build(tuple(config["build_input_shape"]))
             model._is_open = bool(config.get("is_open"))
         return model
+
+
+def _keeps(layer: Layer, index: int) -> bool:
+    """Whether a layer takes an input as it is: integers, or what stays on the host."""
+    return layer.reads_integers(index) or layer.reads_on_host(index)

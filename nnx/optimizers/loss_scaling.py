@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from nnx.backends import Array, array_namespace, backend_of, to_numpy
-from nnx.precision import narrow, wide
+from nnx.parameters import FlatParameters
+from nnx.precision import wide
 
 MASTER = "master"
 """The slot of the float32 copies."""
@@ -55,32 +56,27 @@ class LossScale:
         self.good_steps = xp.where(xp.logical_and(finite, xp.logical_not(grows)), good_steps, 0.0)
 
 
-def is_half(values: Array) -> bool:
-    """Whether parameters are float16."""
-    return bool(values.dtype == getattr(array_namespace(values), "float16", None))
-
-
 def step_in_float32(
-    values: Array,
-    gradients: Array,
+    flat: FlatParameters,
     scale: Array | float,
     slots: Mapping[str, Array],
     advance: Callable[[Array, Array], None],
 ) -> Array:
-    """Let `advance(master, gradients)` train the float32 copies, and round these to the parameters `values`.
+    """Let `advance(master, gradients)` train the float32 copies, and round these to the parameters of a buffer.
 
     Gradients are divided by the scale first. If one is not finite then nothing changes; whether all are is returned, a
     0-d bool array. A parameter that is no longer what its copy rounds to was changed by somebody else, and replaces it.
     """
-    xp = array_namespace(values)
+    xp = array_namespace(flat.values)
     master = slots[MASTER]
-    master[...] = xp.where(narrow(master, values) == values, master, wide(values))
-    gradients = wide(gradients) / scale
+    flat.gather()
+    master[...] = xp.where(flat.rounded(master) == flat.values, master, wide(flat.values))
+    gradients = wide(flat.grads) / scale
     finite = xp.all(xp.isfinite(gradients))
     before = {name: xp.asarray(slot, copy=True) for name, slot in slots.items()}
     with np.errstate(over="ignore", invalid="ignore"):
         advance(master, gradients)
     for name, old in before.items():
         slots[name][...] = xp.where(finite, slots[name], old)
-    values[...] = narrow(master, values)
+    flat.put(master)
     return finite

@@ -223,10 +223,12 @@ class MultiOptimizer(Optimizer):
         with flat.placement.computing:
             if flat is not self.slots.flat:
                 self._bind(flat)
+            flat.gather()
             for optimizer, part in self._parts:
                 part.read(flat.values, flat.grads)
                 optimizer.finalize(part)
                 part.write(flat.values)
+            flat.put(flat.values)
 
     # Saving
 

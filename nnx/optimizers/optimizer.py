@@ -22,12 +22,12 @@ from nnx.optimizers.arguments import (
     with_common_arguments,
 )
 from nnx.optimizers.clipping import clip_by_norm, clip_by_value, clip_each_by_norm
-from nnx.optimizers.loss_scaling import FIRST_SCALE, MASTER, STEPS_TO_GROW, LossScale, is_half, step_in_float32
+from nnx.optimizers.loss_scaling import FIRST_SCALE, MASTER, STEPS_TO_GROW, LossScale, step_in_float32
 from nnx.optimizers.numbers import Iterations, Rate
 from nnx.optimizers.slots import Slots, Starts, placed_like
 from nnx.optimizers.variable_steps import VariableSteps
 from nnx.parameters import FlatParameters, Parameter
-from nnx.precision import narrow, wide
+from nnx.precision import wide
 from nnx.registry import Configurable, Registry, serialize
 from nnx.schedules import LearningRateSchedule, schedules
 from nnx.user_warnings import warn_user
@@ -401,7 +401,7 @@ class Optimizer(Configurable):
                 self._bind(flat)
             scale, self._applied_scale = self._applied_scale, self.loss_scale_factor or 1.0
             if MASTER in self.slots:
-                finite = step_in_float32(flat.values, flat.grads, scale, self.restorable(), self._advance)
+                finite = step_in_float32(flat, scale, self.restorable(), self._advance)
                 if self.loss_scale is not None and scale is self.loss_scale.value:
                     self.loss_scale.follow(finite)
             else:
@@ -428,7 +428,7 @@ class Optimizer(Configurable):
                 return flat * self.scale_loss(self.slots.flat)
             return flat * self._applied_scale if self.loss_scale_factor else flat
         bound = flat is self.slots.flat
-        if self.loss_scale_factor is None and (MASTER in self.slots if bound else is_half(flat.values)):
+        if self.loss_scale_factor is None and (MASTER in self.slots if bound else flat.has_half):
             if self.loss_scale is None or not bound:
                 numbers = self._first_scale if self.loss_scale is None else self.loss_scale.numbers()
                 self.loss_scale = LossScale(flat.values, *numbers, self.steps_to_grow)
@@ -463,8 +463,9 @@ class Optimizer(Configurable):
                 if flat is not self.slots.flat:
                     self._bind(flat)
                 if self.shows_average:
+                    flat.gather()
                     self.slots["average"][...], self.shows_average = wide(flat.values), False
-                flat.values[...] = narrow(self.slots["average"], flat.values)
+                flat.put(self.slots["average"])
 
     def swap_average(self) -> None:
         """Exchange the parameters and their moving averages; once more, and all is as before.
@@ -473,10 +474,11 @@ class Optimizer(Configurable):
         """
         if self.slots.flat is None or "average" not in self.slots:
             return
-        values, average = self.slots.flat.values, self.slots["average"]
-        with self.slots.flat.placement.computing:
-            before = array_namespace(values).asarray(values, copy=True)
-            values[...] = narrow(average, values)
+        flat, average = self.slots.flat, self.slots["average"]
+        with flat.placement.computing:
+            flat.gather()
+            before = array_namespace(flat.values).asarray(flat.values, copy=True)
+            flat.put(average)
             average[...] = wide(before)
         self.shows_average = not self.shows_average
 
@@ -567,7 +569,7 @@ class Optimizer(Configurable):
         if self._is_by_variable and not self.built:
             self.build(flat.parameters)
         starts: dict[str, float | None] = {**self.slot_starts()}
-        if is_half(flat.values):
+        if flat.has_half:
             starts[MASTER] = None
         if self.gradient_accumulation_steps is not None:
             starts["gradient_accumulator"] = 0.0

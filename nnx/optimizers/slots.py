@@ -36,6 +36,7 @@ class Slots(dict[str, Array]):
         related = not self or any(parameter in known for parameter in flat.parameters)
         if not related:
             known = {}
+        flat.gather()
         xp, values = array_namespace(flat.values), wide(flat.values)
         self.clear()
         for name, start in starts.items():

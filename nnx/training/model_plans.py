@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 
 from nnx.backends.context import Placement, create_as_before, create_at
+from nnx.graph.layer_dtypes import dtypes_inside
 from nnx.layers import Layer
 from nnx.losses import Loss
 from nnx.metrics import Metric
@@ -97,7 +98,8 @@ class ModelPlan:
         flat: FlatParameters | None = None,
         losses: Sequence[Any] = (),
     ) -> None:
-        if model.placement.name != "numpy" or model.placement.dtype == "float16":
+        dtypes = dtypes_inside([model])
+        if model.placement.name != "numpy" or "float16" in dtypes or len(dtypes) > 1:
             raise NotPlannable("plans are for NumPy, and not for mixed precision")
         layers = [layer for _, layer in model.walk()]
         self._attributes = _attributes_of([*layers, *losses])

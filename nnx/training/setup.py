@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Self
 
 from nnx.backends.base import is_on_device
+from nnx.graph.layer_dtypes import dtypes_inside
 from nnx.shapes import Shape, as_shapes
 from nnx.training.trainable import TrainableModel
 from nnx.user_warnings import warn_user
@@ -18,6 +19,7 @@ class TrainingSetup:
 
     output_shapes : with None for the batch. target_dtypes : what targets are converted to, for each output.
     loss_dtype : what losses are computed in: float32 for a model in float16.
+    widens : whether outputs may be float16, of which losses are computed in float32.
     logits : the outputs whose loss contains their last activation.
     penalised : the layers with a penalty on their output. regularised : whether a trained parameter has one.
     """
@@ -25,6 +27,7 @@ class TrainingSetup:
     output_shapes: list[Shape]
     target_dtypes: list[str]
     loss_dtype: str
+    widens: bool
     logits: tuple[int, ...]
     penalised: list[Any]
     regularised: bool
@@ -65,6 +68,7 @@ class TrainingSetup:
                 for one in objective.by_output
             ],
             loss_dtype=loss_dtype,
+            widens="float16" in dtypes_inside([model]),
             logits=tuple(index for index, one in enumerate(objective.by_output) if one.takes_logits),
             penalised=penalised_layers(model),
             regularised=any(parameter.regularizer is not None for parameter in model.flat.parameters),

@@ -241,7 +241,7 @@ class BatchStep:
                 outputs, masks, pullback = model.chain(
                     self.pipeline.computed(xs), training=training, logits=setup.logits
                 )
-            if setup.loss_dtype != model.placement.dtype:
+            if setup.widens:
                 outputs, pullback = widened(outputs, pullback)
             of_samples, counts = weights, []
             if masks[0] is not None or (len(masks) > 1 and any(mask is not None for mask in masks)):

@@ -316,3 +316,39 @@ def test_defaults_of_compile_and_layers():
         assert mine[key] == expected[key]
     for key in ("kernel_initializer", "bias_initializer"):
         assert mine[key]["class_name"] == expected[key]["class_name"]
+
+
+@pytest.mark.parametrize("head", ["Dense", "Activation"])
+def test_a_float32_head_in_mixed_precision(head: str, tmp_path: Any) -> None:
+    """Outputs and weights after two steps, and once more after a file of Keras has brought them here."""
+
+    def layers(library: Any) -> list[Any]:
+        lib = library.layers
+        if head == "Dense":
+            return [hidden(library), lib.Dense(3, activation="softmax", dtype="float32")]
+        return [hidden(library), lib.Dense(3), lib.Activation("softmax", dtype="float32")]
+
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        with nnx.backend("numpy", dtype="float16"):
+            ours, theirs = pair(layers)
+        theirs.set_weights(ours.get_weights())  # float16 has not all numbers
+        for model in (ours, theirs):
+            model.compile("adam", "sparse_categorical_crossentropy")
+            for _ in range(2):
+                model.train_on_batch(X, LABELS)
+        theirs.save(tmp_path / "theirs.keras")
+    finally:
+        keras.config.set_dtype_policy("float32")
+    loaded = nnx.models.load_model(tmp_path / "theirs.keras")
+    assert loaded.optimizer.iterations == 2
+    for model in (ours, loaded):
+        assert [one.dtype for one in model.weights] == 2 * ["float16"] + 2 * [
+            "float32" if head == "Dense" else "float16"
+        ]
+        predicted = model.predict(X, verbose=0)
+        assert predicted.dtype == np.float32
+        assert_close(predicted, theirs.predict(X, verbose=0), 0.0, 2e-3)  # two units of the last place of float16
+        for mine, expected in zip(model.get_weights(), theirs.get_weights(), strict=True):
+            assert_close(mine, expected, 0.0, 1e-3)
+    loaded.train_on_batch(X, LABELS)

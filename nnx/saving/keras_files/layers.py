@@ -198,6 +198,8 @@ class LayerReader:
             return None
         if value in ("float16", "float32", "float64", "string"):
             return str(value)
+        if value == "mixed_float16":
+            return "float16"
         if isinstance(value, str) and (value.startswith(("int", "uint")) or value == "bool"):
             if "_from_" in value:
                 raise ValueError(f"{label} is quantised ({value}), which nnx does not have")

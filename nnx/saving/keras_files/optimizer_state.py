@@ -9,8 +9,9 @@ import numpy as np
 
 from nnx.backends import to_numpy
 from nnx.optimizers import Adafactor, Adam, Muon, Nadam, Optimizer, RMSprop
-from nnx.optimizers.loss_scaling import MASTER, is_half
+from nnx.optimizers.loss_scaling import MASTER
 from nnx.parameters import Parameter
+from nnx.precision import is_half
 
 __all__ = ["restore", "stored"]
 
@@ -116,6 +117,7 @@ def _fitting(optimizer: Optimizer, trained: Sequence[Parameter], shapes: Sequenc
 
 def _filled(optimizer: Optimizer, trained: Sequence[Parameter], arrays: dict[str, np.ndarray]) -> dict[str, Any]:
     """All slots in the shapes in which they are kept here."""
+    half = any(is_half(parameter.value) for parameter in trained)
     for parameter in trained:
         if isinstance(optimizer, Adafactor):
             rows, columns, velocity = (
@@ -129,7 +131,7 @@ def _filled(optimizer: Optimizer, trained: Sequence[Parameter], arrays: dict[str
             arrays[f"columns/{parameter.path}"] = np.broadcast_to(columns, parameter.shape)
         elif isinstance(optimizer, Muon):
             arrays.setdefault(f"velocity/{parameter.path}", np.zeros(parameter.shape, np.float32))
-        if is_half(parameter.value):  # files of Keras have one value of a weight, and no copy in float32
+        if half:  # files of Keras have one value of a weight, and no copy in float32
             arrays[f"{MASTER}/{parameter.path}"] = to_numpy(parameter.value)
     return arrays
 

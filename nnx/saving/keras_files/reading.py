@@ -107,8 +107,8 @@ def _dtype_of(description: Any) -> str | None:
             dtype = settings.get("dtype")
             if isinstance(dtype, dict) and isinstance(dtype.get("config"), dict):
                 dtype = dtype["config"].get("name")
-            if dtype in ("float16", "float32", "float64"):
-                return str(dtype)
+            if dtype in ("float16", "float32", "float64", "mixed_float16"):
+                return str(dtype).removeprefix("mixed_")
         open_ones.extend(value for key, value in reversed(list(one.items())) if key in ("config", "layers", "layer"))
     return None
 

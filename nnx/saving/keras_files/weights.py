@@ -59,10 +59,12 @@ def optimizer_arrays(file: KerasFile) -> list[Stored]:
             return []
         names = arrays.texts("optimizer_weights", "weight_names") or []
         return [_stored(arrays, f"optimizer_weights/{name}") for name in names]
-    numbers = [path.rpartition("/")[2] for path in arrays if path.startswith("optimizer/vars/")]
+    inner = "optimizer/inner_optimizer/vars/"  # of one that scales the loss, in mixed precision
+    place = inner if any(path.startswith(inner) for path in arrays) else "optimizer/vars/"
+    numbers = [path.removeprefix(place) for path in arrays if path.startswith(place)]
     if not all(re.fullmatch(r"\d{1,9}", number) for number in numbers):
         raise ValueError("the state of the optimizer has something that is no number")
-    return [arrays[f"optimizer/vars/{number}"] for number in sorted(numbers, key=int)]
+    return [arrays[f"{place}{number}"] for number in sorted(numbers, key=int)]
 
 
 def _stored(arrays: Arrays, path: str) -> Stored:
