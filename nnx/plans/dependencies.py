@@ -64,7 +64,7 @@ _BUILT_IN = {
     *(type, id, iter, next, hash, repr, chr, ord, math.prod, builtins.__build_class__),
 }
 
-_WRITES = {"STORE_GLOBAL", "DELETE_GLOBAL", "STORE_ATTR", "DELETE_ATTR", "STORE_SUBSCR", "DELETE_SUBSCR", "STORE_NAME"}
+_WRITES = {"STORE_GLOBAL", "DELETE_GLOBAL", "STORE_ATTR", "DELETE_ATTR", "STORE_SUBSCR", "DELETE_SUBSCR", "STORE_SLICE"}
 
 _CONSTANTS = (int, float, complex, str, bytes, types.NoneType, types.EllipsisType, np.generic, np.dtype, range, slice)
 

@@ -84,7 +84,10 @@ def test_another_buffer_takes_parameters_out():
 
 def test_parameters_of_different_dtypes_are_named():
     model = nnx.Sequential([Dense(2, input_dim=3), Dense(2, dtype="float64")])
-    with pytest.raises(ValueError, match=r"must have one dtype, or float16 and float32, but dense/kernel is float32.*dense_1/bias is float64"):
+    with pytest.raises(
+        ValueError,
+        match=r"must have one dtype, or float16 and float32, but dense/kernel is float32.*dense_1/bias is float64",
+    ):
         _ = model.flat
 
 
