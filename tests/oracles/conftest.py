@@ -6,3 +6,5 @@ import os
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "true")
+
+collect_ignore = ["scripts"]  # which test_scripts.py runs, as a user would
