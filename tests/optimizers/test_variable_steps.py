@@ -53,7 +53,7 @@ OPTIONS: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("options", OPTIONS, ids=str)
+@pytest.mark.parametrize("options", OPTIONS, ids=lambda options: ", ".join(options) or "plain")
 def test_it_is_the_built_in_one_with_the_same_formula(backend: Placement, options: dict[str, Any], tmp_path: Path):
     own, built_in = made(Momentum(**options)), made(SGD(**{"learning_rate": 0.1, **options}, momentum=0.9))
     for model in (own, built_in):
