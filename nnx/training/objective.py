@@ -92,20 +92,28 @@ class Objective:
 
     loss, metric_list, weighted_metrics, loss_weights : for one output; or lists, or dicts by the names of outputs.
     outputs : the names of the outputs; None while they are not known, then `assign` says them later.
+    structure : how the outputs are nested: dicts for those of dicts in which there are lists, or dicts, follow it.
 
     held : the metrics that the model and its layers keep and update themselves; a copy has none, which would take them
         from who uses the original.
     """
 
     def __init__(
-        self, loss: Any, metric_list: Any, weighted_metrics: Any, loss_weights: Any, outputs: list[str] | None
+        self,
+        loss: Any,
+        metric_list: Any,
+        weighted_metrics: Any,
+        loss_weights: Any,
+        outputs: list[str] | None,
+        structure: Any = None,
     ) -> None:
-        self._given = {
+        given = {
             "loss": loss,
             "metrics": metric_list,
             "weighted_metrics": weighted_metrics,
             "loss_weights": loss_weights,
         }
+        self._given = {what: _along(structure, value, what) for what, value in given.items()}
         self.by_output: list[OutputObjective] = []
         self.held: list[Metric] = []
         self.outputs: list[str] = []
@@ -445,6 +453,29 @@ def distribute(value: Any, outputs: list[str], what: str) -> list[Any]:
     if what in ("metrics", "weighted_metrics") and value is not None:
         raise ValueError(f"{what} of a model with several outputs must be a list or a dict with an entry for each")
     return [value] * len(outputs)
+
+
+def _along(structure: Any, value: Any, what: str) -> Any:
+    """A dict for outputs that are nested in a dict, as a list with an entry for each; anything else as it is."""
+    nested = isinstance(structure, dict) and any(isinstance(part, dict | list | tuple) for part in structure.values())
+    if not (nested and isinstance(value, dict) and "class_name" not in value and set(value) <= set(structure)):
+        return value
+    return list(_entries(structure, value, what))
+
+
+def _entries(structure: Any, value: Any, what: str) -> Iterator[Any]:
+    """What belongs to each output of a structure: by keys and by positions, or one thing for all in it."""
+    if isinstance(structure, dict):
+        for key in ordered_keys(structure):
+            yield from _entries(structure[key], value.get(key) if isinstance(value, dict) else value, what)
+    elif isinstance(structure, list | tuple):
+        if isinstance(value, list | tuple) and len(value) != len(structure):
+            raise ValueError(f"{what} has {len(value)} entries for {len(structure)} outputs in one list")
+        parts = value if isinstance(value, list | tuple) else [value] * len(structure)
+        for part, entry in zip(structure, parts, strict=True):
+            yield from _entries(part, entry, what)
+    else:
+        yield value
 
 
 def _only(entry: Any) -> Any:

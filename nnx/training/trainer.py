@@ -67,7 +67,8 @@ class Trainer:
         self.step.require_alone("compile")
         optimizer = None if optimizer is None else optimizers.resolve(optimizer)
         names = None if model.output_names is None else list(model.output_names)
-        objective = Objective(loss, metrics, weighted_metrics, loss_weights, names)
+        structure = model.output_structure if model.built else None
+        objective = Objective(loss, metrics, weighted_metrics, loss_weights, names, structure)
         model.optimizer, model.objective = optimizer, objective
         model.compile_arguments = {
             "loss": loss,

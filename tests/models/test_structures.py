@@ -259,3 +259,41 @@ def test_targets_that_are_needed_are_asked_for():
         model.fit(A, {"u": TARGET[:, :1]}, verbose=0)
     with pytest.raises(ValueError, match="functional has 2 outputs, u, v: give targets for all"):
         model.fit(A, [TARGET[:, :1], None], verbose=0)
+
+
+NESTED: dict[str, dict[str, Any]] = {
+    "by keys and positions": {
+        "loss": {"a": ["mse", "mae"], "c": "mse"},
+        "metrics": {"a": [["mae"], ["mse"]], "c": "mae"},
+    },
+    "by names": {"loss": {"p": "mse", "q": "mae", "r": "mse"}, "metrics": {"p": "mae", "q": "mse", "r": "mae"}},
+    "in order": {"loss": ["mse", "mae", "mse"], "metrics": [["mae"], ["mse"], ["mae"]]},
+}
+
+
+@pytest.mark.parametrize("form", NESTED)
+def test_losses_and_metrics_nested_as_outputs_are(form: str) -> None:
+    nnx.random.set_seed(2)
+    x = Input((3,))
+    p, q, r = (Dense(units, name=name)(x) for units, name in ((2, "p"), (1, "q"), (4, "r")))
+    model = nnx.Model(x, {"a": [p, q], "c": r})
+    model.compile(
+        "sgd", **NESTED[form], loss_weights={"a": [1.0, 2.0], "c": 0.5} if "keys" in form else [1.0, 2.0, 0.5]
+    )
+    zeros = {"a": [np.zeros((4, 2)), np.zeros((4, 1))], "c": np.zeros((4, 4))}
+    made = model.evaluate(np.ones((4, 3)), zeros, verbose=0, return_dict=True)
+    outputs = model.predict(np.ones((4, 3)), verbose=0)
+    assert_close(made["p_loss"], np.mean(np.square(outputs["a"][0])))
+    assert_close(made["q_loss"], np.mean(np.abs(outputs["a"][1])))
+    total = np.float32(made["p_loss"] + 2.0 * made["q_loss"] + 0.5 * made["r_loss"])
+    assert_close(np.float32(made["loss"]), total)
+    assert sorted(name for name in made if name.endswith(("mae", "mse"))) == ["p_mae", "q_mse", "r_mae"]
+
+
+def test_losses_nested_otherwise_than_outputs():
+    x = Input((3,))
+    model = nnx.Model(x, {"a": [Dense(2)(x), Dense(1)(x)], "c": Dense(4)(x)})
+    with pytest.raises(ValueError, match="loss has 1 entries for 2 outputs in one list"):
+        model.compile("sgd", {"a": ["mse"], "c": "mse"})
+    with pytest.raises(ValueError, match="loss names the output 'b'"):
+        model.compile("sgd", {"b": "mse"})
