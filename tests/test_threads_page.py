@@ -31,7 +31,7 @@ INSIDE = {
     *("readers", "reads_integers", "reads_on_host", "remember_call", "require_built", "require_compiled"),
     *("require_here", "restore_trainable"),
     *("restore_trained", "route", "run", "run_call", "run_masked", "set_weight_options", "sizes_of_mask", "sublayers"),
-    *("run_without_pullback", "summary_rows", "train_in"),
+    *("run_ended", "run_without_pullback", "summary_rows", "train_in"),
 }
 
 

@@ -76,17 +76,16 @@ class Dependencies:
         attributes may change unseen. Asked for objects of nnx's classes, and of classes made from them.
     problem : why what was called may give something else another time; None if it cannot, unless `holds` says so.
 
-    >>> rate = 0.5
+    >>> names = {"rate": 0.5}
+    >>> scaled = eval("lambda x: x * rate", names)  # a function of some other module
     >>> found = Dependencies()
     >>> with found.looking():
-    ...     _ = (lambda x: x * rate)(2.0)
+    ...     _ = scaled(2.0)
     >>> found.problem, found.holds()
     (None, True)
-    >>> with found.looking():
-    ...     print((lambda x: x * rate)(2.0))
-    1.0
-    >>> found.problem
-    'it calls print'
+    >>> names["rate"] = 0.25
+    >>> found.holds()
+    False
     """
 
     def __init__(self, attributes_of: Callable[[Any], dict[str, Any] | None] = lambda value: {}) -> None:
