@@ -213,9 +213,10 @@ class Dependencies:
         elif isinstance(value, type):
             if not _is_trusted_object(value) and value.__module__ not in ("builtins", *_PURE):
                 self._compare(lambda: list(vars(value).values()))
-                for function in vars(value).values():
-                    if isinstance(function, types.FunctionType):
-                        self._look_at_value(function, value.__name__)
+                for attribute, part in vars(value).items():
+                    is_value = not (hasattr(part, "__get__") or attribute.startswith(("__", "_abc_")))
+                    if is_value or isinstance(part, types.FunctionType):
+                        self._look_at_value(part, f"{value.__name__}.{attribute}")
         elif type(value).__module__.startswith("numpy.random"):
             self._refuse(f"it reads {name}, of which NumPy draws random numbers")
         elif any(map(_is_trusted_object, type(value).__mro__)) and (own := self._attributes_of(value)) is not None:

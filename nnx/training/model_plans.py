@@ -240,7 +240,9 @@ def _metric_noted(metric: Metric, plan: Plan) -> Metric:
 
 def _dependencies_of(model: TrainableModel) -> Dependencies:
     """Dependencies of what a model computes: what comes with nnx's layers is compared already, or does not matter."""
-    layers, common = {id(layer) for _, layer in model.walk()}, {*vars(Layer()), *vars(model)}
+    layers = {id(layer) for _, layer in model.walk()}
+    of_nnx: Any = next(cls for cls in type(model).__mro__ if cls.__module__.startswith("nnx."))
+    common = {*vars(Layer()), *vars(of_nnx())}
 
     def attributes_of(value: Any) -> dict[str, Any] | None:
         if isinstance(value, Layer):

@@ -10,7 +10,7 @@ import random
 import time
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -277,6 +277,7 @@ class Settings:
     """Numbers that code of one's own reads, each in another way."""
 
     share = 0.5
+    shares: ClassVar[dict[str, float]] = {"share": 0.5}
 
 
 class Scaled(nnx.layers.Layer):
@@ -355,6 +356,10 @@ SHARED: dict[str, tuple[Callable[[Any], Any], Callable[[Scaled, float], Any]]] =
     "an attribute": (lambda layer: layer.rate, lambda layer, value: setattr(layer, "rate", value)),
     "a list in an attribute": (lambda layer: layer.rates[0], lambda layer, value: layer.rates.__setitem__(0, value)),
     "an attribute of a class": (lambda _: Settings.share, lambda layer, value: setattr(Settings, "share", value)),
+    "a dict of a class": (
+        lambda _: Settings.shares["share"],
+        lambda layer, value: Settings.shares.update(share=value),
+    ),
     "a variable around it": (READ, lambda layer, value: WRITE(value)),
     "NumPy": (lambda _: np.sqrt(SHARE) + math.pi * float(np.sum([1.0])), lambda layer, value: _write_global(value)),
     "an own list": (lambda _: sum([x for x in (1.0, 2.0) if x > SHARE]), lambda layer, value: _write_global(value)),
@@ -451,10 +456,11 @@ class Twofold(nnx.Model):
     def __init__(self) -> None:
         super().__init__()
         self.first, self.second = Dense(5, "tanh"), Dense(2)
+        self.rate = 0.1
 
     def call(self, x: Any, training: bool = False) -> Any:
         h = self.first(x)
-        self.add_loss(0.1 * nnx.ops.mean(nnx.ops.square(h)))
+        self.add_loss(self.rate * nnx.ops.mean(nnx.ops.square(h)))
         return self.second(h)
 
 
@@ -465,8 +471,11 @@ def test_models_of_ones_own():
         return model
 
     replayed, plain = two(make)
-    assert_equal_training(replayed, plain)
-    assert is_replayed(replayed), plan_of(replayed)
+    for rate in (0.1, 10.0):
+        for model in (replayed, plain):
+            model.rate = rate
+        assert_equal_training(replayed, plain)
+        assert is_replayed(replayed), plan_of(replayed)
     history = [model.fit(X[0], Y[0], epochs=3, verbose=0, shuffle=False).history for model in (replayed, plain)]
     assert history[0] == history[1]
 
