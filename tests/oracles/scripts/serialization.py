@@ -77,7 +77,7 @@ twin.set_weights(subclassed.get_weights())
 
 optimizer = keras.optimizers.Adam(keras.optimizers.schedules.ExponentialDecay(0.01, 100, 0.9), beta_1=0.8)
 same_optimizer = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
-loss = keras.losses.deserialize(keras.losses.serialize(keras.losses.Huber(0.7)))
+loss = keras.losses.deserialize(keras.losses.serialize(keras.losses.Huber()))
 conv = keras.layers.deserialize(keras.layers.serialize(layers.Conv2D(3, 2)))
 initializer = keras.initializers.get("he_normal")
 

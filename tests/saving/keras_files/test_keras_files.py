@@ -379,8 +379,8 @@ def first(config: dict[str, Any]) -> dict[str, Any]:
 CODE = {"class_name": "__lambda__", "config": {"value": "4wAAAAAAAAAA"}}
 REFUSED: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     "unknown": (
-        lambda c: first(c).update(class_name="Scale", module="own", registered_name="own>Scale"),
-        r"unknown layer 'Scale' \(own>Scale\); one of your own goes into custom_objects=\{'Scale': \.\.\.\}",
+        lambda c: first(c).update(class_name="Nowhere", module="own", registered_name="own>Nowhere"),
+        r"unknown layer 'Nowhere' \(own>Nowhere\); one of your own goes into custom_objects=\{'Nowhere': \.\.\.\}",
     ),
     "of Keras alone": (lambda c: first(c).update(class_name="JaxLayer"), r"nnx has no JaxLayer \(layer 'first'\)"),
     "lambda": (
