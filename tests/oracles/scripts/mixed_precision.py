@@ -27,7 +27,7 @@ keras.mixed_precision.set_global_policy("float32")
 
 results = {
     "policy": policy.name,
-    "dtype": outputs.dtype,
+    "dtypes": [str(predictions.dtype), outputs.dtype],
     "falls": history.history["loss"][-1] < history.history["loss"][0],
     "keys": sorted(history.history),
     # float16 has 11 bits: thousandths of the loss may differ with the order of a sum
