@@ -8,7 +8,7 @@ from typing import Any, ClassVar, NoReturn, TypeGuard
 
 import numpy as np
 
-from nnx.plans.plan import NotPlannable, Plan
+from nnx.plans.plan import Plan
 from nnx.structure import leaves
 
 
@@ -76,7 +76,7 @@ class PlannedArray:
 
     def __array_function__(self, function: Callable[..., Any], types: Any, args: Any, options: Any) -> Any:
         if function in _OF_OPEN_SIZE or (function is np.where and len(args) == 1):
-            raise NotPlannable(f"the values decide the shape of what {function.__name__} returns")
+            self.plan.refuse(f"the values decide the shape of what {function.__name__} returns")
         if function in _KNOWN_BY_SHAPE:
             return function(*unplanned(args), **unplanned(options))
         if function is np.copyto:
@@ -84,7 +84,7 @@ class PlannedArray:
         return self._computed(function, args, options, writes=function in _WITH_OUT)
 
     def __array__(self, *_: Any, **__: Any) -> NoReturn:
-        raise NotPlannable("the values go into an ordinary array, or into a function that notes nothing")
+        self.plan.refuse("the values go into an ordinary array, or into a function that notes nothing")
 
     def __array_namespace__(self, *, api_version: str | None = None) -> Any:
         return self.backend.xp
@@ -101,7 +101,7 @@ class PlannedArray:
         plain, named = unplanned(args), unplanned(options)
         if given is not None:
             if type(given) is not PlannedArray:
-                raise NotPlannable("the values are written into an ordinary array")
+                self.plan.refuse("the values are written into an ordinary array")
             self.plan.will_write(given.value)
             function(*plain, out=given.value, **named)
             self._note_writing(given.value, function, plain, named)
@@ -113,8 +113,8 @@ class PlannedArray:
         if isinstance(made, tuple | list):
             return type(made)(self._noted_part(made, i, function, plain, named, sources) for i in range(len(made)))
         if not isinstance(made, np.ndarray | np.generic):
-            raise NotPlannable(f"{_name(function)} returns {type(made).__name__}, which follows from the values")
-        if _is_view(made, function, sources):
+            self.plan.refuse(f"{_name(function)} returns {type(made).__name__}, which follows from the values")
+        if _is_view(made, function, sources, self.plan):
             return PlannedArray(made, self.plan)
         memory = self._memory(made)
         if writes:
@@ -138,8 +138,8 @@ class PlannedArray:
     def _noted_part(self, made: Any, index: int, function: Any, plain: Any, named: Any, sources: list[Any]) -> Any:
         part = made[index]
         if not isinstance(part, np.ndarray | np.generic):
-            raise NotPlannable(f"{_name(function)} returns a part that is no array")
-        if _is_view(part, function, sources):
+            self.plan.refuse(f"{_name(function)} returns a part that is no array")
+        if _is_view(part, function, sources, self.plan):
             return PlannedArray(part, self.plan)
         memory = self._memory(part)
         self.plan.note(_copy_part_into, memory, index, function, plain, named)
@@ -153,7 +153,7 @@ class PlannedArray:
 
     def _written(self, function: Callable[..., Any], args: Any, options: Any) -> None:
         if type(args[0]) is not PlannedArray:
-            raise NotPlannable("the values are written into an ordinary array")
+            self.plan.refuse("the values are written into an ordinary array")
         plain, named = unplanned(args), unplanned(options)
         self.plan.will_write(plain[0])
         function(*plain, **named)
@@ -168,11 +168,11 @@ class PlannedArray:
     # Items
 
     def __getitem__(self, key: Any) -> PlannedArray:
-        _check_key(key)
+        _check_key(key, self.plan)
         return self._computed(operator.getitem, (self, key), {}, writes=False)  # type: ignore[no-any-return]
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        _check_key(key)
+        _check_key(key, self.plan)
         if key is Ellipsis:
             self._written(np.copyto, (self, value), {"casting": "unsafe"})
         else:
@@ -187,12 +187,17 @@ class PlannedArray:
     # Looks at the value
 
     def _refuse(self, *_: Any) -> NoReturn:
-        raise NotPlannable("its values become numbers of Python, which the plan would keep")
+        self.plan.refuse("its values become numbers of Python, which the plan would keep")
 
     def __bool__(self) -> bool:
         return self.plan.note_branch(self.value)
 
     __int__ = __float__ = __complex__ = __index__ = item = tolist = __contains__ = _refuse
+
+    def __getattr__(self, name: str) -> NoReturn:
+        if hasattr(np.ndarray, name) and not name.startswith("__"):
+            self.plan.refuse(f"code asks for {name} of an array")
+        raise AttributeError(f"PlannedArray has no attribute {name!r}")
 
     # What does not follow from values
 
@@ -292,19 +297,19 @@ def _arrays_in(value: Any) -> Iterator[np.ndarray]:
     return (part for part in leaves(value) if isinstance(part, np.ndarray))
 
 
-def _is_view(made: Any, function: Any, sources: list[np.ndarray]) -> TypeGuard[np.ndarray]:
+def _is_view(made: Any, function: Any, sources: list[np.ndarray], plan: Plan) -> TypeGuard[np.ndarray]:
     """Whether a result is in the memory of an argument; NotPlannable where the function may have written to it."""
     if not isinstance(made, np.ndarray) or not any(np.may_share_memory(made, source) for source in sources):
         return False
     if function not in _OF_VIEWS:
-        raise NotPlannable(f"{_name(function)} returns the memory of an argument")
+        plan.refuse(f"{_name(function)} returns the memory of an argument")
     return True
 
 
-def _check_key(key: Any) -> None:
+def _check_key(key: Any, plan: Plan) -> None:
     for part in key if isinstance(key, tuple) else (key,):
         if hasattr(part, "dtype") and part.dtype.kind == "b":
-            raise NotPlannable("the values decide how many elements x[mask] has")
+            plan.refuse("the values decide how many elements x[mask] has")
 
 
 def _copy_into(memory: np.ndarray, function: Callable[..., Any], args: Any, options: Any) -> None:

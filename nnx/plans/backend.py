@@ -25,6 +25,7 @@ def noting(plan: Plan) -> Iterator[None]:
     finally:
         _open_plan.reset(token)
         plan.close()
+    plan.require_plannable()
 
 
 class PlannedNamespace:

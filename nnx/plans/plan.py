@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -55,6 +55,7 @@ class Plan:
         self._protected: list[np.ndarray] = []
         self._room = room
         self._errors = np.geterr()
+        self._refusal: NotPlannable | None = None
 
     def note(self, function: Callable[..., Any], *arguments: Any, **options: Any) -> None:
         """Note a call that writes into memory; as its warnings were handled here, they will be."""
@@ -66,6 +67,11 @@ class Plan:
         if errors:
             function = functools.partial(_call_under, errors, function)
         self.calls.append((function, arguments))
+
+    def refuse(self, reason: str) -> NoReturn:
+        """NotPlannable, which `require_plannable` raises again, should the code have caught it."""
+        self._refusal = NotPlannable(reason)
+        raise self._refusal
 
     def protect(self, arrays: Sequence[np.ndarray]) -> None:
         """Keep what these arrays have, as soon as the code writes to one."""
@@ -87,7 +93,7 @@ class Plan:
     def note_branch(self, value: np.ndarray) -> bool:
         """Note which way the code goes at this value, and return it."""
         if self._effects:
-            raise NotPlannable("code branches on values after something was done that cannot be taken back")
+            self.refuse("code branches on values after something was done that cannot be taken back")
         self.branches, way = True, bool(value)
         self.note(_require, value, way)
         return way
@@ -96,11 +102,16 @@ class Plan:
         """Count the memory of an array that the plan makes."""
         self._room -= nbytes
         if self._room < 0:
-            raise NotPlannable("its arrays are large: to call for them takes little of the time")
+            self.refuse("its arrays are large: to call for them takes little of the time")
 
     def close(self) -> None:
         """End of the noting."""
         self.open = False
+
+    def require_plannable(self) -> None:
+        """NotPlannable where something was refused, whatever the code did about that."""
+        if self._refusal is not None:
+            raise self._refusal
 
     def replay(self) -> None:
         """Make all calls again. Departure, with a part of them made, where the code would branch otherwise."""

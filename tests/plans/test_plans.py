@@ -37,6 +37,13 @@ def in_place(x: Any) -> Any:
     return y
 
 
+def _tried(function: Callable[[], Any], otherwise: Any) -> Any:
+    try:
+        return function()
+    except Exception:
+        return otherwise
+
+
 def filled(x: Any) -> Any:
     xp = x.__array_namespace__()
     total = xp.zeros((5,), dtype=x.dtype)
@@ -98,6 +105,8 @@ def test_warnings_come_as_where_the_code_ran():
 
 REFUSED: dict[str, tuple[Callable[[Any], Any], str]] = {
     "a number": (lambda x: float(x[0, 0]), "numbers of Python"),
+    "a number or another": (lambda x: x * _tried(lambda: float(x[0, 0]), 2.0), "numbers of Python"),
+    "an attribute or another": (lambda x: x * (2.0 if hasattr(x, "flat") else 3.0), "asks for flat"),
     "a list": (lambda x: x.tolist(), "numbers of Python"),
     "an ordinary array": (lambda x: np.asarray(x), "ordinary array"),
     "into an ordinary array": (lambda x: np.add(x, 1.0, out=np.zeros((4, 5), np.float32)), "written into an ordinary"),
