@@ -24,6 +24,8 @@ from typing import Any
 import numpy as np
 
 from nnx.backends import is_array
+from nnx.parameters import Parameter
+from nnx.random import Generator
 
 _TRUSTED = {"nnx", "numpy", "array_api_compat", "array_api_extra"}
 """Packages whose functions depend on nothing but what they are given."""
@@ -66,6 +68,8 @@ _BUILT_IN = {
 
 _WRITES = {"STORE_GLOBAL", "DELETE_GLOBAL", "STORE_ATTR", "DELETE_ATTR", "STORE_SUBSCR", "DELETE_SUBSCR", "STORE_SLICE"}
 
+_LARGEST = 1 << 18  # bytes of an array that is compared before each replay
+
 _CONSTANTS = (int, float, complex, str, bytes, types.NoneType, types.EllipsisType, np.generic, np.dtype, range, slice)
 
 
@@ -73,7 +77,9 @@ class Dependencies:
     """What the functions read that are called in a block, but those of nnx and NumPy.
 
     attributes_of : gives the attributes of an object that are compared, such as those of a layer; None for one whose
-        attributes may change unseen. Asked for objects of nnx's classes, and of classes made from them.
+        attributes may change unseen. Asked for objects of nnx's classes, and of classes made from them; by default all
+        that it has.
+    is_planned : whether a parameter is memory of the plan, which reads it again; others are compared.
     problem : why what was called may give something else another time; None if it cannot, unless `holds` says so.
 
     >>> names = {"rate": 0.5}
@@ -88,15 +94,21 @@ class Dependencies:
     False
     """
 
-    def __init__(self, attributes_of: Callable[[Any], dict[str, Any] | None] = lambda value: {}) -> None:
+    def __init__(
+        self,
+        attributes_of: Callable[[Any], dict[str, Any] | None] | None = None,
+        is_planned: Callable[[Parameter], bool] = lambda parameter: False,
+    ) -> None:
         self.problem: str | None = None
-        self._attributes_of = attributes_of
+        self._attributes_of = attributes_of or _attributes_of
+        self._is_planned = is_planned
         self._codes: set[types.CodeType] = set()
         self._closures: set[types.CodeType] = set()  # those of functions whose variables are known
         self._known: dict[int, Any] = {}  # objects whose contents are compared
         self._names: list[tuple[dict[str, Any], str, Any]] = []
         self._cells: list[tuple[types.CellType, Any]] = []
         self._contents: list[tuple[Callable[[], list[Any]], list[Any]]] = []
+        self._arrays: list[tuple[np.ndarray, bytes]] = []
 
     @contextlib.contextmanager
     def looking(self) -> Iterator[None]:
@@ -117,6 +129,7 @@ class Dependencies:
             all([names.get(name, _MISSING) is value for names, name, value in self._names])  # noqa: C419, is faster
             and all([cell.cell_contents is value for cell, value in self._cells])  # noqa: C419
             and all([_same(contents(), before) for contents, before in self._contents])  # noqa: C419
+            and all([array.tobytes() == before for array, before in self._arrays])  # noqa: C419
         )
 
     def look_at(self, *values: Any) -> None:
@@ -156,6 +169,8 @@ class Dependencies:
                 self._refuse(f"{code.co_qualname} changes {step.argval or 'an element'}, which others may see")
             elif step.opname in ("LOAD_ATTR", "LOAD_METHOD") and step.argval == "random":
                 self._refuse(f"{code.co_qualname} reads an attribute random, and NumPy's is not seen when it draws")
+            elif step.opname in ("LOAD_ATTR", "LOAD_METHOD") and step.argval == "ndarray":
+                self._refuse(f"{code.co_qualname} asks for np.ndarray, of which planned arrays are none")
             elif step.opname == "LOAD_GLOBAL":
                 self._look_at_global(frame.f_globals, step.argval)
             elif step.opname == "IMPORT_NAME" and str(step.argval).partition(".")[0] not in _TRUSTED | _PURE:
@@ -163,17 +178,32 @@ class Dependencies:
         if code.co_freevars and code not in self._closures:
             found = [each for each in gc.get_referrers(code) if type(each) is types.FunctionType]
             for function in found:
-                self._look_at_closure(function)
+                self._look_at_closure(function, made_here=True)
             if not found:  # as of functions that `gc.freeze` hides
                 self._refuse(f"it cannot be seen what the variables of {code.co_qualname} are")
 
-    def _look_at_closure(self, function: types.FunctionType) -> None:
-        """The variables of functions around a function."""
+    def _look_at_function(self, function: types.FunctionType, name: str, made_here: bool = False) -> None:
+        """What a function has: its code, which notebooks replace in place, defaults, attributes and closure."""
+        self._look_at_closure(function, made_here)
+        root = str(function.__module__).partition(".")[0]
+        if root in _TRUSTED or (root in sys.stdlib_module_names and root != "__main__"):
+            return
+        self._compare(lambda: _own_of(function))
+        for part in _own_of(function):
+            if not isinstance(part, types.CodeType):
+                self._look_at_value(part, name)
+
+    def _look_at_closure(self, function: types.FunctionType, made_here: bool = False) -> None:
+        """The variables of functions around a function.
+
+        made_here : whether it may be from the block, where what it encloses is computed, and is again each time.
+        """
         self._closures.add(function.__code__)
         for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
             with contextlib.suppress(ValueError):  # an empty cell, of a variable that has no value yet
                 self._cells.append((cell, cell.cell_contents))
-                self._look_at_value(cell.cell_contents, name)
+                if not (made_here and is_array(cell.cell_contents)):
+                    self._look_at_value(cell.cell_contents, name)
 
     def _look_at_global(self, names: dict[str, Any], name: str) -> None:
         if name in names:
@@ -184,15 +214,21 @@ class Dependencies:
 
     def _look_at_argument(self, value: Any) -> None:
         """Arguments of calls are what is computed, or come from here; but objects of own classes have attributes."""
-        if not isinstance(value, (*_CONSTANTS, tuple, list, dict, set, type)) and not is_array(value):
+        if isinstance(value, types.FunctionType):
+            if id(value) not in self._known:
+                self._known[id(value)] = value
+                self._look_at_function(value, value.__name__, made_here=True)
+        elif not isinstance(value, (*_CONSTANTS, tuple, list, dict, set, type)) and not is_array(value):
             self._look_at_value(value, type(value).__name__)
 
     def _look_at_value(self, value: Any, name: str) -> None:
         """Note what a variable or an attribute refers to, or say why that cannot be compared."""
-        if isinstance(value, _CONSTANTS) or id(value) in self._known or is_array(value):
+        if isinstance(value, _CONSTANTS) or id(value) in self._known:
             return
         self._known[id(value)] = value
-        if isinstance(value, types.ModuleType):
+        if is_array(value):
+            self._look_at_array(value, name)
+        elif isinstance(value, types.ModuleType):
             if value.__name__.partition(".")[0] not in _TRUSTED | _PURE:
                 self._refuse(f"it reads the module {value.__name__}")
         elif isinstance(value, tuple | frozenset):
@@ -206,10 +242,12 @@ class Dependencies:
             if isinstance(value, types.MethodType):  # of which functions are called is seen when they are
                 self._look_at_value(value.__self__, name)
                 value = value.__func__
-            if isinstance(value, types.FunctionType) and value.__closure__:
-                self._look_at_closure(value)
+            if isinstance(value, types.FunctionType):
+                self._look_at_function(value, name)
         elif isinstance(value, functools.partial):
             self._look_at_value((value.func, value.args, tuple(value.keywords.values())), name)
+        elif value is np.ndarray:
+            self._refuse("it asks for np.ndarray, of which planned arrays are none")
         elif isinstance(value, type):
             if not _is_trusted_object(value) and value.__module__ not in ("builtins", *_PURE):
                 self._compare(lambda: list(vars(value).values()))
@@ -217,6 +255,10 @@ class Dependencies:
                     is_value = not (hasattr(part, "__get__") or attribute.startswith(("__", "_abc_")))
                     if is_value or isinstance(part, types.FunctionType):
                         self._look_at_value(part, f"{value.__name__}.{attribute}")
+        elif isinstance(value, Parameter):
+            if not self._is_planned(value):
+                self._compare(lambda: [value.value])
+                self._look_at_value(value.value, name)
         elif type(value).__module__.startswith("numpy.random"):
             self._refuse(f"it reads {name}, of which NumPy draws random numbers")
         elif any(map(_is_trusted_object, type(value).__mro__)) and (own := self._attributes_of(value)) is not None:
@@ -229,6 +271,15 @@ class Dependencies:
                 self._look_at_value(part, f"{name}.{attribute}")
         else:
             self._refuse(f"it reads {name}, a {type(value).__name__}, whose content may change")
+
+    def _look_at_array(self, array: Any, name: str) -> None:
+        """An array that is read where it lies, but the numbers that code makes of it stay those that they were."""
+        if not isinstance(array, np.ndarray):
+            return
+        if array.nbytes > _LARGEST or array.dtype.hasobject:
+            self._refuse(f"it reads {name}, an array of {array.nbytes} bytes, whose content may change")
+        else:
+            self._arrays.append((array, array.tobytes()))
 
     def _compare(self, contents: Callable[[], list[Any]]) -> None:
         self._contents.append((contents, contents()))
@@ -252,6 +303,16 @@ class Dependencies:
 
 _MISSING: Any = object()
 _LOOKS = {"get", "items", "keys", "values", "copy", "union", "intersection", "difference", "issubset"}
+
+
+def _attributes_of(value: Any) -> dict[str, Any]:
+    """All attributes, but those of generators, from which plans draw as ever."""
+    return {} if isinstance(value, Generator) else getattr(value, "__dict__", {})
+
+
+def _own_of(function: types.FunctionType) -> list[Any]:
+    named = function.__kwdefaults__ or {}
+    return [function.__code__, function.__defaults__, *named.values(), *vars(function).values()]
 
 
 def _same(now: list[Any], before: list[Any]) -> bool:

@@ -28,10 +28,11 @@ import numpy as np
 
 from nnx.backends.context import Placement, create_as_before, create_at
 from nnx.graph.layer_dtypes import dtypes_inside
-from nnx.layers import Layer
+from nnx.layers import Lambda, Layer
 from nnx.losses import Loss
 from nnx.metrics import Metric
 from nnx.metrics.tally import Tally
+from nnx.optimizers import Optimizer
 from nnx.parameters import FlatParameters, Freezing, Parameter
 from nnx.plans.array import PlannedArray, reader, unplanned
 from nnx.plans.backend import PLANNED, noting
@@ -45,6 +46,7 @@ from nnx.training.objective import Objective
 from nnx.training.trainable import TrainableModel
 
 _ROOM = 1 << 22  # bytes: beyond, the calls themselves take the time
+_FUNCTIONS = (FunctionType, MethodType, functools.partial)
 _MOST_DEPARTURES = 16  # of a plan, before it is made again for the values that come now
 
 
@@ -243,21 +245,27 @@ def _dependencies_of(model: TrainableModel) -> Dependencies:
     layers = {id(layer) for _, layer in model.walk()}
     of_nnx: Any = next(cls for cls in type(model).__mro__ if cls.__module__.startswith("nnx."))
     common = {*vars(Layer()), *vars(of_nnx())}
+    metrics: set[int] = set()
 
     def attributes_of(value: Any) -> dict[str, Any] | None:
         if isinstance(value, Layer):
             own = vars(value).items()
             return {n: v for n, v in own if n not in common} if id(value) in layers else None
+        if isinstance(value, Optimizer) or (isinstance(value, Metric) and id(value) not in metrics):
+            return None
         return vars(value) if isinstance(value, Loss | Regularizer) else {}
 
-    found = Dependencies(attributes_of)
+    weights = set(map(id, model.weights))
+    found = Dependencies(attributes_of, lambda parameter: id(parameter) in weights)
     owners = [layer for _, layer in model.walk()]
     owners += [p.regularizer for p in model.weights]
     if model.objective is not None:
         for one in model.objective.by_output:
             owners += [one.training_loss, *(metric for metric, _ in one.metrics)]
+    metrics |= {id(owner) for owner in owners if isinstance(owner, Metric)}
     known = [vars(owner) for owner in owners if hasattr(owner, "__dict__")]
-    found.look_at(*(part for own in known for part in own.values() if isinstance(part, FunctionType | MethodType)))
+    found.look_at(*(part for own in known for part in own.values() if isinstance(part, _FUNCTIONS)))
+    found.look_at(*(layer.arguments for layer in owners if isinstance(layer, Lambda)))
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import copy
+import functools
 import gc
 import math
 import random
@@ -302,6 +303,11 @@ TABLE = {"share": 0.5}
 SETTINGS = Settings()
 SEEN: list[float] = []
 RNG = np.random.default_rng(0)
+NUMBERS = np.full(2, 0.5, np.float32)
+LARGE = np.ones(1 << 16)
+VARIABLE = nnx.Variable(0.5)
+RATES = nnx.optimizers.SGD(0.5)
+MEAN = nnx.metrics.Mean()
 MSE = nnx.losses.MeanSquaredError()
 
 
@@ -330,6 +336,17 @@ def _count_global(_: Any) -> float:
     global SHARE
     SHARE = SHARE + 0.1
     return SHARE
+
+
+def _with_default(_: Any, table: dict[str, float] = TABLE) -> float:
+    return table["share"]
+
+
+def _with_attribute(_: Any) -> float:
+    return _with_attribute.share  # type: ignore[attr-defined, no-any-return]
+
+
+_with_attribute.share = 0.5  # type: ignore[attr-defined]
 
 
 def _write_global(value: float) -> None:
@@ -362,10 +379,19 @@ SHARED: dict[str, tuple[Callable[[Any], Any], Callable[[Scaled, float], Any]]] =
     ),
     "a variable around it": (READ, lambda layer, value: WRITE(value)),
     "NumPy": (lambda _: np.sqrt(SHARE) + math.pi * float(np.sum([1.0])), lambda layer, value: _write_global(value)),
+    "a number of an array": (lambda _: float(NUMBERS[0]), lambda layer, value: NUMBERS.__setitem__(0, value)),
+    "what comes of an array": (lambda _: NUMBERS[:1] * 2.0, lambda layer, value: NUMBERS.__setitem__(0, value)),
+    "a variable of nnx": (lambda _: VARIABLE.value * 2.0, lambda layer, value: VARIABLE.assign(value)),
+    "a default": (_with_default, lambda layer, value: TABLE.update(share=value)),
+    "an attribute of a function": (_with_attribute, lambda layer, value: setattr(_with_attribute, "share", value)),
     "an own list": (lambda _: sum([x for x in (1.0, 2.0) if x > SHARE]), lambda layer, value: _write_global(value)),
 }
 
 UNSEEN: dict[str, tuple[Callable[[Any], Any], str]] = {
+    "an optimizer": (lambda _: RATES.learning_rate, "RATES, a SGD"),
+    "a metric": (lambda _: 1.0 + 0.0 * MEAN.result(), "MEAN, a Mean"),
+    "a large array": (lambda _: LARGE[0], "an array of 524288 bytes"),
+    "the kind of array": (lambda x: 1.0 if isinstance(x, np.ndarray) else 2.0, "asks for np.ndarray"),
     "an object": (lambda _: SETTINGS.share, "whose content may change"),
     "a list that grows": (_count, "changes a list"),
     "a global that it sets": (_count_global, "changes SHARE"),
@@ -448,6 +474,25 @@ def test_functions_of_ones_own(name: str) -> None:
     assert_equal_training(replayed, plain)
     assert is_replayed(replayed), plan_of(replayed)
     assert replayed.evaluate(X[0], Y[0], verbose=0) == plain.evaluate(X[0], Y[0], verbose=0)
+
+
+def _weighed(table: dict[str, float], y: Any, p: Any) -> Any:
+    return MSE(y, p) * table["share"]
+
+
+def test_what_functions_are_given_counts_at_once():
+    """By functools.partial, and as arguments of a Lambda."""
+    table = {"share": 0.5}
+    layers = [Dense(2, input_dim=4), nnx.layers.Lambda(lambda x, shares: x * shares[0], arguments={"shares": [0.5]})]
+    replayed, plain = two(lambda: nnx.Sequential(layers))
+    for model, jit_compile in ((replayed, "auto"), (plain, False)):
+        model.compile("sgd", functools.partial(_weighed, table), jit_compile=jit_compile)
+    for value in (0.5, 0.125, 0.75):
+        table["share"] = value
+        for model in (replayed, plain):
+            model.layers[1].arguments["shares"][0] = value
+        assert_equal_training(replayed, plain)
+        assert is_replayed(replayed), plan_of(replayed)
 
 
 class Twofold(nnx.Model):

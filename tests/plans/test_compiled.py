@@ -85,6 +85,16 @@ def test_what_is_read_counts_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
             assert same(replayed(values), values * np.float32(rate))
 
 
+def test_what_is_in_an_array_or_a_variable_counts_at_once():
+    array, variable = np.ones(2, np.float32), nnx.Variable(1.0)
+    replayed = nnx.compiled(lambda x: x * array[0] + variable.value * 2.0)
+    for value in (1.0, 2.0, 3.0):
+        array[0] = value
+        variable.assign(value)
+        for values in VALUES:
+            assert same(replayed(values), values * np.float32(value) + np.float32(value) * 2.0)
+
+
 def test_parameters_are_read_again_and_random_numbers_go_on():
     layer = nnx.layers.Dense(2, activation="tanh")
     layer.build((None, 4))
