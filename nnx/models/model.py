@@ -645,9 +645,10 @@ class Model(Layer):
         loss_weights : a factor for the loss.
         metrics, weighted_metrics : names or objects of `nnx.metrics`; only the latter use sample weights.
         jit_compile : whether small steps are replayed on NumPy: their calls of NumPy are noted once, and made again
-            without the Python code around them, with the same results. "auto" (default): where only nnx's own code
-            computes. True: also what you wrote; its numbers then stay as they were when a shape first came, as in
-            Keras, but for attributes of layers. False: never.
+            without the Python code around them, with the same results. "auto" (default): where nnx's own code computes,
+            and what you wrote if all that it reads can be compared before each replay, so that a changed number counts
+            at once. True: whatever it reads; numbers that cannot be compared then stay as they were when a shape first
+            came, as in Keras. False: never.
         run_eagerly : True is jit_compile=False. steps_per_execution : accepted for scripts written for Keras.
 
         Raises ValueError, with the names that come nearest, for an unknown one.

@@ -59,21 +59,15 @@ class Replays:
         look : what looks at the next computation; None if nothing can look now.
         key : what else is the same wherever a plan is right.
         """
-        for array in arrays:
-            if type(array) is np.ndarray:
-                key += (array.shape, array.dtype, array.flags.c_contiguous)
-            elif array is None:
-                key += (None,)
-            else:
-                return compute()
-        if not self._lock.acquire(blocking=False):
+        known = _key_of(arrays, key)
+        if known is None or not self._lock.acquire(blocking=False):
             return compute()
         try:
-            form = self._forms.get(key)
+            form = self._forms.get(known)
             if form is None:
                 if len(self._forms) == _MOST_FORMS:
                     return compute()
-                form = self._forms[key] = _Form()
+                form = self._forms[known] = _Form()
             elif form.reason is not None:
                 return compute()
             elif form.replay is not None and form.holds():
@@ -90,11 +84,9 @@ class Replays:
         finally:
             self._lock.release()
 
-    def known_result(self, arrays: Sequence[np.ndarray], *key: Any) -> Any:
+    def known_result(self, arrays: Sequence[Any], *key: Any) -> Any:
         """The result for arrays, as `result`; None where there is no plan."""
-        for array in arrays:
-            key += (array.shape, array.dtype, array.flags.c_contiguous)
-        form = self._forms.get(key)
+        form = self._forms.get(_key_of(arrays, key))
         if form is None or form.replay is None or not self._lock.acquire(blocking=False):
             return None
         try:
@@ -110,6 +102,18 @@ class Replays:
     def __str__(self) -> str:
         """For each form whether it is replayed, and if not, why."""
         return "; ".join(dict.fromkeys(str(form) for form in self._forms.values() if form.replay or form.reason))
+
+
+def _key_of(arrays: Sequence[Any], key: tuple[Any, ...]) -> tuple[Any, ...] | None:
+    """What is the same for all arrays of a form; None for what is no plain array."""
+    for array in arrays:
+        if type(array) is np.ndarray:
+            key += (array.shape, array.dtype, array.flags.c_contiguous)
+        elif array is None:
+            key += (None,)
+        else:
+            return None
+    return key
 
 
 class _Form:
