@@ -51,8 +51,8 @@ for image, mask, (row, column) in zip(images, masks, rng.integers(2, 9, (16, 2))
 
 model = get_model(img_size, num_classes)
 fill_weights(model)
-# The gradient of a bias in front of batch normalisation is 0, and rounding all that there is of it in either library: Adam
-# would make whole steps of that, which moving means follow, and validation shows. Its epsilon is larger than that.
+# The gradient of a bias in front of batch normalisation is 0, and rounding all that there is of it in either library:
+# Adam would make whole steps of that, which moving means follow, and validation shows. Its epsilon is larger than that.
 model.compile(
     optimizer=keras.optimizers.Adam(1e-2, epsilon=1e-3),
     loss="sparse_categorical_crossentropy",
