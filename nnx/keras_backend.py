@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nnx import ops, random
-from nnx.arguments import is_number
 from nnx.backends import Array, get_backend, is_array, set_dtype, to_numpy
+from nnx.epsilon import epsilon, set_epsilon
 from nnx.graph.symbol import Symbol
 from nnx.layers.variable import Variable
 from nnx.models import Model
@@ -68,7 +68,6 @@ from nnx.ops import (
 )
 from nnx.ops import round as round
 from nnx.parameters import Parameter
-from nnx.user_warnings import warn_user
 
 __all__ = [
     "Variable",
@@ -193,31 +192,6 @@ __all__ = [
     "zeros",
     "zeros_like",
 ]
-
-EPSILON = 1e-7
-_epsilon = EPSILON
-
-
-def epsilon() -> float:
-    """Small number that tutorials add before they divide or take a logarithm: 1e-7 unless `set_epsilon` was called.
-
-    >>> epsilon()
-    1e-07
-    """
-    return _epsilon
-
-
-def set_epsilon(value: float) -> None:
-    """Another number for `epsilon()`, above 0. Losses, metrics and layers of nnx keep theirs, which a warning says.
-
-    >>> set_epsilon(1e-7)
-    """
-    global _epsilon
-    if not is_number(value) or not 0.0 < float(value) < math.inf:
-        raise ValueError(f"epsilon must be a positive number, got {value!r}")
-    _epsilon = float(value)
-    if _epsilon != EPSILON:
-        warn_user("K.set_epsilon changes what K.epsilon() returns; losses, metrics and layers of nnx keep their 1e-7")
 
 
 def floatx() -> str:

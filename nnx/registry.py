@@ -104,6 +104,16 @@ def get_custom_objects() -> dict[str, Any]:
     return _REGISTERED
 
 
+def custom_objects_here() -> tuple[Mapping[str, Any], ...]:
+    """Where names are looked up now: the custom objects of the block, then those that are registered.
+
+    >>> with custom_objects({"Mine": dict}):
+    ...     custom_objects_here()[0]
+    {'Mine': <class 'dict'>}
+    """
+    return _CUSTOM.get(), _REGISTERED
+
+
 def get_registered_name(obj: Any) -> str:
     """The name that `register_keras_serializable` gave a class or a function, "package>name", else its own.
 
@@ -126,7 +136,7 @@ def get_registered_object(
     >>> get_registered_object("mine", {"mine": dict}), get_registered_object("nobody")
     (<class 'dict'>, None)
     """
-    for objects in (custom_objects or {}, _CUSTOM.get(), _REGISTERED, module_objects or {}):
+    for objects in (custom_objects or {}, *custom_objects_here(), module_objects or {}):
         if name in objects:
             return objects[name]
     return None
@@ -139,7 +149,8 @@ def find_custom(name: str) -> Any:
     ...     find_custom("Mine"), find_custom("Dense")
     (<class 'dict'>, None)
     """
-    return _CUSTOM.get().get(name, _REGISTERED.get(name))
+    here, everywhere = custom_objects_here()
+    return here.get(name, everywhere.get(name))
 
 
 class Registry(Generic[T]):
@@ -169,7 +180,8 @@ class Registry(Generic[T]):
 
     def find(self, name: str) -> T:
         """The object of that name; ValueError with the nearest known names if there is none."""
-        custom = {**_REGISTERED, **_CUSTOM.get()}
+        here, everywhere = custom_objects_here()
+        custom = {**everywhere, **here}
         if name in custom:
             return custom[name]  # type: ignore[no-any-return]
         name = shortened(name)  # from a file it may have any length

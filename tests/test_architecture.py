@@ -24,7 +24,19 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 FLOORS = [
     {"backends", "registry", "lazy_loading", "names", "shapes", "structure", "arguments", "tree"}
     | {"keras_names", "user_warnings", "file_targets", "descriptions", "text"},
-    {"precision", "ranks", "random", "kernels", "onnx", "plans", "operators", "parameters", "pullbacks", "windows"},
+    {
+        "epsilon",
+        "precision",
+        "ranks",
+        "random",
+        "kernels",
+        "onnx",
+        "plans",
+        "operators",
+        "parameters",
+        "pullbacks",
+        "windows",
+    },
     {"functional", "autodiff", "activations", "initializers", "regularizers", "constraints"},
     {"ops"},
     {"graph"},

@@ -13,6 +13,7 @@ import contextlib
 import dis
 import functools
 import gc
+import itertools
 import math
 import operator
 import sys
@@ -23,9 +24,12 @@ from typing import Any
 
 import numpy as np
 
-from nnx.backends import is_array
+from nnx.backends import get_backend, is_array
+from nnx.epsilon import epsilon
+from nnx.kernels import is_deterministic
 from nnx.parameters import Parameter
 from nnx.random import Generator
+from nnx.registry import custom_objects_here, get_custom_objects
 
 _TRUSTED = {"nnx", "numpy", "array_api_compat", "array_api_extra"}
 """Packages whose functions depend on nothing but what they are given."""
@@ -68,6 +72,20 @@ _BUILT_IN = {
 
 _WRITES = {"STORE_GLOBAL", "DELETE_GLOBAL", "STORE_ATTR", "DELETE_ATTR", "STORE_SUBSCR", "DELETE_SUBSCR", "STORE_SLICE"}
 
+_READ_SETTINGS = {
+    function.__code__ for function in (custom_objects_here, epsilon, get_backend, get_custom_objects, is_deterministic)
+}
+"""Functions of nnx whose results others decide, see `_settings`."""
+
+_WITH_STATE = {
+    *("nnx.backends.context.put_back_backend", "nnx.backends.context.set_backend", "nnx.epsilon.set_epsilon"),
+    *("nnx.kernels.set_deterministic", "nnx.keras_backend.get_uid", "nnx.random.streams.set_seed"),
+}
+"""Functions of nnx that change what others find, and count."""
+
+_OF_PROCESSES = {"nnx.callbacks", "nnx.debug", "nnx.distributed", "nnx.ranks", "nnx.saving"}
+"""Packages of nnx whose functions look at more than arrays: at files, other processes, what is observed."""
+
 _LARGEST = 1 << 18  # bytes of an array that is compared before each replay
 
 _CONSTANTS = (int, float, complex, str, bytes, types.NoneType, types.EllipsisType, np.generic, np.dtype, range, slice)
@@ -109,24 +127,30 @@ class Dependencies:
         self._cells: list[tuple[types.CellType, Any]] = []
         self._contents: list[tuple[Callable[[], list[Any]], list[Any]]] = []
         self._arrays: list[tuple[np.ndarray, bytes]] = []
+        self._settings: list[Any] | None = None  # those of nnx, if they are read
+        self._before: list[Any] = []
+        self._around: set[types.FrameType] = set()
 
     @contextlib.contextmanager
     def looking(self) -> Iterator[None]:
         """A block whose calls are looked at, in this thread."""
         collects = gc.isenabled()
         gc.disable()  # what is called when it collects does not belong to the block
+        self._before, self._around = _settings(), set(_callers(sys._getframe()))
         sys.setprofile(self._look)
         try:
             yield
         finally:
             sys.setprofile(None)
+            self._around.clear()
             if collects:
                 gc.enable()
 
     def holds(self) -> bool:
         """Whether all that was read is as it was."""
         return (
-            all([names.get(name, _MISSING) is value for names, name, value in self._names])  # noqa: C419, is faster
+            (self._settings is None or self._settings == _settings())
+            and all([names.get(name, _MISSING) is value for names, name, value in self._names])  # noqa: C419, is faster
             and all([cell.cell_contents is value for cell, value in self._cells])  # noqa: C419
             and all([_same(contents(), before) for contents, before in self._contents])  # noqa: C419
             and all([array.tobytes() == before for array, before in self._arrays])  # noqa: C419
@@ -141,7 +165,11 @@ class Dependencies:
         self.problem = self.problem or problem
 
     def _look(self, frame: types.FrameType, event: str, argument: Any) -> None:
-        if event not in ("call", "c_call") or self.problem is not None or _is_trusted(frame):
+        if event not in ("call", "c_call") or self.problem is not None:
+            return
+        if event == "call" and str(frame.f_globals.get("__name__")).startswith("nnx."):
+            self._look_at_call_of_nnx(frame)
+        if _is_trusted(frame):
             return
         try:
             if event == "call":
@@ -150,6 +178,28 @@ class Dependencies:
                 self._look_at_built_in(argument)
         except Exception as error:  # which would come up in the code that is looked at
             self._refuse(f"it cannot be seen what {frame.f_code.co_qualname} reads: {error}")
+
+    def _look_at_call_of_nnx(self, frame: types.FrameType) -> None:
+        """Functions of nnx depend on what they are given, but for some, which somebody's own code may call."""
+        module, code = str(frame.f_globals["__name__"]), frame.f_code
+        name = f"{module}.{code.co_qualname}"
+        if code in _READ_SETTINGS:
+            if self._settings is None and any(map(_is_own, self._callers_inside(frame))):
+                self._settings = self._before
+        elif code is Parameter.assign.__code__:
+            if not self._is_planned(frame.f_locals["self"]) and any(map(_is_own, self._callers_inside(frame))):
+                self._refuse("it assigns to a parameter that is not the model's")
+        elif name in _WITH_STATE:
+            if any(map(_is_own, self._callers_inside(frame))):
+                self._refuse(f"it calls {name}")
+        elif ".".join(module.split(".")[:2]) in _OF_PROCESSES:
+            caller = next(self._callers_inside(frame), None)
+            if caller is not None and _is_own(caller):
+                self._refuse(f"it calls {name}")
+
+    def _callers_inside(self, frame: types.FrameType) -> Iterator[types.FrameType]:
+        """The frames that called one, up to where the block begins."""
+        return itertools.takewhile(lambda caller: caller not in self._around, _callers(frame))
 
     def _look_at_call(self, frame: types.FrameType) -> None:
         code = frame.f_code
@@ -336,6 +386,26 @@ def _is_trusted(frame: types.FrameType | None) -> bool:
             return _is_importing(frame)
         frame = frame.f_back  # Python's own: who called it
     return False
+
+
+def _is_own(frame: types.FrameType) -> bool:
+    """Whether a function is of none of the trusted packages, and not of Python's own."""
+    root = str(frame.f_globals.get("__name__")).partition(".")[0]
+    return root not in _TRUSTED and (root == "__main__" or root not in sys.stdlib_module_names)
+
+
+def _callers(frame: types.FrameType) -> Iterator[types.FrameType]:
+    caller = frame.f_back
+    while caller is not None:
+        yield caller
+        caller = caller.f_back
+
+
+def _settings() -> list[Any]:
+    """What functions of nnx find without being given it."""
+    place = get_backend()
+    objects = [part for known in custom_objects_here() for pair in known.items() for part in pair]
+    return [epsilon(), is_deterministic(), place.name, place.device, place.dtype, *objects]
 
 
 def _is_importing(frame: types.FrameType | None) -> bool:

@@ -9,6 +9,7 @@ import gc
 import math
 import random
 import time
+import warnings
 import weakref
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -28,6 +29,7 @@ from nnx.layers import (
     LayerNormalization,
     Masking,
 )
+from nnx.random import set_seed
 from nnx.testing.rows.layer_case import LayerCase
 from nnx.testing.rows.layers import LAYERS
 
@@ -354,6 +356,12 @@ def _write_global(value: float) -> None:
     SHARE = value
 
 
+def _set_epsilon(value: float) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that nnx's own losses keep theirs
+        nnx.backend.set_epsilon(nnx.epsilon.EPSILON if value == 0.5 else value)
+
+
 class OneUp:
     """A callable object, whose calls differ."""
 
@@ -384,6 +392,7 @@ SHARED: dict[str, tuple[Callable[[Any], Any], Callable[[Scaled, float], Any]]] =
     "a variable of nnx": (lambda _: VARIABLE.value * 2.0, lambda layer, value: VARIABLE.assign(value)),
     "a default": (_with_default, lambda layer, value: TABLE.update(share=value)),
     "an attribute of a function": (_with_attribute, lambda layer, value: setattr(_with_attribute, "share", value)),
+    "a setting of Keras": (lambda _: nnx.backend.epsilon() + 0.5, lambda layer, value: _set_epsilon(value)),
     "an own list": (lambda _: sum([x for x in (1.0, 2.0) if x > SHARE]), lambda layer, value: _write_global(value)),
 }
 
@@ -397,6 +406,8 @@ UNSEEN: dict[str, tuple[Callable[[Any], Any], str]] = {
     "a global that it sets": (_count_global, "changes SHARE"),
     "an attribute that it sets": (OneUp(), "OneUp"),
     "a print": (lambda _: print(end="") or 2.0, "calls print"),
+    "a seed": (lambda _: float(set_seed(1) is None), "calls nnx.random.streams.set_seed"),
+    "a variable that it sets": (lambda _: VARIABLE.assign(0.5) * 1.0, "assigns to a parameter"),
     "the clock": (lambda _: time.monotonic() * 0.0 + 1.0, "the module time"),
     "chance": (lambda _: random.random() * 0.0 + 1.0, "the module random"),
     "chance of NumPy": (lambda _: np.random.rand() * 0.0 + 1.0, "attribute random"),  # noqa: NPY002

@@ -12,6 +12,7 @@ import pytest
 import nnx
 from nnx import ops
 from nnx.plans.compiled_function import FunctionPlan
+from nnx.random import set_seed
 
 VALUES = np.random.default_rng(2).normal(size=(6, 3, 4)).astype(np.float32)
 CALLS: list[str] = []
@@ -116,11 +117,84 @@ def test_parameters_are_read_again_and_random_numbers_go_on():
     assert same(*results)
 
 
+K = nnx.backend
+VARIABLE = nnx.Variable(0.5)
+
+
+def _set_epsilon(value: float) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that nnx's own losses keep theirs
+        K.set_epsilon(value)
+
+
+def _register(value: float) -> None:
+    nnx.utils.get_custom_objects()["scaled by test"] = lambda x: x * value
+
+
+SETTINGS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any], Any, Any]] = {  # how it is read, how it is set
+    "epsilon": (lambda x: x + K.epsilon(), _set_epsilon, 1e-7, 0.5),
+    "epsilon of the configuration": (lambda x: x + nnx.config.epsilon(), _set_epsilon, 1e-7, 0.5),
+    "the dtype": (lambda x: x * len(K.floatx() + "4" * (K.floatx() == "float64")), K.set_floatx, "float32", "float64"),
+    "the policy": (
+        lambda x: x * (1.0 if nnx.mixed_precision.dtype_policy().name == "float32" else 2.0),
+        nnx.mixed_precision.set_dtype_policy,
+        "float32",
+        "float64",
+    ),
+    "the backend": (
+        lambda x: x * (1.0 if nnx.get_backend().dtype == "float32" else 2.0),
+        K.set_floatx,
+        "float32",
+        "float64",
+    ),
+    "the dtype of new arrays": (lambda x: ops.zeros((4,)) + x, K.set_floatx, "float32", "float64"),
+    "determinism": (
+        lambda x: x * (1.0 if nnx.kernels.is_deterministic() else 2.0),
+        nnx.kernels.set_deterministic,
+        False,
+        True,
+    ),
+    "names": (lambda x: nnx.activations.get("scaled by test")(x), _register, 1.0, 2.0),
+    "names that are looked up": (
+        lambda x: nnx.utils.get_registered_object("scaled by test")(x),
+        _register,
+        1.0,
+        2.0,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_settings_of_the_process_that_are_read_count_at_once(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    function, change, first, second = SETTINGS[name]
+    plans = []
+    monkeypatch.setattr(FunctionPlan, "run", lambda *args, run=FunctionPlan.run: plans.append(args) or run(*args))
+    replayed = nnx.compiled(function)
+    try:
+        for setting in (first, second, first):
+            change(setting)
+            replays = len(plans)
+            for values in VALUES:
+                assert same(replayed(values), function(values))
+            assert len(plans) > replays
+    finally:
+        change(first)
+        nnx.utils.get_custom_objects().pop("scaled by test", None)
+
+
 UNSEEN: dict[str, tuple[Callable[[Any], Any], str]] = {
     "a list": (lambda x: CALLS.append("x") or x * 1.0, "changes a list"),
     "a print": (lambda x: print(end="") or x * 1.0, "calls print"),
     "a number": (lambda x: x * float(np.sum(x)), "numbers of Python"),
     "a mask": (lambda x: x[x > 0.0], "how many elements"),
+    "a count of Keras": (lambda x: x * float(K.get_uid("of a test") > 0), "calls nnx.keras_backend.get_uid"),
+    "a seed": (lambda x: x * float(set_seed(1) is None), "calls nnx.random.streams.set_seed"),
+    "a setting that it changes": (
+        lambda x: x * float(K.set_epsilon(1e-7) is None),
+        "calls nnx.epsilon.set_epsilon",
+    ),
+    "what others observe": (lambda x: x * float(not nnx.debug.is_checking()), "calls nnx.debug.finite.is_checking"),
+    "a variable that it sets": (lambda x: x * VARIABLE.assign(VARIABLE.value), "assigns to a parameter"),
 }
 
 
