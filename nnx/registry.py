@@ -218,8 +218,8 @@ class Registry(Generic[T]):
         return identifier() if inspect.isclass(identifier) else identifier
 
 
-layer_registry: Registry[Any] = Registry("layer", packages=("nnx.layers", "nnx.models"))
-"""All layers and models, by the names of their classes."""
+layer_registry: Registry[Any] = Registry("layer", packages=("nnx.layers", "nnx.models", "nnx.utils.feature_space"))
+"""All layers and models, and what else is saved as a model, by the names of their classes."""
 
 
 def _key(name: str) -> str:

@@ -21,7 +21,7 @@ def call_on_host(layer: Any, inputs: Sequence[Any], training: Any) -> Any:
     """
     arrays = tuple(_read(x) for x in inputs)
     shapes: list[Shape] = [(None, *x.shape[1:]) if x.shape else () for x in arrays]
-    if not layer.built:
+    if layer.needs_build:
         layer.build_for_first_call(get_backend(), arrays, shapes)
     tapes = open_tapes()
     with layer.placement.computing:

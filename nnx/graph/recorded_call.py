@@ -119,13 +119,14 @@ def _of_its_own(part: Any) -> Any:
 
 def _build(layer: Any, inputs: tuple[Any, ...], parts: list[Any], tapes: tuple[Tape, ...]) -> None:
     """Build the layer if need be: where a `call` is tried out, or somebody's own loop first calls it."""
-    if layer.built:
+    if not layer.needs_build:
         return
+    was_built = layer.built
     first = lower(next(part for part in parts if hasattr(part, "dtype")))
     layer.build_for_first_call(
         placement_of(first, layer.dtype or get_backend().dtype), inputs, [(None, *x.shape[1:]) for x in parts]
     )
-    if layer.weights and tapes and tapes[-1].training is not None and tapes[-1].calls is None:
+    if not was_built and layer.weights and tapes and tapes[-1].training is not None and tapes[-1].calls is None:
         layer.forget_build([])
         raise RuntimeError(
             f"{layer.name} is called for the first time after the layer that uses it was built, so that nobody knows "

@@ -169,6 +169,11 @@ class Layer(Configurable):
         self._first_call: weakref.ref[Node] | None = None
         self._composition: Composition | None = None  # of a layer that is written as `call`, and of a model
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "build" in vars(cls):
+            cls.build = _marked(cls.build)  # type: ignore[method-assign]
+
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
@@ -206,18 +211,32 @@ class Layer(Configurable):
         if not self._trainable:
             self.trainable = False  # of the layers inside too
 
+    def finish_build(self, input_shape: Any) -> None:
+        """What `build` of a class of somebody's own leaves to do, where it does not call that of its base."""
+        Layer.build(self, input_shape)
+
     def build_on(self, placement: Placement, input_shape: Any) -> None:
         """Build the layer, if it is not built yet, with its parameters in that place. Nothing is left if that fails."""
-        if self.built:
+        if not self.needs_build:
             return
         with _BUILDING:
-            if self.built:  # by another thread meanwhile
+            if not self.needs_build:  # another thread has done it meanwhile
+                return
+            self._placement = self._placement or placement
+            if self.built:
+                with self.placement.computing:
+                    self._try_call(input_shape)
                 return
             with placement.computing, undone_if_it_fails(self):
                 self._placement = placement
                 self.build(*self._shapes_for_build(input_shape))
                 self._try_call(input_shape)
             self.built, self.build_shape = True, input_shape
+
+    @property
+    def needs_build(self) -> bool:
+        """Whether `build_on` has something to do: it also tries the `call` of a layer whose `build` somebody called."""
+        return not self.built or (self._composition is None and self.is_eager and self._computes_by_call())
 
     def _shapes_for_build(self, input_shape: Any) -> Sequence[Any]:
         """What `build` is called with: as in Keras the shapes of as many arguments of `call` as it takes.
@@ -229,6 +248,32 @@ class Layer(Configurable):
             return (input_shape,)
         shapes: tuple[Any, ...] = rebuild(arguments, input_shape)
         return shapes[: _count_of_build(type(self))]  # type: ignore[arg-type]
+
+    def get_build_config(self) -> dict[str, Any] | None:
+        """What `build_from_config` takes: the shape that it was built for, or those by `build`'s arguments; else None.
+
+        >>> import nnx
+        >>> layer = nnx.layers.Dense(3)
+        >>> layer.build((None, 2))
+        >>> layer.get_build_config()
+        {'input_shape': (None, 2)}
+        """
+        if not self.built:
+            return None
+        shapes = self._shapes_for_build(self.build_shape)
+        if len(shapes) == 1:
+            return {"input_shape": shapes[0]}
+        names = list(inspect.signature(self.build).parameters)
+        return {"shapes_dict": dict(zip(names, shapes, strict=False))}
+
+    def build_from_config(self, config: dict[str, Any] | None) -> None:
+        """Build it, if it is not built yet, as `get_build_config` of a layer like it said."""
+        if self.built or not config:
+            return
+        if "shapes_dict" in config:
+            self.build(**config["shapes_dict"])
+        else:
+            self.build(config["input_shape"])
 
     def forget_build(self, weights: list[Parameter]) -> None:
         """Be as before the layer was built. weights : those that it had before."""
@@ -587,9 +632,9 @@ class Layer(Configurable):
                 raise ValueError(f"{self.name}: expected an array whose first axis is the batch, got a single number")
         if open_tapes() or any(isinstance(part, TrackedArray) for part in parts):
             return call_on_tapes(self, inputs, training, options)
-        if not self.built:
-            place = get_backend()
-            if not is_texts(parts[0]):
+        if self.needs_build:
+            place = self._placement or get_backend()
+            if self._placement is None and not is_texts(parts[0]):
                 place = placement_of(parts[0], self.dtype or place.dtype)
             self.build_for_first_call(place, inputs, [(None, *x.shape[1:]) for x in parts])
         mask = options.pop("mask", None)
@@ -795,8 +840,9 @@ class Layer(Configurable):
             options = {name: value for name, value in options.items() if name != "mask"}
         if self.input_spec is not None:
             check_inputs(self.name, self.input_spec, [(symbol.shape, None) for symbol in leaves(inputs)])
-        if not self.built:
-            self.build_for_first_call(get_backend(), inputs, [symbol.shape for symbol in leaves(inputs)])
+        if self.needs_build:
+            place = self._placement or get_backend()
+            self.build_for_first_call(place, inputs, [symbol.shape for symbol in leaves(inputs)])
         symbols = self.in_order(inputs)
         for index, symbol in enumerate(symbols):
             if symbol.dtype == "string" and not self.reads_on_host(index):
@@ -1104,6 +1150,19 @@ class Layer(Configurable):
         self.__dict__.update(state)
         if self.is_eager and self._composition is not None:
             self._composition.program.bind(self)
+
+
+def _marked(build: Callable[..., None]) -> Callable[..., None]:
+    """A `build`, after which the layer is built, whether it says so itself or not."""
+
+    @functools.wraps(build)
+    def marked(self: Any, *shapes: Any, **named: Any) -> None:
+        build(self, *shapes, **named)
+        if not self.built:
+            given = [*shapes, *named.values()]
+            self.finish_build(given[0] if len(given) == 1 else given or None)
+
+    return marked
 
 
 def _kept_dtype(x: Array) -> str | None:

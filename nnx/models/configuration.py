@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -10,7 +12,9 @@ from nnx.graph.composition import Composition
 from nnx.graph.symbol import Node, Symbol
 from nnx.layers.input import Input
 from nnx.layers.layer import Layer, registry
+from nnx.metrics import Metric
 from nnx.names import names_apart
+from nnx.optimizers import Optimizer
 from nnx.registry import custom_objects as custom_objects_scope
 from nnx.registry import name_of, named_objects
 from nnx.structure import leaves, rebuild
@@ -79,27 +83,57 @@ def _number(part: Any, ids: dict[Any, int], what: str) -> int | None:
     return None
 
 
-def graph_from_config(config: dict[str, Any]) -> tuple[Any, Any]:
-    """The symbols of inputs and outputs, in their structures, of a new graph with new layers."""
+def graph_from_config(
+    config: dict[str, Any], input_tensors: Any = None, call_function: Callable[..., Any] | None = None
+) -> tuple[Any, Any]:
+    """The symbols of inputs and outputs, in their structures, of a new graph with new layers.
+
+    input_tensors, call_function : as in `clone_model`.
+    """
     layers = build_layers(config["layers"])
-    symbols: list[Symbol] = [Input(**layer) for layer in config["input_layers"]]
+    symbols: list[Symbol] = _begun(config, input_tensors)
 
     def resolved(ids: Any) -> Any:
         return rebuild(ids, [None if index is None else symbols[index] for index in leaves(ids)])
 
     for call in config["calls"]:
-        made = layers[call["layer"]](*resolved(call["inputs"]), **call["options"], **resolved(call["symbols"]))
+        layer, inputs, options = layers[call["layer"]], resolved(call["inputs"]), resolved(call["symbols"])
+        of_call = {**call["options"], **options}
+        made = layer(*inputs, **of_call) if call_function is None else call_function(layer, *inputs, **of_call)
         symbols += leaves(made)
     return resolved(config["inputs"]), resolved(config["outputs"])
 
 
-def clone_model(model: Any, clone_function: Callable[[Any], Any] | None = None) -> Any:
-    """A model of the same architecture with new layers and new initial weights, in the current backend. Not compiled.
+def _begun(config: dict[str, Any], input_tensors: Any) -> list[Symbol]:
+    """The symbols that a graph begins with: new ones, or those given."""
+    if input_tensors is None:
+        return [Input(**layer) for layer in config["input_layers"]]
+    given = leaves(input_tensors)
+    expected = len(config["input_layers"])
+    if len(given) != expected or not all(isinstance(one, Symbol) for one in given):
+        raise ValueError(f"{config['name']}: input_tensors must be {expected} of what Input() and layers return")
+    return given
 
-    clone_function : makes the layer of the clone from that of the model; by default from its configuration. Of a graph
-        or a Sequential.
 
-    ValueError for a clone_function with a model that makes its layers itself; TypeError where it returns no layer.
+def clone_model(
+    model: Any,
+    input_tensors: Any = None,
+    clone_function: Callable[[Any], Any] | None = None,
+    call_function: Callable[..., Any] | None = None,
+    recursive: bool = False,
+) -> Any:
+    """A model of the same architecture with new layers and new initial weights, in the current backend.
+
+    It is compiled as the model is, with a new optimizer that has learned nothing.
+
+    input_tensors : symbols that it begins with, in the structure of the model's inputs; by default new ones.
+    clone_function : makes the layer of the clone from that of the model; by default from its configuration.
+    call_function : calls a layer of the clone, as `call_function(layer, *inputs, **options)`, and returns what comes
+        out; by default `layer(*inputs, **options)`. Of a graph.
+    recursive : whether models inside are cloned by `clone_model` with these functions, too.
+
+    All four are for graphs and Sequentials: ValueError where the model makes its layers itself. TypeError where
+    clone_function returns no layer.
 
     >>> from nnx.layers import Dense
     >>> from nnx.models import Sequential
@@ -109,31 +143,100 @@ def clone_model(model: Any, clone_function: Callable[[Any], Any] | None = None) 
     >>> clone.layers[0] is model.layers[0]
     False
     """
+    cloner = _Cloner(clone_function, call_function, recursive, {})
     with named_objects() as own:
         config = json.loads(json.dumps(model.get_config()))
-    if clone_function is not None:
-        config["layers"] = _cloned(model, config, clone_function)
     with custom_objects_scope(own):
-        clone = type(model).from_config(config)
+        if cloner.is_default and input_tensors is None:
+            clone = type(model).from_config(config)
+        else:
+            clone = cloner.clone(model, config, input_tensors)
         if model.built and not clone.built:  # a subclass, which is known by the arguments of its constructor
             clone.input_structure = model.input_structure
             clone.build(model.build_shape)
-        return clone
+    _compile_alike(clone, model)
+    return clone
 
 
-def _cloned(model: Any, config: Mapping[str, Any], clone_function: Callable[[Any], Any]) -> list[Any]:
-    """The clones of the layers, after what is described of an input."""
-    if "calls" not in config and "build_input_shape" not in config:
-        raise ValueError(
-            f"{model.name} makes its layers itself, in the constructor of {type(model).__name__}, so clone_function "
-            f"cannot: it is for Model(inputs, outputs) and Sequential"
-        )
-    layers = model.composition.program.layers if model.input_layers else model.layers
-    clones = [clone_function(layer) for layer in layers]
-    for layer, clone in zip(layers, clones, strict=True):
-        if not isinstance(clone, Layer):
-            raise TypeError(f"clone_function returned {type(clone).__name__} for {layer.name}, expected a layer")
-    return [*config["layers"][: -len(layers)], *clones]
+@dataclasses.dataclass(frozen=True)
+class _Cloner:
+    """What is done with each layer of a model that is cloned. made : the clones, by the layers that they are of."""
+
+    clone_function: Callable[[Any], Any] | None
+    call_function: Callable[..., Any] | None
+    recursive: bool
+    made: dict[Any, Any]
+
+    @property
+    def is_default(self) -> bool:
+        return self.clone_function is None and self.call_function is None and not self.recursive
+
+    def clone(self, model: Any, config: dict[str, Any], input_tensors: Any) -> Any:
+        """The clone of a model, from its configuration with layers in the place of theirs."""
+        is_graph = "calls" in config
+        if not is_graph and "build_input_shape" not in config:
+            raise ValueError(
+                f"{model.name} makes its layers itself, in the constructor of {type(model).__name__}, so they are not "
+                f"cloned one by one: clone_function and the like are for Model(inputs, outputs) and Sequential"
+            )
+        if self.call_function is not None and not is_graph:
+            raise ValueError(
+                f"{model.name} is a Sequential, which calls its layers itself: call_function is for graphs"
+            )
+        layers = model.composition.program.layers if model.input_layers else model.layers
+        clones = list(map(self.layer, layers))
+        config["layers"] = [*config["layers"][: len(config["layers"]) - len(layers)], *clones]
+        if is_graph:
+            inputs, outputs = graph_from_config(config, input_tensors, self.call_function)
+            return type(model)(inputs, outputs, name=config["name"], trainable=config["trainable"])
+        if input_tensors is None:
+            return type(model).from_config(config)
+        (symbol,) = leaves(input_tensors)
+        return type(model)([symbol, *clones], name=model.name, trainable=model.trainable)
+
+    def layer(self, layer: Any) -> Any:
+        """The clone of a layer; a model inside is cloned as a whole if that is wanted."""
+        if layer not in self.made:
+            inner = self.recursive and hasattr(layer, "compile_arguments") and not layer.is_eager
+            if inner:
+                config = json.loads(json.dumps(layer.get_config()))
+                of_graph = dataclasses.replace(self, call_function=None) if "calls" not in config else self
+                clone = of_graph.clone(layer, config, None)
+            elif self.clone_function is None:
+                clone = build_layers(layer_configs([(layer.name, layer)]))[0]
+            else:
+                clone = self.clone_function(layer)
+            if not isinstance(clone, Layer):
+                raise TypeError(f"clone_function returned {type(clone).__name__} for {layer.name}, expected a layer")
+            self.made[layer] = clone
+        return self.made[layer]
+
+
+def _compile_alike(clone: Any, model: Any) -> None:
+    """Compile a clone as its model is, with an optimizer and metrics of its own."""
+    if model.objective is None:
+        return
+    given = {"optimizer": model.optimizer, **model.compile_arguments}
+    own = model.overrides("get_compile_config")
+    made = _made_anew(model.get_compile_config() if own else given, {id(model): clone})
+    if own or model.overrides("compile", "compile_from_config"):
+        clone.compile_from_config(made)
+    else:
+        clone.compile(**made)
+
+
+def _made_anew(value: Any, memo: dict[int, Any]) -> Any:
+    """Copies of what a model was compiled with, which have learned and counted nothing. memo : as of `deepcopy`."""
+    if isinstance(value, Optimizer):
+        return type(value).from_config(value.get_config())
+    if isinstance(value, dict):
+        return {name: _made_anew(one, memo) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_made_anew(one, memo) for one in value]
+    made = copy.deepcopy(value, memo)
+    if isinstance(made, Metric):
+        made.reset_state()
+    return made
 
 
 def model_from_json(json_string: str, custom_objects: Mapping[str, Any] | None = None) -> Any:

@@ -26,6 +26,7 @@ from nnx.layers.activation import Activated
 from nnx.layers.input import InputLayer
 from nnx.layers.layer import Layer, held_layers, is_value, registry, undone_if_it_fails
 from nnx.lazy_loading import attribute_of
+from nnx.losses import resolve
 from nnx.metrics import Mean, Metric
 from nnx.metrics.variable import value_of
 from nnx.models.configuration import graph_config, graph_from_config
@@ -42,7 +43,7 @@ from nnx.optimizers import Optimizer
 from nnx.parameters import FlatParameters, Freezing, Parameter
 from nnx.precision import wide
 from nnx.pullbacks import Pullback, Skippable, call_pullback
-from nnx.registry import constructor_config
+from nnx.registry import constructor_config, serialize
 from nnx.shapes import Shape, as_shapes, check_shapes, fit_axes
 from nnx.structure import contents, leaves, ordered_keys, rebuild
 from nnx.training.objective import Objective
@@ -73,8 +74,8 @@ class Model(Layer):
     name : "functional" by default for a graph; for a subclass the name of the class.
     trainable : whether its parameters are trained.
 
-    optimizer, history, stop_training, stop_evaluating, stop_predicting : as Keras names them. A callback sets one of
-        the last three to True to end `fit`, `evaluate` or `predict` after the batch that is under way.
+    optimizer, loss, history, stop_training, stop_evaluating, stop_predicting : as Keras names them. A callback sets one
+        of the last three to True to end `fit`, `evaluate` or `predict` after the batch that is under way.
     objective : the losses and metrics that `compile` was given.
     random : the stream that shuffles come from; split from the default stream at `compile`.
     decided_at : the count of `Freezing` when it was last seen that `trainable` is as it was when that was decided.
@@ -103,6 +104,7 @@ class Model(Layer):
     """
 
     uses_mask = True
+    loss: Any = None
 
     def __init__(
         self, inputs: Any = None, outputs: Any = None, name: str | None = None, trainable: bool = True, **kwargs: Any
@@ -168,6 +170,9 @@ class Model(Layer):
             self._try_call(input_shape)
             super().build(input_shape)
         self.tell_paths()
+
+    def finish_build(self, input_shape: Any) -> None:
+        Model.build(self, input_shape)
 
     # The graph
 
@@ -637,6 +642,7 @@ class Model(Layer):
         run_eagerly: bool = False,
         steps_per_execution: int = 1,
         jit_compile: bool | str = "auto",
+        auto_scale_loss: bool = True,
     ) -> None:
         """Say how to train. Which layers are trainable is decided here.
 
@@ -649,7 +655,8 @@ class Model(Layer):
             and what you wrote if all that it reads can be compared before each replay, so that a changed number counts
             at once. True: whatever it reads; numbers that cannot be compared then stay as they were when a shape first
             came, as in Keras. False: never.
-        run_eagerly : True is jit_compile=False. steps_per_execution : accepted for scripts written for Keras.
+        run_eagerly : True is jit_compile=False. steps_per_execution, auto_scale_loss : accepted for scripts written for
+            Keras; in float16 the loss is always scaled, by the optimizer.
 
         Raises ValueError, with the names that come nearest, for an unknown one.
         """
@@ -657,6 +664,40 @@ class Model(Layer):
             raise ValueError(f"jit_compile must be True, False or 'auto', got {jit_compile!r}")
         jit_compile = False if run_eagerly else jit_compile
         self.trainer.compile(optimizer, loss, loss_weights, metrics, weighted_metrics, jit_compile)
+
+    def get_compile_config(self) -> dict[str, Any]:
+        """The arguments of `compile` as plain data, which `compile_from_config` takes; empty for a model not compiled.
+
+        A class whose `compile` takes other arguments defines both: files have what its `get_compile_config` returns.
+
+        TypeError for an anonymous function.
+
+        >>> import nnx
+        >>> model = nnx.Sequential([nnx.layers.Dense(1, input_dim=2)])
+        >>> model.compile(nnx.optimizers.SGD(0.5), "mse")
+        >>> other = nnx.models.clone_model(model)
+        >>> other.compile_from_config(model.get_compile_config())
+        >>> other.optimizer.learning_rate, other.loss
+        (0.5, 'mse')
+        """
+        if self.compile_arguments is None:
+            return {}
+        return {"optimizer": serialize(self.optimizer), **serialize(self.compile_arguments)}
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compile with what `get_compile_config` returned; the optimizer and the metrics are new ones.
+
+        Of a class whose `compile` takes other arguments nothing is compiled, with a warning: it has to define it.
+        """
+        if not config:
+            return
+        if self.overrides("compile"):
+            warn_user(
+                f"{self.name} is not compiled: {type(self).__name__} has a compile() of its own, so call it, or define "
+                f"get_compile_config(self) and compile_from_config(self, config) too"
+            )
+            return
+        self.compile(**{**config, "loss": _losses_of(config.get("loss"))})
 
     @property
     def metrics_names(self) -> list[str]:
@@ -1200,6 +1241,15 @@ class Model(Layer):
 _NO_METRICS = frozenset(
     {"compile_arguments", "objective", "own_weights", "_frozen_or_not", "_mean_loss", "training_run"}
 )
+
+
+def _losses_of(config: Any) -> Any:
+    """Losses as they were given to `compile`, from their configurations."""
+    if isinstance(config, list):
+        return [_losses_of(one) for one in config]
+    if not isinstance(config, dict):
+        return config
+    return resolve(config) if "class_name" in config else {key: _losses_of(one) for key, one in config.items()}
 
 
 def _rows(x: Any) -> int:

@@ -84,9 +84,8 @@ def graph_of(model: Any) -> tuple[dict[str, RecordedArray], dict[str, RecordedAr
 
 def _on_onnx(model: Any) -> Any:
     """A copy of the model on the backend of recorded arrays, with the same values, and without what trains it."""
-    memo: dict[int, Any] = {
-        id(part): None for part in (model.optimizer, model.objective, model.history, model.compile_arguments)
-    }
+    aside = (model.optimizer, model.loss, model.objective, model.history, model.compile_arguments)
+    memo: dict[int, Any] = {id(part): None for part in aside if not isinstance(part, str)}
     for parameter in model.weights:
         memo[id(parameter)] = Parameter(parameter.value, parameter.name, trainable=parameter.trainable)
     twin = copy.deepcopy(model, memo)

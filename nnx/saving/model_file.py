@@ -21,6 +21,7 @@ from nnx.saving.files import read_file, write_file
 from nnx.saving.keras_files.archive import is_keras_file
 from nnx.saving.keras_files.reading import load_keras_model
 from nnx.saving.keras_files.writing import save_keras_model
+from nnx.saving.keras_objects import serialize_keras_object
 from nnx.saving.weights import assign_weights, is_for_keras, weight_arrays
 
 FORMAT = "nnx-model-1"
@@ -37,6 +38,7 @@ def save_model(
 ) -> None:
     """Write a model to one file, so that `load_model` gives it back and training can go on.
 
+    model : a model, or a `nnx.utils.FeatureSpace`.
     filepath : a name that ends in ".keras" gives a file in Keras' format, which lacks history and random streams, where
         the package h5py is installed; any other name a safetensors file, with a warning under a name of Keras.
     overwrite : whether a file of that name may be replaced; FileExistsError if not.
@@ -63,11 +65,17 @@ def save_model(
     """
     if zipped is False:
         raise ValueError("save_model: zipped=False: nnx writes one file, and no folder: leave it out")
+    whole, model = model, _model_of(model)
     model.require_built("parameters to save")
     if is_for_keras(filepath, overwrite):
-        save_keras_model(model, filepath)
+        save_keras_model(model, filepath, None if whole is model else whole)
     else:
-        write_file(filepath, *contents(model, describe(model)))
+        write_file(filepath, *contents(model, {**describe(model), "model": serialize(whole)}))
+
+
+def _model_of(thing: Any, is_adapted: bool = False) -> Any:
+    """The model that something is, or that has the weights of a feature space."""
+    return thing.as_model(is_adapted) if hasattr(thing, "as_model") else thing
 
 
 def describe(model: Any) -> dict[str, Any]:
@@ -78,6 +86,8 @@ def describe(model: Any) -> dict[str, Any]:
     described = {"model": serialize(model)}
     if model.objective is not None:
         described |= {"compile": serialize(model.compile_arguments), "optimizer": serialize(model.optimizer)}
+        if model.overrides("get_compile_config"):
+            described["own_compile"] = serialize_keras_object(model.get_compile_config())
     text = json.dumps(described)
     return json.loads(text)  # type: ignore[no-any-return]
 
@@ -155,7 +165,8 @@ def load_model(
             with backend(here.name, device=here.device, dtype=metadata["dtype"]), room_for_weights(room):
                 description = parsed(metadata["model"])
                 check_objects(description)
-                model = registry.build(description)
+                whole = registry.build(description)
+                model = _model_of(whole, True)
                 if not model.built:  # a subclass, which is known by the arguments of its constructor
                     build = parsed(metadata["build"])
                     model.input_structure = build["input_structure"]
@@ -175,17 +186,22 @@ def load_model(
         except Exception as error:  # of a class of the user's
             error.add_note(f"while {filepath} was loaded")
             raise
-    return model
+    return whole
 
 
 def _restore_training(model: Any, training: dict[str, Any], arrays: Mapping[str, Any]) -> None:
     generator = model.random
     optimizer = training["optimizer"]
-    check_objects([training["compile"], optimizer])
-    model.compile(optimizer=None if optimizer is None else optimizers.resolve(optimizer), **training["compile"])
+    own = training.get("own_compile")
+    check_objects([training["compile"], optimizer, own])
+    if own is None:
+        made = None if optimizer is None else optimizers.resolve(optimizer)
+        own = {"optimizer": made, **training["compile"]}
+    model.compile_from_config(own)
     model.random = generator or model.random
-    model.restore_trained(training["trained"])
-    if optimizer is not None:
+    if model.objective is not None:
+        model.restore_trained(training["trained"])
+    if model.objective is not None and optimizer is not None:
         restore_optimizer(model, training["optimizer_state"], arrays)
     history, epochs = training["history"], training["epoch"]
     if history is not None:

@@ -21,7 +21,7 @@ from nnx.training.training_run import TrainingRun
 class TrainableModel(Protocol):
     """What training needs of a model.
 
-    optimizer, objective, compile_arguments : what `compile` was given; None before it.
+    optimizer, loss, objective, compile_arguments : what `compile` was given; None before it.
     history, stop_training, stop_evaluating, stop_predicting : as Keras names them.
     training_run : what `fit` is doing; None at other times.
     random : the stream that shuffles come from.
@@ -31,6 +31,7 @@ class TrainableModel(Protocol):
     name: str
     built: bool
     optimizer: Optimizer | None
+    loss: Any
     objective: Objective | None
     compile_arguments: dict[str, Any] | None
     history: History | None

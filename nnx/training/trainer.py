@@ -70,6 +70,8 @@ class Trainer:
         structure = model.output_structure if model.built else None
         objective = Objective(loss, metrics, weighted_metrics, loss_weights, names, structure)
         model.optimizer, model.objective = optimizer, objective
+        if loss is not None:  # else a subclass may have something of that name
+            model.loss = loss
         model.compile_arguments = {
             "loss": loss,
             "loss_weights": loss_weights,

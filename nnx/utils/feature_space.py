@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from nnx import saving
 from nnx.arguments import choice, positive_integer
 from nnx.backends import Array, array_namespace, asarray, is_array, to_numpy
 from nnx.backends.tables import by_name
@@ -61,6 +62,7 @@ class Cross(Configurable):
         return "_X_".join(self.feature_names)
 
 
+@registry.register()
 class FeatureSpace(Configurable):
     """Columns of numbers and texts as one vector, or as a dict of what each becomes.
 
@@ -98,7 +100,7 @@ class FeatureSpace(Configurable):
         self.crossing_dim = positive_integer("crossing_dim", crossing_dim)
         self.hashing_dim = positive_integer("hashing_dim", hashing_dim)
         self.num_discretization_bins = positive_integer("num_discretization_bins", num_discretization_bins)
-        self.name = name
+        self.name = name or "feature_space"
         self.output_mode = choice("output_mode", output_mode, ("concat", "dict"))
         self.features = {column: self._feature(column, given) for column, given in features.items()}
         self.crosses = [self._cross(given) for given in crosses or ()]
@@ -307,13 +309,20 @@ class FeatureSpace(Configurable):
         """What the columns of `get_inputs` become, as symbols."""
         return self._graph()[1]
 
+    def as_model(self, is_adapted: bool = False) -> Any:
+        """The model from batches of the columns, (batch, 1), to what they become.
+
+        is_adapted : whether the layers have learned elsewhere, as those from a file have; else `adapt` has to be first.
+        """
+        self._is_adapted = self._is_adapted or is_adapted
+        return registry.find("Functional")(*self._graph(), name=self.name)
+
     def save(self, filepath: str | os.PathLike[str]) -> None:
-        """Write it as a model, in a file of nnx or Keras; `load_model` gives a model of batches of the columns.
+        """Write it to a file of nnx or Keras, from which `load_model` gives it back, adapted as it is.
 
         filepath : see `nnx.saving.save_model`.
         """
-        model = registry.find("Functional")(*self._graph(), name=self.name or "feature_space")
-        model.save(filepath)
+        saving.save_model(self, filepath)
 
     def _graph(self) -> tuple[dict[str, Symbol], Any]:
         self._require_adapted()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from typing import Any, Self
 
@@ -73,10 +72,7 @@ class WrappedModel(BaseEstimator):  # type: ignore[misc]
             return self.model(X=X, y=y, **(self.model_kwargs or {}))
         if self.warm_start or self.model.optimizer is None:
             return self.model
-        model, optimizer = clone_model(self.model), self.model.optimizer
-        arguments = copy.deepcopy(self.model.compile_arguments or {})
-        model.compile(type(optimizer).from_config(optimizer.get_config()), **arguments)
-        return model
+        return clone_model(self.model)
 
     def _learn_targets(self, y: Any) -> np.ndarray:
         """Targets (n, outputs) as the model is trained for them."""

@@ -342,3 +342,67 @@ def test_a_cotangent_of_another_shape_names_whose_it_is(owner, inner, activation
     x = np.ones((3, 4), "float32")
     with pytest.raises(ValueError, match=rf"{owner}: the pullback returned .* shape \(1, \d\), expected \(3, \d\)"):
         model.train_on_batch(x, x[:, :1])
+
+
+class Silent(Layer):
+    """Its build does not call that of its base."""
+
+    def build(self, input_shape: Any) -> None:
+        self.scale = self.add_weight((input_shape[-1],), "ones", name="scale")
+
+    def call(self, x: Any) -> Any:
+        return x * self.scale
+
+
+class Spoken(Silent):
+    def build(self, input_shape: Any) -> None:
+        super().build(input_shape)
+        Layer.build(self, input_shape)
+
+
+class Builder(Layer):
+    """It builds what is in it by hand."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.inner, self.dense = Silent(), Dense(3, kernel_initializer="ones")
+
+    def build(self, input_shape: Any) -> None:
+        self.inner.build(input_shape)
+        self.dense.build(input_shape)
+
+    def call(self, x: Any) -> Any:
+        return self.dense(self.inner(x))
+
+
+class BuilderModel(nnx.Model):
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = Builder()
+
+    def build(self, input_shape: Any) -> None:
+        self.inner.build(input_shape)
+
+    def call(self, x: Any) -> Any:
+        return self.inner(x)
+
+
+@pytest.mark.parametrize("make", [Silent, Spoken, Builder, BuilderModel])
+def test_a_layer_that_was_built_by_hand(backend: Placement, make: Any):
+    x = backend.asarray(X[:, :3])
+    expected = X if make in (Silent, Spoken) else X.sum(axis=-1, keepdims=True) * np.ones(3)
+    for call in (lambda layer: layer(x), lambda layer: nnx.Sequential([nnx.Input((3,)), layer]).predict(x, verbose=0)):
+        layer = make()
+        layer.build((None, 3))
+        weights = layer.weights
+        assert layer.built
+        assert len(weights) == (1 if make in (Silent, Spoken) else 3)
+        with pytest.raises((ValueError, RuntimeError)):  # whatever the library says of sizes that differ
+            layer(x[:, :2])
+        assert_close(call(layer), expected)
+        assert layer.weights == weights
+    model = nnx.Sequential([nnx.Input((3,)), layer])
+    model.compile("sgd", "mse")
+    before = model.get_weights()
+    model.fit(x, 0.0 * x, verbose=0)
+    assert all((one != other).all() for one, other in zip(before, model.get_weights(), strict=True))

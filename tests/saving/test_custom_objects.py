@@ -165,6 +165,75 @@ def test_a_function_clones_the_layers(tmp_path: Path):
         nnx.models.clone_model(of_scaled(), clone_function=lambda layer: None)
 
 
+def of_inner() -> nnx.Model:
+    x = nnx.Input((4,))
+    inner = nnx.Sequential([nnx.Input((3,)), nnx.layers.Dense(3, name="inside")], name="inner")
+    y = inner(nnx.layers.Dense(3, "relu", name="first")(x))
+    return nnx.Model(x, nnx.layers.Dense(2, name="last")(nnx.layers.add([y, y])))
+
+
+def test_a_clone_on_other_inputs():
+    model, symbol = of_inner(), nnx.layers.Dense(4)(nnx.Input((7,)))
+    clone = nnx.models.clone_model(model, input_tensors=symbol)
+    assert clone.input is symbol
+    assert [w.shape for w in clone.weights] == [w.shape for w in model.weights]
+    assert not set(clone.weights) & set(model.weights)
+    stacked = nnx.Sequential([nnx.Input((4,)), nnx.layers.Dense(2)])
+    assert nnx.models.clone_model(stacked, nnx.Input((4,), name="other")).inputs[0].node.layer.name == "other"
+    for wrong in ([symbol, symbol], 3):
+        with pytest.raises(ValueError, match=r"input_tensors must be 1 of what Input\(\) and layers return"):
+            nnx.models.clone_model(model, wrong)
+    with pytest.raises(ValueError, match="makes its layers itself"):
+        nnx.models.clone_model(Stack(), symbol)
+
+
+def test_a_clone_with_what_is_inside():
+    seen: list[str] = []
+
+    def noted(layer: Any) -> Any:
+        seen.append(layer.name)
+        return type(layer).from_config(layer.get_config())
+
+    nnx.models.clone_model(of_inner(), clone_function=noted)
+    assert seen == ["first", "inner", "add", "last"]
+    seen.clear()
+    clone = nnx.models.clone_model(of_inner(), clone_function=noted, recursive=True)
+    assert seen == ["first", "inside", "add", "last"]
+    assert clone.get_layer("inner").layers[0].name == "inside"
+
+
+def test_a_function_calls_the_layers_of_a_clone():
+    def dropping(layer: Any, *inputs: Any, **options: Any) -> Any:
+        y = layer(*inputs, **options)
+        return nnx.layers.Dropout(0.5)(y) if isinstance(layer, nnx.layers.Dense) else y
+
+    model = of_inner()
+    clone = nnx.models.clone_model(model, clone_function=lambda layer: layer, call_function=dropping)
+    kinds = [type(layer).__name__ for layer in clone.layers]
+    assert kinds == ["InputLayer", "Dense", "Dropout", "Sequential", "Add", "Dense", "Dropout"]
+    assert clone.weights == model.weights
+    stacked = nnx.Sequential([nnx.Input((4,)), nnx.layers.Dense(2)])
+    with pytest.raises(ValueError, match="is a Sequential, which calls its layers itself"):
+        nnx.models.clone_model(stacked, call_function=dropping)
+
+
+def test_a_clone_is_compiled_as_the_model_is():
+    model = of_inner()
+    metric = nnx.metrics.MeanAbsoluteError(name="error")
+    model.compile(
+        nnx.optimizers.SGD(0.1, momentum=0.9), lambda y, p: nnx.ops.mean((y - p) ** 2, axis=-1), metrics=[metric]
+    )
+    assert not nnx.models.clone_model(nnx.Sequential([nnx.layers.Dense(2)])).compiled
+    y = X[:, :2]
+    model.fit(X, y, verbose=0)
+    clone = nnx.models.clone_model(model)
+    assert (clone.optimizer.iterations, clone.optimizer.momentum, clone.optimizer is model.optimizer) == (0, 0.9, False)
+    assert clone.compile_arguments["metrics"][0] is not metric
+    clone.set_weights(model.get_weights())
+    assert clone.evaluate(X, y, verbose=0, return_dict=True) == model.evaluate(X, y, verbose=0, return_dict=True)
+    assert "error" in clone.fit(X, y, verbose=0).history
+
+
 def test_objects_as_keras_describes_them():
     layers, saving = nnx.layers, nnx.saving
     described = saving.serialize_keras_object(Scaled(2))

@@ -160,3 +160,131 @@ def test_a_configuration_of_ones_own(tmp_path: Any):
     model.save(tmp_path / "own.safetensors")
     loaded = nnx.models.load_model(tmp_path / "own.safetensors", custom_objects={"Own": Own})
     assert_close(loaded.predict(X, verbose=0), model.predict(X, verbose=0), 0.0, 0.0)
+
+
+class TwoLosses(nnx.Model):
+    """With a compile of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = Dense(2)
+
+    def call(self, x: Any) -> Any:
+        return self.inner(x)
+
+    def compile(self, inner_optimizer: Any, loss_functions: Any) -> None:  # type: ignore[override]
+        super().compile(inner_optimizer)
+        self.loss_functions = loss_functions
+
+    def train_step(self, data: Any) -> dict[str, Any]:
+        x, y = data
+        with nnx.GradientTape() as tape:
+            loss = sum(function(y, self(x, training=True)) for function in self.loss_functions)
+        tape.backward(loss, self)
+        self.optimizer.step(self)
+        return {"loss": loss}
+
+
+class Described(TwoLosses):
+    """That says how it was compiled, as Keras' guide on saving has it."""
+
+    def get_compile_config(self) -> dict[str, Any]:
+        return {"optimizer": self.optimizer, "functions": self.loss_functions}
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        objects = nnx.saving.deserialize_keras_object(config)
+        self.compile(objects["optimizer"], objects["functions"])
+
+
+def trained(kind: Any) -> Any:
+    model = kind()
+    model.compile(nnx.optimizers.Adam(0.1), [nnx.losses.MeanSquaredError(), nnx.losses.Huber(0.5)])
+    model.fit(X, Y, epochs=2, verbose=0)
+    return model
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "model.keras"])
+def test_a_compile_of_its_own(name: str, tmp_path: Any):
+    path, own = tmp_path / name, {"TwoLosses": TwoLosses, "Described": Described}
+    if name.endswith(".keras"):
+        pytest.importorskip("h5py", reason="files of Keras need h5py; pip install 'nnx-array[keras-files]'")
+    trained(TwoLosses).save(path)
+    with pytest.warns(UserWarning, match="two_losses is not compiled: TwoLosses has a compile"):
+        assert not nnx.models.load_model(path, own).compiled
+    model = trained(Described)
+    model.save(path)
+    loaded = nnx.models.load_model(path, own)
+    assert [type(function).__name__ for function in loaded.loss_functions] == ["MeanSquaredError", "Huber"]
+    assert loaded.loss_functions[1].delta == 0.5
+    for one in (model, loaded):
+        one.fit(X, Y, epochs=2, shuffle=False, verbose=0)
+    for one, other in zip(loaded.get_weights(), model.get_weights(), strict=True):
+        assert_close(one, other)
+    clone = nnx.models.clone_model(model)
+    assert (clone.optimizer.iterations, len(clone.loss_functions)) == (0, 2)
+
+
+def test_how_a_model_was_compiled():
+    x = Input((3,))
+    model = nnx.Model(x, {"a": Dense(1)(x), "b": Dense(2)(x)})
+    assert (model.get_compile_config(), model.loss) == ({}, None)
+    model.compile_from_config({})
+    assert not model.compiled
+    loss = {"a": "mse", "b": nnx.losses.Huber(0.5)}
+    model.compile(nnx.optimizers.SGD(0.1, momentum=0.5), loss, metrics={"a": ["mae"]}, auto_scale_loss=False)
+    assert model.loss is loss
+    config = json.loads(json.dumps(model.get_compile_config()))
+    other = nnx.models.clone_model(model)
+    other.compile_from_config(config)
+    assert other.optimizer.get_config() == model.optimizer.get_config()
+    assert (other.loss["a"], other.loss["b"].delta) == ("mse", 0.5)
+    assert other.get_compile_config() == config
+
+
+class OfTwo(Layer):
+    def build(self, first_shape: Any, second_shape: Any) -> None:
+        self.kernel = self.add_weight((first_shape[-1], second_shape[-1]))
+
+    def call(self, first: Any, second: Any) -> Any:
+        return first @ self.kernel * second
+
+
+class Doubled(Layer):
+    """That is built from more than its shape."""
+
+    def get_build_config(self) -> dict[str, Any]:
+        return {"size": 2 * X.shape[-1]}
+
+    def build_from_config(self, config: Any) -> None:
+        self.make(config["size"])
+
+    def make(self, size: int) -> None:
+        self.scale = self.add_weight((size,), "ones", name="scale")
+        self.built = True
+
+    def build(self, input_shape: Any) -> None:
+        self.make(2 * input_shape[-1])
+
+    def call(self, x: Any) -> Any:
+        return nnx.ops.concatenate([x, x], axis=-1) * self.scale
+
+
+def test_how_a_layer_was_built(tmp_path: Any):
+    layer = Dense(3)
+    assert layer.get_build_config() is None
+    layer.build((None, 2))
+    assert layer.get_build_config() == {"input_shape": (None, 2)}
+    two = OfTwo()
+    two(X, Y)
+    config = two.get_build_config()
+    assert config == {"shapes_dict": {"first_shape": (None, 3), "second_shape": (None, 2)}}
+    for one, made in ((Dense(3), layer), (OfTwo(), two)):
+        one.build_from_config(None)
+        assert not one.built
+        for _ in range(2):
+            one.build_from_config(made.get_build_config())
+            assert [w.shape for w in one.weights] == [w.shape for w in made.weights]
+    pytest.importorskip("h5py", reason="files of Keras need h5py; pip install 'nnx-array[keras-files]'")
+    model = nnx.Sequential([Input((3,)), Doubled()])
+    model.save(tmp_path / "model.keras")
+    assert nnx.models.load_model(tmp_path / "model.keras", {"Doubled": Doubled}).weights[0].shape == (6,)

@@ -20,7 +20,10 @@ _BASE = ("name", "trainable", "dtype", "activity_regularizer", "batch_input_shap
 _INNER = ("layer", "layers", "backward_layer", "cell", "cells")
 
 # What is called otherwise in files of Keras 2.
-_OF_CLASSES = {"GroupedQueryAttention": "GroupQueryAttention"}  # in .h5, the name of the class, and not of the layer
+_OF_CLASSES = {
+    "GroupedQueryAttention": "GroupQueryAttention",  # in .h5, the name of the class, and not of the layer
+    "TFDIdentity": "Identity",  # of feature spaces
+}
 _RENAMED = {("LeakyReLU", "alpha"): "negative_slope", ("Dropout", "p"): "rate"}
 
 # What configurations have that is no argument here, and the values that say nothing; () for any value.
@@ -87,6 +90,8 @@ class LayerReader:
             return model
         if kind == "Lambda":
             return self._lambda(settings, label)
+        if kind == "FeatureSpace":
+            return self._feature_space(settings, label)
         return self._built_in(kind, config, settings, label)
 
     def _own_class(self, config: Mapping[str, Any]) -> Any:
@@ -107,6 +112,8 @@ class LayerReader:
         if isinstance(layer, Layer) and isinstance(config.get("name"), str):
             layer.name = config["name"]
         build = config.get("build_config")
+        if isinstance(layer, Layer) and type(layer).build_from_config is not Layer.build_from_config:
+            layer.build_from_config(_tuples(build))
         shape = build.get("input_shape") if isinstance(build, dict) else None
         if isinstance(layer, Layer) and not layer.built and shape and hasattr(layer, "compile"):
             layer.build(_tuples(shape))
@@ -145,6 +152,14 @@ class LayerReader:
         arguments = plain(settings.get("arguments"), label) or None
         shape = tuple(shape) if isinstance(shape, list | tuple) else None
         return nnx_layers.Lambda(own, output_shape=shape, arguments=arguments, name=name)
+
+    def _feature_space(self, settings: dict[str, Any], label: str) -> Any:
+        settings = {key: plain(value, label) for key, value in settings.items()}
+        features = {
+            column: {**feature["config"], "preprocessor": self.layer(feature["config"]["preprocessor"])}
+            for column, feature in settings["features"].items()
+        }
+        return registry.find("FeatureSpace").from_config({**settings, "features": features})
 
     def _built_in(self, kind: str, config: Mapping[str, Any], settings: dict[str, Any], label: str) -> Any:
         cls = getattr(nnx_layers, kind, None) if kind in nnx_layers.__all__ else None

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from nnx.layers import Bidirectional, TextVectorization, TimeDistributed
+from nnx.layers import Bidirectional, Identity, TextVectorization, TimeDistributed
 from nnx.layers.attention import GroupQueryAttention, ProjectedAttention
 from nnx.layers.function_call import FunctionCall
 from nnx.layers.layer import Layer
@@ -46,9 +46,12 @@ class Group:
 
 
 def groups_of(model: Any, order: Order) -> list[Group]:
-    """The groups of a model and of everything in it, each weight once."""
+    """The groups of a model, or of a feature space, and of everything in it, each weight once."""
     seen: set[Any] = set()
-    return list(_groups(model, "", order, seen))
+    if isinstance(model, Layer):
+        return list(_groups(model, "", order, seen))
+    layers = (layer for layer in model.preprocessors.values() if not isinstance(layer, Identity))  # a class of its own
+    return list(_numbered(layers, "preprocessors", order, seen))
 
 
 def kind_of_model(layer: Any) -> str | None:

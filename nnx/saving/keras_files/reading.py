@@ -44,7 +44,7 @@ def _named_errors(path: str | os.PathLike[str]) -> Iterator[None]:
 
 
 def load_keras_model(path: str | os.PathLike[str], compile: bool = True) -> Any:
-    """The model in a file of Keras: .keras of Keras 3 and 2.15, or a whole model in .h5.
+    """The model, or the feature space, in a file of Keras: .keras of Keras 3 and 2.15, or a whole model in .h5.
 
     compile : whether to restore the optimiser and what it has learned, the loss and the metrics too.
 
@@ -64,16 +64,17 @@ def load_keras_model(path: str | os.PathLike[str], compile: bool = True) -> Any:
         reader = LayerReader(dtype, functional_from)
         with backend(here.name, device=here.device, dtype=dtype):
             with room_for_weights(room):
-                model = reader.layer(with_vocabularies(description, file))
+                whole = reader.layer(with_vocabularies(description, file))
+                model = whole.as_model(True) if hasattr(whole, "as_model") else whole
             if not hasattr(model, "compile_arguments"):
                 raise ValueError(f"it is a {type(model).__name__}, not a model")
             if not model.built:
                 raise ValueError(f"its model {shortened(model.name)!r} was never built, so it has no weights")
-            assign(model, found_weights(file, model, reader.order))
+            assign(model, found_weights(file, whole, reader.order))
             model.named_weights()  # parameters learn their paths, by which an optimiser knows them
             if compile:
                 _restore_training(model, _training_of(file, description), file, reader)
-    return model
+    return whole
 
 
 def load_keras_weights(model: Any, path: str | os.PathLike[str], skip_mismatch: bool = False) -> None:
@@ -131,14 +132,16 @@ def _training_of(file: KerasFile, description: dict[str, Any]) -> dict[str, Any]
 def _restore_training(model: Any, training: dict[str, Any] | None, file: KerasFile, reader: LayerReader) -> None:
     if training is None:
         return
-    loss = made_loss(training.get("loss"))
-    model.compile(
-        optimizer=made_optimizer(training.get("optimizer"), "the optimizer"),
-        loss=loss,
-        loss_weights=training.get("loss_weights"),
-        metrics=made_metrics(_of_outputs(training.get("metrics"), model)),
-        weighted_metrics=made_metrics(_of_outputs(training.get("weighted_metrics"), model)),
-    )
+    if model.overrides("compile", "compile_from_config"):
+        model.compile_from_config(training)
+    else:
+        model.compile(
+            optimizer=made_optimizer(training.get("optimizer"), "the optimizer"),
+            loss=made_loss(training.get("loss")),
+            loss_weights=training.get("loss_weights"),
+            metrics=made_metrics(_of_outputs(training.get("metrics"), model)),
+            weighted_metrics=made_metrics(_of_outputs(training.get("weighted_metrics"), model)),
+        )
     stored = optimizer_arrays(file)
     if stored and model.optimizer is not None:
         shapes = [one.shape for one in stored]

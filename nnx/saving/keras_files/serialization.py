@@ -21,7 +21,7 @@ from nnx.saving.keras_files.places import kind_of_model
 from nnx.schedules import schedules
 from nnx.structure import leaves, rebuild
 
-__all__ = ["compile_config", "model_config"]
+__all__ = ["compile_config", "feature_space_config", "model_config"]
 
 _MODULES: tuple[tuple[str, Any], ...] = (
     ("keras.initializers", initializers.registry),
@@ -56,6 +56,7 @@ _LATER_OF_CLASSES = {
 }
 _LATER_OF_OBJECTS = {"input_axes": None, "output_axes": None, "dtype": None}
 _NOTHING = object()
+_FEATURE_SPACE = "keras.src.layers.preprocessing.feature_space"
 _WITHOUT_SEED = ("MultiHeadAttention", "GroupQueryAttention")  # the other random layers of Keras 3.0 take a seed
 _OF_NNX = ("pullback", "batch_input_shape", "decay")
 _OF_EVERY_LAYER = ("name", "trainable", "dtype")
@@ -65,6 +66,25 @@ _CLASS_NAMES = {"Orthogonal": "OrthogonalInitializer"}  # which is what Keras 3.
 def model_config(model: Any) -> dict[str, Any]:
     """The architecture of a model. TypeError or ValueError for what a file of Keras cannot say."""
     return _layer_config(model, model.placement.dtype)
+
+
+def feature_space_config(space: Any, dtype: str) -> dict[str, Any]:
+    """A feature space with its layers. dtype : of the model that they make."""
+    features, shapes = {}, {}
+    for column, feature in space.features.items():
+        layer = _layer_config(feature.preprocessor, dtype)
+        if isinstance(feature.preprocessor, nnx_layers.Identity):
+            layer |= {"module": _FEATURE_SPACE, "class_name": "TFDIdentity", "registered_name": "TFDIdentity"}
+        config = {"dtype": feature.dtype, "preprocessor": layer, "output_mode": feature.output_mode}
+        features[column] = {**_object(_FEATURE_SPACE, "Feature", config), "registered_name": "Feature"}
+        is_lookup = isinstance(feature.preprocessor, nnx_layers.StringLookup | nnx_layers.IntegerLookup)
+        shapes[column] = {} if is_lookup else {"input_shape": [None, 1]}
+    crosses = [
+        {**_object(_FEATURE_SPACE, "Cross", cross.get_config()), "registered_name": "Cross"} for cross in space.crosses
+    ]
+    config = {key: value for key, value in space.get_config().items() if key != "name"}  # which has no place there
+    config |= {"features": features, "crosses": crosses}
+    return {**_object("keras.utils", "FeatureSpace", config), "build_config": shapes}
 
 
 def _object(module: str | None, class_name: str, config: Any) -> dict[str, Any]:
@@ -107,7 +127,8 @@ def _layer_config(layer: Any, dtype: str, name: str | None = None) -> dict[str, 
     described = _own(layer, {key: value for key, value in config.items() if key in known or key not in _OF_EVERY_LAYER})
     described["name"] = name
     if layer.built and layer.is_eager:
-        described["build_config"] = {"input_shape": layer.build_shape}
+        own = type(layer).get_build_config is not Layer.get_build_config
+        described["build_config"] = layer.get_build_config() if own else {"input_shape": layer.build_shape}
     return described
 
 
@@ -301,6 +322,8 @@ def compile_config(model: Any) -> dict[str, Any] | None:
     arguments = model.compile_arguments
     if arguments is None:
         return None
+    if model.overrides("get_compile_config"):
+        return {name: _part_of_compile(value) for name, value in model.get_compile_config().items()}
     return {
         "optimizer": None if model.optimizer is None else _optimizer(model.optimizer),
         "loss": _each(arguments["loss"], _loss),
@@ -311,6 +334,17 @@ def compile_config(model: Any) -> dict[str, Any] | None:
         "steps_per_execution": 1,
         "jit_compile": "auto",
     }
+
+
+def _part_of_compile(value: Any) -> Any:
+    """Something that a `get_compile_config` of the user's returned."""
+    if isinstance(value, optimizers.Optimizer):
+        return _optimizer(value)
+    if isinstance(value, list | tuple):
+        return [_part_of_compile(one) for one in value]
+    if isinstance(value, Mapping) and "class_name" not in value:
+        return {key: _part_of_compile(one) for key, one in value.items()}
+    return value if value is None or isinstance(value, bool | int | float | str) else _metric(value)
 
 
 def _optimizer(optimizer: Any) -> dict[str, Any]:

@@ -23,18 +23,35 @@ def with_vocabularies(description: Any, file: KerasFile, path: str = "") -> Any:
     path : of the model's group in the file.
     """
     settings = description.get("config") if isinstance(description, dict) else None
-    if not isinstance(settings, dict) or not isinstance(settings.get("layers"), list):
+    if not isinstance(settings, dict):
         return description
+    if isinstance(settings.get("layers"), list):
+        layers = _each_with_vocabulary(settings["layers"], file, f"{path}/layers".lstrip("/"))
+        return {**description, "config": {**settings, "layers": layers}}
+    if not path and class_name_of(description) == "FeatureSpace":
+        given = settings["features"]
+        layers = _each_with_vocabulary(
+            [feature["config"]["preprocessor"] for feature in given.values()], file, "preprocessors"
+        )
+        features = {
+            column: {**feature, "config": {**feature["config"], "preprocessor": layer}}
+            for (column, feature), layer in zip(given.items(), layers, strict=True)
+        }
+        return {**description, "config": {**settings, "features": features}}
+    return description
+
+
+def _each_with_vocabulary(layers: list[Any], file: KerasFile, path: str) -> list[Any]:
+    """Configurations of layers whose groups are counted by their classes."""
     counts: collections.Counter[str] = collections.Counter()
-    layers = []
-    for layer in settings["layers"]:
+    made = []
+    for layer in layers:
         kind = class_name_of(layer)
         number, name = counts[kind], snake_case(kind)
         counts[kind] += 1
-        inside = f"{path}/layers/{name}{f'_{number}' if number else ''}".lstrip("/")
         make = _with_vocabulary if kind in _LOOKUPS else with_vocabularies
-        layers.append(make(layer, file, inside))
-    return {**description, "config": {**settings, "layers": layers}}
+        made.append(make(layer, file, f"{path}/{name}{f'_{number}' if number else ''}"))
+    return made
 
 
 def _with_vocabulary(layer: dict[str, Any], file: KerasFile, path: str) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from nnx.file_targets import replacing
 from nnx.saving.keras_files import hdf5, optimizer_state
 from nnx.saving.keras_files.archive import CONFIG, METADATA, WEIGHTS
 from nnx.saving.keras_files.places import groups_of, trained_in_order
-from nnx.saving.keras_files.serialization import compile_config, model_config
+from nnx.saving.keras_files.serialization import compile_config, feature_space_config, model_config
 from nnx.saving.keras_files.vocabularies import IDF_WEIGHTS
 
 __all__ = ["save_keras_model", "save_keras_weights"]
@@ -25,19 +25,21 @@ _METADATA = {"keras_version": "3.0.5", "date_saved": "1980-01-01@00:00:00"}  # t
 _DATE = (1980, 1, 1, 0, 0, 0)  # the first that a zip archive can have
 
 
-def save_keras_model(model: Any, path: str | os.PathLike[str]) -> None:
+def save_keras_model(model: Any, path: str | os.PathLike[str], space: Any = None) -> None:
     """Write a model to a .keras file: architecture, weights, how it was compiled, the state of the optimiser.
+
+    space : a feature space that is written in its place; the model has its layers.
 
     TypeError or ValueError, before anything is written, for what such a file cannot say; ImportError without h5py.
     """
     hdf5.require_h5py(f"write {path}")
-    config = model_config(model)
+    config = model_config(model) if space is None else feature_space_config(space, model.placement.dtype)
     compiled = compile_config(model)
     model.named_weights()  # parameters learn their paths, by which an optimiser knows them
     if compiled is not None:
         config["compile_config"] = compiled
     text = json.dumps(config)
-    arrays, names = _contents(model)
+    arrays, names = _contents(model if space is None else space)
     if compiled is not None and model.optimizer is not None:
         state = optimizer_state.stored(model, trained_in_order(model, {}))
         arrays |= {f"optimizer/vars/{number}": array for number, array in enumerate(state)}

@@ -713,3 +713,16 @@ def test_graphs_that_are_none(path: Path, change: Callable[[Any], None], words: 
     change_config(path, lambda config: change(config["config"]["layers"][1]["inbound_nodes"][0]))
     with pytest.raises(ValueError, match=rf"cannot load .*m\.keras: .*{words}"):
         load_model(path)
+
+
+def test_a_feature_space_of_keras():
+    """The file was written by Keras 3.15.1 on TensorFlow, and so were the numbers of the first row."""
+    space = nnx.models.load_model(Path(__file__).parent / "feature_space-3.15.1.keras")
+    assert isinstance(space, nnx.utils.FeatureSpace)
+    row = {"kind": "a", "size": 1.0, "num": 7, "plain": 1.0, "disc": 1.0, "h": "x"}
+    expected = np.zeros(24, np.float32)
+    expected[[0, 4, 13, 16, 17, 20]], expected[18] = 1.0, -1.0690449476242065
+    assert_close(space(row), expected)
+    assert list(space.preprocessors) == ["size", "disc", "plain", "kind", "num", "h"]
+    model = nnx.Model(space.get_inputs(), nnx.layers.Dense(1)(space.get_encoded_features()))
+    assert model.predict({name: np.asarray([value]) for name, value in row.items()}, verbose=0).shape == (1, 1)
