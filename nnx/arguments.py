@@ -288,6 +288,7 @@ _ADVICE = {
     "sparse": "nnx has no sparse arrays: give dense ones, or indices to an Embedding",
     "splines": "nnx draws edges in one way: leave it out",
     "tensor": "an array is no input of a graph: call the model on it",
+    "weights": "they are given by layer.set_weights(weights), once the layer is built",
 }
 
 

@@ -55,6 +55,11 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: layers.StringLookup(vocabulary=["a", "b"], idf_weights=[1.0, NAN], output_mode="tf_idf"),
         "idf_weights must be finite, got nan for 'b'",
     ),
+    "weights of two directions": (
+        lambda: layers.Bidirectional(layers.LSTM(2), weights=[ONES]),
+        "they are given by layer.set_weights",
+    ),
+    "lora_rank": (lambda: layers.EinsumDense("ab,bc->ac", 3, lora_rank=2), "no adapters of low rank"),
     "warmup_steps": (
         lambda: optimizers.ScheduleFreeAdamW(warmup_steps=-1),
         "warmup_steps must be a non-neg",

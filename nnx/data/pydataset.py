@@ -10,6 +10,8 @@ from typing import Any
 class PyDataset:
     """A data set of one's own. A subclass defines `__len__`, how many batches there are, and `__getitem__`.
 
+    It may define the property `num_batches` in place of `__len__`; where that is None, there is no end.
+
     A batch is x, (x, y) or (x, y, sample_weight). `on_epoch_begin` and `on_epoch_end` may be overridden too. `fit`
     shuffles the order of the batches unless `shuffle=False`.
 
@@ -32,7 +34,15 @@ class PyDataset:
         self.max_queue_size = max_queue_size
 
     def __len__(self) -> int:
-        raise NotImplementedError(f"{type(self).__name__} has to define __len__(self), the number of batches")
+        says_it = type(self).num_batches is not PyDataset.num_batches
+        count = self.num_batches if says_it else None
+        if count is not None:
+            return count
+        if says_it:
+            raise TypeError(f"{type(self).__name__} has no length: num_batches is None")
+        raise NotImplementedError(
+            f"{type(self).__name__} has to define __len__(self), or the property num_batches, the number of batches"
+        )
 
     def __getitem__(self, index: int) -> Any:
         raise NotImplementedError(f"{type(self).__name__} has to define __getitem__(self, index), a batch (x, y)")

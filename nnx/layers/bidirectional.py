@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Self
 
+from nnx.arguments import refuse
 from nnx.backends import Array, array_namespace
 from nnx.functional import Pullback
 from nnx.layers.layer import Layer, registry
@@ -22,6 +23,7 @@ class Bidirectional(Layer):
 
     layer : the layer forwards, such as LSTM(10); a new one is made from its configuration.
     merge_mode : what becomes of the two outputs: "concat", "sum", "mul", "ave" (their mean), or None for a tuple.
+    weights : None; ValueError for anything else: call `set_weights`.
     backward_layer : the layer backwards, with go_backwards=True; by default one like `layer`.
 
     Input (batch, time, n), output (batch, units) or, of layers with return_sequences, (batch, time, units), with
@@ -42,14 +44,18 @@ class Bidirectional(Layer):
 
     uses_mask = True
 
+    refused = ("weights",)
+
     def __init__(
         self,
         layer: Any,
         merge_mode: str | None = "concat",
+        weights: None = None,
         backward_layer: Any = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        refuse(self.name, weights=weights)
         for argument, given in (("layer", layer), ("backward_layer", backward_layer)):
             if not isinstance(given, Recurrent | RNN) and not (argument == "backward_layer" and given is None):
                 raise TypeError(f"{self.name}: {argument} must be a recurrent layer such as LSTM(10), got {given!r}")
@@ -191,7 +197,8 @@ def merge(one: Array, other: Array | None, mode: str | None) -> tuple[Any, Pullb
 
 def _copied(layer: Recurrent | RNN, prefix: str, **changes: Any) -> Any:
     """A new layer with the same arguments and other weights."""
-    arguments = {name: getattr(layer, name) for name in constructor_arguments(type(layer))}  # type: ignore[arg-type]
+    names = set(constructor_arguments(type(layer))) - set(layer.refused)  # type: ignore[arg-type]
+    arguments = {name: getattr(layer, name) for name in names}
     if isinstance(layer, RNN):
         arguments["cell"] = type(layer.cell).from_config(layer.cell.get_config())
     return type(layer)(**{**arguments, "name": f"{prefix}{layer.name.removeprefix(prefix)}", **changes})

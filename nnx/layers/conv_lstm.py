@@ -15,6 +15,7 @@ from nnx.layers.recurrent import sequence_shape
 from nnx.layers.rnn import RNN
 from nnx.layers.spatial import Spatial
 from nnx.layers.stochastic import random_stream
+from nnx.parameters import Parameter
 from nnx.shapes import Shape, Sizes
 
 _conv, _dropout = primitive(functional.conv), primitive(functional.dropout)
@@ -24,6 +25,7 @@ class ConvLSTMCell(LSTMWeights, Spatial):
     """One step of a ConvLSTM: h, [h, c] from x (batch, *sizes, channels) and states (batch, *new sizes, filters)."""
 
     spatial_ndim: int  # type: ignore[misc]
+    bias: Parameter | None = None
 
     def __init__(
         self,

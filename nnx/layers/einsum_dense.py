@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from nnx.arguments import refuse
 from nnx.autodiff.transforms import derive
 from nnx.backends import Array
 from nnx.functional import Pullback
@@ -34,6 +35,8 @@ class EinsumDense(Activated):
         outputs take as inputs the kernel's axes that the output does not have.
     kernel_regularizer, bias_regularizer : see `nnx.regularizers`.
     kernel_constraint, bias_constraint : see `nnx.constraints`.
+    lora_rank, lora_alpha, quantization_config : None; ValueError for anything else. gptq_unpacked_column_size : of such
+        a configuration; without one it says nothing.
 
     The kernel has the axes of the equation; the bias those of the output from the first of bias_axes on, of size 1
     where they are not in bias_axes. ValueError for another form of the equation, and for sizes that are not known or do
@@ -46,6 +49,7 @@ class EinsumDense(Activated):
     """
 
     supports_masking = False
+    refused = ("lora_rank", "lora_alpha", "gptq_unpacked_column_size", "quantization_config")
 
     bias: Parameter | None = None
     kernel_initializer: Any
@@ -62,9 +66,14 @@ class EinsumDense(Activated):
         bias_regularizer: Any = None,
         kernel_constraint: Any = None,
         bias_constraint: Any = None,
+        lora_rank: int | None = None,
+        lora_alpha: float | None = None,
+        gptq_unpacked_column_size: int | None = None,
+        quantization_config: Any = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        refuse(self.name, lora_rank=lora_rank, lora_alpha=lora_alpha, quantization_config=quantization_config)
         self.equation = equation
         self.output_shape = (output_shape,) if isinstance(output_shape, int) else tuple(output_shape)
         self.set_activation(activation)

@@ -49,6 +49,7 @@ class GRU(GRUWeights, Recurrent):
 
     recurrent_activation : of the gates; "sigmoid" by default.
     reset_after : whether r acts after the product with the recurrent kernel (default), as in cuDNN, or before it.
+    use_cudnn : accepted for scripts written for Keras; there is one way to compute.
 
     The other arguments are those of every recurrent layer: as for `SimpleRNN`. Input (batch, time, n), output (batch,
     units), or (batch, time, units) with return_sequences; one state. Kernel (n, 3 units), recurrent_kernel (units,
@@ -62,6 +63,8 @@ class GRU(GRUWeights, Recurrent):
     ((2, 4), (2, 4))
     """
 
+    refused = ("use_cudnn",)
+
     def __init__(
         self,
         units: int,
@@ -71,12 +74,31 @@ class GRU(GRUWeights, Recurrent):
         kernel_initializer: Any = "glorot_uniform",
         recurrent_initializer: Any = "orthogonal",
         bias_initializer: Any = "zeros",
-        *,
+        kernel_regularizer: Any = None,
+        recurrent_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        recurrent_constraint: Any = None,
+        bias_constraint: Any = None,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        seed: int | None = None,
+        return_sequences: bool = False,
+        return_state: bool = False,
+        go_backwards: bool = False,
+        stateful: bool = False,
+        unroll: bool = False,
         reset_after: bool = True,
+        use_cudnn: bool | str = "auto",
         **kwargs: Any,
     ) -> None:
         super().__init__(
-            units, activation, use_bias, kernel_initializer, recurrent_initializer, bias_initializer, **kwargs
+            *(units, activation, use_bias, kernel_initializer, recurrent_initializer, bias_initializer),
+            *(kernel_regularizer, recurrent_regularizer, bias_regularizer, activity_regularizer),
+            *(kernel_constraint, recurrent_constraint, bias_constraint, dropout, recurrent_dropout),
+            *(return_sequences, return_state, go_backwards, stateful, unroll, seed),
+            **kwargs,
         )
         self.recurrent_activation, self._recurrent_activate = read_activation(recurrent_activation)
         self.reset_after = reset_after

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from nnx import constraints, initializers, ranks, regularizers
-from nnx.arguments import check_name, dtype_name
+from nnx.arguments import check_name, choice, dtype_name
 from nnx.autodiff.array import TrackedArray, lower
 from nnx.autodiff.primitive import primitive
 from nnx.autodiff.tape import open_tapes
@@ -398,13 +398,12 @@ class Layer(Configurable):
         dtype : by default that of the layer.
         autocast : False for float32 where the layer's dtype is float16.
         name : unique in the layer; "variable", "variable_1", ... by default.
-        aggregation, overwrite_with_gradient : as in Keras by default; ValueError for other values.
+        aggregation : None, "none", "mean", "sum" or "only_first_replica", as in Keras; a weight is the same in all
+            processes. overwrite_with_gradient : False; ValueError for anything else.
         """
-        if aggregation not in ("none", None) or overwrite_with_gradient:
-            raise ValueError(
-                f"{self.name}: a weight of nnx is the same in all processes, and is trained by its gradient: leave out "
-                f"aggregation and overwrite_with_gradient"
-            )
+        choice(f"{self.name}: aggregation", aggregation or "none", ("none", "mean", "sum", "only_first_replica"))
+        if overwrite_with_gradient:
+            raise ValueError(f"{self.name}: a weight is trained by its gradient: leave out overwrite_with_gradient")
         name = name or numbered("variable", [parameter.name for parameter in self.own_weights])
         check_name(name.partition("/")[0], f"a weight of {self.name}")
         if any(parameter.name == name for parameter in self.own_weights):

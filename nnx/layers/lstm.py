@@ -55,6 +55,7 @@ class LSTM(LSTMWeights, Recurrent):
 
     recurrent_activation : of the gates; "sigmoid" by default.
     unit_forget_bias : whether the bias of the forget gate starts at 1, as it does by default.
+    use_cudnn : accepted for scripts written for Keras; there is one way to compute.
 
     The other arguments are those of every recurrent layer: as for `SimpleRNN`. Input (batch, time, n), output (batch,
     units), or (batch, time, units) with return_sequences; two states, h and c. Kernel (n, 4 units), recurrent_kernel
@@ -67,6 +68,8 @@ class LSTM(LSTMWeights, Recurrent):
     (2, 3, 4)
     """
 
+    refused = ("use_cudnn",)
+
     def __init__(
         self,
         units: int,
@@ -77,10 +80,30 @@ class LSTM(LSTMWeights, Recurrent):
         recurrent_initializer: Any = "orthogonal",
         bias_initializer: Any = "zeros",
         unit_forget_bias: bool = True,
+        kernel_regularizer: Any = None,
+        recurrent_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        recurrent_constraint: Any = None,
+        bias_constraint: Any = None,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        seed: int | None = None,
+        return_sequences: bool = False,
+        return_state: bool = False,
+        go_backwards: bool = False,
+        stateful: bool = False,
+        unroll: bool = False,
+        use_cudnn: bool | str = "auto",
         **kwargs: Any,
     ) -> None:
         super().__init__(
-            units, activation, use_bias, kernel_initializer, recurrent_initializer, bias_initializer, **kwargs
+            *(units, activation, use_bias, kernel_initializer, recurrent_initializer, bias_initializer),
+            *(kernel_regularizer, recurrent_regularizer, bias_regularizer, activity_regularizer),
+            *(kernel_constraint, recurrent_constraint, bias_constraint, dropout, recurrent_dropout),
+            *(return_sequences, return_state, go_backwards, stateful, unroll, seed),
+            **kwargs,
         )
         self.recurrent_activation, self._recurrent_activate = read_activation(recurrent_activation)
         self.unit_forget_bias = unit_forget_bias

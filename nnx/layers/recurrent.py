@@ -29,6 +29,7 @@ class RecurrentWeights(Layer):
 
     gates: ClassVar[int]
     state_count: ClassVar[int] = 1
+    bias: Parameter | None = None
     bias_initializer: Any
 
     def __init__(
@@ -130,12 +131,12 @@ class Recurrent(RecurrentWeights):
         bias_constraint: Any = None,
         dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
-        seed: int | None = None,
         return_sequences: bool = False,
         return_state: bool = False,
         go_backwards: bool = False,
         stateful: bool = False,
         unroll: bool = False,
+        seed: int | None = None,
         zero_output_for_mask: bool = False,
         **kwargs: Any,
     ) -> None:

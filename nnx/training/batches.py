@@ -12,6 +12,7 @@ import numpy as np
 from nnx import ranks
 from nnx.backends import array_namespace, backend_of, to_numpy
 from nnx.data.loader import DataLoader
+from nnx.data.pydataset import PyDataset
 from nnx.data.row_pools import RowPools
 from nnx.data.sample_batches import as_batch
 from nnx.data.stored_arrays import Stored
@@ -205,6 +206,8 @@ class IterableBatches:
         generator: Generator | None = None,
         shared: bool = False,
     ) -> None:
+        if isinstance(source, PyDataset) and source.num_batches is None:
+            source = iter(source)
         self._endless = isinstance(source, DataLoader) and source.endless
         own_way = getattr(type(source), "__iter__", None) is not DataLoader.__iter__ and not self._endless
         self._shared = shared and not own_way and ranks.group() is not None

@@ -113,6 +113,7 @@ class Objective:
             "weighted_metrics": weighted_metrics,
             "loss_weights": loss_weights,
         }
+        self._is_nested = _is_nested(structure)
         self._given = {what: _along(structure, value, what) for what, value in given.items()}
         self.by_output: list[OutputObjective] = []
         self.held: list[Metric] = []
@@ -147,7 +148,7 @@ class Objective:
     def with_all_targets(self, y: Any) -> Any:
         """Targets that may be those alone of the outputs with a loss or metrics, with None for the other outputs."""
         without = self.without_targets
-        if y is None or not without:
+        if y is None or not without or self._is_nested:  # then targets are nested as all outputs are
             return y
         if isinstance(y, dict):
             return {**dict.fromkeys(without), **y}
@@ -455,9 +456,17 @@ def distribute(value: Any, outputs: list[str], what: str) -> list[Any]:
     return [value] * len(outputs)
 
 
+def _is_nested(structure: Any) -> bool:
+    """Whether there are dicts or lists in a dict or list of outputs."""
+    if not isinstance(structure, dict | list | tuple):
+        return False
+    parts = structure.values() if isinstance(structure, dict) else structure
+    return any(isinstance(part, dict | list | tuple) for part in parts)
+
+
 def _along(structure: Any, value: Any, what: str) -> Any:
     """A dict for outputs that are nested in a dict, as a list with an entry for each; anything else as it is."""
-    nested = isinstance(structure, dict) and any(isinstance(part, dict | list | tuple) for part in structure.values())
+    nested = isinstance(structure, dict) and _is_nested(structure)
     if not (nested and isinstance(value, dict) and "class_name" not in value and set(value) <= set(structure)):
         return value
     return list(_entries(structure, value, what))

@@ -6,6 +6,7 @@ import itertools
 from typing import Any
 
 import numpy as np
+import pytest
 
 import nnx
 from nnx.layers import Normalization
@@ -45,3 +46,38 @@ def test_fit_shuffles_it_and_predict_goes_through_it() -> None:
     model.compile("sgd", "mse")
     model.fit(Squares(), epochs=2, verbose=0)
     assert model.predict(Squares(), verbose=0).shape == (6, 1)
+
+
+class Counted(PyDataset):
+    """Its number of batches is a property."""
+
+    count: int | None = 3
+
+    @property
+    def num_batches(self) -> int | None:
+        return self.count
+
+    def __getitem__(self, index: int) -> Any:
+        x = np.full((2, 1), float(index), dtype=np.float32)
+        return x, x**2
+
+
+class Endless(Counted):
+    count = None
+
+
+def test_the_number_of_batches_may_be_a_property() -> None:
+    assert len(Counted()) == 3
+    losses = {}
+    for kind, options in ((Squares, {}), (Counted, {}), (Endless, {"steps_per_epoch": 3})):
+        model = nnx.Sequential([nnx.layers.Dense(1, input_dim=1, kernel_initializer="ones")])
+        model.compile("sgd", "mse")
+        losses[kind] = model.fit(kind(), epochs=2, shuffle=False, verbose=0, **options).history["loss"]
+        assert model.predict(kind(), steps=2, verbose=0).shape == (4, 1)
+    assert losses[Counted] == losses[Squares]
+    assert losses[Endless][0] == losses[Squares][0]
+    assert losses[Endless][1] > 10 * losses[Squares][1]  # it goes on with batches 3, 4 and 5
+    with pytest.raises(TypeError, match="Endless has no length"):
+        len(Endless())
+    with pytest.raises(NotImplementedError, match="has to define __len__"):
+        len(PyDataset())

@@ -307,3 +307,23 @@ def test_losses_nested_as_the_outputs():
     y = np.zeros((4, 1), "float32")
     history = model.fit(np.ones((4, 3)), [y, [y, y]], verbose=0).history
     assert history["loss"][0] == pytest.approx(history["a_loss"][0] + 0.5 * history["c_loss"][0], rel=1e-5)
+
+
+def test_an_output_without_a_loss_beside_nested_ones():
+    x = nnx.Input((3,))
+    p, q, r = (nnx.layers.Dense(1, name=name)(x) for name in "pqr")
+    y = np.zeros((4, 1), "float32")
+    for outputs, targets, loss, name in (
+        (
+            {"first": p, "others": [q, r]},
+            {"first": y, "others": [y, y]},
+            {"first": "mse", "others": ["mae", None]},
+            "q",
+        ),
+        ([p, [q, r]], [y, [y, y]], ["mse", [None, "mae"]], "r"),
+    ):
+        model = nnx.Model(x, outputs)
+        model.compile("sgd", loss)
+        history = model.fit(np.ones((4, 3)), targets, verbose=0).history
+        assert set(history) == {"loss", "p_loss", f"{name}_loss"}
+        assert history["loss"][0] == pytest.approx(history["p_loss"][0] + history[f"{name}_loss"][0], rel=1e-5)
