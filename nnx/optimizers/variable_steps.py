@@ -25,6 +25,7 @@ class VariableSteps:
         self._parameters: list[Parameter] = []
         self._trained: list[Parameter] = []
         self._beside: list[dict[str, Parameter]] = []
+        self._places: dict[Parameter, int] = {}
 
     def begin(self, parameters: Sequence[Parameter]) -> None:
         """Take the parameters that are trained."""
@@ -32,6 +33,8 @@ class VariableSteps:
         self._parameters = list(parameters)
         self._trained = [Parameter(one.value, one.name) for one in parameters]
         self._beside = [{} for _ in parameters]
+        both = (self._parameters, self._trained)
+        self._places = {one: index for variables in both for index, one in enumerate(variables)}
 
     def add(self, reference: Parameter, name: str, initializer: str) -> Parameter:
         """A variable of the shape of a parameter, which `build` got."""
@@ -46,11 +49,10 @@ class VariableSteps:
 
     def index(self, variable: Parameter) -> int:
         """The place of a parameter that `build` got, or of what stands for it in `update_step`."""
-        for variables in (self._trained, self._parameters):
-            for index, one in enumerate(variables):
-                if one is variable:
-                    return index
-        raise ValueError(f"build(variables) of the optimizer did not get {variable.path}, which is to be trained")
+        index = self._places.get(variable)
+        if index is None:
+            raise ValueError(f"build(variables) of the optimizer did not get {variable.path}, which is to be trained")
+        return index
 
     def run(self, update_step: Callable[..., Any], w: Array, g: Array, slots: Slots, learning_rate: float) -> None:
         """`update_step` of each parameter."""

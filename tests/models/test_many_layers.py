@@ -131,6 +131,40 @@ def test_what_is_done_with_a_model_is_linear(way: str, tmp_path: pathlib.Path) -
     assert_linear(lambda number: functools.partial(uses, WAYS[way](number)))
 
 
+class Averaged(nnx.optimizers.Optimizer):
+    """Gradient descent with momentum, as Keras' optimizers are written: parameter by parameter."""
+
+    def build(self, variables: Any) -> None:
+        if not self.built:
+            super().build(variables)
+            self.averages = [self.add_variable_from_reference(one, "average") for one in variables]
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        average = self.averages[self._get_variable_index(variable)]
+        self.assign(average, 0.9 * average + gradient)
+        self.assign_sub(variable, learning_rate * average)
+
+
+OPTIMIZERS: dict[str, Callable[[], Any]] = {
+    "written as in Keras": lambda: Averaged(0.1),
+    "averaged and clipped": lambda: Averaged(0.1, use_ema=True, clipnorm=1.0, weight_decay=0.1),
+    "layer by layer": nnx.optimizers.Lamb,
+    "matrix by matrix": nnx.optimizers.Muon,
+    "factored": nnx.optimizers.Adafactor,
+}
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_a_step_is_linear(optimizer: str) -> None:
+    def step(number: int) -> Callable[[], Any]:
+        model = nnx.Sequential([Input((2,)), *(Dense(2, kernel_constraint="non_neg") for _ in range(number))])
+        model.compile(OPTIMIZERS[optimizer](), "mse")
+        return lambda: model.train_on_batch([[0.0, 1.0]], [[0.0, 1.0]])
+
+    step(2)()
+    assert_linear(step)
+
+
 def test_popping_is_linear() -> None:
     assert_linear(lambda number: functools.partial(emptied, listed(number)))
 
