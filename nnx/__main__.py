@@ -9,6 +9,7 @@ import sys
 
 import nnx
 from nnx.backends.base import Backend, backend_names, find_backend
+from nnx.backends.compiler import compiler_problem
 
 
 def info() -> int:
@@ -21,7 +22,13 @@ def info() -> int:
         backend = find_backend(name)
         print(f"  {name}: {backend.problem() or _usable(backend)}")
     print(f"current backend: {nnx.get_backend()}")
+    print(f"compiled kernels for large arrays of NumPy: {_compiled()}")
     return 0
+
+
+def _compiled() -> str:
+    problem = compiler_problem()
+    return problem if problem is not None else f"used, numba {importlib.metadata.version('numba')}"
 
 
 def _usable(backend: Backend) -> str:

@@ -1,9 +1,17 @@
-"""Settings as Keras has them: those that nnx has are the backend's, the others are refused, or have no effect."""
+"""Settings as Keras has them: those that nnx has are the backend's, the others are refused, or have no effect.
+
+Whether large arrays get compiled kernels is nnx's own.
+"""
 
 from __future__ import annotations
 
 from nnx.backends import get_backend
 from nnx.backends import set_backend as set_place
+from nnx.backends.compiler import (
+    are_compiled_kernels_enabled,
+    disable_compiled_kernels,
+    enable_compiled_kernels,
+)
 from nnx.backends.context import backend_of_process
 from nnx.callbacks import (
     disable_interactive_logging,
@@ -21,11 +29,14 @@ from nnx.keras_backend import (
 from nnx.mixed_precision import dtype_policy, set_dtype_policy
 
 __all__ = [
+    "are_compiled_kernels_enabled",
     "backend",
+    "disable_compiled_kernels",
     "disable_flash_attention",
     "disable_interactive_logging",
     "disable_traceback_filtering",
     "dtype_policy",
+    "enable_compiled_kernels",
     "enable_flash_attention",
     "enable_interactive_logging",
     "enable_traceback_filtering",

@@ -51,12 +51,15 @@ class Backend:
     install : what to install when that module is missing.
     kernel_package : the package of its kernels, whose `KERNELS` is a table of them by the names of their generic
         functions. None (default) for a backend that has only what is added to `kernels`.
+    compiled_kernel_package : the package of kernels that an optional compiler makes, whose `FOR_LARGE_ARRAYS` is a
+        table of those that stand in front of the others. None (default) for a backend that has none.
     """
 
     name: str
     module: str
     install: str
     kernel_package: str | None = None
+    compiled_kernel_package: str | None = None
 
     @property
     def plain(self) -> Backend:
@@ -85,6 +88,17 @@ class Backend:
         own = {} if self.kernel_package is None else importlib.import_module(self.kernel_package).KERNELS
         # A copy, which is this backend's to change; and one for all threads that ask for it at the same time.
         table: dict[str, BackendKernel] = self.__dict__.setdefault("kernels", dict(own))
+        return table
+
+    @functools.cached_property
+    def compiled_kernels(self) -> dict[str, BackendKernel]:
+        """Kernels that are asked first, by the names of their generic functions; what they do not accept goes on.
+
+        Imports `compiled_kernel_package`, as `kernels` does its own; the compiler is imported by what accepts an array.
+        """
+        package = self.compiled_kernel_package
+        own = {} if package is None else importlib.import_module(package).FOR_LARGE_ARRAYS
+        table: dict[str, BackendKernel] = self.__dict__.setdefault("compiled_kernels", dict(own))
         return table
 
     def load(self) -> Namespace:

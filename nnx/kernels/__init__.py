@@ -5,7 +5,8 @@ of the same name and signature, marked `@backend_kernel`; it is used for arrays 
 accepts them. The generic form stays the specification: one test holds every kernel to it.
 
 NumPy's kernels are in `nnx.kernels.numpy` and CuPy's in `nnx.kernels.cupy`, a file a subject. They are imported when
-an array of that backend first comes to an accelerated function.
+an array of that backend first comes to an accelerated function. In front of NumPy's stand those of `nnx.kernels.numba`,
+for arrays that are large enough, where numba is installed: what these do not accept goes on.
 """
 
 from __future__ import annotations
@@ -86,6 +87,9 @@ def accelerated(generic: Callable[P, R]) -> Callable[P, R]:
                     break
         if backend is None:
             backend = backend_of(args[0] if args else next(iter(kwargs.values())))
+        kernel = backend.compiled_kernels.get(name)
+        if kernel is not None and kernel.accepts is not None and kernel.accepts(*args, **kwargs):
+            return kernel.function(*args, **kwargs)  # type: ignore[no-any-return]
         kernel = backend.kernels.get(name)
         if kernel is None or (_deterministic and not kernel.deterministic):
             return generic(*args, **kwargs)

@@ -79,7 +79,7 @@ class PlannedArray:
             self.plan.refuse(f"the values decide the shape of what {function.__name__} returns")
         if function in _KNOWN_BY_SHAPE:
             return function(*unplanned(args), **unplanned(options))
-        if function is np.copyto:
+        if function is np.copyto or _writes_arguments(function):
             return self._written(function, args, options)
         return self._computed(function, args, options, writes=function in _WITH_OUT)
 
@@ -155,7 +155,9 @@ class PlannedArray:
         if type(args[0]) is not PlannedArray:
             self.plan.refuse("the values are written into an ordinary array")
         plain, named = unplanned(args), unplanned(options)
-        self.plan.will_write(plain[0])
+        for array in plain if _writes_arguments(function) else plain[:1]:
+            if isinstance(array, np.ndarray):
+                self.plan.will_write(array)
         function(*plain, **named)
         self.plan.note(function, *plain, **named)
 
@@ -327,6 +329,11 @@ def _with_arrays_of_numbers(operands: Any) -> Any:
         return operands
     dtype = next(iter(dtypes))
     return tuple(np.asarray(operand, dtype) if type(operand) is float else operand for operand in operands)
+
+
+def _writes_arguments(function: Any) -> bool:
+    """Whether a function is a compiled loop, which writes into any of its arguments and returns nothing."""
+    return getattr(function, "writes_arguments", False)
 
 
 def _name(function: Any) -> str:

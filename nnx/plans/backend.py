@@ -81,6 +81,10 @@ class PlannedBackend(Backend):
     def kernels(self) -> dict[str, BackendKernel]:
         return find_backend("numpy").kernels
 
+    @property
+    def compiled_kernels(self) -> dict[str, BackendKernel]:
+        return find_backend("numpy").compiled_kernels
+
     def device_of(self, array: Array) -> str:
         return "cpu"
 

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from nnx.backends.compiler import are_compiled_kernels_enabled
 from nnx.plans.dependencies import Dependencies
 from nnx.plans.plan import NotPlannable, Plan
 
@@ -106,6 +107,7 @@ class Replays:
 
 def _key_of(arrays: Sequence[Any], key: tuple[Any, ...]) -> tuple[Any, ...] | None:
     """What is the same for all arrays of a form; None for what is no plain array."""
+    key += (are_compiled_kernels_enabled(),)
     for array in arrays:
         if type(array) is np.ndarray:
             key += (array.shape, array.dtype, array.flags.c_contiguous)

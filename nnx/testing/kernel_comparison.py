@@ -18,11 +18,13 @@ from nnx.testing.kernel_examples import Example, Values
 @contextlib.contextmanager
 def without_kernels(backend: Backend) -> Iterator[None]:
     """The generic form alone, also in the functions that it calls."""
+    backend = backend.plain
     kernels, backend.kernels = backend.kernels, {}
+    compiled, backend.compiled_kernels = backend.compiled_kernels, {}
     try:
         yield
     finally:
-        backend.kernels = kernels
+        backend.kernels, backend.compiled_kernels = kernels, compiled
 
 
 class Outcome:

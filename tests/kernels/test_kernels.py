@@ -13,6 +13,8 @@ import nnx
 import nnx.kernels
 from nnx.backends import backend_of, is_array, to_numpy
 from nnx.backends.base import Backend, BackendKernel, backend_names, find_backend
+from nnx.backends.compiler import compiler_problem
+from nnx.backends.numpy import NumpyBackend
 from nnx.functional import counting, updates  # noqa: F401, generic forms that are loaded when they are asked for
 from nnx.kernels import GENERIC, accelerated, backend_kernel
 from nnx.pullbacks import SKIP
@@ -21,13 +23,45 @@ from nnx.testing.kernel_comparison import Outcome, assert_equal_outcomes, compar
 from nnx.testing.kernel_examples import LAYOUTS, Example, Values
 from nnx.testing.kernel_rows import ROWS
 
-KERNELS = [(backend, name) for backend in map(find_backend, backend_names()) for name in backend.kernels]
+
+class CompiledKernels(NumpyBackend):
+    """NumPy with its compiled kernels alone, for arrays of any size."""
+
+    name = "numba"
+    kernel_package = "nnx.kernels.numba"
+
+    @property
+    def plain(self) -> Backend:
+        return find_backend("numpy")  # what its arrays find
+
+    def problem(self) -> str | None:
+        return compiler_problem()
+
+
+COMPILED = CompiledKernels()
+WITHOUT_NUMBA = pytest.mark.skipif(COMPILED.problem() is not None, reason=str(COMPILED.problem()))
+OWNERS = [*map(find_backend, backend_names()), COMPILED]
+KERNELS = [(backend, name) for backend in OWNERS for name in backend.kernels]
+
+
+def takes(backend: Backend, name: str, example: Example) -> bool:
+    """Whether an example is one of a backend's kernel; what a compiled one does not accept goes on to NumPy's."""
+    if example.only not in (None, backend.name):
+        return False
+    accepts = backend.kernels[name].accepts
+    return backend is not COMPILED or accepts(
+        *example.make(Values(backend, "float32", "contiguous", 6)), **example.options
+    )
+
+
 EXAMPLES = [
-    pytest.param(backend, name, example, id=f"{backend.name}-{name}-{position}")
+    pytest.param(backend, name, example, id=f"{backend.name}-{name}-{position}", marks=WITHOUT_NUMBA)
+    if backend is COMPILED
+    else pytest.param(backend, name, example, id=f"{backend.name}-{name}-{position}")
     for backend, name in KERNELS
-    if backend.problem() is None
+    if backend.problem() is None or backend is COMPILED
     for position, example in enumerate(ROWS.get(name, ()))
-    if example.only in (None, backend.name)
+    if takes(backend, name, example)
 ]
 TABLE = "nnx/testing/kernel_rows.py"
 

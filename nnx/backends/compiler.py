@@ -1,0 +1,71 @@
+"""Compiler of the optional kernels for large arrays of NumPy: numba, whether it is there, and whether it is used."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import importlib.util
+
+from nnx.user_warnings import warn_user
+
+_INSTALL = "pip install 'nnx-array[fast]'"
+_enabled = True
+
+
+def enable_compiled_kernels() -> None:
+    """Use of compiled kernels for large arrays of NumPy, as it is from the start where numba is installed.
+
+    >>> enable_compiled_kernels()
+    """
+    global _enabled
+    _enabled = True
+
+
+def disable_compiled_kernels() -> None:
+    """NumPy's own kernels for arrays of any size from here on, as where numba is not installed.
+
+    >>> disable_compiled_kernels()
+    >>> are_compiled_kernels_enabled()
+    False
+    >>> enable_compiled_kernels()
+    """
+    global _enabled
+    _enabled = False
+
+
+def are_compiled_kernels_enabled() -> bool:
+    """Whether compiled kernels are not disabled, be numba installed or not.
+
+    >>> are_compiled_kernels_enabled()
+    True
+    """
+    return _enabled
+
+
+def are_compiled_kernels_used() -> bool:
+    """Whether large arrays get compiled kernels. Imports numba; warns once where it is there but broken."""
+    return _enabled and _is_usable()
+
+
+@functools.cache
+def compiler_problem() -> str | None:
+    """Why there are no compiled kernels, with what to do about it; None if there are. Imports numba."""
+    if importlib.util.find_spec("numba") is None:
+        return f"numba is not installed; install it with: {_INSTALL}"
+    try:
+        numba = importlib.import_module("numba")
+    except Exception as error:  # such as that it is for another version of NumPy
+        return (
+            f"numba is installed but cannot be imported ({type(error).__name__}: {error}); repair it with: {_INSTALL}"
+        )
+    if numba.config.DISABLE_JIT:
+        return "NUMBA_DISABLE_JIT is set, so that numba compiles nothing"
+    return None
+
+
+@functools.cache
+def _is_usable() -> bool:
+    problem = compiler_problem()
+    if problem is not None and "cannot be imported" in problem:
+        warn_user(f"{problem}. nnx goes on without compiled kernels, as after nnx.config.disable_compiled_kernels()")
+    return problem is None

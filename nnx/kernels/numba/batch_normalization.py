@@ -1,0 +1,199 @@
+"""Batch normalisation of features in the last axis, compiled: blocks of rows that the cache holds.
+
+Mean and squares of a block are taken before the next one is read, and put together as Chan, Golub and LeVeque do
+("Updating formulae and a pairwise algorithm for computing sample variances", 1979). Where features are few, several
+rows lie side by side: the same memory, another shape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from nnx.backends.base import Array
+from nnx.kernels.numba.compilation import compiled
+from nnx.kernels.numba.table import are_plain, compiled_kernel, plain
+from nnx.kernels.numpy.column_sums import deliver, largest_divisor
+from nnx.kernels.numpy.memory import empty
+from nnx.pullbacks import SKIP, Differentiable, Pullback, followed_by, linear
+
+_LEAST = 32_768
+_WIDTH = 512  # elements of a row for which loops are long enough
+_BLOCK = 8192  # elements that are in the first cache when they are read again
+
+
+def _accepts(
+    x: Array,
+    gamma: Array | None = None,
+    beta: Array | None = None,
+    axis: int = -1,
+    epsilon: float = 1e-3,
+    mask: Array | None = None,
+    activate: Differentiable = linear,
+) -> bool:
+    return mask is None and x.ndim > 1 and x.size > 0 and axis in (-1, x.ndim - 1) and are_plain(x, gamma, beta)
+
+
+@compiled_kernel(least=_LEAST, accepts=_accepts)
+def batch_normalization(
+    x: Array,
+    gamma: Array | None = None,
+    beta: Array | None = None,
+    axis: int = -1,
+    epsilon: float = 1e-3,
+    mask: Array | None = None,
+    activate: Differentiable = linear,
+) -> tuple[tuple[Array, Array, Array], Pullback]:
+    layout = _Layout(x)
+    rows, count = x.reshape(layout.shape), layout.count
+    sums, squares = np.zeros_like(x, shape=(2, rows.shape[1]), dtype=np.float64)
+    _add_moments(sums, squares, *empty(x, (2, rows.shape[1])), rows, layout.step)
+    mean = layout.gather(sums) / count
+    deviations = sums / len(rows) - np.tile(mean, layout.fold)
+    variance = (layout.gather(squares) + layout.gather(deviations * deviations) * len(rows)) / count
+    inverse = 1.0 / np.sqrt(variance + epsilon)
+    center, factor = layout.spread(mean), layout.spread(inverse if gamma is None else inverse * gamma)
+    y = empty(x, rows.shape)
+    _scale_rows(y, rows, center, factor, layout.offset(beta))
+
+    def pullback(dy: Array, out: tuple[Any, ...] = (None, None, None)) -> tuple[Array | None, ...]:
+        dy = plain(dy, rows)
+        (product, total), of_parameters = layout.cotangents(dy, rows, center, inverse, (gamma, beta), out[1:])
+        if out[0] is SKIP:
+            return None, *of_parameters
+        dx = empty(x, rows.shape)
+        slope, shift = layout.spread(inverse * product / count), layout.spread(total / count)
+        _pull_rows(dx, dy, rows, center, slope, shift, factor)
+        return dx.reshape(x.shape), *of_parameters
+
+    y, pullback = followed_by(activate, y.reshape(x.shape), pullback)
+    return (y, mean.astype(x.dtype), variance.astype(x.dtype)), pullback
+
+
+class _Layout:
+    """An array (..., features) as a matrix of wide rows, each of several positions, with vectors that go with it.
+
+    count : how many positions there are. fold : how many of them are in a row. shape : of the matrix.
+    step : how many of its rows are a block.
+    """
+
+    def __init__(self, x: Array) -> None:
+        features = x.shape[-1]
+        self.dtype, self.count = x.dtype, x.size // features
+        self.fold = largest_divisor(self.count, _WIDTH // features)
+        self.shape = (self.count // self.fold, self.fold * features)
+        self.step = max(1, _BLOCK // self.shape[1])
+
+    def gather(self, sums: Array) -> Array:
+        """One sum for each feature."""
+        return np.add.reduce(sums.reshape(self.fold, -1), axis=0)
+
+    def spread(self, values: Array) -> Array:
+        """One number for each column of the matrix, in its dtype."""
+        return np.tile(values, self.fold).astype(self.dtype)
+
+    def offset(self, beta: Array | None) -> Array:
+        """What is added to each column; nothing where there is no beta, and -0.0 does not even change a sign."""
+        return np.full(self.shape[1], -0.0, self.dtype) if beta is None else self.spread(beta)
+
+    def cotangents(
+        self, dy: Array, rows: Array, center: Array, inverse: Array, parameters: Sequence[Any], places: Sequence[Any]
+    ) -> tuple[tuple[Array, Array], list[Array | None]]:
+        """The sums of dy * x̂ and of dy for each feature; and the cotangents of gamma and beta, as far as there are."""
+        products, totals = np.zeros_like(rows, shape=(2, self.shape[1]), dtype=np.float64)
+        _add_products(products, totals, *empty(rows, (2, self.shape[1])), dy, rows, center, self.step)
+        product, total = self.gather(products) * inverse, self.gather(totals)
+        given = [sums for parameter, sums in zip(parameters, (product, total), strict=True) if parameter is not None]
+        delivered = [deliver(sums.astype(self.dtype), place) for sums, place in zip(given, places, strict=False)]
+        return (product, total), delivered
+
+
+@compiled
+def _add_moments(sums: Any, squares: Any, mean: Any, square: Any, x: Any, step: int) -> None:
+    rows, width = x.shape
+    for start in range(0, rows, step):
+        stop = min(start + step, rows)
+        mean[:] = 0
+        square[:] = 0
+        for i in range(start, stop):
+            for j in range(width):
+                mean[j] += x[i, j]
+        for j in range(width):
+            mean[j] /= stop - start
+        for i in range(start, stop):
+            for j in range(width):
+                square[j] += (x[i, j] - mean[j]) * (x[i, j] - mean[j])
+        for j in range(width):
+            difference = mean[j] - sums[j] / max(start, 1)
+            squares[j] += square[j] + difference * difference * (start * (stop - start) / stop)
+            sums[j] += mean[j] * (stop - start)
+
+
+@compiled
+def _scale_rows(y: Any, x: Any, center: Any, factor: Any, offset: Any) -> None:
+    for i in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            y[i, j] = (x[i, j] - center[j]) * factor[j] + offset[j]
+
+
+@compiled
+def _add_products(
+    products: Any, totals: Any, product: Any, total: Any, dy: Any, x: Any, center: Any, step: int
+) -> None:
+    rows, width = x.shape
+    for start in range(0, rows, step):
+        product[:] = 0
+        total[:] = 0
+        for i in range(start, min(start + step, rows)):
+            for j in range(width):
+                product[j] += dy[i, j] * (x[i, j] - center[j])
+                total[j] += dy[i, j]
+        for j in range(width):
+            products[j] += product[j]
+            totals[j] += total[j]
+
+
+@compiled
+def _pull_rows(dx: Any, dy: Any, x: Any, center: Any, slope: Any, shift: Any, factor: Any) -> None:
+    for i in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            dx[i, j] = (dy[i, j] - (x[i, j] - center[j]) * slope[j] - shift[j]) * factor[j]
+
+
+def _accepts_inference(
+    x: Array,
+    mean: Array,
+    variance: Array,
+    gamma: Array | None = None,
+    beta: Array | None = None,
+    axis: int = -1,
+    epsilon: float = 1e-3,
+) -> bool:
+    return x.ndim > 1 and x.size > 0 and axis in (-1, x.ndim - 1) and are_plain(x, mean, variance, gamma, beta)
+
+
+@compiled_kernel(least=_LEAST, accepts=_accepts_inference)
+def batch_normalization_inference(
+    x: Array,
+    mean: Array,
+    variance: Array,
+    gamma: Array | None = None,
+    beta: Array | None = None,
+    axis: int = -1,
+    epsilon: float = 1e-3,
+) -> tuple[Array, Pullback]:
+    layout = _Layout(x)
+    rows = x.reshape(layout.shape)
+    inverse = 1.0 / np.sqrt(variance + epsilon)
+    center, factor = layout.spread(mean), layout.spread(inverse if gamma is None else inverse * gamma)
+    y = empty(x, rows.shape)
+    _scale_rows(y, rows, center, factor, layout.offset(beta))
+
+    def pullback(dy: Array, out: tuple[Any, ...] = (None, None, None)) -> tuple[Array | None, ...]:
+        dy = plain(dy, rows)
+        of_parameters = layout.cotangents(dy, rows, center, inverse, (gamma, beta), out[1:])[1]
+        return None if out[0] is SKIP else (dy * factor).reshape(x.shape), *of_parameters
+
+    return y.reshape(x.shape), pullback

@@ -1,0 +1,206 @@
+"""Compiled kernels stand in front of NumPy's where numba is there, for large arrays, and are never needed."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import subprocess
+import sys
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import nnx
+from nnx.backends import compiler
+from nnx.backends.base import find_backend
+from nnx.kernels.numba import FOR_LARGE_ARRAYS, KERNELS
+from nnx.layers import BatchNormalization, Dense, Input, LayerNormalization
+
+needs_numba = pytest.mark.skipif(compiler.compiler_problem() is not None, reason=str(compiler.compiler_problem()))
+SAMPLES = np.random.default_rng(8)
+LARGE = SAMPLES.normal(size=(256, 512)).astype(np.float32)
+
+TRAINING = """
+import sys, time
+import numpy as np, nnx
+def train(units):
+    nnx.random.set_seed(1)
+    layers = nnx.layers.Dense(units), nnx.layers.LayerNormalization(), nnx.layers.Dense(3)
+    model = nnx.Sequential([nnx.Input((8,)), *layers])
+    model.compile("adam", nnx.losses.SparseCategoricalCrossentropy(from_logits=True))
+    for _ in range(3):
+        model.train_on_batch(np.ones((64, 8)), np.zeros(64, int))
+    return np.concatenate([weight.ravel() for weight in model.get_weights()])
+"""
+
+
+def run(code: str, **environment: str) -> str:
+    """What a new process prints."""
+    found = subprocess.run(
+        [sys.executable, "-c", TRAINING + code], capture_output=True, text=True, env={**os.environ, **environment}
+    )
+    assert found.returncode == 0, found.stderr
+    return found.stdout
+
+
+@pytest.fixture
+def _forgetful(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What was found out about numba is forgotten before and after."""
+    for function in (compiler.compiler_problem, compiler._is_usable):
+        function.cache_clear()
+    yield
+    monkeypatch.undo()
+    for function in (compiler.compiler_problem, compiler._is_usable):
+        function.cache_clear()
+
+
+@pytest.fixture
+def disabled() -> Iterator[None]:
+    nnx.config.disable_compiled_kernels()
+    yield
+    nnx.config.enable_compiled_kernels()
+
+
+def is_compiled(name: str, *arguments: Any) -> bool:
+    """Whether the compiled kernel takes these arguments."""
+    accepts = FOR_LARGE_ARRAYS[name].accepts
+    assert accepts is not None
+    return accepts(*arguments)
+
+
+class TestChoice:
+    def test_both_tables_have_the_same_kernels(self) -> None:
+        assert list(KERNELS) == list(FOR_LARGE_ARRAYS)
+        assert find_backend("numpy").compiled_kernels == FOR_LARGE_ARRAYS
+        assert find_backend("array-api-strict").compiled_kernels == {}
+
+    @needs_numba
+    def test_large_plain_arrays_get_them(self) -> None:
+        assert is_compiled("layer_normalization", LARGE)
+        assert is_compiled("layer_normalization", LARGE.astype(np.float64))
+
+    @pytest.mark.parametrize(
+        "x",
+        [
+            LARGE[:8],
+            LARGE[:0],
+            LARGE.astype(np.float16),
+            LARGE.astype(">f4"),
+            LARGE.T,
+            LARGE[:, ::2],
+            LARGE.view(np.matrix) if hasattr(np, "matrix") else LARGE[:8],
+        ],
+        ids=["small", "empty", "float16", "other byte order", "transposed", "strided", "a subclass"],
+    )
+    def test_others_go_to_the_kernels_of_numpy(self, x: Any) -> None:
+        assert not is_compiled("layer_normalization", x)
+        if x.size and type(x) is np.ndarray:
+            y, _ = nnx.functional.layer_normalization(x)
+            expected, _ = find_backend("numpy").kernels["layer_normalization"].function(x)
+            assert np.array_equal(y, expected)
+
+    def test_who_disables_them_gets_those_of_numpy(self, disabled: None) -> None:
+        assert not nnx.config.are_compiled_kernels_enabled()
+        assert not is_compiled("layer_normalization", LARGE)
+
+    def test_settings_of_parameters_decide_too(self) -> None:
+        assert not is_compiled("layer_normalization", LARGE, np.ones(512))  # float64
+        assert not is_compiled("batch_normalization", LARGE, None, None, 0)
+        assert not is_compiled("batch_normalization", LARGE, None, None, -1, 1e-3, np.ones(256, bool))
+
+
+@pytest.mark.usefixtures("_forgetful")
+class TestWithoutNumba:
+    def test_there_is_none(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setitem(sys.modules, "numba", None)
+        assert compiler.compiler_problem() == "numba is not installed; install it with: pip install 'nnx-array[fast]'"
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert not is_compiled("layer_normalization", LARGE)
+
+    def test_a_broken_one_warns_once(
+        self, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        for name in [name for name in sys.modules if name.partition(".")[0] == "numba"]:
+            monkeypatch.delitem(sys.modules, name)
+        (tmp_path / "numba.py").write_text("raise ImportError('Numba needs NumPy 2.4 or less')")
+        monkeypatch.syspath_prepend(tmp_path)
+        with pytest.warns(
+            UserWarning, match=r"cannot be imported \(ImportError: Numba needs NumPy 2.4 or less\); repair"
+        ):
+            assert not is_compiled("layer_normalization", LARGE)
+        assert not is_compiled("layer_normalization", LARGE)
+        from nnx.__main__ import main
+
+        assert main(["info"]) == 0
+        assert "numba is installed but cannot be imported" in capsys.readouterr().out
+
+    @needs_numba
+    def test_one_that_shall_not_compile(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        import numba
+
+        monkeypatch.setattr(numba.config, "DISABLE_JIT", 1)
+        assert not is_compiled("layer_normalization", LARGE)
+        assert compiler.compiler_problem() == "NUMBA_DISABLE_JIT is set, so that numba compiles nothing"
+
+
+@needs_numba
+class TestProcesses:
+    def test_small_steps_do_not_import_numba(self) -> None:
+        assert run("train(16); print('numba' in sys.modules)") == "False\n"
+
+    def test_training_repeats_to_the_last_bit(self) -> None:
+        code = "w = train(20_000); print('numba' in sys.modules, w.tobytes() == train(20_000).tobytes(), repr(w.sum()))"
+        first, second = run(code), run(code)
+        assert first.startswith("True True")
+        assert first == second
+
+    @pytest.mark.parametrize("kept", [True, False], ids=["a folder", "no folder to write to"])
+    def test_what_was_compiled_is_kept(self, kept: bool, tmp_path: pathlib.Path) -> None:
+        code = (
+            "from nnx.kernels.numba.updates import _sgd\n"
+            "_sgd(np.zeros(3), np.zeros(3), 1.0)\n"
+            "stats = _sgd.dispatcher.stats\n"
+            "print(sum(stats.cache_hits.values()), sum(stats.cache_misses.values()))\n"
+        )
+        where = (
+            {"NUMBA_CACHE_DIR": str(tmp_path)} if kept else {"NUMBA_CACHE_LOCATOR_CLASSES": "UserProvidedCacheLocator"}
+        )
+        found = [run(code, **where) for _ in "12"]
+        assert found == (["0 1\n", "1 0\n"] if kept else ["0 1\n", "0 1\n"])
+        assert any(tmp_path.rglob("*.nbi")) is kept
+
+
+@needs_numba
+class TestPlans:
+    def model(self, **options: Any) -> nnx.Model:
+        nnx.random.set_seed(4)
+        layers = Dense(512), LayerNormalization(), BatchNormalization(), Dense(2)
+        model = nnx.Sequential([Input((4,)), *layers])
+        model.compile("adam", "mse", **options)
+        return model
+
+    def train(self, model: nnx.Model, steps: int = 5) -> list[np.ndarray]:
+        x, y = LARGE[:70, :4], LARGE[:70, 4:6]
+        return [np.asarray(model.train_on_batch(x, y)) for _ in range(steps)] + model.get_weights()
+
+    def test_steps_are_replayed_bit_for_bit(self) -> None:
+        assert is_compiled("layer_normalization", LARGE[:70])
+        replayed, plain = self.model(), self.model(jit_compile=False)
+        for found, expected in zip(self.train(replayed), self.train(plain), strict=True):
+            assert np.array_equal(found, expected)
+        assert "are replayed" in str(replayed.trainer.step.plans)
+
+    def test_they_are_made_again_for_who_disables_the_kernels(self) -> None:
+        replayed, plain = self.model(), self.model(jit_compile=False)
+        for model in (replayed, plain):
+            self.train(model)
+        nnx.config.disable_compiled_kernels()
+        try:
+            for found, expected in zip(self.train(replayed), self.train(plain), strict=True):
+                assert np.array_equal(found, expected)
+        finally:
+            nnx.config.enable_compiled_kernels()
