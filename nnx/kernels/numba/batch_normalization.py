@@ -149,6 +149,7 @@ def _add_products(
         for i in range(start, min(start + step, rows)):
             for j in range(width):
                 product[j] += dy[i, j] * (x[i, j] - center[j])
+            for j in range(width):
                 total[j] += dy[i, j]
         for j in range(width):
             products[j] += product[j]

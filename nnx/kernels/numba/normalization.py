@@ -138,10 +138,11 @@ def _pull_rows(
         slope = product * inverse * inverse * share
         shift = total * share if centered else share - share
         for j in range(x.shape[1]):
-            center = x[i, j] - mean
-            parts[0, j] += dy[i, j] * (center * inverse)
+            dx[i, j] = (dy[i, j] * gamma[j] - shift - (x[i, j] - mean) * slope) * inverse
+        for j in range(x.shape[1]):
+            parts[0, j] += dy[i, j] * ((x[i, j] - mean) * inverse)
+        for j in range(x.shape[1]):
             parts[1, j] += dy[i, j]
-            dx[i, j] = (dy[i, j] * gamma[j] - shift - center * slope) * inverse
         if i % _ROWS == _ROWS - 1 or i == x.shape[0] - 1:
             for k in range(2):
                 for j in range(x.shape[1]):
