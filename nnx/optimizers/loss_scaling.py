@@ -74,7 +74,7 @@ def step_in_float32(
     gradients = wide(flat.grads) / scale
     finite = xp.all(xp.isfinite(gradients))
     before = {name: xp.asarray(slot, copy=True) for name, slot in slots.items()}
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         advance(master, gradients)
     for name, old in before.items():
         slots[name][...] = xp.where(finite, slots[name], old)

@@ -560,5 +560,87 @@ def test_what_nnx_writes_is_read_by_keras(name: str, trained: Any, tmp_path: Pat
         assert_equal_predictions(ours, back, one.x)
 
 
+# Mixed precision
+
+
+def headed(lib: Any, *_: Any) -> Any:
+    x = lib.Input((6,))
+    hidden = lib.layers.BatchNormalization()(lib.layers.Dense(4, "tanh")(x))
+    return lib.Model(x, lib.layers.Dense(3, "softmax", dtype="float32")(hidden))
+
+
+def gated(lib: Any, *_: Any) -> Any:
+    return lib.Sequential([lib.Input((6,)), lib.layers.Reshape((3, 2)), lib.layers.GRU(3), lib.layers.Dense(2)])
+
+
+MIXED: dict[str, tuple[Build, Build]] = {
+    "sgd": (headed, sgd),
+    "momentum": (gated, lambda lib: lib.optimizers.SGD(0.05, momentum=0.9)),
+    "adam": (gated, lambda lib: lib.optimizers.Adam(0.01, amsgrad=True)),
+    "moving average": (headed, lambda lib: lib.optimizers.Adam(0.01, use_ema=True)),
+    "adafactor": (headed, lambda lib: lib.optimizers.Adafactor(0.01)),
+    "muon": (gated, lambda lib: lib.optimizers.Muon(0.01)),
+    "scale": (headed, lambda lib: lib.optimizers.LossScaleOptimizer(lib.optimizers.Adam(0.01), 2.0**12, 3)),
+    "fixed scale": (gated, lambda lib: lib.optimizers.SGD(0.05, loss_scale_factor=64.0)),
+}
+HALF = 2e-3  # a few units of the last place of float16
+
+
+def scale_of(optimizer: Any) -> tuple[float, float]:
+    """The scale of the loss, and the steps since it has changed."""
+    if hasattr(optimizer, "dynamic_scale"):
+        return float(np.asarray(optimizer.dynamic_scale)), float(np.asarray(optimizer.step_counter))
+    value, good_steps = optimizer.state()["loss_scale"] if hasattr(optimizer, "state") else (None, None)
+    return (optimizer.loss_scale_factor, 0.0) if optimizer.loss_scale_factor else (value, good_steps)
+
+
+@pytest.mark.parametrize("name", MIXED)
+def test_mixed_precision_goes_both_ways(name: str, tmp_path: Path):
+    """Weights in float32, what an optimizer has learned, and the scale of the loss."""
+    build, optimizer = MIXED[name]
+    with nnx.backend("numpy", dtype="float16"):
+        ours = build(nnx)
+    ours.compile(optimizer(nnx), "mse")
+    y = targets_of(ours, VECTOR)
+    for _ in range(4):
+        ours.train_on_batch(VECTOR, y)
+    ours.save(tmp_path / "ours.keras")
+    theirs = reloaded(tmp_path / "ours.keras")
+    theirs.compile(theirs.optimizer, "mse", run_eagerly=True, auto_scale_loss=False)
+    theirs.save(tmp_path / "theirs.keras")
+    for back in (theirs, nnx.models.load_model(tmp_path / "theirs.keras")):
+        assert_equal_predictions(ours, back, VECTOR, HALF)
+        assert scale_of(back.optimizer) == scale_of(ours.optimizer)
+        assert int(np.asarray(back.optimizer.iterations)) == ours.optimizer.iterations
+        masters = ours.optimizer.state_arrays(ours.flat)
+        trained = [masters[f"master/{weight.path}"] for weight in ours.trainable_weights]
+        if back is theirs:
+            found = [np.asarray(weight) for weight in theirs.trainable_weights]
+        else:
+            masters = back.optimizer.state_arrays(back.flat)
+            found = [masters[f"master/{weight.path}"] for weight in back.trainable_weights]
+        for mine, expected in zip(found, trained, strict=True):
+            assert_close(mine, expected, 0.0, 0.0)
+        for model in (ours, back):
+            model.train_on_batch(VECTOR, y)
+        assert_equal_predictions(ours, back, VECTOR, HALF)
+        ours = nnx.models.load_model(tmp_path / "ours.keras")
+
+
+def test_what_keras_has_not_trained_yet_is_trained_from_float32(tmp_path: Path):
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        theirs = headed(keras)
+        theirs.compile("adam", "mse")
+        theirs.save(tmp_path / "m.keras")
+    finally:
+        keras.config.set_dtype_policy("float32")
+    ours = nnx.models.load_model(tmp_path / "m.keras")
+    masters = ours.optimizer.state_arrays(ours.flat)
+    for weight, expected in zip(ours.trainable_weights, theirs.trainable_weights, strict=True):
+        assert_close(masters[f"master/{weight.path}"], np.asarray(expected), 0.0, 0.0)
+    ours.train_on_batch(VECTOR, targets_of(ours, VECTOR))
+
+
 def test_there_are_sixty_kinds():
     assert len(KINDS) >= 60

@@ -104,7 +104,7 @@ class LayerReader:
     def _made_by_itself(self, cls: Any, config: Mapping[str, Any], settings: dict[str, Any], label: str) -> Any:
         """A layer of a class of the user's, by its from_config; its inner layers come as configurations."""
         settings = {key: plain(value, label) for key, value in settings.items()}
-        if isinstance(settings.get("dtype"), dict):
+        if isinstance(settings.get("dtype"), dict) or settings.get("dtype") == "mixed_float16":
             settings["dtype"] = self._dtype(settings["dtype"], label)
         if settings.get("dtype") == self.dtype:
             settings["dtype"] = None

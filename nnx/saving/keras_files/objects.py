@@ -182,8 +182,8 @@ def made_optimizer(config: Any, where: str) -> Any:
         return config
     if not isinstance(config, dict):
         raise ValueError(f"not the configuration of an optimizer: {shortened(repr(config))}")
-    if class_name_of(config) == "LossScaleOptimizer":
-        raise ValueError("nnx has no LossScaleOptimizer; for float16 use nnx.backend(..., dtype='float16')")
+    if class_name_of(config) in ("LossScaleOptimizer", "LossScaleOptimizerV3"):
+        return _scaling_optimizer(config.get("config"), where)
     cls, own = found_class(optimizers.optimizers, config, "the optimizer")
     settings = config.get("config")
     if own:
@@ -194,6 +194,22 @@ def made_optimizer(config: Any, where: str) -> Any:
     if rate is not None:
         arguments["learning_rate"] = rate_as_written(made(schedules, rate, "the learning rate"))
     return cls(**arguments)
+
+
+def _scaling_optimizer(settings: Any, where: str) -> Any:
+    """The optimiser inside of one that scales the loss of Keras, which every optimiser of nnx does for float16."""
+    if not isinstance(settings, dict):
+        raise ValueError(f"the configuration of {where} is {shortened(repr(settings))}, expected a dict")
+    inner = optimizers.get(made_optimizer(settings.get("inner_optimizer"), where))
+    if settings.get("dynamic") is False:
+        raise ValueError(f"{where} has dynamic=False, which nnx does not have; it has loss_scale_factor")
+    for key, value in settings.items():
+        if key not in ("name", "inner_optimizer", "initial_scale", "dynamic_growth_steps"):
+            leftover(
+                None, key, value, f"the LossScaleOptimizer of {where}", {"dynamic": (True,), "ema_momentum": (0.99,)}
+            )
+    inner.start_scale(settings.get("initial_scale", 2.0**15), settings.get("dynamic_growth_steps", 2000))
+    return inner
 
 
 def rate_as_written(value: Any) -> Any:

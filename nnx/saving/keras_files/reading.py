@@ -5,22 +5,23 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from nnx.backends import backend, get_backend
 from nnx.descriptions import check_objects, parsed
 from nnx.layers.layer import room_for_weights
 from nnx.names import shortened
+from nnx.parameters import Parameter
 from nnx.saving.keras_files import optimizer_state
 from nnx.saving.keras_files.archive import KerasFile, opened
 from nnx.saving.keras_files.graphs import functional_from
-from nnx.saving.keras_files.hdf5 import DamagedError
+from nnx.saving.keras_files.hdf5 import DamagedError, Stored
 from nnx.saving.keras_files.layers import LayerReader
 from nnx.saving.keras_files.objects import made_loss, made_metrics, made_optimizer
 from nnx.saving.keras_files.places import trained_in_order
 from nnx.saving.keras_files.vocabularies import with_vocabularies
-from nnx.saving.keras_files.weights import assign, found_weights, optimizer_arrays
+from nnx.saving.keras_files.weights import assign, found_weights, optimizer_arrays, scale_arrays
 
 __all__ = ["load_keras_model", "load_keras_weights"]
 
@@ -70,10 +71,11 @@ def load_keras_model(path: str | os.PathLike[str], compile: bool = True) -> Any:
                 raise ValueError(f"it is a {type(model).__name__}, not a model")
             if not model.built:
                 raise ValueError(f"its model {shortened(model.name)!r} was never built, so it has no weights")
-            assign(model, found_weights(file, whole, reader.order))
+            found = found_weights(file, whole, reader.order)
+            assign(model, found)
             model.named_weights()  # parameters learn their paths, by which an optimiser knows them
             if compile:
-                _restore_training(model, _training_of(file, description), file, reader)
+                _restore_training(model, _training_of(file, description), file, reader, found)
     return whole
 
 
@@ -129,7 +131,13 @@ def _training_of(file: KerasFile, description: dict[str, Any]) -> dict[str, Any]
     return training
 
 
-def _restore_training(model: Any, training: dict[str, Any] | None, file: KerasFile, reader: LayerReader) -> None:
+def _restore_training(
+    model: Any,
+    training: dict[str, Any] | None,
+    file: KerasFile,
+    reader: LayerReader,
+    found: Mapping[Parameter, Stored],
+) -> None:
     if training is None:
         return
     if model.overrides("compile", "compile_from_config"):
@@ -146,7 +154,10 @@ def _restore_training(model: Any, training: dict[str, Any] | None, file: KerasFi
     if stored and model.optimizer is not None:
         shapes = [one.shape for one in stored]
         trained = trained_in_order(model, reader.order)
-        optimizer_state.restore(model, trained, shapes, lambda index: stored[index].read())
+        scale = [one.read() for one in scale_arrays(file)]
+        optimizer_state.restore(
+            model, trained, shapes, lambda index: stored[index].read(), lambda one: found[one].read(), scale
+        )
 
 
 def _of_outputs(metrics: Any, model: Any) -> Any:

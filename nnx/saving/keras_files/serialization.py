@@ -16,6 +16,7 @@ from nnx.layers.pipeline import Pipeline
 from nnx.layers.recurrent import Recurrent
 from nnx.names import names_apart
 from nnx.registry import find_custom, serialize
+from nnx.saving.keras_files import optimizer_state
 from nnx.saving.keras_files.operators import class_of_operation, written_call
 from nnx.saving.keras_files.places import kind_of_model
 from nnx.schedules import schedules
@@ -60,7 +61,10 @@ _FEATURE_SPACE = "keras.src.layers.preprocessing.feature_space"
 _WITHOUT_SEED = ("MultiHeadAttention", "GroupQueryAttention")  # the other random layers of Keras 3.0 take a seed
 _OF_NNX = ("pullback", "batch_input_shape", "decay")
 _OF_EVERY_LAYER = ("name", "trainable", "dtype")
-_CLASS_NAMES = {"Orthogonal": "OrthogonalInitializer"}  # which is what Keras 3.0 calls it
+_CLASS_NAMES = {  # which is what Keras 3.0 calls them
+    "Orthogonal": "OrthogonalInitializer",
+    "Identity": "IdentityInitializer",
+}
 
 
 def model_config(model: Any) -> dict[str, Any]:
@@ -117,7 +121,7 @@ def _layer_config(layer: Any, dtype: str, name: str | None = None) -> dict[str, 
         **_arguments(layer, dtype),
         "name": name,
         **({} if layer.trainable else {"trainable": False}),  # not all layers of Keras take it
-        "dtype": layer.dtype or dtype,
+        "dtype": _policy(layer.dtype or dtype),
     }
     if isinstance(layer, InputLayer):
         return _object("keras.layers", "InputLayer", _input_config(layer, dtype, name))
@@ -130,6 +134,11 @@ def _layer_config(layer: Any, dtype: str, name: str | None = None) -> dict[str, 
         own = type(layer).get_build_config is not Layer.get_build_config
         described["build_config"] = layer.get_build_config() if own else {"input_shape": layer.build_shape}
     return described
+
+
+def _policy(dtype: str) -> str:
+    """What Keras calls the dtype of a layer: parameters of float16 are trained as float32 here too."""
+    return "mixed_float16" if dtype == "float16" else dtype
 
 
 def _arguments(layer: Any, dtype: str) -> dict[str, Any]:
@@ -204,7 +213,8 @@ def _camel(name: str) -> str:
 
 def _input_config(layer: InputLayer, dtype: str, name: str) -> dict[str, Any]:
     shape = list(layer.batch_input_shape or ())
-    return {"batch_shape": shape, "dtype": layer.dtype or dtype, "sparse": False, "name": name}
+    read_as = "float32" if dtype == "float16" else dtype  # numbers that may be indices, which float16 would round
+    return {"batch_shape": shape, "dtype": layer.dtype or read_as, "sparse": False, "name": name}
 
 
 def _sequential(model: Any, dtype: str, name: str) -> dict[str, Any]:
@@ -214,7 +224,7 @@ def _sequential(model: Any, dtype: str, name: str) -> dict[str, Any]:
     config = {
         "name": name,
         "trainable": model.trainable,
-        "dtype": dtype,
+        "dtype": _policy(dtype),
         "layers": [_layer_config(layer, dtype, inner) for inner, layer in named],
         "build_input_shape": shape,
     }
@@ -324,8 +334,15 @@ def compile_config(model: Any) -> dict[str, Any] | None:
         return None
     if model.overrides("get_compile_config"):
         return {name: _part_of_compile(value) for name, value in model.get_compile_config().items()}
+    optimizer = None if model.optimizer is None else _optimizer(model.optimizer)
+    scaling: dict[str, Any] = {}
+    if optimizer is not None and optimizer_state.scales_loss(model):
+        settings = {"inner_optimizer": optimizer, **optimizer_state.scaling_config(model.optimizer)}
+        optimizer = _object("keras.optimizers", "LossScaleOptimizer", settings)
+    elif optimizer is not None and optimizer_state.trains_half(model):
+        scaling = {"auto_scale_loss": False}  # Keras would forget loss_scale_factor
     return {
-        "optimizer": None if model.optimizer is None else _optimizer(model.optimizer),
+        "optimizer": optimizer,
         "loss": _each(arguments["loss"], _loss),
         "loss_weights": serialize(arguments["loss_weights"]),
         "metrics": _each(arguments["metrics"], _metric),
@@ -333,6 +350,7 @@ def compile_config(model: Any) -> dict[str, Any] | None:
         "run_eagerly": False,
         "steps_per_execution": 1,
         "jit_compile": "auto",
+        **scaling,
     }
 
 

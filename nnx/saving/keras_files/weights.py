@@ -20,9 +20,10 @@ from nnx.saving.keras_files.places import Group, groups_of, kind_of_model
 from nnx.saving.keras_files.vocabularies import IDF_WEIGHTS
 from nnx.user_warnings import warn_user
 
-__all__ = ["assign", "found_weights", "optimizer_arrays"]
+__all__ = ["assign", "found_weights", "optimizer_arrays", "scale_arrays"]
 
 _MOST_NAMED = 8
+_INNER = "optimizer/inner_optimizer/vars/"
 _NOT_WEIGHTS = ("optimizer/", "metrics/", "loss_tracker/", "compile_metrics/", "_compile_metrics/")
 
 
@@ -59,12 +60,26 @@ def optimizer_arrays(file: KerasFile) -> list[Stored]:
             return []
         names = arrays.texts("optimizer_weights", "weight_names") or []
         return [_stored(arrays, f"optimizer_weights/{name}") for name in names]
-    inner = "optimizer/inner_optimizer/vars/"  # of one that scales the loss, in mixed precision
-    place = inner if any(path.startswith(inner) for path in arrays) else "optimizer/vars/"
+    place = _INNER if _scales_loss(file) else "optimizer/vars/"
     numbers = [path.removeprefix(place) for path in arrays if path.startswith(place)]
     if not all(re.fullmatch(r"\d{1,9}", number) for number in numbers):
         raise ValueError("the state of the optimizer has something that is no number")
     return [arrays[f"{place}{number}"] for number in sorted(numbers, key=int)]
+
+
+def _scales_loss(file: KerasFile) -> bool:
+    """Whether the optimiser is inside of another one, which scales the loss in mixed precision."""
+    return not file.is_legacy and any(path.startswith(_INNER) for path in file.arrays)
+
+
+def scale_arrays(file: KerasFile) -> list[Stored]:
+    """What a file has of the scale of the loss: the good steps since it has changed, and the scale; or nothing."""
+    if not _scales_loss(file):
+        return []
+    found = [_stored(file.arrays, f"optimizer/vars/{number}") for number in (2, 3)]
+    if any(one.shape for one in found):
+        raise ValueError("the scale of the loss is no number")
+    return found
 
 
 def _stored(arrays: Arrays, path: str) -> Stored:

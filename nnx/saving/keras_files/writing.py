@@ -15,6 +15,7 @@ from nnx.backends import to_numpy
 from nnx.file_targets import replacing
 from nnx.saving.keras_files import hdf5, optimizer_state
 from nnx.saving.keras_files.archive import CONFIG, METADATA, WEIGHTS
+from nnx.saving.keras_files.optimizer_state import INNER, SCALING
 from nnx.saving.keras_files.places import groups_of, trained_in_order
 from nnx.saving.keras_files.serialization import compile_config, feature_space_config, model_config
 from nnx.saving.keras_files.vocabularies import IDF_WEIGHTS
@@ -35,15 +36,18 @@ def save_keras_model(model: Any, path: str | os.PathLike[str], space: Any = None
     hdf5.require_h5py(f"write {path}")
     config = model_config(model) if space is None else feature_space_config(space, model.placement.dtype)
     compiled = compile_config(model)
-    model.named_weights()  # parameters learn their paths, by which an optimiser knows them
     if compiled is not None:
         config["compile_config"] = compiled
     text = json.dumps(config)
     arrays, names = _contents(model if space is None else space)
     if compiled is not None and model.optimizer is not None:
         state = optimizer_state.stored(model, trained_in_order(model, {}))
-        arrays |= {f"optimizer/vars/{number}": array for number, array in enumerate(state)}
         names["optimizer"] = model.optimizer.name
+        if optimizer_state.scales_loss(model):
+            names |= {"optimizer": SCALING, f"optimizer/{INNER}": model.optimizer.name}
+            arrays |= {f"optimizer/{INNER}/vars/{number}": array for number, array in enumerate(state)}
+            state = [*optimizer_state.stored_scale(model.optimizer), *state]  # Keras has these twice
+        arrays |= {f"optimizer/vars/{number}": array for number, array in enumerate(state)}
     if not ranks.is_main():
         return
     with replacing(path) as new:
@@ -69,15 +73,29 @@ def save_keras_weights(model: Any, path: str | os.PathLike[str]) -> None:
 
 def _contents(model: Any) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """The weights by their places, and the names of all groups."""
-    groups = groups_of(model, {})
-    arrays = {path: _as_stored(to_numpy(parameter.value)) for group in groups for path, parameter in group.places()}
+    model.named_weights()  # parameters learn their paths, by which an optimiser knows them
+    groups, masters = groups_of(model, {}), optimizer_state.masters(model)
+    arrays = {
+        path: _as_stored(to_numpy(parameter.value), masters.get(parameter.path))
+        for group in groups
+        for path, parameter in group.places()
+    }
     arrays |= {f"{group.path}/{IDF_WEIGHTS}": group.idf_weights for group in groups if group.idf_weights is not None}
     names = {group.path: group.name for group in groups}
     return arrays, names
 
 
-def _as_stored(array: np.ndarray) -> np.ndarray:
-    """Counts are int32 there."""
+def _as_stored(array: np.ndarray, master: np.ndarray | None) -> np.ndarray:
+    """Counts are int32 there, and weights of layers that compute in float16 are float32, as they are trained.
+
+    master : what an optimiser has trained, if the array is still that, rounded.
+    """
+    if array.dtype == np.float16:
+        wide = array.astype(np.float32)
+        if master is None:
+            return wide
+        with np.errstate(over="ignore"):
+            return np.where(master.astype(np.float16) == array, master, wide)
     return array.astype(np.int32) if array.dtype == np.int64 else array
 
 

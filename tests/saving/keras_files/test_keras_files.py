@@ -236,19 +236,67 @@ def test_training_goes_on_as_it_would_have(path: Path, optimizer: Any, backend: 
         assert_close(mine, expected, 0.0, 1e-6)
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adam", "muon"])
-def test_training_in_float16_goes_on(path: Path, optimizer: str):
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        lambda: nnx.optimizers.SGD(0.1),
+        lambda: nnx.optimizers.Adam(0.01, use_ema=True),
+        lambda: nnx.optimizers.Nadam(0.01),
+        lambda: nnx.optimizers.Muon(0.01),
+        lambda: nnx.optimizers.Adafactor(0.01),
+        lambda: nnx.optimizers.Adam(0.01, loss_scale_factor=64.0),
+        lambda: nnx.optimizers.LossScaleOptimizer("adam", 2.0**40, 3),
+    ],
+    ids=["SGD", "Adam", "Nadam", "Muon", "Adafactor", "fixed scale", "scale that moves"],
+)
+def test_training_in_float16_goes_on(path: Path, optimizer: Any):
+    """With the same float32 copies and scale of the loss: to the last bit."""
     with nnx.backend("numpy", dtype="float16"):
-        model = make(optimizer)
+        model = make(optimizer())
         model.save(path)
     loaded = load_model(path)
-    assert loaded.optimizer.iterations == model.optimizer.iterations
-    slots, expected = (one.optimizer.state_arrays(one.flat) for one in (loaded, model))
-    for name, slot in slots.items():
-        rounded = name.startswith("master/")  # a file of Keras has one value of a weight
-        assert_close(slot, np.float16(expected[name]).astype("float32") if rounded else expected[name], 0.0, 0.0)
-    loaded.fit(X, Y, verbose=0)
-    assert set(loaded.optimizer.state_arrays(loaded.flat)) == set(expected)
+    for one in (loaded, model):
+        one.fit(X, Y, batch_size=4, epochs=3, verbose=0, shuffle=False)
+    state, expected = loaded.optimizer.state(), model.optimizer.state()
+    assert tuple(state.pop("loss_scale")) == tuple(expected.pop("loss_scale"))
+    assert state == expected
+    slots, wanted = (one.optimizer.state_arrays(one.flat) for one in (loaded, model))
+    assert set(slots) == set(wanted)
+    for name in slots:
+        assert_close(slots[name], wanted[name], 0.0, 0.0)
+
+
+def test_float16_is_mixed_precision_in_a_file(path: Path):
+    """Weights are float32 in it, and those of an optimizer are inside of one that scales the loss."""
+    with nnx.backend("numpy", dtype="float16"):
+        nnx.random.set_seed(3)
+        model = nnx.Sequential([Input((4,)), Dense(3), Dense(2, dtype="float32")])
+        model.compile(nnx.optimizers.LossScaleOptimizer("adam", 2.0**40, 3), "mse")
+        model.fit(X, Y, batch_size=4, verbose=0)
+    model.save(path)
+    config = json.loads(members(path)["config.json"])
+    assert [layer["config"]["dtype"] for layer in config["config"]["layers"]] == ["float32", "mixed_float16", "float32"]
+    scaling = config["compile_config"]["optimizer"]
+    assert scaling["class_name"] == "LossScaleOptimizer"
+    assert scaling["config"]["dynamic_growth_steps"] == 3
+    assert scaling["config"]["inner_optimizer"]["class_name"] == "Adam"
+    with h5py.File(io.BytesIO(members(path)["model.weights.h5"])) as file:
+        master = model.optimizer.state_arrays(model.flat)["master/dense/kernel"]
+        assert_close(file["layers/dense/vars/0"][()], master, 0.0, 0.0)
+        assert len(file["optimizer/inner_optimizer/vars"]) == 2 + 2 * 4
+        assert len(file["optimizer/vars"]) == 4 + 2 + 2 * 4
+        assert (file["optimizer/vars/2"][()], file["optimizer/vars/3"][()]) == (0, 2.0**37)
+    model.set_weights([weight * 0 + 1 for weight in model.get_weights()])  # the copies are not what is trained now
+    model.save_weights(path.with_suffix(".weights.h5"))
+    with h5py.File(path.with_suffix(".weights.h5")) as file:
+        assert file["layers/dense/vars/0"].dtype == np.float32
+        assert_close(file["layers/dense/vars/0"][()], np.ones((4, 3)), 0.0, 0.0)
+    with nnx.backend("numpy", dtype="float16"):
+        model.compile(nnx.optimizers.Adam(loss_scale_factor=8.0), "mse")
+    model.save(path)
+    compiled = json.loads(members(path)["config.json"])["compile_config"]
+    assert compiled["optimizer"]["class_name"] == "Adam"
+    assert compiled["auto_scale_loss"] is False
 
 
 def test_without_compiling(saved: Path):
@@ -431,6 +479,12 @@ REFUSED: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     "optimizer": (
         lambda c: c["compile_config"]["optimizer"].update(class_name="Wrong"),
         r"the optimizer: unknown optimizer 'Wrong'.*custom_objects=\{'Wrong'",
+    ),
+    "a scale of the loss": (
+        lambda c: c["compile_config"].update(
+            optimizer={"class_name": "LossScaleOptimizer", "config": {"inner_optimizer": "adam", "dynamic": False}}
+        ),
+        "the optimizer has dynamic=False, which nnx does not have; it has loss_scale_factor",
     ),
     "another optimizer": (
         lambda c: c["compile_config"]["optimizer"].update(class_name="SGD", config={}),
