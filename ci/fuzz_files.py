@@ -9,7 +9,8 @@ The process that reads has a limit of memory, and an alarm for each file; when i
 next one is read by another process. --keep FOLDER keeps the files that were not refused as they should. --inputs says
 how many files: CI reads 5,000; 100,000, with another --seed, are for a night.
 
-So many files of each of Keras' formats, with h5py: python ci/fuzz_files.py --only keras keras.h5 keras.weights.h5
+So many files of each of Keras' formats, with h5py:
+python ci/fuzz_files.py --only keras keras_feature_spaces keras.h5 keras.weights.h5
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ import nnx
 from nnx import layers
 from nnx.callbacks import BackupAndRestore, LambdaCallback
 from nnx.datasets import cifar10, imdb, mnist
+from nnx.utils import feature_space  # noqa: F401, it is imported when a class of nobody's is looked for
 
 MOST_BYTES = 1 << 30  # of address space, beside what the process has already
 MOST_BYTES_FOR_A_FILE = 16 << 20  # that may be allocated while one is read; the files have some kilobytes
@@ -592,6 +594,27 @@ class KerasModels(Models):
         self.number = 0
 
 
+class FeatureSpaces(Target):
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        space = nnx.utils.FeatureSpace(
+            {"kind": "string_categorical", "age": "float_discretized", "size": "float_normalized"},
+            crosses=[("kind", "age")],
+            crossing_dim=5,
+        )
+        space.adapt({"kind": ["a", "b", "a"], "age": [1.0, 2.0, 5.0], "size": [3.0, 1.0, 2.0]})
+        space.save(self.path)
+        self.seeds.append(self.path.read_bytes())
+
+    def prepare(self, number: int) -> Callable[[], Any]:
+        return lambda: nnx.models.load_model(self.path)
+
+
+class KerasFeatureSpaces(FeatureSpaces):
+    name = "file.keras"
+    mutate = staticmethod(edit_keras)
+
+
 class KerasWeights(KerasModels, Weights):
     name = "file.weights.h5"
     mutate = staticmethod(edit_hdf5)
@@ -635,6 +658,7 @@ def write_legacy_file(model: Any, path: Path) -> None:
 
 TARGETS: dict[str, type[Target]] = {
     "load_model": Models,
+    "feature_spaces": FeatureSpaces,
     "load_weights": Weights,
     "BackupAndRestore": Checkpoints,
     "IDX": Idx,
@@ -646,9 +670,11 @@ TARGETS: dict[str, type[Target]] = {
     "keras": KerasModels,
     "keras.h5": KerasWholeModels,
     "keras.weights.h5": KerasWeights,
+    "keras_feature_spaces": KerasFeatureSpaces,
 }
 SHARES = {
-    "load_model": 0.3,
+    "load_model": 0.25,
+    "feature_spaces": 0.05,
     "load_weights": 0.1,
     "BackupAndRestore": 0.2,
     "IDX": 0.05,

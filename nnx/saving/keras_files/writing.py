@@ -39,7 +39,7 @@ def save_keras_model(model: Any, path: str | os.PathLike[str], space: Any = None
     if compiled is not None:
         config["compile_config"] = compiled
     text = json.dumps(config)
-    arrays, names = _contents(model if space is None else space)
+    arrays, names = _contents(model, space)
     if compiled is not None and model.optimizer is not None:
         state = optimizer_state.stored(model, trained_in_order(model, {}))
         names["optimizer"] = model.optimizer.name
@@ -71,10 +71,10 @@ def save_keras_weights(model: Any, path: str | os.PathLike[str]) -> None:
         hdf5.written(file, arrays, names)
 
 
-def _contents(model: Any) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """The weights by their places, and the names of all groups."""
+def _contents(model: Any, space: Any = None) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """The weights by their places in the model, or in the feature space, and the names of all groups."""
     model.named_weights()  # parameters learn their paths, by which an optimiser knows them
-    groups, masters = groups_of(model, {}), optimizer_state.masters(model)
+    groups, masters = groups_of(model if space is None else space, {}), optimizer_state.masters(model)
     arrays = {
         path: _as_stored(to_numpy(parameter.value), masters.get(parameter.path))
         for group in groups
