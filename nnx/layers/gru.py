@@ -26,7 +26,7 @@ class GRUWeights(RecurrentWeights):
         return (2, 3 * self.units) if self.reset_after else (3 * self.units,)
 
     def recur(self, x: Array, states: Sequence[Array | None], **options: Any) -> tuple[Any, Pullback]:
-        bias = self.bias.value if self.use_bias else None
+        bias = None if self.bias is None else self.bias.value
         return gru(
             *(x, *states, self.kernel.value, self.recurrent_kernel.value, bias),
             reset_after=self.reset_after,
@@ -97,7 +97,8 @@ class GRU(GRUWeights, Recurrent):
             *(units, activation, use_bias, kernel_initializer, recurrent_initializer, bias_initializer),
             *(kernel_regularizer, recurrent_regularizer, bias_regularizer, activity_regularizer),
             *(kernel_constraint, recurrent_constraint, bias_constraint, dropout, recurrent_dropout),
-            *(return_sequences, return_state, go_backwards, stateful, unroll, seed),
+            *(return_sequences, return_state, go_backwards, stateful, unroll),
+            seed,
             **kwargs,
         )
         self.recurrent_activation, self._recurrent_activate = read_activation(recurrent_activation)

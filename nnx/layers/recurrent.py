@@ -85,7 +85,7 @@ class RecurrentWeights(Layer):
     @property
     def parameters(self) -> list[Parameter]:
         """The kernels, and the bias if there is one."""
-        return [self.kernel, self.recurrent_kernel, *([self.bias] if self.use_bias else [])]
+        return [self.kernel, self.recurrent_kernel, *([] if self.bias is None else [self.bias])]
 
     def recur(self, x: Array, states: Sequence[Array | None], **options: Any) -> tuple[Any, Pullback]:
         """Call the layer's function: ((sequence, *states), pullback), whose arguments are inputs, then parameters."""

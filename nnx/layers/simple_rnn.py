@@ -19,7 +19,7 @@ class SimpleRNNWeights(RecurrentWeights):
     gates = 1
 
     def recur(self, x: Array, states: Sequence[Array | None], **options: Any) -> tuple[Any, Pullback]:
-        bias = self.bias.value if self.use_bias else None
+        bias = None if self.bias is None else self.bias.value
         kernels = (self.kernel.value, self.recurrent_kernel.value)
         return simple_rnn(x, states[0], *kernels, bias, activation=self._activate, **options)
 
