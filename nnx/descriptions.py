@@ -7,7 +7,8 @@ from typing import Any
 
 _MOST_BYTES = 64 << 20  # that a description may take, beside as many as its text has
 _MOST_OBJECTS = 40_000  # layers, initializers, losses and the like, which take a kilobyte or two
-_OBJECTS_OF_A_LAYER = 4  # as what stands in a list is, with the initializers that its description may leave out
+_BYTES_OF_ONE = 1000  # of a file: for so many there may be one more
+_OBJECTS_OF_A_LAYER = 4  # as a described one in a list is, with the initializers that its description may leave out
 _BYTES_OF = {"{": 200, "[": 80, ",": 32, ":": 60, '"': 31}  # what Python takes for each of these, about
 
 
@@ -16,7 +17,9 @@ class TooLargeError(ValueError):
 
 
 def parsed(text: str) -> Any:
-    """What a JSON text says. ValueError for what is no JSON, TooLargeError for what takes far more memory than that.
+    """What a JSON text says.
+
+    ValueError for what is no JSON, TooLargeError for what takes far more memory than that, or is nested too deeply.
 
     >>> parsed('{"units": [3, 4]}')
     {'units': [3, 4]}
@@ -26,11 +29,16 @@ def parsed(text: str) -> Any:
         taken += 4 * len(text)  # one character of that kind makes all of them wide
     if taken > _MOST_BYTES + len(text):
         raise TooLargeError(f"a description of {len(text)} characters would take about {taken >> 20} MiB of memory")
-    return json.loads(text)
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise TooLargeError(f"a description of {len(text)} characters is nested too deeply") from None
 
 
-def check_objects(description: Any) -> None:
-    """TooLargeError for a description of more layers, losses and metrics than any model has.
+def check_objects(description: Any, size: int = 0) -> None:
+    """TooLargeError for a description of more layers, losses and metrics than a file of that size has.
+
+    size : of the file, in bytes.
 
     >>> check_objects({"class_name": "Dense", "config": {"units": 3}})
     """
@@ -43,7 +51,10 @@ def check_objects(description: Any) -> None:
         elif isinstance(one, list):
             objects = [item for item in one if isinstance(item, dict | list)]
             names = len(one) - len(objects) if any(isinstance(item, str) for item in one) else 0
-            count += (_OBJECTS_OF_A_LAYER - 1) * len(objects) + names
+            for item in objects:  # what has no class is a call of a layer, or less
+                count += _OBJECTS_OF_A_LAYER - 1 if "class_name" in item else 1
+            count += names
             open_ones.extend(objects)
-    if count > _MOST_OBJECTS:
-        raise TooLargeError(f"it describes about {count} layers, losses and the like, more than {_MOST_OBJECTS}")
+    most = _MOST_OBJECTS + size // _BYTES_OF_ONE
+    if count > most:
+        raise TooLargeError(f"it describes about {count} layers, losses and the like, more than {most}")

@@ -23,7 +23,8 @@ What then holds on each of the processes, the ranks, which all run the whole scr
 - `fit`, `evaluate`, `train_on_batch`, `test_on_batch`, and reading the logs of a batch in a callback are done by all
   ranks together: one that does it alone waits for ever. `predict` and `save` are done by each rank alone.
 - A rank that ends before the others ends all of them, within seconds and with the reason: by an error, by `sys.exit`
-  or the end of its script where others wait for it, or killed, which mpirun sees. `BackupAndRestore` goes on from the
+  or the end of its script where others wait for it, or killed, which mpirun sees; and so does one that does something
+  else than they do, as where its data end earlier. `BackupAndRestore` goes on from the
   last checkpoint, which is whole whichever rank it was; with as many ranks the end is the same, bit for bit.
 """
 
@@ -55,6 +56,8 @@ _AT_ONCE = 0.002  # until when it asks again and again whether they have come; t
 _REST = 0.01  # how long at most
 _LOOK = 0.5  # how often it looks whether one has left
 
+_BARRIER, _SUM, _GATHER, _BROADCAST = range(4)  # what ranks do together
+
 
 def initialize() -> None:
     """Make this process one of those that were started together; a process that was started alone stays so.
@@ -80,7 +83,7 @@ def initialize() -> None:
         return
     _end_all_on_errors(world)
     best_backend().use_device(world.Split_type(mpi.COMM_TYPE_SHARED).Get_rank())
-    group = ranks.Group(_Meetings(world, mpi.Is_finalized))
+    group = ranks.Group(_Meetings(world, mpi.Is_finalized, mpi.MAX))
     ranks.join(group)
     _share_random_numbers(group)
 
@@ -144,14 +147,17 @@ class _Meetings:
 
     A rank that waits looks from time to time whether another one has left: by the last line of its script, or by
     `sys.exit`. Then what it waits for cannot happen, and all are ended with a message; MPI by itself would wait for
-    ever. Nobody is kept from leaving early: a rank that does waits for the others, which may have work of their own.
+    ever. So they are where ranks come to different operations. Nobody is kept from leaving early: a rank that does
+    waits for the others, which may have work of their own.
+
+    world : all ranks. is_over : whether the script has ended MPI by itself. largest : MPI's operation of that name.
     """
 
-    def __init__(self, world: Any, is_over: Callable[[], bool]) -> None:
+    def __init__(self, world: Any, is_over: Callable[[], bool], largest: Any) -> None:
         # of our own: whatever else the script sends cannot be taken for ours
         self._operations, self._notices = world.Dup(), world.Dup()
         self._world = world
-        self._is_over = is_over  # whether the script has ended MPI by itself
+        self._is_over, self._largest = is_over, largest
         self._count = 0  # of operations that this rank has come to
         self._left: dict[int, int] = {}  # the ranks that have left, and their counts
         self._process = os.getpid()
@@ -165,21 +171,34 @@ class _Meetings:
         return int(self._world.Get_size())
 
     def Allreduce(self, *buffers: Any, op: Any) -> None:  # noqa: N802
-        self.Barrier()
+        self._meet(_SUM, buffers[-1].nbytes)
         self._operations.Allreduce(*buffers, op=op)
 
     def allgather(self, value: Any) -> Any:
-        self.Barrier()
+        self._meet(_GATHER)
         return self._operations.allgather(value)
 
     def bcast(self, value: Any, root: int) -> Any:
-        self.Barrier()
+        self._meet(_BROADCAST)
         return self._operations.bcast(value, root=root)
 
     def Barrier(self) -> None:  # noqa: N802
-        """Wait until every rank has come."""
+        self._meet(_BARRIER)
+
+    def _meet(self, what: int, nbytes: int = 0) -> None:
+        """Wait until every rank has come, to the same operation on as many bytes."""
         self._count += 1
-        meeting = self._operations.Ibarrier()
+        form = what << 56 | nbytes
+        largest = np.empty(2, np.int64)  # of the forms, and of what they lack
+        self._wait_for(self._operations.Iallreduce(np.asarray([form, -form], np.int64), largest, op=self._largest))
+        if largest[0] != -largest[1]:
+            _end_all(
+                self._world,
+                f"rank {self.Get_rank()} has come to another operation than others, so all are ended: every rank has "
+                "to do the same, with data that give each as many batches",
+            )
+
+    def _wait_for(self, meeting: Any) -> None:
         if meeting.Test():
             return
         began = looked = time.perf_counter()

@@ -115,6 +115,11 @@ def agreed(value: Any) -> Any:
     return value if _group is None else _group.broadcast(value)
 
 
+def any_of(value: bool) -> bool:
+    """Whether one of the ranks says so; every rank has to ask."""
+    return value if _group is None else any(_group.gather(value))
+
+
 def wait_for_all() -> None:
     """Go on when every rank is here."""
     if _group is not None:

@@ -6,6 +6,7 @@ import errno
 import os
 import socket
 import stat
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,8 @@ WRITERS: dict[str, Callable[[Path], None]] = {
     "ModelCheckpoint": lambda path: fit(ModelCheckpoint(path)),
     "CSVLogger": lambda path: fit(CSVLogger(path)),
     "CSVLogger that appends": lambda path: fit(CSVLogger(path, append=True)),
+    "save_img": lambda path: nnx.utils.save_img(path, np.sin(np.arange(300.0)).reshape(10, 10, 3), file_format="png"),
+    "plot_model": lambda path: nnx.utils.plot_model(model(), path),
 }
 
 
@@ -242,7 +245,7 @@ def small_disk() -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-@pytest.mark.parametrize("name", ["save", "save_weights", "ModelCheckpoint"])
+@pytest.mark.parametrize("name", ["save", "save_weights", "ModelCheckpoint", "save_img", "plot_model"])
 def test_a_full_disk_is_an_error_with_the_path(name: str, path: Path, request: pytest.FixtureRequest):
     path.write_bytes(b"old")
     request.getfixturevalue("small_disk")
@@ -272,6 +275,31 @@ def test_a_full_disk_under_a_log(path: Path, small_disk: None):
             np.zeros((2, 3), np.float32), np.zeros((2, 2), np.float32), epochs=99, callbacks=[logger], verbose=0
         )
     assert path.stat().st_size == _ROOM
+
+
+def test_a_full_disk_under_a_download(tmp_path: Path, small_disk: None):
+    for extract, name in ((False, "x"), (True, "x_archive")):
+        with pytest.raises(OSError, match=rf"'.*/cache/{name}'$"):
+            nnx.utils.get_file("x", __file__, extract=extract, cache_dir=tmp_path, cache_subdir="cache")
+        assert left(tmp_path / "cache") == []
+
+
+def test_a_full_disk_under_an_archive_that_is_unpacked(tmp_path: Path, request: pytest.FixtureRequest):
+    (tmp_path / "cache").mkdir()
+    with zipfile.ZipFile(tmp_path / "cache" / "x.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("y", bytes(10 * _ROOM))
+    request.getfixturevalue("small_disk")
+    with pytest.raises(OSError, match=r"'.*/cache/x_extracted'$"):
+        nnx.utils.get_file("x.zip", "x.zip", extract=True, cache_dir=tmp_path, cache_subdir="cache")
+    assert left(tmp_path / "cache") == ["x.zip"]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # tensorboardX's thread says it too
+def test_a_full_disk_under_a_tensorboard(tmp_path: Path, small_disk: None):
+    pytest.importorskip("tensorboardX")
+    for options in ({"histogram_freq": 1}, {"update_freq": 1}):
+        with pytest.raises(OSError, match=r"'.*/logs'$"):
+            fit(nnx.callbacks.TensorBoard(tmp_path / "logs", **options), units=200)
 
 
 def test_errors_of_the_flush_name_the_path(path: Path, monkeypatch: pytest.MonkeyPatch):

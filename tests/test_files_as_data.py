@@ -106,8 +106,21 @@ def test_images_need_their_files_when_they_are_read(tmp_path: Path):
     dataset = image_dataset_from_directory(tmp_path, labels=None, image_size=2, verbose=False)
     assert next(iter(dataset)).shape == (1, 2, 2, 3)
     (tmp_path / "1.png").write_bytes(b"damaged")
-    with pytest.raises(OSError, match="cannot identify image file"):
+    with pytest.raises(OSError, match=r"cannot identify image file .*1\.png"):
         next(iter(dataset))
+
+
+def test_images_that_cannot_be_read_are_named(tmp_path: Path):
+    image = pytest.importorskip("PIL.Image")
+    dataset = image_dataset_from_directory
+    nnx.utils.save_img(tmp_path / "1.png", np.arange(3000.0).reshape(20, 50, 3))
+    whole = (tmp_path / "1.png").read_bytes()
+    image.new("1", (20_000, 20_000)).save(tmp_path / "large.png")
+    for content in (whole[: len(whole) // 2], (tmp_path / "large.png").read_bytes()):
+        (tmp_path / "1.png").write_bytes(content)
+        (tmp_path / "large.png").unlink(missing_ok=True)
+        with pytest.raises(ValueError, match=r"1\.png is no image that can be read: "):
+            next(iter(dataset(tmp_path, labels=None, image_size=2, verbose=False)))
 
 
 # Downloads

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import functools
 import importlib
 import math
 import sys
@@ -20,6 +19,7 @@ import numpy as np
 from nnx.backends.memory import resident_bytes
 from nnx.backends.processor import processor
 from nnx.backends.tables import as_host
+from nnx.locks import LOADING, cached_property
 from nnx.names import nearest
 from nnx.user_warnings import warn_user
 
@@ -72,12 +72,13 @@ class Backend:
     def __reduce__(self) -> tuple[Any, ...]:  # there is one backend of a name, also for copies of what refers to it
         return find_backend, (self.name,)
 
-    @functools.cached_property
+    @cached_property
     def xp(self) -> Namespace:
         """The Array API namespace. Imports the library."""
-        return self.load()
+        with LOADING:
+            return self.load()
 
-    @functools.cached_property
+    @cached_property
     def kernels(self) -> dict[str, BackendKernel]:
         """Kernels of this backend by the names of their generic functions; others may be added.
 
@@ -85,19 +86,21 @@ class Backend:
         an array of the backend first comes to an accelerated function. Threads wait for each other's import, so none of
         them sees a part of the table.
         """
-        own = {} if self.kernel_package is None else importlib.import_module(self.kernel_package).KERNELS
+        with LOADING:
+            own = {} if self.kernel_package is None else importlib.import_module(self.kernel_package).KERNELS
         # A copy, which is this backend's to change; and one for all threads that ask for it at the same time.
         table: dict[str, BackendKernel] = self.__dict__.setdefault("kernels", dict(own))
         return table
 
-    @functools.cached_property
+    @cached_property
     def compiled_kernels(self) -> dict[str, BackendKernel]:
         """Kernels that are asked first, by the names of their generic functions; what they do not accept goes on.
 
         Imports `compiled_kernel_package`, as `kernels` does its own; the compiler is imported by what accepts an array.
         """
         package = self.compiled_kernel_package
-        own = {} if package is None else importlib.import_module(package).FOR_LARGE_ARRAYS
+        with LOADING:
+            own = {} if package is None else importlib.import_module(package).FOR_LARGE_ARRAYS
         table: dict[str, BackendKernel] = self.__dict__.setdefault("compiled_kernels", dict(own))
         return table
 

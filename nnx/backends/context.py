@@ -31,6 +31,7 @@ from nnx.backends.base import (
 )
 from nnx.backends.tables import as_host, conversion, table_problem
 from nnx.lazy_loading import attribute_of
+from nnx.locks import cached_property
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -70,12 +71,12 @@ class Placement:
         """The Array API namespace of the backend."""
         return self.backend.xp
 
-    @functools.cached_property
+    @cached_property
     def computing(self) -> contextlib.AbstractContextManager[Any]:
         """A block for computing with arrays that are here; see `Backend.computing_on`."""
         return self.backend.computing_on(self.backend.device(self.device))
 
-    @functools.cached_property
+    @cached_property
     def _device(self) -> Any:
         # from an array, so that it compares equal to `device_of` ("cuda" and "cuda:0" are not equal in PyTorch)
         with self.computing:

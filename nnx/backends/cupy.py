@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -12,6 +11,7 @@ import numpy as np
 from nnx.backends.base import Array, Backend, Namespace, all_reduce_on_host, register_backend
 from nnx.backends.cupy_uploads import upload
 from nnx.backends.nccl import Nccl, serves
+from nnx.locks import cached_property
 
 
 class CupyBackend(Backend):
@@ -35,7 +35,7 @@ class CupyBackend(Backend):
 
         return xp
 
-    @functools.cached_property
+    @cached_property
     def _device_problem(self) -> str | None:
         import cupy
 

@@ -19,13 +19,13 @@ from __future__ import annotations
 
 import collections
 import sys
-import threading
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from nnx.backends.base import Array
+from nnx.locks import reentrant_lock
 
 SMALLEST_BYTES = 1 << 18  # 10 µs at 25 GB/s, an estimate of what it costs the host to record events and wait for them
 LARGEST_BYTES = 1 << 26  # larger ones are whole data sets, which come once: their memory is better left to computing
@@ -65,7 +65,7 @@ class Uploads:
         self.stream = cupy.cuda.Stream(non_blocking=True)
         self._retired: collections.deque[tuple[Array, Any]] = collections.deque()
         self._retired_bytes = 0
-        self._lock = threading.RLock()  # an array may die, by garbage collection, in the middle of `retire`
+        self._lock = reentrant_lock()  # an array may die, by garbage collection, in the middle of `retire`
 
     def copy(self, array: np.ndarray, user: Any) -> Array:
         """A host array as a CuPy array that the stream `user` is going to use."""

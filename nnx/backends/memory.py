@@ -22,6 +22,16 @@ def resident_bytes() -> int | None:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss if sys.platform == "darwin" else None
 
 
+def free_bytes() -> float:
+    """The memory that processes can still have, with what the system would give back; else infinite."""
+    try:
+        with open("/proc/meminfo", encoding="ascii") as file:
+            lines = dict(line.split(":", 1) for line in file)
+        return int(lines["MemAvailable"].split()[0]) * 1024.0
+    except (OSError, LookupError, ValueError):  # no Linux
+        return math.inf
+
+
 def bytes_of_machine() -> float:
     """All the memory that there is for processes, used or not: of the machine, or of the container; else infinite."""
     try:

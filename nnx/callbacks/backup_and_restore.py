@@ -88,8 +88,9 @@ class BackupAndRestore(Callback):
 
     def on_train_end(self, logs: Mapping[str, float] | None = None) -> None:
         run = self.model.training_run
-        # where another callback failed, `fit` does not return, and the next start is to have the trained model
-        if ranks.is_main() and self.delete_checkpoint and run.complete and not run.listeners.errors:
+        # where another callback failed, `fit` does not return, and the next start is to have the trained model; of
+        # several ranks that is where it failed on one of them, which then ends all
+        if self.delete_checkpoint and run.complete and not ranks.any_of(bool(run.listeners.errors)) and ranks.is_main():
             try:
                 self._remove()
             except OSError as error:  # the training is complete: nothing may be lost because a folder is a mount point

@@ -5,13 +5,13 @@ from __future__ import annotations
 import errno
 import os
 import sys
-import threading
 from typing import Any
 
 from nnx import ranks
+from nnx.locks import reentrant_lock
 
 # tqdm would create a lock shared between processes, and thereby settle how multiprocessing starts them
-LINE_LOCK = threading.RLock()
+LINE_LOCK = reentrant_lock()
 """Held while a line is written or rewritten."""
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from nnx import ranks
 from nnx.backends import to_numpy
 from nnx.callbacks.callback import Callback
+from nnx.file_targets import naming
 from nnx.lazy_loading import optional_import
 from nnx.user_warnings import warn_user
 
@@ -42,7 +43,7 @@ class TensorBoard(Callback):
     began, `evaluation_loss_vs_iterations` by the optimizer's updates, `dense/kernel/histogram` by the epoch.
 
     The other arguments of Keras are taken with a warning that they write nothing. ImportError, at once, without
-    tensorboardX.
+    tensorboardX; OSError, with the folder, where it cannot be written.
 
         model.fit(x, y, validation_split=0.2, callbacks=[TensorBoard("logs/first", histogram_freq=1)])
     """
@@ -128,8 +129,9 @@ class TensorBoard(Callback):
         self._write_graph()
         if self.histogram_freq and ranks.is_main() and epoch % self.histogram_freq == 0:
             self._write_histograms(epoch)
-        for writer in self._writers.values():
-            writer.flush()
+        with naming(self.log_dir):
+            for writer in self._writers.values():
+                writer.flush()
 
     # Evaluation, of its own or in `fit`
 
@@ -146,13 +148,15 @@ class TensorBoard(Callback):
             # by its own name tensorboardX would write over a file of the same second
             suffix = f".{time.time_ns()}"
             path = os.path.join(self.log_dir, folder)
-            self._writers[folder] = _tensorboard().SummaryWriter(path, filename_suffix=suffix)
+            with naming(self.log_dir):
+                self._writers[folder] = _tensorboard().SummaryWriter(path, filename_suffix=suffix)
         return self._writers[folder]
 
     def _close(self) -> None:
-        for writer in self._writers.values():
-            writer.close()
-        self._writers = {}
+        writers, self._writers = self._writers, {}
+        with naming(self.log_dir):
+            for writer in writers.values():
+                writer.close()
 
     def _write(self, folder: str, tag: str, values: Mapping[str, float], step: int) -> None:
         if not ranks.is_main():

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Hashable
 
 import numpy as np
 
 from nnx.backends import Array, array_namespace, backend_of
+from nnx.locks import lock
 from nnx.windows import Windows, any_element, is_there, positions_of_windows, windows_of_positions
 
 __all__ = ["fold", "table", "tiles", "unfold"]
 
 _TABLES: dict[tuple[object, ...], Array] = {}
-_LOCK = threading.Lock()
+_LOCK = lock()
 _MOST_TABLES = 256
 
 

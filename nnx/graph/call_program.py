@@ -19,6 +19,7 @@ from nnx.backends.context import create_as_before, create_at
 from nnx.graph.composition import Composition
 from nnx.graph.symbol import Node, Symbol
 from nnx.graph.trial import common_sizes, first_that_fits, sizes_for
+from nnx.locks import cached_property
 from nnx.names import name_layers
 from nnx.parameters import Parameter
 from nnx.pullbacks import Pullback
@@ -148,7 +149,7 @@ class CallProgram:
 
         return outputs, found, pull_back
 
-    @functools.cached_property
+    @cached_property
     def _takes_one(self) -> bool:
         """Whether `call` gets its only array as it is."""
         layer, marker = self._layer(), object()

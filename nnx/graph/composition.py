@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from typing import Any
 
 from nnx.graph.program import Program
 from nnx.graph.symbol import Symbol
+from nnx.locks import cached_property
 from nnx.pullbacks import Pullback, Skippable
 from nnx.shapes import Shape
 from nnx.structure import leaves, rebuild
@@ -44,7 +44,7 @@ class Composition:
 
         return rebuild(self.output_structure, outputs), made[0] if len(made) == 1 else made, Skippable(pull_back)
 
-    @functools.cached_property
+    @cached_property
     def is_plain(self) -> bool:
         """Whether it makes one array of one."""
         return isinstance(self.inputs, Symbol) and isinstance(self.outputs, Symbol)

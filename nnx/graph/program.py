@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -13,6 +12,7 @@ from nnx.graph.layer_order import layer_order
 from nnx.graph.layer_protocol import GraphLayer, reads_integers
 from nnx.graph.symbol import Node, Symbol
 from nnx.kernels import RECORDING
+from nnx.locks import cached_property
 from nnx.parameters import Parameter
 from nnx.pullbacks import Ending, LayerPullback, Pullback, Skippable, call_pullback, in_dtype, linear
 from nnx.structure import leaves, rebuild
@@ -172,7 +172,7 @@ class Program:
                     return True
         return False
 
-    @functools.cached_property
+    @cached_property
     def _mixed(self) -> frozenset[int]:
         """The slots of inputs that some layers read as integers, and others as floats."""
         readings: dict[int, set[bool]] = {slot: set() for slot in self.inputs}

@@ -21,7 +21,7 @@ from nnx.autodiff.array import TrackedArray, lower
 from nnx.autodiff.primitive import primitive
 from nnx.autodiff.tape import open_tapes
 from nnx.backends import Array, Placement, array_namespace, get_backend, is_array, placement_of, to_numpy
-from nnx.backends.memory import bytes_of_machine
+from nnx.backends.memory import bytes_of_machine, free_bytes
 from nnx.functional import Pullback
 from nnx.graph.call_program import arguments_of, composition_of_call
 from nnx.graph.composition import Composition
@@ -30,6 +30,7 @@ from nnx.graph.program import as_masks
 from nnx.graph.recorded_call import call_on_tapes, keeping_losses
 from nnx.graph.symbol import Node, Symbol, has_symbols
 from nnx.layers.input_spec import check_inputs
+from nnx.locks import reentrant_lock
 from nnx.names import did_you_mean, names_apart, nearest, numbered, snake_case
 from nnx.operators import ArrayHolder
 from nnx.parameters import Freezing, Parameter
@@ -429,11 +430,14 @@ class Layer(Configurable):
             if math.prod(shape) > room:
                 raise ValueError(f"{self.name} asks for a {name} of shape {shape}, larger than all there is for it")
             return self.placement.zeros(shape, dtype)
-        if needed > _MANY_BYTES and needed > bytes_of_machine():
-            raise MemoryError(
-                f"{self.name}: a {name} of shape {shape} takes {needed / 2**30:.1f} GiB, and this machine has "
-                f"{bytes_of_machine() / 2**30:.1f} GiB"
-            )
+        if needed > _MANY_BYTES:
+            whole, free = bytes_of_machine(), free_bytes()
+            if needed > min(whole, free):
+                taken = f", of which {free / 2**30:.1f} GiB are free" if free < whole else ""
+                raise MemoryError(
+                    f"{self.name}: a {name} of shape {shape} takes {needed / 2**30:.1f} GiB, and this machine has "
+                    f"{whole / 2**30:.1f} GiB{taken}"
+                )
         if initializer is None:
             initializer = "glorot_uniform" if np.dtype(dtype).kind == "f" else "zeros"
         initial = initializers.resolve(initializer)(shape, dtype)
@@ -1340,7 +1344,7 @@ def room_for_weights(numbers: int) -> Iterator[None]:
         _room.reset(token)
 
 
-_BUILDING = threading.RLock()
+_BUILDING = reentrant_lock()
 """Held while a layer is built: several threads may meet one for the first time."""
 
 

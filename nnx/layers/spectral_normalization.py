@@ -14,6 +14,8 @@ from nnx.layers.layer import registry
 from nnx.layers.wrapper import Wrapper
 from nnx.parameters import Parameter
 
+_MOST_ITERATIONS = 1000  # of a call
+
 
 @registry.register()
 class SpectralNormalization(Wrapper):
@@ -23,7 +25,7 @@ class SpectralNormalization(Wrapper):
         kernel used = kernel / (v @ kernel @ u.T)    with all axes but the last one flattened
 
     layer : with a weight `kernel`, such as Dense or Conv2D, or an Embedding. TypeError for one without.
-    power_iterations : how often u and v are improved in each call; 1 by default.
+    power_iterations : how often u and v are improved in each call, at most 1000 times; 1 by default.
 
     The gradient goes through the division; u and v are constants in it. The kernel itself is not changed, and at
     inference it is used as it is, which is what Keras does on JAX. u is kept, as the weight vector_u (1, n), which is
@@ -38,6 +40,11 @@ class SpectralNormalization(Wrapper):
     def __init__(self, layer: Any, power_iterations: int = 1, **kwargs: Any) -> None:
         super().__init__(layer, **kwargs)
         self.power_iterations = positive_integer(f"{self.name}: power_iterations", power_iterations)
+        if self.power_iterations > _MOST_ITERATIONS:
+            raise ValueError(
+                f"{self.name}: power_iterations must be at most {_MOST_ITERATIONS}, got {self.power_iterations}: each "
+                f"call goes on from where the last one ended"
+            )
         self.takes_integers = layer.takes_integers
 
     def build(self, input_shape: Any) -> None:

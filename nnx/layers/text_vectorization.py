@@ -91,10 +91,12 @@ class TextVectorization(IndexLookup):
         if isinstance(ngrams, int):  # a bool is no number of words
             ngrams = positive_integer(f"{self.name}: ngrams", ngrams)
         widths = range(1, ngrams + 1) if isinstance(ngrams, int) else () if ngrams is None else ngrams
-        if not isinstance(widths, range | tuple | list) or not all(is_integer(width, least=1) for width in widths):
+        if not isinstance(widths, range) and not (
+            isinstance(widths, tuple | list) and all(is_integer(width, least=1) for width in widths)
+        ):
             raise ValueError(f"{self.name}: ngrams must be a positive integer, a tuple of them or None, got {ngrams!r}")
         self.ngrams = tuple(ngrams) if isinstance(ngrams, list) else ngrams
-        self._widths = tuple(widths)
+        self._widths = widths
         self.output_sequence_length: int | None = None
         if output_sequence_length is not None:
             self.output_sequence_length = non_negative_integer(

@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from nnx.descriptions import check_objects, parsed
 from nnx.graph.composition import Composition
 from nnx.graph.symbol import Node, Symbol
 from nnx.layers.input import Input
@@ -243,6 +244,10 @@ def model_from_json(json_string: str, custom_objects: Mapping[str, Any] | None =
     """The model, with new initial weights, whose `to_json` gave this text.
 
     custom_objects : classes and functions of your own that the model uses, by name.
+
+    ValueError for a text that is none of a model.
     """
+    description = parsed(json_string)
+    check_objects(description, len(json_string))
     with custom_objects_scope(custom_objects):
-        return registry.build(json.loads(json_string))
+        return registry.build(description)

@@ -14,6 +14,7 @@ from nnx.graph.symbol import Node, Symbol
 from nnx.layers.activation import Activated
 from nnx.layers.input import InputLayer
 from nnx.layers.layer import Layer, registry, undone_if_it_fails
+from nnx.locks import cached_property
 from nnx.models.configuration import build_layers, layer_configs
 from nnx.models.model import Model
 from nnx.names import DistinctNames, name_layer, names_apart
@@ -190,7 +191,7 @@ class Sequential(Model):
     def composition(self) -> Composition | None:
         return self._as_graph if self.built else None
 
-    @functools.cached_property
+    @cached_property
     def _as_graph(self) -> Composition:
         self.require_built("graph")
         return Composition(self._symbols[0], self._symbols[-1], self.name)
@@ -301,11 +302,11 @@ class Sequential(Model):
 
         return [x], [mask], pull_back
 
-    @functools.cached_property
+    @cached_property
     def _input_dtypes(self) -> dict[Any, str | None]:
         return input_dtypes(self._layers, self.name)
 
-    @functools.cached_property
+    @cached_property
     def _first_with_weights(self) -> int:
         """The index of the first layer with parameters to train: before it nobody needs a cotangent."""
         learning = (index for index, layer in enumerate(self._layers) if layer.learns and layer.weights)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import sys
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 
 from nnx.backends.compiler import are_compiled_kernels_enabled
+from nnx.locks import lock
 from nnx.plans.dependencies import Dependencies
 from nnx.plans.plan import NotPlannable, Plan
 
@@ -39,7 +39,7 @@ class Replays:
 
     def __init__(self) -> None:
         self._forms: dict[Any, _Form] = {}
-        self._lock = threading.Lock()
+        self._lock = lock()
 
     def forget(self) -> None:
         """Drop all plans."""

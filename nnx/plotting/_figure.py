@@ -8,6 +8,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
+from nnx.file_targets import replacing
 from nnx.lazy_loading import optional_import
 
 if TYPE_CHECKING:
@@ -83,5 +84,9 @@ def frame(axes: Axes) -> None:
 def finished(figure: Figure, path: PathLike | None, dpi: float = DPI, format: str | None = None) -> Figure:
     """Write the figure to the path, if there is one. format : by default what its suffix says."""
     if path is not None:
-        figure.savefig(path, dpi=dpi, facecolor="white", format=format)
+        if format is None and not os.path.splitext(path)[1]:  # then matplotlib appends a suffix
+            format = figure.canvas.get_default_filetype()
+            path = f"{os.fspath(path)}.{format}"
+        with replacing(path) as new:
+            figure.savefig(new, dpi=dpi, facecolor="white", format=format)
     return figure

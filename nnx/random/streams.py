@@ -13,7 +13,6 @@ import contextvars
 import dataclasses
 import hashlib
 import math
-import threading
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
@@ -23,6 +22,7 @@ from nnx import ranks
 from nnx.arguments import non_negative_integer
 from nnx.backends import Array, array_namespace, backend_of
 from nnx.kernels import accelerated
+from nnx.locks import lock
 
 __all__ = ["Draw", "Generator", "bernoulli", "default", "set_seed", "uniform_beside"]
 
@@ -101,7 +101,7 @@ class Generator:
         seed = non_negative_integer("seed", seed)
         self._key = int.from_bytes(hashlib.sha256(b"nnx" + str(seed).encode()).digest()[:16], "little")
         self._counter = 0
-        self._lock = threading.Lock()
+        self._lock = lock()
 
     def __repr__(self) -> str:
         return f"<nnx random generator, key {self._key:032x}, block {self._counter}>"
@@ -207,8 +207,13 @@ class Generator:
         ((2, 3), True)
         """
         words = host_words(self.draw(2 * math.prod(shape))).view("<u8")
-        unit = (words >> np.uint64(11)).astype(np.float64) * 2.0**-53
-        return low + (high - low) * unit.reshape(shape)
+        words >>= np.uint64(11)
+        numbers = words.astype(np.float64).reshape(shape)
+        del words  # weights may be large
+        numbers *= 2.0**-53
+        numbers *= high - low
+        numbers += low
+        return numbers
 
     def normal(self, shape: tuple[int, ...], mean: float = 0.0, stddev: float = 1.0) -> np.ndarray:
         """float64 numbers of a normal distribution, by default mean 0 and stddev 1, by the method of Box and Muller.
@@ -306,7 +311,7 @@ def bernoulli(like: Array, draw: Draw, probability: float) -> Array:
 
 
 _default: Generator | None = None
-_default_lock = threading.Lock()
+_default_lock = lock()
 _inside: contextvars.ContextVar[Generator | None] = contextvars.ContextVar("nnx_random", default=None)
 
 

@@ -101,7 +101,7 @@ class _State:
         streams, layers = generators(model), _layers_with_states(model)
         if streams.keys() != self.streams.keys() or layers.keys() != self.states.keys():
             raise ValueError("its random streams and states are not those of the layers")
-        assign_weights(model, self.arrays, "it")
+        assign_weights(model, dict(self.arrays), "it")
         restore_optimizer(model, self.optimizer, self.arrays)
         for path, state in self.streams.items():
             streams[path].set_state(state)

@@ -25,6 +25,7 @@ from nnx.names import shortened
 _CHECKSUM = "nnx-checksum"
 _METADATA = "__metadata__"
 _LONGEST_HEADER = 100_000_000  # of a safetensors file, in bytes
+_MOST_AXES = 64  # of an array of NumPy
 _DTYPES = {
     **{name: np.dtype(f"<u{size}") for name, size in (("U8", 1), ("U16", 2), ("U32", 4), ("U64", 8))},
     **{name: np.dtype(f"<i{size}") for name, size in (("I8", 1), ("I16", 2), ("I32", 4), ("I64", 8))},
@@ -155,7 +156,7 @@ def _contents(file: IO[bytes], size: int) -> tuple[dict[str, np.ndarray], dict[s
         if kind not in _DTYPES and kind != _HALF:
             what = f"{shortened(name)} is in {shortened(str(kind))}"
             raise _UnknownDtypeError(f"{what}, which nnx does not read: convert it to F32, F16 or BF16")
-        if not all(type(number) is int and number >= 0 for number in (*shape, start, stop)):
+        if len(shape) > _MOST_AXES or not all(type(n) is int and n >= 0 for n in (*shape, start, stop)):
             raise ValueError(f"{shortened(name)} has no valid shape or place")
         dtype = np.dtype("<u2") if kind == _HALF else _DTYPES[kind]
         if start != place or stop - start != math.prod(shape) * dtype.itemsize or stop > size - 8 - length:

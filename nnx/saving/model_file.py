@@ -114,7 +114,7 @@ def contents(model: Any, description: Mapping[str, Any]) -> tuple[dict[str, np.n
             **description,
             "optimizer_state": model.optimizer.state() if model.optimizer else None,
             "trained": [parameter.path for parameter in model.flat.parameters],
-            "history": None if model.history is None else serialize(model.history.history),
+            "history": None if model.history is None else _plain_history(model.history.history),
             "epoch": None if model.history is None else model.history.epoch,
         }
         metadata["training"] = json.dumps(training, default=_number)
@@ -162,9 +162,10 @@ def load_model(
         try:
             here = get_backend()
             room = _SPARE_NUMBERS + sum(array.size for array in arrays.values())
+            size = sum(array.nbytes for array in arrays.values()) + sum(map(len, metadata.values()))
             with backend(here.name, device=here.device, dtype=metadata["dtype"]), room_for_weights(room):
                 description = parsed(metadata["model"])
-                check_objects(description)
+                check_objects(description, size)
                 whole = registry.build(description)
                 model = _model_of(whole, True)
                 if not model.built:  # a subclass, which is known by the arguments of its constructor
@@ -231,6 +232,13 @@ def restore_optimizer(model: Any, state: Mapping[str, Any], arrays: Mapping[str,
 
 def generators(model: Any) -> dict[str, Generator]:
     return {path: layer.random for path, layer in model.named_layers().items() if layer.random is not None}
+
+
+def _plain_history(history: Mapping[str, Any]) -> Any:
+    try:
+        return serialize(history)
+    except TypeError as error:
+        raise TypeError(f"the history has what cannot be saved, which a callback has put there: {error}") from None
 
 
 def _number(value: Any) -> Any:

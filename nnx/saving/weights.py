@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -81,12 +80,27 @@ def load_weights(model: Any, filepath: str | os.PathLike[str], skip_mismatch: bo
     assign_weights(model, arrays, str(filepath), skip_mismatch)
 
 
-def assign_weights(model: Any, arrays: Mapping[str, np.ndarray], source: str, skip_mismatch: bool = False) -> None:
-    """Give a model's parameters the values of that path, all or none. The arrays may become the parameters'."""
+def assign_weights(model: Any, arrays: dict[str, np.ndarray], source: str, skip_mismatch: bool = False) -> None:
+    """Give a model's parameters the values of that path, all or none.
+
+    arrays : those of parameters are taken out, so that a large one is in memory once. They may become the parameters'.
+    """
     named = model.named_weights()
-    problems = {path: _problem(path, parameter, arrays) for path, parameter in named.items()}
-    found = {path: text for path, text in problems.items() if text}
-    extra = [name for name in arrays if name not in named and not name.startswith(RESERVED_PREFIXES)]
+    found: dict[str, str] = {}
+    hosts: dict[str, np.ndarray] = {}  # all are converted before the first is assigned
+    for path, parameter in named.items():
+        array = arrays.pop(path, None)
+        problem = _problem(path, parameter, array)
+        if array is not None and problem is None:
+            try:
+                with np.errstate(over="raise"):
+                    hosts[path] = np.asarray(array, dtype=parameter.dtype)
+            except FloatingPointError:
+                problem = f"{path} is {parameter.dtype}, in the file are numbers too large for it"
+        if problem is not None:
+            found[path] = problem
+        del array
+    extra = [name for name in arrays if not name.startswith(RESERVED_PREFIXES)]
     if found or extra:
         more = [f"{shortened(name)} is in the file, the model has no such parameter" for name in extra[:8]]
         listing, count = [*map(shortened, found.values()), *more], len(found) + len(extra)
@@ -95,20 +109,17 @@ def assign_weights(model: Any, arrays: Mapping[str, np.ndarray], source: str, sk
         if not skip_mismatch:
             raise ValueError(message)
         warn_user(message)
-    fitting = {path: parameter for path, parameter in named.items() if path not in found}
-    # all are converted before the first is assigned
-    hosts = {path: np.asarray(arrays[path], dtype=parameter.dtype) for path, parameter in fitting.items()}
     with model.placement.computing:
-        for path, parameter in fitting.items():
-            value = model.placement.asarray(hosts[path], parameter.dtype)
+        for path in list(hosts):
+            parameter = named[path]
+            value = model.placement.asarray(hosts.pop(path), parameter.dtype)
             if parameter.backward is None:  # not in a model's buffer: no copy is needed
                 parameter.value = value
             else:
                 parameter.value[...] = value
 
 
-def _problem(path: str, parameter: Parameter, arrays: Mapping[str, np.ndarray]) -> str | None:
-    array = arrays.get(path)
+def _problem(path: str, parameter: Parameter, array: np.ndarray | None) -> str | None:
     if array is None:
         return f"{path} of shape {parameter.shape} is not in the file"
     if array.shape != parameter.shape:

@@ -46,6 +46,7 @@ def with_ngrams(words: Sequence[str], widths: Sequence[int]) -> list[str]:
     >>> with_ngrams(["a", "b", "c"], (1, 2))
     ['a', 'b', 'c', 'a b', 'b c']
     """
+    widths = widths[: len(words)] if isinstance(widths, range) else widths  # of which there may be any number
     return [" ".join(words[start : start + width]) for width in widths for start in range(len(words) - width + 1)]
 
 

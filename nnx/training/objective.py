@@ -169,13 +169,18 @@ class Objective:
 
         Last those that are held.
 
-        A weighted metric whose name is taken is "weighted_" that, as in Keras; what is the same then has a number.
+        A weighted metric whose name is taken is "weighted_" that, as in Keras; what is the same then has a number, and
+        so has what would be called like a loss, or like the validation of something else ("val_loss").
         """
         found: dict[str, Metric] = {}
+        losses = self._names_of_losses
+
+        def is_taken(name: str) -> bool:
+            return name in found or name in losses
 
         def add(name: str, metric: Metric) -> None:
             base, number = name, 1
-            while name in found or name == "loss":
+            while is_taken(name) or is_taken(f"val_{name}") or is_taken(name.removeprefix("val_")):
                 name = f"{base}_{number}"
                 number += 1
             found[name] = metric
@@ -194,8 +199,11 @@ class Objective:
     @property
     def names(self) -> list[str]:
         """The names of what `evaluate` returns: "loss", the losses of several outputs, then the metrics."""
-        of_outputs = [f"{self.outputs[index]}_loss" for index in self._counted]
-        return ["loss", *of_outputs, *(name for name, _ in self.metrics)]
+        return [*self._names_of_losses, *(name for name, _ in self.metrics)]
+
+    @property
+    def _names_of_losses(self) -> list[str]:
+        return ["loss", *(f"{self.outputs[index]}_loss" for index in self._counted)]
 
     @property
     def _counted(self) -> list[int]:

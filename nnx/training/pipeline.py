@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +15,7 @@ from nnx.data.columns import count_rows
 from nnx.data.row_pools import POOL_BYTES
 from nnx.data.stored_arrays import has_stored, with_stored
 from nnx.debug import finite
+from nnx.locks import reentrant_lock
 from nnx.precision import dtype_bytes
 from nnx.random import Generator
 from nnx.structure import leaves, rebuild
@@ -61,7 +61,7 @@ class InputPipeline:
     def __init__(self, model: Callable[[], TrainableModel]) -> None:
         self.model = model
         self.setup: TrainingSetup | None = None
-        self._setting_up = threading.RLock()
+        self._setting_up = reentrant_lock()
         self._accepted: Any = None  # the form of host arrays whose inputs can be taken as they are
         self._converts_targets = False  # of those
         self._accepted_input: Any = None  # and of an input alone

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 from collections.abc import Sequence
 from typing import Any
 
 from nnx.layers.layer import read_on_host
+from nnx.locks import cached_property
 from nnx.shapes import Shape
 
 
@@ -46,7 +46,7 @@ class Ports:
     readings: list[InputReading]
     output_names: list[str]
 
-    @functools.cached_property
+    @cached_property
     def kept(self) -> list[int]:
         """The inputs whose integers stay what they are inside the model."""
         declared = [
@@ -59,12 +59,12 @@ class Ports:
             if reading.integers or reading.on_host or declared[index]
         ]
 
-    @functools.cached_property
+    @cached_property
     def has_host_inputs(self) -> bool:
         """Whether there is an input that stays on the host."""
         return any(reading.on_host for reading in self.readings)
 
-    @functools.cached_property
+    @cached_property
     def converted(self) -> list[int]:
         """The inputs that have a dtype of their own, in which no layer takes them."""
         return [index for index, reading in enumerate(self.readings) if reading.dtype and index not in self.kept]

@@ -46,9 +46,3 @@ def begin(model: Any, listeners: CallbackList, batches: Epochs, **others: Any) -
         host = group.broadcast(to_numpy(parameter.value) if ranks.is_main() else None)
         if not ranks.is_main():
             parameter.value[...] = model.placement.asarray(host, parameter.dtype)
-
-
-def any_stops(stops: bool) -> bool:
-    """Whether one of the ranks wants to stop."""
-    group = ranks.group()
-    return stops if group is None else any(group.gather(stops))

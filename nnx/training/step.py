@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import math
+import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
@@ -13,6 +14,7 @@ from nnx import ranks
 from nnx.backends import Array, array_namespace, to_numpy
 from nnx.backends.base import is_on_device
 from nnx.debug import finite
+from nnx.locks import lock, reentrant_lock
 from nnx.optimizers import Optimizer
 from nnx.parameters import Freezing
 from nnx.plans.plan import NotPlannable, Plan
@@ -31,7 +33,7 @@ Watched = tuple[list[Array], list[Any], list[Array | None], list[Array | None]]
 count; no masks where no output has one."""
 
 _AS_IT_IS = contextlib.nullcontext()
-_STARTING = threading.Lock()  # held by a `fit` while it sees whether it is the only one
+_STARTING = lock()  # held by a `fit` while it sees whether it is the only one
 
 
 def checked(method: Callable[..., R]) -> Callable[..., R]:
@@ -60,8 +62,8 @@ class BatchStep:
         self.model = model
         self.pipeline = pipeline
         self.objective = objective
-        self.training = threading.RLock()  # held by the thread that trains the model
-        self.fitting: int | None = None  # the thread in which `fit` runs
+        self.training = reentrant_lock()  # held by the thread that trains the model
+        self.fitting: tuple[int, int] | None = None  # the process and the thread in which `fit` runs
         self.plans = ModelPlans(model)  # of training steps
         self.predictions = ModelPlans(model)
         self.calls = ModelPlans(model)  # by `model(x)`
@@ -77,7 +79,7 @@ class BatchStep:
         """The time in which `fit` trains the model; RuntimeError if another thread does."""
         with _STARTING:
             self.require_alone("fit")
-            outer, self.fitting = self.fitting, threading.get_ident()
+            outer, self.fitting = self.fitting, _here()
         try:
             with self.training:  # a step of `train_on_batch` may be under way
                 yield
@@ -86,7 +88,7 @@ class BatchStep:
 
     def require_alone(self, method: str) -> None:
         """RuntimeError if `fit` trains the model in another thread."""
-        if self.fitting not in (None, threading.get_ident()):
+        if self.fitting is not None and self.fitting[0] == os.getpid() and self.fitting != _here():
             name = self.model().name
             raise RuntimeError(
                 f"{name}.{method}() was called while {name}.fit() runs in another thread: one thread at a time may "
@@ -305,6 +307,11 @@ class BatchStep:
         model = self.model()
         with model.computing:
             return as_given(x, self.predict(self.pipeline.inputs(x)), model.output_structure)
+
+
+def _here() -> tuple[int, int]:
+    """This process and this thread."""
+    return os.getpid(), threading.get_ident()
 
 
 def require_optimizer(model: TrainableModel) -> Optimizer:

@@ -162,8 +162,7 @@ class Trainer:
                     final_logs.update(logs)
                     run.decide_whether_over()
                 run.complete = True
-        assert model.history is not None  # a callback of every training
-        return model.history
+        return cast("History", listeners.find(History))
 
     def evaluate(
         self,

@@ -6,12 +6,12 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from nnx import ranks
 from nnx.backends import is_array
 from nnx.callbacks import CallbackList, History, ProgbarLogger
 from nnx.callbacks.callback import overrides
 from nnx.debug import NotFiniteError
 from nnx.structure import leaves, rebuild
-from nnx.training import rank_agreement
 from nnx.training.epochs import Epochs
 
 
@@ -39,15 +39,21 @@ class TrainingRun:
 
     @contextlib.contextmanager
     def under_way(self) -> Iterator[None]:
-        """The time in which callbacks can ask where training is. If it does not begin, an earlier history is kept."""
+        """The time in which callbacks can ask where training is. If it does not begin, an earlier history is kept.
+
+        A training within another one, by a callback, changes neither the history of that one nor when it stops.
+        """
         model, outer, before = self.model, self.model.training_run, self.model.history
+        stops = model.stop_training
         model.training_run, model.history, model.stop_training = self, self.listeners.find(History), False
         try:
             yield
         finally:
             model.training_run = outer
-            if not self.begun and before is not None:
+            if before is not None and (outer is not None or not self.begun):
                 model.history = before
+            if outer is not None:
+                model.stop_training = stops
 
     @contextlib.contextmanager
     def finishing(self) -> Iterator[None]:
@@ -87,7 +93,7 @@ class TrainingRun:
 
     def decide_whether_over(self) -> None:
         """After an epoch: stop if a callback, of any rank, wants to, or no data are left."""
-        self.model.stop_training = rank_agreement.any_stops(self.model.stop_training)
+        self.model.stop_training = ranks.any_of(self.model.stop_training)
         self.is_over = self.model.stop_training or self.batches.exhausted
 
     def state(self) -> dict[str, Any]:

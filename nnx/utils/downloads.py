@@ -16,6 +16,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
+from nnx.file_targets import naming
+
 _CHUNK = 1 << 18
 _HASHES = ("auto", "sha256", "md5")
 
@@ -78,7 +80,8 @@ def get_file(
     if unpacked.is_file():
         raise ValueError(f"{unpacked} is a file, and the folder for what is unpacked: give fname another name")
     if not (is_kept and unpacked.exists()):
-        _unpack(target, unpacked, "tar" if untar else archive_format)
+        with naming(unpacked):
+            _unpack(target, unpacked, "tar" if untar else archive_format)
     return str(unpacked)
 
 
@@ -96,7 +99,7 @@ def _download(address: str, target: Path, checksum: str | None, algorithm: str) 
     """Bring a file to its place, once it is whole and has the right checksum."""
     part = _beside(target)
     try:
-        with part.open("xb") as file, _opened(address) as source:
+        with _opened(address) as source, naming(target), part.open("xb") as file:
             shutil.copyfileobj(source, file, _CHUNK)
         if checksum:
             found = _checksum(part, checksum, algorithm)

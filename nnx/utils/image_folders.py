@@ -63,8 +63,13 @@ def image_dataset_from_directory(
     fit = cropped if crop_to_aspect_ratio else fitted if pad_to_aspect_ratio else resized
 
     def read(path: str) -> np.ndarray:
-        with image_module.open(path) as image:
-            array = np.asarray(in_color(image, color_mode))
+        try:
+            with image_module.open(path) as image:
+                array = np.asarray(in_color(image, color_mode))
+        except Exception as error:  # Pillow has several for what is damaged, and for a picture of too many pixels
+            if (isinstance(error, OSError) and error.errno is not None) or path in str(error):
+                raise
+            raise ValueError(f"{path} is no image that can be read: {error or type(error).__name__}") from error
         array = fit(array if array.ndim == 3 else array[..., None], height, width, interpolation)
         return np.moveaxis(array, -1, 0) if data_format == "channels_first" else array
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from nnx.arguments import choice, integers
 from nnx.backends import to_numpy
+from nnx.file_targets import replacing
 from nnx.lazy_loading import optional_import
 from nnx.user_warnings import warn_user
 
@@ -129,4 +130,9 @@ def save_img(
     if image.mode == "RGBA" and form in ("jpg", "jpeg"):
         warn_user("a JPEG file has no transparency: the image is saved without it")
         image = image.convert("RGB")
-    image.save(path, format="jpeg" if form == "jpg" else file_format, **kwargs)
+    options = {"format": "jpeg" if form == "jpg" else file_format, **kwargs}
+    if not isinstance(path, str | os.PathLike):
+        image.save(path, **options)
+        return
+    with replacing(path) as new:
+        image.save(new, **options)

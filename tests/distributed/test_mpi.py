@@ -169,6 +169,40 @@ model.fit(x, x[:, :1], batch_size=4, epochs=1_000_000, verbose=0, callbacks=[End
         run = json.loads(read_file(tmp_path / "latest.safetensors")[1]["run"])
         assert (run["epoch"], run["batches"]["done"]) == (2, 2)  # whole, and that of the batch before
 
+    @pytest.mark.parametrize(
+        ("ending", "stays"), [("raise KeyError('here')", True), ("os._exit(1)", True), ("pass", False)]
+    )
+    def test_a_checkpoint_stays_where_the_training_ends_badly_on_one_rank(
+        self, ending: str, stays: bool, tmp_path: Path
+    ) -> None:
+        training = """
+import os
+class Ending(nnx.callbacks.Callback):
+    def on_train_end(self, logs=None):
+        if rank == 1:
+            {}
+backup = nnx.callbacks.BackupAndRestore({!r})
+model.fit(x, x[:, :1], epochs=2, verbose=0, callbacks=[Ending(), backup])
+"""
+        result = mpirun(2, "-c", self.START + training.format(ending, str(tmp_path / "backup")))
+        assert (result.returncode != 0) == stays, result.stderr
+        assert (tmp_path / "backup" / "latest.safetensors").exists() == stays
+
+    @pytest.mark.parametrize(
+        "others",
+        [
+            "model.fit(iter([(x, x[:, :1])] * (9 - 6 * rank)), steps_per_epoch=8, verbose=0)",
+            "nnx.distributed.all_reduce(np.ones(3 + rank))",
+            "nnx.distributed.barrier() if rank else nnx.distributed.all_reduce(np.ones(3))",
+        ],
+    )
+    def test_ranks_that_come_to_different_operations(self, others: str) -> None:
+        start = time.monotonic()
+        result = mpirun(2, "-c", self.START + "import warnings\nwarnings.simplefilter('ignore')\n" + others)
+        assert time.monotonic() - start < 30
+        assert result.returncode != 0
+        assert "has come to another operation than others, so all are ended" in result.stderr
+
     def test_a_script_that_ends_on_one_rank(self) -> None:
         lines = [self.START, "if rank == 0:", "    model.evaluate(x, x[:, :1], verbose=0)"]
         start = time.monotonic()

@@ -33,6 +33,12 @@ X = np.ones((4, 3), np.float32)
 MISTAKES: list[tuple[str, Callable[[], Any], type[Exception], str]] = [
     ("no units", lambda: Dense(0), ValueError, r"^dense: units must be a positive integer, got 0"),
     ("negative units", lambda: Dense(-3, name="hidden"), ValueError, r"^hidden: units must be a positive .* got -3"),
+    (
+        "endless iterations",
+        lambda: nnx.layers.SpectralNormalization(Dense(2), power_iterations=10**12),
+        ValueError,
+        "power_iterations must be at most 1000, got 1000000000000",
+    ),
     ("broken units", lambda: Dense(2.5), ValueError, r"units must be a positive integer, got 2.5"),
     ("units as text", lambda: Dense("3"), ValueError, r"got '3'"),
     ("units true", lambda: Dense(True), ValueError, r"got True"),

@@ -217,6 +217,11 @@ def test_what_is_refused(make: Any, reason: str):
         make()
 
 
+def test_runs_of_any_number_of_words_are_as_many_as_there_are():
+    layer = TextVectorization(ngrams=10**12, vocabulary=["a", "a b", "b c d"], output_mode="count")
+    assert layer(["a b c d"]).tolist() == [[7, 1, 1, 1]]
+
+
 def test_counts_of_samples_in_tables_are_along_the_last_axis():
     layer = StringLookup(vocabulary=["a", "b"], output_mode="count")
     assert layer(np.asarray([[["a", "b"], ["a", "a"]]])).tolist() == [[[0, 1, 1], [0, 2, 0]]]

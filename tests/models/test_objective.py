@@ -312,3 +312,29 @@ def test_a_loss_of_ones_own_for_outputs_without_compiled_losses():
     model.compile(nnx.optimizers.SGD(0.5))
     history = model.fit({"a": X, "b": X[::-1]}, np.zeros(12), batch_size=12, epochs=2, verbose=0)
     assert_close(np.asarray(history.history["loss"]), [0.5, 0.125], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["loss"], ["loss_1"]),
+        (["a", "a"], ["a", "a_1"]),
+        (["a", "val_a"], ["a", "val_a_1"]),
+        (["val_a", "a"], ["val_a", "a_1"]),
+        (["val_loss"], ["val_loss_1"]),
+        (["val_a", "val_val_a"], ["val_a", "val_val_a_1"]),
+    ],
+)
+def test_no_result_takes_the_name_of_another_one(names: list[str], expected: list[str]):
+    model = make(Dense(3), metrics=[nnx.metrics.MeanSquaredError(name=name) for name in names])
+    history = model.fit(X, ONE_HOT, validation_data=(X, ONE_HOT), verbose=0).history
+    assert list(history) == [*sorted(["loss", *expected]), *(f"val_{name}" for name in sorted(["loss", *expected]))]
+
+
+def test_no_metric_of_an_output_takes_the_name_of_its_loss():
+    x = nnx.Input((4,))
+    model = nnx.Model(x, [Dense(3, name="a")(x), Dense(3, name="b")(x)])
+    model.compile("sgd", "mse", metrics=[[nnx.metrics.MeanAbsoluteError(name="loss")], []])
+    results = model.evaluate(X, [ONE_HOT, ONE_HOT], verbose=0, return_dict=True)
+    assert list(results) == ["loss", "a_loss", "b_loss", "a_loss_1"]
+    assert_close(results["loss"], results["a_loss"] + results["b_loss"], rtol=1e-6)

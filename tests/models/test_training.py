@@ -273,3 +273,26 @@ def test_no_epochs_at_all(verbose: int) -> None:
     assert (history.history, history.epoch, told) == ({}, [], ["begin", "end"])
     assert model.history is history
     assert all(np.array_equal(*pair) for pair in zip(model.get_weights(), before, strict=True))
+
+
+def test_a_training_within_another_one_changes_nothing_of_that() -> None:
+    class Inner(Callback):
+        histories: list[History]
+
+        def __init__(self) -> None:
+            self.histories = []
+
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            stop = LambdaCallback(on_train_end=lambda logs: setattr(model, "stop_training", epoch == 0))
+            self.histories.append(model.fit(X, Y, epochs=3, verbose=0, callbacks=stop))
+
+    class Stop(Callback):
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            self.model.stop_training = epoch == 1
+
+    model, inner = make(), Inner()
+    history = model.fit(X, Y, epochs=9, verbose=0, callbacks=[Stop(), inner])
+    assert model.history is history
+    assert history.epoch == [0, 1]
+    assert [one.epoch for one in inner.histories] == [[0, 1, 2]] * 2
+    assert history is not inner.histories[0]

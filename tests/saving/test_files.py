@@ -157,6 +157,7 @@ ENTRY = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
         {"w": {**ENTRY, "shape": [2.0]}},
         {"w": {**ENTRY, "shape": [2, 10**30, 0], "data_offsets": [0, 0]}},
         {"w": {**ENTRY, "shape": [1] * 99 + [2]}},
+        {"w": {**ENTRY, "shape": [2**40] * 400_000 + [2]}},  # whose product takes hours
         {"w": {**ENTRY, "data_offsets": [0]}},
         {"w": {**ENTRY, "data_offsets": [8, 0]}},
         {"w": {**ENTRY, "data_offsets": [8, 16]}},
@@ -279,6 +280,22 @@ def test_loading_takes_twice_the_memory_of_the_file(path: Path, compiled: bool):
     assert peak < 2 * size + gradients + (1 << 19)
 
 
+def test_a_file_of_many_weights_is_in_memory_once(path: Path):
+    model = nnx.Sequential([nnx.Input((300,)), *(Dense(300, kernel_initializer="zeros") for _ in range(20))])
+    model.compile("sgd", "mse")
+    model.save(path)
+    size = path.stat().st_size
+    tracemalloc.start()
+    try:
+        model = nnx.models.load_model(path, compile=False)
+        before = tracemalloc.get_traced_memory()[0]
+        tracemalloc.reset_peak()
+        model.load_weights(path)
+        assert tracemalloc.get_traced_memory()[1] < before + 1.1 * size
+    finally:
+        tracemalloc.stop()
+
+
 def test_a_layer_that_no_machine_has_memory_for():
     tracemalloc.start()
     try:
@@ -347,12 +364,35 @@ def test_a_long_training_has_a_long_history(path: Path):
     assert nnx.models.load_model(path).history.history["loss"] == losses
 
 
+def test_descriptions_that_are_nested_too_deeply():
+    for text in ("[" * 10**5, '{"class_name": ' * 10**5):
+        with pytest.raises(ValueError, match=r"a description of .* characters is nested too deeply"):
+            nnx.models.model_from_json(text)
+
+
+def test_a_model_of_many_layers_can_be_loaded(path: Path):
+    x = y = nnx.Input((1,))
+    dense = Dense(1)
+    for _ in range(100):
+        y = dense(y)
+    model = nnx.Model(x, y)
+    model.save(path)
+    assert len(nnx.models.load_model(path).get_weights()) == 2
+    layer = json.loads(read_file(path)[1]["model"])["config"]["layers"][0]
+    check_objects({"class_name": "Functional", "config": {"layers": [layer] * 5500, "calls": [{"layer": 0}] * 5500}})
+
+
 def test_descriptions_that_are_large_but_not_too_large():
     layer = {"class_name": "Dense", "config": {"units": 3, "kernel_initializer": {"class_name": "Zeros", "config": {}}}}
     model = {"class_name": "Sequential", "config": {"layers": [layer] * 5000}}
     check_objects(model)
     assert parsed(json.dumps(model)) == model
     check_objects({"history": [0.5] * 10**6})
+    called = {"layers": [layer] * 5000, "calls": [{"layer": 0, "inputs": [[0, 0]], "options": {}}] * 5000}
+    with pytest.raises(ValueError, match="describes about 35000 layers, losses and the like, more than 34999"):
+        check_objects(called, -5_001_000)
+    check_objects(called)
+    check_objects({"metrics": ["mse"] * 10**5}, 60_000_000)
     with pytest.raises(ValueError, match=r"describes about .* layers, losses and the like, more than"):
         check_objects({"metrics": ["mse"] * 10**5})
 
@@ -373,6 +413,26 @@ def test_weights_of_another_kind_of_numbers_change_nothing(backend: Placement, p
         model.load_weights(path, skip_mismatch=True)
     assert_close(model.get_weights()[-2], before[-2], 0.0, 0.0)
     assert_close(model.get_weights()[0], arrays["dense/kernel"], 0.0, 0.0)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+def test_numbers_that_would_become_infinite_change_nothing(dtype: str, path: Path):
+    with nnx.backend("numpy", dtype=dtype):
+        model = nnx.Sequential([Dense(2, input_dim=3), Dense(2)])
+    before = model.get_weights()
+    largest = float(np.finfo(dtype).max)
+    arrays = {name: np.ones(p.shape, np.float64) for name, p in model.named_weights().items()}
+    save_file({**arrays, "dense_1/bias": np.full(2, 2.0 * largest)}, path)
+    with pytest.raises(ValueError, match=rf"dense_1/bias is {dtype}, in the file are numbers too large for it"):
+        model.load_weights(path)
+    for old, new in zip(before, model.get_weights(), strict=True):
+        assert_close(new, old, 0.0, 0.0)
+    with pytest.warns(UserWarning, match="numbers too large for it"):
+        model.load_weights(path, skip_mismatch=True)
+    assert_close(model.get_weights()[-1], before[-1], 0.0, 0.0)
+    save_file({**arrays, "dense_1/bias": np.asarray([np.inf, largest])}, path)
+    model.load_weights(path)
+    assert model.get_weights()[-1].tolist() == [np.inf, largest]
 
 
 def test_set_weights_is_all_or_none(backend: Placement):

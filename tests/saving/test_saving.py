@@ -129,6 +129,15 @@ def test_load_gives_everything_back(path: Path):
     assert copy.metrics_names == model.metrics_names == ["loss", "acc", "ce"]
 
 
+def test_a_history_that_cannot_be_saved(path: Path):
+    model = make("sgd")
+    note = nnx.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: logs.update(note={1, 2}))
+    fit(model, callbacks=[note])
+    with pytest.raises(TypeError, match="the history has what cannot be saved, which a callback has put there"):
+        model.save(path)
+    assert not path.exists()
+
+
 def test_without_compile(path: Path):
     model = make()
     fit(model)

@@ -11,6 +11,7 @@ import importlib
 from typing import Any
 
 from nnx.backends.base import Array, find_backend
+from nnx.locks import cached_property
 
 CUPY = find_backend("cupy")
 
@@ -38,7 +39,7 @@ class ElementwiseKernel:
         self.preamble = _WIDE + preamble
         CUDA_KERNELS[name] = self
 
-    @functools.cached_property
+    @cached_property
     def kernel(self) -> Any:
         """CuPy's own kernel, which it compiles when it is first called."""
         cupy = importlib.import_module("cupy")

@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from nnx.locks import LOADING, cached_property
+
 
 class CompiledLoop:
     """A function of arrays and numbers, in the part of Python that numba compiles.
@@ -32,7 +34,7 @@ class CompiledLoop:
         self._function, self._sums = function, sums
         self.writes_arguments = True  # what NumPy's protocol does not say, and planned arrays have to know
 
-    @functools.cached_property
+    @cached_property
     def dispatcher(self) -> Any:
         """What numba makes of the function, with those that it calls."""
         known = {
@@ -46,7 +48,8 @@ class CompiledLoop:
         options: dict[str, Any] = {"error_model": "numpy", "nogil": True}
         if self._sums:
             options["fastmath"] = {"reassoc", "contract"}
-        njit = importlib.import_module("numba").njit
+        with LOADING:
+            njit = importlib.import_module("numba").njit
         try:
             return njit(cache=True, **options)(function)
         except RuntimeError:  # there is no folder to keep it in
