@@ -6,11 +6,11 @@ import opcode
 import operator
 import sys
 from collections.abc import Iterator
-from typing import Any, ClassVar, NoReturn
+from typing import Any, ClassVar, Final, NoReturn
 
 import numpy as np
 
-from nnx.autodiff.tape import CONSTANT, CONSTANTS, Tape, open_tapes
+from nnx.autodiff.tape import CONSTANT, CONSTANTS, Entry, Tape, open_tapes
 from nnx.parameters import Parameter
 from nnx.user_warnings import warn_user
 
@@ -47,24 +47,22 @@ class TrackedArray:
     array([2., 4.])
     """
 
-    __slots__ = ("__dict__", "index", "tape", "value")
+    __slots__ = ("__dict__", "index", "mask", "tape", "value")
 
     __array_priority__ = 1000
     __hash__ = None  # type: ignore[assignment]
 
-    mask: Any = None  # few arrays have any of these
-    maker: Any = None
+    index: int
+    mask: Any
+    tape: Tape
+    value: Any
+    maker: Any = None  # few arrays have any of these
     logits: Any = None
     whole: Any = None
     lost: Any = None
 
     xp: ClassVar[Any]
     """The namespace of functions that record, of the library that the arrays are of."""
-
-    def __init__(self, value: Any, tape: Tape, index: int) -> None:
-        self.value = value
-        self.tape = tape
-        self.index = index
 
     def __array_namespace__(self, *, api_version: str | None = None) -> Any:
         return self.xp
@@ -201,21 +199,7 @@ class TrackedArray:
     def _lose(self, made: Any) -> None:
         if self.lost is None:
             self.lost, self.whole = (made, self.value), None
-            del self.value
-
-    def __getattr__(self, name: str) -> NoReturn:
-        if name == "value":
-            raise TypeError(
-                "this array was changed by an operator such as += through another name, or through a part of it: with "
-                "plain arrays it would have changed too. Write y = y + x in place of y += x, or x[key] = value on the "
-                "whole array"
-            )
-        if name.startswith("_"):
-            raise AttributeError(name)
-        raise AttributeError(
-            f"a tracked array has no {name!r}: it has the attributes and operators of the Array API standard, and "
-            f"functions are those of nnx.ops or nnx.array_namespace(x), as in nnx.ops.{name}(x)"
-        )
+            self.value = LOST_VALUE
 
     # NumPy's protocols
 
@@ -288,10 +272,80 @@ _NAMES_OF_NUMPY = {
 }
 
 
+class MissingMethod:
+    """In place of a method or attribute that arrays of a library have: AttributeError that says what to write.
+
+    A class with `__getattr__` would say so too, but Python then takes a slower way to each of its attributes.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, owner: Any, kind: type) -> NoReturn:
+        raise AttributeError(
+            f"a tracked array has no {self._name!r}: it has the attributes and operators of the Array API standard, "
+            f"and functions are those of nnx.ops or nnx.array_namespace(x), as in nnx.ops.{self._name}(x)"
+        )
+
+
+class LostValue:
+    """Value of a tracked array that cannot be used any more: whatever asks it for something gets the error."""
+
+    def __getattr__(self, name: str) -> NoReturn:
+        refuse_lost()
+
+    def __repr__(self) -> str:
+        return "a value that was changed through another name"
+
+
+def refuse_lost(*_: Any, **__: Any) -> NoReturn:
+    """The error of an array that cannot be used any more, as whichever method of it."""
+    raise TypeError(
+        "this array was changed by an operator such as += through another name, or through a part of it: with plain "
+        "arrays it would have changed too. Write y = y + x in place of y += x, or x[key] = value on the whole array"
+    )
+
+
+_OPERATORS = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and", "or", "xor")
+for _name in (
+    *(f"__{side}{name}__" for name in _OPERATORS for side in ("", "r", "i")),
+    *(f"__{name}__" for name in ("lt", "le", "gt", "ge", "eq", "ne", "neg", "pos", "abs", "invert", "bool", "float")),
+    *(f"__{name}__" for name in ("int", "index", "complex", "len", "iter", "contains", "getitem", "setitem", "format")),
+    *("__array__", "__array_ufunc__", "__array_function__", "__torch_function__", "__array_namespace__"),
+):
+    setattr(LostValue, _name, refuse_lost)
+
+LOST_VALUE: Final = LostValue()
+
+
+def track(kind: type[TrackedArray], value: Any, tape: Tape, index: int) -> Any:
+    """A tracked array of an entry that its tape has already. A constructor in Python would take twice the time."""
+    made = kind()
+    made.value = value
+    made.tape = tape
+    made.index = index
+    made.mask = None
+    return made
+
+
+def recorded(kind: type[TrackedArray], value: Any, tape: Tape, entry: Entry) -> Any:
+    """A tracked array, and the new entry of its tape that says how its value came to be."""
+    made = kind()
+    made.value = value
+    made.tape = tape
+    made.mask = None
+    entries = tape.entries
+    made.index = len(entries)
+    entries.append(entry)
+    return made
+
+
 def lower(value: Any) -> Any:
     """The plain array below all tapes, of a tracked array or a parameter; anything else as it is."""
     while isinstance(value, TrackedArray):
         value = value.value
+    if value is LOST_VALUE:
+        refuse_lost()
     return value.value if type(value) is Parameter else value
 
 
@@ -304,7 +358,7 @@ def strip(value: Any) -> Any:
 
 def constant(value: Any, kind: type[TrackedArray]) -> Any:
     """A plain array as a constant among tracked ones, for code that asks its arrays for their namespace."""
-    return value if isinstance(value, TrackedArray) or not hasattr(value, "dtype") else kind(value, CONSTANTS, 0)
+    return value if isinstance(value, TrackedArray) or not hasattr(value, "dtype") else track(kind, value, CONSTANTS, 0)
 
 
 def top_tape(values: Any) -> Tape | None:

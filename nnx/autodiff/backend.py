@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from nnx.autodiff.array import TrackedArray, constant, lower, top_tape
+from nnx.autodiff.array import TrackedArray, constant, lower, recorded, top_tape
 from nnx.autodiff.record import below_alike
 from nnx.autodiff.tape import CONSTANT
 from nnx.backends.base import Array, Backend, BackendKernel
@@ -105,7 +105,7 @@ def _recorded(generic: Callable[..., Any], kind: type[TrackedArray]) -> Callable
             return generic(*args, **options)  # not one value with its pullback: recorded as it is written
         y, pullback = made
         indices = tuple(a.index if isinstance(a, TrackedArray) and a.tape is tape else None for a in given)
-        tracked = kind(y, tape, tape.add((indices, pullback)))
+        tracked = recorded(kind, y, tape, (indices, pullback))
         return tracked, lambda dy, *out, **ignored: generic(*args, **options)[1](constant(dy, kind))
 
     return function

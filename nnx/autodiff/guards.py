@@ -19,7 +19,7 @@ def divisor(xp: Namespace, dy: Array, x: Array) -> Array:
     if type(dy) is kind or type(x) is kind:
         plain = lower(x)
         return xp.where((lower(dy) == 0) & ((plain == 0) | (plain != plain)), 1.0, x)
-    return xp.base.where(dy == 0, 1.0, x)
+    return xp.where_zero(dy, 1.0, x)
 
 
 def factor(xp: Namespace, dy: Array, x: Array) -> Array:
@@ -27,4 +27,4 @@ def factor(xp: Namespace, dy: Array, x: Array) -> Array:
     kind = xp.kind
     if type(dy) is kind or type(x) is kind:
         return xp.where((lower(dy) == 0) & ~xp.base.isfinite(lower(x)), 0.0, x)
-    return xp.base.where(dy == 0, 0.0, x)
+    return xp.where_zero(dy, 0.0, x)

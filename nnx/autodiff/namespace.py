@@ -8,17 +8,20 @@ import math
 import types
 from typing import Any, Final
 
+import numpy as np
+
 from nnx.autodiff import binary, elementwise, linalg, picking, products, reductions, shapes
-from nnx.autodiff.array import TrackedArray, constant, lower, top_tape
+from nnx.autodiff.array import MissingMethod, TrackedArray, constant, lower, top_tape
 from nnx.autodiff.backend import TrackedBackend
 from nnx.autodiff.constants import LOCALLY_CONSTANT
 from nnx.autodiff.operators import operators
 from nnx.autodiff.record import binary as record_binary
 from nnx.autodiff.record import composite, leaf, locally_constant, parts, refused, sequence, several, unary
 from nnx.autodiff.tape import CONSTANT, open_tapes
-from nnx.backends import Backend, backend_of
+from nnx.backends import Backend, backend_of, is_array
+from nnx.functional import guards  # noqa: F401, has a generic form
 from nnx.functional.scatter import scatter_add
-from nnx.kernels import RECORDING
+from nnx.kernels import GENERIC, RECORDING
 from nnx.parameters import Parameter, let_track
 from nnx.structure import leaves
 
@@ -39,6 +42,8 @@ def namespace_of(backend: Backend) -> Any:
     xp: Any = types.ModuleType(f"tracked_{backend.module}")
     xp.kind = type(f"Tracked{backend.module.title()}", (TrackedArray,), {"__slots__": (), "xp": xp})
     xp.base, xp.backend, xp.device_of, xp.size_of = base, backend, functools.partial(_device_of, backend), _size_of
+    kernel = backend.kernels.get("where_zero")
+    xp.where_zero = GENERIC["where_zero"] if kernel is None else kernel.function  # found once, not by every call
     xp.refuses_others = _refuses_others(base)
     xp.floating_dtypes = {}  # dtypes of other libraries may be equal to these, and do not mean the same
     for name in dir(base):
@@ -59,6 +64,9 @@ def namespace_of(backend: Backend) -> Any:
     _composites(xp, base)
     _show_signatures(xp, base)
     operators(xp.kind)
+    for name in {*dir(np.ndarray), *dir(base)}:
+        if not (name.startswith("_") or hasattr(xp.kind, name)):
+            setattr(xp.kind, name, MissingMethod(name))
     RECORDING[xp.kind] = xp.kind.backend = TrackedBackend(backend, xp)
     return xp
 
@@ -100,17 +108,26 @@ def _refuses_others(base: Any) -> bool:
 
 
 def kind_of(array: Any) -> type[TrackedArray]:
-    """The class that tracks arrays like this one."""
-    if isinstance(array, TrackedArray):
-        return type(array)
-    kind = type(array)
-    found = _KINDS.get(kind)
+    """The class that tracks arrays like this one, which is the class of a tracked one itself."""
+    found = _KINDS.get(type(array))
     if found is None:
-        found = _KINDS[kind] = namespace_of(backend_of(array)).kind
+        xp = type(array).xp if isinstance(array, TrackedArray) else namespace_of(backend_of(array))
+        found = _KINDS[type(array)] = xp.kind
     return found
 
 
 _KINDS: dict[type, type[TrackedArray]] = {}
+
+
+def floating_kind(value: Any) -> type[TrackedArray] | None:
+    """The class that tracks an array; None for what has no derivative: integers, and what is no array."""
+    kind = _KINDS.get(type(value))
+    if kind is None:
+        if not is_array(value):
+            return None
+        kind = kind_of(value)
+    floating = kind.xp.floating_dtypes.get(value.dtype)
+    return kind if floating or (floating is None and is_floating(value)) else None
 
 
 def recording_namespace(array: Any) -> Any:

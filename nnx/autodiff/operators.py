@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from nnx.autodiff.array import TrackedArray
+from nnx.autodiff.array import TrackedArray, recorded
 from nnx.autodiff.broadcasting import sum_to
 from nnx.autodiff.guards import divisor
 from nnx.autodiff.products import of_matrices
@@ -66,6 +66,10 @@ def _undefined(name: str) -> Any:
     return refuse
 
 
+def _same(dy: Any) -> Any:
+    return dy
+
+
 def _both(dy: Any) -> tuple[Any, Any]:
     return dy, dy
 
@@ -77,14 +81,12 @@ def _both_signs(dy: Any) -> tuple[Any, Any]:
 def _fast(kind: type[TrackedArray], xp: Any) -> dict[str, Any]:
     """+ - * / of two arrays of one tape, or of one and a number of Python, and @ of two matrices.
 
-    Everything else goes the general way.
+    Of two arrays that are alike, so is what they are combined to, and its cotangent. Everything else goes the general
+    way.
     """
 
-    def alike(a: Any, b: Any) -> Any:
-        return a.shape == b.shape and a.dtype == b.dtype  # then so is what they are combined to, and its cotangent
-
     def fit(dy: Any, like: Any) -> Any:
-        return dy if alike(dy, like) else sum_to(xp, dy, like)
+        return dy if dy.shape == like.shape and dy.dtype == like.dtype else sum_to(xp, dy, like)
 
     def add(a: Any, b: Any) -> Any:
         tape = a.tape
@@ -92,16 +94,14 @@ def _fast(kind: type[TrackedArray], xp: Any) -> dict[str, Any]:
             b = leaf(b, kind)
         if type(b) is kind and b.tape is tape:
             va, vb = a.value, b.value
-            entries = tape.entries
-            tracked = kind(va + vb, tape, len(entries))
-            entries.append(((a.index, b.index), _both if alike(va, vb) else lambda dy: (fit(dy, va), fit(dy, vb))))
+            alike = va.shape == vb.shape and va.dtype == vb.dtype
+            pull = _both if alike else lambda dy: (fit(dy, va), fit(dy, vb))
+            tracked = recorded(kind, va + vb, tape, ((a.index, b.index), pull))
             if a.mask is not None or b.mask is not None:
                 tracked.mask = mask_of_two(a, b, tracked.value)
             return tracked
         if type(b) is float:
-            entries = tape.entries
-            tracked = kind(a.value + b, tape, len(entries))
-            entries.append((a.index, lambda dy: dy))
+            tracked = recorded(kind, a.value + b, tape, (a.index, _same))
             if a.mask is not None:
                 tracked.mask = a.mask
             return tracked
@@ -113,17 +113,14 @@ def _fast(kind: type[TrackedArray], xp: Any) -> dict[str, Any]:
             b = leaf(b, kind)
         if type(b) is kind and b.tape is tape:
             va, vb = a.value, b.value
-            entries = tape.entries
-            tracked = kind(va - vb, tape, len(entries))
-            pull = _both_signs if alike(va, vb) else lambda dy: (fit(dy, va), fit(-dy, vb))
-            entries.append(((a.index, b.index), pull))
+            alike = va.shape == vb.shape and va.dtype == vb.dtype
+            pull = _both_signs if alike else lambda dy: (fit(dy, va), fit(-dy, vb))
+            tracked = recorded(kind, va - vb, tape, ((a.index, b.index), pull))
             if a.mask is not None or b.mask is not None:
                 tracked.mask = mask_of_two(a, b, tracked.value)
             return tracked
         if type(b) is float:
-            entries = tape.entries
-            tracked = kind(a.value - b, tape, len(entries))
-            entries.append((a.index, lambda dy: dy))
+            tracked = recorded(kind, a.value - b, tape, (a.index, _same))
             if a.mask is not None:
                 tracked.mask = a.mask
             return tracked
@@ -135,19 +132,16 @@ def _fast(kind: type[TrackedArray], xp: Any) -> dict[str, Any]:
             b = leaf(b, kind)
         if type(b) is kind and b.tape is tape:
             va, vb = a.value, b.value
-            entries = tape.entries
-            tracked = kind(va * vb, tape, len(entries))
-            if alike(va, vb):
-                entries.append(((a.index, b.index), lambda dy: (dy * vb, dy * va)))
+            if va.shape == vb.shape and va.dtype == vb.dtype:
+                entry = (a.index, b.index), lambda dy: (dy * vb, dy * va)
             else:
-                entries.append(((a.index, b.index), lambda dy: (fit(dy * vb, va), fit(dy * va, vb))))
+                entry = (a.index, b.index), lambda dy: (fit(dy * vb, va), fit(dy * va, vb))
+            tracked = recorded(kind, va * vb, tape, entry)
             if a.mask is not None or b.mask is not None:
                 tracked.mask = mask_of_two(a, b, tracked.value)
             return tracked
         if type(b) is float:
-            entries = tape.entries
-            tracked = kind(a.value * b, tape, len(entries))
-            entries.append((a.index, lambda dy: dy * b))
+            tracked = recorded(kind, a.value * b, tape, (a.index, lambda dy: dy * b))
             if a.mask is not None:
                 tracked.mask = a.mask
             return tracked
@@ -159,22 +153,20 @@ def _fast(kind: type[TrackedArray], xp: Any) -> dict[str, Any]:
             b = leaf(b, kind)
         if type(b) is kind and b.tape is tape:
             va, vb = a.value, b.value
+            alike = va.shape == vb.shape and va.dtype == vb.dtype
 
             def pull(dy: Any) -> Any:
                 safe = divisor(xp, dy, vb)
                 first = dy / safe
-                return fit(first, va), fit(first * (-va / safe), vb)
+                second = first * (-va / safe)
+                return (first, second) if alike else (fit(first, va), fit(second, vb))
 
-            entries = tape.entries
-            tracked = kind(va / vb, tape, len(entries))
-            entries.append(((a.index, b.index), pull))
+            tracked = recorded(kind, va / vb, tape, ((a.index, b.index), pull))
             if a.mask is not None or b.mask is not None:
                 tracked.mask = mask_of_two(a, b, tracked.value)
             return tracked
         if type(b) is float and b:
-            entries = tape.entries
-            tracked = kind(a.value / b, tape, len(entries))
-            entries.append((a.index, lambda dy: dy / b))
+            tracked = recorded(kind, a.value / b, tape, (a.index, lambda dy: dy / b))
             if a.mask is not None:
                 tracked.mask = a.mask
             return tracked
@@ -184,12 +176,10 @@ def _fast(kind: type[TrackedArray], xp: Any) -> dict[str, Any]:
         if type(b) is kind and b.tape is a.tape:
             va, vb = a.value, b.value
             plain = type(va) is not kind and type(vb) is not kind
-            if plain and len(va.shape) == 2 and len(vb.shape) == 2 and a.mask is None and b.mask is None:
-                entries = a.tape.entries
-                tracked = kind(va @ vb, a.tape, len(entries))
+            if plain and va.ndim == vb.ndim == 2 and a.mask is None and b.mask is None:
                 pull_first, pull_second = of_matrices(xp, va, vb)
-                entries.append((((a.index, pull_first), (b.index, pull_second)), None))
-                return tracked
+                entry = ((a.index, pull_first), (b.index, pull_second)), None
+                return recorded(kind, va @ vb, a.tape, entry)
         return xp.matmul(a, b)
 
     return {"__matmul__": matmul, "__add__": add, "__sub__": subtract, "__mul__": multiply, "__truediv__": divide}

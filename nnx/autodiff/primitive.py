@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from nnx.autodiff.array import TrackedArray, constant, top_tape
+from nnx.autodiff.array import TrackedArray, constant, recorded, top_tape
 from nnx.autodiff.namespace import kind_of
 from nnx.autodiff.record import below_alike, leaf
 from nnx.parameters import Parameter
@@ -23,13 +23,10 @@ def primitive(protocol: Callable[..., Any]) -> Callable[..., Any]:
     def function(*args: Any, **options: Any) -> Any:
         x = args[0] if args else None
         if isinstance(x, TrackedArray) and (len(args) == 1 or not any(hasattr(a, "dtype") for a in args[1:])):
-            entries = x.tape.entries
             y, pullback = protocol(x.value, *args[1:], **options)
             if isinstance(x.value, TrackedArray):
                 pullback = _of_tracked(pullback, type(x))
-            tracked = type(x)(y, x.tape, len(entries))
-            entries.append((x.index, pullback))
-            return tracked
+            return recorded(type(x), y, x.tape, (x.index, pullback))
         if any(type(a) is Parameter for a in args):
             args = tuple(leaf(a, kind_of(a.value)) if type(a) is Parameter else a for a in args)
         tape = top_tape(args)
@@ -43,7 +40,7 @@ def primitive(protocol: Callable[..., Any]) -> Callable[..., Any]:
         indices = tuple(
             a.index if isinstance(a, TrackedArray) and a.tape is tape else None for a in args if hasattr(a, "dtype")
         )
-        return kind(y, tape, tape.add((indices, pullback)))
+        return recorded(kind, y, tape, (indices, pullback))
 
     return function
 

@@ -17,12 +17,14 @@ def of_matrices(xp: Namespace, a: Array, b: Array) -> tuple[Pull, Pull]:
     kind = xp.kind
 
     def pull_first(dy: Array) -> Array:
-        return cast(xp, dy @ b.T, a)
+        return dy @ b.T
 
     def pull_second(dy: Array) -> Array:
-        return cast(xp, xp.matmul(a.T, dy) if type(dy) is kind else a.T @ dy, b)
+        return xp.matmul(a.T, dy) if type(dy) is kind else a.T @ dy
 
-    return pull_first, pull_second
+    if a.dtype == b.dtype:
+        return pull_first, pull_second
+    return lambda dy: cast(xp, pull_first(dy), a), lambda dy: cast(xp, pull_second(dy), b)
 
 
 def _matmul(f: Function, xp: Namespace, a: Array, b: Array) -> Result:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from nnx.autodiff.array import TrackedArray, constant, lower, top_tape
+from nnx.autodiff.array import TrackedArray, constant, lower, recorded, top_tape, track
 from nnx.autodiff.tape import CONSTANT, open_tapes
 from nnx.parameters import Parameter
 
@@ -27,7 +27,7 @@ def leaf(parameter: Parameter, kind: type[TrackedArray]) -> Any:
             known = tape.leaves.get(id(parameter))
             if known is None:
                 known = tape.leaves[id(parameter)] = parameter, tape.add(None)
-            value = kind(value, tape, known[1])
+            value = track(kind, value, tape, known[1])
     return value
 
 
@@ -46,12 +46,10 @@ def unary(
             if type(x) is Parameter:
                 return function(leaf(x, kind), *args, **options)
             return plain(x, *args, **options)
-        value, tape = x.value, x.tape
+        value = x.value
         f = function if type(value) is kind else plain
         y, pull = rule(f, xp, value, *args, **options) if args or options else rule(f, xp, value)
-        entries = tape.entries
-        tracked = kind(y, tape, len(entries))
-        entries.append((x.index, pull))
+        tracked = recorded(kind, y, x.tape, (x.index, pull))
         if by_elements and x.mask is not None:
             tracked.mask = x.mask
         elif views:
@@ -82,11 +80,8 @@ def binary(xp: Any, rule: tuple[Rule, Rule], plain: Callable[..., Any], name: st
                 if b.tape is tape:
                     va, vb = a.value, b.value
                     y = (function if type(va) is kind or type(vb) is kind else plain)(va, vb)
-                    entries = tape.entries
-                    tracked = kind(y, tape, len(entries))
-                    entries.append(
-                        (((a.index, pull_first(xp, va, vb, y)), (b.index, pull_second(xp, va, vb, y))), None)
-                    )
+                    pulls = (a.index, pull_first(xp, va, vb, y)), (b.index, pull_second(xp, va, vb, y))
+                    tracked = recorded(kind, y, tape, (pulls, None))
                     if a.mask is not None or b.mask is not None:
                         tracked.mask = mask_of_two(a, b, y)
                     return tracked
@@ -101,9 +96,7 @@ def binary(xp: Any, rule: tuple[Rule, Rule], plain: Callable[..., Any], name: st
         value = a.value
         b = suited(b, value, xp)
         y = (function if type(value) is kind or type(b) is kind else plain)(value, b)
-        entries = a.tape.entries
-        tracked = kind(y, a.tape, len(entries))
-        entries.append((a.index, pull_first(xp, value, b, y)))
+        tracked = recorded(kind, y, a.tape, (a.index, pull_first(xp, value, b, y)))
         if a.mask is not None:
             tracked.mask = mask_of_two(a, b, y)
         return tracked
@@ -112,9 +105,7 @@ def binary(xp: Any, rule: tuple[Rule, Rule], plain: Callable[..., Any], name: st
         value = b.value
         a = suited(a, value, xp)
         y = (function if type(value) is kind or type(a) is kind else plain)(a, value)
-        entries = b.tape.entries
-        tracked = kind(y, b.tape, len(entries))
-        entries.append((b.index, pull_second(xp, a, value, y)))
+        tracked = recorded(kind, y, b.tape, (b.index, pull_second(xp, a, value, y)))
         if b.mask is not None:
             tracked.mask = mask_of_two(b, a, y)
         return tracked
@@ -187,7 +178,7 @@ def several(xp: Any, rule: Rule, plain: Callable[..., Any], count: int, name: st
             for a, pull in zip(head, pulls, strict=False)
             if type(a) is kind and a.tape is tape and pull is not None
         ]
-        return kind(y, tape, tape.add((tuple(sources), None)))
+        return recorded(kind, y, tape, (tuple(sources), None))
 
     function.__name__ = name
     return function
@@ -206,7 +197,7 @@ def sequence(xp: Any, rule: Rule, plain: Callable[..., Any], name: str) -> Calla
         inner = function if any(type(value) is kind for value in values) else plain
         y, pulls = rule(inner, xp, values, **options)
         sources = [(a.index, pull) for a, pull in zip(given, pulls, strict=True) if type(a) is kind and a.tape is tape]
-        return kind(y, tape, tape.add((tuple(sources), None)))
+        return recorded(kind, y, tape, (tuple(sources), None))
 
     function.__name__ = name
     return function
@@ -228,7 +219,7 @@ def parts(xp: Any, rule: Rule, plain: Callable[..., Any], name: str) -> Callable
         ys, pulls = rule(function if type(value) is kind else plain, xp, value, *args, **options)
         return type(ys)(
             *(
-                lower(y) if pull is None else kind(y, tape, tape.add((x.index, pull)))
+                lower(y) if pull is None else recorded(kind, y, tape, (x.index, pull))
                 for y, pull in zip(ys, pulls, strict=True)
             )
         )

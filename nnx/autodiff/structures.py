@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from nnx.autodiff.array import TrackedArray
+from nnx.autodiff.array import TrackedArray, recorded
 from nnx.autodiff.tape import Tape
 from nnx.pullbacks import LayerPullback, Skippable
 
@@ -42,7 +42,7 @@ def record_several(
     def pick(position: int) -> Callable[[Any], Parts]:
         return lambda dy: Parts([dy if i == position else None for i in range(count)])
 
-    return [kind(value, tape, tape.add((whole, pick(i)))) for i, value in enumerate(values)]
+    return [recorded(kind, value, tape, (whole, pick(i))) for i, value in enumerate(values)]
 
 
 def _of_parts(pullback: Callable[..., Any], values: Sequence[Any], zeros: Callable[[Any], Any]) -> Callable[..., Any]:

@@ -78,7 +78,9 @@ class Tape:
         entries = self.entries
         cotangents: list[Any] = [None] * len(entries)
         for index, dy in seeds:
-            _add(cotangents, index, dy)
+            if dy is not None:
+                before = cotangents[index]
+                cotangents[index] = dy if before is None else before + dy
         keep = set(wanted)
         computed = any(entries[index] is not None for index in keep)  # a wanted one that leads on to others
         every = not self.layers and entries.count(None) == len(keep)  # then nothing leads to none of them
@@ -153,12 +155,6 @@ class Tape:
 
 _SENDERS = (LayerPullback, Skippable)  # they send cotangents into parameters, whoever wants those of their inputs
 _SENDS = 2
-
-
-def _add(cotangents: list[Any], index: int, cotangent: Any) -> None:
-    if cotangent is not None:
-        before = cotangents[index]
-        cotangents[index] = cotangent if before is None else before + cotangent
 
 
 class _Nothing(list[Entry]):

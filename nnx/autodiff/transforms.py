@@ -6,11 +6,10 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from nnx.autodiff.array import TrackedArray, constant, lower, strip
-from nnx.autodiff.broadcasting import as_array
-from nnx.autodiff.namespace import is_floating, kind_of
+from nnx.autodiff.array import TrackedArray, constant, lower, recorded, refuse_lost, strip
+from nnx.autodiff.namespace import floating_kind, kind_of
 from nnx.autodiff.primitive import primitive
-from nnx.autodiff.tape import Tape, next_level, open_tapes, recording
+from nnx.autodiff.tape import Tape, next_level, open_tapes, recording, set_open_tapes
 from nnx.backends import is_array
 from nnx.structure import leaves, rebuild
 
@@ -42,42 +41,56 @@ def differentiable(function: Callable[..., Any]) -> Callable[..., tuple[Any, Cal
 
 
 def derive(
-    function: Callable[..., Any], args: Sequence[Any], options: dict[str, Any]
+    function: Callable[..., Any], args: Sequence[Any], options: dict[str, Any], of: Sequence[int] = ()
 ) -> tuple[Any, Callable[..., Any], bool]:
-    """A function's value, its pullback, and whether the value depends on a floating argument; see `differentiable`."""
+    """A function's value, its pullback, and whether the value depends on a floating argument; see `differentiable`.
+
+    of : the arguments that have to have a derivative; TypeError for one that has none.
+    """
     tape = Tape(next_level())
     watched = [watch(tape, a) for a in args]
-    slots = [index_on(tape, a) for a in watched]  # before the function writes into them
-    with recording(*open_tapes(), tape):
+    slots = [i for i, (a, given) in enumerate(zip(watched, args, strict=True)) if a is not given]
+    for position in of:
+        if position not in slots:
+            raise _without_derivative(args, position)
+    outer = open_tapes()
+    set_open_tapes((*outer, tape))
+    try:
         made = function(*watched, **options)
-    several = isinstance(made, tuple | list)
-    outputs = list(made) if several else [made]
-    indices = [index_on(tape, y) for y in outputs]
-    values = [y.value if index is not None else y for y, index in zip(outputs, indices, strict=True)]
+    finally:
+        set_open_tapes(outer)
+    several = isinstance(made, (tuple, list))
+    values = list(made) if several else [made]
+    tracked = []
+    for position, y in enumerate(values):
+        if isinstance(y, TrackedArray) and y.tape is tape:
+            if y.lost is not None:
+                refuse_lost()
+            values[position] = y.value
+            tracked.append((position, y.index))
 
     def pullback(dy: Any) -> Any:
         dys = dy if several else (dy,)
-        seeds = [
-            # where an outer tape tracks the value, the cotangent meets tracked arrays
-            (i, constant(d, type(y)) if isinstance(y, TrackedArray) else d)
-            for i, d, y in zip(indices, dys, values, strict=True)
-            if i is not None and d is not None
-        ]
-        found = iter(tape.pull(seeds, [slot for slot in slots if slot is not None]))
-        cotangents = tuple(
-            None if slot is None else _or_zeros(next(found), a) for a, slot in zip(args, slots, strict=True)
-        )
-        return cotangents[0] if len(cotangents) == 1 else cotangents
+        if len(dys) != len(values):
+            raise ValueError(f"the function returned {len(values)} arrays, got {len(dys)} cotangents")
+        seeds = []
+        for position, index in tracked:
+            cotangent, value = dys[position], values[position]
+            if isinstance(value, TrackedArray):  # by an outer tape: the cotangent meets tracked arrays
+                cotangent = constant(cotangent, type(value))
+            seeds.append((index, cotangent))
+        cotangents = [None] * len(args)
+        for slot, cotangent in zip(slots, tape.pull(seeds, range(len(slots))), strict=True):
+            cotangents[slot] = _zeros_like(args[slot]) if cotangent is None else cotangent
+        return cotangents[0] if len(cotangents) == 1 else tuple(cotangents)
 
-    depends = any(index is not None for index in indices)
-    return (type(made)(values) if several else values[0]), pullback, depends
+    return (type(made)(values) if several else values[0]), pullback, bool(tracked)
 
 
 def watch(tape: Tape, value: Any) -> Any:
     """A floating array as one that the tape tracks; anything else as it is."""
-    if not is_array(value) or not is_floating(value):
-        return value
-    return kind_of(value)(value, tape, tape.add(None))
+    kind = floating_kind(value)
+    return value if kind is None else recorded(kind, value, tape, None)
 
 
 def index_on(tape: Tape, value: Any) -> int | None:
@@ -85,8 +98,8 @@ def index_on(tape: Tape, value: Any) -> int | None:
     return value.index if isinstance(value, TrackedArray) and value.tape is tape else None
 
 
-def _or_zeros(cotangent: Any, like: Any) -> Any:
-    return kind_of(like).xp.base.zeros_like(lower(like)) if cotangent is None else cotangent
+def _zeros_like(array: Any) -> Any:
+    return kind_of(array).xp.base.zeros_like(lower(array))
 
 
 def value_and_grad(function: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., tuple[Any, Any]]:
@@ -102,14 +115,10 @@ def value_and_grad(function: Callable[..., Any], argnums: int | Sequence[int] = 
     (np.float64(10.0), array([2., 6.]))
     """
 
-    protocol = differentiable(function)
-
     @functools.wraps(function)
     def both(*args: Any, **options: Any) -> tuple[Any, Any]:
         wanted = (argnums,) if isinstance(argnums, int) else tuple(argnums)
-        for position in wanted:
-            _check_argument(args, position)
-        y, pullback = protocol(*args, **options)
+        y, pullback, _ = derive(function, args, options, wanted)
         if not is_array(y) or tuple(y.shape) != ():
             shape = tuple(y.shape) if is_array(y) else type(y).__name__
             raise ValueError(
@@ -125,21 +134,22 @@ def value_and_grad(function: Callable[..., Any], argnums: int | Sequence[int] = 
 
 def _one_like(y: Any) -> Any:
     """1, as the cotangent of a number: a constant among tracked arrays, if that is one."""
-    one = as_array(kind_of(y).xp, 1.0, lower(y))
+    xp = kind_of(y).xp
+    one = xp.base.asarray(1.0, dtype=y.dtype, device=xp.device_of(y))
     return constant(one, type(y)) if isinstance(y, TrackedArray) else one
 
 
-def _check_argument(args: Sequence[Any], position: int) -> None:
+def _without_derivative(args: Sequence[Any], position: int) -> TypeError:
+    """The error for an argument that there is not, or that is no floating array."""
     if position >= len(args):
-        raise TypeError(f"argnums names argument {position}, but the function was called with {len(args)}")
+        return TypeError(f"argnums names argument {position}, but the function was called with {len(args)}")
     value = args[position]
     if not is_array(value):
-        raise TypeError(f"argument {position}: a gradient is of an array, got {type(value).__name__}; use nnx.asarray")
-    if not is_floating(value):
-        raise TypeError(
-            f"argument {position}: a gradient is of floating numbers, got {value.dtype}; convert it with "
-            f'nnx.asarray(x, "float32")'
-        )
+        return TypeError(f"argument {position}: a gradient is of an array, got {type(value).__name__}; use nnx.asarray")
+    return TypeError(
+        f"argument {position}: a gradient is of floating numbers, got {value.dtype}; convert it with "
+        f'nnx.asarray(x, "float32")'
+    )
 
 
 def grad(function: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
@@ -179,7 +189,8 @@ def jvp(function: Callable[..., Any], primals: Sequence[Any], tangents: Sequence
     if len(primals) != len(tangents):
         raise ValueError(f"jvp takes a tangent for each of {len(primals)} arguments, got {len(tangents)}")
     for position, (x, tangent) in enumerate(zip(primals, tangents, strict=True)):
-        _check_argument(primals, position)
+        if floating_kind(x) is None:
+            raise _without_derivative(primals, position)
         if tuple(x.shape) != tuple(getattr(tangent, "shape", ())):
             raise ValueError(f"tangent {position} has the shape {tuple(tangent.shape)}, expected {tuple(x.shape)}")
     tape = Tape(next_level())
@@ -195,7 +206,7 @@ def jvp(function: Callable[..., Any], primals: Sequence[Any], tangents: Sequence
         total = sum(xp.sum(cotangent * tangent) for cotangent, tangent in pairs)
     index = index_on(tape, total)
     found = None if index is None else tape.pull([(index, _one_like(total))], [dy.index])[0]
-    return value, strip(_or_zeros(found, value))
+    return value, strip(_zeros_like(value) if found is None else found)
 
 
 def stop_gradient(x: Any) -> Any:

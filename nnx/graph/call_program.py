@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from nnx.autodiff.array import TrackedArray
+from nnx.autodiff.array import TrackedArray, recorded, track
 from nnx.autodiff.namespace import is_floating, kind_of
 from nnx.autodiff.tape import Tape, next_level, open_tapes, recording, set_open_tapes
 from nnx.backends import Array, array_namespace, backend, is_array
@@ -99,7 +99,7 @@ class CallProgram:
         for x in arrays:
             slot = tape.add(None) if is_floating(x) else None
             slots.append(slot)
-            values.append(x if slot is None else kind_of(x)(x, tape, slot))
+            values.append(x if slot is None else track(kind_of(x), x, tape, slot))
         given = self._give_masks(values, masks) if masks else None
         set_open_tapes((tape,))
         before = create_at(layer.placement)
@@ -231,7 +231,7 @@ def _try_out(
     with backend(place.name, device=place.device, dtype=layer.dtype or place.dtype), np.errstate(all="ignore"):
         sizes = sizes_for(shapes, batch, length)
         arrays = [place.zeros(size, dtype) + (0 if integers else 1) for size in sizes]
-        inputs = [x if integers else kind_of(x)(x, tape, tape.add(None)) for x in arrays]
+        inputs = [x if integers else recorded(kind_of(x), x, tape, None) for x in arrays]
         with recording(tape), _states_kept(layer):
             given = tuple(inputs) if "arguments" in options else layer.arguments_of(inputs)
             outputs = layer.run_call(given, None, training, options)

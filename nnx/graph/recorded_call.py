@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from nnx.autodiff.array import TrackedArray, constant, lower
+from nnx.autodiff.array import TrackedArray, constant, lower, recorded, track
 from nnx.autodiff.namespace import is_floating, kind_of
 from nnx.autodiff.record import below, leaf
 from nnx.autodiff.structures import record_several
@@ -112,7 +112,8 @@ def _of_its_own(part: Any) -> Any:
     """The same tracked array as another object, so that a write into it is no write into this one."""
     if not isinstance(part, TrackedArray):
         return part
-    own = type(part)(part.value, part.tape, part.index)
+    own = track(type(part), part.value, part.tape, part.index)
+    own.mask = part.mask
     own.__dict__.update(part.__dict__)
     return own
 
@@ -208,10 +209,10 @@ def _record(layer: Any, parts: list[Any], mask: Any, options: dict[str, Any], ta
     if isinstance(y, list | tuple | dict):
         several = record_several(tape, kind, leaves(y), indices, _of_leaves(pullback, y))
         return rebuild(y, several), made
-    tracked = kind(y, tape, tape.add((indices, pullback)))
+    tracked = recorded(kind, y, tape, (indices, pullback))
     if activated:
         y, pullback = layer.activate(tracked.value)
-        end = kind(y, tape, tape.add((tracked.index, pullback)))
+        end = recorded(kind, y, tape, (tracked.index, pullback))
         end.logits = tracked
         return end, made
     return tracked, made

@@ -538,6 +538,10 @@ ROWS: dict[str, list[Example]] = {
         Example(lambda v: (_finite(v, v.n, 3), v.labels(v.n, classes=4) - 4, 4), length=6),  # from the end
         Example(lambda v: (_finite(v, 3600, 30), v.labels(3600, classes=700), 700), sizes=(1,), length=40),
     ],
+    "where_zero": [
+        Example(lambda v: (v.normal(v.n), 1.0, v.normal(v.n))),
+        Example(lambda v: (v.normal(v.n) > 0, 0.0, v.normal(v.n))),
+    ],
     "rotations": [_maps(1, 4, 5)],
     "selu": _UNARY,
     "sgd": [_update(lambda v: (v.normal(v.n), v.normal(v.n), 0.1))],

@@ -100,6 +100,8 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "svd, all vectors": (lambda xp, x: xp.linalg.svd(x[:, None])[0], "full_matrices=False"),
     "qr, complete": (lambda xp, x: xp.linalg.qr(x[:, None], mode="complete")[0], "reduced"),
     "matrix_norm": (lambda xp, x: xp.linalg.matrix_norm(x[:, None], ord=3), "ord must be"),
+    "a method of NumPy": (lambda xp, x: x.flatten(), r"has no 'flatten'.*as in nnx.ops.flatten\(x\)"),
+    "a function of NumPy": (lambda xp, x: x.exp(), r"has no 'exp'.*as in nnx.ops.exp\(x\)"),
     "and": (lambda xp, x: x & x, "operator of integers and bools"),
 }
 
@@ -113,7 +115,7 @@ def test_what_has_no_derivative_says_so(name: str) -> None:
         y, pullback = tracked(lambda x: function(xp, x))
         pullback(np.ones(y.shape))
 
-    with pytest.raises((TypeError, NotImplementedError, ValueError), match=message):
+    with pytest.raises((TypeError, NotImplementedError, ValueError, AttributeError), match=message):
         value_and_pullback()
 
 
@@ -121,6 +123,12 @@ def test_what_has_no_derivative_says_so(name: str) -> None:
 def test_a_gradient_is_of_floating_arrays(argument: Any) -> None:
     with pytest.raises(TypeError, match="argument 0: a gradient is of"):
         grad(lambda x: x)(argument)
+
+
+def test_a_pullback_takes_a_cotangent_for_each_value() -> None:
+    _, pullback = differentiable(lambda x: (x, x * 2.0))(np.ones(2))
+    with pytest.raises(ValueError, match="returned 2 arrays, got 3 cotangents"):
+        pullback((np.ones(2),) * 3)
 
 
 def test_a_gradient_is_of_a_number() -> None:
@@ -161,6 +169,35 @@ def test_writes_that_numpy_sees_elsewhere_are_no_silent_difference(function: Any
     x = np.asarray([[1.0, 2.0], [3.0, 4.0]])
     with pytest.raises(TypeError, match=r"changed by an operator such as \+= .*Write y = y \+ x"):
         grad(function)(x)
+
+
+USES_OF_LOST: dict[str, Any] = {
+    "a function": ops.exp,
+    "an operator": lambda y: 2.0 - y,
+    "a product": lambda y: y @ y,
+    "NumPy": np.exp,
+    "a reduction": lambda y: recording_namespace(y).sum(y),
+    "with others": lambda y: ops.concatenate([np.ones((1, 2)), y]),
+    "its shape": lambda y: y.shape,
+    "its dtype": lambda y: y.dtype,
+    "an element": lambda y: y[0],
+    "its number": float,
+    "its truth": bool,
+    "a constant": stop_gradient,
+    "what is returned": lambda y: y,
+}
+
+
+@pytest.mark.parametrize("name", USES_OF_LOST)
+def test_no_use_of_an_array_that_was_changed_under_another_name(name: str) -> None:
+    def function(x: Any) -> Any:
+        z = x * 1.0
+        y = z
+        z += 1.0
+        return USES_OF_LOST[name](y)
+
+    with pytest.raises(TypeError, match=r"changed by an operator such as \+= .*Write y = y \+ x"):
+        tracked(function, np.ones((2, 2)))
 
 
 def a_part_in_its_place(x: Any) -> Any:
