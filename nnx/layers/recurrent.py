@@ -29,7 +29,7 @@ class RecurrentWeights(Layer):
 
     gates: ClassVar[int]
     state_count: ClassVar[int] = 1
-    bias: Parameter | None = None
+    bias: Any = None  # a parameter, with use_bias
     bias_initializer: Any
 
     def __init__(

@@ -1,6 +1,7 @@
-"""Layers of several inputs, with cells or with options of the call, against Keras 3 on JAX: three steps of training.
+"""Layers of all kinds against Keras 3 on JAX: outputs and weights over steps of training.
 
-Outputs, cotangents of the inputs and weights agree before, between and after two steps of gradient descent.
+Outputs, cotangents of the inputs and weights agree before, between and after two steps of gradient descent; so do
+moving means and the like. Convolutions have a file of their own.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from nnx.parameters import FlatParameters  # noqa: E402
 from nnx.random import Generator  # noqa: E402
 from nnx.structure import leaves  # noqa: E402
 from nnx.testing import assert_close  # noqa: E402
+from tests.oracles import layer_cases  # noqa: E402
 
 RTOL = 2e-5  # relative to the largest element
 RATE = 0.5
@@ -63,6 +65,11 @@ def agrees(found: Any, wanted: Any) -> None:
     assert_close(found, wanted, rtol=RTOL, atol=RTOL * max(float(np.abs(wanted).max(initial=0.0)), 1e-3))
 
 
+def is_state(variable: Any) -> bool:
+    """Whether a variable of Keras is a state of the layer, and not that of its random numbers."""
+    return "seed" not in variable.path
+
+
 def assert_agrees(make: Make, inputs: list[np.ndarray], options: dict[str, Any]) -> None:
     """Both libraries' layers with the same weights: outputs, cotangents of inputs, and weights, over two steps."""
     mine, theirs = make(nnx), make(keras)
@@ -77,7 +84,7 @@ def assert_agrees(make: Make, inputs: list[np.ndarray], options: dict[str, Any])
     names = [p.name.rpartition("/")[2] for p in mine.trainable_weights]
     assert names == [w.name for w in theirs.trainable_variables]
     assert len(leaves(y)) == len(leaves(expected_y))
-    states = [variable.value for variable in theirs.non_trainable_variables if "seed" not in variable.path]
+    states = [variable.value for variable in theirs.non_trainable_variables if is_state(variable)]
     cotangents = [normal(*one.shape, seed=10 + i) / one.size for i, one in enumerate(leaves(y))]
     flat = FlatParameters(mine.trainable_weights, get_backend())
     for parameter, value in zip(mine.trainable_weights, weights, strict=True):
@@ -113,6 +120,11 @@ def assert_agrees(make: Make, inputs: list[np.ndarray], options: dict[str, Any])
             parameter.value[...] -= RATE * slope
         for parameter, value in zip(mine.trainable_weights, weights, strict=True):
             agrees(parameter.value, value)
+        states = [
+            one for one, variable in zip(others, theirs.non_trainable_variables, strict=True) if is_state(variable)
+        ]
+        for parameter, state in zip(mine.non_trainable_weights, states, strict=True):
+            agrees(parameter.value, state)
     assert flat.values.size == sum(value.size for value in weights)
 
 
@@ -295,6 +307,35 @@ for options in ({"mask_zero": True}, {"logit_soft_cap": 0.05, "reverse_dtype": "
         return lib.layers.ReversibleEmbedding(5, 3, **options)
 
     row(f"ReversibleEmbedding {'-'.join(options)}", reversible, normal(2, 4, 3), reverse=True)
+
+
+# What has one input, and what merges several
+
+
+def label(kind: str, options: dict[str, Any], *shape: Any) -> str:
+    return f"{kind} {' '.join(f'{key}={value}' for key, value in options.items())} {shape}"
+
+
+for kind, options, shape in layer_cases.CASES:
+
+    def of_one(lib: Any, kind: str = kind, options: Any = options) -> Any:
+        return getattr(lib.layers, kind)(**options)
+
+    # where it makes a difference, as for moving means
+    training = {"training": True} if kind == "BatchNormalization" else {}
+    row(label(kind, options, *shape), of_one, normal(*shape), **training)
+
+for kind, options, shape, count in layer_cases.MERGED:
+
+    def of_several(lib: Any, kind: str = kind, options: Any = options) -> Any:
+        return getattr(lib.layers, kind)(**options)
+
+    row(label(kind, options, *shape, count), of_several, *(normal(*shape, seed=seed) for seed in range(count)))
+
+
+def test_there_are_many() -> None:
+    """With the 127 rows of convolutions and pooling, which have a file of their own, more than 420."""
+    assert len(ROWS) >= 300
 
 
 @pytest.mark.parametrize("name", ROWS)
