@@ -45,6 +45,7 @@ from typing import Any
 import numpy as np
 
 import nnx
+import nnx.utils.feature_space  # noqa: F401, imported at the first layer that nobody knows: it may be one
 from nnx import layers
 from nnx.callbacks import BackupAndRestore, LambdaCallback
 from nnx.datasets import cifar10, imdb, mnist

@@ -7,7 +7,9 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Mapping
+from typing import Any
 
+from nnx.backends import to_numpy
 from nnx.callbacks.callback import Callback
 from nnx.user_warnings import warn_user
 
@@ -41,7 +43,7 @@ class RemoteMonitor(Callback):
         self.headers, self.send_as_json = headers, send_as_json
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-        text = json.dumps({"epoch": epoch, **(logs or {})})
+        text = json.dumps({"epoch": epoch, **(logs or {})}, default=_plain)
         kind = "application/json" if self.send_as_json else "application/x-www-form-urlencoded"
         body = text if self.send_as_json else urllib.parse.urlencode({self.field: text})
         headers = {"Content-Type": kind, **(self.headers or {})}
@@ -50,3 +52,8 @@ class RemoteMonitor(Callback):
             urllib.request.urlopen(request, timeout=_PATIENCE).close()
         except (OSError, urllib.error.URLError) as error:
             warn_user(f"RemoteMonitor could not reach {self.root}: {error}")
+
+
+def _plain(value: Any) -> Any:
+    """An array, or a number of NumPy, for JSON."""
+    return to_numpy(value).tolist()

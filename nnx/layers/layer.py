@@ -621,6 +621,9 @@ class Layer(Configurable):
         parts = leaves(inputs)
         if any(isinstance(part, Symbol) for part in parts) or (options and has_symbols(options)):
             return self._describe(inputs, training, options)
+        if any(isinstance(part, ArrayHolder) for part in parts):  # weights, as queries are that are learned
+            parts = [part.in_array_code() if isinstance(part, ArrayHolder) else part for part in parts]
+            inputs = rebuild(inputs, parts)
         if self.on_host:
             several = "*" in _signature(type(self))[0]  # type: ignore[arg-type]
             in_list = several and len(inputs) == 1 and isinstance(inputs[0], list | tuple)

@@ -66,11 +66,13 @@ def test_remote_monitor():
         threading.Thread(target=server.serve_forever, daemon=True).start()
         root = f"http://127.0.0.1:{server.server_port}"
         for as_json in (False, True):
-            RemoteMonitor(root, send_as_json=as_json).on_epoch_end(3, {"loss": 0.5})
+            logs = {"loss": np.float32(0.5), "each": np.asarray([1, 2])} if as_json else {"loss": 0.5, "each": [1, 2]}
+            RemoteMonitor(root, send_as_json=as_json).on_epoch_end(3, logs)
         server.shutdown()
     (path, kind, form), (_, other, text) = received
     assert (path, kind, other) == ("/publish/epoch/end/", "application/x-www-form-urlencoded", "application/json")
-    assert json.loads(text) == json.loads(urllib.parse.parse_qs(form)["data"][0]) == {"epoch": 3, "loss": 0.5}
+    sent = {"epoch": 3, "loss": 0.5, "each": [1, 2]}
+    assert json.loads(text) == json.loads(urllib.parse.parse_qs(form)["data"][0]) == sent
     with pytest.warns(UserWarning, match="RemoteMonitor could not reach"):
         RemoteMonitor(root).on_epoch_end(0, {})
     with pytest.raises(ValueError, match="must begin with http"):

@@ -406,3 +406,33 @@ def test_a_layer_that_was_built_by_hand(backend: Placement, make: Any):
     before = model.get_weights()
     model.fit(x, 0.0 * x, verbose=0)
     assert all((one != other).all() for one, other in zip(before, model.get_weights(), strict=True))
+
+
+class LearnedQueries(Layer):
+    """Layers that are called with a weight, alone and beside arrays."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.attention, self.dense = nnx.layers.MultiHeadAttention(1, 2), Dense(3)
+
+    def build(self, input_shape: Any) -> None:
+        self.queries = self.add_weight((1, 2, 3), name="queries")
+        super().build(input_shape)
+
+    def call(self, x: Any) -> Any:
+        sequence = nnx.ops.stack([x, 2.0 * x], axis=1)
+        queries = self.dense(self.queries) + nnx.ops.zeros_like(sequence)
+        found = self.attention(queries, value=sequence)
+        return nnx.ops.sum(found, axis=1) + nnx.ops.sum(nnx.layers.multiply([self.queries, self.queries]))
+
+
+def test_layers_take_weights(backend_float64: Placement):
+    model = nnx.Sequential([LearnedQueries()])
+    model.build((None, 3))
+    function, values = parameters_of(model)
+    check_gradients(function, X[:4], *values, placement=backend_float64)
+    (layer,) = model.layers
+    assert len(layer.weights) == 1 + 2 + 8
+    twice = nnx.layers.Add()([layer.queries, layer.queries])
+    assert_close(twice, 2.0 * nnx.to_numpy(layer.queries.value))
+    assert_close(nnx.layers.Identity()(layer.queries), layer.queries.value)
