@@ -78,7 +78,8 @@ class ProjectedAttention(Layer):
 
     @property
     def takes_ending(self) -> bool:
-        return type(self).forward is ProjectedAttention.forward and self.use_bias and not self.activity_regularizer
+        plain = type(self).forward is ProjectedAttention.forward and self.use_bias and not self.activity_regularizer
+        return plain and len(self.output_shape or (0,)) == 1  # the output's projection ends with its features in one axis
 
     def run_ended(self, end: Differentiable, *inputs: Array, **options: Any) -> tuple[Array, Pullback]:
         return self.forward(*inputs, end=end, **options)

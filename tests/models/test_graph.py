@@ -346,6 +346,12 @@ def attentive(**options: Any) -> nnx.Model:
     return nnx.Model(start, nnx.layers.LayerNormalization()(x + Dense(3)(inner)))
 
 
+def attentive_with_matrices() -> nnx.Model:
+    x = Input((4, 3))
+    found = [nnx.layers.MultiHeadAttention(2, 3, output_shape=(2, 3))(x, x) for _ in range(2)]
+    return nnx.Model(x, nnx.layers.Activation("softmax")(nnx.layers.Add()(found)))
+
+
 class TestEndings:
     """Additions and activations that alone follow a layer are its end, unless somebody watches the layers."""
 
@@ -358,6 +364,7 @@ class TestEndings:
             (attentive, 5),
             (lambda: attentive(use_causal_mask=True), 5),
             (lambda: attentive(masked=True), 6),
+            (attentive_with_matrices, 4),
         ],
     )
     def test_nothing_changes(self, make: Any, calls: int, backend: nnx.backends.Placement) -> None:
