@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from nnx import functional
 from nnx.backends.base import find_backend
 from nnx.kernels.cupy.cuda_kernels import CUDA_KERNELS, ElementwiseKernel, RawKernel
 from nnx.random import Draw
@@ -35,6 +36,7 @@ CALLS: dict[str, tuple[Any, ...]] = {
     "batch_normalization": (V.normal(300, 47), V.normal(47), V.normal(47)),  # two chunks of rows
     "batch_normalization of channels": (V.normal(2, 47, 150), V.normal(47), V.normal(47), 1),
     "attend": (V.normal(1, 2, 3, 4), V.normal(1, 2, 700, 4), V.normal(1, 2, 700, 4), V.mask(1, 1, 3, 700)),
+    "bias_activation": (V.normal(300, 47), V.normal(47), functional.gelu),
     "affine_transform": (V.normal(2, 4, 5, 3), V.constant(2, 6)),
     "embedding": (V.labels(40, classes=6), V.normal(5, 3)),  # some of which do not exist
     "correlate_kernel": (
@@ -101,6 +103,10 @@ MUTANTS = [
     ("batch_normalization", "normalize_columns_pullback", without("&& blockIdx.y == 0"), CONFLICT),
     ("attend", "attention_scores", without(BARRIER, 1), CONFLICT),
     ("attend", "attention_scores", instead("target * of_target", "(target + heads) * of_target"), OUTSIDE),
+    ("bias_activation", "gelu_pullback_and_sums", without(BARRIER, 2), CONFLICT),
+    ("bias_activation", "gelu_pullback_and_sums", instead("row < stop", "row <= stop"), OUTSIDE),
+    ("bias_activation", "sums_of_chunks", instead("writes ?", "inside ?"), CONFLICT),
+    ("bias_activation", "sums_of_chunks", instead("index < chunks", "index <= chunks"), OUTSIDE),
     ("affine_transform", "affine_transform", instead("+ rows[a])", "+ rows[a] + height)"), OUTSIDE),
     ("affine_transform", "affine_transform_pullback", instead("atomicAdd(&dx[place],", "(dx[place] +="), CONFLICT),
     ("embedding", "look_up_int64", instead("row < rows", "row <= rows"), OUTSIDE),

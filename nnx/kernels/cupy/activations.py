@@ -1,17 +1,18 @@
-"""Activations for CuPy: one launch for the value, also of a biased argument, and one for the pullback."""
+"""Activations for CuPy: one launch for the value, also of a biased argument, and one for the pullback, also of both."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from nnx.backends.base import Array
 from nnx.kernels import backend_kernel
-from nnx.kernels.cupy.cuda_kernels import CUPY, ElementwiseKernel, is_floating
+from nnx.kernels.cupy.column_statistics import SummedKernel
+from nnx.kernels.cupy.cuda_kernels import CUPY, ElementwiseKernel, contiguous, is_floating
 from nnx.kernels.cupy.matrix_products import column_sums
 from nnx.kernels.cupy.table import KERNELS
-from nnx.pullbacks import Ending, Pullback
+from nnx.pullbacks import SKIP, Ending, Pullback
 
 DEVICE_FUNCTIONS = """
 template <class W> __device__ W logistic(W x) {
@@ -56,20 +57,54 @@ class Activation:
             f"T sum = (W)z + (W)bias; {'x = sum;' if self.reads_x else ''} W x_ = sum; {start} y = {value};",
             DEVICE_FUNCTIONS,
         )
+        self.summed = SummedKernel(
+            f"{name}_pullback_and_sums",
+            f"const T* dy, const T* x, const T* y{', double ' if option else ''}{option}, T* dx",
+            f"""
+            const long long i = row * columns + column;
+            W dy_ = dy[i], x_ = x[i], y_ = y[i]; {start}
+            const T slope = {pullback};
+            dx[i] = slope; total += (W)slope;""",
+            DEVICE_FUNCTIONS,
+        )
 
     def __call__(self, x: Array, *options: float) -> tuple[Array, Pullback]:
         options = options or self.defaults
         return self._pulled_back(x, self.forward(x, *options), options)
 
     def of_biased(self, z: Array, bias: Array) -> tuple[Array, Pullback]:
-        """The activation of z + bias. In the memory of z is then that value, or z + bias if the pullback reads it."""
+        """The activation of z + bias. In the memory of z is then that value, or z + bias if the pullback reads it.
+
+        The pullback is that of `bias_activation`.
+        """
         y = CUPY.xp.empty_like(z) if self.reads_x else z
         self.biased(z, bias, *self.defaults, *([z, y] if self.reads_x else [y]))
-        return self._pulled_back(z, y, self.defaults)
+        return y, lambda dy, out=(None, None): self.pull_biased(dy, z, y, out)
+
+    def pull_biased(self, dy: Array, x: Array, y: Array, out: Sequence[Any]) -> tuple[Array | None, ...]:
+        """The cotangents of z and of the bias, for the value y of x, the sum of both."""
+        x, y = self._read(x, y)
+        if out[1] is SKIP or not dy.size or not x.flags.c_contiguous:
+            return with_sums(self.backward(dy, x, y, *self.defaults), out)
+        dz, place, columns = CUPY.xp.empty_like(x), out[1], x.shape[-1]
+        sums = CUPY.xp.empty(columns, dtype=x.dtype) if place is None or not place.flags.c_contiguous else place
+        shape = (x.size // columns, columns)
+        self.summed.launch(x.dtype, shape, (contiguous(dy), x, y, *self.defaults, dz), (sums,), columns)
+        return None if out[0] is SKIP else dz, sums
 
     def _pulled_back(self, x: Array, y: Array, options: tuple[float, ...]) -> tuple[Array, Pullback]:
-        x_or_y, y_or_x = x if self.reads_x else y, y if self.reads_y else x  # what is not read is not kept
-        return y, lambda dy: self.backward(dy, x_or_y, y_or_x, *options)
+        x, read = self._read(x, y)
+        return y, lambda dy: self.backward(dy, x, read, *options)
+
+    def _read(self, x: Array, y: Array) -> tuple[Array, Array]:
+        """What stands for x and for y in the pullback: what is not read is not kept."""
+        return x if self.reads_x else y, y if self.reads_y else x
+
+
+def with_sums(dz: Array, out: Sequence[Any]) -> tuple[Array | None, ...]:
+    """The cotangents of z and of a bias, from that of z + bias."""
+    matrix = math.prod(dz.shape[:-1]), dz.shape[-1]
+    return None if out[0] is SKIP else dz, None if out[1] is SKIP else column_sums(dz.reshape(matrix), out[1])
 
 
 _SELU = "(W)1.0507009873554805 * (x_ > 0 ? x_ : (W)1.6732632423543772 * expm1(x_))"
@@ -119,17 +154,21 @@ BIASED_ACTIVATIONS = {
 
 
 def _ending(name: str, value: str) -> Callable[[Array, Array, Ending], tuple[Array, Pullback]]:
-    """Bias, residual and activation of z in one launch, in the memory of z."""
+    """Bias, residual and activation of z in one launch, in the memory of z; the pullback as in `bias_activation`."""
     kernel = ElementwiseKernel(
         f"ended_{name}", "T z, T bias, T residual", "T y", f"W x_ = (W)z + (W)bias + (W)residual; y = {value};"
     )
 
     def function(z: Array, bias: Array, end: Ending) -> tuple[Array, Pullback]:
         kernel(z, bias, end.residual, z)
-        if name == "linear":
-            return z, end.hand_over
-        backward = BIASED_ACTIVATIONS[name].backward
-        return z, lambda dy: end.hand_over(backward(dy, z, z))
+
+        def pullback(dy: Array, out: Sequence[Any] = (None, None)) -> tuple[Array | None, ...]:
+            if name == "linear":
+                return with_sums(end.hand_over(dy), out)
+            dz, dbias = BIASED_ACTIVATIONS[name].pull_biased(dy, z, z, (None, out[1]))
+            return None if out[0] is SKIP else end.hand_over(dz), dbias
+
+        return z, pullback
 
     return function
 

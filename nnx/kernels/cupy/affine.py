@@ -7,9 +7,9 @@ from typing import Any
 
 from nnx.backends.base import Array
 from nnx.kernels import backend_kernel, name_of
-from nnx.kernels.cupy.activations import BIASED_ACTIVATIONS, ENDINGS
+from nnx.kernels.cupy.activations import BIASED_ACTIVATIONS, ENDINGS, with_sums
 from nnx.kernels.cupy.cuda_kernels import contiguous, is_floating
-from nnx.kernels.cupy.matrix_products import column_sums, product
+from nnx.kernels.cupy.matrix_products import product
 from nnx.kernels.cupy.table import KERNELS
 from nnx.pullbacks import SKIP, Differentiable, Ending, Pullback, linear
 
@@ -45,20 +45,13 @@ def dense(
 
 @backend_kernel(KERNELS, accepts=_accepts_bias_activation)
 def bias_activation(z: Array, bias: Array, activate: Differentiable) -> tuple[Array, Pullback]:
-    matrix = math.prod(z.shape[:-1]), z.shape[-1]
     end = activate if isinstance(activate, Ending) and is_floating(z, activate.residual) else None
     ended = None if end is None else ENDINGS.get(name_of(end.activate) or ("linear" if end.activate is linear else ""))
     fused = BIASED_ACTIVATIONS.get(name_of(activate) or "")
     if end is not None and ended is not None and end.residual.shape == z.shape:
-        y, pull_activation = ended(z, bias, end)
-    elif fused is not None:
-        y, pull_activation = fused.of_biased(z, bias)
-    else:
-        z += bias
-        y, pull_activation = activate(z)
-
-    def pullback(dy: Array, out: tuple[Any, ...] = (None, None)) -> tuple[Array | None, ...]:
-        dz = pull_activation(dy)
-        return None if out[0] is SKIP else dz, None if out[1] is SKIP else column_sums(dz.reshape(matrix), out[1])
-
-    return y, pullback
+        return ended(z, bias, end)
+    if fused is not None:
+        return fused.of_biased(z, bias)
+    z += bias
+    y, pull_activation = activate(z)
+    return y, lambda dy, out=(None, None): with_sums(pull_activation(dy), out)

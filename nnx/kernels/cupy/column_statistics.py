@@ -1,4 +1,4 @@
-"""Statistics of the columns of a matrix for CuPy, as normalisations need them, always summed in the same order.
+"""Statistics of the columns of a matrix for CuPy, as normalisations and biases need them, always summed in one order.
 
 A block goes over some columns of a chunk of rows, each of them with several threads. Where there are several chunks, a
 second launch puts together what they found: few columns of many rows have as many blocks as a large GPU needs. W, in
@@ -138,6 +138,69 @@ extern "C" __global__ void nnx_products_and_sums_of_chunks(
 }}
 """,
 )
+
+_SUM_PLACE = """
+// Where the sum of a column is wanted: in one of four arrays, the first three of which are that wide; 0 for nowhere.
+__device__ T* sum_place(long long column, T* first, T* second, T* third, T* fourth, long long width) {
+    T* const place = column < width ? first : column < 2 * width ? second : column < 3 * width ? third : fourth;
+    return place ? place + (column < 3 * width ? column % width : column - 3 * width) : place;
+}
+"""
+_SUM_PLACES = "T* first, T* second, T* third, T* fourth, long long width"
+_SUMS_OF_CHUNKS = RawKernel(
+    "sums_of_chunks",
+    f"""{COLUMN}{_SUM_PLACE}
+extern "C" __global__ void nnx_sums_of_chunks(const W* parts, {_SUM_PLACES}, {SIZES}) {{
+    {_PLACE_OF_CHUNKS}
+    W total = 0;
+    {_EACH_CHUNK} total += parts[index * columns + column];
+    total = column_sum(total);
+    if (T* const place = writes ? sum_place(column, first, second, third, fourth, width) : 0) *place = total;
+}}
+""",
+)
+
+
+class SummedKernel(RawKernel):
+    """CUDA kernel that goes over the elements of a matrix, and has sums of its columns in the end.
+
+    name : of the kernel. parameters : their types and names, as CUDA C++ writes them.
+    body : CUDA C++ for one element, with the variables `row`, `rows`, `column` and `columns`; it adds to `total` what
+        belongs to the sum.
+    preamble : what stands before the kernel.
+    """
+
+    def __init__(self, name: str, parameters: str, body: str, preamble: str = "") -> None:
+        super().__init__(
+            name,
+            f"""{COLUMN}{_SUM_PLACE}{preamble}
+extern "C" __global__ void nnx_{name}({parameters}, W* parts, {_SUM_PLACES}, {SIZES}) {{
+    {PLACE}
+    W total = 0;
+    {EACH_ROW} {{ {body} }}
+    total = column_sum(total);
+    if (writes && parts) parts[cell] = total;
+    else if (T* const place = writes ? sum_place(column, first, second, third, fourth, width) : 0) *place = total;
+}}
+""",
+        )
+
+    def launch(
+        self, dtype: Any, shape: tuple[int, int], given: Sequence[Any], sums: Sequence[Array | None], width: int
+    ) -> None:
+        """Go over a matrix of that shape, which has elements.
+
+        sums : up to four arrays for the sums of the columns, of the dtype, None for what nobody wants. width : how many
+            columns each of the first three is for; a fourth is for all that are left.
+        """
+        rows, columns = shape
+        (across, chunks), (wide, height), sizes = _geometry(rows, columns)
+        places = (*(0 if place is None else place for place in (*sums, *[None] * (4 - len(sums)))), width)
+        divided = chunks > 1 and any(place is not None for place in sums)
+        parts = CUPY.xp.empty((chunks, columns), dtype=wide_dtype(dtype)) if divided else 0
+        self(dtype, (across, chunks), (wide, height), *given, parts, *places, *sizes)
+        if divided:
+            _SUMS_OF_CHUNKS(dtype, (across, 1), (wide, _MOST_THREADS // wide), parts, *places, *sizes)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
