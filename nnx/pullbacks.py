@@ -51,6 +51,21 @@ def adds(pullback: Pullback) -> Pullback:
     return pullback
 
 
+def zero_cotangent(like: Array, place: Any) -> Array | None:
+    """The cotangent of an array that nothing depends on: zeros, in its place in `out` if it has one; None for SKIP.
+
+    >>> import numpy as np
+    >>> zero_cotangent(np.ones(2), None), zero_cotangent(np.ones(2), SKIP)
+    (array([0., 0.]), None)
+    """
+    if place is SKIP:
+        return None
+    if place is None:
+        return array_namespace(like).zeros_like(like)
+    place[...] = 0.0
+    return place
+
+
 def linear(x: Array) -> tuple[Array, Pullback]:
     """Linear activation, which changes nothing: y = x
 

@@ -14,7 +14,7 @@ from nnx.functional.affine import project
 from nnx.functional.dropout import dropout as drop
 from nnx.functional.masking import keep
 from nnx.kernels import accelerated
-from nnx.pullbacks import SKIP, Pullback
+from nnx.pullbacks import SKIP, Differentiable, Pullback, linear, zero_cotangent
 from nnx.random import Draw
 
 __all__ = ["dot_product_attention"]
@@ -81,7 +81,6 @@ def dot_product_attention(
     return (output, xp.reshape(scores, fold.scores_shape(key.shape))), pullback
 
 
-@accelerated
 def project_heads(x: Array, *parameters: Array, biased: bool = True) -> tuple[tuple[Array, ...], Pullback]:
     """Several projections of one array to heads, as of self-attention: y = x @ kernel + bias for each
 
@@ -110,6 +109,61 @@ def project_heads(x: Array, *parameters: Array, biased: bool = True) -> tuple[tu
         return None if places[0] is SKIP else functools.reduce(operator.add, reversed(dxs)), *cotangents
 
     return tuple(y for y, _ in made), pullback
+
+
+@accelerated
+def self_attention(
+    x: Array,
+    mask: Array | None,
+    *parameters: Array,
+    biased: bool = True,
+    axes: Sequence[int] | None = None,
+    causal: bool = False,
+    window: int | None = None,
+    dropout: tuple[float, Draw] | None = None,
+    activate: Differentiable = linear,
+) -> tuple[tuple[Array, Array], Pullback]:
+    """Attention of an array to itself, between projections: `project_heads`, `dot_product_attention`, and `project`.
+
+    x (batch, ..., n).
+    parameters : for queries, keys, values and the output a kernel and, if `biased`, a bias. Kernels (n, heads, size),
+        for the output (heads, size, of the output's axes...).
+    mask (or None), axes, causal, window, dropout : as for `dot_product_attention`.
+    activate : as for `dense`, what ends the output's projection.
+
+    Returns (y, scores), y (batch, ..., of the output's axes...), and pullback((dy, dscores)) -> (dx, and a cotangent
+    for each parameter); dscores may be None for zero. The cotangent of the keys' bias is 0, not what rounding leaves of
+    it: such a bias adds one number to all logits of a target, which softmax does not see.
+
+    >>> import numpy as np
+    >>> x, kernels = np.asarray([[[1.0], [3.0]]]), [np.zeros((1, 1, 1)), np.zeros((1, 1, 1)), *np.ones((2, 1, 1, 1))]
+    >>> (y, scores), pullback = self_attention(x, None, *kernels, biased=False)
+    >>> y.tolist(), scores.tolist()
+    ([[[2.0], [2.0]]], [[[[0.5, 0.5], [0.5, 0.5]]]])
+    >>> pullback((y, None))[0].tolist()
+    [[[2.0], [2.0]]]
+    """
+    each = 2 if biased else 1
+    first, last = parameters[:-each], parameters[-each:]
+    (q, k, v), pullback_projections = project_heads(x, *first, biased=biased)
+    (heads, scores), pullback_heads = dot_product_attention(
+        q, k, v, mask, axes=axes, causal=causal, window=window, dropout=dropout
+    )
+    y, pullback_output = project(heads, last[0], last[1] if biased else None, 2, activate)
+
+    def pullback(dys: Sequence[Any], out: Sequence[Any] = ()) -> tuple[Array | None, ...]:
+        places = list(out) or [None] * (1 + len(parameters))
+        place = places[4]
+        if biased:
+            places[4] = SKIP
+        dheads, *of_last = pullback_output(dys[0], out=(None, *places[-each:]))
+        dx, *of_first = pullback_projections(pullback_heads((dheads, dys[1])), out=places[:-each])
+        cotangents = [dx, *of_first, *of_last]
+        if biased:
+            cotangents[4] = zero_cotangent(parameters[3], place)
+        return tuple(cotangents)
+
+    return (y, scores), pullback
 
 
 @accelerated

@@ -138,9 +138,15 @@ def global_average_pool(
     kept = tuple(1 if axis in axes else size for axis, size in enumerate(shape))
 
     def pullback(dy: Array) -> Array:
-        return xp.broadcast_to(xp.reshape(dy * share, kept), shape)
+        return share_out(xp.reshape(dy, kept), share, shape)
 
     return xp.mean(x, axis=axes, keepdims=keepdims), pullback
+
+
+@accelerated
+def share_out(y: Array, share: float, shape: tuple[int, ...]) -> Array:
+    """Elements times `share`, each at all of the positions that it was made from, in an array of `shape`, or a view."""
+    return array_namespace(y).broadcast_to(y * share, shape)
 
 
 def _masked_mean(x: Array, axis: int, keepdims: bool, mask: Array) -> tuple[Array, Pullback]:

@@ -12,7 +12,7 @@ from nnx.backends import Array, array_namespace, is_array
 from nnx.functional import Pullback
 from nnx.functional.attention import dot_product_attention
 from nnx.layers.layer import Layer, registry
-from nnx.layers.projection import Projection, project_together
+from nnx.layers.projection import Projection, attend_to_itself, project_together
 from nnx.layers.stochastic import random_stream
 from nnx.lazy_loading import names_of
 from nnx.pullbacks import Differentiable, Skippable, linear
@@ -79,7 +79,9 @@ class ProjectedAttention(Layer):
     @property
     def takes_ending(self) -> bool:
         plain = type(self).forward is ProjectedAttention.forward and self.use_bias and not self.activity_regularizer
-        return plain and len(self.output_shape or (0,)) == 1  # the output's projection ends with its features in one axis
+        return (
+            plain and len(self.output_shape or (0,)) == 1
+        )  # the output's projection ends with its features in one axis
 
     def run_ended(self, end: Differentiable, *inputs: Array, **options: Any) -> tuple[Array, Pullback]:
         return self.forward(*inputs, end=end, **options)
@@ -104,19 +106,26 @@ class ProjectedAttention(Layer):
     ) -> tuple[Any, Pullback]:
         if value is None and is_array(mask):
             mask = [mask, mask]
-        (q, k, v), pullback_projections = self._projected(query, value, key)
-        (k, gather_key), (v, gather_value) = self._shared(k), self._shared(v)
         dropout = None
         if training and self.dropout and self.random is not None:
             size = self._score_count(tuple(query.shape), tuple((query if value is None else value).shape))
             dropout = (self.dropout, self.random.draw(size, by_rows=True))
-        (heads, scores), pullback_heads = dot_product_attention(
-            *(q, k, v, self._mask(mask, (query_mask, value_mask, key_mask), attention_mask)),
-            axes=self._axes(len(query.shape)),
-            causal=use_causal_mask,
-            window=self.sliding_window,
-            dropout=dropout,
-        )
+        mask = self._mask(mask, (query_mask, value_mask, key_mask), attention_mask)
+        how: dict[str, Any] = {
+            "axes": self._axes(len(query.shape)),
+            "causal": use_causal_mask,
+            "window": self.sliding_window,
+            "dropout": dropout,
+        }
+        if value is None and not self.use_gate and self.num_query_heads == self.num_key_value_heads:
+            projections = (self.query, self.key, self.value, self.joined)
+            (y, scores), pullback = attend_to_itself(query, mask, projections, activate=end, **how)
+            if return_attention_scores:
+                return (y, scores), pullback
+            return y, Skippable(lambda dy, inputs: pullback((dy, None), inputs))
+        (q, k, v), pullback_projections = self._projected(query, value, key)
+        (k, gather_key), (v, gather_value) = self._shared(k), self._shared(v)
+        (heads, scores), pullback_heads = dot_product_attention(q, k, v, mask, **how)
         gated, pullback_gate = self._gated(query, heads)
         y, pullback_output = self.joined(gated, end)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from nnx.backends import Array, array_namespace
+from nnx.backends import Array
 from nnx.functional.affine import project
-from nnx.functional.attention import project_heads
+from nnx.functional.attention import project_heads, self_attention
 from nnx.parameters import Parameter
-from nnx.pullbacks import SKIP, Differentiable, LayerPullback, Pullback, linear
+from nnx.pullbacks import SKIP, Differentiable, LayerPullback, Pullback, linear, zero_cotangent
 
 
 class Projection:
@@ -42,6 +42,15 @@ def project_together(x: Array, projections: Sequence[Projection]) -> tuple[tuple
     return ys, _routed(pullback, projections)
 
 
+def attend_to_itself(
+    x: Array, mask: Array | None, projections: Sequence[Projection], **options: Any
+) -> tuple[tuple[Array, Array], LayerPullback]:
+    """Attention of an array to itself, with projections to queries, keys, values and output; see `self_attention`."""
+    values = [parameter.value for projection in projections for parameter in projection.parameters]
+    found, pullback = self_attention(x, mask, *values, biased=projections[0].bias is not None, **options)
+    return found, _routed(pullback, projections)
+
+
 def _routed(pullback: Pullback, projections: Sequence[Projection]) -> LayerPullback:
     """The pullback that sends cotangents to the parameters, and 0 to a bias that does not count."""
     targets = [(one, parameter) for one in projections for parameter in one.parameters]
@@ -50,15 +59,7 @@ def _routed(pullback: Pullback, projections: Sequence[Projection]) -> LayerPullb
     def pull_back(dy: Any, out: Sequence[Any]) -> tuple[Array | None, ...]:
         cotangents = list(pullback(dy, out=[SKIP if index in idle else place for index, place in enumerate(out)]))
         for index in idle:
-            if out[index] is not SKIP:
-                cotangents[index] = _zeros(targets[index - 1][1].value, out[index])
+            cotangents[index] = zero_cotangent(targets[index - 1][1].value, out[index])
         return tuple(cotangents)
 
     return LayerPullback(pull_back, (None, *(parameter for _, parameter in targets)), direct=True)
-
-
-def _zeros(like: Array, place: Any) -> Array:
-    if place is None:
-        return array_namespace(like).zeros_like(like)
-    place[...] = 0.0
-    return place

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import itertools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -241,15 +240,16 @@ def _biased_and_ended(activate: Differentiable) -> Example:
     return Example(lambda v: (v.normal(v.n, 2, 4), v.normal(4), end(v.constant(v.n, 2, 4))), length=12, consumed=1)
 
 
-def _projections(count: int, biased: bool) -> Example:
-    """Projections of sequences to three heads."""
+def _self_attention(biased: bool = True, mask: tuple[int, ...] | None = None, **options: Any) -> Example:
+    """Attention of three sequences to themselves, with three heads. mask : its shape, of sequences of four steps."""
+    steps = None if mask is None else 4
 
     def make(v: Values) -> tuple[Any, ...]:
-        x = v.normal(v.n, 2, 4)
-        of_each = [(v.normal(4, 3, 5), v.normal(3, 5)) if biased else (v.normal(4, 3, 5),) for _ in range(count)]
-        return x, *itertools.chain(*of_each)
+        x, allowed = v.normal(3, steps or v.n, 4), None if mask is None else v.mask(*mask)
+        shapes = [((4, 3, 5), (3, 5))] * 3 + [((3, 5, 7), (7,))]
+        return x, allowed, *(v.normal(*shape) for each in shapes for shape in (each if biased else each[:1]))
 
-    return Example(make, {"biased": biased}, length=48, several=True, only="cupy")
+    return Example(make, {"biased": biased, **options}, (1, 6), length=300, several=True, only="cupy")
 
 
 def _maps(arrays: int, *sizes: int) -> Example:
@@ -509,7 +509,6 @@ ROWS: dict[str, list[Example]] = {
         Example(lambda v: (v.normal(v.n, 2, 3), v.normal(2, 1)), length=18),
         Example(lambda v: (v.normal(v.n, 1, 3), v.normal(1, 1)), length=18),
     ],
-    "project_heads": [_projections(3, True), _projections(3, False), _projections(2, True), _projections(1, True)],
     "relu": _UNARY,
     "rms_normalization": [
         Example(lambda v: (v.normal(v.n, 4), v.normal(4)), length=8),
@@ -543,10 +542,23 @@ ROWS: dict[str, list[Example]] = {
         Example(lambda v: (v.normal(v.n) > 0, 0.0, v.normal(v.n))),
     ],
     "rotations": [_maps(1, 4, 5)],
+    "self_attention": [
+        _self_attention(),
+        _self_attention(biased=False),
+        _self_attention(mask=(3, 1, 4, 4), causal=True),
+        _self_attention(mask=(3, 4, 4), window=2),
+        _self_attention(mask=(4, 4), activate=functional.relu),
+        _self_attention(mask=(3, 3, 4, 4), dropout=(0.4, Draw(1, 2, 144))),
+        _self_attention(biased=False, activate=functional.gelu),
+    ],
     "selu": _UNARY,
     "sgd": [_update(lambda v: (v.normal(v.n), v.normal(v.n), 0.1))],
     "shears": [_maps(3)],
     "sigmoid": _UNARY,
+    "share_out": [
+        Example(lambda v: (v.normal(v.n, 1, 4), 0.2, (v.n, 5, 4))),
+        Example(lambda v: (v.normal(v.n, 4, 1, 1), 0.1, (v.n, 4, 2, 5))),
+    ],
     "silu": _UNARY,
     "simple_rnn_recurrence": [
         Example(lambda v: (v.normal(3, v.n, 4), v.normal(v.n, 4), v.normal(4, 4)), length=100, several=True),

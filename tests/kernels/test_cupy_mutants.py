@@ -36,6 +36,10 @@ CALLS: dict[str, tuple[Any, ...]] = {
     "batch_normalization": (V.normal(300, 47), V.normal(47), V.normal(47)),  # two chunks of rows
     "batch_normalization of channels": (V.normal(2, 47, 150), V.normal(47), V.normal(47), 1),
     "attend": (V.normal(1, 2, 3, 4), V.normal(1, 2, 700, 4), V.normal(1, 2, 700, 4), V.mask(1, 1, 3, 700)),
+    "self_attention": (  # two chunks of rows, and features for two blocks of columns
+        *(V.normal(3, 100, 4), None, *(V.normal(*shape) for _ in range(3) for shape in ((4, 2, 5), (2, 5)))),
+        *(V.normal(2, 5, 7), V.normal(7)),
+    ),
     "bias_activation": (V.normal(300, 47), V.normal(47), functional.gelu),
     "affine_transform": (V.normal(2, 4, 5, 3), V.constant(2, 6)),
     "embedding": (V.labels(40, classes=6), V.normal(5, 3)),  # some of which do not exist
@@ -56,7 +60,7 @@ def call(name: str) -> None:
     if isinstance(result, tuple):
         value, pullback = result
         dy = CUPY.xp.ones_like(value[0] if isinstance(value, tuple) else value)
-        pullback((dy, None) if name == "attend" else dy)
+        pullback((dy, None) if name in ("attend", "self_attention") else dy)
 
 
 def without(what: str, position: int = 0) -> Callable[[str], str]:
@@ -102,7 +106,11 @@ MUTANTS = [
     ("batch_normalization", "normalize_columns_pullback", without(BARRIER, 2), CONFLICT),
     ("batch_normalization", "normalize_columns_pullback", without("&& blockIdx.y == 0"), CONFLICT),
     ("attend", "attention_scores", without(BARRIER, 1), CONFLICT),
-    ("attend", "attention_scores", instead("target * of_target", "(target + heads) * of_target"), OUTSIDE),
+    ("attend", "attention_scores", instead("target * of_target", "(target + inner) * of_target"), OUTSIDE),
+    ("self_attention", "side_by_side", without(BARRIER, 1), CONFLICT),
+    ("self_attention", "side_by_side", instead("positions + row)", "positions + row + 1)"), OUTSIDE),
+    ("self_attention", "side_by_side", instead("row < features &&", "row < features + rows &&"), OUTSIDE),
+    ("self_attention", "side_by_side", instead("writes && parts", "inside && parts"), CONFLICT),
     ("bias_activation", "gelu_pullback_and_sums", without(BARRIER, 2), CONFLICT),
     ("bias_activation", "gelu_pullback_and_sums", instead("row < stop", "row <= stop"), OUTSIDE),
     ("bias_activation", "sums_of_chunks", instead("writes ?", "inside ?"), CONFLICT),

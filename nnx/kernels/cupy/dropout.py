@@ -38,7 +38,7 @@ def dropout(
     options = (*words_of(draw), round(rate * 2.0**32), 1.0 / (1.0 - rate))
 
     def drop(values: Array) -> Array:
-        y = CUPY.xp.empty(values.shape, dtype=values.dtype, device=values.device)
+        y = CUPY.xp.empty_like(values)
         if draw.size:
             DROPOUT(*options, values, y, size=blocks(draw.size))
         return y

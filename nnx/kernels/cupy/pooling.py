@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from nnx.backends.base import Array
 from nnx.kernels import backend_kernel
-from nnx.kernels.cupy.cuda_kernels import CUPY, ElementwiseKernel, contiguous
+from nnx.kernels.cupy.cuda_kernels import CUPY, ElementwiseKernel, contiguous, is_floating
 from nnx.kernels.cupy.table import KERNELS
 from nnx.kernels.cupy.window_geometry import (
     GEOMETRY,
@@ -57,6 +57,7 @@ _TO_LARGEST = {
     )
     for number in ("uint8", "int32")
 }
+_SHARE_OUT = ElementwiseKernel("share_out", "T y, float64 share", "T x", "x = (W)y * (W)share;")
 _SUM = ElementwiseKernel(
     "sum_of_windows",
     f"raw T x, {GEOMETRY}, int32 c",
@@ -144,3 +145,8 @@ def _reduce(
         return dx
 
     return y, pullback
+
+
+@backend_kernel(KERNELS, accepts=lambda y, share, shape: is_floating(y))
+def share_out(y: Array, share: float, shape: tuple[int, ...]) -> Array:
+    return _SHARE_OUT(CUPY.xp.broadcast_to(y, shape), share)  # not a view: what comes next would copy it
