@@ -83,7 +83,9 @@ def _recorded(generic: Callable[..., Any], kind: type[TrackedArray]) -> Callable
     fastest = accelerated(generic)
     arguments = inspect.signature(generic)
     several = next((p.name for p in arguments.parameters.values() if p.kind is p.VAR_POSITIONAL), None)
-    as_written = generic.__name__ in _AS_WRITTEN or arguments.return_annotation == "None"  # which is done in place
+    # What works in place, or has another form than one value and its pullback, is not computed only to be thrown away.
+    of_another_form = arguments.return_annotation not in ("tuple[Array, Pullback]", inspect.Signature.empty)
+    as_written = generic.__name__ in _AS_WRITTEN or of_another_form
 
     @functools.wraps(generic)
     def function(*args: Any, **options: Any) -> Any:
