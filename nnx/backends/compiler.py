@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import importlib.util
+import sys
+import types
+from collections.abc import Iterator
 
 from nnx.user_warnings import warn_user
 
@@ -47,9 +51,28 @@ def are_compiled_kernels_used() -> bool:
     return _enabled and _is_usable()
 
 
+@contextlib.contextmanager
+def unobserved() -> Iterator[None]:
+    """A block in which no Python function is called at each call, as by `sys.setprofile`: compilers make millions."""
+    observer = sys.getprofile()
+    if not isinstance(observer, types.FunctionType | types.MethodType):  # a profiler in C could not be put back
+        yield
+        return
+    sys.setprofile(None)
+    try:
+        yield
+    finally:
+        sys.setprofile(observer)
+
+
 @functools.cache
 def compiler_problem() -> str | None:
     """Why there are no compiled kernels, with what to do about it; None if there are. Imports numba."""
+    with unobserved():
+        return _problem()
+
+
+def _problem() -> str | None:
     if importlib.util.find_spec("numba") is None:
         return f"numba is not installed; install it with: {_INSTALL}"
     try:

@@ -16,7 +16,6 @@ import gc
 import itertools
 import math
 import operator
-import os
 import sys
 import types
 import weakref
@@ -34,11 +33,6 @@ from nnx.registry import custom_objects_here, get_custom_objects
 
 _TRUSTED = {"nnx", "numpy", "array_api_compat", "array_api_extra"}
 """Packages whose functions depend on nothing but what they are given."""
-
-_COMPILER = {"numba", "llvmlite"}
-"""Packages that make the compiled kernels when these are first called; what others compile is not trusted for it."""
-
-_FOLDER = os.path.join(os.path.dirname(os.path.dirname(__file__)), "")
 
 _PURE = {
     "abc",
@@ -386,12 +380,7 @@ def _is_trusted(frame: types.FrameType | None) -> bool:
     while frame is not None:
         module = str(frame.f_globals.get("__name__"))
         root = module.partition(".")[0]
-        if (
-            root in _TRUSTED | _COMPILER
-            or _is_compiled(frame)
-            or module == "importlib._bootstrap"
-            or module.startswith("namedtuple_")
-        ):
+        if root in _TRUSTED or module == "importlib._bootstrap" or module.startswith("namedtuple_"):
             return True
         if root == "__main__" or root not in sys.stdlib_module_names:
             return _is_importing(frame)
@@ -402,7 +391,7 @@ def _is_trusted(frame: types.FrameType | None) -> bool:
 def _is_own(frame: types.FrameType) -> bool:
     """Whether a function is of none of the trusted packages, and not of Python's own."""
     root = str(frame.f_globals.get("__name__")).partition(".")[0]
-    return root not in _TRUSTED | _COMPILER and (root == "__main__" or root not in sys.stdlib_module_names)
+    return root not in _TRUSTED and (root == "__main__" or root not in sys.stdlib_module_names)
 
 
 def _callers(frame: types.FrameType) -> Iterator[types.FrameType]:
@@ -417,11 +406,6 @@ def _settings() -> list[Any]:
     place = get_backend()
     objects = [part for known in custom_objects_here() for pair in known.items() for part in pair]
     return [epsilon(), is_deterministic(), place.name, place.device, place.dtype, *objects]
-
-
-def _is_compiled(frame: types.FrameType) -> bool:
-    """Whether a frame is one that numba shows for a compiled loop of nnx: with its code, but of no module."""
-    return "__name__" not in frame.f_globals and frame.f_code.co_filename.startswith(_FOLDER)
 
 
 def _is_importing(frame: types.FrameType | None) -> bool:

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import functools
 import importlib
+import sys
 import types
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from nnx.backends.compiler import unobserved
 from nnx.locks import LOADING, cached_property
 
 
@@ -58,7 +60,10 @@ class CompiledLoop:
     def __call__(self, *arguments: Any) -> Any:
         first = arguments[0]
         if type(first) is np.ndarray:
-            return self.dispatcher(*arguments)
+            if sys.getprofile() is None:
+                return self.dispatcher(*arguments)
+            with unobserved():  # what a plan depends on is seen so, and a loop depends on its arguments alone
+                return self.dispatcher(*arguments)
         return first.__array_function__(self, (type(first),), arguments, {})  # which notes it
 
 

@@ -37,7 +37,7 @@ def lstm_recurrence(
     activation: Any = None,
     recurrent_activation: Any = None,
 ) -> tuple[tuple[Array, Array, Array], Pullback]:
-    time, batch, units = len(z), *h.shape
+    time, (batch, units) = len(z), h.shape
     half = z.dtype.type(0.5)
     states, carries = _states_from(h, time), _states_from(c, time)
     outputs, gates = empty(z, (time, batch, units)), empty(z, (time, batch, 4 * units))
@@ -134,7 +134,7 @@ def gru_recurrence(
     activation: Any = None,
     recurrent_activation: Any = None,
 ) -> tuple[tuple[Array, Array], Pullback]:
-    time, batch, units = len(z), *h.shape
+    time, (batch, units) = len(z), h.shape
     states, candidates = _states_from(h, time), empty(z, (time, batch, units))
     gates = empty(z, (time, batch, 3 * units))  # of the update and of the reset, and what the latter lets through
     scale = np.repeat(np.asarray([0.5, 0.5, 1.0], z.dtype), units)
