@@ -18,6 +18,7 @@ from nnx.backends import compiler
 from nnx.backends.base import find_backend
 from nnx.kernels.numba import FOR_LARGE_ARRAYS, KERNELS
 from nnx.layers import BatchNormalization, Dense, Input, LayerNormalization
+from nnx.windows import Axis, Windows
 
 needs_numba = pytest.mark.skipif(compiler.compiler_problem() is not None, reason=str(compiler.compiler_problem()))
 SAMPLES = np.random.default_rng(8)
@@ -101,6 +102,18 @@ class TestChoice:
             y, _ = nnx.functional.layer_normalization(x)
             expected, _ = find_backend("numpy").kernels["layer_normalization"].function(x)
             assert np.array_equal(y, expected)
+
+    @needs_numba
+    def test_the_largest_of_a_window_with_nan_is_nan(self) -> None:
+        x = SAMPLES.normal(size=(4, 32, 32, 16)).astype(np.float32)
+        x[0, :2, 1, :4], x[1, 3, 3, 5:] = np.nan, np.nan
+        axis = Axis(32, 2, 2, 1, 0, 16)
+        assert is_compiled("largest_of_windows", x, Windows(axis, axis))
+        y, pullback = nnx.functional.pooling.largest_of_windows(x, Windows(axis, axis))
+        expected, pull_back = find_backend("numpy").kernels["largest_of_windows"].function(x, Windows(axis, axis))
+        assert np.array_equal(y, expected, equal_nan=True)
+        assert np.isnan(y).sum() == 4 + 11
+        assert np.array_equal(pullback(np.ones_like(y)), pull_back(np.ones_like(y)))
 
     def test_who_disables_them_gets_those_of_numpy(self, disabled: None) -> None:
         assert not nnx.config.are_compiled_kernels_enabled()

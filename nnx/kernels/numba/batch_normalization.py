@@ -1,8 +1,7 @@
 """Batch normalisation of features in the last axis, compiled: blocks of rows that the cache holds.
 
 Mean and squares of a block are taken before the next one is read, and put together as Chan, Golub and LeVeque do
-("Updating formulae and a pairwise algorithm for computing sample variances", 1979). Where features are few, several
-rows lie side by side: the same memory, another shape.
+("Updating formulae and a pairwise algorithm for computing sample variances", 1979).
 """
 
 from __future__ import annotations
@@ -13,15 +12,15 @@ from typing import Any
 import numpy as np
 
 from nnx.backends.base import Array
+from nnx.kernels import name_of
 from nnx.kernels.numba.compilation import compiled
 from nnx.kernels.numba.table import are_plain, compiled_kernel, plain
-from nnx.kernels.numpy.column_sums import deliver, largest_divisor
+from nnx.kernels.numba.wide_rows import WideRows
+from nnx.kernels.numpy.column_sums import deliver
 from nnx.kernels.numpy.memory import empty
-from nnx.pullbacks import SKIP, Differentiable, Pullback, followed_by, linear
+from nnx.pullbacks import SKIP, Differentiable, Ending, Pullback, followed_by, linear
 
 _LEAST = 32_768
-_WIDTH = 512  # elements of a row for which loops are long enough
-_BLOCK = 8192  # elements that are in the first cache when they are read again
 
 
 def _accepts(
@@ -46,7 +45,7 @@ def batch_normalization(
     mask: Array | None = None,
     activate: Differentiable = linear,
 ) -> tuple[tuple[Array, Array, Array], Pullback]:
-    layout = _Layout(x)
+    layout = WideRows(x)
     rows, count = x.reshape(layout.shape), layout.count
     sums, squares = np.zeros_like(x, shape=(2, rows.shape[1]), dtype=np.float64)
     _add_moments(sums, squares, *empty(x, (2, rows.shape[1])), rows, layout.step)
@@ -55,12 +54,24 @@ def batch_normalization(
     variance = (layout.gather(squares) + layout.gather(deviations * deviations) * len(rows)) / count
     inverse = 1.0 / np.sqrt(variance + epsilon)
     center, factor = layout.spread(mean), layout.spread(inverse if gamma is None else inverse * gamma)
-    y = empty(x, rows.shape)
-    _scale_rows(y, rows, center, factor, layout.offset(beta))
+    y, offset = empty(x, rows.shape), layout.offset(beta)
+    rectified, residual = _end_of(activate, x)
+    if residual is not None:
+        _scale_add_and_rectify(y, rows, residual.reshape(rows.shape), center, factor, offset)
+    elif rectified:
+        _scale_and_rectify(y, rows, center, factor, offset)
+    else:
+        _scale_rows(y, rows, center, factor, offset)
 
     def pullback(dy: Array, out: tuple[Any, ...] = (None, None, None)) -> tuple[Array | None, ...]:
         dy = plain(dy, rows)
-        (product, total), of_parameters = layout.cotangents(dy, rows, center, inverse, (gamma, beta), out[1:])
+        if rectified:
+            dz = empty(x, rows.shape)
+            _pull_relu(dz, dy, y)
+            dy = dz
+        if isinstance(activate, Ending) and rectified:
+            activate.hand_over(dy.reshape(x.shape))
+        (product, total), of_parameters = _cotangents(layout, dy, rows, center, inverse, (gamma, beta), out[1:])
         if out[0] is SKIP:
             return None, *of_parameters
         dx = empty(x, rows.shape)
@@ -68,46 +79,35 @@ def batch_normalization(
         _pull_rows(dx, dy, rows, center, slope, shift, factor)
         return dx.reshape(x.shape), *of_parameters
 
-    y, pullback = followed_by(activate, y.reshape(x.shape), pullback)
-    return (y, mean.astype(x.dtype), variance.astype(x.dtype)), pullback
+    value, pulled = followed_by(linear if rectified else activate, y.reshape(x.shape), pullback)
+    return (value, mean.astype(x.dtype), variance.astype(x.dtype)), pulled
 
 
-class _Layout:
-    """An array (..., features) as a matrix of wide rows, each of several positions, with vectors that go with it.
+def _end_of(activate: Differentiable, x: Array) -> tuple[bool, Array | None]:
+    """Whether what follows ends with a relu that is done here, and what is added before it."""
+    if isinstance(activate, Ending):
+        usable = name_of(activate.activate) == "relu" and activate.residual.shape == x.shape
+        usable = usable and are_plain(x, activate.residual)
+        return usable, activate.residual if usable else None
+    return name_of(activate) == "relu", None
 
-    count : how many positions there are. fold : how many of them are in a row. shape : of the matrix.
-    step : how many of its rows are a block.
-    """
 
-    def __init__(self, x: Array) -> None:
-        features = x.shape[-1]
-        self.dtype, self.count = x.dtype, x.size // features
-        self.fold = largest_divisor(self.count, _WIDTH // features)
-        self.shape = (self.count // self.fold, self.fold * features)
-        self.step = max(1, _BLOCK // self.shape[1])
-
-    def gather(self, sums: Array) -> Array:
-        """One sum for each feature."""
-        return np.add.reduce(sums.reshape(self.fold, -1), axis=0)
-
-    def spread(self, values: Array) -> Array:
-        """One number for each column of the matrix, in its dtype."""
-        return np.tile(values, self.fold).astype(self.dtype)
-
-    def offset(self, beta: Array | None) -> Array:
-        """What is added to each column; nothing where there is no beta, and -0.0 does not even change a sign."""
-        return np.full(self.shape[1], -0.0, self.dtype) if beta is None else self.spread(beta)
-
-    def cotangents(
-        self, dy: Array, rows: Array, center: Array, inverse: Array, parameters: Sequence[Any], places: Sequence[Any]
-    ) -> tuple[tuple[Array, Array], list[Array | None]]:
-        """The sums of dy * x̂ and of dy for each feature; and the cotangents of gamma and beta, as far as there are."""
-        products, totals = np.zeros_like(rows, shape=(2, self.shape[1]), dtype=np.float64)
-        _add_products(products, totals, *empty(rows, (2, self.shape[1])), dy, rows, center, self.step)
-        product, total = self.gather(products) * inverse, self.gather(totals)
-        given = [sums for parameter, sums in zip(parameters, (product, total), strict=True) if parameter is not None]
-        delivered = [deliver(sums.astype(self.dtype), place) for sums, place in zip(given, places, strict=False)]
-        return (product, total), delivered
+def _cotangents(
+    layout: WideRows,
+    dy: Array,
+    rows: Array,
+    center: Array,
+    inverse: Array,
+    parameters: Sequence[Any],
+    places: Sequence[Any],
+) -> tuple[tuple[Array, Array], list[Array | None]]:
+    """The sums of dy * x̂ and of dy for each feature; and the cotangents of gamma and beta, as far as there are."""
+    products, totals = np.zeros_like(rows, shape=(2, layout.shape[1]), dtype=np.float64)
+    _add_products(products, totals, *empty(rows, (2, layout.shape[1])), dy, rows, center, layout.step)
+    product, total = layout.gather(products) * inverse, layout.gather(totals)
+    given = [sums for parameter, sums in zip(parameters, (product, total), strict=True) if parameter is not None]
+    delivered = [deliver(sums.astype(layout.dtype), place) for sums, place in zip(given, places, strict=False)]
+    return (product, total), delivered
 
 
 @compiled
@@ -136,6 +136,32 @@ def _scale_rows(y: Any, x: Any, center: Any, factor: Any, offset: Any) -> None:
     for i in range(x.shape[0]):
         for j in range(x.shape[1]):
             y[i, j] = (x[i, j] - center[j]) * factor[j] + offset[j]
+
+
+@compiled
+def _scale_and_rectify(y: Any, x: Any, center: Any, factor: Any, offset: Any) -> None:
+    zero = y.dtype.type(0)
+    for i in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            value = (x[i, j] - center[j]) * factor[j] + offset[j]
+            y[i, j] = zero if value <= zero else value  # NaN stays
+
+
+@compiled
+def _scale_add_and_rectify(y: Any, x: Any, residual: Any, center: Any, factor: Any, offset: Any) -> None:
+    zero = y.dtype.type(0)
+    for i in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            value = (x[i, j] - center[j]) * factor[j] + offset[j] + residual[i, j]
+            y[i, j] = zero if value <= zero else value
+
+
+@compiled
+def _pull_relu(dz: Any, dy: Any, y: Any) -> None:
+    zero = y.dtype.type(0)
+    for i in range(y.shape[0]):
+        for j in range(y.shape[1]):
+            dz[i, j] = dy[i, j] if y[i, j] > zero else zero
 
 
 @compiled
@@ -185,7 +211,7 @@ def batch_normalization_inference(
     axis: int = -1,
     epsilon: float = 1e-3,
 ) -> tuple[Array, Pullback]:
-    layout = _Layout(x)
+    layout = WideRows(x)
     rows = x.reshape(layout.shape)
     inverse = 1.0 / np.sqrt(variance + epsilon)
     center, factor = layout.spread(mean), layout.spread(inverse if gamma is None else inverse * gamma)
@@ -194,7 +220,7 @@ def batch_normalization_inference(
 
     def pullback(dy: Array, out: tuple[Any, ...] = (None, None, None)) -> tuple[Array | None, ...]:
         dy = plain(dy, rows)
-        of_parameters = layout.cotangents(dy, rows, center, inverse, (gamma, beta), out[1:])[1]
+        of_parameters = _cotangents(layout, dy, rows, center, inverse, (gamma, beta), out[1:])[1]
         return None if out[0] is SKIP else (dy * factor).reshape(x.shape), *of_parameters
 
     return y.reshape(x.shape), pullback

@@ -1,0 +1,76 @@
+"""Maximum of windows that lie side by side, compiled: each window is read once, all of its channels together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nnx.backends.base import Array
+from nnx.kernels.numba.compilation import compiled
+from nnx.kernels.numba.table import are_plain, compiled_kernel, plain
+from nnx.kernels.numpy.memory import empty
+from nnx.pullbacks import Pullback
+from nnx.windows import Windows
+
+_LEAST = 65_536
+_LEAST_CHANNELS = 8  # for loops that are long enough
+
+
+def _accepts(x: Array, windows: Windows) -> bool:
+    return windows.tiled and x.size > 0 and x.shape[3] >= _LEAST_CHANNELS and are_plain(x)
+
+
+@compiled_kernel(least=_LEAST, accepts=_accepts)
+def largest_of_windows(x: Array, windows: Windows) -> tuple[Array, Pullback]:
+    rows, columns = windows.rows, windows.columns
+    y = empty(x, (len(x), *windows.counts, x.shape[3]))
+    _largest(y, x, rows.window, columns.window)
+
+    def pullback(dy: Array) -> Array:
+        dx = empty(x, x.shape)
+        dx[:, rows.count * rows.window :] = 0.0  # what is in no window
+        dx[:, :, columns.count * columns.window :] = 0.0
+        _to_largest(dx, empty(x, (x.shape[3],)), plain(dy, y), y, x, rows.window, columns.window)
+        return dx
+
+    return y, pullback
+
+
+@compiled
+def _largest(y: Any, x: Any, down: int, across: int) -> None:
+    images, rows, columns, channels = y.shape
+    for n in range(images):
+        for i in range(rows):
+            for j in range(columns):
+                largest = y[n, i, j]
+                for tap in range(down * across):
+                    part = x[n, i * down + tap // across, j * across + tap % across]
+                    if tap == 0:
+                        for c in range(channels):
+                            largest[c] = part[c]
+                    else:
+                        for c in range(channels):  # NaN, where it is in the window
+                            kept = largest[c] >= part[c] or largest[c] != largest[c]
+                            largest[c] = largest[c] if kept else part[c]
+
+
+@compiled
+def _to_largest(dx: Any, rest: Any, dy: Any, y: Any, x: Any, down: int, across: int) -> None:
+    images, rows, columns, channels = y.shape
+    last = down * across - 1
+    zero = dx.dtype.type(0)
+    for n in range(images):
+        for i in range(rows):
+            for j in range(columns):
+                largest, given = y[n, i, j], dy[n, i, j]
+                for c in range(channels):
+                    rest[c] = given[c]  # what no tap has taken yet
+                for tap in range(last):
+                    row, column = i * down + tap // across, j * across + tap % across
+                    part, reached = x[n, row, column], dx[n, row, column]
+                    for c in range(channels):
+                        taken = part[c] == largest[c]
+                        reached[c] = rest[c] if taken else zero
+                        rest[c] = zero if taken else rest[c]
+                reached = dx[n, i * down + down - 1, j * across + across - 1]
+                for c in range(channels):
+                    reached[c] = rest[c]
