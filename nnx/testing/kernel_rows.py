@@ -449,7 +449,7 @@ ROWS: dict[str, list[Example]] = {
     "lamb": [_lamb(4), _lamb(300)],
     "largest_of_windows": [
         *map(_largest, _POOLS),
-        Example(lambda v: (_finite(v, v.n, 7, 9, 17), _over((7, 9), (3, 2), (3, 2)))),
+        Example(lambda v: (_finite(v, v.n, 7, 9, 33), _over((7, 9), (3, 2), (3, 2)))),
         Example(lambda v: (_finite(v, v.n, 20, 20, 64), _over((20, 20), (2, 2), (2, 2))), sizes=(24,)),
     ],
     "layer_normalization": [

@@ -12,7 +12,7 @@ from nnx.pullbacks import Pullback
 from nnx.windows import Windows
 
 _LEAST = 65_536
-_LEAST_CHANNELS = 8  # for loops that are long enough
+_LEAST_CHANNELS = 32  # with 16 loops are short, and take 1.8 of the time of NumPy's kernel
 
 
 def _accepts(x: Array, windows: Windows) -> bool:
