@@ -39,6 +39,7 @@ class BackendKernel:
     function: Callable[..., Any]
     accepts: Callable[..., bool] | None
     deterministic: bool
+    instead_of: BackendKernel | None = None  # of a compiled kernel: what it stands in front of
 
 
 class Backend:
@@ -96,12 +97,15 @@ class Backend:
     def compiled_kernels(self) -> dict[str, BackendKernel]:
         """Kernels that are asked first, by the names of their generic functions; what they do not accept goes on.
 
+        Each stands in front of the backend's own kernel, and is left aside where somebody has put another in its place.
         Imports `compiled_kernel_package`, as `kernels` does its own; the compiler is imported by what accepts an array.
         """
         package = self.compiled_kernel_package
         with LOADING:
-            own = {} if package is None else importlib.import_module(package).FOR_LARGE_ARRAYS
-        table: dict[str, BackendKernel] = self.__dict__.setdefault("compiled_kernels", dict(own))
+            compiled = {} if package is None else importlib.import_module(package).FOR_LARGE_ARRAYS
+            own = {} if self.kernel_package is None else importlib.import_module(self.kernel_package).KERNELS
+        front = {name: dataclasses.replace(kernel, instead_of=own.get(name)) for name, kernel in compiled.items()}
+        table: dict[str, BackendKernel] = self.__dict__.setdefault("compiled_kernels", front)
         return table
 
     def load(self) -> Namespace:

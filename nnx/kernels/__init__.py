@@ -87,10 +87,9 @@ def accelerated(generic: Callable[P, R]) -> Callable[P, R]:
                     break
         if backend is None:
             backend = backend_of(args[0] if args else next(iter(kwargs.values())))
-        kernel = backend.compiled_kernels.get(name)
-        if kernel is not None and kernel.accepts is not None and kernel.accepts(*args, **kwargs):
-            return kernel.function(*args, **kwargs)  # type: ignore[no-any-return]
-        kernel = backend.kernels.get(name)
+        kernel, compiled = backend.kernels.get(name), backend.compiled_kernels.get(name)
+        if compiled is not None and compiled.instead_of is kernel and compiled.accepts(*args, **kwargs):  # type: ignore[misc]
+            return compiled.function(*args, **kwargs)  # type: ignore[no-any-return]
         if kernel is None or (_deterministic and not kernel.deterministic):
             return generic(*args, **kwargs)
         if kernel.accepts is None or kernel.accepts(*args, **kwargs):

@@ -16,6 +16,7 @@ import pytest
 import nnx
 from nnx.backends import compiler
 from nnx.backends.base import find_backend
+from nnx.kernels import backend_kernel
 from nnx.kernels.numba import FOR_LARGE_ARRAYS, KERNELS
 from nnx.layers import BatchNormalization, Dense, Input, LayerNormalization
 from nnx.windows import Axis, Windows
@@ -75,7 +76,8 @@ def is_compiled(name: str, *arguments: Any) -> bool:
 class TestChoice:
     def test_both_tables_have_the_same_kernels(self) -> None:
         assert list(KERNELS) == list(FOR_LARGE_ARRAYS)
-        assert find_backend("numpy").compiled_kernels == FOR_LARGE_ARRAYS
+        front = find_backend("numpy").compiled_kernels
+        assert [kernel.accepts for kernel in front.values()] == [k.accepts for k in FOR_LARGE_ARRAYS.values()]
         assert find_backend("array-api-strict").compiled_kernels == {}
 
     @needs_numba
@@ -115,13 +117,29 @@ class TestChoice:
         assert np.isnan(y).sum() == 4 + 27
         assert np.array_equal(pullback(np.ones_like(y)), pull_back(np.ones_like(y)))
 
+    def test_a_kernel_of_ones_own_is_the_first(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        backend = find_backend("numpy")
+        monkeypatch.setattr(backend, "kernels", dict(backend.kernels))
+
+        def layer_normalization(x: Any, *arguments: Any) -> str:
+            return "mine"
+
+        backend_kernel(backend.kernels)(layer_normalization)
+        assert nnx.functional.layer_normalization(LARGE) == "mine"
+
     def test_who_disables_them_gets_those_of_numpy(self, disabled: None) -> None:
         assert not nnx.config.are_compiled_kernels_enabled()
         assert not is_compiled("layer_normalization", LARGE)
 
     def test_settings_of_parameters_decide_too(self) -> None:
         assert not is_compiled("layer_normalization", LARGE, np.ones(512))  # float64
+        assert not is_compiled("layer_normalization", LARGE, LARGE[0, :1])
+        assert not is_compiled("bias_activation", LARGE, LARGE[0, :1], nnx.functional.relu)
+        assert not is_compiled("sgd", LARGE.ravel(), LARGE.ravel()[1:], 0.1)
+        assert not is_compiled("sgd", LARGE, LARGE, 0.1)
+        assert not is_compiled("lstm_recurrence", LARGE.reshape(4, 64, 512), LARGE[0], LARGE[0], LARGE[:128])
         assert not is_compiled("batch_normalization", LARGE, None, None, 0)
+        assert not is_compiled("batch_normalization", LARGE, LARGE[0, :1])
         assert not is_compiled("batch_normalization", LARGE, None, None, -1, 1e-3, np.ones(256, bool))
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from nnx.backends.base import Array
 from nnx.kernels import name_of
 from nnx.kernels.numba.compilation import compiled
-from nnx.kernels.numba.table import are_plain, compiled_kernel, plain
+from nnx.kernels.numba.table import are_plain, compiled_kernel, have_shape, plain
 from nnx.kernels.numba.wide_rows import WideRows
 from nnx.kernels.numpy.column_sums import deliver
 from nnx.kernels.numpy.memory import empty
@@ -20,7 +20,7 @@ _LEAST = 65_536
 
 def _accepts(z: Array, bias: Array | None, activate: Differentiable) -> bool:
     usable = bias is not None and z.ndim > 1 and z.size > 0 and name_of(activate) == "relu"
-    return usable and are_plain(z, bias)
+    return usable and are_plain(z, bias) and have_shape(z.shape[-1:], bias)
 
 
 @compiled_kernel(least=_LEAST, accepts=_accepts)

@@ -14,7 +14,7 @@ import numpy as np
 from nnx.backends.base import Array
 from nnx.kernels import name_of
 from nnx.kernels.numba.compilation import compiled
-from nnx.kernels.numba.table import are_plain, compiled_kernel, plain
+from nnx.kernels.numba.table import are_plain, compiled_kernel, have_shape, plain
 from nnx.kernels.numba.wide_rows import WideRows
 from nnx.kernels.numpy.column_sums import deliver
 from nnx.kernels.numpy.memory import empty
@@ -32,7 +32,12 @@ def _accepts(
     mask: Array | None = None,
     activate: Differentiable = linear,
 ) -> bool:
-    return mask is None and x.ndim > 1 and x.size > 0 and axis in (-1, x.ndim - 1) and are_plain(x, gamma, beta)
+    return mask is None and _are_of_the_last_axis(x, axis, gamma, beta)
+
+
+def _are_of_the_last_axis(x: Array, axis: int, *parameters: Array | None) -> bool:
+    usual = x.ndim > 1 and x.size > 0 and axis in (-1, x.ndim - 1)
+    return usual and are_plain(x, *parameters) and have_shape(x.shape[-1:], *parameters)
 
 
 @compiled_kernel(least=_LEAST, accepts=_accepts)
@@ -198,7 +203,7 @@ def _accepts_inference(
     axis: int = -1,
     epsilon: float = 1e-3,
 ) -> bool:
-    return x.ndim > 1 and x.size > 0 and axis in (-1, x.ndim - 1) and are_plain(x, mean, variance, gamma, beta)
+    return _are_of_the_last_axis(x, axis, mean, variance, gamma, beta)
 
 
 @compiled_kernel(least=_LEAST, accepts=_accepts_inference)

@@ -14,7 +14,7 @@ import numpy as np
 from nnx.backends.base import Array
 from nnx.kernels import GENERIC
 from nnx.kernels.numba.compilation import compiled, compiled_sum
-from nnx.kernels.numba.table import are_plain, compiled_kernel, plain
+from nnx.kernels.numba.table import are_plain, compiled_kernel, have_shape, plain
 from nnx.kernels.numpy.column_sums import deliver
 from nnx.kernels.numpy.memory import empty
 from nnx.pullbacks import SKIP, Pullback
@@ -34,8 +34,9 @@ def _accepts_layer(
     if x.ndim < 2 or x.size == 0 or not are_plain(x, gamma, beta):
         return False
     if isinstance(axis, int):
-        return axis in (-1, x.ndim - 1)
-    return len(axis) > 0 and sorted(i % x.ndim for i in axis) == list(range(x.ndim - len(axis), x.ndim))
+        return axis in (-1, x.ndim - 1) and have_shape(x.shape[-1:], gamma, beta)
+    last = len(axis) > 0 and sorted(i % x.ndim for i in axis) == list(range(x.ndim - len(axis), x.ndim))
+    return last and have_shape(x.shape[x.ndim - len(axis) :], gamma, beta)
 
 
 def _accepts_rms(x: Array, scale: Array | None = None, axis: int | Sequence[int] = -1, epsilon: float = 1e-6) -> bool:

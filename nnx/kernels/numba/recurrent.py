@@ -13,7 +13,7 @@ import numpy as np
 
 from nnx.backends.base import Array
 from nnx.kernels.numba.compilation import compiled
-from nnx.kernels.numba.table import are_plain, compiled_kernel, plain
+from nnx.kernels.numba.table import are_plain, compiled_kernel, have_shape, plain
 from nnx.kernels.numpy.memory import empty, zeros
 from nnx.kernels.recurrence_conditions import accepts_gru, accepts_lstm
 from nnx.pullbacks import SKIP, Pullback
@@ -23,7 +23,8 @@ _LEAST = 65_536
 
 def _accepts_lstm(z: Array, h: Array, c: Array, recurrent_kernel: Array, mask: Any = None, *rest: Any) -> bool:
     usual = accepts_lstm(z, h, c, recurrent_kernel, mask, *rest)
-    return usual and mask is None and len(z) > 0 and are_plain(z, h, c, recurrent_kernel)
+    usual = usual and mask is None and _have_steps(z, h, recurrent_kernel, gates=4)
+    return usual and c.shape == h.shape and are_plain(z, h, c, recurrent_kernel)
 
 
 @compiled_kernel(least=_LEAST, accepts=_accepts_lstm)
@@ -120,7 +121,8 @@ def _pull_lstm(dz: Any, dc: Any, dh: Any, gates: Any, outputs: Any, carries: Any
 
 def _accepts_gru(z: Array, h: Array, recurrent_kernel: Array, bias: Any = None, mask: Any = None, *rest: Any) -> bool:
     usual = accepts_gru(z, h, recurrent_kernel, bias, mask, *rest)
-    return usual and mask is None and len(z) > 0 and are_plain(z, h, recurrent_kernel, bias)
+    usual = usual and mask is None and _have_steps(z, h, recurrent_kernel, gates=3)
+    return usual and are_plain(z, h, recurrent_kernel, bias) and have_shape(z.shape[-1:], bias)
 
 
 @compiled_kernel(least=_LEAST, accepts=_accepts_gru)
@@ -216,6 +218,14 @@ def _pull_gru(dz: Any, dinner: Any, dh: Any, gates: Any, candidates: Any, states
             inner[2 * units + j] = slope[2 * units + j] * row[units + j]
         for j in range(units):
             dh[b, j] *= row[j]
+
+
+def _have_steps(z: Array, h: Array, recurrent_kernel: Array, gates: int) -> bool:
+    """Whether there are steps, for all samples and gates of the states."""
+    if h.ndim != 2 or z.ndim != 3 or z.size == 0:
+        return False
+    batch, units = h.shape
+    return have_shape((len(z), batch, gates * units), z) and have_shape((units, gates * units), recurrent_kernel)
 
 
 def _states_from(state: Array, time: int) -> Array:

@@ -52,6 +52,11 @@ def are_plain(first: Array, *others: Array | None) -> bool:
     )
 
 
+def have_shape(shape: tuple[int, ...], *arrays: Array | None) -> bool:
+    """Whether arrays have this shape, as far as there are any: compiled loops do not look where an array ends."""
+    return all(array is None or array.shape == shape for array in arrays)
+
+
 def plain(cotangent: Array, like: Array) -> Array:
     """A cotangent as compiled loops read it, in the shape and dtype of another array."""
     cotangent = cotangent.reshape(like.shape)

@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 
 from nnx.kernels.numba.compilation import compiled
-from nnx.kernels.numba.table import are_plain, compiled_kernel
+from nnx.kernels.numba.table import are_plain, compiled_kernel, have_shape
 
 _LEAST = 65_536  # elements: there Adam saves a tenth of a millisecond a step
 
 
 def _accepts(w: np.ndarray, *arguments: Any, **named: Any) -> bool:
-    return are_plain(w, *(value for value in (*arguments, *named.values()) if not isinstance(value, int | float)))
+    arrays = [w, *(value for value in (*arguments, *named.values()) if not isinstance(value, int | float))]
+    return w.ndim == 1 and are_plain(*arrays) and have_shape(w.shape, *arrays)
 
 
 _update = compiled_kernel(least=_LEAST, accepts=_accepts)
