@@ -330,6 +330,7 @@ READS = {
     "nnx.layers.discretization": "boundaries that are given, or found by `adapt`, once, before training",
     "nnx.layers.hashing": "computes on the host, where its inputs stay",
     "nnx.layers.index_lookup.refuse_fractions": "arrays that are on the host already",
+    "nnx.functional.text_lookup": "texts are on the host, and numbers are read to become texts",
     "nnx.layers.index_lookup": "a vocabulary is given or learned once, before training",
     "nnx.layers.integer_lookup.IntegerLookup._indices": "hashes are made on the host, if asked for",
     "nnx.layers.integer_lookup.IntegerLookup.documents": "a vocabulary is learned once, before training",

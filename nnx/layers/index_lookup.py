@@ -298,6 +298,11 @@ class IndexLookup(Layer):
             for token in tokens
         ]
 
+    def table(self) -> tuple[dict[Any, int], int | None]:
+        """What `indices` does as a table, and the number of all other tokens; None where there is no such number."""
+        masked = {} if self.mask_token is None else {self.mask_token: self.masked_index}
+        return masked | self.places, self.first_unknown if self.num_oov_indices == 1 else None
+
     @property
     def masked_index(self) -> int:
         """The number of the mask token: 0, or -1, which is no number, where it is left out."""

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from nnx.backends import Array, to_numpy
+from nnx.backends import Array, array_namespace, to_numpy
 from nnx.functional import Pullback
+from nnx.functional.text_lookup import numbers_of_texts, texts_of_numbers
 from nnx.layers.index_lookup import IndexLookup, Rows, whole_numbers
 from nnx.layers.layer import registry
 from nnx.text.values import as_texts
@@ -84,17 +85,15 @@ class StringLookup(IndexLookup):
 
     def forward(self, x: Any, *, training: bool = False) -> tuple[Any, Pullback]:
         self.require_vocabulary()
-        return (self._texts(to_numpy(x)) if self.invert else self.looked_up(x)), lambda dy: None
+        return (self._texts(x) if self.invert else self.looked_up(x)), lambda dy: None
 
     def looked_up(self, x: Any) -> Array:
         """The output for texts, -1 in the place of none."""
-        texts = as_texts(x, self.name)
-        indices = np.asarray(self.indices(texts.reshape(-1).tolist()), np.int64).reshape(texts.shape)
+        indices = numbers_of_texts(x, self.indices, self.table, self.name)
         return self.encoded(self.placement.asarray(indices, "int64"))
 
-    def _texts(self, numbers: np.ndarray) -> np.ndarray:
-        numbers = whole_numbers(numbers, f"{self.name} with invert=True")
+    def _texts(self, numbers: Array) -> np.ndarray:
+        if not array_namespace(numbers).isdtype(numbers.dtype, "integral"):
+            numbers = whole_numbers(to_numpy(numbers), f"{self.name} with invert=True")
         tokens = [self.oov_token or "" if token is None else token for token in self.get_vocabulary()]
-        known = range(len(tokens))
-        flat = [tokens[n] if n in known else self.oov_token or "" for n in numbers.reshape(-1).tolist()]
-        return np.asarray(flat, dtype=str).reshape(numbers.shape)
+        return texts_of_numbers(numbers, tokens, self.oov_token or "")

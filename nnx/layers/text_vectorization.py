@@ -10,6 +10,7 @@ import numpy as np
 from nnx.arguments import choice, is_integer, non_negative_integer, positive_integer
 from nnx.backends import is_array, to_numpy
 from nnx.functional import Pullback
+from nnx.functional.text_lookup import numbers_of_texts
 from nnx.layers.index_lookup import IndexLookup, Rows
 from nnx.layers.layer import registry
 from nnx.registry import find_custom
@@ -141,6 +142,9 @@ class TextVectorization(IndexLookup):
 
     def forward(self, x: Any, *, training: bool = False) -> tuple[Any, Pullback]:
         self.require_vocabulary()
+        if self._takes_words and is_array(x):
+            numbers = numbers_of_texts(x, self.indices, self.table, self.name)
+            return self.encoded(self.placement.asarray(numbers, "int64")), lambda dy: None
         texts = as_texts(to_numpy(x), self.name)
         words, shape = self._words(texts)
         rows = [self.indices(row) for row in words]
@@ -155,6 +159,12 @@ class TextVectorization(IndexLookup):
         elif self.output_mode == "one_hot" and self.split is not None:
             sizes = (*sizes, 1)  # else a vector in the place of a text of one word would be taken for that of the text
         return self.encoded(self.placement.asarray(table.reshape(sizes), "int64")), lambda dy: None
+
+    @property
+    def _takes_words(self) -> bool:
+        """Whether each text is one word, as it is."""
+        changes = self.standardize, self.split, self.output_sequence_length
+        return not any(one is not None for one in changes) and not self._widths and not self.ragged
 
     def _words(self, texts: np.ndarray) -> tuple[list[list[str]], tuple[int, ...]]:
         """The words of each text, and the shape that the texts have; without a split those of the last axis."""

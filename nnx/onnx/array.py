@@ -13,7 +13,7 @@ import numpy as np
 class Node:
     """A node of an ONNX graph.
 
-    operator : its name in ONNX, such as "MatMul". outputs : how many arrays it makes.
+    operator : its name in ONNX, such as "MatMul", behind its domain if it has one. outputs : how many arrays it makes.
     attributes : by their names in ONNX: numbers, strings, arrays of NumPy, tuples, or a `Body`.
     """
 

@@ -46,7 +46,7 @@ def export_onnx(model: Any, path: str | os.PathLike[str], opset: int, verbose: b
     if verbose:
         for kind, arrays in (("input", inputs), ("output", outputs)):
             for name, x in arrays.items():
-                print(f"{kind} {name}: {x.dtype} ({', '.join(map(str, x.shape))})")
+                print(f"{kind} {name}: {x.dtype.name} ({', '.join(map(str, x.shape))})")
 
 
 def graph_of(model: Any) -> tuple[dict[str, RecordedArray], dict[str, RecordedArray]]:
@@ -62,12 +62,8 @@ def graph_of(model: Any) -> tuple[dict[str, RecordedArray], dict[str, RecordedAr
                 label = "batch" if axis == 0 else f"{name}_{axis}"
                 size = opened.setdefault(label, open_size(label, name, axis))
             sizes.append(size)
-        if reading.dtype == "string":
-            raise TypeError(
-                f"{model.name}: the input {name!r} has texts, which become numbers on the host and not in a graph: "
-                f"export what follows, nnx.Model(layer.output, model.outputs) with the layer that reads them"
-            )
-        dtype = reading.dtype or ("int64" if reading.integers else twin.placement.dtype)
+        dtype = "str" if reading.dtype == "string" else reading.dtype
+        dtype = dtype or ("int64" if reading.integers else twin.placement.dtype)
         inputs[name] = RecordedArray(sizes, dtype, name=name)
     values = {path: parameter.value.key for path, parameter in twin.named_weights().items()}
     before = create_at(twin.placement)
@@ -99,7 +95,8 @@ def _on_onnx(model: Any) -> Any:
         layer.move(placement)
         if layer is not twin:
             for name in ("run", "run_masked"):
-                setattr(layer, name, _naming(getattr(layer, name), f"{model.name}: {path} ({type(layer).__name__})"))
+                label = f"{model.name}: {path} ({type(layer).__name__})"
+                setattr(layer, name, _naming(getattr(layer, name), label, _OF_TEXTS if layer.on_host else ""))
     for path, parameter in twin.named_weights().items():
         parameter.value.name = path
     return twin
@@ -109,8 +106,11 @@ class ExportError(TypeError):
     """Error of a layer that computes what an ONNX graph cannot."""
 
 
-def _naming(function: Callable[..., Any], layer: str) -> Callable[..., Any]:
-    """A layer's method whose errors name the layer."""
+_OF_TEXTS = "; texts are read on the host: export what follows this layer, nnx.Model(layer.output, model.outputs)"
+
+
+def _naming(function: Callable[..., Any], layer: str, advice: str = "") -> Callable[..., Any]:
+    """A layer's method whose errors name the layer, and what else can be done."""
 
     @functools.wraps(function)
     def named(*args: Any, **options: Any) -> Any:
@@ -119,6 +119,6 @@ def _naming(function: Callable[..., Any], layer: str) -> Callable[..., Any]:
         except ExportError:  # the layer inside has said it
             raise
         except Exception as error:
-            raise ExportError(f"{layer} cannot be exported to ONNX: {error}") from error
+            raise ExportError(f"{layer} cannot be exported to ONNX: {error}{advice}") from error
 
     return named

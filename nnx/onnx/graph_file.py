@@ -16,6 +16,10 @@ _SMALL = 1 << 10
 """Constants up to so many bytes are compared by their values, larger ones by their arrays."""
 
 
+_ML, _ML_OPSET = "ai.onnx.ml", 2
+"""The domain of operators on texts, and the version that has all that are used."""
+
+
 def model_of(inputs: Mapping[str, RecordedArray], outputs: Mapping[str, RecordedArray], opset: int) -> Any:
     """The ModelProto of the graph between arrays, under these names. ImportError without the package onnx."""
     onnx = optional_import("onnx", "Exporting to ONNX", "onnx")
@@ -23,6 +27,8 @@ def model_of(inputs: Mapping[str, RecordedArray], outputs: Mapping[str, Recorded
     version = onnx.helper.find_min_ir_version_for(opsets)  # so that older runtimes read it
     model = onnx.ModelProto(producer_name="nnx", opset_import=opsets, ir_version=version)
     _Graph(onnx, model.graph, [*inputs.items()], [*outputs.items()])
+    if any(node.domain == _ML for node in model.graph.node):
+        model.opset_import.append(onnx.helper.make_opsetid(_ML, _ML_OPSET))
     return model
 
 
@@ -129,10 +135,13 @@ class _Graph:
             names.pop()
         key = (node.operator, tuple(names), tuple(sorted((k, _key_of(v)) for k, v in node.attributes.items())))
         if key not in self._of_node:
-            wish = node.operator.lower()
+            wish = node.operator.rpartition(".")[2].lower()
             finals = [self._final.get((node, index)) for index in range(node.outputs)]
             self._of_node[key] = [name or self._names.new(wish) for name in finals]
-            made = self._onnx.helper.make_node(node.operator, names, self._of_node[key], name=self._of_node[key][0])
+            domain, _, operator = node.operator.rpartition(".")
+            made = self._onnx.helper.make_node(
+                operator, names, self._of_node[key], self._of_node[key][0], domain=domain
+            )
             for name, value in sorted(node.attributes.items()):
                 made.attribute.append(self._onnx.helper.make_attribute(name, self._attribute(value)))
             self._proto.node.append(made)

@@ -32,6 +32,7 @@ ELEMENT_TYPES: Final = {
     "int16": 5,
     "int32": 6,
     "int64": 7,
+    "str": 8,
     "bool": 9,
     "float16": 10,
     "float64": 11,

@@ -30,6 +30,7 @@ from nnx.layers import (
     Layer,
     Masking,
     StringLookup,
+    TextVectorization,
     UpSampling2D,
 )
 from nnx.onnx.array import Body, RecordedArray, constant
@@ -198,9 +199,18 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: sequential(Remembers(), shape=(3,)),
         "weight remembers/count is changed at inference",
     ),
-    "texts": (
-        lambda: nnx.Sequential([Input((1,), dtype="string"), StringLookup(vocabulary=["a"]), Embedding(2, 2)]),
-        r"the input 'x' has texts.*nnx\.Model\(layer\.output, model\.outputs\)",
+    "hashes of texts": (
+        lambda: nnx.Sequential([Input((1,), dtype="string"), StringLookup(3, 2, vocabulary=["a"]), Embedding(3, 2)]),
+        r"string_lookup \(StringLookup\).*a hash that ONNX has no operator for.*num_oov_indices=1; texts are read on "
+        r"the host: export what follows this layer, nnx\.Model\(layer\.output, model\.outputs\)",
+    ),
+    "unknown texts": (
+        lambda: nnx.Sequential([Input((1,), dtype="string"), StringLookup(num_oov_indices=0, vocabulary=["a"])]),
+        r"string_lookup \(StringLookup\).*which is no error there, but with num_oov_indices=1",
+    ),
+    "words of texts": (
+        lambda: nnx.Sequential([Input((1,), dtype="string"), TextVectorization(vocabulary=["a"])]),
+        r"text_vectorization \(TextVectorization\).*texts are read on the host: export what follows this layer",
     ),
     "states": (lambda: nnx.Sequential([Input((4, 3), batch_size=2), LSTM(2, stateful=True)]), "lstm is stateful"),
     "what ONNX lacks": (

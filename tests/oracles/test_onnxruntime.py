@@ -44,6 +44,8 @@ from nnx.layers import (  # noqa: E402
     MaxPooling2D,
     MultiHeadAttention,
     SimpleRNN,
+    StringLookup,
+    TextVectorization,
     TimeDistributed,
     UpSampling2D,
 )
@@ -83,7 +85,8 @@ def assert_equal(
 # The table of layers
 
 KINDS = list(LAYERS)
-ON_HOST = ("HashedCrossing", "Hashing", "StringLookup", "TextVectorization")  # they read texts, and count what is there
+ON_HOST = ("HashedCrossing", "Hashing", "StringLookup", "TextVectorization")  # they hash texts, and look for words
+DTYPES = {"f": None, "i": "int64", "u": "int64", "b": "int64"}
 OF_COMPLEX_NUMBERS = ("MelSpectrogram",)  # which ONNX has for a few operators alone
 
 
@@ -93,9 +96,11 @@ def test_layers(kind: str, tmp_path: Path) -> None:
         given = case.input()
         several = isinstance(given, list)
         arrays = [x.astype(np.float32) if x.dtype.kind == "f" else x for x in (given if several else [given])]
-        symbols = [Input(x.shape[1:], dtype=None if x.dtype.kind == "f" else "int64") for x in arrays]
-        model = nnx.Model(symbols if several else symbols[0], case.make()(symbols if several else symbols[0]))
-        if kind in (*ON_HOST, *OF_COMPLEX_NUMBERS):
+        symbols = [Input(x.shape[1:], dtype=DTYPES.get(x.dtype.kind, "string")) for x in arrays]
+        layer = case.make()
+        model = nnx.Model(symbols if several else symbols[0], layer(symbols if several else symbols[0]))
+        has_table = kind == "StringLookup" and layer.num_oov_indices == 1
+        if kind in (*ON_HOST, *OF_COMPLEX_NUMBERS) and not has_table:
             with pytest.raises(TypeError, match=rf"\({kind}\) cannot be exported to ONNX"):
                 model.export(tmp_path / "m.onnx")
             continue
@@ -105,6 +110,40 @@ def test_layers(kind: str, tmp_path: Path) -> None:
         except Exception as error:
             error.add_note(f"{case}, opset {opset}")
             raise
+
+
+# Texts
+
+TEXTS = np.asarray([["a", "é"], ["what is not known", ""], ["b", "a"]], dtype=object)
+MODES = ("int", "one_hot", "multi_hot", "count")
+OF_TEXTS: dict[str, Callable[[], Any]] = {
+    **{mode: lambda mode=mode: StringLookup(vocabulary=["a", "b", "é"], output_mode=mode) for mode in MODES},
+    **{
+        f"{mode}, masked": lambda mode=mode: StringLookup(vocabulary=["b", "a"], mask_token="", output_mode=mode)
+        for mode in MODES
+    },
+    "tf_idf": lambda: StringLookup(vocabulary=["b", "a"], output_mode="tf_idf", idf_weights=[0.5, 2.0]),
+    "words": lambda: TextVectorization(vocabulary=["b", "a"], standardize=None, split=None),
+    "words, counted": lambda: TextVectorization(vocabulary=["b"], standardize=None, split=None, output_mode="count"),
+}
+
+
+@pytest.mark.parametrize("name", OF_TEXTS)
+def test_texts(name: str, tmp_path: Path) -> None:
+    model = nnx.Sequential([Input((2,), dtype="string"), OF_TEXTS[name]()])
+    assert_equal(model, [TEXTS], tmp_path / "m.onnx", OPSETS[len(name) % len(OPSETS)])
+
+
+def test_texts_of_numbers(tmp_path: Path) -> None:
+    words, kinds = ["a", "b"], ["red", "green"]
+    x = Input((2,), dtype="string")
+    y = nnx.layers.Embedding(4, 3)(StringLookup(vocabulary=words, mask_token="")(x))
+    y = nnx.ops.argmax(Dense(3)(nnx.layers.Flatten()(y)), axis=-1)
+    model = nnx.Model(x, StringLookup(vocabulary=kinds, invert=True)(y))
+    session = session_of(model, tmp_path / "m.onnx")
+    (found,) = session.run(None, {session.get_inputs()[0].name: TEXTS})
+    assert found.tolist() == model.predict(TEXTS, verbose=0).tolist()
+    assert {*found.tolist()} <= {"[UNK]", *kinds}
 
 
 # Activations
