@@ -307,12 +307,28 @@ def words() -> Any:
     return model
 
 
+def half() -> Any:
+    nnx.random.set_seed(1)
+    with nnx.backend("numpy", dtype="float16"):
+        model = nnx.Sequential(
+            [
+                layers.Dense(4, "tanh", input_dim=4),
+                layers.LayerNormalization(),
+                layers.Dense(3, "softmax", dtype="float32"),
+            ]
+        )
+    optimizer = nnx.optimizers.LossScaleOptimizer(nnx.optimizers.Adafactor(0.01), 2.0**20, 2)
+    model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["acc"])
+    return model
+
+
 MODELS: dict[str, tuple[Callable[[], Any], np.ndarray, np.ndarray]] = {
     "dense": (dense, X, LABELS),
     "recurrent": (recurrent, SEQUENCES, LABELS),
     "graph": (graph, SEQUENCES, LABELS),
     "images": (images, X.reshape(12, 2, 2, 1), LABELS),
     "words": (words, np.int64(np.abs(X) * 2), np.float32(LABELS == 1)),
+    "half": (half, X, LABELS),
 }
 
 
