@@ -45,11 +45,10 @@ from typing import Any
 import numpy as np
 
 import nnx
-import nnx.utils.feature_space  # noqa: F401, imported at the first layer that nobody knows: it may be one
+import nnx.utils.feature_space  # imported when a layer is looked for that nobody knows
 from nnx import layers
 from nnx.callbacks import BackupAndRestore, LambdaCallback
 from nnx.datasets import cifar10, imdb, mnist
-from nnx.utils import feature_space  # noqa: F401, it is imported when a class of nobody's is looked for
 
 MOST_BYTES = 1 << 30  # of address space, beside what the process has already
 MOST_BYTES_FOR_A_FILE = 16 << 20  # that may be allocated while one is read; the files have some kilobytes

@@ -15,6 +15,7 @@ INSIDE = {
     *("activate", "add_loss", "add_weight", "add_weight_with_options", "admit", "arguments_of", "arrange"),
     *("as_decided", "build_for_first_call", "build_on", "chain", "choose_trained", "compute_mask", "forget_build"),
     *(
+        "finish_build",
         "forget_training",
         "from_config",
         "in_order",
