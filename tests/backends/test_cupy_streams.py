@@ -307,8 +307,9 @@ class TestThreadOfALoader:
         with contextlib.ExitStack() as stack:
             stack.enter_context(NON_BLOCKING)
             if mixed and cupy.cuda.runtime.getDeviceCount() > 1:
-                with cupy.cuda.Device(1):
-                    expected.append(stack.enter_context(cupy.cuda.Stream(non_blocking=True)).ptr)
+                stack.enter_context(cupy.cuda.Device(1))
+                expected.append(stack.enter_context(cupy.cuda.Stream(non_blocking=True)).ptr)
+                stack.enter_context(cupy.cuda.Device(0))  # which ends first: a stream is left on the current device
 
             def see(x: Any) -> Any:
                 seen.extend(cupy.cuda.get_current_stream(index).ptr for index in range(len(expected)))
