@@ -79,9 +79,8 @@ class ProjectedAttention(Layer):
     @property
     def takes_ending(self) -> bool:
         plain = type(self).forward is ProjectedAttention.forward and self.use_bias and not self.activity_regularizer
-        return (
-            plain and len(self.output_shape or (0,)) == 1
-        )  # the output's projection ends with its features in one axis
+        # The output's projection ends with its features in one axis.
+        return plain and len(self.output_shape or (0,)) == 1
 
     def run_ended(self, end: Differentiable, *inputs: Array, **options: Any) -> tuple[Array, Pullback]:
         return self.forward(*inputs, end=end, **options)
