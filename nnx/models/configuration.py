@@ -18,7 +18,7 @@ from nnx.names import names_apart
 from nnx.optimizers import Optimizer
 from nnx.registry import custom_objects as custom_objects_scope
 from nnx.registry import name_of, named_objects
-from nnx.structure import leaves, rebuild
+from nnx.structure import leaves, leaves_like, rebuild
 
 
 def layer_configs(named: Sequence[tuple[str, Layer]]) -> list[dict[str, Any]]:
@@ -109,8 +109,8 @@ def _begun(config: dict[str, Any], input_tensors: Any) -> list[Symbol]:
     """The symbols that a graph begins with: new ones, or those given."""
     if input_tensors is None:
         return [Input(**layer) for layer in config["input_layers"]]
-    given = leaves(input_tensors)
     expected = len(config["input_layers"])
+    given = leaves(input_tensors) if expected == 1 else leaves_like(config["inputs"], input_tensors, "input_tensors")
     if len(given) != expected or not all(isinstance(one, Symbol) for one in given):
         raise ValueError(f"{config['name']}: input_tensors must be {expected} of what Input() and layers return")
     return given

@@ -185,6 +185,12 @@ def test_a_clone_on_other_inputs():
             nnx.models.clone_model(model, wrong)
     with pytest.raises(ValueError, match="makes its layers itself"):
         nnx.models.clone_model(Stack(), symbol)
+    a, b = nnx.Input((2,)), nnx.Input((3,))
+    named = nnx.Model({"a": a, "b": b}, nnx.layers.concatenate([a, b]))
+    x, y = nnx.Input((2,)), nnx.Input((3,))
+    assert nnx.models.clone_model(named, {"b": y, "a": x}).input == {"a": x, "b": y}
+    with pytest.raises(ValueError, match=r"input_tensors is a dict of \['a', 'c'\], expected \['a', 'b'\]"):
+        nnx.models.clone_model(named, {"a": x, "c": y})
 
 
 def test_a_clone_with_what_is_inside():
