@@ -61,10 +61,7 @@ _FEATURE_SPACE = "keras.src.layers.preprocessing.feature_space"
 _WITHOUT_SEED = ("MultiHeadAttention", "GroupQueryAttention")  # the other random layers of Keras 3.0 take a seed
 _OF_NNX = ("pullback", "batch_input_shape", "decay")
 _OF_EVERY_LAYER = ("name", "trainable", "dtype")
-_CLASS_NAMES = {  # which is what Keras 3.0 calls them
-    "Orthogonal": "OrthogonalInitializer",
-    "Identity": "IdentityInitializer",
-}
+_CLASS_NAMES = {"Orthogonal": "OrthogonalInitializer"}  # which is what Keras 3.0 calls it
 
 
 def model_config(model: Any) -> dict[str, Any]:
