@@ -19,7 +19,7 @@ class TooLargeError(ValueError):
 def parsed(text: str) -> Any:
     """What a JSON text says.
 
-    ValueError for what is no JSON, TooLargeError for what takes far more memory than that, or is nested too deeply.
+    ValueError for what is no JSON or nested too deeply, TooLargeError for what takes far more memory than that.
 
     >>> parsed('{"units": [3, 4]}')
     {'units': [3, 4]}
@@ -32,7 +32,8 @@ def parsed(text: str) -> Any:
     try:
         return json.loads(text)
     except RecursionError:
-        raise TooLargeError(f"a description of {len(text)} characters is nested too deeply") from None
+        what = f"a description of {len(text)} characters is nested too deeply"
+        raise json.JSONDecodeError(what, "", 0) from None
 
 
 def check_objects(description: Any, size: int = 0) -> None:
