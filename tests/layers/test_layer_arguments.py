@@ -274,7 +274,7 @@ REFUSED = [
     (lambda: InputLayer((3,), ragged=True), "pad_sequences"),
     (lambda: Input((3,), tensor=X), "call the model on it"),
     (lambda: Input((3,), optional=True), "make a model without that input"),
-    (lambda: Dense(2).add_weight((2,), aggregation="mean"), "dense: a weight of nnx is the same in all processes"),
+    (lambda: Dense(2).add_weight((2,), aggregation="average"), "dense: aggregation .*only_first_replica"),
     (lambda: Flatten(data_format="first"), "flatten: data_format must be"),
     (lambda: nnx.layers.RNN([]), "cells must be one cell or more"),
     (lambda: nnx.layers.Attention()([X[None]] * 2, mask=[None] * 4), r"\[query_mask, value_mask\], got 4 entries"),
