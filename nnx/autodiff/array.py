@@ -292,6 +292,8 @@ class LostValue:
     """Value of a tracked array that cannot be used any more: whatever asks it for something gets the error."""
 
     def __getattr__(self, name: str) -> NoReturn:
+        if name.startswith("__"):  # a protocol of Python's, which is asked for whatever there is
+            raise AttributeError(name)
         refuse_lost()
 
     def __repr__(self) -> str:

@@ -26,7 +26,8 @@ def complaints(rows: Mapping[str, Sequence[LayerCase]]) -> list[str]:
     kinds = {kind for kind in vars(layers).values() if isinstance(kind, type) and issubclass(kind, layers.Layer)}
     public, registered = {kind.__name__ for kind in kinds}, layers.registry.objects
     # models, what operators and functions of symbols make (tests/ops/test_symbols.py), and bases, get no input here
-    known = (public | set(registered)) - {"Layer", "Model", "Sequential", "Operation", "FunctionCall", "Wrapper"}
+    also = {name for name, kind in registered.items() if issubclass(kind, layers.Layer)}
+    known = (public | also) - {"Layer", "Model", "Sequential", "Operation", "FunctionCall", "Wrapper"}
     proven = {name for name, cases in rows.items() if any(type(case.make()).__name__ == name for case in cases)}
     line = '_layer("{name}", lambda: {name}(), <the shape of an input>)'
     unregistered = {kind for kind in kinds - {layers.Layer} if registered.get(kind.__name__) is not kind}
