@@ -280,7 +280,6 @@ _ADVICE = {
     "lora_alpha": "nnx has no adapters of low rank: leave it out, and train the layer itself",
     "lora_rank": "nnx has no adapters of low rank: leave it out, and train the layer itself",
     "max_shard_size": "nnx writes one file: leave it out",
-    "optional": "each input of a nnx model is given: make a model without that input too, of the same layers",
     "quantization_config": "nnx does not quantise: leave it out, or compute in nnx.backend(..., dtype='float16')",
     "ragged": "nnx has no ragged arrays: pad the rows with nnx.utils.pad_sequences, and mask them",
     "renorm": "nnx has no batch renormalisation: leave it out, or write GroupNormalization for small batches",

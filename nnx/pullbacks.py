@@ -292,7 +292,7 @@ def in_dtype(
     """
     taken = []
     for index, x in enumerate(arrays):
-        if dtype is not None and not keeps(index):
+        if dtype is not None and x is not None and not keeps(index):
             xp = array_namespace(x)
             x = xp.astype(x, getattr(xp, dtype), copy=False) if xp.isdtype(x.dtype, "real floating") else x
         taken.append(x)

@@ -19,6 +19,15 @@ def leaves(structure: Any) -> list[Any]:
     return [structure]
 
 
+def first_given(values: Sequence[Any]) -> Any:
+    """The first value that is not None.
+
+    >>> first_given([None, 1, 2])
+    1
+    """
+    return next(value for value in values if value is not None)
+
+
 def contents(structure: Any) -> Iterator[Any]:
     """What is in nested lists, tuples and dicts, in the order in which it was put there.
 

@@ -87,6 +87,8 @@ def count_rows(named: dict[str, Any]) -> int:
             )
         if length == 0:
             raise ValueError(f"{name} is empty: expected at least one sample")
+    if not lengths:
+        raise ValueError(f"there are no samples: {', '.join(named)} is None; expected at least one array")
     if len(set(lengths.values())) > 1:
         listing = ", ".join(f"{name} has {length}" for name, length in lengths.items())
         raise ValueError(f"the arrays must have the same number of samples, but {listing}")

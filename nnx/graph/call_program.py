@@ -97,7 +97,7 @@ class CallProgram:
         )
         slots, values = [], []
         for x in arrays:
-            slot = tape.add(None) if is_floating(x) else None
+            slot = tape.add(None) if x is not None and is_floating(x) else None
             slots.append(slot)
             values.append(x if slot is None else track(kind_of(x), x, tape, slot))
         given = self._give_masks(values, masks) if masks else None
@@ -117,6 +117,8 @@ class CallProgram:
             made[output] = self._logits(made[output], layer)
         indices, outputs, found = [], [], []
         for one in made:
+            if one is None:
+                raise ValueError(f"{layer.name}: call() returned None, expected an array as when the layer was built")
             tracked = isinstance(one, TrackedArray)
             found.append(one.mask if tracked else None)
             here = tracked and one.tape is tape
@@ -144,7 +146,8 @@ class CallProgram:
             dxs = iter(cotangents[len(leaf) :])
             pulled = [None if slot is None else next(dxs) for slot in slots]
             return [
-                array_namespace(x).zeros_like(x) if dx is None else dx for x, dx in zip(arrays, pulled, strict=True)
+                dx if dx is not None or x is None else array_namespace(x).zeros_like(x)
+                for x, dx in zip(arrays, pulled, strict=True)
             ]
 
         return outputs, found, pull_back

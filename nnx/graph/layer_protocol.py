@@ -75,6 +75,9 @@ class GraphLayer(Protocol):
     def reads_integers(self, index: int) -> bool:
         """Whether integers stay what they are in an input."""
 
+    def takes_none(self, index: int) -> bool:
+        """Whether an input may be None where it is optional in the graph."""
+
     def run(self, *inputs: Any, **options: Any) -> Any:
         """(y, pullback) for arrays."""
 

@@ -99,7 +99,7 @@ class Program:
                 useful.update(writes)
             self.steps.append(Step(node, reads, writes, options, trains, below))
         self.outputs = [self._slot(symbol) for symbol in outputs]
-        self._output_symbols = list(outputs)
+        self._input_symbols, self._output_symbols = list(inputs), list(outputs)
         self._plan = self._with_endings(useful)
 
     def _slot(self, symbol: Symbol) -> int:
@@ -205,11 +205,15 @@ class Program:
 
         logits : which outputs are taken before their last activation.
         masks : of the inputs; none by default.
+
+        An optional input may be None, and its cotangent is None then.
         """
         values: list[Any] = [None] * len(self._slots)
         mask_of: dict[int, Any] = {}
         for slot, array in zip(self.inputs, arrays, strict=True):
             values[slot] = array
+        if any(array is None for array in arrays):
+            self._check_missing({slot for slot in self.inputs if values[slot] is None})
         for slot, mask in zip(self.inputs, masks, strict=False):
             if mask is not None:
                 mask_of[slot] = mask
@@ -230,9 +234,25 @@ class Program:
 
         def pull_back(dys: Sequence[Any], inputs: bool = True) -> list[Any]:
             dxs = self._pull_back(dys, inputs, ran, several)
-            return [array_namespace(x).zeros_like(x) if dx is None else dx for x, dx in zip(given, dxs, strict=False)]
+            return [_cotangent_of(x, dx) for x, dx in zip(given, dxs, strict=False)]
 
         return outputs, [mask_of.get(slot) for slot in self.outputs], pull_back
+
+    def _check_missing(self, missing: set[int]) -> None:
+        """ValueError where an input that is None, of these slots, is read by a layer that needs it, or is an output."""
+        names = {slot: symbol.name for slot, symbol in zip(self.inputs, self._input_symbols, strict=True)}
+        for step in self.steps:
+            reads = [slot for index, slot in enumerate(step.inputs) if not step.node.layer.takes_none(index)]
+            for slot in (*reads, *leaves([*step.options.values()])):
+                if slot in missing:
+                    raise ValueError(
+                        f"{step.node.layer.name} needs the input {names[slot]!r}, which is None: an optional input is "
+                        f"read by a layer of your own with call(self, x, y=None), or by a model in which it is "
+                        f"optional too"
+                    )
+        for slot in self.outputs:
+            if slot in missing:
+                raise ValueError(f"the input {names[slot]!r} is None, and it is an output too: give it")
 
     def _run_step(
         self, step: Step, values: list[Any], mask_of: dict[int, Any], training: bool, bare: set[int]
@@ -244,7 +264,7 @@ class Program:
         if not self._mixed.isdisjoint(step.inputs):
             arrays = [
                 layer.placement.asarray(x, layer.dtype or layer.placement.dtype)
-                if slot in self._mixed and not reads_integers(layer, position, options)
+                if slot in self._mixed and x is not None and not reads_integers(layer, position, options)
                 else x
                 for position, (slot, x) in enumerate(zip(step.inputs, arrays, strict=True))
             ]
@@ -350,6 +370,11 @@ def _is_of_one_shape(node: Node) -> bool:
     """Whether a call has two inputs of one shape, of which no more than the batch is open."""
     shapes = [symbol.shape for symbol in node.inputs]
     return len(shapes) == 2 and shapes[0] == shapes[1] and len(shapes[0]) > 1 and None not in shapes[0][1:]
+
+
+def _cotangent_of(x: Any, dx: Any) -> Any:
+    """The cotangent of an input: zeros if nothing depends on it, None for one that is None."""
+    return dx if dx is not None or x is None else array_namespace(x).zeros_like(x)
 
 
 def _add(cotangents: list[Any], slot: int, cotangent: Any) -> None:

@@ -162,10 +162,10 @@ def _admitted(layer: Any, parts: Sequence[Any], options: dict[str, Any], tapes: 
     """The inputs in the layer's dtype; checked as those of any call where a `call` is tried out."""
     placement = layer.placement
     if (not tapes or tapes[-1].calls is not None) and not all(isinstance(part, TrackedArray) for part in parts):
-        parts = [part if is_array(part) else placement.asarray(part) for part in parts]
+        parts = [part if part is None or is_array(part) else placement.asarray(part) for part in parts]
     if not tapes or tapes[-1].calls is not None or tapes[-1].training is None:
         layer.require_here(*map(lower, parts))
-        shapes = [tuple(part.shape) for part in parts]
+        shapes = layer.shapes_of(parts)
         layer.compute_output_shape(shapes[0] if len(shapes) == 1 else shapes)
     dtype = layer.dtype or placement.dtype
     whole = [reads_integers(layer, index, options) for index in range(len(parts))]
@@ -173,7 +173,7 @@ def _admitted(layer: Any, parts: Sequence[Any], options: dict[str, Any], tapes: 
 
 
 def _in_dtype(layer: Any, integers: bool, part: Any, dtype: str, tapes: tuple[Tape, ...]) -> Any:
-    if is_texts(part):
+    if part is None or is_texts(part):
         return lower(part)
     floating = is_floating(part)
     if integers:

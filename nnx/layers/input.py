@@ -24,9 +24,23 @@ class InputLayer(Layer):
         model's floating dtype, in which all layers compute that do not take integers. "string" for texts, which stay
         on the host, for layers that compute there.
     batch_shape : the shape with the batch axis, in place of `shape` and `batch_size`.
-    sparse, ragged, input_tensor, optional : as by default; ValueError, which says what to write, for anything else.
+    optional : whether None may be given in the place of the input, in a list or a dict of several: `model([x, None])`.
+        A layer of one's own with a `call` that reads it gets None then. Graphs are described as if it were given.
+    sparse, ragged, input_tensor : as by default; ValueError, which says what to write, for anything else.
 
     ValueError without a shape, and for `batch_shape` beside `shape` or `batch_size`.
+
+    A model that adds y, where there is one:
+
+    >>> import nnx
+    >>> class Sum(nnx.layers.Layer):
+    ...     def call(self, x, y=None):
+    ...         return x if y is None else x + y
+    >>> x, y = Input((2,)), Input((2,), optional=True)
+    >>> model = nnx.Model([x, y], Sum()(x, y))
+    >>> ones = nnx.ops.ones((1, 2))
+    >>> model([ones, ones]), model([ones, None])
+    (array([[2., 2.]], dtype=float32), array([[1., 1.]], dtype=float32))
 
     >>> InputLayer(shape=(28, 28, 1)).batch_input_shape
     (None, 28, 28, 1)
@@ -45,7 +59,7 @@ class InputLayer(Layer):
         name: str | None = None,
         **kwargs: Any,
     ) -> None:
-        refuse("Input", sparse=sparse, ragged=ragged, tensor=input_tensor, optional=optional)
+        refuse("Input", sparse=sparse, ragged=ragged, tensor=input_tensor)
         if batch_shape is not None:
             if shape is not None or batch_size is not None:
                 raise ValueError("Input takes either batch_shape, or shape and batch_size")
@@ -63,6 +77,7 @@ class InputLayer(Layer):
         self.dtype = "string" if dtype == "string" else self.dtype
         if self.batch_input_shape is None:
             raise ValueError("Input needs the shape of one sample, such as Input(shape=(784,))")
+        self.optional = bool(optional)
         self.batch_size = self.batch_input_shape[0]
         self.shape = self.batch_input_shape[1:]
 
@@ -82,7 +97,8 @@ class InputLayer(Layer):
         return linear(x)
 
     def get_config(self) -> dict[str, Any]:
-        return {"shape": list(self.shape), "batch_size": self.batch_size, "dtype": self.dtype, "name": self.name}
+        config = {"shape": list(self.shape), "batch_size": self.batch_size, "dtype": self.dtype, "name": self.name}
+        return {**config, "optional": True} if self.optional else config
 
 
 def Input(  # noqa: N802, the name that Keras gave it
@@ -103,5 +119,5 @@ def Input(  # noqa: N802, the name that Keras gave it
     >>> Input(shape=(784,))
     <Symbol (None, 784) from input_layer>
     """
-    refuse("Input", sparse=sparse, ragged=ragged, tensor=tensor, optional=optional)
-    return InputLayer(shape, batch_size, dtype, batch_shape=batch_shape, name=name).symbol()
+    refuse("Input", sparse=sparse, ragged=ragged, tensor=tensor)
+    return InputLayer(shape, batch_size, dtype, batch_shape=batch_shape, optional=optional, name=name).symbol()

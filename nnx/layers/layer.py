@@ -248,7 +248,7 @@ class Layer(Configurable):
         if not isinstance(arguments, tuple) or len(arguments) < 2 or len(leaves(arguments)) != len(input_shape):
             return (input_shape,)
         shapes: tuple[Any, ...] = rebuild(arguments, input_shape)
-        return shapes[: _count_of_build(type(self))]  # type: ignore[arg-type]
+        return shapes[: _count_of_shapes(type(self).build)]
 
     def get_build_config(self) -> dict[str, Any] | None:
         """What `build_from_config` takes: the shape that it was built for, or those by `build`'s arguments; else None.
@@ -634,7 +634,9 @@ class Layer(Configurable):
             home = self.placement if self.built else get_backend()
             inputs = tuple(_read(x, home) for x in inputs)
             parts = leaves(inputs)
-            if not self.takes_scalars and not all(x.shape for x in parts):
+            if any(x is None for x in parts):
+                self.check_given(parts if self._composition is None else leaves(self.in_order(inputs)))
+            if not self.takes_scalars and not all(x is None or x.shape for x in parts):
                 raise ValueError(f"{self.name}: expected an array whose first axis is the batch, got a single number")
         if open_tapes() or any(isinstance(part, TrackedArray) for part in parts):
             return call_on_tapes(self, inputs, training, options)
@@ -862,7 +864,10 @@ class Layer(Configurable):
         if given:  # they may change what comes out
             made = composition_of_call(self, shapes, given).output_shapes(shapes, self.name)
         else:
-            made = self.compute_output_shape(shapes[0] if len(shapes) == 1 else shapes, **asked)
+            method, given_shapes = type(self).compute_output_shape, (shapes[0] if len(shapes) == 1 else shapes,)
+            if eager and len(inputs) > 1 and not _is_built_in(method):  # as in Keras, those of as many as it takes
+                given_shapes = rebuild(inputs, shapes)[: _count_of_shapes(method)]
+            made = self.compute_output_shape(*given_shapes, **asked)
         node = Node(self, tuple(symbols), options, as_shapes(made))
         self.remember_call(node)
         if self._composition is not None:
@@ -895,11 +900,11 @@ class Layer(Configurable):
     def admit(self, *inputs: Array) -> list[Array]:
         """Inputs in the layer's dtype; ValueError for those on another device or of a shape that it cannot take."""
         self.require_here(*inputs)
-        if self.input_spec is not None:
+        if self.input_spec is not None and all(x is not None for x in inputs):
             given = [(tuple(x.shape), str(x.dtype).rpartition(".")[2]) for x in inputs]
             check_inputs(self.name, self.input_spec, given)
         if not self.is_eager:  # array code says itself what it cannot take
-            shapes = [tuple(x.shape) for x in inputs]
+            shapes = self.shapes_of(inputs)
             if shapes != self._fitting_shapes:  # what fitted the last time fits again
                 self.compute_output_shape(shapes[0] if len(shapes) == 1 else shapes)
                 self._fitting_shapes = shapes
@@ -908,7 +913,7 @@ class Layer(Configurable):
         dtype = self.dtype or self.placement.dtype
         return [
             x
-            if self.reads_on_host(index)
+            if x is None or self.reads_on_host(index)
             else self.placement.asarray(x, _kept_dtype(x) if self.reads_integers(index) else dtype)
             for index, x in enumerate(inputs)
         ]
@@ -916,11 +921,23 @@ class Layer(Configurable):
     def require_here(self, *inputs: Array) -> None:
         """ValueError for inputs that are not where the layer is, and are not read on the host."""
         for index, x in enumerate(inputs):
-            if not self.placement.holds(x) and not self.reads_on_host(index):
+            if x is not None and not self.placement.holds(x) and not self.reads_on_host(index):
                 raise ValueError(
                     f"{self.name} is on {self.placement}, its input is not: bring the input there with nnx.asarray, or "
                     f"move the model with model.to(...)"
                 )
+
+    def check_given(self, inputs: Sequence[Any]) -> None:
+        """TypeError for inputs of which some are None; of a model ValueError, except for what is optional."""
+        raise TypeError(f"{self.name}: {'an input' if len(inputs) > 1 else 'its input'} is None, expected real numbers")
+
+    def shapes_of(self, inputs: Sequence[Any]) -> list[Shape]:
+        """The shapes of inputs; of one that is None, as an optional one may be, the shape that it was built for."""
+        return [tuple(x.shape) if x is not None else as_shapes(self.build_shape)[i] for i, x in enumerate(inputs)]
+
+    def takes_none(self, index: int) -> bool:
+        """Whether an input may be None in a graph in which it is optional: array code looks at that itself."""
+        return self.is_eager
 
     def reads_on_host(self, index: int) -> bool:
         """Whether an input stays on the host: all layers that read it compute there."""
@@ -1086,7 +1103,9 @@ class Layer(Configurable):
             return [None if one is None else self._fitted_mask(x, one) for x, one in zip(xs, mask, strict=False)]
         return self._fitted_mask(inputs[0], mask)
 
-    def _fitted_mask(self, x: Array, mask: Any) -> Array:
+    def _fitted_mask(self, x: Array | None, mask: Any) -> Array:
+        if x is None:
+            raise ValueError(f"{self.name}: there is a mask of an input that is None: leave it out, too")
         mask = self.placement.asarray(mask, "bool")
         given, sizes = tuple(mask.shape), self.sizes_of_mask(tuple(x.shape))[: len(mask.shape)]
         if given == sizes:
@@ -1285,9 +1304,9 @@ _NOT_SEARCHED = frozenset({"own_weights", "_frozen_or_not", "input_layers", "com
 
 
 @functools.cache
-def _count_of_build(cls: Any) -> int:
-    """How many shapes a layer's `build` takes."""
-    return len(inspect.signature(cls.build).parameters) - 1
+def _count_of_shapes(method: Callable[..., Any]) -> int:
+    """How many shapes a layer's `build` or `compute_output_shape` takes."""
+    return len(inspect.signature(method).parameters) - 1
 
 
 @functools.cache
@@ -1323,7 +1342,9 @@ def _are_values(parts: Sequence[Any]) -> bool:
 
 
 def _read(given: Any, home: Placement) -> Any:
-    """An input with arrays in place of lists of numbers; a list of arrays is several inputs."""
+    """An input with arrays in place of lists of numbers; a list of arrays, or of them and None, is several inputs."""
+    if given is None or (isinstance(given, list | tuple) and any(part is None for part in given)):
+        return given if given is None else [_read(part, home) for part in given]
     if isinstance(given, dict):
         return {key: _read(part, home) for key, part in given.items()}
     if is_array(given) or (isinstance(given, list | tuple) and is_value(given)):

@@ -348,7 +348,11 @@ class Model(Layer):
         """Inputs and outputs as training sees them, looked up once."""
         if self._ports is None:
             self._ports = Ports(
-                self.input_names or ["x"], self.input_shapes, self.input_readings, self.output_names or ["y"]
+                self.input_names or ["x"],
+                self.input_shapes,
+                self.input_readings,
+                self.output_names or ["y"],
+                [index for index, layer in enumerate(self.input_layers) if layer.optional],
             )
         return self._ports
 
@@ -361,6 +365,14 @@ class Model(Layer):
             dtype = layer.dtype if layer else None
             readings.append(InputReading.of(dtype, program.readers(index), program.feeds_integers(index)))
         return readings
+
+    def check_given(self, inputs: Sequence[Any]) -> None:
+        if self._composition is None:
+            super().check_given(inputs)
+        self.ports.check_given(inputs, self.name)
+
+    def takes_none(self, index: int) -> bool:
+        return self.is_eager or index in self.ports.optional
 
     def reads_integers(self, index: int) -> bool:
         return index in self.ports.kept
@@ -552,7 +564,7 @@ class Model(Layer):
         self, inputs: Sequence[Any], training: bool, logits: Collection[int], masks: Sequence[Any]
     ) -> tuple[Any, list[Any], Pullback]:
         given = leaves(inputs)
-        shapes = [tuple(x.shape) for x in given]
+        shapes = self.shapes_of(given)
         fitted = self._fit_axes(shapes)
         arrays = given if fitted == shapes else list(map(_reshaped, given, fitted))
         outputs, made, pullback = self.chain(arrays, training=training, logits=logits, masks=masks)
@@ -577,7 +589,10 @@ class Model(Layer):
         """
         computing = self.placement.computing
         with computing, debug.checks(self):
-            inputs = tuple(self.admit(*(self.in_order(inputs) if is_value(inputs) else inputs)))
+            if any(part is None for part in leaves(inputs)):
+                self.check_given(leaves(self.in_order(inputs)))
+            whole = is_value([part for part in leaves(inputs) if part is not None])
+            inputs = tuple(self.admit(*(self.in_order(inputs) if whole else inputs)))
             mask = None if mask is None else self.read_mask(inputs, mask)
             self._trained = None  # a layer may have been frozen since the last call
             _ = self.flat  # the gradients need a place before the pullback is called
@@ -1269,8 +1284,8 @@ def _keys(structure: Any) -> list[str] | None:
     return ordered_keys(structure) if flat else None
 
 
-def _reshaped(x: Array, shape: Shape) -> Array:
-    return array_namespace(x).reshape(x, shape)
+def _reshaped(x: Any, shape: Shape) -> Any:
+    return None if x is None else array_namespace(x).reshape(x, shape)
 
 
 def _input_layer_of(symbol: Symbol) -> InputLayer:

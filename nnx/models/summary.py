@@ -314,6 +314,8 @@ def rows_of_graph(model: Any, program: Program, expand_nested: bool) -> list[Sum
     for layer, nodes in calls.items():
         shapes = tuple(nodes[0].shapes) if nodes else (layer.batch_input_shape,)
         row = row_of(layer, names[layer], shapes if len(shapes) > 1 else shapes[0])
+        if layer in model.input_layers and layer.optional:
+            row = dataclasses.replace(row, kind=f"{row.kind}, optional")
         connected = [sources[symbol.key] for node in nodes for symbol in node.reads if symbol.key in sources]
         rows.append(dataclasses.replace(row, connected_to=", ".join(connected)))
         if expand_nested and hasattr(layer, "summary_rows"):

@@ -17,10 +17,11 @@ from nnx.data.row_pools import RowPools
 from nnx.data.sample_batches import as_batch
 from nnx.data.stored_arrays import Stored
 from nnx.random import Generator
-from nnx.structure import rebuild
+from nnx.structure import first_given, rebuild
 
 Columns = tuple[list[Any], list[Any], list[Any]]
-"""Inputs, targets and sample weights: for each input, and each output; targets and weights may be None."""
+"""Inputs, targets and sample weights: for each input, and each output; optional inputs, targets and weights may be
+None."""
 
 Batch = Columns | tuple[list[Any], list[Any], list[Any], int]
 """The columns of one batch; where ranks share it, and these are the rows of this one, also how many rows it has."""
@@ -65,7 +66,7 @@ class ArrayBatches:
 
     def __init__(self, columns: Columns, batch_size: int, generator: Generator | None, shared: bool) -> None:
         self.columns = columns
-        self.rows: int = columns[0][0].shape[0]
+        self.rows: int = first_given([*columns[0], *columns[1]]).shape[0]
         self.batch_size = batch_size
         self.steps: int | None = len(self)
         self._generator = generator
@@ -103,7 +104,7 @@ def cut(columns: Columns, order: np.ndarray | None, parts: Sequence[ranks.Part])
     if order is None:
         yield from _slices(columns, parts, 0)
         return
-    first = columns[0][0]
+    first = first_given([*columns[0], *columns[1]])
     # one transfer an epoch: the indices are slices of an array on the device; texts are taken on the host
     arrays = {backend_of(a): a for column in columns for a in column if a is not None}
     of_backend = {backend: (array_namespace(a).take, backend.put_beside(a, order)) for backend, a in arrays.items()}
@@ -129,7 +130,7 @@ def _slices(columns: Columns, parts: Sequence[ranks.Part], before: int) -> Itera
     for start, stop, whole in parts:
         rows = slice(start - before, stop - before)
         batch = (
-            [x[rows, ...] for x in xs],
+            [None if x is None else x[rows, ...] for x in xs],
             [None if y is None else y[rows, ...] for y in ys],
             [None if weight is None else weight[rows, ...] for weight in weights],
         )
@@ -306,7 +307,7 @@ class GivenBatches(IterableBatches):
 
 def _checked(columns: Columns, whole: int) -> int:
     """The number of rows of a whole batch; ValueError unless this rank's part of it has come."""
-    found = columns[0][0].shape[0]
+    found = first_given(columns[0]).shape[0]
     shard = ranks.shard_of(whole)
     if isinstance(shard, ranks.Shard) and shard.rows != found:
         raise ValueError(

@@ -61,12 +61,23 @@ def as_host_or_array(value: Any, what: str, texts: bool = False) -> Any:
 
 
 def host_structure(value: Any, what: str, texts: bool = False) -> Any:
-    """Data for a model whose inputs are not known yet: a dict, or a list of arrays, is several inputs."""
+    """Data for a model whose inputs are not known yet: a dict, or a list of arrays, is several inputs.
+
+    Some of them may be None.
+    """
     if isinstance(value, dict):
-        return {key: host_structure(part, f"{what}[{key!r}]", texts) for key, part in value.items()}
-    if isinstance(value, list | tuple) and value and all(map(_is_whole, leaves(value))):
-        return [host_structure(part, f"{what}[{i}]", texts) for i, part in enumerate(value)]
+        return {key: _part_of_structure(part, f"{what}[{key!r}]", texts) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        given = [part for part in leaves(value) if part is not None]
+        if value and not given:
+            return as_host_or_array(None, what)
+        if given and all(map(_is_whole, given)):
+            return [_part_of_structure(part, f"{what}[{i}]", texts) for i, part in enumerate(value)]
     return as_host_or_array(value, what, texts)
+
+
+def _part_of_structure(part: Any, what: str, texts: bool) -> Any:
+    return None if part is None else host_structure(part, what, texts)
 
 
 def _hint(value: Any, dtype: np.dtype[Any], what: str) -> str:
@@ -129,8 +140,10 @@ def as_list(
         items = [(value[name], f"{what}[{name!r}]") for name in names]
         return [None if item is None else as_host_or_array(item, where, texts) for item, where in items]
     if count == 1:
-        if isinstance(value, list | tuple) and len(value) == 1 and _is_table(value[0]):
+        if isinstance(value, list | tuple) and len(value) == 1 and (value[0] is None or _is_table(value[0])):
             value = value[0]
+            if value is None:
+                return [None]
         return [as_host_or_array(value, what, texts)]
     if isinstance(value, list | tuple) and len(value) == count:
         return [None if v is None else as_host_or_array(v, f"{what}[{i}]", texts) for i, v in enumerate(value)]
@@ -156,6 +169,8 @@ def _is_table(value: Any) -> bool:
 
 def with_ndim(x: Any, expected: Shape) -> Any:
     """An input with a last axis of length one more or less, where the model expects it so, as in Keras."""
+    if x is None:
+        return None
     shape = tuple(x.shape)
     if len(shape) == len(expected):
         return x

@@ -118,7 +118,9 @@ class InputPipeline:
             return xs
         xp = model.placement.xp
         dtype = getattr(xp, model.placement.dtype)
-        return [xp.astype(x, dtype, copy=False) if index in converted else x for index, x in enumerate(xs)]
+        return [
+            xp.astype(x, dtype, copy=False) if index in converted and x is not None else x for index, x in enumerate(xs)
+        ]
 
     # Data sets
 
@@ -301,8 +303,14 @@ class InputPipeline:
         model = self.model()
         names = model.ports.input_names if model.built else model.input_names
         if names is None:
-            return leaves(host_structure(x, "x", self._takes_texts()))
-        return as_list(x, names, "x", model.input_template, texts=self._takes_texts())
+            xs = leaves(host_structure(x, "x", self._takes_texts()))
+            if any(part is None for part in xs):
+                raise ValueError(f"{model.name}: an input is None, and nobody has said that it is optional: give it")
+            return xs
+        xs = as_list(x, names, "x", model.input_template, texts=self._takes_texts())
+        if any(part is None for part in xs):
+            model.ports.check_given(xs, model.name)
+        return xs
 
     def _takes_texts(self) -> bool:
         """Whether inputs may be texts: there are layers that take these."""
@@ -384,12 +392,12 @@ class InputPipeline:
         expected, placement = model.ports.input_shapes, model.placement
         xs = [with_ndim(x, shape) for x, shape in zip(xs, expected, strict=True)]
         for x, shape in zip(xs, expected, strict=True):
-            if tuple(x.shape[1:]) != shape[1:] or len(x.shape) != len(shape):
-                shapes = [tuple(x.shape) for x in xs]
+            if x is not None and (tuple(x.shape[1:]) != shape[1:] or len(x.shape) != len(shape)):
+                shapes = model.shapes_of(xs)
                 model.compute_output_shape(shapes[0] if len(xs) == 1 else shapes)  # raises, unless sizes may vary
         placed = []
         for name, x, reading in zip(model.ports.input_names, xs, model.ports.readings, strict=True):
-            if reading.on_host:
+            if x is None or reading.on_host:
                 placed.append(x)
                 continue
             for layer in reading.integers:

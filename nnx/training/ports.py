@@ -39,12 +39,25 @@ class Ports:
 
     input_names, input_shapes, readings : of the inputs, in their order; shapes with the batch axis.
     output_names : of the outputs, in their order.
+    optional : the numbers of the inputs that may be None.
     """
 
     input_names: list[str]
     input_shapes: list[Shape]
     readings: list[InputReading]
     output_names: list[str]
+    optional: list[int]
+
+    def check_given(self, xs: Sequence[Any], model_name: str) -> None:
+        """ValueError for inputs that are None and not optional, and where not one is given."""
+        for index, (name, x) in enumerate(zip(self.input_names, xs, strict=False)):
+            if x is None and index not in self.optional:
+                raise ValueError(
+                    f"{model_name}: the input {name!r} is not optional, and it is None: give an array; one of several "
+                    f"inputs may be left out if it is made with Input(..., optional=True)"
+                )
+        if all(x is None for x in xs):
+            raise ValueError(f"{model_name}: every input is None, so there are no samples: give one of them")
 
     @cached_property
     def kept(self) -> list[int]:

@@ -18,7 +18,7 @@ from nnx.locks import lock, reentrant_lock
 from nnx.optimizers import Optimizer
 from nnx.parameters import Freezing
 from nnx.plans.plan import NotPlannable, Plan
-from nnx.structure import leaves, rebuild
+from nnx.structure import first_given, leaves, rebuild
 from nnx.training.host_data import widened
 from nnx.training.model_plans import ModelPlan, ModelPlans, metrics_noted
 from nnx.training.objective import Objective, weighted_steps
@@ -119,7 +119,7 @@ class BatchStep:
         model = self.model()
         flat, objective = model.flat, self.objective or model.require_compiled()
         optimizer = model.optimizer or require_optimizer(model)
-        rows = whole or xs[0].shape[0]
+        rows = whole or first_given(xs).shape[0]
         with ranks.shard_of(rows) as shard:
             if shard is not None and whole is None:
                 xs, ys, weights = map(shard.cut, (xs, ys, weights))
@@ -189,7 +189,7 @@ class BatchStep:
     def test(self, xs: list[Array], ys: list[Array], weights: list[Array | None], whole: int | None = None) -> None:
         """Take the batch into the running loss and metrics; `whole` as in `train`."""
         model = self.model()
-        rows = whole or xs[0].shape[0]
+        rows = whole or first_given(xs).shape[0]
         with ranks.shard_of(rows) as shard:
             if shard is not None and whole is None:
                 xs, ys, weights = map(shard.cut, (xs, ys, weights))
@@ -360,7 +360,7 @@ def masked_weights(weight: Array | None, counts: Array | None) -> Array | None:
 
 def is_host(x: Any) -> bool:
     """Whether data, or the first array of a structure of them, are on the host."""
-    first = next(iter(leaves(x)), None) if isinstance(x, list | tuple | dict) else x
+    first = next((part for part in leaves(x) if part is not None), None) if isinstance(x, list | tuple | dict) else x
     return not is_on_device(first)
 
 

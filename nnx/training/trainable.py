@@ -88,6 +88,8 @@ class TrainableModel(Protocol):
 
     def compute_output_shape(self, input_shape: Any) -> Any: ...
 
+    def shapes_of(self, inputs: Sequence[Any]) -> list[Any]: ...
+
     # Computation
 
     @property

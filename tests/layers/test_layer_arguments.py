@@ -273,7 +273,6 @@ REFUSED = [
     (lambda: Input((3,), sparse=True), "Input: sparse=True: .*give dense ones"),
     (lambda: InputLayer((3,), ragged=True), "pad_sequences"),
     (lambda: Input((3,), tensor=X), "call the model on it"),
-    (lambda: Input((3,), optional=True), "make a model without that input"),
     (lambda: Dense(2).add_weight((2,), aggregation="average"), "dense: aggregation .*only_first_replica"),
     (lambda: Flatten(data_format="first"), "flatten: data_format must be"),
     (lambda: nnx.layers.RNN([]), "cells must be one cell or more"),

@@ -211,7 +211,8 @@ def _camel(name: str) -> str:
 def _input_config(layer: InputLayer, dtype: str, name: str) -> dict[str, Any]:
     shape = list(layer.batch_input_shape or ())
     read_as = "float32" if dtype == "float16" else dtype  # numbers that may be indices, which float16 would round
-    return {"batch_shape": shape, "dtype": layer.dtype or read_as, "sparse": False, "name": name}
+    config = {"batch_shape": shape, "dtype": layer.dtype or read_as, "sparse": False, "name": name}
+    return {**config, "optional": True} if layer.optional else config
 
 
 def _sequential(model: Any, dtype: str, name: str) -> dict[str, Any]:
