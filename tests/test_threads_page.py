@@ -15,6 +15,7 @@ INSIDE = {
     *("activate", "add_loss", "add_weight", "add_weight_with_options", "admit", "arguments_of", "arrange"),
     *("as_decided", "build_for_first_call", "build_on", "chain", "choose_trained", "compute_mask", "forget_build"),
     *(
+        "check_given",
         "finish_build",
         "forget_training",
         "from_config",
@@ -30,7 +31,7 @@ INSIDE = {
         "read_mask",
     ),
     *("readers", "reads_integers", "reads_on_host", "remember_call", "require_built", "require_compiled"),
-    *("require_here", "restore_trainable"),
+    *("require_here", "restore_trainable", "shapes_of", "takes_none"),
     *("restore_trained", "route", "run", "run_call", "run_masked", "set_weight_options", "sizes_of_mask", "sublayers"),
     *("run_ended", "run_without_pullback", "summary_rows", "train_in"),
 }

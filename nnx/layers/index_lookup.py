@@ -24,6 +24,7 @@ from nnx.text.values import as_bytes
 MODES = ("int", "one_hot", "multi_hot", "count", "tf_idf")
 _OLD_MODES = {"binary": "multi_hot", "tf-idf": "tf_idf"}
 _NOT_GIVEN = ("vocabulary", "idf_weights", "vocabulary_size")
+_MOST_COLUMNS = 1 << 24
 
 Rows = Iterable[Sequence[Any]]
 """Documents, each a sequence of tokens."""
@@ -63,6 +64,11 @@ class IndexLookup(Layer):
             raise ValueError(f"{self.name}: max_tokens must be an integer of at least 2, got {max_tokens!r}")
         self.max_tokens: int | None = None if max_tokens is None else max_tokens.__index__()
         self.num_oov_indices = non_negative_integer(f"{self.name}: num_oov_indices", num_oov_indices)
+        if output_mode != "int" and self.num_oov_indices > _MOST_COLUMNS:
+            raise ValueError(
+                f"{self.name}: num_oov_indices must be at most {_MOST_COLUMNS} with output_mode={output_mode!r}, which "
+                f"gives each of them a column, got {num_oov_indices}"
+            )
         self.mask_token, self.oov_token = mask_token, oov_token
         self.invert = bool(invert)
         self.output_mode = choice(f"{self.name}: output_mode", _OLD_MODES.get(output_mode, output_mode), MODES)
@@ -96,6 +102,10 @@ class IndexLookup(Layer):
         return int(self.mask_token is not None and self.output_mode == "int")
 
     @property
+    def _special_count(self) -> int:
+        return self.first_unknown + self.num_oov_indices
+
+    @property
     def _specials(self) -> list[Any]:
         return [self.mask_token] * self.first_unknown + [self.oov_token] * self.num_oov_indices
 
@@ -118,7 +128,7 @@ class IndexLookup(Layer):
         >>> StringLookup(vocabulary=["a", "b"]).vocabulary_size()
         3
         """
-        return len(self._specials) + len(self._tokens or ())
+        return self._special_count + len(self._tokens or ())
 
     def set_vocabulary(self, vocabulary: Any, idf_weights: Any = None) -> None:
         """Take over a vocabulary, in place of the one that is there.
@@ -143,8 +153,8 @@ class IndexLookup(Layer):
                 raise ValueError(f"{self.name}: a vocabulary with idf_weights is given as a list, not as a file")
             vocabulary = [self.entry_of(line) for line in _lines_of(self.name, vocabulary)]
         given = [self.token(token) for token in _listed(vocabulary)]
-        start = len(self._specials)
-        has_specials = given[:start] == self._specials
+        start = self._special_count
+        has_specials = len(given) >= start and given[:start] == self._specials
         tokens = given[start:] if has_specials else given
         if not tokens:
             raise ValueError(f"{self.name}: the vocabulary is empty")
@@ -177,9 +187,10 @@ class IndexLookup(Layer):
             if token is not None and counts and token in tokens:
                 raise ValueError(
                     f"{self.name}: the vocabulary has {token!r}, which has a meaning of its own, at "
-                    f"{tokens.index(token)}: leave it out, or begin with all of {self._specials}"
+                    f"{tokens.index(token)}: leave it out, or begin with all of the {self._special_count} that have "
+                    f"one, as get_vocabulary() does"
                 )
-        size = len(self._specials) + len(tokens)
+        size = self._special_count + len(tokens)
         if self.max_tokens is not None and size > self.max_tokens:
             raise ValueError(
                 f"{self.name}: the vocabulary has {size} tokens with the special ones, more than max_tokens="
@@ -195,7 +206,7 @@ class IndexLookup(Layer):
                 f"cannot have {len(tokens)} now; pad_to_max_tokens=True keeps the size"
             )
         self._tokens, self.idf_weights = tokens, idf
-        start = len(self._specials)
+        start = self._special_count
         self.places = {token: start + index for index, token in enumerate(tokens)}
         if self.built:
             self.place_vocabulary()
@@ -230,7 +241,7 @@ class IndexLookup(Layer):
                     number += 1
         for special in (self.mask_token, self.oov_token):
             counts.pop(special, None)
-        start = len(self._specials)
+        start = self._special_count
         room = None if self.max_tokens is None else max(self.max_tokens - start, 0)
         learned = sorted(counts, key=lambda token: (counts[token], token), reverse=True)[:room]
         if not learned:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from nnx import constraints, initializers, ranks, regularizers
-from nnx.arguments import check_name, choice, dtype_name
+from nnx.arguments import check_name, choice, dtype_name, is_integer
 from nnx.autodiff.array import TrackedArray, lower
 from nnx.autodiff.primitive import primitive
 from nnx.autodiff.tape import open_tapes
@@ -31,7 +31,7 @@ from nnx.graph.recorded_call import call_on_tapes, keeping_losses
 from nnx.graph.symbol import Node, Symbol, has_symbols
 from nnx.layers.input_spec import check_inputs
 from nnx.locks import reentrant_lock
-from nnx.names import did_you_mean, names_apart, nearest, numbered, snake_case
+from nnx.names import did_you_mean, names_apart, nearest, numbered, shortened, snake_case
 from nnx.operators import ArrayHolder
 from nnx.parameters import Freezing, Parameter
 from nnx.precision import dtype_bytes, narrow, wide
@@ -409,6 +409,11 @@ class Layer(Configurable):
         check_name(name.partition("/")[0], f"a weight of {self.name}")
         if any(parameter.name == name for parameter in self.own_weights):
             raise ValueError(f"{self.name} already has a weight {name!r}; names must be unique in a layer")
+        if not all(is_integer(size, least=0) for size in shape):
+            raise ValueError(
+                f"{self.name}: a {name} of shape {shortened(str(tuple(shape)))} cannot be made: expected integers, so "
+                f"look at the input_shape that build() was given, one shape with all the sizes that the layer needs"
+            )
         placement = self.placement
         kind = dtype_name(self.name, dtype) or self.dtype or placement.dtype
         kind = kind if autocast or kind != "float16" else "float32"

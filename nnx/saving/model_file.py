@@ -168,6 +168,8 @@ def load_model(
                 check_objects(description, size)
                 whole = registry.build(description)
                 model = _model_of(whole, True)
+                if not hasattr(model, "compile_arguments"):
+                    raise ValueError(f"it is a {type(model).__name__}, not a model")
                 if not model.built:  # a subclass, which is known by the arguments of its constructor
                     build = parsed(metadata["build"])
                     model.input_structure = build["input_structure"]

@@ -266,6 +266,12 @@ def test_options_of_a_weight_are_kept_and_used():
 
 # an argument of Keras of which nnx has one value: how to give another, and what the error says to write
 REFUSED = [
+    (lambda: Dense(2).build([(None, 4), (None, 2)]), "dense: a kernel of shape .* cannot be made: .*one shape"),
+    (lambda: Dense(2).add_weight((2, None)), r"dense: a variable of shape \(2, None\) cannot be made"),
+    (
+        lambda: nnx.layers.StringLookup(num_oov_indices=10**9, output_mode="count"),
+        "string_lookup: num_oov_indices must be at most 16777216",
+    ),
     (lambda: Dense(2, lora_rank=4), "dense: lora_rank=4: nnx has no adapters of low rank"),
     (lambda: Dense(2, quantization_config="int8"), "nnx does not quantise"),
     (lambda: nnx.layers.Embedding(3, 2, lora_alpha=1.0), "leave it out, and train the layer itself"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -321,3 +322,11 @@ def test_texts_do_not_go_into_layers_of_numbers() -> None:
         nnx.Sequential([words, nnx.layers.Dense(1)])
     lookup = nnx.layers.StringLookup(vocabulary=["a"])
     assert nnx.Model(words, nnx.layers.Embedding(2, 3)(lookup(words))).output_shape == (None, 1, 3)
+
+
+def test_a_billion_numbers_for_unknown_tokens_take_no_memory():
+    tracemalloc.start()
+    layer = StringLookup(vocabulary=["a"], num_oov_indices=10**9)
+    assert (layer.vocabulary_size(), layer(["a"]).tolist()) == (10**9 + 1, [10**9])
+    assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    tracemalloc.stop()

@@ -387,3 +387,11 @@ def test_files_are_as_readable_as_others(path: Path):
     finally:
         os.umask(before)
     assert path.stat().st_mode & 0o777 == 0o640
+
+
+def test_a_layer_in_the_place_of_a_model(saved: bytes, path: Path):
+    arrays, metadata = read(saved, path)
+    description = json.dumps({"class_name": "Dense", "config": {"units": 4}})
+    save_file(arrays, path, {**metadata, "model": description})
+    with pytest.raises(ValueError, match="it is a Dense, not a model"):
+        nnx.models.load_model(path)
