@@ -200,3 +200,22 @@ def test_loss_scale_optimizer_says_how_the_scale_starts(half_backend):
     copy = nnx.optimizers.SGD()
     copy.set_state(model.optimizer.state())
     assert copy.steps_to_grow == 2
+
+
+def test_nadam_takes_the_steps_of_float32_whatever_the_scale(half_backend):
+    """In Keras 3.15.1 on JAX it corrects each step like a first one once the loss is scaled; see findings/."""
+
+    def trained(optimizer: nnx.optimizers.Optimizer) -> nnx.Sequential:
+        model = make(optimizer, Dense(2, kernel_initializer="ones"))
+        for _ in range(16):
+            model.train_on_batch(X, Y)
+        return model
+
+    masters = [
+        slot(trained(nnx.optimizers.LossScaleOptimizer(nnx.optimizers.Nadam(0.01), scale)), "master")
+        for scale in (8.0, 64.0)
+    ]
+    with nnx.backend(half_backend.name):
+        weights = trained(nnx.optimizers.Nadam(0.01)).get_weights()
+    assert_close(masters[0], masters[1], 1e-6)
+    assert_close(masters[0], np.concatenate([weight.ravel() for weight in weights]), atol=0.01)
