@@ -66,6 +66,16 @@ def zero_cotangent(like: Array, place: Any) -> Array | None:
     return place
 
 
+def cotangent_of(x: Array | None, dx: Array | None) -> Array | None:
+    """The cotangent of an input: zeros where nothing depends on it, which dx=None says; None for one that is None.
+
+    >>> import numpy as np
+    >>> cotangent_of(np.ones(2), None), cotangent_of(None, None)
+    (array([0., 0.]), None)
+    """
+    return dx if dx is not None or x is None else zero_cotangent(x, None)
+
+
 def linear(x: Array) -> tuple[Array, Pullback]:
     """Linear activation, which changes nothing: y = x
 

@@ -22,7 +22,7 @@ from nnx.graph.trial import common_sizes, first_that_fits, sizes_for
 from nnx.locks import cached_property
 from nnx.names import name_layers
 from nnx.parameters import Parameter
-from nnx.pullbacks import Pullback
+from nnx.pullbacks import Pullback, cotangent_of
 from nnx.random import Generator
 from nnx.shapes import Shape, as_shapes
 from nnx.structure import contents, leaves, rebuild
@@ -145,10 +145,7 @@ class CallProgram:
                 return []
             dxs = iter(cotangents[len(leaf) :])
             pulled = [None if slot is None else next(dxs) for slot in slots]
-            return [
-                dx if dx is not None or x is None else array_namespace(x).zeros_like(x)
-                for x, dx in zip(arrays, pulled, strict=True)
-            ]
+            return [cotangent_of(x, dx) for x, dx in zip(arrays, pulled, strict=True)]
 
         return outputs, found, pull_back
 

@@ -14,7 +14,7 @@ from nnx.graph.symbol import Node, Symbol
 from nnx.kernels import RECORDING
 from nnx.locks import cached_property
 from nnx.parameters import Parameter
-from nnx.pullbacks import Ending, LayerPullback, Pullback, Skippable, call_pullback, in_dtype, linear
+from nnx.pullbacks import Ending, LayerPullback, Pullback, Skippable, call_pullback, cotangent_of, in_dtype, linear
 from nnx.structure import leaves, rebuild
 
 
@@ -234,7 +234,7 @@ class Program:
 
         def pull_back(dys: Sequence[Any], inputs: bool = True) -> list[Any]:
             dxs = self._pull_back(dys, inputs, ran, several)
-            return [_cotangent_of(x, dx) for x, dx in zip(given, dxs, strict=False)]
+            return [cotangent_of(x, dx) for x, dx in zip(given, dxs, strict=False)]
 
         return outputs, [mask_of.get(slot) for slot in self.outputs], pull_back
 
@@ -370,11 +370,6 @@ def _is_of_one_shape(node: Node) -> bool:
     """Whether a call has two inputs of one shape, of which no more than the batch is open."""
     shapes = [symbol.shape for symbol in node.inputs]
     return len(shapes) == 2 and shapes[0] == shapes[1] and len(shapes[0]) > 1 and None not in shapes[0][1:]
-
-
-def _cotangent_of(x: Any, dx: Any) -> Any:
-    """The cotangent of an input: zeros if nothing depends on it, None for one that is None."""
-    return dx if dx is not None or x is None else array_namespace(x).zeros_like(x)
 
 
 def _add(cotangents: list[Any], slot: int, cotangent: Any) -> None:

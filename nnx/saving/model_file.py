@@ -70,7 +70,7 @@ def save_model(
     if is_for_keras(filepath, overwrite):
         save_keras_model(model, filepath, None if whole is model else whole)
     else:
-        write_file(filepath, *contents(model, {**describe(model), "model": serialize(whole)}))
+        write_file(filepath, *contents(model, describe(model, whole)))
 
 
 def _model_of(thing: Any, is_adapted: bool = False) -> Any:
@@ -78,12 +78,14 @@ def _model_of(thing: Any, is_adapted: bool = False) -> Any:
     return thing.as_model(is_adapted) if hasattr(thing, "as_model") else thing
 
 
-def describe(model: Any) -> dict[str, Any]:
+def describe(model: Any, whole: Any = None) -> dict[str, Any]:
     """The architecture, the arguments of `compile` and the optimiser as plain data that fit into JSON.
+
+    whole : a feature space that stands in the place of the model, which has its layers.
 
     TypeError where an anonymous function is a part of them.
     """
-    described = {"model": serialize(model)}
+    described = {"model": serialize(model if whole is None else whole)}
     if model.objective is not None:
         described |= {"compile": serialize(model.compile_arguments), "optimizer": serialize(model.optimizer)}
         if model.overrides("get_compile_config"):
