@@ -120,7 +120,7 @@ class GradientTape:
         number = BackwardPass()
         with self._pulling(tape), _gradients_aside([*wanted, *_parameters_of(tape)]):
             for parameter in wanted:
-                parameter.grad = kind_of(parameter.value).xp.base.empty_like(parameter.value)
+                parameter.grad = _room_for_gradient(parameter.value)
                 parameter.backward = number
             pulled = iter(tape.pull(seeds, indices))
             found: dict[Parameter, Any] = {}
@@ -340,6 +340,12 @@ def _gradients_aside(parameters: Iterable[Parameter]) -> Iterator[None]:
     finally:
         for parameter, grad, backward, number in before:
             parameter.grad, parameter.backward, parameter.pass_number = grad, backward, number
+
+
+def _room_for_gradient(value: Any) -> Any:
+    """An array that products can write a gradient into: contiguous, also where the value is not."""
+    xp = kind_of(value).xp
+    return xp.base.empty(tuple(value.shape), dtype=value.dtype, device=xp.device_of(value))
 
 
 def _sum(a: Any, b: Any) -> Any:

@@ -85,7 +85,7 @@ def _called(
     given = parts
     with layer.placement.computing:
         if layer.is_eager:
-            inputs = rebuild(inputs, [_of_its_own(part) for part in parts])  # what it writes into its arguments
+            inputs = rebuild(inputs, [_of_its_own(part) for part in _among_tracked(layer, parts, tapes)])
             y = layer.run_call(inputs, mask, training, options)
             _note(layer, given, y, tapes)
             return y
@@ -108,8 +108,16 @@ def _called(
     return y
 
 
+def _among_tracked(layer: Any, parts: list[Any], tapes: tuple[Tape, ...]) -> list[Any]:
+    """The inputs of a layer whose parameters are tracked: constants, where the library's arrays refuse others."""
+    if not any(tape.watches_parameters for tape in tapes) or not layer.weights:
+        return parts
+    kind = next((kind_of(part) for part in parts if is_array(part)), None)
+    return parts if kind is None or not kind.xp.refuses_others else [constant(part, kind) for part in parts]
+
+
 def _of_its_own(part: Any) -> Any:
-    """The same tracked array as another object, so that a write into it is no write into this one."""
+    """The same tracked array as another object: what a `call` writes into its arguments is no write into this one."""
     if not isinstance(part, TrackedArray):
         return part
     own = track(type(part), part.value, part.tape, part.index)

@@ -446,7 +446,7 @@ class Layer(Configurable):
         if initializer is None:
             initializer = "glorot_uniform" if np.dtype(dtype).kind == "f" else "zeros"
         initial = initializers.resolve(initializer)(shape, dtype)
-        return self.placement.asarray(np.array(initial, dtype=dtype), dtype)
+        return self.placement.asarray(np.array(initial, dtype=dtype, order="C"), dtype)
 
     def set_weight_options(
         self, weight: str, initializer: Any, regularizer: Any = None, constraint: Any = None
