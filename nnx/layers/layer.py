@@ -152,7 +152,7 @@ class Layer(Configurable):
         batch_input_shape: Sequence[int | None] | None = None,
         **legacy: Any,
     ) -> None:
-        self.own_weights: list[Parameter] = []  # without those of inner layers
+        self.own_weights: list[Parameter] = []  # without those of inner layers; trainable ones first
         self.named_by_user = name is not None
         self.is_named = False  # by a model, for good
         check_name(name or "")
@@ -228,8 +228,8 @@ class Layer(Configurable):
                 with self.placement.computing:
                     self._try_call(input_shape)
                 return
+            self._placement = placement
             with placement.computing, undone_if_it_fails(self):
-                self._placement = placement
                 self.build(*self._shapes_for_build(input_shape))
                 self._try_call(input_shape)
             self.built, self.build_shape = True, input_shape
@@ -293,7 +293,14 @@ class Layer(Configurable):
                     one.name, one.is_free = numbered(one.name, known), False
                     if not self.placement.holds(one.value):
                         one.value = self.placement.asarray(to_numpy(one.value), one.dtype)
-                    self.own_weights.append(one)
+                    self._keep_weight(one)
+
+    def _keep_weight(self, parameter: Parameter) -> None:
+        """Let a parameter be a weight of this layer, in Keras' order: as they are made, but trainable ones first."""
+        place = len(self.own_weights)
+        while parameter.trainable and place and not self.own_weights[place - 1].trainable:
+            place -= 1
+        self.own_weights.insert(place, parameter)
 
     def _try_call(self, input_shape: Any) -> None:
         """Find out what the `call` of a layer that has one does, by running it."""
@@ -405,6 +412,7 @@ class Layer(Configurable):
         choice(f"{self.name}: aggregation", aggregation or "none", ("none", "mean", "sum", "only_first_replica"))
         if overwrite_with_gradient:
             raise ValueError(f"{self.name}: a weight is trained by its gradient: leave out overwrite_with_gradient")
+        self._adopt_variables()  # those that are in attributes by now come before this weight
         name = name or numbered("variable", [parameter.name for parameter in self.own_weights])
         check_name(name.partition("/")[0], f"a weight of {self.name}")
         if any(parameter.name == name for parameter in self.own_weights):
@@ -424,7 +432,7 @@ class Layer(Configurable):
             regularizer=regularizers.resolve(regularizer),
             constraint=constraints.resolve(constraint),
         )
-        self.own_weights.append(parameter)
+        self._keep_weight(parameter)
         return parameter
 
     def _first_value(self, name: str, shape: tuple[int, ...], dtype: str, initializer: Any) -> Array:
@@ -531,7 +539,7 @@ class Layer(Configurable):
 
     @property
     def weights(self) -> list[Parameter]:
-        """All parameters, in the order of their creation, those of inner layers included."""
+        """All parameters: the trainable ones in the order of their creation, the others, then those of inner layers."""
         found = list(self.own_weights)
         for layer in self.sublayers():
             found += layer.weights
@@ -1394,6 +1402,7 @@ _built: contextvars.ContextVar[list[Any] | None] = contextvars.ContextVar("nnx_b
 def undone_if_it_fails(layer: Any) -> Iterator[None]:
     """Around the building of a layer: after an error it, and all layers built meanwhile, are as if never built."""
     outer, inner = _built.get(), []  # type: ignore[var-annotated]
+    layer._adopt_variables()  # those of the constructor are no part of what is undone
     before = list(layer.own_weights)
     token = _built.set(inner)
     try:

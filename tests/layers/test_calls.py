@@ -470,7 +470,7 @@ def test_variables_in_attributes_are_weights(backend: Placement, tmp_path: Any):
 
     model = nnx.Sequential([Input((3,)), Affine()])
     assert [w.path for w in model.weights] == [
-        f"affine/{name}" for name in ("own", "variable", "variable_1", "steps", "kernel")
+        f"affine/{name}" for name in ("variable", "variable_1", "own", "kernel", "steps")
     ]
     assert len(model.trainable_weights) == 4
     before = model.get_weights()

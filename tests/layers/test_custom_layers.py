@@ -309,8 +309,8 @@ def test_weights_of_integers_and_bools_start_as_zeros(backend: Placement):
     model = nnx.Sequential([nnx.Input((3,)), layer])
     for weight, expected in ((layer.seen, [False, False]), (layer.calls, 0), (layer.total, [1, 1, 1])):
         assert nnx.to_numpy(weight.value).tolist() == expected
-    assert [weight.dtype for weight in layer.weights] == ["bool", "int32", "int64", "float32"]
-    assert [weight.nbytes for weight in layer.weights] == [2, 4, 24, 160]
+    assert [weight.dtype for weight in layer.weights] == ["float32", "bool", "int32", "int64"]
+    assert [weight.nbytes for weight in layer.weights] == [160, 2, 4, 24]
     assert nnx.to_numpy(layer.scale.value).any()
     model.summary(print_fn=lambda text: None)
 
@@ -436,3 +436,33 @@ def test_layers_take_weights(backend_float64: Placement):
     twice = nnx.layers.Add()([layer.queries, layer.queries])
     assert_close(twice, 2.0 * nnx.to_numpy(layer.queries.value))
     assert_close(nnx.layers.Identity()(layer.queries), layer.queries.value)
+
+
+class Shifted(Layer):
+    """A variable in an attribute, a weight that is not trained, and one that is."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.shift = nnx.Variable(np.ones(3, "float32"), name="shift")
+
+    def build(self, input_shape: Any) -> None:
+        self.calls = self.add_weight((3,), "zeros", name="calls", trainable=False)
+        self.scale = self.add_weight((3,), "ones", name="scale")
+        super().build(input_shape)
+
+    def call(self, x: Any) -> Any:
+        return x * self.scale + self.shift
+
+
+def test_weights_are_in_the_order_of_keras():
+    layer = Shifted()
+    layer(X)
+    assert [weight.name for weight in layer.weights] == ["shift", "scale", "calls"]
+
+
+def test_a_variable_is_a_weight_after_a_call_that_failed_too():
+    layer = Shifted()
+    with pytest.raises(ValueError, match=r"broadcast|shape"):
+        layer(np.ones((2, 4), "float32"))
+    layer(X)
+    assert [weight.name for weight in layer.weights] == ["shift", "scale", "calls"]
