@@ -15,7 +15,7 @@ from nnx.layers.operation import KINDS, ActivationWithOptions, Operation
 from nnx.layers.pipeline import Pipeline
 from nnx.layers.recurrent import Recurrent
 from nnx.names import names_apart
-from nnx.registry import find_custom, serialize
+from nnx.registry import find_custom, get_registered_name, serialize
 from nnx.saving.keras_files import optimizer_state
 from nnx.saving.keras_files.operators import class_of_operation, written_call
 from nnx.saving.keras_files.places import kind_of_model
@@ -93,9 +93,10 @@ def _object(module: str | None, class_name: str, config: Any) -> dict[str, Any]:
 
 
 def _own(thing: Any, config: Any) -> dict[str, Any]:
-    """An object of a class of the user's, by the name under which it is among the custom objects."""
-    name = type(thing).__name__
-    return {"module": type(thing).__module__, "class_name": name, "config": config, "registered_name": name}
+    """An object of a class of the user's, by the name under which it is registered, or is among the custom objects."""
+    kind = type(thing)
+    registered = get_registered_name(kind)
+    return {"module": kind.__module__, "class_name": kind.__name__, "config": config, "registered_name": registered}
 
 
 def _layer_config(layer: Any, dtype: str, name: str | None = None) -> dict[str, Any]:
@@ -198,7 +199,9 @@ def _described(value: Mapping[str, Any]) -> dict[str, Any]:
     for module, registry in _MODULES:
         if name in registry.objects:
             return _object(module, _CLASS_NAMES.get(name, name), config)
-    return {"module": None, "class_name": name, "config": config, "registered_name": name}
+    own = find_custom(name)
+    registered = name if own is None else get_registered_name(own)
+    return {"module": None, "class_name": name, "config": config, "registered_name": registered}
 
 
 def _camel(name: str) -> str:
