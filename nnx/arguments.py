@@ -217,7 +217,10 @@ def choice(what: str, value: Any, known: Sequence[str]) -> str:
     return str(chosen)
 
 
-RESERVED_PREFIXES = ("optimizer.", "run.", "__metadata__")
+OF_STORES, OF_ASSETS = "own_variables.", "assets."
+"""What names in files begin with of arrays and of whole files that layers save in their own way."""
+
+RESERVED_PREFIXES = ("optimizer.", "run.", "__metadata__", OF_STORES, OF_ASSETS)
 """What names in files begin with that are not those of layers and their parameters."""
 
 

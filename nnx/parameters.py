@@ -138,7 +138,8 @@ class Parameter(ArrayHolder):
         """
         value = _plain(value)
         backend = backend_of(self.value)
-        if not is_array(value):
+        is_foreign = isinstance(value, np.ndarray) and not isinstance(self.value, np.ndarray)  # such as out of a file
+        if is_foreign or not is_array(value):
             value = backend.put_beside(self.value, np.asarray(value, dtype=self.dtype))
         if tuple(value.shape) not in ((), self.shape):
             raise ValueError(f"{self.path} has shape {self.shape}, got a value of shape {tuple(value.shape)}")

@@ -15,6 +15,7 @@ from nnx.layers.layer import Layer, registry
 from nnx.layers.projection import Projection, attend_to_itself, project_together
 from nnx.layers.stochastic import random_stream
 from nnx.lazy_loading import names_of
+from nnx.parameters import Parameter
 from nnx.pullbacks import Differentiable, Skippable, linear
 from nnx.shapes import Shape, same_leading_axes
 
@@ -69,6 +70,10 @@ class ProjectedAttention(Layer):
         kernel = self.add_weight_with_options("kernel", (*of_input, *of_output), name=f"{name}/kernel")
         bias = self.add_weight_with_options("bias", of_output, name=f"{name}/bias") if self.use_bias else None
         return Projection(kernel, bias, len(of_input), bias_counts)
+
+    @property
+    def own_variables(self) -> list[Parameter]:
+        return []  # in Keras they are those of a layer for each projection
 
     # Computation
 

@@ -53,7 +53,8 @@ class Layer(Configurable):
 
     To write one, declare parameters in `build` and compute in `call`, ordinary array code whose derivative is derived;
     or in `forward`, which returns the value with its pullback. Constructor arguments are kept as attributes of the same
-    name; then saving, loading and copying need nothing more.
+    name; then saving, loading and copying need nothing more. What else a file shall have of a layer is said by
+    `save_own_variables` and `load_own_variables`.
 
     name : unique in a model; made from the class name by default.
     trainable : whether its trainable parameters are trained. What counts is its value when the model is compiled.
@@ -438,7 +439,7 @@ class Layer(Configurable):
     def _first_value(self, name: str, shape: tuple[int, ...], dtype: str, initializer: Any) -> Array:
         """What the initializer draws; zeros where the values come from a file, which says how many there may be."""
         room, needed = _room.get(), math.prod(shape) * dtype_bytes(dtype)
-        if room is not None:
+        if room is not None and not self.stores_itself:  # which may have other values in the file, or none
             _room.set(room - math.prod(shape))
             if math.prod(shape) > room:
                 raise ValueError(f"{self.name} asks for a {name} of shape {shape}, larger than all there is for it")
@@ -604,6 +605,72 @@ class Layer(Configurable):
             values = [self.placement.asarray(host, p.dtype) for p, host in zip(parameters, hosts, strict=True)]
             for parameter, value in zip(parameters, values, strict=True):
                 parameter.value[...] = value
+
+    # What files have of it: a subclass overrides these, and may have `save_assets` and `load_assets`
+
+    @property
+    def own_variables(self) -> list[Parameter]:
+        """The weights that `save_own_variables` stores: its own, but for those that in Keras a layer inside has."""
+        return self.own_weights
+
+    @property
+    def stores_itself(self) -> bool:
+        """Whether the class says itself what files have in the place of its own weights."""
+        kind = type(self)
+        saves, loads = kind.save_own_variables, kind.load_own_variables
+        return saves is not Layer.save_own_variables or loads is not Layer.load_own_variables
+
+    def save_own_variables(self, store: Any) -> None:
+        """Put what a file shall have of this layer into a dict: by default its own weights, under "0", "1", ...
+
+        A subclass may store other arrays and numbers, under names without "/"; whole files are written by a method
+        `save_assets(self, folder)`, and read by `load_assets(self, folder)`. Layers inside are saved by themselves.
+
+        >>> import nnx
+        >>> class Counting(nnx.layers.Dense):
+        ...     count = 0
+        ...     def save_own_variables(self, store):
+        ...         super().save_own_variables(store)
+        ...         store["count"] = self.count
+        ...     def load_own_variables(self, store):
+        ...         self.count = int(store.pop("count"))
+        ...         super().load_own_variables(store)
+        >>> layer, other, store = Counting(2), Counting(2), {}
+        >>> layer.build((None, 3)); other.build((None, 3))
+        >>> layer.count = 5
+        >>> layer.save_own_variables(store)
+        >>> sorted(store)
+        ['0', '1', 'count']
+        >>> other.load_own_variables(store)
+        >>> other.count
+        5
+        """
+        for number, parameter in enumerate(self.own_variables):
+            store[str(number)] = parameter
+
+    def load_own_variables(self, store: Any) -> None:
+        """Take what `save_own_variables` has stored: a dict of arrays on the host.
+
+        By default ValueError, before anything changes, unless there is one of the right shape for each own weight.
+        """
+        parameters = self.own_variables
+        if len(store.keys()) != len(parameters):
+            names = ", ".join(parameter.name for parameter in parameters)
+            raise ValueError(
+                f"{self.name} has {len(parameters)} own weights{names and f' ({names})'}, in the store are "
+                f"{len(store.keys())}: {shortened(', '.join(map(str, store.keys())) or 'nothing')}"
+            )
+        for number, parameter in enumerate(parameters):
+            if str(number) not in store:
+                raise ValueError(f"{self.name}: the store has no {str(number)!r} ({parameter.name})")
+            shape = tuple(np.shape(store[str(number)]))
+            if shape != parameter.shape:
+                raise ValueError(
+                    f"{self.name}: {str(number)!r} ({parameter.name}) has shape {shape} in the store, expected "
+                    f"{parameter.shape}"
+                )
+        for number, parameter in enumerate(parameters):
+            parameter.assign(store[str(number)])
 
     def move(self, placement: Placement) -> None:
         """Move the layer's own parameters; a model moves itself with `to`."""
@@ -1197,7 +1264,7 @@ def _marked(build: Callable[..., None]) -> Callable[..., None]:
     def marked(self: Any, *shapes: Any, **named: Any) -> None:
         build(self, *shapes, **named)
         if not self.built:
-            given = [*shapes, *named.values()]
+            given = [one for one in (*shapes, *named.values()) if isinstance(one, list | tuple | dict)]
             self.finish_build(given[0] if len(given) == 1 else given or None)
 
     return marked

@@ -166,6 +166,10 @@ class Recurrent(RecurrentWeights):
         self.add_weights(features)
         super().build(input_shape)
 
+    @property
+    def own_variables(self) -> list[Parameter]:
+        return []  # in Keras they are those of its cell
+
     def move(self, placement: Placement) -> None:
         super().move(placement)
         if self.states is not None:

@@ -16,6 +16,7 @@ from nnx.descriptions import parsed
 from nnx.names import shortened
 from nnx.saving.differences import differences
 from nnx.saving.files import write_file
+from nnx.saving.keras_files.stores import put_back_if_it_fails
 from nnx.saving.model_file import DAMAGE, LONGEST_REASON, contents, describe, generators, restore_optimizer
 from nnx.saving.packing import pack, unpack
 from nnx.saving.weights import assign_weights
@@ -59,13 +60,14 @@ def restore_checkpoint(model: Any, arrays: Mapping[str, np.ndarray], metadata: M
         run = unpack(parsed(metadata["run"]), arrays)
         _require_same(model, metadata, training)
         before = _State.of(model)
-        try:
-            model.training_run.set_state(run)
-            _State(arrays, training["optimizer_state"], parsed(metadata["random"]), run["states"]).give_to(model)
-            random.default().set_state(run["random"])
-        except BaseException:
-            before.give_to(model)
-            raise
+        with put_back_if_it_fails(layer for layer in model.named_layers().values() if layer.stores_itself):
+            try:
+                model.training_run.set_state(run)
+                _State(arrays, training["optimizer_state"], parsed(metadata["random"]), run["states"]).give_to(model)
+                random.default().set_state(run["random"])
+            except BaseException:
+                before.give_to(model)
+                raise
     except DAMAGE as error:
         what = shortened(f"{type(error).__name__}: {error}", LONGEST_REASON)
         raise ValueError(f"cannot go on from {path}: it is damaged ({what})") from error
@@ -89,7 +91,7 @@ class _State:
 
     @classmethod
     def of(cls, model: Any) -> Self:
-        arrays, _ = contents(model, {})
+        arrays, _ = contents(model, {}, own_stores=False)
         return cls(
             {name: np.array(array) for name, array in arrays.items()},
             model.optimizer.state(),

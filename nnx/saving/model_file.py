@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from nnx import optimizers
+from nnx.arguments import OF_ASSETS
 from nnx.backends import backend, get_backend, to_numpy
 from nnx.descriptions import check_objects, parsed
 from nnx.layers.layer import registry, room_for_weights
@@ -19,7 +20,9 @@ from nnx.registry import custom_objects as custom_objects_scope
 from nnx.registry import serialize
 from nnx.saving.files import read_file, write_file
 from nnx.saving.keras_files.archive import is_keras_file
+from nnx.saving.keras_files.assets import load_assets, saved_assets
 from nnx.saving.keras_files.reading import load_keras_model
+from nnx.saving.keras_files.stores import each_once
 from nnx.saving.keras_files.writing import save_keras_model
 from nnx.saving.keras_objects import serialize_keras_object
 from nnx.saving.weights import assign_weights, is_for_keras, weight_arrays
@@ -45,7 +48,8 @@ def save_model(
     zipped : None or True: there is one file. ValueError for False, which in Keras gives a folder.
 
     Parameters are under their paths ("dense_1/kernel"), optimiser slots under "optimizer.<slot>/<path>"; architecture,
-    compile arguments, step, history and random streams are JSON in the metadata. No pickle.
+    compile arguments, step, history and random streams are JSON in the metadata. No pickle. What layers of one's own
+    store themselves is under "own_variables.<path>/<name>", and the files they write under "assets.<path>/<file>".
 
     The file is complete or not there: it is written under another name first, and takes over the mode and the owner of
     the one that it replaces; a link is written through. A model that has not changed gives equal bytes.
@@ -94,13 +98,16 @@ def describe(model: Any, whole: Any = None) -> dict[str, Any]:
     return json.loads(text)  # type: ignore[no-any-return]
 
 
-def contents(model: Any, description: Mapping[str, Any]) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+def contents(
+    model: Any, description: Mapping[str, Any], own_stores: bool = True
+) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """What a model's file has, arrays and texts under their names.
 
     description : what `describe` returned; where it is empty, the file is good for a model that is there already.
+    own_stores : whether layers that store themselves do so, in place of their weights.
     """
     description = dict(description)
-    arrays = weight_arrays(model)
+    arrays = weight_arrays(model, own_stores)
     metadata = {
         "format": FORMAT,
         "dtype": model.placement.dtype,
@@ -109,6 +116,8 @@ def contents(model: Any, description: Mapping[str, Any]) -> tuple[dict[str, np.n
     if "model" in description:
         metadata["model"] = json.dumps(description.pop("model"))
         metadata["build"] = json.dumps({"input_shape": model.build_shape, "input_structure": model.input_structure})
+        assets = saved_assets(each_once(model.named_layers()))
+        arrays |= {f"{OF_ASSETS}{path}": np.frombuffer(content, np.uint8) for path, content in assets.items()}
     if model.objective is not None:
         state = model.optimizer.state_arrays(model.flat) if model.optimizer else {}
         arrays |= {f"{_OF_OPTIMIZER}{name}": to_numpy(array) for name, array in state.items()}
@@ -177,6 +186,7 @@ def load_model(
                     model.input_structure = build["input_structure"]
                     model.build(build["input_shape"])
             assign_weights(model, arrays, str(filepath))
+            load_assets(each_once(model.named_layers()), _assets_in(arrays))
             for path, state in parsed(metadata["random"]).items():
                 _set_generator(model, path, Generator.from_state(state))
             if compile and "training" in metadata:
@@ -192,6 +202,10 @@ def load_model(
             error.add_note(f"while {filepath} was loaded")
             raise
     return whole
+
+
+def _assets_in(arrays: Mapping[str, np.ndarray]) -> dict[str, Callable[[], bytes]]:
+    return {name.removeprefix(OF_ASSETS): array.tobytes for name, array in arrays.items() if name.startswith(OF_ASSETS)}
 
 
 def _restore_training(model: Any, training: dict[str, Any], arrays: Mapping[str, Any]) -> None:

@@ -8,23 +8,32 @@ from typing import Any
 
 import numpy as np
 
-from nnx.arguments import RESERVED_PREFIXES, check_name, refuse
+from nnx.arguments import OF_STORES, RESERVED_PREFIXES, check_name, refuse
 from nnx.backends import to_numpy
 from nnx.names import shortened
 from nnx.parameters import Parameter
 from nnx.saving.files import read_file, write_file
 from nnx.saving.keras_files.archive import is_keras_file
 from nnx.saving.keras_files.reading import load_keras_weights
+from nnx.saving.keras_files.stores import each_once, kept_by_path, load_stores, stored
 from nnx.saving.keras_files.writing import save_keras_weights
 from nnx.user_warnings import warn_user
 
 
-def weight_arrays(model: Any) -> dict[str, np.ndarray]:
-    """Every parameter of a model on the host, by its path. ValueError for a path that names something else in files."""
-    named = model.named_weights()
+def weight_arrays(model: Any, own_stores: bool = True) -> dict[str, np.ndarray]:
+    """Every parameter of a model on the host, by its path. ValueError for a path that names something else in files.
+
+    own_stores : whether layers that store themselves do so, in place of their weights.
+    """
+    named, layers = model.named_weights(), model.named_layers()
     for path in named:
         check_name(path.partition("/")[0])  # a name may have been set after the constructor
-    return {path: to_numpy(parameter.value) for path, parameter in named.items()}
+    own = {path: layer for path, layer in each_once(layers).items() if own_stores and layer.stores_itself}
+    kept = kept_by_path(layers, set(own.values()))
+    arrays = {path: to_numpy(parameter.value) for path, parameter in named.items() if parameter in kept}
+    for path, layer in own.items():
+        arrays |= {f"{OF_STORES}{path}/{name}": array for name, array in stored(layer, path or layer.name).items()}
+    return arrays
 
 
 def save_weights(
@@ -61,7 +70,8 @@ def load_weights(model: Any, filepath: str | os.PathLike[str], skip_mismatch: bo
     skip_mismatch : leave parameters as they are, with a warning, where the file has none of that name and shape, or one
         in numbers of another kind. Numbers of another size are converted, bfloat16 among them.
 
-    ValueError that names what is missing or differs, or what is wrong with the file; then nothing is changed.
+    ValueError that names what is missing or differs, what is wrong with the file, or which layer failed to take what it
+    has stored; then nothing is changed. Files that layers have written are not read.
 
     >>> import tempfile
     >>> from pathlib import Path
@@ -85,10 +95,22 @@ def assign_weights(model: Any, arrays: dict[str, np.ndarray], source: str, skip_
 
     arrays : those of parameters are taken out, so that a large one is in memory once. They may become the parameters'.
     """
-    named = model.named_weights()
+    named, layers = model.named_weights(), model.named_layers()
+    stores: dict[str, dict[str, np.ndarray]] = {}
+    for name in [name for name in arrays if name.startswith(OF_STORES)]:
+        path, _, inner = name.removeprefix(OF_STORES).rpartition("/")
+        stores.setdefault(path, {})[inner] = arrays.pop(name)
+    own = {
+        path: layer
+        for path, layer in each_once(layers).items()
+        if layer.stores_itself and (path in stores or not any(one.path in arrays for one in layer.own_variables))
+    }  # without those of a file in which each weight is under its path
+    kept = kept_by_path(layers, set(own.values()))
     found: dict[str, str] = {}
     hosts: dict[str, np.ndarray] = {}  # all are converted before the first is assigned
     for path, parameter in named.items():
+        if parameter not in kept:
+            continue
         array = arrays.pop(path, None)
         problem = _problem(path, parameter, array)
         if array is not None and problem is None:
@@ -101,6 +123,7 @@ def assign_weights(model: Any, arrays: dict[str, np.ndarray], source: str, skip_
             found[path] = problem
         del array
     extra = [name for name in arrays if not name.startswith(RESERVED_PREFIXES)]
+    extra += [f"{path}/{inner}" for path in stores if path not in own for inner in stores[path]]
     if found or extra:
         more = [f"{shortened(name)} is in the file, the model has no such parameter" for name in extra[:8]]
         listing, count = [*map(shortened, found.values()), *more], len(found) + len(extra)
@@ -109,6 +132,9 @@ def assign_weights(model: Any, arrays: dict[str, np.ndarray], source: str, skip_
         if not skip_mismatch:
             raise ValueError(message)
         warn_user(message)
+    given = ((path or layer.name, layer, stores.get(path, {})) for path, layer in own.items())
+    for problem in load_stores(given, skip_mismatch, f"{source}: "):
+        warn_user(problem)
     with model.placement.computing:
         for path in list(hosts):
             parameter = named[path]

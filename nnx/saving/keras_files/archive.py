@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import io
 import os
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO
 
@@ -18,7 +19,7 @@ from nnx.saving.keras_files.hdf5 import Arrays, DamagedError, Window
 
 _ZIP, _HDF5 = b"PK\x03\x04", b"\x89HDF\r\n\x1a\n"
 _MEMBERS = CONFIG, WEIGHTS, METADATA = "config.json", "model.weights.h5", "metadata.json"
-_VOCABULARY = "vocabulary.txt"
+ASSETS = "assets/"
 _LONGEST_CONFIG = 64 << 20
 _MOST_TIMES = 100  # that a part may be larger than the file, where it is compressed
 _LOCAL_HEADER = struct.Struct("<4sHHHHHIIIHH")
@@ -35,8 +36,8 @@ class KerasFile:
 
     arrays : all arrays in it. config : the text of its config.json, or of a legacy file the attribute model_config;
     None in a file of weights. training : of a legacy file the text of how it was compiled. version : of the Keras that
-    wrote it, where it says so. is_legacy : whether weights are by the names of layers. vocabularies : the texts of
-    vocabularies that layers have learned, by their paths.
+    wrote it, where it says so. is_legacy : whether weights are by the names of layers. assets : what reads the files
+    that layers have written, vocabularies among them, by paths such as "layers/string_lookup/vocabulary.txt".
     """
 
     arrays: Arrays
@@ -44,7 +45,7 @@ class KerasFile:
     training: str | None
     version: str | None
     is_legacy: bool
-    vocabularies: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    assets: Mapping[str, Callable[[], bytes]] = dataclasses.field(default_factory=dict)
 
 
 def is_keras_file(path: str | os.PathLike[str]) -> bool:
@@ -73,11 +74,9 @@ def opened(path: str | os.PathLike[str]) -> Iterator[KerasFile]:
             metadata = _limited(path / METADATA) if (path / METADATA).is_file() else b""
             file = stack.enter_context((path / WEIGHTS).open("rb", buffering=0))
             arrays = stack.enter_context(_arrays(file, 0, os.fstat(file.fileno()).st_size))
-            texts = {
-                one.relative_to(path).as_posix(): _limited(one).decode("utf-8", "replace")
-                for one in sorted(path.glob(f"assets/**/{_VOCABULARY}"))
-            }
-            yield KerasFile(arrays, described, None, _version(metadata), False, texts)
+            files = [one for one in sorted((path / ASSETS).rglob("*")) if one.is_file()]
+            assets = {one.relative_to(path / ASSETS).as_posix(): one.read_bytes for one in files}
+            yield KerasFile(arrays, described, None, _version(metadata), False, assets)
             return
         file = stack.enter_context(path.open("rb", buffering=0))
         size = os.fstat(file.fileno()).st_size
@@ -112,7 +111,7 @@ def _archive(path: Path, file: IO[bytes], size: int) -> Iterator[KerasFile]:
     with contextlib.ExitStack() as stack:
         try:
             archive = stack.enter_context(zipfile.ZipFile(path))
-            infos = [info for info in archive.infolist() if info.filename in _MEMBERS or _is_vocabulary(info.filename)]
+            infos = [info for info in archive.infolist() if info.filename in _MEMBERS or _is_asset(info)]
         except _FAILURES as error:
             raise DamagedError(f"is truncated or damaged (zip: {error})") from None
         members = {info.filename: info for info in infos}
@@ -123,12 +122,10 @@ def _archive(path: Path, file: IO[bytes], size: int) -> Iterator[KerasFile]:
                 raise DamagedError(f"is a zip archive without {name}, so no .keras file")
         config = _unpacked(archive, members[CONFIG], min(_LONGEST_CONFIG, _MOST_TIMES * size))
         metadata = _unpacked(archive, members[METADATA], 1 << 20) if METADATA in members else b""
-        most = min(_LONGEST_CONFIG, _MOST_TIMES * size)
-        texts = {
-            name: _unpacked(archive, info, most).decode("utf-8", "replace")
-            for name, info in members.items()
-            if _is_vocabulary(name)
-        }
+        files = {name.removeprefix(ASSETS): info for name, info in members.items() if _is_asset(info)}
+        if sum(info.file_size for info in files.values()) > _MOST_TIMES * size:
+            raise DamagedError(f"has assets that are more than {_MOST_TIMES} times larger than the file")
+        assets = {name: functools.partial(_unpacked, archive, info, info.file_size) for name, info in files.items()}
         weights = members[WEIGHTS]
         if weights.compress_type == _STORED and not weights.flag_bits & 1:
             start = _start_of(file, weights, size)
@@ -136,11 +133,11 @@ def _archive(path: Path, file: IO[bytes], size: int) -> Iterator[KerasFile]:
         else:
             data = _unpacked(archive, weights, _MOST_TIMES * size)
             arrays = stack.enter_context(hdf5.opened(io.BytesIO(data), len(data)))
-        yield KerasFile(arrays, config.decode("utf-8", "replace"), None, _version(metadata), False, texts)
+        yield KerasFile(arrays, config.decode("utf-8", "replace"), None, _version(metadata), False, assets)
 
 
-def _is_vocabulary(name: str) -> bool:
-    return name.startswith("assets/") and name.endswith(f"/{_VOCABULARY}")
+def _is_asset(info: zipfile.ZipInfo) -> bool:
+    return info.filename.startswith(ASSETS) and not info.is_dir()
 
 
 def _unpacked(archive: zipfile.ZipFile, info: zipfile.ZipInfo, most: int) -> bytes:

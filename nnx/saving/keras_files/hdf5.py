@@ -320,7 +320,7 @@ def _checked(path: str, dataset: Any, size: int) -> Stored:
         raise DamagedError(f"{label} has no shape")
     if dtype.kind == "V" and dtype.itemsize == 2 and dtype.names is None and dtype.subdtype is None:
         read_as: np.dtype[Any] = np.dtype(np.float32)
-    elif dtype.kind in "fiu" and dtype.itemsize <= 8:
+    elif dtype.kind in "biuf" and dtype.itemsize <= 8:
         read_as = dtype.newbyteorder("=")
     else:
         raise DamagedError(f"{label} is of {shortened(str(dtype))}, expected numbers")

@@ -15,7 +15,7 @@ from nnx.layers.function_call import FunctionCall
 from nnx.layers.layer import Layer
 from nnx.layers.operation import Operation
 from nnx.layers.recurrent import Recurrent
-from nnx.names import snake_case
+from nnx.names import shortened, snake_case
 from nnx.parameters import Parameter
 
 __all__ = ["Group", "groups_of", "kind_of_model", "trained_in_order"]
@@ -31,18 +31,35 @@ _HEADS["attention_output"] = "output_dense"
 class Group:
     """An object in a file: where its group is, what it is called, and its own weights, "vars/0" and so on.
 
+    layer : if the object is one, and no part that only Keras has as an object.
     idf_weights : of a layer with a vocabulary the weights of its tokens.
     """
 
     path: str
     name: str
     weights: list[Parameter]
+    layer: Layer | None = None
     idf_weights: np.ndarray | None = None
+
+    @property
+    def stores_itself(self) -> bool:
+        """Whether the object is a layer whose class says what is among its variables."""
+        return self.layer is not None and self.layer.stores_itself
+
+    @property
+    def label(self) -> str:
+        """What it is called in errors."""
+        return shortened(f"{self.path} ({self.name})" if self.path else self.name)
+
+    @property
+    def variables(self) -> str:
+        """What the paths of its variables begin with."""
+        return f"{self.path}/vars/".lstrip("/")
 
     def places(self) -> Iterator[tuple[str, Parameter]]:
         """The paths of the weights."""
         for number, parameter in enumerate(self.weights):
-            yield f"{self.path}/vars/{number}".lstrip("/"), parameter
+            yield f"{self.variables}{number}", parameter
 
 
 def groups_of(model: Any, order: Order) -> list[Group]:
@@ -66,21 +83,21 @@ def _groups(layer: Any, path: str, order: Order, seen: set[Any]) -> Iterator[Gro
         return
     seen.add(layer)
     if kind_of_model(layer) is not None:
-        yield Group(path, layer.name, list(layer.own_weights))
+        yield Group(path, layer.name, list(layer.own_weights), layer)
         inner = [one for one in order.get(layer, layer.layers) if not isinstance(one, Operation | FunctionCall)]
         yield from _numbered(inner, f"{path}/layers", order, seen)
     elif isinstance(layer, Recurrent):
-        yield Group(path, layer.name, [])
+        yield Group(path, layer.name, [], layer)
         yield Group(f"{path}/cell", f"{snake_case(type(layer).__name__)}_cell", list(layer.own_weights))
     elif isinstance(layer, Bidirectional):
-        yield Group(path, layer.name, [])
+        yield Group(path, layer.name, [], layer)
         yield from _groups(layer.forward_layer, f"{path}/forward_layer", order, seen)
         yield from _groups(layer.backward_layer, f"{path}/backward_layer", order, seen)
     elif isinstance(layer, TimeDistributed):
-        yield Group(path, layer.name, [])
+        yield Group(path, layer.name, [], layer)
         yield from _groups(layer.layer, f"{path}/layer", order, seen)
     elif isinstance(layer, ProjectedAttention):
-        yield Group(path, layer.name, [])
+        yield Group(path, layer.name, [], layer)
         heads: dict[str, list[Parameter]] = {}
         for parameter in layer.own_weights:
             heads.setdefault(parameter.name.partition("/")[0], []).append(parameter)
@@ -89,9 +106,9 @@ def _groups(layer: Any, path: str, order: Order, seen: set[Any]) -> Iterator[Gro
             yield Group(f"{path}/{hidden}{_HEADS[head].removeprefix(hidden)}", head, weights)
     else:
         idf_weights = getattr(layer, "idf_weights", None)
-        yield Group(path, layer.name, list(layer.own_weights), idf_weights)
+        yield Group(path, layer.name, list(layer.own_weights), layer, idf_weights)
         if isinstance(layer, TextVectorization):  # which has them from a layer inside
-            yield Group(f"{path}/_lookup_layer", "string_lookup", [], idf_weights)
+            yield Group(f"{path}/_lookup_layer", "string_lookup", [], idf_weights=idf_weights)
         if layer.is_eager or layer.sublayers():
             yield from _groups_of_attributes(layer, path, order, seen)
 

@@ -5,23 +5,25 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
-from nnx.backends import backend, get_backend
+from nnx.backends import backend, get_backend, to_numpy
 from nnx.descriptions import check_objects, parsed
 from nnx.layers.layer import room_for_weights
 from nnx.names import shortened
 from nnx.parameters import Parameter
+from nnx.precision import wide
 from nnx.saving.keras_files import optimizer_state
 from nnx.saving.keras_files.archive import KerasFile, opened
+from nnx.saving.keras_files.assets import load_assets
 from nnx.saving.keras_files.graphs import functional_from
-from nnx.saving.keras_files.hdf5 import DamagedError, Stored
+from nnx.saving.keras_files.hdf5 import DamagedError
 from nnx.saving.keras_files.layers import LayerReader
 from nnx.saving.keras_files.objects import made_loss, made_metrics, made_optimizer
-from nnx.saving.keras_files.places import trained_in_order
+from nnx.saving.keras_files.places import groups_of, trained_in_order
 from nnx.saving.keras_files.vocabularies import with_vocabularies
-from nnx.saving.keras_files.weights import assign, found_weights, optimizer_arrays, scale_arrays
+from nnx.saving.keras_files.weights import Found, assign, found_weights, optimizer_arrays, scale_arrays
 
 __all__ = ["load_keras_model", "load_keras_weights"]
 
@@ -73,6 +75,8 @@ def load_keras_model(path: str | os.PathLike[str], compile: bool = True) -> Any:
                 raise ValueError(f"its model {shortened(model.name)!r} was never built, so it has no weights")
             found = found_weights(file, whole, reader.order)
             assign(model, found)
+            layers = {group.path: group.layer for group in groups_of(whole, reader.order) if group.layer is not None}
+            load_assets(layers, file.assets)
             model.named_weights()  # parameters learn their paths, by which an optimiser knows them
             if compile:
                 _restore_training(model, _training_of(file, description), file, reader, found)
@@ -85,7 +89,7 @@ def load_keras_weights(model: Any, path: str | os.PathLike[str], skip_mismatch: 
     skip_mismatch : leave weights as they are, with a warning, that are not in the file or have another shape there.
     """
     with _named_errors(path), opened(path) as file:
-        assign(model, found_weights(file, model, {}, skip_mismatch))
+        assign(model, found_weights(file, model, {}, skip_mismatch), skip_mismatch)
 
 
 def _size(shape: tuple[int, ...]) -> int:
@@ -136,7 +140,7 @@ def _restore_training(
     training: dict[str, Any] | None,
     file: KerasFile,
     reader: LayerReader,
-    found: Mapping[Parameter, Stored],
+    found: Found,
 ) -> None:
     if training is None:
         return
@@ -155,9 +159,11 @@ def _restore_training(
         shapes = [one.shape for one in stored]
         trained = trained_in_order(model, reader.order)
         scale = [one.read() for one in scale_arrays(file)]
-        optimizer_state.restore(
-            model, trained, shapes, lambda index: stored[index].read(), lambda one: found[one].read(), scale
-        )
+
+        def value(one: Parameter) -> Any:
+            return found.weights[one].read() if one in found.weights else to_numpy(wide(one.value))
+
+        optimizer_state.restore(model, trained, shapes, lambda index: stored[index].read(), value, scale)
 
 
 def _of_outputs(metrics: Any, model: Any) -> Any:

@@ -59,9 +59,9 @@ def _with_vocabulary(layer: dict[str, Any], file: KerasFile, path: str) -> dict[
     for way in ("standardize", "split"):  # a function of the user's, which is known by its name
         if isinstance(settings.get(way), dict):
             settings[way] = settings[way].get("config")
-    text = file.vocabularies.get(f"assets/{path}/vocabulary.txt")
-    if text is not None and settings.get("vocabulary") is None:
-        tokens: list[Any] = text.rstrip("\n").split("\n")
+    content = file.assets.get(f"{path}/vocabulary.txt")
+    if content is not None and settings.get("vocabulary") is None:
+        tokens: list[Any] = content().decode("utf-8", "replace").rstrip("\n").split("\n")
         settings["vocabulary"] = [int(token) for token in tokens] if class_name_of(layer) == "IntegerLookup" else tokens
         settings["has_input_vocabulary"] = False
     stored = file.arrays.get(f"{path}/{IDF_WEIGHTS}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,33 +18,49 @@ from nnx.parameters import Parameter
 from nnx.saving.keras_files.archive import KerasFile
 from nnx.saving.keras_files.hdf5 import Arrays, Stored
 from nnx.saving.keras_files.places import Group, groups_of, kind_of_model
+from nnx.saving.keras_files.stores import load_stores
 from nnx.saving.keras_files.vocabularies import IDF_WEIGHTS
 from nnx.user_warnings import warn_user
 
-__all__ = ["assign", "found_weights", "optimizer_arrays", "scale_arrays"]
+__all__ = ["Found", "assign", "found_weights", "optimizer_arrays", "scale_arrays"]
 
 _MOST_NAMED = 8
 _INNER = "optimizer/inner_optimizer/vars/"
 _NOT_WEIGHTS = ("optimizer/", "metrics/", "loss_tracker/", "compile_metrics/", "_compile_metrics/")
 
 
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """What a file has for a model; nothing of it is read yet.
+
+    weights : the array of each weight. stores : what the layers have stored that do so themselves.
+    """
+
+    weights: dict[Parameter, Stored] = dataclasses.field(default_factory=dict)
+    stores: list[tuple[Group, dict[str, Stored]]] = dataclasses.field(default_factory=list)
+
+
 def found_weights(
     file: KerasFile, model: Any, order: Mapping[Any, Sequence[Layer]], skip_mismatch: bool = False
-) -> dict[Parameter, Stored]:
-    """The array of each weight of a model; none is read. ValueError where the file is of another model.
+) -> Found:
+    """What the file has for a model. ValueError where it is of another model.
 
     order : the order in which the file numbers the layers of a model, where it is not the model's own.
     skip_mismatch : leave weights out, with a warning, that are not in the file or have another shape there.
     """
     if file.is_legacy:
-        return _by_layer_names(file.arrays, model, order, skip_mismatch)
+        return Found(_by_layer_names(file.arrays, model, order, skip_mismatch))
     return _by_places(file.arrays, model, order, skip_mismatch)
 
 
-def assign(model: Any, found: Mapping[Parameter, Stored]) -> None:
-    """Read all arrays, and then give them to the weights."""
+def assign(model: Any, found: Found, skip_mismatch: bool = False) -> None:
+    """Read all arrays, and then give them to the weights, and to the layers that store themselves: all or none."""
     with model.placement.computing:
-        values = {parameter: stored.read() for parameter, stored in found.items()}
+        values = {parameter: stored.read() for parameter, stored in found.weights.items()}
+        stores = [(group, {name: one.read() for name, one in arrays.items()}) for group, arrays in found.stores]
+        given = ((group.label, group.layer, arrays) for group, arrays in stores if group.layer is not None)
+        for problem in load_stores(given, skip_mismatch):
+            warn_user(problem)
         for parameter, value in values.items():
             array = model.placement.asarray(value, parameter.dtype)
             if parameter.backward is None:  # not in a model's buffer: no copy is needed
@@ -111,15 +128,22 @@ def _problem(path: str, label: str, parameter: Parameter, stored: Stored | None)
 # Keras 3: by places
 
 
-def _by_places(
-    arrays: Arrays, model: Any, order: Mapping[Any, Sequence[Layer]], skip_mismatch: bool
-) -> dict[Parameter, Stored]:
-    groups = groups_of(model, order)
-    found: dict[Parameter, Stored] = {}
+def _by_places(arrays: Arrays, model: Any, order: Mapping[Any, Sequence[Layer]], skip_mismatch: bool) -> Found:
+    groups, everything = groups_of(model, order), Found()
+    found = everything.weights
     problems: list[str] = []
     places: set[str] = set()
     _compare_names(groups, arrays, model)
     for group in groups:
+        if group.stores_itself:
+            own = {
+                path: one
+                for path, one in arrays.items()
+                if path.rpartition("/")[0] + "/" == group.variables and not path.endswith(f"/{IDF_WEIGHTS}")
+            }
+            places.update(own)
+            everything.stores.append((group, {path.removeprefix(group.variables): one for path, one in own.items()}))
+            continue
         for path, parameter in group.places():
             path = _in_file(path, arrays)
             places.add(path)
@@ -136,7 +160,7 @@ def _by_places(
         if not path.endswith(f"/{IDF_WEIGHTS}")  # which is a part of a vocabulary
     ]
     _refuse(model, problems, skip_mismatch)
-    return found
+    return everything
 
 
 def _in_file(path: str, arrays: Arrays) -> str:

@@ -13,11 +13,15 @@ import numpy as np
 from nnx import ranks
 from nnx.backends import to_numpy
 from nnx.file_targets import replacing
+from nnx.layers.layer import Layer
+from nnx.parameters import Parameter
 from nnx.saving.keras_files import hdf5, optimizer_state
-from nnx.saving.keras_files.archive import CONFIG, METADATA, WEIGHTS
+from nnx.saving.keras_files.archive import ASSETS, CONFIG, METADATA, WEIGHTS
+from nnx.saving.keras_files.assets import saved_assets
 from nnx.saving.keras_files.optimizer_state import INNER, SCALING
 from nnx.saving.keras_files.places import groups_of, trained_in_order
 from nnx.saving.keras_files.serialization import compile_config, feature_space_config, model_config
+from nnx.saving.keras_files.stores import stored
 from nnx.saving.keras_files.vocabularies import IDF_WEIGHTS
 
 __all__ = ["save_keras_model", "save_keras_weights"]
@@ -39,7 +43,8 @@ def save_keras_model(model: Any, path: str | os.PathLike[str], space: Any = None
     if compiled is not None:
         config["compile_config"] = compiled
     text = json.dumps(config)
-    arrays, names = _contents(model, space)
+    arrays, names, assets = _contents(model, space)
+    files = saved_assets(assets)
     if compiled is not None and model.optimizer is not None:
         state = optimizer_state.stored(model, trained_in_order(model, {}))
         names["optimizer"] = model.optimizer.name
@@ -58,31 +63,39 @@ def save_keras_model(model: Any, path: str | os.PathLike[str], space: Any = None
             for name, part in ((METADATA, json.dumps(_METADATA)), (CONFIG, text)):
                 archive.writestr(_member(name), part)
             _add(archive, weights)
+            for name, content in files.items():
+                archive.writestr(_member(f"{ASSETS}{name}"), content)
         weights.unlink()
 
 
 def save_keras_weights(model: Any, path: str | os.PathLike[str]) -> None:
     """Write the weights of a model to a .weights.h5 file. ImportError without h5py."""
     hdf5.require_h5py(f"write {path}")
-    arrays, names = _contents(model)
+    arrays, names, _ = _contents(model)
     if not ranks.is_main():
         return
     with replacing(path) as new, new.open("xb+") as file:
         hdf5.written(file, arrays, names)
 
 
-def _contents(model: Any, space: Any = None) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """The weights by their places in the model, or in the feature space, and the names of all groups."""
+def _contents(model: Any, space: Any = None) -> tuple[dict[str, np.ndarray], dict[str, str], dict[str, Layer]]:
+    """The weights by their places in the model, or in the feature space, the names of all groups, and the layers."""
     model.named_weights()  # parameters learn their paths, by which an optimiser knows them
     groups, masters = groups_of(model if space is None else space, {}), optimizer_state.masters(model)
-    arrays = {
-        path: _as_stored(to_numpy(parameter.value), masters.get(parameter.path))
-        for group in groups
-        for path, parameter in group.places()
-    }
+
+    def host(parameter: Parameter) -> np.ndarray:
+        return _as_stored(to_numpy(parameter.value), masters.get(parameter.path))
+
+    arrays: dict[str, np.ndarray] = {}
+    for group in groups:
+        if group.layer is not None and group.stores_itself:
+            own = stored(group.layer, group.label, host)
+            arrays |= {f"{group.variables}{name}": array for name, array in own.items()}
+        else:
+            arrays |= {path: host(parameter) for path, parameter in group.places()}
     arrays |= {f"{group.path}/{IDF_WEIGHTS}": group.idf_weights for group in groups if group.idf_weights is not None}
     names = {group.path: group.name for group in groups}
-    return arrays, names
+    return arrays, names, {group.path: group.layer for group in groups if group.layer is not None}
 
 
 def _as_stored(array: np.ndarray, master: np.ndarray | None) -> np.ndarray:
