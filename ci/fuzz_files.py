@@ -321,6 +321,41 @@ def half() -> Any:
     return model
 
 
+@nnx.saving.register_keras_serializable("fuzzed")
+class Counting(layers.Layer):
+    """A layer that stores itself, and writes a file."""
+
+    calls, words = 1, "some words"
+
+    def build(self, input_shape: Any) -> None:
+        self.scale = self.add_weight((1,), "ones", name="scale")
+        super().build(input_shape)
+
+    def call(self, x: Any) -> Any:
+        return x * self.scale
+
+    def save_own_variables(self, store: Any) -> None:
+        super().save_own_variables(store)
+        store["calls"] = self.calls
+
+    def load_own_variables(self, store: Any) -> None:
+        self.calls = int(store["calls"])
+        self.scale.assign(store["0"])
+
+    def save_assets(self, folder: str) -> None:
+        Path(folder, "words.txt").write_text(self.words, encoding="utf-8")
+
+    def load_assets(self, folder: str) -> None:
+        self.words = Path(folder, "words.txt").read_text(encoding="utf-8")
+
+
+def own() -> Any:
+    nnx.random.set_seed(1)
+    model = nnx.Sequential([layers.Input((4,)), Counting(), layers.Dense(3, "softmax"), Counting()])
+    model.compile("adam", "sparse_categorical_crossentropy")
+    return model
+
+
 MODELS: dict[str, tuple[Callable[[], Any], np.ndarray, np.ndarray]] = {
     "dense": (dense, X, LABELS),
     "recurrent": (recurrent, SEQUENCES, LABELS),
@@ -328,6 +363,7 @@ MODELS: dict[str, tuple[Callable[[], Any], np.ndarray, np.ndarray]] = {
     "images": (images, X.reshape(12, 2, 2, 1), LABELS),
     "words": (words, np.int64(np.abs(X) * 2), np.float32(LABELS == 1)),
     "half": (half, X, LABELS),
+    "own": (own, X, LABELS),
 }
 
 
@@ -551,6 +587,20 @@ def edit_keras(data: bytes, chance: random.Random) -> bytes:
         members["model.weights.h5"] = edit_hdf5(members["model.weights.h5"], chance)
     else:
         members["config.json"] = edit_json(members["config.json"], chance)
+    assets = sorted(name for name in members if name.startswith("assets/"))
+    if assets and chance.randrange(2):
+        name = chance.choice(assets)
+        places = [
+            name,
+            f"{name}/in",
+            f"assets/{name}",
+            "assets/..",
+            "assets/../up",
+            "assets//up",
+            "assets/\0",
+            "assets/.",
+        ]
+        members[chance.choice(places)] = damage(members[name], chance) * chance.choice([1, 1, 1000])
     if chance.randrange(20) == 0:
         del members[chance.choice(sorted(members))]
     target = io.BytesIO()
@@ -716,7 +766,8 @@ def watch_what_runs() -> list[str]:
     harmless = ("os.listdir", "os.scandir", "os.mkdir", "os.remove", "os.rename", "os.chmod", "os.rmdir", "os.putenv")
 
     def note(event: str, arguments: Any) -> None:
-        if event.startswith(forbidden) and event not in harmless:
+        is_of_assets = event == "shutil.rmtree" and Path(arguments[0]).name.startswith("nnx-")
+        if event.startswith(forbidden) and event not in harmless and not is_of_assets:
             seen.append(f"{event} {arguments}"[:200])
 
     sys.addaudithook(note)

@@ -43,7 +43,7 @@ class Store(collections.UserDict[str, np.ndarray]):
         if isinstance(value, Parameter):
             array = self._host(value)
         else:
-            array = to_numpy(lower(value)) if is_array(value) else np.asarray(value)
+            array = to_numpy(lower(value)) if is_array(value) else _host_array(value)
         if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
             given = array.dtype if is_array(value) else type(value).__name__
             raise TypeError(
@@ -51,6 +51,13 @@ class Store(collections.UserDict[str, np.ndarray]):
                 f"save_assets(folder) writes"
             )
         self.data[name] = array
+
+
+def _host_array(value: Any) -> np.ndarray:
+    try:
+        return np.asarray(value)
+    except ValueError:  # lists of several lengths
+        return np.asarray(value, object)
 
 
 def _value(parameter: Parameter) -> np.ndarray:
