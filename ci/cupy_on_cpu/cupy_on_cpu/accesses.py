@@ -23,15 +23,14 @@ from .streams import RaceError
 ON = os.environ.get("CUPY_ON_CPU_RACES", "0") == "1"
 #: Bytes before and after each allocation where nothing else lies.
 GUARD = 64 << 10 if ON else 0
-#: What watched kernels are compiled with.  That of the sanitizer itself is not linked.
-COMPILER_OPTIONS = ("-DCUPY_ON_CPU_RACES=1", "-fsanitize=thread", "-fno-gnu-unique", "-g1")
-LINKER_OPTIONS = ("-nodefaultlibs",)
-if not ON:
-    COMPILER_OPTIONS = LINKER_OPTIONS = ()
+#: What tells the emulation's own C++ that accesses are watched.
+DEFINITION = ("-DCUPY_ON_CPU_RACES=1",) if ON else ()
+#: What watched kernels are compiled with.
+COMPILER_OPTIONS = (*DEFINITION, "-fsanitize=thread", "-fno-gnu-unique", "-g1") if ON else ()
 
 _GAP = "cupy_on_cpu_gap_"  # names of variables that watch.h puts beside those in shared memory
 _SYMBOL = re.compile(r"^([0-9a-f]+) ([0-9a-f]+) [bBuV] (.+)$", re.MULTILINE)
-_ENTRY = re.compile(r"^([0-9a-f]+) .*T (cupy_on_cpu_launch_\w+)$", re.MULTILINE)
+_ENTRY = re.compile(r"^([0-9a-f]+) .*T (cupy_on_cpu_call_\w+)$", re.MULTILINE)
 
 
 class BoundsError(RuntimeError):
@@ -69,20 +68,22 @@ class _Memory:
 
 
 class SharedMemory:
-    """The variables in shared memory that the kernels of a library have."""
+    """The variables in shared memory that the kernels of a library have; ``dynamic`` is where the rest of it is."""
 
-    def __init__(self, library: ctypes.PyDLL) -> None:
+    def __init__(self, library: ctypes.PyDLL, dynamic: tuple[int, int]) -> None:
         self.path = library._name
         listing = subprocess.run(["nm", "-nSC", self.path], capture_output=True, text=True, check=True).stdout
         offset, entry = _ENTRY.search(listing).groups()
         #: Where the library lies.
         self.base = ctypes.cast(getattr(library, entry), ctypes.c_void_p).value - int(offset, 16)
         symbols = [(self.base + int(start, 16), int(size, 16), name) for start, size, name in _SYMBOL.findall(listing)]
-        scopes = {name.rpartition("::")[0] for _, _, name in symbols if _GAP in name} | {"cupy_on_cpu::dynamic"}
-        self.variables: list[_Memory] = []
+        scopes = {name.rpartition("::")[0] for _, _, name in symbols if _GAP in name}
+        start, size = dynamic
+        self._dynamic = _Memory("shared memory", start, start, start, start + size)
+        self.variables = [self._dynamic]
         first, follows = None, False  # a gap belongs to the variable that it follows, else to the next one
         for start, size, name in symbols:
-            scope, _, variable = name.replace("::dynamic_shared", "::dynamic::shared memory").rpartition("::")
+            scope, _, variable = name.rpartition("::")
             if _GAP in name and follows:
                 self.variables[-1].end = start + size
             elif _GAP in name:
@@ -97,10 +98,8 @@ class SharedMemory:
 
     def begin_launch(self, dynamic: int) -> None:
         """Watch what is done from now on, with so many bytes of dynamic shared memory."""
-        for memory in self.variables:
-            if memory.name == "shared memory":
-                memory.stop = memory.start + dynamic
-                memory.add(shared=True)
+        self._dynamic.stop = self._dynamic.start + dynamic
+        self._dynamic.add(shared=True)
         _watch().cupy_on_cpu_begin_launch()
 
 

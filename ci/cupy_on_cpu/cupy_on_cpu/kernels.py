@@ -18,9 +18,9 @@ from .device import COMPUTE_CAPABILITY, current_device, is_elsewhere
 INCLUDE_DIRECTORY = Path(__file__).parent / "include"
 
 _MAX_THREADS = 1024
-_MAX_SHARED_MEMORY = 166912  # with opt-in; the emulation header reserves as much
-_STACK_SIZE = 128 << 10  # as the emulation header assumes
-_ORDERS = ("forward", "reverse", "alternating")  # as the emulation header counts them
+_MAX_SHARED_MEMORY = 166912  # with opt-in; launcher.cpp reserves as much
+_STACK_SIZE = 128 << 10  # as launcher.cpp assumes
+_ORDERS = ("forward", "reverse", "alternating")  # as launcher.cpp counts them
 _COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 _BOUNDS = r"(?:__launch_bounds__\s*\([^)]*\)\s*)?"
 _KERNEL = re.compile(rf"__global__\s+{_BOUNDS}void\s+{_BOUNDS}(\w+)\s*\(")
@@ -31,6 +31,10 @@ _EXTERN_SHARED = re.compile(
 #: What only works where the threads of a block run as fibers, at some cost.
 _BARRIERS = re.compile(r"__sync|__shfl|__ballot|__any_sync|__all_sync|__reduce_\w+_sync")
 _EXPRESSION_PREFIX = "cupy_on_cpu_expression_"
+_FAILURES = {  # as launcher.cpp counts them
+    1: "the threads of a block wait at different barriers (on a GPU this hangs or is undefined)",
+    2: "its threads wait for one another in a header; write __syncthreads, or what it is, in the kernel's source too",
+}
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,8 @@ _NOT_FOUND, _INVALID_VALUE, _INVALID_HANDLE, _ILLEGAL_ADDRESS = 500, 1, 400, 700
 _handles = itertools.count(1)
 _modules: dict[int, ctypes.PyDLL] = {}
 _functions: dict[int, SimpleNamespace] = {}
-_parameters: dict[str, dict[str, list[Parameter]]] = {}  # of each kernel, by the path of its library
+#: By the path of a library, the parameters of each of its kernels, and whether their threads wait for one another.
+_known: dict[str, tuple[dict[str, list[Parameter]], bool]] = {}
 
 
 def driver_functions() -> dict[str, Callable]:
@@ -94,22 +99,27 @@ def driver_functions() -> dict[str, Callable]:
         handle = next(_handles)
         # PyDLL keeps the GIL: the emulation's thread indices are global.
         library = _modules[handle] = ctypes.PyDLL(os.fsdecode(image))
-        library.parameters = _parameters.get(library._name, {})
+        library.parameters, library.waits = _known[library._name]
         library.device = current_device()
-        library.shared = accesses.SharedMemory(library) if accesses.ON else None
+        dynamic = (launcher().cupy_on_cpu_dynamic_shared(), _MAX_SHARED_MEMORY)
+        library.shared = accesses.SharedMemory(library, dynamic) if accesses.ON else None
         return handle
 
     def module_get_function(module: int, name: str) -> int:
         try:
-            entry = getattr(_modules[module], f"cupy_on_cpu_launch_{name}")
+            entry = getattr(_modules[module], f"cupy_on_cpu_call_{name}")
         except AttributeError:
             fail(_NOT_FOUND, f'CUDA_ERROR_NOT_FOUND: no extern "C" kernel {name!r}')
-        entry.argtypes = [ctypes.c_void_p] + [ctypes.c_uint] * 7 + [ctypes.c_void_p, ctypes.c_ulonglong]
         handle = next(_handles)
         library = _modules[module]
         parameters = library.parameters.get(name, [])
         _functions[handle] = SimpleNamespace(
-            name=name, entry=entry, parameters=parameters, device=library.device, shared=library.shared
+            name=name,
+            entry=ctypes.cast(entry, ctypes.c_void_p).value,
+            parameters=parameters,
+            waits=library.waits,
+            device=library.device,
+            shared=library.shared,
         )
         return handle
 
@@ -160,15 +170,14 @@ def driver_functions() -> dict[str, Callable]:
         streams.works(kernel.name, stream, reads, writes)
         if kernel.shared:
             kernel.shared.begin_launch(shared)
-        stuck = kernel.entry(arguments, gx, gy, gz, bx, by, bz, shared, _stacks(), current_order())
+        outcome = launcher().cupy_on_cpu_launch(
+            kernel.entry, arguments, gx, gy, gz, bx, by, bz, shared, _stacks(), current_order(), kernel.waits
+        )
         if kernel.shared:
             named = [(parameter.name, word) for parameter, word in zip(kernel.parameters, words, strict=True)]
             accesses.Launch(kernel.name, kernel.shared, named, (gx, gy, gz), (bx, by, bz)).end()
-        if stuck:
-            raise RuntimeError(
-                f"{kernel.name}: the threads of a block wait at different barriers"
-                " (on a GPU this hangs or is undefined)"
-            )
+        if outcome:
+            raise RuntimeError(f"{kernel.name}: {_FAILURES[outcome]}")
 
     return {
         "get_build_version": constant(runtime._getCUDAMajorVersion() * 1000),
@@ -187,6 +196,20 @@ def driver_functions() -> dict[str, Callable]:
         "occupancyMaxActiveBlocksPerMultiprocessor": constant(2),
         "occupancyMaxPotentialBlockSize": constant((108, 512)),
     }
+
+
+@functools.cache
+def launcher() -> ctypes.PyDLL:
+    """Return the library that runs kernels; those that are loaded later find its names, and C++'s and C's, by it."""
+    source = (Path(__file__).parent / "launcher.cpp").read_text()
+    options = ("-std=c++17", *accesses.DEFINITION, "-Wl,--no-as-needed")
+    path = toolchain.build_library("launcher", source, options, _prelude(), _include_folders())
+    library = ctypes.PyDLL(str(path), mode=ctypes.RTLD_GLOBAL)
+    library.cupy_on_cpu_dynamic_shared.restype = ctypes.c_size_t
+    library.cupy_on_cpu_launch.argtypes = [
+        *[ctypes.c_void_p] * 2, *[ctypes.c_uint] * 7, ctypes.c_void_p, ctypes.c_ulonglong, ctypes.c_bool
+    ]  # fmt: skip
+    return library
 
 
 @functools.cache
@@ -236,12 +259,12 @@ def _compile_module(
     host_options = _host_options(options)
     stem = next(iter(names), "module")[:40]
     try:
-        header = _prelude(bool(_BARRIERS.search(source)))
-        host_options += accesses.COMPILER_OPTIONS + accesses.LINKER_OPTIONS
-        library = toolchain.build_library(stem, host_source + "\n", host_options, header, _include_folders())
+        launcher()  # has all that kernels need of libraries
+        host_options += (*accesses.COMPILER_OPTIONS, "-nostdlib")
+        library = toolchain.build_library(stem, host_source + "\n", host_options, _prelude(), _include_folders())
     except toolchain.CompilationError as error:
         raise compiler.CompileException(str(error), source, f"{stem}.cu", options, "cupy_on_cpu (g++)") from None
-    _parameters[str(library)] = find_parameters(source)
+    _known[str(library)] = find_parameters(source), bool(_BARRIERS.search(source))
     module = function.Module()
     module.load(os.fsencode(library))
     module._set_mapping(mapping)
@@ -325,13 +348,12 @@ def _include_version() -> str:
 
 
 @functools.cache
-def _prelude(fibers: bool) -> Path:
+def _prelude() -> Path:
     """Return the precompiled header that every kernel starts with."""
     from cupy._core import core
 
     headers = ("complex.cuh", "carray.cuh", "math_constants.h")
     text = (
-        f"#define CUPY_ON_CPU_FIBERS {int(fibers)}\n"
         f"#define CUPY_ON_CPU_ARCH {COMPUTE_CAPABILITY[0]}{COMPUTE_CAPABILITY[1]}0\n"
         "#include <cuda_emulation.h>\n"
         + "".join(f"#include <cupy/{name}>\n" for name in headers)

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import threading
 from pathlib import Path
 
 #: Kernels run on small arrays once compiled: -O1 takes a fifth less time to
@@ -22,6 +23,8 @@ FLAGS = (
     "-ffp-contract=off",
 )
 LINK_FLAGS = ("-shared", "-Wl,-Bsymbolic")
+
+_locks: dict[Path, threading.Lock] = {}  # one for each file, so that threads that want the same compile it once
 
 
 class CompilationError(RuntimeError):
@@ -71,12 +74,13 @@ def build_library(
     """
     name = f"{stem}-{digest(source, options, header and header.parent.name)}"
     library = cache_directory() / f"{name}.so"
-    if not library.exists():
-        # The source is kept beside the library, for debuggers.
-        source_file = library.with_suffix(".cpp")
-        write_atomically(source_file, source)
-        include = ("-include", str(header)) if header else ()
-        _compile([*LINK_FLAGS, *include, *_searching(folders), *options, str(source_file)], library)
+    with _locks.setdefault(library, threading.Lock()):
+        if not library.exists():
+            # The source is kept beside the library, for debuggers.
+            source_file = library.with_suffix(".cpp")
+            write_atomically(source_file, source)
+            include = ("-include", str(header)) if header else ()
+            _compile([*LINK_FLAGS, *include, *_searching(folders), *options, str(source_file)], library)
     return library
 
 
@@ -91,10 +95,11 @@ def build_header(stem: str, text: str, options: tuple[str, ...], version: str, f
     folder = cache_directory() / f"{stem}-{digest(text, options, version)}"
     header = folder / f"{stem}.h"
     precompiled = folder / f"{stem}.h.gch"
-    if not precompiled.exists():
-        folder.mkdir(exist_ok=True)
-        write_atomically(header, text)
-        _compile(["-x", "c++-header", *_searching(folders), *options, str(header)], precompiled)
+    with _locks.setdefault(precompiled, threading.Lock()):
+        if not precompiled.exists():
+            folder.mkdir(exist_ok=True)
+            write_atomically(header, text)
+            _compile(["-x", "c++-header", *_searching(folders), *options, str(header)], precompiled)
     return header
 
 

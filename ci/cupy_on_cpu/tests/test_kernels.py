@@ -1,10 +1,14 @@
 """User-written kernels: shared memory, barriers, atomics, warps, templates."""
 
+import concurrent.futures
+import ctypes
+import subprocess
+
 import cupy
 import numpy as np
 import pytest
 from cupy.cuda import compiler, driver
-from cupy_on_cpu import toolchain
+from cupy_on_cpu import kernels, toolchain
 
 RNG = np.random.default_rng(1)
 X = RNG.standard_normal((5, 70)).astype("f4")
@@ -53,7 +57,7 @@ extern "C" __global__ void row_sum(const float* x, float* y, int n) {
 }"""
 
 
-@pytest.mark.parametrize("options", [(), ("-DCUPY_ON_CPU_UCONTEXT",)], ids=["default", "ucontext"])
+@pytest.mark.parametrize("by_ucontext", [False, True], ids=["default", "ucontext"])
 @pytest.mark.parametrize("threads", [1, 32, 256, 1024])
 @pytest.mark.parametrize(
     ("declaration", "dynamic"),
@@ -64,10 +68,15 @@ extern "C" __global__ void row_sum(const float* x, float* y, int n) {
     ],
     ids=["static", "dynamic", "aligned bytes"],
 )
-def test_shared_memory(declaration, dynamic, threads, options):
-    kernel = cupy.RawKernel(ROW_SUM % declaration, "row_sum", options=options)
+def test_shared_memory(declaration, dynamic, threads, by_ucontext):
+    switch = ctypes.c_bool.in_dll(kernels.launcher(), "cupy_on_cpu_by_ucontext")
+    kernel = cupy.RawKernel(ROW_SUM % declaration, "row_sum")
     y = cupy.zeros(5, "f4")
-    kernel((5,), (threads,), (cupy.asarray(X), y, np.int32(70)), shared_mem=dynamic * threads)
+    before, switch.value = switch.value, by_ucontext or switch.value
+    try:
+        kernel((5,), (threads,), (cupy.asarray(X), y, np.int32(70)), shared_mem=dynamic * threads)
+    finally:
+        switch.value = before
     np.testing.assert_allclose(y.get(), X.sum(axis=1), rtol=1e-4, atol=1e-5)
 
 
@@ -408,3 +417,41 @@ def test_what_is_compiled_is_found_again_wherever_its_headers_lie(tmp_path):
         header = toolchain.build_header("test", "#include <answer.h>\n", (), "1", (folder,))
         libraries.append(toolchain.build_library("test", "int f() { return answer; }\n", (), header, (folder,)))
     assert libraries[0] == libraries[1]
+
+
+def test_threads_that_want_the_same_kernel_compile_it_once(tmp_path, monkeypatch):
+    compiled = []
+    compile_ = toolchain._compile
+    monkeypatch.setattr(
+        toolchain, "_compile", lambda arguments, output: (compiled.append(output), compile_(arguments, output))
+    )
+    monkeypatch.setenv("CUPY_ON_CPU_CACHE", str(tmp_path))
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        libraries = set(pool.map(lambda _: toolchain.build_library("test", "int g() { return 3; }\n"), range(4)))
+    assert compiled == list(libraries)
+
+
+def test_a_library_holds_its_kernels_alone():
+    """Of what CuPy's headers define, and the emulation, what no kernel uses would be compiled with each of them."""
+    source = """
+        #include <cupy/complex.cuh>
+        #include <cupy/carray.cuh>
+        #include <cupy/atomics.cuh>
+        extern "C" __global__ void alone(int* x) { x[threadIdx.x] = 7; }"""
+    entry, options = "CUPY_ON_CPU_ENTRY(alone, alone)\n", ("-std=c++17", "-nostdlib")
+    path = toolchain.build_library(
+        "alone", f"{source}\n{entry}", options, kernels._prelude(), kernels._include_folders()
+    )
+    listing = subprocess.run(["nm", "-C", "--defined-only", path], capture_output=True, text=True, check=True).stdout
+    functions = {line.split(maxsplit=2)[2] for line in listing.splitlines() if line.split()[1] in "TtWw"}
+    own = {"alone", "cupy_on_cpu_call_alone", "void cupy_on_cpu::call<int*>(void (*)(int*), void**)"}
+    assert functions - own <= {"_init", "_fini"}
+
+
+def test_a_barrier_that_the_source_does_not_show_is_an_error(tmp_path):
+    (tmp_path / "meet.h").write_text("inline __device__ void meet() { __syncthreads(); }")
+    source = '#include <meet.h>\nextern "C" __global__ void f() { meet(); }'
+    with pytest.raises(RuntimeError, match=r"f: its threads wait for one another in a header; write __syncthreads"):
+        cupy.RawKernel(source, "f", options=(f"-I{tmp_path}",))((1,), (2,), ())
+    source = "// that has __syncthreads\n" + source
+    cupy.RawKernel(source, "f", options=(f"-I{tmp_path}",))((1,), (2,), ())

@@ -7,7 +7,6 @@ import contextlib
 import functools
 import math
 import os
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -55,12 +54,13 @@ def compiled(place: Placement) -> list[Part]:
 
     So is everything that is compared later, which needs kernels of CuPy; what it gives is looked at then.
     """
-    dtypes = ("float32",) if "cupy_on_cpu" in sys.modules else place.backend.float_dtypes(place.device)
     tasks: dict[str, Callable[[], Any]] = {
         f"kernel {name} in {dtype}": functools.partial(call_kernel, place, name, dtype)
-        for dtype in dtypes
+        for dtype in place.backend.float_dtypes(place.device)
         for name in sorted(place.backend.kernels)
     }
+    for name in sorted(place.backend.kernels):
+        tasks[f"kernel {name} as it is compared"] = functools.partial(_call, place, functools.partial(_compared, name))
     for computations in COMPUTATIONS.values():
         tasks |= {title: functools.partial(_call, place, compute) for title, compute, _ in computations()}
     pool = concurrent.futures.ThreadPoolExecutor(os.cpu_count())
@@ -76,14 +76,10 @@ def compiled(place: Placement) -> list[Part]:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 
-    def leave_out() -> str:
-        raise NotRunError("the emulation compiles with g++, for which each dtype takes as long again")
-
-    missing = [dtype for dtype in place.backend.float_dtypes(place.device) if dtype not in dtypes]
-    return [*((title, functools.partial(wait, title)) for title in tasks), *((dtype, leave_out) for dtype in missing)]
+    return [(title, functools.partial(wait, title)) for title in tasks]
 
 
-def _call(place: Placement, compute: Compute) -> None:
+def _call(place: Placement, compute: Callable[[Placement], object]) -> None:
     with contextlib.suppress(Exception), place.computing:  # it comes again where it is compared
         compute(place)
 
@@ -102,7 +98,7 @@ def _examples(place: Placement, name: str) -> list[Example]:
     return [example for example in ROWS.get(name, ()) if example.only in (None, place.name)]
 
 
-def _outcome(place: Placement, name: str, example: Example, way: tuple[str, str, int]) -> Outcome | None:
+def _outcome(place: Placement, name: str, example: Example, way: Way) -> Outcome | None:
     """What a kernel does with an example, as it is laid out; None if the kernel does not accept that."""
     kernel = place.backend.kernels[name]
     dtype, layout, n = way
@@ -121,6 +117,25 @@ def kernels(place: Placement) -> list[Part]:
     ]
 
 
+Way = tuple[str, str, int]
+"""Dtype and layout of the arrays of an example, and its size."""
+
+
+def _ways(number: int, example: Example) -> list[Way]:
+    """In which ways an example is compared, the one of that number of its kernel."""
+    others = [(dtype, layout, example.sizes[-1]) for dtype, layout in OTHER_WAYS if number == 0]
+    return [*(("float32", "contiguous", n) for n in example.sizes), *others]
+
+
+def _compared(name: str, place: Placement) -> None:
+    """Compute all that `_compare_kernel` compares, up to what comes to the host."""
+    for number, example in enumerate(_examples(place, name)):
+        for way in _ways(number, example):
+            found = _outcome(place, name, example, way)
+            if found is not None:
+                found.on_host()
+
+
 def _compare_kernel(place: Placement, name: str) -> str:
     worst, compared = 0.0, 0
 
@@ -134,9 +149,7 @@ def _compare_kernel(place: Placement, name: str) -> str:
             worst = max(worst, _require(mine, theirs, 2.0 * 16.0 * rounding * math.sqrt(example.length)))
 
     for number, example in enumerate(_examples(place, name)):
-        ways = [("float32", "contiguous", n) for n in example.sizes]
-        ways += [(dtype, layout, example.sizes[-1]) for dtype, layout in OTHER_WAYS if number == 0]
-        for way in ways:
+        for way in _ways(number, example):
             found = _outcome(place, name, example, way)
             if found is not None:
                 with without_kernels(HOST.backend):
