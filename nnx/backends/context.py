@@ -321,6 +321,16 @@ def _placement(name: str, device: str | None, dtype: str | None) -> Placement:
     return Placement(usable_backend(name), device, (dtype or "float32").removeprefix("mixed_"))
 
 
+def device_name(array: Array) -> str | None:
+    """The name of the device that an array is on, as `backend` takes it; None for one that its backend does not name.
+
+    >>> device_name(np.zeros(2))
+    'cpu'
+    """
+    owner = backend_of(array)
+    return next((name for name in owner.devices() if Placement(owner, name).holds(array)), None)
+
+
 def placement_of(array: Array, dtype: str) -> Placement:
     """The placement that an array is in, for parameters that have to be beside it.
 

@@ -20,6 +20,7 @@ from nnx.backends import (
     to_numpy,
 )
 from nnx.backends.base import is_on_device, refuse_masked
+from nnx.backends.context import device_name
 from nnx.backends.tables import by_name
 from nnx.data.columns import BUFFERS, count_rows, is_sparse, refuse_sparse
 from nnx.data.stored_arrays import Stored
@@ -94,10 +95,11 @@ def place(value: Any, placement: Placement, dtype: str | None, what: str, model_
         except TypeError as error:  # texts, which another input takes
             raise TypeError(f"{what}: {error}") from error
     if not placement.holds(value):
+        name, device = backend_of(value).name, device_name(value)
+        there = "" if device is None else f", device={device!r}"
         raise ValueError(
-            f"{what} is on {backend_of(value).name} ({backend_of(value).device_of(value)}), {model_name} is on "
-            f"{placement}: bring the data to the host with nnx.to_numpy, or move the model with "
-            f"{model_name}.to({backend_of(value).name!r})"
+            f"{what} is on {name}{f' ({device})' if device else ''}, {model_name} is on {placement}: bring the data to "
+            f"the host with nnx.to_numpy, or move the model with {model_name}.to({name!r}{there})"
         )
     return placement.asarray(value, dtype)
 

@@ -433,8 +433,16 @@ class TestErrors:
 
     def test_of_data_on_another_device_name_both(self) -> None:
         model = on(THERE, perceptron)
-        with pytest.raises(ValueError, match=r"x is on cupy \(<CUDA Device 0>\), sequential is on cupy \(cuda:1\)"):
+        there = r"move the model with sequential\.to\('cupy', device='cuda:0'\)"
+        with pytest.raises(ValueError, match=rf"x is on cupy \(cuda:0\), sequential is on cupy \(cuda:1\): .* {there}"):
             model.predict(cupy.asarray(X), verbose=0)
+
+    def test_of_kernels_for_arrays_on_another_device_name_it(self) -> None:
+        """Also where GPUs read each other's memory: CuPy would compute here, and not wait for what is done there."""
+        with cupy.cuda.Device(1):
+            x = cupy.asarray(X)
+        with pytest.raises(ValueError, match=r'an array is on cuda:1, .* `with nnx\.backend\("cupy", device="cuda:1"'):
+            nnx.functional.relu(x)
 
     def test_of_a_callback_leave_the_device_as_it_is(self) -> None:
         def fail(epoch: int, logs: Any) -> None:

@@ -48,7 +48,11 @@ class ElementwiseKernel:
         )
 
     def __call__(self, *arguments: Any, **options: Any) -> Any:
-        """Launch it for inputs, then outputs that are there already; others are made. options : such as `size`."""
+        """Launch it for inputs, then outputs that are there already; others are made. options : such as `size`.
+
+        Between GPUs that read each other's memory, CuPy would launch it where the arrays are not, behind other work.
+        """
+        expect_current_device(*arguments)
         return self.kernel(*arguments, **options)
 
 
@@ -85,7 +89,7 @@ class RawKernel:
 def expect_current_device(*arguments: Any) -> None:
     """ValueError if one of the arrays among these is not on CUDA's current device, on which CuPy computes.
 
-    For raw kernels and matrix products, where CuPy does not look.
+    CuPy does not look where it launches raw kernels and products, and only warns where GPUs read each other's memory.
     """
     cupy = importlib.import_module("cupy")
     current = cupy.cuda.runtime.getDevice()
