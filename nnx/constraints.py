@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from nnx.backends import Array, array_namespace
 from nnx.lazy_loading import other_names
+from nnx.members import Advising
 from nnx.registry import Configurable, Registry
 from nnx.registry import custom_objects as custom_names
 from nnx.registry import serialize as plain_data
@@ -39,7 +40,7 @@ Axis = int | Sequence[int] | None
 """The axes that a norm runs over: 0 for each unit of a dense kernel, (0, 1, 2) for each filter of a convolution."""
 
 
-class Constraint(Configurable):
+class Constraint(Configurable, Advising):
     """A projection of an array. A subclass defines `__call__`.
 
     >>> class Halved(Constraint):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from nnx.backends import get_backend, set_dtype
 from nnx.lazy_loading import other_names
+from nnx.members import Advising
 from nnx.optimizers import LossScaleOptimizer
 from nnx.registry import Configurable
 
@@ -30,7 +31,7 @@ __all__ = [
 _NAMES = ("float32", "float64", "float16", "mixed_float16")
 
 
-class DTypePolicy(Configurable):
+class DTypePolicy(Configurable, Advising):
     """The dtype that layers compute in, and that of their parameters: what `dtype=` of a layer takes too.
 
     name : "float32", "float64", "float16" or "mixed_float16"; ValueError for others, such as bfloat16, which NumPy does

@@ -13,6 +13,7 @@ from typing import Any, Protocol, Self
 import numpy as np
 
 from nnx.backends import Array, Placement, backend_of, is_array, to_numpy
+from nnx.members import without
 from nnx.operators import ArrayHolder
 from nnx.precision import dtype_bytes, is_half, narrow
 from nnx.ranks import Shard
@@ -31,6 +32,7 @@ class Freezing:
     changes = 0
 
 
+@without("aggregation", "eval", "handle", "overwrite_with_gradient", "read_value", "synchronization")
 class Parameter(ArrayHolder):
     """An array that belongs to a layer: trained by gradients, or a state that forward passes update.
 

@@ -11,6 +11,7 @@ from nnx.autodiff.protocol import derived
 from nnx.backends import Array, array_namespace
 from nnx.functional import Pullback
 from nnx.lazy_loading import other_names
+from nnx.members import Advising
 from nnx.operators import Operand
 from nnx.registry import Configurable, Registry
 from nnx.registry import custom_objects as custom_names
@@ -39,7 +40,7 @@ registry: Registry[Any] = Registry("regularizer")
 _EPSILON = 1e-7
 
 
-class Regularizer(Configurable):
+class Regularizer(Configurable, Advising):
     """A penalty on an array. A subclass defines `__call__`, ordinary array code; or `forward`, the fast form.
 
     >>> import numpy as np

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 from nnx import registry
 from nnx.arguments import non_negative_number
 from nnx.lazy_loading import other_names
+from nnx.members import Advising
 from nnx.registry import Configurable, Registry
 
 __all__ = [
@@ -31,7 +32,7 @@ __all__ = [
 schedules: Registry[type[LearningRateSchedule]] = Registry("learning-rate schedule")
 
 
-class LearningRateSchedule(Configurable):
+class LearningRateSchedule(Configurable, Advising):
     """The learning rate as a function of the step. A schedule of one's own subclasses this and defines `__call__`.
 
     >>> class Halves(LearningRateSchedule):

@@ -23,7 +23,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # A module imports only from its own floor and from lower ones; imports for annotations count.
 FLOORS = [
     {"backends", "registry", "lazy_loading", "names", "shapes", "structure", "arguments", "tree"}
-    | {"keras_names", "user_warnings", "file_targets", "descriptions", "text", "locks"},
+    | {"keras_names", "keras_members", "members", "user_warnings", "file_targets", "descriptions", "text", "locks"},
     {
         "epsilon",
         "precision",

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from nnx.members import Advising
+
 HOOKS = (
     "on_train_begin",
     "on_train_end",
@@ -25,7 +27,7 @@ HOOKS = (
 )
 
 
-class Callback:
+class Callback(Advising):
     """Override the hooks you need; only those are called, the others cost nothing.
 
     model : the model that is trained, evaluated or predicts. `self.model.stop_training = True` ends training.

@@ -11,6 +11,7 @@ from nnx.callbacks.callback import HOOKS, Callback, overrides
 from nnx.callbacks.history import History
 from nnx.callbacks.logs import LazyLogs
 from nnx.callbacks.progbar_logger import ProgbarLogger
+from nnx.members import Advising
 
 Hook = Callable[..., None]
 
@@ -18,7 +19,7 @@ Hook = Callable[..., None]
 _OLDER_NAMES = {"on_train_batch_begin": "on_batch_begin", "on_train_batch_end": "on_batch_end"}
 
 
-class CallbackList:
+class CallbackList(Advising):
     """The callbacks of one run of `fit`, `evaluate` or `predict`.
 
     callbacks : a callback, a list of them, nested lists, or None.
@@ -80,6 +81,26 @@ class CallbackList:
         self.callbacks += added
         self.callbacks.sort(key=_runs_last)
         self._connect()
+
+    def set_model(self, model: Any) -> None:
+        """Give each callback the model."""
+        self.model = model
+        for callback in self.callbacks:
+            callback.set_model(model)
+
+    def set_params(self, params: Mapping[str, Any]) -> None:
+        """Give each callback the parameters of the run."""
+        self.params = dict(params)
+        for callback in self.callbacks:
+            callback.set_params(params)
+
+    def on_batch_begin(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
+        """The older name of `on_train_batch_begin`."""
+        self.on_train_batch_begin(batch, logs)
+
+    def on_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
+        """The older name of `on_train_batch_end`."""
+        self.on_train_batch_end(batch, logs)
 
     def find(self, kind: type[Callback]) -> Any:
         """The first callback of a class, or None."""

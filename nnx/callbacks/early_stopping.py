@@ -65,9 +65,13 @@ class EarlyStopping(MonitorCallback):
     def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
         self._begin()
 
-    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+    def get_monitor_value(self, logs: Mapping[str, float] | None) -> Any:
+        """The value that is watched; None if it is not in the logs, with a warning that says what is."""
         complaint = f"Early stopping conditioned on metric `{self.monitor}` which is not available."
-        current = self.watched(logs or {}, complaint)
+        return self.watched(logs or {}, complaint)
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        current = self.get_monitor_value(logs)
         if current is None or epoch < self.start_from_epoch:
             return
         self.wait += 1

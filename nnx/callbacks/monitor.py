@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import operator
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from nnx.callbacks.callback import Callback
@@ -47,6 +48,11 @@ class MonitorCallback(Callback):
                 f"is better. Pass mode='max' to go by the highest value, or mode='min' to go by the lowest."
             )
         return str(metric.direction)
+
+    @property
+    def monitor_op(self) -> Callable[[float, float], bool]:
+        """The function of two values that says whether the first is better."""
+        return operator.lt if self.direction == "min" else operator.gt
 
     def improves(self, value: float, best: float | None) -> bool:
         """Whether a value is better than another by more than min_delta. Any beats None and NaN, NaN beats none."""

@@ -6,8 +6,10 @@ import itertools
 from collections.abc import Iterator
 from typing import Any
 
+from nnx.members import Advising
 
-class PyDataset:
+
+class PyDataset(Advising):
     """A data set of one's own. A subclass defines `__len__`, how many batches there are, and `__getitem__`.
 
     It may define the property `num_batches` in place of `__len__`; where that is None, there is no end.

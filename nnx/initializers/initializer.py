@@ -5,18 +5,19 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 from nnx.backends import to_numpy
+from nnx.members import Advising
 from nnx.random import Generator, default
 from nnx.registry import Configurable, Registry
 
 registry: Registry[Any] = Registry("initializer")
 
 
-class Initializer(Configurable):
+class Initializer(Configurable, Advising):
     """Makes the first values of a parameter. A subclass defines `draw`, or `__call__(shape, dtype)`.
 
     >>> class Halves(Initializer):
@@ -33,6 +34,10 @@ class Initializer(Configurable):
         if self.seed is not None:
             generator = Generator(self.seed)
         return np.asarray(self.draw(tuple(shape), generator or default()), dtype=dtype)
+
+    def clone(self) -> Self:
+        """Another one like it."""
+        return type(self).from_config(self.get_config())
 
     def draw(self, shape: tuple[int, ...], generator: Generator) -> np.ndarray:
         """A float64 array of that shape."""

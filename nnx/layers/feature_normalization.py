@@ -74,6 +74,16 @@ class Normalization(LayerWithConstants):
         """The variance that was given, or the one that `adapt` found, in a shape to compute with; None before."""
         return self._moment(self._variance, "adapt_variance")
 
+    @property
+    def input_mean(self) -> Any:
+        """The mean that was given; None where `adapt` finds it."""
+        return self._mean
+
+    @property
+    def input_variance(self) -> Any:
+        """The variance that was given; None where `adapt` finds it."""
+        return self._variance
+
     def _moment(self, given: Any, name: str) -> Any:
         if given is not None or not self.built:
             return given

@@ -30,7 +30,9 @@ from nnx.graph.program import as_masks
 from nnx.graph.recorded_call import call_on_tapes, keeping_losses
 from nnx.graph.symbol import Node, Symbol, has_symbols
 from nnx.layers.input_spec import check_inputs
+from nnx.lazy_loading import attribute_of
 from nnx.locks import reentrant_lock
+from nnx.members import Advising, refuse_uncalled
 from nnx.names import did_you_mean, names_apart, nearest, numbered, shortened, snake_case
 from nnx.operators import ArrayHolder
 from nnx.parameters import Freezing, Parameter
@@ -48,7 +50,7 @@ registry = layer_registry
 _MANY_BYTES = 1 << 28  # below, nobody asks how much memory the machine has
 
 
-class Layer(Configurable):
+class Layer(Configurable, Advising):
     """A function of arrays with parameters.
 
     To write one, declare parameters in `build` and compute in `call`, ordinary array code whose derivative is derived;
@@ -175,6 +177,7 @@ class Layer(Configurable):
         super().__init_subclass__(**options)
         if "build" in vars(cls):
             cls.build = _marked(cls.build)  # type: ignore[method-assign]
+        refuse_uncalled(cls)
 
     if not TYPE_CHECKING:
 
@@ -183,7 +186,7 @@ class Layer(Configurable):
             if "own_weights" not in vars(self):
                 kind = type(self).__name__
                 raise AttributeError(f"{kind} has no {name!r}: {kind}.__init__ must begin with super().__init__()")
-            return object.__getattribute__(self, name)  # raises, also from inside a property
+            return super().__getattr__(name)
 
     def _read_input_shape(self, batch_input_shape: Any, legacy: dict[str, Any]) -> Shape | None:
         input_shape = legacy.pop("input_shape", None)
@@ -436,6 +439,20 @@ class Layer(Configurable):
         self._keep_weight(parameter)
         return parameter
 
+    def add_variable(
+        self,
+        shape: Sequence[int],
+        initializer: Any,
+        dtype: str | None = None,
+        trainable: bool = True,
+        autocast: bool = True,
+        regularizer: Any = None,
+        constraint: Any = None,
+        name: str | None = None,
+    ) -> Parameter:
+        """`add_weight`, as Keras also calls it."""
+        return self.add_weight(shape, initializer, dtype, trainable, autocast, regularizer, constraint, name=name)
+
     def _first_value(self, name: str, shape: tuple[int, ...], dtype: str, initializer: Any) -> Array:
         """What the initializer draws; zeros where the values come from a file, which says how many there may be."""
         room, needed = _room.get(), math.prod(shape) * dtype_bytes(dtype)
@@ -501,6 +518,19 @@ class Layer(Configurable):
     def compute_dtype(self) -> str:
         """The dtype that it computes in, and that it converts floating inputs to."""
         return self.dtype or (self._placement or get_backend()).dtype
+
+    @property
+    def input_dtype(self) -> str:
+        """`compute_dtype`, as Keras also calls it."""
+        return self.compute_dtype
+
+    @property
+    def dtype_policy(self) -> Any:
+        """The dtypes that it computes in and that its parameters are trained in, as a `DTypePolicy`."""
+        dtype = self.compute_dtype
+        if not dtype.startswith("float"):
+            raise AttributeError(f"{self.name} has no dtype_policy, as it makes integers: {self.name}.dtype says which")
+        return attribute_of("nnx.mixed_precision", "DTypePolicy")("mixed_float16" if dtype == "float16" else dtype)
 
     @property
     def variable_dtype(self) -> str:

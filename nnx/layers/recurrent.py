@@ -64,6 +64,18 @@ class RecurrentWeights(Layer):
         self.recurrent_dropout = number(f"{self.name}: recurrent_dropout", recurrent_dropout, least=0.0, most=1.0)
         self.seed = seed
 
+    @property
+    def state_size(self) -> int | list[int]:
+        """How large each state is; a number where there is one."""
+        return self.units if self.state_count == 1 else [self.units] * self.state_count
+
+    def get_initial_state(self, batch_size: int) -> list[Array]:
+        """The states that a sequence begins with, zeros."""
+        return [
+            self.placement.zeros((batch_size, self.units), self.dtype or self.placement.dtype)
+            for _ in range(self.state_count)
+        ]
+
     def add_weights(self, features: int) -> None:
         """Make the parameters for inputs with so many features."""
         size = self.gates * self.units

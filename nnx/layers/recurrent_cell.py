@@ -16,21 +16,9 @@ class RecurrentCell(RecurrentWeights):
     """A step of a recurrent layer: (output, states) from an input and the states before, all (batch, ...)."""
 
     @property
-    def state_size(self) -> int | list[int]:
-        """How large each state is; a number where there is one."""
-        return self.units if self.state_count == 1 else [self.units] * self.state_count
-
-    @property
     def output_size(self) -> int:
         """How many features the output has."""
         return self.units
-
-    def get_initial_state(self, batch_size: int) -> list[Array]:
-        """The states that a sequence begins with, zeros."""
-        return [
-            self.placement.zeros((batch_size, self.units), self.dtype or self.placement.dtype)
-            for _ in range(self.state_count)
-        ]
 
     def build(self, input_shape: Any) -> None:
         """Make the parameters for inputs of a shape (batch, n), or for the first of several shapes."""

@@ -10,7 +10,7 @@ from nnx.autodiff.array import lower
 from nnx.autodiff.tape import open_tapes
 from nnx.backends import Array, Placement, array_namespace
 from nnx.layers.layer import Layer, registry
-from nnx.layers.recurrent import sequence_shape
+from nnx.layers.recurrent import Recurrent, sequence_shape
 from nnx.lazy_loading import names_of
 from nnx.shapes import Shape
 from nnx.structure import leaves, rebuild
@@ -270,7 +270,8 @@ class RNN(Layer):
 
 def check_cell(what: str, cell: Any) -> Any:
     """The cell; TypeError for what is none."""
-    if not isinstance(cell, Layer) or getattr(cell, "state_size", None) is None:
+    is_cell = isinstance(cell, Layer) and not isinstance(cell, Recurrent | RNN)
+    if not is_cell or getattr(cell, "state_size", None) is None:
         raise TypeError(
             f"{what} must be a layer with call(inputs, states) and state_size, such as LSTMCell(10), got {cell!r}"
         )

@@ -20,6 +20,7 @@ from nnx.backends.base import refuse_masked
 from nnx.functional.loss_functions import scaled_sum
 from nnx.losses.arrays import as_arrays, asarray_like
 from nnx.losses.targets import require_same_shape
+from nnx.members import Advising
 from nnx.names import name_of_class
 from nnx.precision import narrow, wide
 from nnx.pullbacks import Differentiable, Pullback, is_pair, require_fit
@@ -40,7 +41,7 @@ Reduction = Literal["sum_over_batch_size", "sum", "mean", "mean_with_sample_weig
 _REDUCTIONS = ("sum_over_batch_size", "sum", "mean", "mean_with_sample_weight", "none", None)
 
 
-class Loss(Configurable):
+class Loss(Configurable, Advising):
     """Loss: what a model minimises. A subclass defines `call`, ordinary array code.
 
         loss = sum(weight * value) / number of values           "sum_over_batch_size", "mean"

@@ -95,16 +95,22 @@ class AUC(ThresholdMetric):
         if self.without_rows:
             return self.undefined()
         if self.curve == "PR" and self.summation_method == "interpolation":
-            areas = self._interpolated()
+            return self.interpolate_pr_auc()
+        x, y = self._curve()
+        xp = array_namespace(x)
+        left, right = y[:-1, ...], y[1:, ...]
+        if self.summation_method == "interpolation":
+            heights = (left + right) / 2.0
         else:
-            x, y = self._curve()
-            xp = array_namespace(x)
-            left, right = y[:-1, ...], y[1:, ...]
-            if self.summation_method == "interpolation":
-                heights = (left + right) / 2.0
-            else:
-                heights = (xp.minimum if self.summation_method == "minoring" else xp.maximum)(left, right)
-            areas = (x[:-1, ...] - x[1:, ...]) * heights
+            heights = (xp.minimum if self.summation_method == "minoring" else xp.maximum)(left, right)
+        return self._sum((x[:-1, ...] - x[1:, ...]) * heights)
+
+    def interpolate_pr_auc(self) -> Array:
+        """The area under precision over recall, if true and false positives vary linearly between thresholds."""
+        return self._sum(self._interpolated())
+
+    def _sum(self, areas: Array) -> Array:
+        """The area of the whole curve; of several labels the mean."""
         xp = array_namespace(areas)
         by_label = xp.sum(areas, axis=0)
         if len(by_label.shape) == 0 or self.label_weights is None:

@@ -17,6 +17,7 @@ from nnx.backends.base import FLOAT_DTYPES
 from nnx.losses.arrays import asarray_like
 from nnx.losses.base import Loss, fit_weights, of_same_rank
 from nnx.losses.lookup import of_function
+from nnx.members import Advising, refuse_uncalled
 from nnx.metrics.tally import Tally
 from nnx.metrics.targets import has_no_rows
 from nnx.metrics.variable import RunningValue, Variable, value_of
@@ -75,7 +76,7 @@ def _is_floating(value: Any) -> bool:
     return is_array(value) and bool(array_namespace(value).isdtype(value.dtype, "real floating"))
 
 
-class Metric(Configurable):
+class Metric(Configurable, Advising):
     """Metric: a running value. A subclass defines `update_state`, `result` and `reset_state`.
 
     dtype : "float32", "float64" or "float16", of the result and of the variables that `add_weight` makes; by default
@@ -118,6 +119,7 @@ class Metric(Configurable):
             cls.update_state = of_plain_values(cls.update_state)  # type: ignore[method-assign]
         if "result" in vars(cls):
             cls.result = in_own_dtype(cls.result)  # type: ignore[assignment, method-assign]
+        refuse_uncalled(cls)
 
     def __init__(self, dtype: str | None = None, name: str | None = None) -> None:
         self.name = name or name_of_class(type(self))

@@ -90,6 +90,13 @@ class IoU(ClassCounts):
         both, either = xp.take(both, numbers, axis=0), xp.take(either, numbers, axis=0)
         return ratio(xp.sum(ratio(both, either)), xp.sum(xp.astype(either > 0.0, table.dtype)))
 
+    @property
+    def total_cm(self) -> Array:
+        """How often each class was taken for each: (num_classes, num_classes), rows true, columns predicted."""
+        table = self._tally.value()
+        size = (self.num_classes, self.num_classes)
+        return get_backend().zeros(size) if table is None or self._tally.has_only_numbers else table
+
     def check_targets(self, y_true: np.ndarray, output_shape: Shape) -> None:
         self._require_shapes(y_true.shape, output_shape)
 

@@ -675,9 +675,7 @@ class Model(Layer):
 
         Raises ValueError, with the names that come nearest, for an unknown one.
         """
-        if jit_compile not in (True, False, "auto"):
-            raise ValueError(f"jit_compile must be True, False or 'auto', got {jit_compile!r}")
-        jit_compile = False if run_eagerly else jit_compile
+        jit_compile = not run_eagerly and _jit_compile(jit_compile)
         self.trainer.compile(optimizer, loss, loss_weights, metrics, weighted_metrics, jit_compile)
 
     def get_compile_config(self) -> dict[str, Any]:
@@ -713,6 +711,26 @@ class Model(Layer):
             )
             return
         self.compile(**{**config, "loss": _losses_of(config.get("loss"))})
+
+    @property
+    def jit_compile(self) -> bool | str:
+        """What `compile` was told; it may be set afterwards."""
+        return "auto" if self.compile_arguments is None else self.compile_arguments["jit_compile"]
+
+    @jit_compile.setter
+    def jit_compile(self, value: bool | str) -> None:
+        self.require_compiled()
+        self.compile_arguments = {**(self.compile_arguments or {}), "jit_compile": _jit_compile(value)}
+        self.trainer.forget()
+
+    @property
+    def run_eagerly(self) -> bool:
+        """Whether `jit_compile` is False; it may be set."""
+        return self.jit_compile is False
+
+    @run_eagerly.setter
+    def run_eagerly(self, value: bool) -> None:
+        self.jit_compile = not value and "auto"
 
     @property
     def metrics_names(self) -> list[str]:
@@ -882,6 +900,11 @@ class Model(Layer):
         """
         compiled = [] if self.objective is None else [metric for _, metric in self.objective.metrics]
         return list(dict.fromkeys([*self._loss_metric(), *compiled, *self.own_metrics()]))
+
+    @property
+    def metrics_variables(self) -> list[Any]:
+        """The running values of all metrics."""
+        return [variable for metric in self.metrics for variable in metric.variables]
 
     def _loss_metric(self) -> list[Metric]:
         has_loss = self.compile_arguments is not None and self.compile_arguments["loss"] is not None
@@ -1256,6 +1279,12 @@ class Model(Layer):
 _NO_METRICS = frozenset(
     {"compile_arguments", "objective", "own_weights", "_frozen_or_not", "_mean_loss", "training_run"}
 )
+
+
+def _jit_compile(value: Any) -> bool | str:
+    if value not in (True, False, "auto"):
+        raise ValueError(f"jit_compile must be True, False or 'auto', got {value!r}")
+    return value  # type: ignore[no-any-return]
 
 
 def _losses_of(config: Any) -> Any:

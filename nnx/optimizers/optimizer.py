@@ -10,8 +10,9 @@ import numpy as np
 
 from nnx.arguments import fraction, non_negative_number, positive_integer
 from nnx.autodiff.array import lower
-from nnx.backends import Array, array_namespace, is_array, placement_of
+from nnx.backends import Array, array_namespace, is_array, placement_of, to_numpy
 from nnx.functional.updates import decay_weights, moving_average
+from nnx.members import refuse_uncalled, without
 from nnx.optimizers.arguments import (
     LearningRate,
     check_clipping,
@@ -40,6 +41,12 @@ class _Trained(Protocol):
     def flat(self) -> FlatParameters: ...
 
 
+@without(  # of what Keras' optimizers have, now or before version 3
+    *("add_slot", "add_variable", "aggregate_gradients", "check_finite", "dynamic_growth_steps"),
+    *("finalize_variable_values", "get_gradients", "get_slot", "get_slot_names", "get_updates", "get_weights"),
+    *("initial_scale", "inner_optimizer", "lr_adjust", "minimize", "stateless_apply", "transpose_last_axis"),
+    "zeropower_via_newtonschulz5",
+)
 class Optimizer(Configurable):
     """The base of all optimisers. One subclasses it with `update` and, where it remembers arrays, `slot_starts`.
 
@@ -132,6 +139,7 @@ class Optimizer(Configurable):
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
+        refuse_uncalled(cls)
         if "__init__" in vars(cls):
             cls.__init__ = with_common_arguments(cls.__init__, Optimizer.__init__)  # type: ignore[method-assign]
 
@@ -177,6 +185,21 @@ class Optimizer(Configurable):
         initializer : "zeros" or "ones". ValueError for anything else, and for a parameter that `build` did not get.
         """
         return self._by_variable.add(reference_variable, name or "variable", initializer)
+
+    def add_optimizer_variables(
+        self, trainable_variables: Sequence[Parameter], name: str | Sequence[str], initializer: Any = "zeros"
+    ) -> Any:
+        """A variable beside each parameter, for `update_step`: a list of them; for several names a tuple of lists.
+
+        initializer : "zeros" or "ones", for all names or for each.
+        """
+        names = [name] if isinstance(name, str) else list(name)
+        starts = [initializer] * len(names) if isinstance(initializer, str) else initializer
+        made = tuple(
+            [self.add_variable_from_reference(one, each, start) for one in trainable_variables]
+            for each, start in zip(names, starts, strict=True)
+        )
+        return made[0] if isinstance(name, str) else made
 
     def _get_variable_index(self, variable: Parameter) -> int:
         """The place of a parameter among those that `build` got; by this name Keras' optimizers ask for it."""
@@ -381,6 +404,29 @@ class Optimizer(Configurable):
             *rate,
             *(Parameter(view, name, trainable=False) for name, view in self.slots.views().items()),
         ]
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Give `variables` new values, in their order: go on from where another optimizer of its kind was.
+
+        ValueError, and no change, for others than `variables` have: their number, or a shape.
+
+        >>> import nnx
+        >>> optimizer = nnx.optimizers.SGD(0.1)
+        >>> optimizer.build([])
+        >>> optimizer.set_weights([5, 0.01])
+        >>> optimizer.iterations, optimizer.learning_rate
+        (5, 0.01)
+        """
+        variables, values = self.variables, [to_numpy(weight) for weight in weights]
+        expected, given = [one.shape for one in variables], [value.shape for value in values]
+        if expected != given:
+            raise ValueError(
+                f"{self.name}: expected values of the shapes {expected}, got {given}; the slots are there after "
+                f"optimizer.build(model.trainable_variables)"
+            )
+        self.iterations = int(values[0])
+        for variable, value in zip(variables[1:], values[1:], strict=True):
+            variable.assign(value)
 
     def train(self, flat: FlatParameters) -> None:
         """Train the parameters of a flat buffer by its gradients.

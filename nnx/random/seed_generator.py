@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
+from nnx.members import Advising
 from nnx.random.streams import Generator, default, host_words
 
 
-class SeedGenerator(Generator):
+class SeedGenerator(Generator, Advising):
     """A random stream of one's own: each draw from it gives new numbers.
 
     seed : a non-negative integer; None (default) takes a part of the default stream that nothing else draws from.
@@ -42,6 +43,11 @@ class SeedGenerator(Generator):
         {'seed': 3}
         """
         return {"seed": self.seed}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        """One that begins as the one did whose `get_config` this is."""
+        return cls(**config)
 
 
 def stream_of(seed: int | Generator | None) -> Generator:
