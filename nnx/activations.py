@@ -172,6 +172,8 @@ def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) ->
     >>> deserialize("relu") is relu
     True
     """
+    if isinstance(config, Mapping) and config.get("class_name") == "function":  # as Keras writes it
+        config = config.get("config")
     with names.custom_objects(custom_objects):
         return get(config)
 

@@ -289,7 +289,7 @@ _ADVICE = {
     "renorm_clipping": "nnx has no batch renormalisation: leave it out",
     "sparse": "nnx has no sparse arrays: give dense ones, or indices to an Embedding",
     "splines": "nnx draws edges in one way: leave it out",
-    "tensor": "an array is no input of a graph: call the model on it",
+    "tensor": "Input(tensor=...) takes a symbol; call the model on an array",
     "weights": "they are given by layer.set_weights(weights), once the layer is built",
 }
 

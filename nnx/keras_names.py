@@ -144,6 +144,23 @@ def instead_of(module: str, name: str, known: Iterable[str]) -> str:
     return f"{module} has no {name!r}: {advice or f'dir({module}) has its names'}"
 
 
+def instead_of_kind(kind: str, name: str) -> str | None:
+    """What to write in place of a name of Keras by which nothing of a kind, such as "loss", is found; None for others.
+
+    >>> instead_of_kind("activation", "glu")
+    'it is nnx.ops.glu: give that function'
+    >>> instead_of_kind("loss", "Loss")
+    'it is the base of all: give a function (y_true, y_pred), in nnx.ops, as the loss'
+    """
+    package = "nnx.losses" if kind == "loss" else f"nnx.{kind}s"
+    place = PLACES.get(f"{package}.{name}")
+    if place is not None:
+        return f"it is {place}.{name}: give that function"
+    if name.lower() == kind and package in _OF_A_KIND:
+        return f"it is the base of all: {_OF_A_KIND[package]}"
+    return INSTEAD.get(f"{package}.{name}")
+
+
 def _advice(path: str) -> str | None:
     """What the table says of a path, or of the module that it is in."""
     while path.count("."):

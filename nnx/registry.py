@@ -188,7 +188,8 @@ class Registry(Generic[T]):
         thing = self._by_key.get(_key(name)) or self.load().get(_key(name))
         if thing is None:
             near = {self._by_key[key].__name__ for key in nearest(_key(name), self._by_key, n=3)}  # type: ignore[attr-defined]
-            hint = did_you_mean(sorted(near)) or f"known are: {', '.join(sorted(self.objects))}"
+            told = importlib.import_module("nnx.keras_names").instead_of_kind(self.kind, name)
+            hint = told or did_you_mean(sorted(near)) or f"known are: {', '.join(sorted(self.objects))}"
             raise ValueError(f"unknown {self.kind} {name!r}: {hint}")
         return thing
 

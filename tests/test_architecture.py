@@ -350,6 +350,7 @@ READS = {
     "nnx.layers.layer.Layer.move": "from one device to another, when the user says so",
     "nnx.layers.layer.Layer.trainable": "a Python bool, set by the user",
     "nnx.layers.layer.Layer.set_weights": "weights from outside are checked on the host, once",
+    "nnx.optimizers.optimizer.Optimizer.set_weights": "weights from outside are checked on the host, once",
     "nnx.precision.dtype_bytes": "a number in the name of a dtype",
     "nnx.parameters.Parameter.numpy": "the border: who asks for the host waits for it",
     "nnx.losses.arrays._is_floating": "the answer of isdtype is a Python bool",

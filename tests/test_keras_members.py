@@ -155,7 +155,7 @@ def test_members_as_in_keras() -> None:
     lstm.build((None, 5, 2))
     assert lstm.state_size == [3, 3]
     assert [state.shape for state in lstm.get_initial_state(4)] == [(4, 3), (4, 3)]
-    assert nnx.layers.GRU(3).state_size == 3
+    assert nnx.layers.GRU(3).state_size == [3]
     with pytest.raises(TypeError, match=r"must be a layer with call\(inputs, states\)"):
         nnx.layers.RNN(lstm)
     assert nnx.layers.Dense(2, dtype="mixed_float16").dtype_policy == nnx.DTypePolicy("mixed_float16")
@@ -224,11 +224,21 @@ def test_how_to_compute_is_set_afterwards() -> None:
         model.jit_compile = "no"
 
 
-@pytest.mark.parametrize("make", [nnx.optimizers.Adam, lambda: nnx.optimizers.SGD(0.1, momentum=0.9)])
+OPTIMIZERS: list[Callable[[], Any]] = [
+    nnx.optimizers.Adam,
+    lambda: nnx.optimizers.SGD(nnx.schedules.ExponentialDecay(0.1, 1, 0.5), momentum=0.9),
+    lambda: nnx.optimizers.MultiOptimizer(
+        nnx.optimizers.OptimizerMap(nnx.optimizers.Adam(), {"bias": nnx.optimizers.SGD(0.1, momentum=0.9)})
+    ),
+]
+
+
+@pytest.mark.parametrize("make", OPTIMIZERS)
 def test_weights_of_an_optimizer(make: Callable[[], Any]) -> None:
     layer = nnx.layers.Dense(2)
     layer.build((None, 3))
     first, other = make(), make()
+    assert first.variables[0].numpy() == 0
     with pytest.raises(ValueError, match=r"the slots are there after optimizer.build"):
         other.set_weights([0, 0.1, np.ones((3, 2))])
     gradients = [np.ones((3, 2), np.float32), np.ones(2, np.float32)]
@@ -262,3 +272,39 @@ def test_variables_beside_parameters() -> None:
     for _ in range(2):
         optimizer.apply([np.ones((1, 1), np.float32)], layer.trainable_variables)
     assert layer.get_weights()[0].tolist() == [[pytest.approx(1 - 0.5 - 0.5 * 1.9)]]
+
+
+def test_names_of_keras_that_are_elsewhere() -> None:
+    with pytest.raises(ValueError, match=r"unknown activation 'glu': it is nnx.ops.glu: give that function"):
+        nnx.activations.get("glu")
+    assert nnx.layers.Dense(4, activation=nnx.ops.glu)(np.ones((2, 3), np.float32)).shape == (2, 2)
+    for kind in (nnx.losses, nnx.metrics, nnx.initializers, nnx.regularizers, nnx.constraints):
+        base = {"losses": "Loss"}.get(name := kind.__name__.rpartition(".")[2], name[:-1].title())
+        for find in (kind.get, kind.deserialize):
+            with pytest.raises(ValueError, match=rf"unknown {base.lower()} '{base}': it is the base of all: give"):
+                find(base)
+    written = {"module": "builtins", "class_name": "function", "config": "relu", "registered_name": "function"}
+    assert nnx.activations.deserialize(written) is nnx.activations.relu
+
+
+def test_a_symbol_as_an_input() -> None:
+    x = nnx.Input((4,))
+    hidden = nnx.layers.Dense(3)(x)
+    assert nnx.Input(tensor=hidden) is hidden
+    assert nnx.Input((3,), tensor=hidden, dtype="float32", batch_shape=(None, 3)) is hidden
+    assert nnx.Model(nnx.Input(tensor=hidden), nnx.layers.Dense(2)(hidden)).count_params() == 8
+    for wrong in ({"shape": (4,)}, {"batch_size": 2}, {"dtype": "int32"}, {"batch_shape": (None, 4)}):
+        with pytest.raises(
+            ValueError, match=f"^Input: {next(iter(wrong))}=.*, but that of tensor=.* is .*: leave it out"
+        ):
+            nnx.Input(tensor=hidden, **wrong)
+    with pytest.raises(ValueError, match="takes a symbol; call the model on an array"):
+        nnx.Input(tensor=np.ones((2, 3)))
+
+
+@pytest.mark.parametrize(("mode", "expected"), [("int", (None, 3)), ("one_hot", (None, 3, 4)), ("count", (None, 4))])
+def test_the_output_shape_of_bins_before_adapt(mode: str, expected: tuple[int | None, ...]) -> None:
+    layer = nnx.layers.Discretization(num_bins=4, output_mode=mode)
+    assert layer.compute_output_shape((None, 3)) == expected
+    layer.adapt(np.arange(12.0))
+    assert layer.compute_output_shape((None, 3)) == expected

@@ -12,7 +12,16 @@ PAGE = Path(__file__).parents[1] / "docs" / "threads.md"
 
 # What layers, training and files need of a model; users call the methods that use them.
 INSIDE = {
-    *("activate", "add_loss", "add_weight", "add_weight_with_options", "admit", "arguments_of", "arrange"),
+    *(
+        "activate",
+        "add_loss",
+        "add_variable",
+        "add_weight",
+        "add_weight_with_options",
+        "admit",
+        "arguments_of",
+        "arrange",
+    ),
     *("as_decided", "build_for_first_call", "build_on", "chain", "choose_trained", "compute_mask", "forget_build"),
     *(
         "check_given",

@@ -111,9 +111,8 @@ class Discretization(LayerWithConstants):
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         if self.output_mode == "int":
             return input_shape
-        if self.bin_boundaries is None:
-            raise ValueError(f"{self.name} has no bin_boundaries, on which its output depends: call adapt(data) first")
-        return encoded_shape(input_shape, self.output_mode, len(self.bin_boundaries) + 1)
+        found = self.num_bins if self.bin_boundaries is None else len(self.bin_boundaries) + 1
+        return encoded_shape(input_shape, self.output_mode, found)  # type: ignore[arg-type]  # one of them is given
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Discretization:

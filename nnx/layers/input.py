@@ -101,6 +101,15 @@ class InputLayer(Layer):
         return {**config, "optional": True} if self.optional else config
 
 
+def _require_of(symbol: Symbol, **given: Any) -> None:
+    sizes = symbol.shape
+    known = {"shape": sizes[1:], "batch_size": sizes[0], "dtype": symbol.dtype, "batch_shape": sizes}
+    for name, value in given.items():
+        value = tuple(value) if isinstance(value, list | tuple) else value
+        if value is not None and value != known[name]:
+            raise ValueError(f"Input: {name}={value!r}, but that of tensor={symbol!r} is {known[name]!r}: leave it out")
+
+
 def Input(  # noqa: N802, the name that Keras gave it
     shape: Sequence[int | None] | int | None = None,
     batch_size: int | None = None,
@@ -114,10 +123,14 @@ def Input(  # noqa: N802, the name that Keras gave it
 ) -> Symbol:
     """The symbolic input of a graph, or the first entry of a Sequential. Arguments as for `InputLayer`.
 
-    tensor : `InputLayer` calls it input_tensor.
+    tensor : a symbol, which is returned as it is; ValueError where the other arguments say something else of it.
 
     >>> Input(shape=(784,))
     <Symbol (None, 784) from input_layer>
     """
+    if isinstance(tensor, Symbol):
+        shape = (shape,) if isinstance(shape, int) else shape
+        _require_of(tensor, shape=shape, batch_size=batch_size, dtype=dtype, batch_shape=batch_shape)
+        return tensor
     refuse("Input", sparse=sparse, ragged=ragged, tensor=tensor)
     return InputLayer(shape, batch_size, dtype, batch_shape=batch_shape, optional=optional, name=name).symbol()

@@ -64,11 +64,6 @@ class RecurrentWeights(Layer):
         self.recurrent_dropout = number(f"{self.name}: recurrent_dropout", recurrent_dropout, least=0.0, most=1.0)
         self.seed = seed
 
-    @property
-    def state_size(self) -> int | list[int]:
-        """How large each state is; a number where there is one."""
-        return self.units if self.state_count == 1 else [self.units] * self.state_count
-
     def get_initial_state(self, batch_size: int) -> list[Array]:
         """The states that a sequence begins with, zeros."""
         return [
@@ -166,6 +161,11 @@ class Recurrent(RecurrentWeights):
         self.unroll = unroll
         self.zero_output_for_mask = zero_output_for_mask
         self.states: list[Array] | None = None
+
+    @property
+    def state_size(self) -> list[int]:
+        """How large each state is."""
+        return [self.units] * self.state_count
 
     # Parameters
 

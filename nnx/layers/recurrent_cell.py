@@ -16,6 +16,11 @@ class RecurrentCell(RecurrentWeights):
     """A step of a recurrent layer: (output, states) from an input and the states before, all (batch, ...)."""
 
     @property
+    def state_size(self) -> int | list[int]:
+        """How large each state is; a number where there is one."""
+        return self.units if self.state_count == 1 else [self.units] * self.state_count
+
+    @property
     def output_size(self) -> int:
         """How many features the output has."""
         return self.units

@@ -181,7 +181,10 @@ class MultiOptimizer(Optimizer):
     @property
     def variables(self) -> list[Any]:
         """The number of updates, and what each optimiser goes on from."""
-        return [Iterations(self.iterations), *(variable for one in self.optimizers for variable in one.variables)]
+        return [
+            Iterations(self.iterations).of(self),
+            *(variable for one in self.optimizers for variable in one.variables),
+        ]
 
     def exclude_from_weight_decay(
         self, var_list: Sequence[Parameter] | None = None, var_names: Sequence[str] | None = None

@@ -40,10 +40,19 @@ class Rate(float):
 
 
 class Iterations(int):
-    """The number of updates that an optimiser has done."""
+    """The number of updates that an optimiser has done, which `assign` replaces in the optimiser."""
 
     name = "iterations"
     shape = ()
+
+    def of(self, optimizer: Any) -> Self:
+        """Itself, as the number of updates of that optimiser."""
+        self._optimizer = optimizer
+        return self
+
+    def assign(self, value: Any) -> None:
+        """Give the optimiser another number of updates, so that a schedule goes on from there."""
+        self._optimizer.iterations = int(value)
 
     def numpy(self) -> np.ndarray:
         """The number, as NumPy has it."""

@@ -392,7 +392,7 @@ class Optimizer(Configurable):
     def variables(self) -> list[Any]:
         """What training goes on from: the number of updates, the learning rate, and the slots of all parameters.
 
-        Each has `name`, `shape`, `numpy()` and, but for the first, `assign`. Before the first step there are no slots.
+        Each has `name`, `shape`, `numpy()` and `assign`. Before the first step there are no slots.
 
         >>> import nnx
         >>> [variable.name for variable in nnx.optimizers.Adam().variables]
@@ -400,7 +400,7 @@ class Optimizer(Configurable):
         """
         rate = [] if isinstance(self._learning_rate, LearningRateSchedule) else [self.learning_rate]
         return [
-            Iterations(self.iterations),
+            Iterations(self.iterations).of(self),
             *rate,
             *(Parameter(view, name, trainable=False) for name, view in self.slots.views().items()),
         ]
@@ -424,8 +424,7 @@ class Optimizer(Configurable):
                 f"{self.name}: expected values of the shapes {expected}, got {given}; the slots are there after "
                 f"optimizer.build(model.trainable_variables)"
             )
-        self.iterations = int(values[0])
-        for variable, value in zip(variables[1:], values[1:], strict=True):
+        for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
 
     def train(self, flat: FlatParameters) -> None:
