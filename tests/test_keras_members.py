@@ -302,6 +302,16 @@ def test_a_symbol_as_an_input() -> None:
         nnx.Input(tensor=np.ones((2, 3)))
 
 
+def test_a_dict_by_the_name_of_the_input_of_a_stack() -> None:
+    model = nnx.Sequential([nnx.Input((3,), name="flowers"), nnx.layers.Dense(2)])
+    model.compile("sgd", "mse")
+    x, y = np.ones((4, 3), np.float32), np.zeros((4, 2), np.float32)
+    model.fit({"flowers": x}, y, verbose=0)
+    assert np.array_equal(model.predict({"flowers": x}, verbose=0), model.predict(x, verbose=0))
+    with pytest.raises(ValueError, match=r"x is a dict of \['a'\], expected the names \['flowers'\]"):
+        model.predict({"a": x}, verbose=0)
+
+
 @pytest.mark.parametrize(("mode", "expected"), [("int", (None, 3)), ("one_hot", (None, 3, 4)), ("count", (None, 4))])
 def test_the_output_shape_of_bins_before_adapt(mode: str, expected: tuple[int | None, ...]) -> None:
     layer = nnx.layers.Discretization(num_bins=4, output_mode=mode)

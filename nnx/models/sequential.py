@@ -243,7 +243,7 @@ class Sequential(Model):
 
     @property
     def input_names(self) -> list[str]:
-        return ["x"]
+        return ["x"] if self._input is None else [self._input.name]
 
     @property
     def output_names(self) -> list[str]:
