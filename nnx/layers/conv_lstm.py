@@ -53,6 +53,7 @@ class ConvLSTMCell(LSTMWeights, Spatial):
             )
         self.recurrent_activation, self._recurrent_activate = read_activation(recurrent_activation)
         self.unit_forget_bias = unit_forget_bias
+        self.state_size = [self.filters] * 2
 
     def build(self, input_shape: Any) -> None:
         channels, shape = self.channels_of(input_shape), self.new_shape(input_shape)
