@@ -18,6 +18,8 @@ class MissingMember(AttributeError):  # noqa: N818
     "Advising has no 'quantize':"
     """
 
+    __module__, __qualname__ = "builtins", "AttributeError"  # what tracebacks call it
+
     def __str__(self) -> str:
         text: str = importlib.import_module("nnx.keras_members").instead_of(self.obj, self.name)
         return text
