@@ -144,7 +144,7 @@ def test_a_constructor_that_forgets_its_base_says_so():
     for use in (lambda: Hasty()(X), lambda: nnx.Sequential([Hasty()])):
         with pytest.raises(AttributeError, match=words):
             use()
-    with pytest.raises(AttributeError, match="'Dense' object has no attribute 'unit'"):
+    with pytest.raises(AttributeError, match="Dense has no 'unit': did you mean 'units'"):
         Dense(2).unit  # noqa: B018
     with pytest.raises(AttributeError, match="no symbolic input and output"):
         Dense(2).output  # noqa: B018
