@@ -9,6 +9,7 @@ from nnx.names import did_you_mean, nearest
 
 _ADAPT = "layer.adapt(data) begins anew: give it all the data, or an iterable of batches"
 _ARRAYS = "transform arrays with functions of nnx.ops, or write a layer with call(self, x)"
+_ASSETS = "files of models have the layer's vocabulary; a class of one's own defines it, and saving and loading call it"
 _BOXES = (
     "bounding boxes are converted by nnx.utils.bounding_boxes, and images transformed by layer(images, training=True)"
 )
@@ -18,6 +19,10 @@ _DROPOUT = "each call draws its masks anew from layer.random: leave it out"
 _GRADIENTS = "write `with nnx.GradientTape() as tape: loss = ...`, then tape.gradient(loss, variables)"
 _HEADS = "its weights are parameters of the layer itself: see [weight.path for weight in layer.weights]"
 _INNER = "what it does to an image are no layers: use such layers of nnx.layers beside it"
+_KEPT_STATE = (
+    "model.save(path) keeps its state beside the model's; [variable.numpy() for variable in optimizer.variables] has it, "
+    "for set_weights"
+)
 _LORA = "nnx has no adapters of low rank: freeze layers with layer.trainable = False"
 _NODES = "layer.input and layer.output are the symbols of its first call in a graph"
 _NORMALIZED_STEP = "nothing is renormalised: use LayerNormalization or GroupNormalization where batches are small"
@@ -49,6 +54,7 @@ INSTEAD: dict[str, dict[str, str]] = {
         "inbound_nodes": _NODES,
         "input_mask": "masks travel with what layers return: take `mask` in call(self, x, mask=None)",
         "input_shape": "layer.input.shape has it in a graph, layer.build_shape once the layer is built",
+        "load_assets": _ASSETS,
         "lora_alpha": _LORA,
         "lora_enabled": _LORA,
         "lora_rank": _LORA,
@@ -66,6 +72,7 @@ INSTEAD: dict[str, dict[str, str]] = {
         "rematerialized_call": (
             "nnx keeps what the backward pass needs; take smaller batches, with gradient_accumulation_steps"
         ),
+        "save_assets": _ASSETS,
         "seed_generator": _RANDOM,
         "set_dtype_policy": "give the constructor its dtype, as in Dense(3, dtype='float32')",
         "stateful_metrics": "model.metrics has them",
@@ -188,10 +195,12 @@ INSTEAD: dict[str, dict[str, str]] = {
         "get_slot_names": "[variable.name for variable in optimizer.variables] has them",
         "get_updates": "override update_step(self, gradient, variable, learning_rate)",
         "get_weights": "[variable.numpy() for variable in optimizer.variables] has them, for set_weights",
+        "load_own_variables": _KEPT_STATE,
         "initial_scale": "optimizer.loss_scale has the scale, in float16, from the first step on",
         "inner_optimizer": "LossScaleOptimizer gives the optimizer itself, which scales the loss in float16",
         "lr_adjust": "override update_step(self, gradient, variable, learning_rate) of a subclass",
         "minimize": f"{_GRADIENTS}, and optimizer.apply(gradients, variables)",
+        "save_own_variables": _KEPT_STATE,
         "stateless_apply": f"{_STATELESS}: write optimizer.apply(gradients, variables)",
         "transpose_last_axis": _ARRAYS,
         "zeropower_via_newtonschulz5": "nnx.optimizers.Muon applies it to matrices",

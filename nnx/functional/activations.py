@@ -426,7 +426,7 @@ def prelu(x: Array, alpha: Array) -> tuple[Array, Pullback]:
     alpha : of the same dtype, broadcast against a sample of x: (channels,) for one number for each channel of
         (batch, rows, columns, channels), or the shape of a sample with 1 along the axes that share a number.
 
-    Returns y of the shape of x, and pullback(dy) -> (dx, dalpha): dx is dy where x >= 0, else alpha * dy, and dalpha,
+    Returns y of the shape of x, and pullback(dy) -> (dx, dalpha): dx is dy where x > 0, else alpha * dy, and dalpha,
     of alpha's shape, the sum of dy * min(x, 0) over the batch and what shares a number.
 
     He et al., "Delving deep into rectifiers", 2015, arXiv:1502.01852.
@@ -448,7 +448,7 @@ def prelu(x: Array, alpha: Array) -> tuple[Array, Pullback]:
     shared = tuple(axis for axis, (size, full) in enumerate(zip(shape, x.shape, strict=True)) if size != full)
 
     def pullback(dy: Array) -> tuple[Array, Array]:
-        above = xp.astype(x >= 0.0, dy.dtype)
+        above = xp.astype(x > 0.0, dy.dtype)
         dalpha = narrow(wide_sum(dy * negative, axis=shared), alpha) if shared else dy * negative
         return dy * (above + alpha * (1.0 - above)), xp.reshape(dalpha, alpha.shape)
 

@@ -211,7 +211,7 @@ class Recurrent(RecurrentWeights):
             self.states = [copy(state, copy=True) for state in last]  # not a view that keeps all steps alive
         routed = self.route(pullback, None, *[None] * self.state_count, *self.parameters, direct=True)
         shown = self._shown(mask)
-        y = last[0] if not self.return_sequences else self._show(sequence, shown)
+        y = self._show(sequence, shown) if self.return_sequences else self._show(last[0], _last(shown))
 
         def pull_back(dy: Any, inputs: bool = True) -> Any:
             dx, *dstates = routed(self._cotangents(dy, shown), inputs)
@@ -224,11 +224,12 @@ class Recurrent(RecurrentWeights):
         dy, *dstates = dy if self.return_state else (dy, *[None] * self.state_count)
         if self.return_sequences:
             return self._show(dy, shown), *dstates
+        dy = self._show(dy, _last(shown))
         both = dy is not None and dstates[0] is not None
         return None, dy + dstates[0] if both else dstates[0] if dy is None else dy, *dstates[1:]
 
     def _shown(self, mask: Array | None) -> Array | None:
-        """Where the sequence is not set to zero, (batch, time, 1); None for everywhere."""
+        """Where outputs are not set to zero, (batch, time, 1); None for everywhere."""
         if mask is None or not self.zero_output_for_mask:
             return None
         return (array_namespace(mask).flip(mask, axis=1) if self.go_backwards else mask)[:, :, None]
@@ -312,6 +313,11 @@ class Recurrent(RecurrentWeights):
         elif mask is not None and self.go_backwards:
             mask = array_namespace(mask).flip(mask, axis=1)
         return (mask, *[None] * self.state_count) if self.return_state else mask
+
+
+def _last(shown: Array | None) -> Array | None:
+    """Of what says where outputs are shown, the part of the last step."""
+    return None if shown is None else shown[:, -1, :]
 
 
 def with_initial_state(inputs: tuple[Any, ...], options: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:

@@ -45,7 +45,7 @@ class SimpleRNN(SimpleRNNWeights, Recurrent):
     go_backwards : start at the last step; with return_sequences the outputs come in that order.
     stateful : remember the states: row i of a batch goes on where row i of the batch before stopped, until
         `reset_states()`. No gradient flows from a batch to the one before.
-    zero_output_for_mask : with return_sequences, steps that a mask leaves out have the output 0, not the last one.
+    zero_output_for_mask : steps that a mask leaves out have the output 0, not the last one; states are kept.
     unroll : accepted for Keras's sake; makes no difference here.
 
     Input (batch, time, n), output (batch, units), or (batch, time, units) with return_sequences; one state. Kernel

@@ -44,8 +44,8 @@ class _Trained(Protocol):
 @without(  # of what Keras' optimizers have, now or before version 3
     *("add_slot", "add_variable", "aggregate_gradients", "check_finite", "dynamic_growth_steps"),
     *("finalize_variable_values", "get_gradients", "get_slot", "get_slot_names", "get_updates", "get_weights"),
-    *("initial_scale", "inner_optimizer", "lr_adjust", "minimize", "stateless_apply", "transpose_last_axis"),
-    "zeropower_via_newtonschulz5",
+    *("initial_scale", "inner_optimizer", "load_own_variables", "lr_adjust", "minimize", "save_own_variables"),
+    *("stateless_apply", "transpose_last_axis", "zeropower_via_newtonschulz5"),
 )
 class Optimizer(Configurable):
     """The base of all optimisers. One subclasses it with `update` and, where it remembers arrays, `slot_starts`.

@@ -118,6 +118,13 @@ def test_prelu(backend):
     assert_close(y, np.where(POINTS > 0, POINTS, POINTS * [0.1, 0.2, 0.3, 0.4, 0.5]), rtol=1e-6, like=x)
 
 
+def test_the_slope_of_prelu_at_zero_is_that_of_its_lower_side(backend):
+    x, alpha = backend.asarray([[0.0, -0.0]]), backend.asarray([0.25, 0.5])
+    dx, dalpha = functional.prelu(x, alpha)[1](backend.asarray([[1.0, 1.0]]))
+    assert_close(dx, [[0.25, 0.5]], rtol=0.0, atol=0.0)
+    assert_close(dalpha, [0.0, 0.0], rtol=0.0, atol=0.0)
+
+
 @pytest.mark.parametrize("shape", [(5,), (1,), (3, 5)])
 def test_gradient_of_prelu(shape):
     check_gradients(functional.prelu, POINTS, np.linspace(0.1, 0.9, math.prod(shape)).reshape(shape))

@@ -124,6 +124,8 @@ RECURRENT: dict[str, dict[str, Any]] = {
     "mask sequences": {"mask": MASK, "return_sequences": True},
     "mask backwards": {"mask": MASK, "go_backwards": True, "return_sequences": True, "return_state": True},
     "mask to zero": {"mask": MASK, "return_sequences": True, "zero_output_for_mask": True},
+    "mask to zero, the last": {"mask": MASK, "zero_output_for_mask": True, "return_state": True},
+    "mask to zero, backwards": {"mask": MASK, "zero_output_for_mask": True, "go_backwards": True},
     "states": {"return_state": True, "states": True},
     "all states": {"return_state": True, "states": True, "return_sequences": True, "mask": MASK},
 }

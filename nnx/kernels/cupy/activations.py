@@ -194,7 +194,7 @@ _PRELU_PULLBACK = ElementwiseKernel(
     "T dx, T slope",
     """
     W dy_ = dy, x_ = x;
-    dx = dy_ * (x_ >= 0 ? (W)1 + (W)alpha * (W)0 : (W)alpha);
+    dx = dy_ * (x_ > 0 ? (W)1 + (W)alpha * (W)0 : (W)alpha);
     slope = dy_ * (x_ >= 0 ? (W)0 : x_);
     """,
 )
