@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from nnx.kernels.numpy import memory as numpy_memory
-from nnx.kernels.numpy.memory import empty
+from nnx.kernels.numpy.memory import empty, empty_as, product
 
 LIKE = np.empty(0, np.float32)
 LARGE = (512, 1024)  # 2 MB of float32
@@ -66,6 +66,24 @@ def test_a_view_keeps_it(view) -> None:
 @pytest.mark.parametrize("shape", [(0, 5), (3, 4), (1 << 25,)])
 def test_small_and_huge_arrays_are_plain(shape: tuple[int, ...]) -> None:
     assert empty(LIKE, shape).base is None
+
+
+def test_large_results_are_borrowed() -> None:
+    for array in (empty_as(np.ones(LARGE)), product(np.ones((512, 3)), np.ones((3, 256)))):
+        assert isinstance(array.base, numpy_memory._Loan)
+
+
+def test_an_array_as_another_one_has_its_order() -> None:
+    assert empty_as(np.ones(LARGE).T).flags.f_contiguous
+
+
+@pytest.mark.parametrize("rows", [3, 2000])
+def test_products_are_those_of_numpy(rows: int) -> None:
+    a = np.random.default_rng(0).normal(size=(rows, 5)).astype(np.float32)
+    for b in (a[:2].T, a[:2].T.astype(np.float64), a.T.copy()[:, :rows]):
+        made = product(a, b)
+        assert made.dtype == np.dot(a, b).dtype
+        assert np.array_equal(made, np.dot(a, b))
 
 
 def test_no_more_is_kept_than_allowed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 from nnx.backends.base import Array
 from nnx.kernels import backend_kernel
 from nnx.kernels.numpy.column_sums import Columns, deliver, is_float_matrix, ones
+from nnx.kernels.numpy.memory import empty
 from nnx.kernels.numpy.table import KERNELS
 from nnx.pullbacks import SKIP, Differentiable, Pullback, followed_by, linear
 
@@ -73,7 +74,7 @@ def batch_normalization(
     blocks = [slice(start, start + step) for start in range(0, layout.shape[0], step)]
     mean = layout.gather(layout.sums(rows)) / count
     center = layout.spread(mean)
-    y = np.empty_like(x, order="C", shape=layout.shape)
+    y = empty(x, layout.shape)
     squares = 0.0
     for block in blocks:
         centered = np.subtract(rows[block], center, out=y[block])
@@ -90,7 +91,7 @@ def batch_normalization(
 
     def pullback(dy: Array, out: tuple[Any, ...] = (None, None, None)) -> tuple[Array | None, ...]:
         dy = dy.reshape(layout.shape)
-        dx = np.empty_like(x, order="C", shape=layout.shape)
+        dx = empty(x, layout.shape)
         products = 0.0
         for block in blocks:
             centered = np.subtract(rows[block], center, out=dx[block])

@@ -1,9 +1,9 @@
 """Memory of NumPy's kernels that is used again: `empty` for large results, `scratch` for intermediate ones.
 
-The C library returns memory at the end of its heap to the system, also what a step of training frees and the next one
-allocates again; and new memory is mapped page by page when it is first written. Measured on a virtual machine: 5 us for
-4 kB, a sixth of a step of a convolutional network. For intermediate results of some hundred kB that can cost more than
-the computation.
+The C library returns memory to the system, also what a step of training frees and the next one allocates again: what
+is at the end of its heap and, at first, all arrays of 128 kB or more. New memory is mapped page by page when it is
+first written. Measured on a virtual machine: 5 us for 4 kB, a sixth of a step of a convolutional network, a quarter of
+one of an LSTM. For intermediate results of some hundred kB that can cost more than the computation.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import threading
 
 import numpy as np
 
-LEAST, _LARGEST = 1 << 20, 1 << 26  # bytes of an array for which it is worth it
+_LEAST, _LARGEST = 1 << 17, 1 << 26  # bytes of an array for which it is worth it
 _MOST = 1 << 28  # bytes that are kept for arrays to come
 _MOST_SCRATCH = 1 << 23  # bytes that a thread keeps for one use
 _of_thread = threading.local()
@@ -47,13 +47,28 @@ def empty(like: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """
     dtype = like.dtype
     nbytes = math.prod(shape) * dtype.itemsize
-    if not LEAST <= nbytes <= _LARGEST or type(like) is not np.ndarray:
+    if not _LEAST <= nbytes <= _LARGEST or type(like) is not np.ndarray:
         return np.empty_like(like, order="C", shape=shape)
     try:
         block = _free[nbytes].pop()
     except LookupError:
         block = np.ndarray.__new__(_Block, (nbytes,), np.uint8)
     return np.ndarray(shape, dtype, np.ndarray.__new__(_Loan, (nbytes,), np.uint8, block))
+
+
+def empty_as(like: np.ndarray) -> np.ndarray:
+    """The same in the shape and the order of the other array."""
+    if like.nbytes >= _LEAST and like.flags.c_contiguous:
+        return empty(like, like.shape)
+    return np.empty_like(like)
+
+
+def product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """The matrix product a @ b, in such memory where it is large."""
+    shape = a.shape[0], b.shape[1]
+    if shape[0] * shape[1] * a.itemsize < _LEAST or a.dtype != b.dtype:
+        return np.dot(a, b)
+    return np.dot(a, b, out=empty(a, shape))
 
 
 def zeros(like: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

@@ -16,7 +16,7 @@ import numpy as np
 from nnx.backends.base import Array
 from nnx.kernels import GENERIC, backend_kernel
 from nnx.kernels.numpy.column_sums import Columns, deliver, is_float_matrix, largest_divisor, ones
-from nnx.kernels.numpy.memory import empty
+from nnx.kernels.numpy.memory import empty, scratch
 from nnx.kernels.numpy.table import KERNELS
 from nnx.pullbacks import SKIP, Pullback
 
@@ -119,8 +119,10 @@ def _normalize_rows(
     np.multiply(rows, inverse, out=normal)
     scale = None if gamma is None else columns.spread(gamma)
     y = wide = normal.reshape(columns.shape)
+    if into is None and (scale is not None or beta is not None):
+        into = empty(x, columns.shape)
     if scale is not None:
-        y = into = np.multiply(wide, scale, out=into)
+        y = np.multiply(wide, scale, out=into)
     if beta is not None:
         y = np.add(y, columns.spread(beta), out=into)
 
@@ -128,8 +130,9 @@ def _normalize_rows(
         dy = dy.reshape(columns.shape)
         dx = None
         if out[0] is not SKIP:
-            dnormal = (dy if scale is None else dy * scale).reshape(normal.shape)
-            place = None if out[0] is None else out[0].reshape(normal.shape)
+            dnormal = dy if scale is None else np.multiply(dy, scale, out=scratch("dnormal", dy, dy.shape))
+            dnormal = dnormal.reshape(normal.shape)
+            place = empty(dy, normal.shape) if out[0] is None else out[0].reshape(normal.shape)
             dx = np.multiply(normal, (np.vecdot(dnormal, normal) * share)[:, None], out=place)
             np.subtract(dnormal, dx, out=dx)
             if centered:

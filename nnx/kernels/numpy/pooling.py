@@ -119,8 +119,9 @@ def _to_largest_of_tile(dy: np.ndarray, y: np.ndarray, x: np.ndarray, windows: W
     pairs = itertools.product(_taps(rows, _ROWS), _taps(columns, _COLUMNS))
     taps = [(*down, across[_COLUMNS]) for (_, down), (_, across) in pairs]
     rest = dy  # what no tap has taken yet
-    for positions in taps[:-1]:
-        left = rest * (x[positions] != y)
+    for number, positions in enumerate(taps[:-1]):
+        left = scratch(f"left {number % 2}", dy, dy.shape)
+        np.multiply(rest, x[positions] != y, out=left)
         np.subtract(rest, left, out=dx[positions])
         rest = left
     dx[taps[-1]] = rest

@@ -87,7 +87,7 @@ def lstm_recurrence(
 
     def pullback(dy: Sequence[Any], out: Sequence[Any] = (None,) * 4) -> tuple[Array | None, ...]:
         dstates, dh, dc = dy[0], _writable(dy[1], h), _writable(dy[2], c)
-        dz = np.empty_like(gates)
+        dz = empty(z, gates.shape)
         small = np.empty_like(dh)
         one, zero = _per_gate(units, z.dtype, 1.0, 1.0, 0.0, 1.0), _per_gate(units, z.dtype, 0.0, 0.0, 1.0, 0.0)
         transposed = recurrent_kernel.T.copy()
