@@ -13,6 +13,7 @@ import numpy as np
 from nnx.backends.base import Array
 from nnx.kernels import backend_kernel
 from nnx.kernels.numpy.memory import empty_as
+from nnx.kernels.numpy.short_rows import in_long_runs
 from nnx.kernels.numpy.table import KERNELS
 from nnx.pullbacks import Pullback
 
@@ -59,7 +60,9 @@ def tanh(x: Array) -> tuple[Array, Pullback]:
 
 @backend_kernel(KERNELS)
 def softmax(x: Array, axis: int = -1) -> tuple[Array, Pullback]:
-    y = np.subtract(x, np.maximum.reduce(x, axis=axis, keepdims=True), out=empty_as(x))
+    array, along = in_long_runs(x, axis)
+    largest = np.maximum.reduce(array, axis=along, keepdims=True)
+    y = np.subtract(x, largest if array is x else largest.T, out=empty_as(x))
     np.exp(y, out=y)
     wide = np.float32 if x.dtype == np.float16 else None  # there 2048 + 1 is 2048
     y /= np.add.reduce(y, axis=axis, keepdims=True, dtype=wide)

@@ -10,6 +10,7 @@ import numpy as np
 
 from nnx.backends.base import Array
 from nnx.kernels import backend_kernel
+from nnx.kernels.numpy.short_rows import in_long_runs
 from nnx.kernels.numpy.table import KERNELS
 
 
@@ -21,6 +22,7 @@ def bin_sums(keys: Array, count: int, weights: Array | None = None) -> Array:
 
 @backend_kernel(KERNELS)
 def is_largest(x: Array, index: Array) -> Array:
-    alone = np.add.reduce(x == np.maximum.reduce(x, axis=-1, keepdims=True), axis=-1) == 1
+    array, along = in_long_runs(x, -1)
+    alone = np.add.reduce(array == np.maximum.reduce(array, axis=along, keepdims=True), axis=along) == 1
     alone &= x.argmax(axis=-1) == index
     return alone.astype(x.dtype)

@@ -1,0 +1,18 @@
+"""Rows of a few numbers, as of classes, which NumPy reduces one by one, slowly.
+
+As columns of a copy, all of them are compared at once: the maxima of (1024, 10) take a seventh of the time, of (32, 2)
+two thirds. Maxima and counts are the same in any order; sums are not, and so are not taken here.
+"""
+
+from __future__ import annotations
+
+from nnx.backends.base import Array
+
+_MOST, _LEAST_ROWS = 16, 16
+
+
+def in_long_runs(x: Array, axis: int) -> tuple[Array, int]:
+    """An array and the axis to reduce: those given, or for a matrix with short rows its transpose in memory, and 0."""
+    if x.ndim == 2 and axis in (-1, 1) and x.shape[1] <= _MOST and x.shape[0] >= _LEAST_ROWS:
+        return x.T.copy(), 0
+    return x, axis
