@@ -445,6 +445,7 @@ ROWS: dict[str, list[Example]] = {
         Example(lambda v: (v.binary(v.n, 3, 2), v.labels(v.n, 3, classes=3))),  # equal elements, and no such index
         Example(lambda v: (v.normal(v.n, 1), v.labels(v.n, classes=1))),
         Example(lambda v: (v.normal(v.n, 700), v.labels(v.n, classes=3))),
+        Example(lambda v: (v.binary(v.n, 4), v.labels(v.n, classes=4)), sizes=(16, 40)),  # NumPy's looks along columns
     ],
     "lamb": [_lamb(4), _lamb(300)],
     "largest_of_windows": [
@@ -566,6 +567,7 @@ ROWS: dict[str, list[Example]] = {
     ],
     "softmax": [
         Example(lambda v: (v.normal(v.n, 5),), length=5),
+        Example(lambda v: (v.normal(v.n, 5),), sizes=(16, 40), length=5),  # NumPy's looks along columns
         Example(lambda v: (v.normal(2, v.n, 3),), length=3),
         Example(lambda v: (v.normal(v.n, 4, scale=200.0),), length=4),
         Example(lambda v: (v.normal(v.n, 5, 2),), {"axis": 1}, length=5),

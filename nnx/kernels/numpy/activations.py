@@ -6,6 +6,7 @@ sigmoid 1 and 0.5, softmax 0.6 and 0.95, tanh 1 and 0.9, or half where memory wo
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -17,14 +18,42 @@ from nnx.kernels.numpy.short_rows import in_long_runs
 from nnx.kernels.numpy.table import KERNELS
 from nnx.pullbacks import Pullback
 
+_WIDTH = 8192  # numbers that NumPy takes through one loop
+
 
 def _has_no_options(x: Array, *options: Any, **named_options: Any) -> bool:
     return not options and not named_options
 
 
+def rectify(x: Array, y: Array) -> None:
+    """Write max(x, 0) into y, which may be x.
+
+    NumPy compares several numbers at a time only with as many others: with rows of zeros in a third of the time.
+    """
+    if not (x.flags.c_contiguous and y.flags.c_contiguous):
+        np.maximum(x, 0.0, out=y)
+        return
+    of_x, of_y, zeros = x.reshape(-1), y.reshape(-1), _zeros(x.dtype)
+    rest = of_x.size % _WIDTH
+    whole = of_x.size - rest
+    if whole:
+        np.maximum(of_x[:whole].reshape(-1, _WIDTH), zeros, out=of_y[:whole].reshape(-1, _WIDTH))
+    if rest:
+        np.maximum(of_x[whole:], zeros[:rest], out=of_y[whole:])
+
+
+@functools.cache
+def _zeros(dtype: np.dtype[Any]) -> np.ndarray:
+    """A row of zeros, which nobody may change."""
+    row = np.zeros(_WIDTH, dtype)
+    row.flags.writeable = False
+    return row
+
+
 @backend_kernel(KERNELS, accepts=_has_no_options)
 def relu(x: Array) -> tuple[Array, Pullback]:
-    y = np.maximum(x, 0.0, out=empty_as(x))
+    y = empty_as(x)
+    rectify(x, y)
     return y, lambda dy: relu_pullback(dy, y)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from nnx.backends.base import Array
 from nnx.kernels import backend_kernel, name_of
-from nnx.kernels.numpy.activations import relu_pullback
+from nnx.kernels.numpy.activations import rectify, relu_pullback
 from nnx.kernels.numpy.column_sums import Columns, deliver, is_float_matrix, ones
 from nnx.kernels.numpy.memory import empty, product, zeros
 from nnx.kernels.numpy.table import KERNELS
@@ -42,7 +42,7 @@ def dense(
         y += bias
     rectified = name_of(activate) == "relu"
     if rectified:
-        np.maximum(y, 0.0, out=y)
+        rectify(y, y)
     y = y if x.ndim == 2 else y.reshape(*x.shape[:-1], m)
     y, pull_activation = (y, None) if rectified else activate(y)
 
@@ -79,7 +79,7 @@ def bias_activation(z: Array, bias: Array, activate: Differentiable) -> tuple[Ar
         block = matrix[rows]
         block += row
         if rectified:
-            np.maximum(block, 0.0, out=block)
+            rectify(block, block)
     y, pull_activation = (z, None) if rectified else activate(z)
 
     def pullback(dy: Array, out: tuple[Any, ...] = (None, None)) -> tuple[Array | None, ...]:

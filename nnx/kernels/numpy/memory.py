@@ -66,9 +66,9 @@ def empty_as(like: np.ndarray) -> np.ndarray:
 def product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """The matrix product a @ b, in such memory where it is large."""
     shape = a.shape[0], b.shape[1]
-    if shape[0] * shape[1] * a.itemsize < _LEAST or a.dtype != b.dtype:
-        return np.dot(a, b)
-    return np.dot(a, b, out=empty(a, shape))
+    small = shape[0] * shape[1] * a.itemsize < _LEAST or a.dtype != b.dtype
+    made: np.ndarray = np.dot(a, b, out=None if small else empty(a, shape))
+    return made
 
 
 def zeros(like: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
