@@ -13,6 +13,7 @@ from nnx.functional.activations import softmax
 from nnx.functional.affine import project
 from nnx.functional.dropout import dropout as drop
 from nnx.functional.masking import keep
+from nnx.functional.matrix_products import matrix_products
 from nnx.kernels import accelerated
 from nnx.pullbacks import SKIP, Differentiable, Pullback, linear, zero_cotangent
 from nnx.random import Draw
@@ -197,17 +198,17 @@ def attend(
 
     scale = 1.0 / math.sqrt(q.shape[-1])
     q = q * scale
-    logits = q @ xp.matrix_transpose(k)
+    logits = matrix_products(q, xp.matrix_transpose(k))
     if allowed is not None:
         logits = keep(logits, allowed)
     scores, pullback_scores = softmax(logits)
     weights, pullback_weights = (scores, None) if dropout is None else drop(scores, *dropout)
-    found = weights @ v
+    found = matrix_products(weights, v)
 
     def pullback(dy: Sequence[Array | None]) -> tuple[Array, Array, Array]:
         dfound, dscores_given = dy
-        dv = xp.matrix_transpose(weights) @ dfound
-        dscores = dfound @ xp.matrix_transpose(v)
+        dv = matrix_products(xp.matrix_transpose(weights), dfound)
+        dscores = matrix_products(dfound, xp.matrix_transpose(v))
         if pullback_weights is not None:
             dscores = pullback_weights(dscores)
         if dscores_given is not None:
@@ -215,7 +216,8 @@ def attend(
         dlogits = pullback_scores(dscores)
         if allowed is not None:
             dlogits = xp.where(allowed, dlogits, 0.0)
-        return dlogits @ k * scale, xp.matrix_transpose(dlogits) @ q, dv
+        dk = matrix_products(xp.matrix_transpose(dlogits), q)
+        return matrix_products(dlogits, k) * scale, dk, dv
 
     return (found, scores), pullback
 

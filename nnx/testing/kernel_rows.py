@@ -479,6 +479,10 @@ ROWS: dict[str, list[Example]] = {
             several=True,
         ),
     ],
+    "matrix_products": [
+        Example(lambda v: (v.normal(v.n, 3, 4), v.normal(v.n, 4, 2)), length=4),
+        Example(lambda v: (v.normal(2, 128, 3), v.normal(2, 3, 256)), sizes=(1,), length=3),
+    ],
     "mean_of_windows": [*map(_sum, _POOLS)],
     "mean_squared_error": [
         _loss(lambda v: (v.normal(v.n, 1), v.normal(v.n, 1))),

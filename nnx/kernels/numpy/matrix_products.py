@@ -9,6 +9,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from nnx.backends.base import Array
+from nnx.kernels import backend_kernel
+from nnx.kernels.numpy.memory import empty
+from nnx.kernels.numpy.table import KERNELS
+
 _SMALL = 1_000_000  # m * n * k of a piece
 _FEW = 1024  # elements of the other matrix
 
@@ -52,3 +57,13 @@ def _step(rows: int, elements: int) -> int:
 def _pieces(a: np.ndarray, step: int) -> np.ndarray:
     """A view of (n * step, m) as (n, step, m)."""
     return a.reshape(-1, step, a.shape[1])
+
+
+def _accepts(a: Array, b: Array) -> bool:
+    """Whether the stacks have one shape, and nothing is promoted."""
+    return a.dtype == b.dtype and a.ndim > 2 and a.shape[:-2] == b.shape[:-2]
+
+
+@backend_kernel(KERNELS, accepts=_accepts)
+def matrix_products(a: Array, b: Array) -> Array:
+    return np.matmul(a, b, out=empty(a, (*a.shape[:-1], b.shape[-1])))
