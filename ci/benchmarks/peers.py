@@ -10,13 +10,14 @@ installed, the last two columns are the same with compiled kernels.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 ONE_CORE = {
     **dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
@@ -54,29 +55,34 @@ def seconds(run: Callable[[], object], repeats: int) -> float:
     return (time.process_time() - start) / repeats
 
 
+@contextlib.contextmanager
+def compiled_kernels(used: bool) -> Iterator[None]:
+    """A block in which nnx has its compiled kernels, or has not."""
+    from nnx import config
+
+    (config.enable_compiled_kernels if used else config.disable_compiled_kernels)()
+    try:
+        yield
+    finally:
+        config.disable_compiled_kernels()
+
+
 def compare(runs: dict[str, Callable[[], object]]) -> tuple[dict[str, float], Callable[[str, str], float]]:
     """Median seconds of each, and a function for the median ratio of one to another, from interleaved rounds."""
-    for run in runs.values():
-        seconds(run, 3)  # compilers and caches
-    repeats = {name: max(1, min(2000, int(0.03 / max(1e-6, seconds(run, 1))))) for name, run in runs.items()}
+
+    def timed(name: str, repeats: int) -> float:
+        with compiled_kernels(name == "compiled"):
+            return seconds(runs[name], repeats)
+
+    for name in runs:
+        timed(name, 3)  # compilers and caches
+    repeats = {name: max(1, min(2000, int(0.03 / max(1e-6, timed(name, 1))))) for name in runs}
     rounds: list[dict[str, float]] = []
     end = time.perf_counter() + SECONDS
     while len(rounds) < 5 or (time.perf_counter() < end and len(rounds) < 40):
-        rounds.append({name: seconds(run, repeats[name]) for name, run in runs.items()})
+        rounds.append({name: timed(name, repeats[name]) for name in runs})
     medians = {name: statistics.median(times[name] for times in rounds) for name in runs}
     return medians, lambda one, other: statistics.median(times[one] / times[other] for times in rounds)
-
-
-def with_compiled_kernels(run: Callable[[], object]) -> Callable[[], object]:
-    """The same, and as it was afterwards."""
-    from nnx import config
-
-    def run_compiled() -> None:
-        config.enable_compiled_kernels()
-        run()
-        config.disable_compiled_kernels()
-
-    return run_compiled
 
 
 def main(*parts: str) -> None:
@@ -96,14 +102,13 @@ def main(*parts: str) -> None:
     cases = peers_of_steps.CASES | peers_of_parts.CASES | peers_of_inference.CASES | peers_of_files.CASES
     torch.set_num_threads(1)
     print(describe_machine(nnx, np, torch, jax, onnxruntime, sklearn))
-    nnx.config.disable_compiled_kernels()
     print(f"{'':36} {'nnx':>10} {'best peer':>20} {'ratio':>6} {'target':>6} {'compiled':>8} {'target':>6}  others")
     for name, (target, make) in cases.items():
         if parts and not any(part in name for part in parts):
             continue
         runs = make()
         if importlib.util.find_spec("numba"):
-            runs["compiled"] = with_compiled_kernels(runs["nnx"])
+            runs["compiled"] = runs["nnx"]
         medians, ratio = compare(runs)
         peers = {peer: ratio("nnx", peer) for peer in runs if peer not in ("nnx", "compiled")}
         best, *others = sorted(peers, key=lambda peer: -peers[peer])
