@@ -61,7 +61,7 @@ def _pieces(a: np.ndarray, step: int) -> np.ndarray:
 
 def _accepts(a: Array, b: Array) -> bool:
     """Whether the stacks have one shape, and nothing is promoted."""
-    return a.dtype == b.dtype and a.ndim > 2 and a.shape[:-2] == b.shape[:-2]
+    return bool(a.dtype == b.dtype and a.ndim > 2 and a.shape[:-2] == b.shape[:-2])
 
 
 @backend_kernel(KERNELS, accepts=_accepts)
