@@ -25,6 +25,8 @@ def first_given(values: Sequence[Any]) -> Any:
     >>> first_given([None, 1, 2])
     1
     """
+    if values[0] is not None:  # as nearly always
+        return values[0]
     return next(value for value in values if value is not None)
 
 

@@ -463,7 +463,7 @@ def is_on_device(value: Any) -> bool:
     >>> is_on_device(np.zeros(2)), is_on_device([0.0])
     (False, False)
     """
-    return is_array(value) and backend_of(value).name != "numpy"
+    return type(value) is not np.ndarray and is_array(value) and backend_of(value).name != "numpy"
 
 
 def refuse_masked(value: Any, what: str = "data") -> None:
