@@ -21,6 +21,8 @@ _LOST = (
 
 
 _STORES = opcode.opmap["STORE_SUBSCR"]
+_OPERATES, _FIRST_IN_PLACE = opcode.opmap["BINARY_OP"], 13
+"""Python's instruction of operators, and the first of its numbers for those that write, as `+=` does."""
 
 
 class TrackedArray:
@@ -31,9 +33,9 @@ class TrackedArray:
     waits for the device; `float(x)` and `int(x)` warn while its tape is open, since what is computed from them has no
     derivative.
 
-    `x[key] = value` and `x += y` make `x` a new value, and never write into other arrays. Where NumPy would write into
-    those too, into `x` under another name and into what `x` is a part of, they cannot be used any more: TypeError. What
-    was taken from `x` before keeps its values.
+    `x[key] = value` and `x += y` make `x` a new value, and never write into other arrays; so does `z += x` of a plain
+    array `z`, which only CuPy refuses. Where NumPy would write into what a tracked `x` is a part of, and into `x` under
+    another name, they cannot be used any more: TypeError. What was taken from `x` before keeps its values.
 
     value : the array, which may be a tracked one of an outer tape.
     tape, index : where it is recorded. mask : of a sequence's steps, if layers made or read one.
@@ -205,6 +207,11 @@ class TrackedArray:
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
         out = options.pop("out", None)
+        if out is not None and method == "__call__" and not options and out[0] is inputs[0]:
+            caller = sys._getframe(1)
+            code, place = caller.f_code.co_code, caller.f_lasti
+            if code[place] == _OPERATES and code[place + 1] >= _FIRST_IN_PLACE:  # z += x, of a plain z
+                return self._in_place_of(inputs[0], self._function(ufunc.__name__)(*inputs), ufunc.__name__)
         if out is not None or method == "at":
             raise TypeError(
                 f"numpy.{ufunc.__name__}{'.at' if method == 'at' else ''} would write into an array, of which a tape "
@@ -217,6 +224,17 @@ class TrackedArray:
                 f"the functions of nnx.ops, or of nnx.array_namespace(x)"
             )
         return self._function(ufunc.__name__)(*inputs)
+
+    def _in_place_of(self, plain: Any, made: Any, name: str) -> Any:
+        """What the name of a plain array stands for after an operator such as `+=`: a new array, of its dtype."""
+        if made.dtype == plain.dtype:
+            return made
+        if plain.dtype.kind != "f":
+            raise TypeError(
+                f"numpy.{name} would make an array of {made.dtype} of one of {plain.dtype}: write z = z + x in place "
+                f"of z += x, or make z with a floating dtype"
+            )
+        return self.xp.astype(made, plain.dtype)
 
     def __array_function__(self, function: Any, kinds: Any, arguments: Any, options: Any) -> Any:
         name = function.__name__

@@ -18,7 +18,7 @@ from nnx.backends import Array, array_namespace, backend, is_array
 from nnx.backends.context import create_as_before, create_at
 from nnx.graph.composition import Composition
 from nnx.graph.symbol import Node, Symbol
-from nnx.graph.trial import common_sizes, first_that_fits, sizes_for
+from nnx.graph.trial import beside, common_sizes, first_that_fits, sizes_for
 from nnx.locks import cached_property
 from nnx.names import name_layers
 from nnx.parameters import Parameter
@@ -187,7 +187,9 @@ def composition_of_call(layer: Any, input_shape: Any, options: dict[str, Any] | 
     weights = [name for name, value in vars(layer).items() if type(value) is Parameter]
     first, length = first_that_fits(shapes, lambda length: _try_out_with_integers(layer, shapes, length, options))
     known = None not in {n for shape in shapes for n in shape}
-    second = first if known else _try_out(layer, shapes, 3, length + 1, options, first.integers)
+    second = first
+    if not known:
+        second = beside(length, lambda length: _try_out(layer, shapes, 3, length, options, first.integers))
     if any(not one.built for one in layer.sublayers()) and layer.takes_training:
         with contextlib.suppress(Exception):  # training may need what is not there yet, such as an optimizer
             _try_out(layer, shapes, 2, length, options, first.integers, training=True)

@@ -14,8 +14,11 @@ from nnx.structure import leaves
 
 T = TypeVar("T")
 
-_LENGTHS = (8, 64, 256)
-"""What stands for sizes that are not known, beside that of the batch, when something is tried out."""
+_LENGTHS = (8, 64, 256, 3)
+"""What stands for sizes that are not known, beside that of the batch, when something is tried out.
+
+Windows may be longer than some, and tables of positions shorter.
+"""
 
 
 def sizes_for(shapes: Sequence[Shape], batch: int, length: int) -> list[tuple[int, ...]]:
@@ -30,13 +33,29 @@ def sizes_for(shapes: Sequence[Shape], batch: int, length: int) -> list[tuple[in
 def first_that_fits(shapes: Sequence[Shape], function: Callable[[int], T]) -> tuple[T, int]:
     """What a function returns for the first length of unknown sizes that it takes, and that length.
 
-    ValueError, of the function, where it takes none of them: windows may be longer than some.
+    Where it takes none of them, what it raised for the first.
     """
     lengths = _LENGTHS if any(None in shape[1:] for shape in shapes) else _LENGTHS[:1]
-    for length in lengths[:-1]:
-        with contextlib.suppress(ValueError):
+    refused: list[Exception] = []
+    for length in lengths:
+        try:
             return function(length), length
-    return function(lengths[-1]), lengths[-1]
+        except (IndexError, ValueError) as error:
+            refused.append(error)
+    raise refused[0]
+
+
+def beside(length: int, function: Callable[[int], T]) -> T:
+    """What a function returns for one more than a length that it takes, or for one less, which always fits in a table.
+
+    Where it takes neither, what it raised for the first.
+    """
+    try:
+        return function(length + 1)
+    except (IndexError, ValueError) as error:
+        with contextlib.suppress(IndexError, ValueError):
+            return function(length - 1)
+        raise error
 
 
 def common_sizes(one: Sequence[int], other: Sequence[int]) -> Shape:
@@ -95,7 +114,7 @@ def _tried(
     made, length = first_that_fits(shapes, lambda length: called(2, length))
     first = leaves(made)
     known = None not in {n for shape in shapes for n in shape}
-    second = first if known else leaves(called(3, length + 1))
+    second = first if known else leaves(beside(length, lambda length: called(3, length)))
     return (
         [common_sizes(_shape(a), _shape(b)) for a, b in zip(first, second, strict=True)],
         [_dtype(a) for a in first],

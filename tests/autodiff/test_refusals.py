@@ -41,6 +41,32 @@ def test_in_place_write_says_what_to_write(name: str) -> None:
         tracked(WRITES[name])
 
 
+def test_an_operator_that_writes_makes_a_plain_array_a_new_one() -> None:
+    kept = []
+
+    def total(x: Any) -> Any:
+        z = ops.zeros((2,), "float32")
+        kept.append(z)
+        z += x
+        z *= x
+        return z
+
+    y, pullback = differentiable(total)(np.asarray([2.0, 3.0], "float32"))
+    assert (y.tolist(), y.dtype) == ([4.0, 9.0], "float32")
+    assert pullback(np.ones(2, "float32")).tolist() == [4.0, 6.0]
+    assert not kept[0].any()  # as of a tracked one: nothing is written into arrays
+
+
+def test_an_operator_does_not_make_integers_floats() -> None:
+    def total(x: Any) -> Any:
+        z = np.zeros(2, "int64")
+        z += x
+        return z
+
+    with pytest.raises(TypeError, match=r"make an array of float64 of one of int64: write z = z \+ x"):
+        tracked(total)
+
+
 def test_a_plain_array_takes_no_tracked_value() -> None:
     def write_element(x: Any) -> Any:
         z = np.zeros(2)
