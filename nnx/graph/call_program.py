@@ -174,66 +174,102 @@ class CallProgram:
         return output.logits
 
 
-def composition_of_call(layer: Any, input_shape: Any, options: dict[str, Any] | None = None) -> Composition:
+def composition_of_call(
+    layer: Any, input_shape: Any, options: dict[str, Any] | None = None, given: Sequence[Any] = ()
+) -> Composition:
     """What a layer's `call` does for inputs of these shapes, found by running it.
 
     It runs for batches of two and of three, at inference: sizes that differ are None. An input is integers where a
-    layer reads it so, or where `call` works with integers and not with floats. Layers that only training calls are
-    built by a third run.
+    layer reads it so, or where `call` works with integers and not with floats. Where it works with neither, as it may
+    where the first axes are not all those of one batch, it runs for what it is called with. Layers that only training
+    calls are built by another run.
 
-    options : what else `call` is given, by name.
+    options : what else `call` is given, by name. given : the arrays or symbols that it is called with, if any are there.
     """
     shapes, options = as_shapes(input_shape), options or {}
     weights = [name for name, value in vars(layer).items() if type(value) is Parameter]
-    first, length = first_that_fits(shapes, lambda length: _try_out_with_integers(layer, shapes, length, options))
+    dtypes = [_kind_of_numbers(x) for x in given]
+    as_given = False
+    try:
+        first, length = first_that_fits(shapes, lambda n: _try_out_with_integers(layer, shapes, n, options, dtypes))
+    except (IndexError, TypeError, ValueError) as error:
+        if not any(is_array(x) for x in given):
+            raise
+        try:
+            first, length = _try_out(layer, [tuple(x.shape) for x in given], 0, 0, options, dtypes), 0
+        except Exception:
+            raise error from None
+        as_given, layer.takes_integers = True, "int64" in dtypes
     known = None not in {n for shape in shapes for n in shape}
     second = first
-    if not known:
+    if not known and not as_given:
         second = beside(length, lambda length: _try_out(layer, shapes, 3, length, options, first.integers))
     if any(not one.built for one in layer.sublayers()) and layer.takes_training:
         with contextlib.suppress(Exception):  # training may need what is not there yet, such as an optimizer
             _try_out(layer, shapes, 2, length, options, first.integers, training=True)
     _check_kept_arrays(layer, weights)
     made = [common_sizes(one, other) for one, other in zip(first.shapes, second.shapes, strict=True)]
+    if as_given:
+        made = [(None, *shape[1:]) if shape else shape for shape in made]
     return _composition(layer, shapes, first, made)
 
 
 class _Trial:
     """What was seen when a `call` was tried out."""
 
-    def __init__(self, tape: Tape, inputs: list[Any], outputs: Any, integers: bool) -> None:
+    def __init__(self, tape: Tape, inputs: list[Any], outputs: Any, integers: bool | list[str]) -> None:
         self.tape, self.inputs, self.outputs, self.integers = tape, inputs, outputs, integers
         self.shapes = [tuple(part.shape) for part in leaves(outputs)]
 
 
-def _try_out_with_integers(layer: Any, shapes: list[Shape], length: int, options: dict[str, Any]) -> _Trial:
-    try:
-        return _try_out(layer, shapes, 2, length, options, integers=False)
-    except (IndexError, TypeError, ValueError) as error:
+def _kind_of_numbers(x: Any) -> str:
+    """What an array, or a symbol, is of when a `call` is tried out: "int64" or "float"."""
+    return "int64" if "int" in str(getattr(x, "dtype", None)) else "float"
+
+
+def _try_out_with_integers(
+    layer: Any, shapes: list[Shape], length: int, options: dict[str, Any], dtypes: list[str]
+) -> _Trial:
+    """A trial with floats; else with integers where they are given, as `dtypes` says, else with integers alone."""
+    refused: list[Exception] = []
+    for integers in (False, dtypes if len(dtypes) == len(shapes) and "int64" in dtypes else None, True):
+        if integers is None:
+            continue
         try:
-            trial = _try_out(layer, shapes, 2, length, options, integers=True)
-        except Exception:
-            raise error from None
-        layer.takes_integers = True
+            trial = _try_out(layer, shapes, 2, length, options, integers)
+        except Exception as error:
+            if not refused and not isinstance(error, IndexError | TypeError | ValueError):
+                raise
+            refused.append(error)
+            continue
+        if integers:
+            layer.takes_integers = True
         return trial
+    raise refused[0]
 
 
 def _try_out(
     layer: Any,
-    shapes: list[Shape],
+    shapes: Sequence[Shape],
     batch: int,
     length: int,
     options: dict[str, Any],
-    integers: bool,
+    integers: bool | list[str],
     training: bool = False,
 ) -> _Trial:
     place = layer.placement
-    dtype = "int64" if integers else layer.dtype or place.dtype
+    floating = layer.dtype or place.dtype
+    if isinstance(integers, bool):
+        dtypes = ["int64" if integers else floating] * len(shapes)
+    else:
+        dtypes = [floating if dtype == "float" else dtype for dtype in integers]
     tape = Tape(next_level(), watches_parameters=True, training=training, calls=[], losses=[])
-    with backend(place.name, device=place.device, dtype=layer.dtype or place.dtype), np.errstate(all="ignore"):
+    with backend(place.name, device=place.device, dtype=floating), np.errstate(all="ignore"):
         sizes = sizes_for(shapes, batch, length)
-        arrays = [place.zeros(size, dtype) + (0 if integers else 1) for size in sizes]
-        inputs = [x if integers else recorded(kind_of(x), x, tape, None) for x in arrays]
+        inputs = []
+        for size, dtype in zip(sizes, dtypes, strict=True):
+            x = place.zeros(size, dtype)
+            inputs.append(x if dtype == "int64" else recorded(kind_of(x), x + 1, tape, None))
         with recording(tape), _states_kept(layer):
             given = tuple(inputs) if "arguments" in options else layer.arguments_of(inputs)
             outputs = layer.run_call(given, None, training, options)

@@ -82,6 +82,8 @@ def _called(
     mask = options.pop("mask", None)
     if mask is None:
         mask = _mask_of(parts)
+    elif layer.is_eager and len(inputs) > 1:
+        options["mask"] = mask
     given = parts
     with layer.placement.computing:
         if layer.is_eager:

@@ -142,6 +142,7 @@ class Layer(Configurable, Advising):
     """What it added to the loss in the last call that was not a step of `fit`; see `losses`."""
 
     _said_lost_mask = False
+    _first_inputs: Sequence[Any] = ()  # while it is built for its first call, what that gives it
     _fitting_shapes: list[Shape] | None = None  # of the inputs of the last call
 
     def __init__(
@@ -316,7 +317,7 @@ class Layer(Configurable, Advising):
                 f"{type(self).__name__} has a call() of its own beside the forward() that it has or inherits, and only "
                 f"one can count: derive from Layer or Model and use the other layer, as in self.inner(x)"
             )
-        self._composition = composition_of_call(self, input_shape)
+        self._composition = composition_of_call(self, input_shape, given=self._first_inputs)
         makes_mask = self._has_own_mask() or any(layer.makes_mask for layer in self.sublayers())
         vars(self).setdefault("makes_mask", makes_mask)  # a model looks itself
         if not self._trainable:
@@ -761,6 +762,8 @@ class Layer(Configurable, Advising):
             arrays = self.admit(*(parts if self._composition is None else self.in_order(inputs)))
             if mask is None:
                 return self.run_without_pullback(*arrays, training=training, **options)
+            if self.is_eager and len(inputs) > 1 and self._known_call.takes_mask:  # which is not that of one argument
+                return self._composition.run(arrays, training=training, mask=mask, **options)[0]
             return self.run_masked(arrays, self.read_mask(arrays, mask), training=training, **options)[0]
 
     def _bind(
@@ -810,21 +813,23 @@ class Layer(Configurable, Advising):
     def run_call(self, inputs: tuple[Any, ...], mask: Any, training: Any, options: dict[str, Any]) -> Any:
         """What `call` returns for arrays that the innermost tape tracks, with its mask and its penalty.
 
-        inputs : the arguments that are arrays. training : None where nobody says, and `call` has its own default.
+        inputs : the arguments that are arrays. mask : what they carry, a list if there are several. training : None where nobody says, and `call` has its own default.
         """
         call: Any = _call_of(type(self))  # type: ignore[arg-type]
         training = call.trains_by_default if training is None else training
         tape = open_tapes()[-1]
-        templates = None
+        templates, given_mask = None, "mask" in options
         if options:
             options = dict(options)
             templates = options.pop("arguments", None)  # of arrays that are not the first arguments
         if call.takes_training and (training is not None or call.requires_training):
             options = {**options, "training": bool(training)}
-        if call.takes_mask:
+        if call.takes_masks:
             if mask is None and call.requires_mask and tape.calls is not None:
                 mask = self._mask_to_try(inputs)
-            options = {**options, "mask": mask}
+            arguments = dict(zip(call.names, inputs, strict=False)) if templates is None else templates
+            options = {**_masks_by_name(call, arguments, mask), **options}
+            mask = options["mask"] if given_mask else mask
         if templates is not None:
             flat = leaves(inputs)
             options |= {name: rebuild(one, [flat[i] for i in leaves(one)]) for name, one in templates.items()}
@@ -833,8 +838,8 @@ class Layer(Configurable, Advising):
         try:
             y = self.call(*inputs, **options)  # type: ignore[attr-defined]
         except Exception as error:
-            if mask is None and call.takes_mask and tape.calls is not None and templates is None:  # there may be one
-                given = {name: value for name, value in options.items() if name != "mask"}
+            if mask is None and call.takes_masks and tape.calls is not None and templates is None:  # there may be one
+                given = {name: value for name, value in options.items() if not name.endswith("mask")}
                 return self.run_call(inputs, self._mask_to_try(inputs), training, given)
             shapes = ", ".join(str(tuple(part.shape)) for part in leaves([list(inputs), options]) if is_array(part))
             tried = "; tried out on a small batch" if tape.calls is not None else ""
@@ -858,7 +863,12 @@ class Layer(Configurable, Advising):
         bare = [(i, part) for i, part in enumerate(leaves(y)) if isinstance(part, TrackedArray) and part.mask is None]
         if not bare:
             return
-        made = as_masks(self.compute_mask(inputs[0] if len(inputs) == 1 else list(inputs), mask))
+        first: Any = list(inputs)
+        if len(inputs) == 1 or (inputs and not self._known_call.takes_any_number):  # type: ignore[union-attr]
+            first = inputs[0]
+            if len(inputs) > 1 and isinstance(mask, list | tuple):
+                mask = _in_structure(first, mask[: len(leaves(first))])
+        made = as_masks(self.compute_mask(first, mask))
         for i, part in bare:
             part.mask = lower(made[i]) if i < len(made) else None
 
@@ -891,7 +901,11 @@ class Layer(Configurable, Advising):
     def build_for_first_call(self, placement: Placement, inputs: tuple[Any, ...], shapes: list[Any]) -> None:
         """Build the layer in that place for arguments nested like these, of these shapes."""
         self.input_structure = rebuild(inputs, range(len(shapes)))
-        self.build_on(placement, shapes[0] if len(shapes) == 1 else shapes)
+        self._first_inputs = leaves(inputs)
+        try:
+            self.build_on(placement, shapes[0] if len(shapes) == 1 else shapes)
+        finally:
+            del self._first_inputs
 
     @property
     def composition(self) -> Composition | None:
@@ -1018,7 +1032,7 @@ class Layer(Configurable, Advising):
             if shapes != self._fitting_shapes:  # what fitted the last time fits again
                 self.compute_output_shape(shapes[0] if len(shapes) == 1 else shapes)
                 self._fitting_shapes = shapes
-        if self.takes_integers or not self.autocast:
+        if (self.takes_integers and not self.is_eager) or not self.autocast:
             return list(inputs)
         dtype = self.dtype or self.placement.dtype
         return [
@@ -1363,6 +1377,7 @@ class _Call:
     requires_training: bool
     trains_by_default: bool | None
     takes_mask: bool
+    takes_masks: bool
     requires_mask: bool
     takes_any_number: bool
     takes_any_option: bool
@@ -1381,10 +1396,37 @@ def _call_of(cls: Any) -> _Call | None:
         any(p.name == "training" and p.default is p.empty for p in named),
         next((p.default for p in named if p.name == "training" and isinstance(p.default, bool)), None),
         any(p.name == "mask" for p in named),
+        any(p.name == "mask" or p.name.endswith("_mask") for p in named),
         any(p.name == "mask" and p.default is p.empty for p in named),
         any(p.kind is p.VAR_POSITIONAL for p in parameters),
         any(p.kind is p.VAR_KEYWORD for p in parameters),
     )
+
+
+def _masks_by_name(call: _Call, arguments: dict[str, Any], mask: Any) -> dict[str, Any]:
+    """The masks that arguments carry, as Keras gives them to `call`.
+
+    `mask` has that of the only argument, in its structure. Of several arguments the one of `x` is `x_mask`, and `mask`
+    is None; it is a list for `*inputs`.
+    """
+    if call.takes_any_number or len(arguments) < 2:
+        alone = next(iter(arguments.values()), None)
+        nested = isinstance(alone, list | tuple | dict) and not call.takes_any_number
+        return {"mask": _in_structure(alone, mask) if nested else mask} if call.takes_mask else {}
+    masks: dict[str, Any] = {"mask": None} if call.takes_mask else {}
+    flat = iter(mask if isinstance(mask, list | tuple) else [mask] * len(leaves(list(arguments.values()))))
+    for name, value in arguments.items():
+        own = _in_structure(value, [next(flat) for _ in leaves(value)])
+        if f"{name}_mask" in call.names:
+            masks[f"{name}_mask"] = own
+    return masks
+
+
+def _in_structure(value: Any, masks: Any) -> Any:
+    """Masks in the structure of what they are of. masks : a list, or one that counts for each array."""
+    count = len(leaves(value))
+    masks = list(masks) if isinstance(masks, list | tuple) else [masks] * count
+    return rebuild(value, masks)
 
 
 def _penalty_on(parameter: Parameter) -> Callable[[Array], tuple[Array, Pullback]]:

@@ -837,3 +837,89 @@ def test_training_where_nobody_says_is_what_call_has_for_it():
     assert said(lambda: model.predict(X, verbose=0)) == [("outer", False), ("inner", False)]
     with nnx.GradientTape():
         assert said(lambda: layer(x)) == [("outer", True), ("inner", True)]
+
+
+class Noting(Layer):
+    """Notes the masks that it gets."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.got: list[Any] = []
+
+    def call(self, inputs: Any, context: Any = None, mask: Any = None, context_mask: Any = None) -> Any:
+        self.got = [mask, context_mask]
+        return nnx.ops.sum(inputs[0] if isinstance(inputs, list) else inputs, axis=-1, keepdims=True)
+
+
+def masked_and_plain() -> tuple[Any, Any]:
+    steps = Input((3,), dtype="int32")
+    return steps, Embedding(5, 2, mask_zero=True)(steps)
+
+
+def test_masks_of_several_arguments_have_their_names():
+    steps, x = masked_and_plain()
+    layer = Noting()
+    other = Input((3, 2))
+    model = nnx.Model([steps, other], layer(other, x))
+    indices = np.asarray([[1, 2, 0]])
+    model([indices, np.zeros((1, 3, 2), "float32")])
+    assert layer.got[0] is None
+    assert layer.got[1].tolist() == [[True, True, False]]
+    given = np.asarray([[True, False, False]])
+    layer(np.ones((1, 3, 2), "float32"), np.ones((1, 3, 2), "float32"), mask=given)
+    assert layer.got[0] is given  # an explicit one stays
+    assert layer.got[1] is None
+
+
+def test_masks_of_a_list_are_a_list_also_where_none_has_one():
+    steps, x = masked_and_plain()
+    layer = Noting()
+    other = Input((3, 2))
+    model = nnx.Model([steps, other], layer([x, other]))
+    model([np.asarray([[1, 2, 0]]), np.zeros((1, 3, 2), "float32")])
+    (first, second), of_context = layer.got
+    assert (first.tolist(), second, of_context) == ([[True, True, False]], None, None)
+    layer([np.ones((1, 3, 2), "float32")] * 2)
+    assert layer.got[0] == [None, None]
+
+
+# What a call is tried out with
+
+
+def neighbours(self: Any, inputs: Any) -> Any:
+    """Sums over edges: the first axes of nodes and of edges are no batch of one size."""
+    nodes, edges, weights = inputs
+    sent = nnx.ops.take(nodes, edges[1], axis=0) * weights[:, None]
+    return nnx.ops.segment_sum(sent, edges[0], num_segments=nodes.shape[0])
+
+
+def test_inputs_without_a_common_batch_are_tried_out_as_they_are(backend: Placement):
+    nodes, edges = np.eye(3, 2, dtype="float32"), np.asarray([[0, 1, 2, 0], [1, 2, 0, 0]])
+    weights = np.asarray([1.0, 2.0, 3.0, 4.0])  # float64
+    with nnx.backend(backend.name, device=backend.device):
+        layer = written(neighbours)
+        y = layer([nnx.asarray(nodes), nnx.asarray(edges, "int64"), nnx.asarray(weights)])
+    assert_close(y, [[4.0, 1.0], [0.0, 0.0], [3.0, 0.0]])
+    assert "float32" in str(y.dtype)
+    outer = written(lambda self, x: self.inner([x * 1.0, edges, np.float32(weights)]))
+    outer.inner = written(neighbours)  # type: ignore[attr-defined]
+    assert_close(outer(nodes), [[4.0, 1.0], [0.0, 0.0], [3.0, 0.0]])
+
+
+@pytest.mark.parametrize("rows", [4, 8, 100])
+def test_positions_may_be_few(rows: int):
+    layer = written(lambda self, x: x + self.positions(np.arange(x.shape[1])))
+    layer.positions = Embedding(rows, 2)  # type: ignore[attr-defined]
+    y = layer(Input((None, 2)))
+    assert y.shape == (None, None, 2)
+
+
+def test_integers_and_floats_in_one_call():
+    def call(self: Any, x: Any, indices: Any) -> Any:
+        return nnx.ops.take_along_axis(nnx.ops.top_k(x, 2)[0], indices, axis=-1)
+
+    layer = written(call)
+    y = layer(Input((5,)), Input((2,), dtype="int32"))
+    assert y.shape == (None, 2)
+
+    assert layer(np.arange(5.0)[None], np.asarray([[1, 0]])).tolist() == [[3.0, 4.0]]
