@@ -26,6 +26,7 @@ FLOORS = [
     | {"keras_names", "keras_members", "members", "user_warnings", "file_targets", "descriptions", "text", "locks"},
     {
         "epsilon",
+        "in_place",
         "precision",
         "ranks",
         "random",

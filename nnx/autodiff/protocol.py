@@ -9,6 +9,7 @@ from typing import Any
 from nnx.autodiff.namespace import kind_of
 from nnx.autodiff.transforms import derive
 from nnx.backends import is_array
+from nnx.in_place import sparing
 from nnx.pullbacks import Pullback, is_pair, require_fit
 
 
@@ -22,6 +23,7 @@ def with_pullback(function: Callable[..., Any], what: str) -> Callable[..., tupl
     TypeError for a function that returns neither, and for a value that does not depend on the arguments by array code.
     """
     derives: list[bool] = []
+    function = sparing(function)
 
     @functools.wraps(function)
     def protocol(*args: Any, **options: Any) -> tuple[Any, Pullback]:

@@ -184,7 +184,7 @@ def composition_of_call(
     where the first axes are not all those of one batch, it runs for what it is called with. Layers that only training
     calls are built by another run.
 
-    options : what else `call` is given, by name. given : the arrays or symbols that it is called with, if any are there.
+    options : what else `call` is given, by name. given : the arrays or symbols that it is called with, if known.
     """
     shapes, options = as_shapes(input_shape), options or {}
     weights = [name for name, value in vars(layer).items() if type(value) is Parameter]

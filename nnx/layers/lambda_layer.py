@@ -11,6 +11,7 @@ from nnx.backends import Array, array_namespace
 from nnx.functional import Pullback
 from nnx.graph.program import as_masks
 from nnx.graph.trial import shapes_and_dtypes
+from nnx.in_place import sparing
 from nnx.layers.layer import Layer, registry
 from nnx.pullbacks import is_pair
 from nnx.registry import Registry
@@ -83,7 +84,7 @@ class Lambda(Layer):
 
     def forward(self, *inputs: Array, training: bool = False) -> tuple[Array, Pullback]:
         x: Any = inputs[0] if len(inputs) == 1 else list(inputs)
-        result: Any = None if self._derives else self.function(x, **self.arguments)
+        result: Any = None if self._derives else sparing(self.function)(x, **self.arguments)
         pair = is_pair(result)
         if self.pullback is None:
             self._derives = not pair
@@ -101,7 +102,7 @@ class Lambda(Layer):
         """The value of a function of ordinary array code, and the derived pullback."""
 
         def function(*arrays: Array) -> Any:
-            return self.function(arrays[0] if len(arrays) == 1 else list(arrays), **self.arguments)
+            return sparing(self.function)(arrays[0] if len(arrays) == 1 else list(arrays), **self.arguments)
 
         return derived(function, inputs, {}, f"the function of {self.name}")
 
@@ -144,7 +145,7 @@ class Lambda(Layer):
         if key not in self._found:
 
             def function(*arrays: Array) -> Any:
-                result = self.function(arrays[0] if len(arrays) == 1 else list(arrays), **self.arguments)
+                result = sparing(self.function)(arrays[0] if len(arrays) == 1 else list(arrays), **self.arguments)
                 return result[0] if is_pair(result) else result
 
             dtype = self.dtype or self.placement.dtype

@@ -813,7 +813,8 @@ class Layer(Configurable, Advising):
     def run_call(self, inputs: tuple[Any, ...], mask: Any, training: Any, options: dict[str, Any]) -> Any:
         """What `call` returns for arrays that the innermost tape tracks, with its mask and its penalty.
 
-        inputs : the arguments that are arrays. mask : what they carry, a list if there are several. training : None where nobody says, and `call` has its own default.
+        inputs : the arguments that are arrays. mask : what they carry, a list if there are several.
+        training : None where nobody says, and `call` has its own default.
         """
         call: Any = _call_of(type(self))  # type: ignore[arg-type]
         training = call.trains_by_default if training is None else training

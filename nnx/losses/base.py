@@ -18,6 +18,7 @@ from nnx.autodiff.protocol import derived
 from nnx.backends import Array, Namespace, array_namespace, is_array
 from nnx.backends.base import refuse_masked
 from nnx.functional.loss_functions import scaled_sum
+from nnx.in_place import sparing
 from nnx.losses.arrays import as_arrays, asarray_like
 from nnx.losses.targets import require_same_shape
 from nnx.members import Advising
@@ -74,6 +75,11 @@ class Loss(Configurable, Advising):
 
     mixes_rows = False
     """Whether the value of a sample depends on the others of its batch."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "call" in vars(cls) and not cls.__module__.startswith("nnx."):
+            cls.call = sparing(cls.call)  # type: ignore[method-assign]
 
     def __init__(
         self, name: str | None = None, reduction: Reduction = "sum_over_batch_size", dtype: str | None = None
@@ -260,6 +266,7 @@ class LossFunctionWrapper(Loss):
     def call(self, y_true: Array, y_pred: Array) -> Any:
         if not self._built_in:
             y_true = of_same_rank(y_true, y_pred)
+            return sparing(self.fn)(y_true, y_pred, **self._options)
         return self.fn(y_true, y_pred, **self._options)
 
     def get_config(self) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from nnx.autodiff.array import TrackedArray
 from nnx.autodiff.transforms import stop_gradient
 from nnx.backends import Array, Namespace, Placement, array_namespace, asarray, get_backend, is_array, to_numpy
 from nnx.backends.base import FLOAT_DTYPES
+from nnx.in_place import sparing
 from nnx.losses.arrays import asarray_like
 from nnx.losses.base import Loss, fit_weights, of_same_rank
 from nnx.losses.lookup import of_function
@@ -35,6 +36,9 @@ def of_plain_values(update_state: Callable[..., None]) -> Callable[..., None]:
 
     Of a metric of dtype float64 it gets floating values in float64.
     """
+
+    if not update_state.__module__.startswith("nnx."):
+        update_state = sparing(update_state)
 
     @functools.wraps(update_state)
     def update(self: Any, *args: Any, **options: Any) -> None:
@@ -439,7 +443,7 @@ class MeanMetricWrapper(MeanOfSamples):
             return
         if not hasattr(self.fn, "original"):  # a function of one's own
             y_true = of_same_rank(y_true, y_pred)
-        values = self.fn(y_true, y_pred, **self._options)
+        values = sparing(self.fn)(y_true, y_pred, **self._options)
         if type(values) is tuple:
             values = values[0]
         if not hasattr(values, "dtype") and hasattr(y_pred, "dtype"):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from nnx.backends import Array, is_array
+from nnx.in_place import sparing
 from nnx.ops.operation import as_array, namespace, positive_axis
 from nnx.structure import leaves, rebuild
 
@@ -50,6 +51,7 @@ def while_loop(
     >>> while_loop(lambda i: i < 10, lambda i: i * 2, 1)
     16
     """
+    body = sparing(body)
     several = isinstance(loop_vars, tuple | list)
     values = tuple(loop_vars) if several else (loop_vars,)
     done = 0
@@ -66,7 +68,7 @@ def fori_loop(lower: Any, upper: Any, body_fun: Callable[[int, Any], Any], init_
     >>> fori_loop(0, 4, lambda i, total: total + i, 0)
     6
     """
-    value = init_val
+    value, body_fun = init_val, sparing(body_fun)
     for i in range(int(lower), int(upper)):
         value = body_fun(i, value)
     return value
@@ -94,7 +96,7 @@ def scan(
     """
     arrays, put_together = _arrays_of(xs) if xs is not None else ([], None)
     count = _first_axis("scan", arrays, length)
-    carry, made = init, []
+    carry, made, f = init, [], sparing(f)
     for i in reversed(range(count)) if reverse else range(count):
         x = None if put_together is None else put_together([a[i, ...] for a in arrays])
         carry, y = f(carry, x)
@@ -141,6 +143,7 @@ def map(f: Callable[[Any], Any], xs: Any) -> Any:
     array([1., 4., 9.], dtype=float32)
     """
     arrays, put_together = _arrays_of(xs)
+    f = sparing(f)
     return _stacked([f(put_together([a[i, ...] for a in arrays])) for i in range(_first_axis("map", arrays))])
 
 

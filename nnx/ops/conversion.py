@@ -12,6 +12,7 @@ from nnx.autodiff import transforms
 from nnx.autodiff.array import TrackedArray, lower
 from nnx.autodiff.transforms import custom_gradient
 from nnx.backends import Array, is_array, to_numpy
+from nnx.in_place import own_array
 from nnx.ops.operation import as_array, dtype_name, is_float, name_of_dtype, namespace, operation, positive_axis
 from nnx.parameters import Parameter
 
@@ -33,14 +34,15 @@ __all__ = [
 
 @operation
 def cast(x: Any, dtype: Any) -> Array:
-    """Array in another dtype; itself if it has that.
+    """Array in another dtype; a copy if it has that, as of all arrays that are plain.
 
     dtype : a name such as "float32". Floats become integers towards 0.
 
     >>> cast([1.7, -1.7], "int32")
     array([ 1, -1], dtype=int32)
     """
-    return as_array(x, dtype_name(dtype))
+    made = as_array(x, dtype_name(dtype))
+    return own_array(made) if made is x else made
 
 
 @operation
@@ -73,7 +75,7 @@ def saturate_cast(x: Any, dtype: Any) -> Array:
 
 @operation
 def convert_to_tensor(x: Any, dtype: Any = None, sparse: bool | None = None, ragged: bool | None = None) -> Array:
-    """Array of a number, a list or an array: an array of the library in use stays itself.
+    """Array of a number, a list or an array, which a later write into that does not change; a tracked one stays itself.
 
     dtype : a name; by default floats of lists get the backend's dtype, integers and bools theirs.
     sparse, ragged : True is not available, ValueError.
@@ -83,7 +85,8 @@ def convert_to_tensor(x: Any, dtype: Any = None, sparse: bool | None = None, rag
     """
     if sparse or ragged:
         raise ValueError("convert_to_tensor: sparse and ragged arrays are not available")
-    return as_array(x, dtype_name(dtype))
+    made = as_array(x, dtype_name(dtype))
+    return own_array(made) if made is x else made
 
 
 def convert_to_numpy(x: Any) -> np.ndarray:

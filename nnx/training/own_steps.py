@@ -10,6 +10,7 @@ from nnx import ranks
 from nnx.autodiff.array import lower
 from nnx.backends import Array, array_namespace, is_array
 from nnx.backends.context import create_as_before, create_at
+from nnx.in_place import own_array, writes_in_place
 from nnx.metrics.variable import value_of
 from nnx.structure import leaves, rebuild
 from nnx.training.objective import read_values
@@ -36,6 +37,10 @@ class OwnSteps:
         self.model = model
         self.pipeline = pipeline
         self.defined = frozenset(what for what, methods in _METHODS.items() if model().overrides(*methods))
+        kind = type(model())
+        self._writing = {
+            what for what in self.defined if any(writes_in_place(getattr(kind, name)) for name in _METHODS[what])
+        }
         self._logs: dict[str, Any] = {}
 
     def get_ready(self) -> None:
@@ -57,20 +62,26 @@ class OwnSteps:
     def train(self, data: Any) -> None:
         """`train_step`, whose logs are kept."""
         with self._placed():
-            self._take("train_step", self.model().train_step(data))
+            self._take("train_step", self.model().train_step(self._spared("training", data)))
 
     @checked
     def test(self, data: Any) -> None:
         """`test_step`, whose logs are kept."""
         with self._placed():
-            self._take("test_step", self.model().test_step(data))
+            self._take("test_step", self.model().test_step(self._spared("testing", data)))
 
     @checked
     def predict(self, data: Any) -> Any:
         """What `predict_step` returns, a structure of plain arrays."""
         with self._placed():
-            outputs = self.model().predict_step(data)
+            outputs = self.model().predict_step(self._spared("predicting", data))
         return rebuild(outputs, [lower(part) for part in leaves(outputs)])
+
+    def _spared(self, what: str, data: Any) -> Any:
+        """The data of a step, in copies if it may write into them and they may be part of what the user has given."""
+        if what not in self._writing:
+            return data
+        return rebuild(data, [part if getattr(part, "base", 0) is None else own_array(part) for part in leaves(data)])
 
     @contextlib.contextmanager
     def _placed(self) -> Iterator[None]:
