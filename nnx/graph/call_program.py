@@ -437,6 +437,8 @@ def _check_made_layers(layer: Any, trial: _Trial, inside: list[Any]) -> None:
 def _warn_of_unused_weights(layer: Any, trial: _Trial) -> None:
     if hasattr(layer, "overrides") and layer.overrides("train_step", "compute_loss"):  # which may use them
         return
+    if layer in trial.tape.layers:  # by the code of its base
+        return
     used = trial.tape.leaves
     unused = [p.name for p in layer.own_weights if p.trainable and id(p) not in used]
     if unused:

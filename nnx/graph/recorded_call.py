@@ -91,22 +91,36 @@ def _called(
             y = layer.run_call(inputs, mask, training, options)
             _note(layer, given, y, tapes)
             return y
-        options["training"] = None if training is None else bool(training)
-        parts = _admitted(layer, layer.in_order(inputs), options, tapes)
-        if mask is not None:
-            mask = layer.read_mask([lower(part) for part in parts], _plain(mask))
-        watching = [tape for tape in tapes if tape.watches_parameters] if layer.weights else []
-        involved = {tape for part in parts for tape in _tapes_of(part)}.union(watching)
         penalised = _penalised(layer) if tapes and tapes[-1].losses is None else []
-        if len(involved) > 1 or (penalised and involved):
-            with _collected(penalised if tapes and tapes[-1].keeps_losses else []):
-                y, made = _run_tracked(layer, parts, mask, options)
-        else:
-            y, made = _record(layer, parts, mask, options, next(iter(involved), None))
+        y = _computed(layer, layer.in_order(inputs), mask, training, options, tapes, penalised)
+    _note(layer, given, y, tapes)
+    return y
+
+
+def _computed(
+    layer: Any,
+    parts: list[Any],
+    mask: Any,
+    training: Any,
+    options: dict[str, Any],
+    tapes: tuple[Tape, ...],
+    penalised: list[Any],
+) -> Any:
+    """What the layer's own code returns, recorded on the tapes that are involved, with its masks."""
+    options["training"] = None if training is None else bool(training)
+    parts = _admitted(layer, parts, options, tapes)
+    if mask is not None:
+        mask = layer.read_mask([lower(part) for part in parts], _plain(mask))
+    watching = [tape for tape in tapes if tape.watches_parameters] if layer.weights else []
+    involved = {tape for part in parts for tape in _tapes_of(part)}.union(watching)
+    if len(involved) > 1 or (penalised and involved):
+        with _collected(penalised if tapes and tapes[-1].keeps_losses else []):
+            y, made = _run_tracked(layer, parts, mask, options)
+    else:
+        y, made = _record(layer, parts, mask, options, next(iter(involved), None))
     for part, one in zip(leaves(y), made if isinstance(made, list | tuple) else [made], strict=False):
         if isinstance(part, TrackedArray):
             part.mask = one
-    _note(layer, given, y, tapes)
     return y
 
 
@@ -116,6 +130,47 @@ def _among_tracked(layer: Any, parts: list[Any], tapes: tuple[Tape, ...]) -> lis
         return parts
     kind = next((kind_of(part) for part in parts if is_array(part)), None)
     return parts if kind is None or not kind.xp.refuses_others else [constant(part, kind) for part in parts]
+
+
+class _Base:
+    """A layer that computes as its base does, by that `forward`, and not by the `call` of its own class."""
+
+    is_eager = False
+    fusible_activation = None
+
+    def __init__(self, layer: Any, forward: Any) -> None:
+        self._layer, self._forward = layer, forward
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._layer, name)
+
+    def __hash__(self) -> int:
+        return hash(self._layer)
+
+    def __eq__(self, other: object) -> bool:
+        return other is self or other is self._layer
+
+    def run(self, *inputs: Any, **options: Any) -> Any:
+        return self._forward(self._layer, *inputs, **options)
+
+    def run_masked(self, arrays: list[Any], mask: Any, **options: Any) -> Any:
+        if mask is not None and self._layer.uses_mask:
+            options.setdefault("mask", mask)
+        y, pullback = self.run(*arrays, **options)
+        return y, self._layer.compute_mask(arrays[0] if len(arrays) == 1 else arrays, mask), pullback
+
+
+def call_of_base(layer: Any, forward: Any, inputs: tuple[Any, ...], options: dict[str, Any]) -> Any:
+    """What `super().call(x)` returns in the `call` of a class whose base has a `forward`, which this is."""
+    tapes, parts = open_tapes(), leaves(inputs)
+    options = dict(options)
+    training, mask = options.pop("training", None), options.pop("mask", None)
+    if training is None:
+        training = next((tape.training for tape in reversed(tapes) if tape.training is not None), None)
+    if mask is None:
+        mask = _mask_of(parts)
+    with layer.placement.computing:
+        return _computed(_Base(layer, forward), parts, mask, training, options, tapes, [])
 
 
 def _of_its_own(part: Any) -> Any:

@@ -11,6 +11,8 @@ from nnx.functional.convolution import conv
 from nnx.layers.activation import Activated
 from nnx.layers.layer import registry
 from nnx.layers.spatial import Spatial
+from nnx.ops.convolution import conv as convolution
+from nnx.ops.shapes import reshape
 from nnx.parameters import Parameter
 from nnx.pullbacks import Differentiable, LayerPullback
 from nnx.shapes import Shape, Sizes
@@ -68,7 +70,15 @@ class Convolution(Spatial, Activated):
 
 
 class Conv(Convolution):
-    """Conv1D, Conv2D and Conv3D, which differ in the number of axes."""
+    """Conv1D, Conv2D and Conv3D, which differ in the number of axes.
+
+    A subclass may define `convolution_op(inputs, kernel)`, or a `call` that calls it, as in Keras.
+    """
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        if "convolution_op" in vars(cls) and "call" not in vars(cls):
+            cls.call = _call_of_own_convolution  # type: ignore[attr-defined]
+        super().__init_subclass__(**options)
 
     def __init__(
         self,
@@ -117,8 +127,21 @@ class Conv(Convolution):
         y, pullback = conv(x, self.kernel.value, self.bias_value, *steps, self.groups, self.data_format, activate)
         return y, self.routed(pullback, self.kernel)
 
+    def convolution_op(self, inputs: Array, kernel: Array) -> Array:
+        """The convolution alone, without bias and activation, with the layer's strides, padding and dilation_rate."""
+        return convolution(inputs, kernel, self.strides, self.padding, self.data_format, self.dilation_rate)
+
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return self.convolved_shape(input_shape, self.filters)
+
+
+def _call_of_own_convolution(self: Any, inputs: Any) -> Any:
+    """The `call` of a class that defines its `convolution_op` alone."""
+    y = self.convolution_op(inputs, self.kernel)
+    if self.bias is not None:
+        first = self.data_format == "channels_first"
+        y = y + reshape(self.bias, (1, -1, *[1] * self.spatial_ndim) if first else (-1,))
+    return self.activation(y)
 
 
 @registry.register("Convolution1D")

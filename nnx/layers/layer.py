@@ -27,7 +27,7 @@ from nnx.graph.call_program import arguments_of, composition_of_call
 from nnx.graph.composition import Composition
 from nnx.graph.host_call import call_on_host
 from nnx.graph.program import as_masks
-from nnx.graph.recorded_call import call_on_tapes, keeping_losses
+from nnx.graph.recorded_call import call_of_base, call_on_tapes, keeping_losses
 from nnx.graph.symbol import Node, Symbol, has_symbols
 from nnx.layers.input_spec import check_inputs
 from nnx.lazy_loading import attribute_of
@@ -179,6 +179,12 @@ class Layer(Configurable, Advising):
         if "build" in vars(cls):
             cls.build = _marked(cls.build)  # type: ignore[method-assign]
         refuse_uncalled(cls)
+        own_call = vars(cls).get("call") is not None and "forward" not in vars(cls)
+        if own_call and cls.forward is not Layer.forward and cls._computes_by_forward:
+            _let_call_compute(cls)
+
+    _computes_by_forward = True
+    """Whether a subclass with a `call` computes by that, and no longer by the `forward` that it inherits."""
 
     if not TYPE_CHECKING:
 
@@ -1369,6 +1375,22 @@ def _signature(cls: Any) -> tuple[tuple[str, ...], frozenset[str]]:
     return tuple(positional), frozenset([*options, *("*" for p in named if p.kind is p.VAR_KEYWORD)])
 
 
+def _let_call_compute(cls: Any) -> None:
+    """Let a class compute by its `call`, and no longer by the `forward` of a base, which is then that base's `call`."""
+    base = next(one for one in cls.__mro__ if "forward" in vars(one))
+    if getattr(base, "call", None) is None:
+
+        def call(self: Any, *inputs: Any, **options: Any) -> Any:
+            """What the layer computes, for the `call` of a subclass: `super().call(x)`."""
+            return call_of_base(self, base.forward, inputs, options)
+
+        call.computes_by = base.forward  # type: ignore[attr-defined]
+        base.call = call
+    for name in ("forward", "run", "run_without_pullback", "run_masked"):
+        setattr(cls, name, getattr(Layer, name))
+    cls.fusible_activation = None
+
+
 @dataclasses.dataclass(frozen=True)
 class _Call:
     """The arguments of a `call`: names in their order, without self."""
@@ -1387,7 +1409,7 @@ class _Call:
 @functools.cache
 def _call_of(cls: Any) -> _Call | None:
     """What is known of a layer's `call`; None for a layer that has none."""
-    if getattr(cls, "call", None) is None:
+    if getattr(cls, "call", None) is None or hasattr(cls.call, "computes_by"):
         return None
     parameters = list(inspect.signature(cls.call).parameters.values())[1:]
     named = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]

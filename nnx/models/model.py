@@ -104,6 +104,7 @@ class Model(Layer):
     """
 
     uses_mask = True
+    _computes_by_forward = False
     loss: Any = None
 
     def __init__(

@@ -142,6 +142,11 @@ class Optimizer(Configurable):
         refuse_uncalled(cls)
         if "__init__" in vars(cls):
             cls.__init__ = with_common_arguments(cls.__init__, Optimizer.__init__)  # type: ignore[method-assign]
+        if "apply" in vars(cls) and not cls.__module__.startswith("nnx."):
+            cls._applies_itself = True
+
+    _applies_itself = False
+    """Whether a class of somebody's own says by `apply` what is done with gradients."""
 
     def start_scale(self, value: float, steps_to_grow: int) -> None:
         """Begin with that scale of the loss, where parameters are float16, and double it after so many good steps."""
@@ -276,6 +281,10 @@ class Optimizer(Configurable):
         """Train a model by the gradients that its pullbacks have gathered; then gathering starts again."""
         flat = model.flat
         flat.finish_pass()
+        if self._applies_itself:
+            parameters = list(flat.parameters)
+            self.apply([parameter.grad for parameter in parameters], parameters)
+            return
         self.train(flat)
         flat.start_pass()
 

@@ -719,10 +719,8 @@ def test_a_layer_that_takes_no_mask_may_be_given_one():
 # Two ways at once
 
 
-@pytest.mark.parametrize("base", [Dense, nnx.Sequential])
-def test_a_call_beside_an_inherited_forward_is_refused(base: Any):
-    mine = type("Mine", (base,), {"call": lambda self, x: 2.0 * x})
-    layer = mine(2) if base is Dense else mine([Dense(2)])
+def test_a_call_beside_an_inherited_chain_of_layers_is_refused():
+    layer = type("Mine", (nnx.Sequential,), {"call": lambda self, x: 2.0 * x})([Dense(2)])
     with pytest.raises(TypeError, match=r"Mine has a call\(\) of its own beside the forward\(\)"):
         layer(X)
 

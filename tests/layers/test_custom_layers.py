@@ -466,3 +466,90 @@ def test_a_variable_is_a_weight_after_a_call_that_failed_too():
         layer(np.ones((2, 4), "float32"))
     layer(X)
     assert [weight.name for weight in layer.weights] == ["shift", "scale", "calls"]
+
+
+# A `call` of one's own, beside what a built-in layer computes
+
+
+class Doubled(nnx.layers.Dense):
+    def call(self, inputs):
+        return 2.0 * super().call(inputs) + nnx.ops.sum(self.kernel**2)
+
+
+class Plus(Doubled):
+    def call(self, inputs, training=None):
+        return super().call(inputs) + (1.0 if training else 0.0)
+
+
+class Standardized(nnx.layers.Conv2D):
+    def convolution_op(self, inputs, kernel):
+        return super().convolution_op(inputs, kernel - nnx.ops.mean(kernel))
+
+
+class Squared(nnx.layers.Embedding):
+    def call(self, indices):
+        return super().call(indices) ** 2
+
+
+def trained(layer, x, y):
+    model = nnx.Sequential([nnx.Input(x.shape[1:], dtype=str(x.dtype)), *layer])
+    model.set_weights([np.float32(np.random.default_rng(3).normal(size=w.shape)) for w in model.weights])
+    model.compile("sgd", "mse")
+    history = model.fit(x, y, epochs=2, batch_size=4, shuffle=False, verbose=0).history
+    return [*history["loss"], *(float(np.abs(w).sum()) for w in model.get_weights())], model
+
+
+def test_a_subclass_computes_by_its_call_and_by_that_of_its_base():
+    rng = np.random.default_rng(0)
+    x, y = np.float32(rng.normal(size=(8, 3))), np.float32(rng.normal(size=(8, 2)))
+
+    class Written(nnx.layers.Layer):
+        def build(self, input_shape):
+            self.kernel = self.add_weight((input_shape[-1], 2), name="kernel")
+            self.bias = self.add_weight((2,), name="bias")
+            super().build(input_shape)
+
+        def call(self, inputs):
+            return 2.0 * nnx.ops.tanh(inputs @ self.kernel + self.bias) + nnx.ops.sum(self.kernel**2)
+
+    expected, _ = trained([Written()], x, y)
+    found, model = trained([Doubled(2, activation="tanh")], x, y)
+    assert_close(found, expected)
+    layer = Plus(2)
+    assert_close(layer(x, training=True) - layer(x), np.ones((8, 2)))
+    assert nnx.layers.Dense(2)(x).shape == (8, 2)
+    assert not nnx.layers.Dense(2).is_eager  # the base stays as it was
+    clone = nnx.models.clone_model(model)
+    clone.set_weights(model.get_weights())
+    assert_close(clone.predict(x), model.predict(x))
+
+
+def test_a_subclass_of_a_convolution_may_have_its_convolution_op():
+    rng = np.random.default_rng(0)
+    x = np.float32(rng.normal(size=(8, 5, 5, 2)))
+    layer = Standardized(3, 2, activation="relu")
+    y = layer(x)
+    kernel, bias = layer.get_weights()
+    plain = nnx.layers.Conv2D(3, 2, activation="relu")
+    plain.build(x.shape)
+    plain.set_weights([kernel - kernel.mean(), bias])
+    assert_close(y, plain(x))
+
+
+def test_a_subclass_keeps_integers_and_masks():
+    x = np.asarray([[1, 2, 0]] * 8)
+    found, model = trained([Squared(4, 2, mask_zero=True), nnx.layers.LSTM(2)], x, np.ones((8, 2), "float32"))
+    square = [nnx.layers.Embedding(4, 2, mask_zero=True), nnx.layers.Lambda(lambda x: x**2), nnx.layers.LSTM(2)]
+    expected, _ = trained(square, x, np.ones((8, 2), "float32"))
+    assert_close(found, expected)
+    assert model.predict(x).shape == (8, 2)
+
+
+def test_saved_with_its_class(tmp_path):
+    rng = np.random.default_rng(0)
+    x, y = np.float32(rng.normal(size=(8, 3))), np.float32(rng.normal(size=(8, 2)))
+    _, model = trained([Doubled(2, activation="tanh")], x, y)
+    for name in ("model.keras", "model.safetensors"):
+        model.save(tmp_path / name)
+        loaded = nnx.models.load_model(tmp_path / name, custom_objects={"Doubled": Doubled})
+        assert_close(loaded.predict(x), model.predict(x))

@@ -104,3 +104,18 @@ def test_mistakes():
         optimizer.add_variable_from_reference(variable, "m")
     with pytest.raises(ValueError, match=r"build\(variables\) of the optimizer did not get"):
         optimizer.add_variable_from_reference(nnx.Variable(np.zeros(3, "float32")), "v")
+
+
+def test_fit_takes_an_apply_of_ones_own():
+    class Signs(nnx.optimizers.SGD):
+        def apply(self, grads, trainable_variables=None):
+            super().apply([nnx.ops.sign(gradient) for gradient in grads], trainable_variables)
+
+    x = np.float32(np.random.default_rng(0).normal(size=(8, 3)))
+    model = nnx.Sequential([nnx.Input((3,)), nnx.layers.Dense(2)])
+    model.compile(Signs(0.25), "mse")
+    before = model.get_weights()
+    model.fit(x, x[:, :2], epochs=2, batch_size=8, verbose=0)
+    changes = [np.abs(new - old) for new, old in zip(model.get_weights(), before, strict=True)]
+    assert all(np.isin(np.round(change, 5), [0.0, 0.5]).all() for change in changes)
+    assert model.optimizer.iterations == 2
