@@ -768,8 +768,9 @@ class Layer(Configurable, Advising):
             arrays = self.admit(*(parts if self._composition is None else self.in_order(inputs)))
             if mask is None:
                 return self.run_without_pullback(*arrays, training=training, **options)
-            if self.is_eager and len(inputs) > 1 and self._known_call.takes_mask:  # which is not that of one argument
-                return self._composition.run(arrays, training=training, mask=mask, **options)[0]
+            call = self._known_call
+            if call is not None and call.takes_mask and len(inputs) > 1:  # which is not that of one argument
+                return self._composition.run(arrays, training=training, mask=mask, **options)[0]  # type: ignore[union-attr]
             return self.run_masked(arrays, self.read_mask(arrays, mask), training=training, **options)[0]
 
     def _bind(
