@@ -887,8 +887,8 @@ def test_masks_of_a_list_are_a_list_also_where_none_has_one():
 def neighbours(self: Any, inputs: Any) -> Any:
     """Sums over edges: the first axes of nodes and of edges are no batch of one size."""
     nodes, edges, weights = inputs
-    sent = nnx.ops.take(nodes, edges[1], axis=0) * weights[:, None]
-    return nnx.ops.segment_sum(sent, edges[0], num_segments=nodes.shape[0])
+    sent = nnx.ops.take(nodes, edges[1, ...], axis=0) * weights[:, None]
+    return nnx.ops.segment_sum(sent, edges[0, ...], num_segments=nodes.shape[0])
 
 
 def test_inputs_without_a_common_batch_are_tried_out_as_they_are(backend: Placement):
