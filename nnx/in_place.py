@@ -13,8 +13,8 @@ from nnx.structure import leaves, rebuild
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-FIRST_IN_PLACE = 13
-"""The first number of BINARY_OP that is an operator such as `+=`."""
+IN_PLACE = range(13, 26)
+"""The numbers of BINARY_OP that are operators such as `+=`; in Python 3.14 a later one is that of `x[key]`."""
 
 
 def sparing(function: F) -> F:
@@ -73,6 +73,6 @@ def is_plain(value: Any) -> bool:
 def _writes(code: CodeType) -> bool:
     for instruction in dis.get_instructions(code):
         name = instruction.opname
-        if name == "STORE_SUBSCR" or (name == "BINARY_OP" and (instruction.arg or 0) >= FIRST_IN_PLACE):
+        if name == "STORE_SUBSCR" or (name == "BINARY_OP" and instruction.arg in IN_PLACE):
             return True
     return any(_writes(one) for one in code.co_consts if isinstance(one, CodeType))

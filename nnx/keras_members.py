@@ -20,8 +20,8 @@ _GRADIENTS = "write `with nnx.GradientTape() as tape: loss = ...`, then tape.gra
 _HEADS = "its weights are parameters of the layer itself: see [weight.path for weight in layer.weights]"
 _INNER = "what it does to an image are no layers: use such layers of nnx.layers beside it"
 _KEPT_STATE = (
-    "model.save(path) keeps its state beside the model's; [variable.numpy() for variable in optimizer.variables] has it, "
-    "for set_weights"
+    "model.save(path) keeps its state beside the model's; [variable.numpy() for variable in optimizer.variables] "
+    "has it, for set_weights"
 )
 _LORA = "nnx has no adapters of low rank: freeze layers with layer.trainable = False"
 _NODES = "layer.input and layer.output are the symbols of its first call in a graph"

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Final, NoReturn
 import numpy as np
 
 from nnx.autodiff.tape import CONSTANT, CONSTANTS, Entry, Tape, open_tapes
-from nnx.in_place import FIRST_IN_PLACE
+from nnx.in_place import IN_PLACE
 from nnx.parameters import Parameter
 from nnx.user_warnings import warn_user
 
@@ -210,7 +210,7 @@ class TrackedArray:
         if out is not None and method == "__call__" and not options and out[0] is inputs[0]:
             caller = sys._getframe(1)
             code, place = caller.f_code.co_code, caller.f_lasti
-            if code[place] == _OPERATES and code[place + 1] >= FIRST_IN_PLACE:  # z += x, of a plain z
+            if code[place] == _OPERATES and code[place + 1] in IN_PLACE:  # z += x, of a plain z
                 return self._in_place_of(inputs[0], self._function(ufunc.__name__)(*inputs), ufunc.__name__)
         if out is not None or method == "at":
             raise TypeError(

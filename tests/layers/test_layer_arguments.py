@@ -278,7 +278,7 @@ REFUSED = [
     (lambda: nnx.layers.BatchNormalization(renorm=True), "batch_normalization: renorm=True: .*GroupNormalization"),
     (lambda: Input((3,), sparse=True), "Input: sparse=True: .*give dense ones"),
     (lambda: InputLayer((3,), ragged=True), "pad_sequences"),
-    (lambda: Input((3,), tensor=X), "call the model on it"),
+    (lambda: Input((3,), tensor=X), "tensor=.*takes a symbol; call the model on an array"),
     (lambda: Dense(2).add_weight((2,), aggregation="average"), "dense: aggregation .*only_first_replica"),
     (lambda: Flatten(data_format="first"), "flatten: data_format must be"),
     (lambda: nnx.layers.RNN([]), "cells must be one cell or more"),
