@@ -1,15 +1,50 @@
-"""Descriptions in files: JSON texts, read in bounded memory."""
+"""Descriptions in files: JSON texts, read in bounded memory, that name no other file to read."""
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import json
+import os
+from collections.abc import Iterator
 from typing import Any
+
+from nnx.names import shortened
 
 _MOST_BYTES = 64 << 20  # that a description may take, beside as many as its text has
 _MOST_OBJECTS = 40_000  # layers, initializers, losses and the like, which take a kilobyte or two
 _BYTES_OF_ONE = 1000  # of a file: for so many there may be one more
 _OBJECTS_OF_A_LAYER = 4  # as a described one in a list is, with the initializers that its description may leave out
 _BYTES_OF = {"{": 200, "[": 80, ",": 32, ":": 60, '"': 31}  # what Python takes for each of these, about
+
+
+_IS_ALONE: contextvars.ContextVar[bool] = contextvars.ContextVar("nnx_description_is_alone", default=False)
+
+
+@contextlib.contextmanager
+def without_other_files() -> Iterator[None]:
+    """A block in which layers are made of a description that may come from anybody: `require_own_files` refuses."""
+    token = _IS_ALONE.set(True)
+    try:
+        yield
+    finally:
+        _IS_ALONE.reset(token)
+
+
+def require_own_files(path: str | os.PathLike[str], owner: str, remedy: str) -> None:
+    """ValueError while a description is made into layers: a file that is loaded has no other files read.
+
+    path : what is to be read. owner : the layer that asks. remedy : what to write in its place.
+
+    >>> require_own_files("words.txt", "lookup", "give it a list")
+    >>> with without_other_files():
+    ...     require_own_files("words.txt", "lookup", "give it a list")
+    Traceback (most recent call last):
+    ValueError: lookup: 'words.txt' would be read, and what is loaded may have no other file read: give it a list
+    """
+    if _IS_ALONE.get():
+        named = shortened(os.fspath(path))
+        raise ValueError(f"{owner}: {named!r} would be read, and what is loaded may have no other file read: {remedy}")
 
 
 class TooLargeError(ValueError):

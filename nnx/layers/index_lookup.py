@@ -13,6 +13,7 @@ import numpy as np
 
 from nnx.arguments import choice, is_integer, non_negative_integer
 from nnx.backends import Array, Placement, backend_of, to_numpy
+from nnx.descriptions import require_own_files
 from nnx.functional.category_encoding import encode_categories, encoded_shape
 from nnx.layers.adapted_data import batches_for_adapting
 from nnx.layers.layer import Layer
@@ -137,7 +138,8 @@ class IndexLookup(Layer):
         idf_weights : for "tf_idf" the weight of each token of the vocabulary.
 
         ValueError for a vocabulary that is empty, has a token twice or a special one among the others, or is larger
-        than max_tokens, and for weights that are missing, too many or too few. Nothing is changed then.
+        than max_tokens, for weights that are missing, too many or too few, and for a path while a model is loaded,
+        which might have any file read. Nothing is changed then.
 
         >>> from nnx.layers import StringLookup
         >>> layer = StringLookup()
@@ -151,6 +153,7 @@ class IndexLookup(Layer):
         if isinstance(vocabulary, str | os.PathLike):
             if idf_weights is not None:
                 raise ValueError(f"{self.name}: a vocabulary with idf_weights is given as a list, not as a file")
+            require_own_files(vocabulary, self.name, "before it is saved, give the layer its tokens as a list")
             vocabulary = [self.entry_of(line) for line in _lines_of(self.name, vocabulary)]
         given = [self.token(token) for token in _listed(vocabulary)]
         start = self._special_count

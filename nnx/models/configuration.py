@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from nnx.descriptions import check_objects, parsed
+from nnx.descriptions import check_objects, parsed, without_other_files
 from nnx.graph.composition import Composition
 from nnx.graph.symbol import Node, Symbol
 from nnx.layers.input import Input
@@ -249,5 +249,5 @@ def model_from_json(json_string: str, custom_objects: Mapping[str, Any] | None =
     """
     description = parsed(json_string)
     check_objects(description, len(json_string))
-    with custom_objects_scope(custom_objects):
+    with custom_objects_scope(custom_objects), without_other_files():
         return registry.build(description)

@@ -10,6 +10,7 @@ import numpy as np
 
 from nnx import activations, constraints, initializers, losses, metrics, optimizers, regularizers, schedules
 from nnx.backends import is_array, to_numpy
+from nnx.descriptions import without_other_files
 from nnx.initializers.initializer import registry as initializer_registry
 from nnx.names import did_you_mean, nearest
 from nnx.registry import Registry, get_registered_name, get_registered_object, layer_registry
@@ -88,7 +89,7 @@ def deserialize_keras_object(
     >>> layer.units
     3
     """
-    with custom_objects_scope(custom_objects):
+    with custom_objects_scope(custom_objects), without_other_files():
         return _restored(config)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from nnx import optimizers
 from nnx.arguments import OF_ASSETS
 from nnx.backends import backend, get_backend, to_numpy
-from nnx.descriptions import check_objects, parsed
+from nnx.descriptions import check_objects, parsed, without_other_files
 from nnx.layers.layer import registry, room_for_weights
 from nnx.names import shortened
 from nnx.random import Generator
@@ -174,7 +174,11 @@ def load_model(
             here = get_backend()
             room = _SPARE_NUMBERS + sum(array.size for array in arrays.values())
             size = sum(array.nbytes for array in arrays.values()) + sum(map(len, metadata.values()))
-            with backend(here.name, device=here.device, dtype=metadata["dtype"]), room_for_weights(room):
+            with (
+                backend(here.name, device=here.device, dtype=metadata["dtype"]),
+                room_for_weights(room),
+                without_other_files(),
+            ):
                 description = parsed(metadata["model"])
                 check_objects(description, size)
                 whole = registry.build(description)

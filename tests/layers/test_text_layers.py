@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from nnx.layers import (
     TextVectorization,
 )
 from nnx.registry import register_keras_serializable
+from nnx.saving.files import read_file, write_file
 from nnx.testing import assert_close
 
 TEXTS = ["good fine film", "bad awful film", "good good", "awful bad bad", "fine", "bad"]
@@ -183,6 +185,29 @@ def test_integers_of_a_file(tmp_path):
     (tmp_path / "numbers.txt").write_text("10\nten\n")
     with pytest.raises(ValueError, match="vocabulary of integers was expected, got 'ten'"):
         IntegerLookup(vocabulary=tmp_path / "numbers.txt")
+
+
+@pytest.mark.parametrize("kind", [StringLookup, TextVectorization])
+def test_what_is_loaded_has_no_other_file_read(kind, tmp_path):
+    secret = tmp_path / "words.txt"
+    secret.write_text("secret\n")
+    layer = kind(vocabulary=["a"], name="lookup")
+    described = nnx.saving.serialize_keras_object(layer)
+    described["config"]["vocabulary"] = str(secret)
+    words = "lookup: '.*words.txt' would be read, and what is loaded may have no other file read: before it is saved"
+    with pytest.raises(ValueError, match=words):
+        nnx.saving.deserialize_keras_object(described)
+    model = nnx.Sequential([nnx.Input((), dtype="string"), layer])
+    text = json.loads(model.to_json())
+    text["config"]["layers"][-1]["config"]["vocabulary"] = str(secret)
+    with pytest.raises(ValueError, match=words):
+        nnx.models.model_from_json(json.dumps(text))
+    model.save(tmp_path / "m.safetensors")
+    arrays, metadata = read_file(tmp_path / "m.safetensors")
+    write_file(tmp_path / "m.safetensors", arrays, {**metadata, "model": json.dumps(text)})
+    with pytest.raises(ValueError, match=rf"m\.safetensors: {words}"):
+        nnx.models.load_model(tmp_path / "m.safetensors")
+    assert kind.from_config(described["config"]).get_vocabulary()[-1] == "secret"  # of one's own
 
 
 @pytest.mark.parametrize(

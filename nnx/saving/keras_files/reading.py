@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from nnx.backends import backend, get_backend, to_numpy
-from nnx.descriptions import check_objects, parsed
+from nnx.descriptions import check_objects, parsed, without_other_files
 from nnx.layers.layer import room_for_weights
 from nnx.names import shortened
 from nnx.parameters import Parameter
@@ -66,7 +66,7 @@ def load_keras_model(path: str | os.PathLike[str], compile: bool = True) -> Any:
         room = _SPARE_NUMBERS + sum(_size(stored.shape) for stored in file.arrays.values())
         reader = LayerReader(dtype, functional_from)
         with backend(here.name, device=here.device, dtype=dtype):
-            with room_for_weights(room):
+            with room_for_weights(room), without_other_files():
                 whole = reader.layer(with_vocabularies(description, file))
                 model = whole.as_model(True) if hasattr(whole, "as_model") else whole
             if not hasattr(model, "compile_arguments"):

@@ -459,6 +459,10 @@ REFUSED: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
         ),
         r"Dense 'first' is quantised \(int8_from_float32\)",
     ),
+    "another file": (
+        lambda c: first(c).update(class_name="StringLookup", config={"name": "words", "vocabulary": __file__}),
+        r"words: '.*test_keras_files\.py' would be read, and what is loaded may have no other file read",
+    ),
     "mixed": (lambda c: first(c)["config"].update(dtype="mixed_bfloat16"), "Dense 'first' has dtype mixed_bfloat16"),
     "shape": (
         lambda c: first(c)["config"].update(units=5),
