@@ -21,6 +21,7 @@ _ZIP, _HDF5 = b"PK\x03\x04", b"\x89HDF\r\n\x1a\n"
 _MEMBERS = CONFIG, WEIGHTS, METADATA = "config.json", "model.weights.h5", "metadata.json"
 ASSETS = "assets/"
 _LONGEST_CONFIG = 64 << 20
+_SPARE_TEXT = 8 << 20  # bytes that texts may have more than the file, where they are compressed
 _MOST_TIMES = 100  # that a part may be larger than the file, where it is compressed
 _LOCAL_HEADER = struct.Struct("<4sHHHHHIIIHH")
 _STORED, _DEFLATED = zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED
@@ -120,11 +121,13 @@ def _archive(path: Path, file: IO[bytes], size: int) -> Iterator[KerasFile]:
         for name in (CONFIG, WEIGHTS):
             if name not in members:
                 raise DamagedError(f"is a zip archive without {name}, so no .keras file")
-        config = _unpacked(archive, members[CONFIG], min(_LONGEST_CONFIG, _MOST_TIMES * size))
+        most = min(_LONGEST_CONFIG, _MOST_TIMES * size, _SPARE_TEXT + size)
+        config = _unpacked(archive, members[CONFIG], most).decode("utf-8", "replace")
         metadata = _unpacked(archive, members[METADATA], 1 << 20) if METADATA in members else b""
         files = {name.removeprefix(ASSETS): info for name, info in members.items() if _is_asset(info)}
-        if sum(info.file_size for info in files.values()) > _MOST_TIMES * size:
-            raise DamagedError(f"has assets that are more than {_MOST_TIMES} times larger than the file")
+        total = sum(info.file_size for info in files.values())
+        if total > _SPARE_TEXT + size:
+            raise DamagedError(f"has assets of {total} bytes, more than {_SPARE_TEXT + size}")
         assets = {name: functools.partial(_unpacked, archive, info, info.file_size) for name, info in files.items()}
         weights = members[WEIGHTS]
         if weights.compress_type == _STORED and not weights.flag_bits & 1:
@@ -133,7 +136,7 @@ def _archive(path: Path, file: IO[bytes], size: int) -> Iterator[KerasFile]:
         else:
             data = _unpacked(archive, weights, _MOST_TIMES * size)
             arrays = stack.enter_context(hdf5.opened(io.BytesIO(data), len(data)))
-        yield KerasFile(arrays, config.decode("utf-8", "replace"), None, _version(metadata), False, assets)
+        yield KerasFile(arrays, config, None, _version(metadata), False, assets)
 
 
 def _is_asset(info: zipfile.ZipInfo) -> bool:

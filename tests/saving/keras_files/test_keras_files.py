@@ -684,6 +684,17 @@ def test_archives_that_are_something_else(saved: Path):
         load_model(saved)
 
 
+def test_compressed_texts_are_not_far_larger_than_the_file(saved: Path):
+    """Each vocabulary alone would be small enough."""
+    padding = np.random.default_rng(1).bytes(1 << 17)
+    parts = {f"assets/layers/string_lookup_{number}/vocabulary.txt": b"a\n" * (1 << 20) for number in range(5)}
+    with zipfile.ZipFile(saved, "a", zipfile.ZIP_DEFLATED) as archive:
+        for name, part in {"padding": padding, **parts}.items():
+            archive.writestr(name, part)
+    with pytest.raises(ValueError, match=r"string_lookup_\d/vocabulary\.txt of 2097152 bytes, more than \d{6}$"):
+        load_model(saved)
+
+
 # Graphs
 
 
