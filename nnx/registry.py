@@ -153,6 +153,15 @@ def find_custom(name: str) -> Any:
     return here.get(name, everywhere.get(name))
 
 
+def named_kind(kind: str) -> str:
+    """A kind of object with its article.
+
+    >>> named_kind("loss"), named_kind("optimizer")
+    ('a loss', 'an optimizer')
+    """
+    return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
+
+
 class Registry(Generic[T]):
     """Objects of one kind by name. Case and underscores do not matter: "HeNormal" and "he_normal" are one name.
 
@@ -202,7 +211,7 @@ class Registry(Generic[T]):
     def build(self, config: Mapping[str, Any]) -> Any:
         """Rebuild an object from `{"class_name": ..., "config": {...}}`."""
         if not isinstance(config, Mapping) or not isinstance(config.get("class_name"), str):
-            raise ValueError(f"not the configuration of a {self.kind}: {shortened(repr(config))}")
+            raise ValueError(f"not the configuration of {named_kind(self.kind)}: {shortened(repr(config))}")
         try:
             cls = self.find(config["class_name"])
         except ValueError as error:

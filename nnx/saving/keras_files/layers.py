@@ -183,6 +183,8 @@ class LayerReader:
         arguments: dict[str, Any] = {}
         for key, value in settings.items():
             name = _RENAMED.get((cls.__name__, key), key)
+            if name == "quantization_config" and isinstance(value, dict):
+                raise ValueError(f"{label} is quantised ({shortened(class_name_of(value))}), which nnx does not have")
             if name == "dtype":
                 arguments["dtype"] = self._dtype(value, label)
             elif name in ("batch_shape", "batch_input_shape"):

@@ -10,7 +10,7 @@ import numpy as np
 
 from nnx import activations, constraints, initializers, losses, metrics, optimizers, regularizers
 from nnx.names import did_you_mean, nearest, shortened
-from nnx.registry import Registry, constructor_arguments, find_custom
+from nnx.registry import Registry, constructor_arguments, find_custom, named_kind
 from nnx.schedules import schedules
 
 __all__ = [
@@ -62,10 +62,7 @@ def plain(value: Any, where: str) -> Any:
     if not isinstance(kind, str):
         return {key: plain(item, where) for key, item in value.items()}
     if kind == "__lambda__":
-        raise ValueError(
-            f"{where} has Python code, which nnx does not run; give it a name, and pass "
-            f"custom_objects={{name: function}}"
-        )
+        raise _code_in(where)
     if kind == "__tuple__":
         return tuple(plain(value.get("items", config), where))
     if kind in ("__tensor__", "__numpy__") and isinstance(config, dict):
@@ -75,6 +72,12 @@ def plain(value: Any, where: str) -> Any:
     if kind == "__ellipsis__":
         return Ellipsis
     return value
+
+
+def _code_in(where: str) -> ValueError:
+    return ValueError(
+        f"{where} has Python code, which nnx does not run; give it a name, and pass custom_objects={{name: function}}"
+    )
 
 
 def _dtype_of(name: Any, where: str) -> np.dtype[Any]:
@@ -146,8 +149,10 @@ def made(registry: Registry[Any], value: Any, where: str) -> Any:
         return _found_function(registry, value, where) if find_custom(value) is not None else value
     if not isinstance(value, dict):
         return value
+    if value.keys() == {"value"}:  # a lambda, of which Keras keeps no more than its code
+        raise _code_in(where)
     if "class_name" not in value:
-        raise ValueError(f"{where}: not the configuration of a {registry.kind}: {shortened(str(value))}")
+        raise ValueError(f"{where}: not the configuration of {named_kind(registry.kind)}: {shortened(str(value))}")
     cls, own = found_class(registry, value, where)
     if not inspect.isclass(cls):
         return cls

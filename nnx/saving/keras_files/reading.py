@@ -43,7 +43,9 @@ def _named_errors(path: str | os.PathLike[str]) -> Iterator[None]:
         what = shortened(f"{type(error).__name__}: {error}", _LONGEST_REASON)
         raise ValueError(f"cannot load {path}: it is damaged ({what})") from error
     except ValueError as error:
-        raise ValueError(f"cannot load {path}: {shortened(str(error), _LONGEST_REASON)}") from error
+        is_unknown = str(error).startswith("unknown") and "custom_objects" not in str(error)
+        hint = "; one of your own goes into custom_objects={name: object}" if is_unknown else ""
+        raise ValueError(f"cannot load {path}: {shortened(str(error), _LONGEST_REASON)}{hint}") from error
 
 
 def load_keras_model(path: str | os.PathLike[str], compile: bool = True) -> Any:

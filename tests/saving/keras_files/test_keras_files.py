@@ -443,6 +443,14 @@ REFUSED: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
         lambda c: first(c)["config"].update(kernel_initializer=CODE),
         "Dense 'first' has Python code, which nnx does not run",
     ),
+    "lambda as activation": (
+        lambda c: first(c)["config"].update(activation={"value": ["4wEA\n", None, None]}),
+        "activation of Dense 'first' has Python code, which nnx does not run; give it a name, and pass custom_objects=",
+    ),
+    "no activation": (
+        lambda c: first(c)["config"].update(activation={"x": 1}),
+        "activation of Dense 'first': not the configuration of an activation: ",
+    ),
     "function": (
         lambda c: first(c)["config"].update(
             activation={"module": "os", "class_name": "function", "config": "system", "registered_name": "function"}
@@ -479,7 +487,14 @@ REFUSED: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
         ),
         r"layers/dense_2/vars/0 \(last kernel\) of shape \(2, 2\) is not in the file",
     ),
-    "loss": (lambda c: c["compile_config"].update(loss="mean_wrong"), "mean_wrong"),
+    "quantised by configuration": (
+        lambda c: first(c)["config"].update(quantization_config={"class_name": "Int8QuantizationConfig", "config": {}}),
+        r"Dense 'first' is quantised \(Int8QuantizationConfig\), which nnx does not have",
+    ),
+    "loss": (
+        lambda c: c["compile_config"].update(loss="mean_wrong"),
+        r"unknown loss 'mean_wrong': .*; one of your own goes into custom_objects=\{name: object\}",
+    ),
     "optimizer": (
         lambda c: c["compile_config"]["optimizer"].update(class_name="Wrong"),
         r"the optimizer: unknown optimizer 'Wrong'.*custom_objects=\{'Wrong'",
