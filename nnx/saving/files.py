@@ -101,6 +101,11 @@ def read_file(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict
     with what is wrong, if it is damaged, of another kind, or changes while it is read.
     """
     path = Path(path)
+    if (path / "saved_model.pb").is_file():
+        raise IsADirectoryError(
+            f"cannot read {path}: it is a SavedModel of TensorFlow, which nnx does not read; load it there, and save "
+            f"it under a name that ends in .keras or .h5"
+        )
     if path.is_dir():
         raise IsADirectoryError(f"cannot read {path}: it is a folder; give the name of a file in it")
     if not path.exists():
@@ -138,6 +143,10 @@ def _kind(path: Path) -> str | None:
         start = raw.read(8)
     if start.startswith(b"\x80") and int.from_bytes(start, "little") < _LONGEST_HEADER:
         return None  # it begins with the length of a header, as a safetensors file does
+    if start.startswith(b"{") and start.isascii() and start.decode().replace("\n", " ").isprintable():
+        return (
+            "it is a text of JSON; weights in several files, .weights.json, are not read: save them in one, .weights.h5"
+        )
     return next((f"it is {text}" for magic, text in _FOREIGN.items() if start.startswith(magic)), None)
 
 

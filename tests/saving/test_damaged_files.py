@@ -122,6 +122,10 @@ FOREIGN: dict[str, tuple[Callable[[Path], Any], str]] = {
     "empty": (lambda p: p.write_bytes(b""), "empty, truncated or not a safetensors file"),
     "text": (lambda p: p.write_text("epoch,loss\n0,1.5\n" * 9), "empty, truncated or not a safetensors file"),
     "zeros": (lambda p: p.write_bytes(bytes(1000)), "empty, truncated or not a safetensors file"),
+    "shards": (
+        lambda p: p.write_text('{\n    "metadata": {"total_size": 32768}, "weight_map": {}\n}'),
+        r"a text of JSON; weights in several files, \.weights\.json, are not read: save them in one, \.weights\.h5",
+    ),
     "array": (lambda p: p.write_bytes(b"\x93NUMPY" + bytes(99)), "empty, truncated or not a safetensors file"),
 }
 
@@ -147,6 +151,11 @@ def test_no_file_or_a_folder(tmp_path: Path):
             load(tmp_path)
     with pytest.raises(IsADirectoryError, match="it is a folder"):
         make().save(tmp_path)
+    (tmp_path / "saved_model.pb").touch()
+    with pytest.raises(
+        IsADirectoryError, match="it is a SavedModel of TensorFlow, which nnx does not read; load it there"
+    ):
+        nnx.models.load_model(tmp_path)
 
 
 def test_a_safetensors_file_of_something_else(path: Path):
