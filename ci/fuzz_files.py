@@ -762,14 +762,24 @@ class TooLong(BaseException):
 
 def watch_what_runs(folder: str) -> list[str]:
     """A list that grows with the names of what should never happen while a file in that folder is read."""
-    harmless_places = (folder, "/proc/", "/sys/", sys.prefix, sys.base_prefix, str(Path(nnx.__file__).parent))
+    of_assets = str(Path(tempfile.gettempdir(), "nnx-"))
+    harmless_places = (
+        folder,
+        of_assets,
+        "/proc/",
+        "/sys/",
+        sys.prefix,
+        sys.base_prefix,
+        str(Path(nnx.__file__).parent),
+    )
     seen: list[str] = []
     forbidden = ("exec", "os.", "subprocess", "socket", "ctypes", "pickle", "shutil", "import", "marshal", "code.")
     harmless = ("os.listdir", "os.scandir", "os.mkdir", "os.remove", "os.rename", "os.chmod", "os.rmdir", "os.putenv")
 
     def note(event: str, arguments: Any) -> None:
-        is_of_assets = event == "shutil.rmtree" and Path(arguments[0]).name.startswith("nnx-")
+        is_of_assets = event == "shutil.rmtree" and str(arguments[0]).startswith(of_assets)
         opens = event == "open" and isinstance(arguments[0], str) and not arguments[0].startswith(harmless_places)
+        opens = opens and not (arguments[1] is None and "/" not in arguments[0])  # rmtree, beside a descriptor
         if opens or (event.startswith(forbidden) and event not in harmless and not is_of_assets):
             seen.append(f"{event} {arguments}"[:200])
 

@@ -706,7 +706,7 @@ def test_compressed_texts_are_not_far_larger_than_the_file(saved: Path):
     with zipfile.ZipFile(saved, "a", zipfile.ZIP_DEFLATED) as archive:
         for name, part in {"padding": padding, **parts}.items():
             archive.writestr(name, part)
-    with pytest.raises(ValueError, match=r"string_lookup_\d/vocabulary\.txt of 2097152 bytes, more than \d{6}$"):
+    with pytest.raises(ValueError, match=r"assets of 10485760 bytes, more than \d{7}$"):
         load_model(saved)
 
 
