@@ -3,7 +3,7 @@
 # `training` says that `fit` sets it, and as Keras 2 did. A model written as a class whose `call` has no argument
 # `training` runs its layers as at inference in `fit`: dropout drops nothing and batch normalisation normalises by its
 # initial moments and learns none. Nothing says so, and the same layers in a Sequential are trained.
-# Seen: moving mean after an epoch on data with mean 5: 0.0 without the argument, 4.7 with it and in a Sequential.
+# Seen: moving mean after an epoch on data with mean 5: 0.0 without the argument, 4.6 with it and in a Sequential.
 # nnx trains them in all three.
 set -euo pipefail
 folder=$(mktemp -d)
