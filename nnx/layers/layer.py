@@ -296,7 +296,9 @@ class Layer(Configurable, Advising):
     def _adopt_variables(self) -> None:
         """Let variables in attributes, which no layer has yet, be weights of this one."""
         for name, value in vars(self).items():
-            if name in _NOT_SEARCHED or not isinstance(value, Parameter | dict | list | tuple):
+            if type(value) in _HOLD_NOTHING or name in _NOT_SEARCHED:
+                continue
+            if not isinstance(value, (Parameter, dict, list, tuple)):
                 continue
             for one in contents(value):
                 if type(one) is Parameter and one.is_free:
@@ -423,7 +425,8 @@ class Layer(Configurable, Advising):
         choice(f"{self.name}: aggregation", aggregation or "none", ("none", "mean", "sum", "only_first_replica"))
         if overwrite_with_gradient:
             raise ValueError(f"{self.name}: a weight is trained by its gradient: leave out overwrite_with_gradient")
-        self._adopt_variables()  # those that are in attributes by now come before this weight
+        if not _is_built_in(type(self).build):
+            self._adopt_variables()  # those that are in attributes by now come before this weight
         name = name or numbered("variable", [parameter.name for parameter in self.own_weights])
         check_name(name.partition("/")[0], f"a weight of {self.name}")
         if any(parameter.name == name for parameter in self.own_weights):
@@ -1476,6 +1479,7 @@ def held_layers(layer: Any) -> list[Any]:
     return list(found)
 
 
+_HOLD_NOTHING = frozenset({bool, float, int, str, type(None)})
 _NOT_SEARCHED = frozenset({"own_weights", "_frozen_or_not", "input_layers", "compile_arguments"})
 
 
