@@ -15,6 +15,7 @@ from nnx.arguments import positive_integer
 from nnx.autodiff.array import TrackedArray, lower
 from nnx.autodiff.primitive import primitive
 from nnx.backends import Array, backend_of
+from nnx.functional.fourier import fourier_transform
 from nnx.ops.operation import as_array, as_floats, is_float, name_of_dtype, namespace, operation, promote
 from nnx.ops.segments import segment_sum
 
@@ -136,15 +137,8 @@ def _transform_and_pullback(x: Array, axes: int, inverse: bool) -> tuple[Array, 
     def pullback(dy: Array) -> Array:
         return _transform(dy, axes, not inverse) * scale
 
-    if isinstance(x, TrackedArray):
-        return _transform(x, axes, inverse), pullback
-    xp, name = namespace(x), name_of_dtype(x)
-    if name not in _COMPLEX:
-        return as_array(_transform(as_array(x, "float32"), axes, inverse), name), pullback
-    dtype = getattr(xp, _COMPLEX[name])
-    z = xp.astype(x[0, ...], dtype) + xp.astype(x[1, ...], dtype) * 1j
-    z = (xp.fft.ifftn if inverse else xp.fft.fftn)(z, axes=tuple(range(-axes, 0)))
-    return xp.astype(xp.stack([xp.real(z), xp.imag(z)]), x.dtype, copy=False), pullback
+    y = (_transform if isinstance(x, TrackedArray) else fourier_transform)(x, axes, inverse)
+    return y, pullback
 
 
 _transform = primitive(_transform_and_pullback)

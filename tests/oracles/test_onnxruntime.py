@@ -87,7 +87,6 @@ def assert_equal(
 KINDS = list(LAYERS)
 ON_HOST = ("HashedCrossing", "Hashing", "StringLookup", "TextVectorization")  # they hash texts, and look for words
 DTYPES = {"f": None, "i": "int64", "u": "int64", "b": "int64"}
-OF_COMPLEX_NUMBERS = ("MelSpectrogram",)  # which ONNX has for a few operators alone
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -100,7 +99,7 @@ def test_layers(kind: str, tmp_path: Path) -> None:
         layer = case.make()
         model = nnx.Model(symbols if several else symbols[0], layer(symbols if several else symbols[0]))
         has_table = kind == "StringLookup" and layer.num_oov_indices == 1
-        if kind in (*ON_HOST, *OF_COMPLEX_NUMBERS) and not has_table:
+        if kind in ON_HOST and not has_table:
             with pytest.raises(TypeError, match=rf"\({kind}\) cannot be exported to ONNX"):
                 model.export(tmp_path / "m.onnx")
             continue
@@ -307,7 +306,15 @@ MODELS: dict[str, tuple[Callable[[], Any], list[np.ndarray]]] = {
         [_normal(5, 3)],
     ),
     "a dict of outputs": (lambda: _dict_of_outputs(), [_normal(5, 4)]),
+    "fourier transforms": (lambda: _sequential(Lambda(_transforms), shape=(12,)), [_normal(5, 12)]),
 }
+
+
+def _transforms(x: Any) -> Any:
+    real, imaginary = ops.rfft(x[:, :9])
+    pairs = [ops.fft((x, ops.flip(x, axis=-1))), (real, imaginary), ops.stft(x, 4, 2, 6, center=False)]
+    parts = [ops.reshape(y, (x.shape[0], -1)) for pair in pairs for y in pair]
+    return ops.concatenate([ops.irfft((real, imaginary)), *parts], axis=-1)
 
 
 def _states_by_name() -> Any:
