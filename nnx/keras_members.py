@@ -39,7 +39,7 @@ INSTEAD: dict[str, dict[str, str]] = {
         "add_metric": "write self.size = nnx.metrics.Mean() in __init__, and self.size.update_state(x) in call()",
         "add_update": _UPDATES,
         "apply": _SUBCLASS,
-        "call": _SUBCLASS,
+        "call": "a subclass defines call(self, x); a layer is called as layer(x)",
         "call_signature_parameters": "inspect.signature(type(layer).forward) has the arguments of a call",
         "dynamic": "all layers run as they are written: leave it out",
         "enable_lora": _LORA,

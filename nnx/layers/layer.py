@@ -179,9 +179,8 @@ class Layer(Configurable, Advising):
         if "build" in vars(cls):
             cls.build = _marked(cls.build)  # type: ignore[method-assign]
         refuse_uncalled(cls)
-        own_call = vars(cls).get("call") is not None and "forward" not in vars(cls)
-        if own_call and cls.forward is not Layer.forward and cls._computes_by_forward:
-            _let_call_compute(cls)
+        if cls._computes_by_forward and cls.forward is not Layer.forward:
+            _settle_call(cls)
 
     _computes_by_forward = True
     """Whether a subclass with a `call` computes by that, and no longer by the `forward` that it inherits."""
@@ -911,12 +910,12 @@ class Layer(Configurable, Advising):
 
     def build_for_first_call(self, placement: Placement, inputs: tuple[Any, ...], shapes: list[Any]) -> None:
         """Build the layer in that place for arguments nested like these, of these shapes."""
-        self.input_structure = rebuild(inputs, range(len(shapes)))
-        self._first_inputs = leaves(inputs)
-        try:
-            self.build_on(placement, shapes[0] if len(shapes) == 1 else shapes)
-        finally:
-            del self._first_inputs
+        with _BUILDING:
+            self.input_structure, self._first_inputs = rebuild(inputs, range(len(shapes))), leaves(inputs)
+            try:
+                self.build_on(placement, shapes[0] if len(shapes) == 1 else shapes)
+            finally:
+                del self._first_inputs
 
     @property
     def composition(self) -> Composition | None:
@@ -1379,20 +1378,28 @@ def _signature(cls: Any) -> tuple[tuple[str, ...], frozenset[str]]:
     return tuple(positional), frozenset([*options, *("*" for p in named if p.kind is p.VAR_KEYWORD)])
 
 
-def _let_call_compute(cls: Any) -> None:
-    """Let a class compute by its `call`, and no longer by the `forward` of a base, which is then that base's `call`."""
-    base = next(one for one in cls.__mro__ if "forward" in vars(one))
-    if getattr(base, "call", None) is None:
+def _settle_call(cls: Any) -> None:
+    """Let a class with a `call` of its own compute by that; one with a `forward` gets its `call` from it.
 
-        def call(self: Any, *inputs: Any, **options: Any) -> Any:
-            """What the layer computes, for the `call` of a subclass: `super().call(x)`."""
-            return call_of_base(self, base.forward, inputs, options)
+    The `call` of a class that computes by `forward` is there for subclasses, which say `super().call(x)`.
+    """
+    if vars(cls).get("call") is None:
+        inherited = getattr(cls, "call", None)
+        if inherited is None or getattr(inherited, "computes_by", cls.forward) is not cls.forward:
+            cls.call = _call_by(cls.forward)
+    elif "forward" not in vars(cls):
+        for name in ("forward", "run", "run_without_pullback", "run_masked"):
+            setattr(cls, name, getattr(Layer, name))
+        cls.fusible_activation = None
 
-        call.computes_by = base.forward  # type: ignore[attr-defined]
-        base.call = call
-    for name in ("forward", "run", "run_without_pullback", "run_masked"):
-        setattr(cls, name, getattr(Layer, name))
-    cls.fusible_activation = None
+
+def _call_by(forward: Any) -> Callable[..., Any]:
+    def call(self: Any, *inputs: Any, **options: Any) -> Any:
+        """What the layer computes, for the `call` of a subclass: `super().call(x)`."""
+        return call_of_base(self, forward, inputs, options)
+
+    call.computes_by = forward  # type: ignore[attr-defined]
+    return call
 
 
 @dataclasses.dataclass(frozen=True)

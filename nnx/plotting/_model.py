@@ -66,7 +66,7 @@ def plot_model(
     >>> model = nnx.Sequential([nnx.layers.Dense(1, input_shape=(2,))])
     >>> figure = plot_model(model, to_file=None, show_shapes=True)
     """
-    if not hasattr(model, "composition") or not (hasattr(model, "layers") or hasattr(model, "call")):
+    if not hasattr(model, "composition") or not (hasattr(model, "layers") or model.is_eager):
         raise TypeError(f"plot_model draws a model, got {type(model).__name__}")
     if model.composition is None:
         raise ValueError(
