@@ -39,8 +39,20 @@ _OF_VIEWS = {
 _WITH_OUT = _of_numpy("dot", "take", "concatenate", "stack", "clip", "cumsum", "argmax", "argmin", "einsum")
 """Functions that write into the memory of a keyword `out`; ufuncs and their reductions do anyway."""
 
+_REDUCTIONS: dict[Any, Any] = {
+    np.sum: np.add.reduce,
+    np.prod: np.multiply.reduce,
+    np.max: np.maximum.reduce,
+    np.min: np.minimum.reduce,
+    np.all: np.logical_and.reduce,
+    np.any: np.logical_or.reduce,
+}
+"""What functions of NumPy do once they have looked at their arguments."""
+
 _BY_NAME = {np.maximum, np.minimum}  # where a third argument is deprecated
 _COPIES = {np.ndarray.copy, np.copy}
+_CONVERSIONS = {np.ndarray.astype, *_of_numpy("astype")}
+_FILLS = {np.zeros_like, np.ones_like}
 
 
 class PlannedArray:
@@ -81,6 +93,9 @@ class PlannedArray:
             return function(*unplanned(args), **unplanned(options))
         if function is np.copyto or _writes_arguments(function):
             return self._written(function, args, options)
+        if function in _REDUCTIONS and 0 < len(args) < 3 and type(args[0]) is PlannedArray:
+            options = {"axis": args[1] if len(args) == 2 else None, **options}
+            return self._computed(_REDUCTIONS[function], args[:1], options, writes=True)
         return self._computed(function, args, options, writes=function in _WITH_OUT)
 
     def __array__(self, *_: Any, **__: Any) -> NoReturn:
@@ -121,6 +136,12 @@ class PlannedArray:
             self._note_writing(memory, function, plain, named)
         elif function in _COPIES and not named and len(plain) == 1:
             self.plan.note(np.copyto, memory, plain[0])
+        elif function in _CONVERSIONS:
+            self.plan.note(np.copyto, memory, plain[0], casting="unsafe")
+        elif function in _FILLS or (function is np.full_like and type(plain[-1]) in (int, float)):
+            self.plan.note(memory.fill, memory.flat[0] if memory.size else 0)
+        elif function is np.take_along_axis and isinstance(named.get("axis"), int) and len(plain) == 2:
+            self.plan.note(_copy_into, memory, operator.getitem, _places_along(*plain, **named), {})
         elif function is not np.empty_like:
             self.plan.note(_copy_into, memory, function, plain, named)
         return PlannedArray(memory, self.plan)
@@ -312,6 +333,12 @@ def _check_key(key: Any, plan: Plan) -> None:
     for part in key if isinstance(key, tuple) else (key,):
         if hasattr(part, "dtype") and part.dtype.kind == "b":
             plan.refuse("the values decide how many elements x[mask] has")
+
+
+def _places_along(x: np.ndarray, indices: np.ndarray, axis: int) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
+    """The array and the key by which `take_along_axis` looks into it."""
+    places = np.ix_(*map(np.arange, x.shape))
+    return x, tuple(indices if i == axis % x.ndim else every for i, every in enumerate(places))
 
 
 def _copy_into(memory: np.ndarray, function: Callable[..., Any], args: Any, options: Any) -> None:

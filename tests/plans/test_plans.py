@@ -58,6 +58,28 @@ FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "numbers of Python": lambda x: np.multiply(np.add(x, 1), True) * 0.1,
     "products": lambda x: np.dot(x, x.T) @ x + np.einsum("ij,kj->ik", x, x)[:, :1] + np.vecdot(x, x)[:, None],
     "reductions": lambda x: x.sum(axis=0) + np.sum(x) + np.add.reduce(x, axis=0) + x.mean() + np.max(x, axis=0),
+    "reductions of all kinds": lambda x: (
+        np.sum(x, 0)
+        + np.sum(x, axis=-1, keepdims=True)
+        + np.prod(x)
+        + np.min(x, (0, 1))
+        + np.all(x > 0.0, axis=0)
+        + np.any(x > 1.0)
+        + np.sum(x > 0.0)
+        + np.sum(x, axis=0, dtype=np.float32)
+        + np.max(x, initial=0.5)
+    ),
+    "conversions": lambda x: np.concatenate(
+        [x.astype(np.float32).astype(np.float64), x.astype(bool), np.floor(x).astype(np.int8)], axis=0
+    ),
+    "like others": lambda x: (
+        np.full_like(x, 0.3) + np.full_like(x, x[0]) + np.ones_like(x, dtype=np.int8) + np.full_like(x[0], 2)
+    ),
+    "along an axis": lambda x: (
+        np.take_along_axis(x, np.argsort(x, axis=1), axis=1)
+        + np.take_along_axis(x, ROWS[None, [0, 1, 2, 0, 1]], axis=0)
+        + np.take_along_axis(x, np.argmax(x, axis=-1)[:, None], axis=-1)
+    ),
     "scalars": lambda x: (x.sum() * 2.0 + 1.0) * x.max(),
     "views": lambda x: np.moveaxis(x.reshape(2, 2, 5)[::-1, None].swapaxes(0, 2), 0, 1).ravel() * 2.0,
     "views of views": lambda x: np.concatenate([x[0][1:], np.flip(x[1]), np.broadcast_to(x[2, 0], (3,))]),
