@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import hashlib
 import json
 import os
 import subprocess
@@ -525,3 +526,16 @@ def test_states_with_the_keys_of_the_file():
     for key in ("array of the file", "number of the file"):
         with pytest.raises(TypeError, match=rf"state\['a'\] has a key .*{key}"):
             pack({"a": {key: "x"}}, "run.", "state")
+
+
+def test_the_checksum_of_earlier_versions(tmp_path: Path):
+    """SHA-256 of all texts, and of names, dtypes, shapes and values, in the order of the names."""
+    path, values, texts = tmp_path / "old.safetensors", np.asarray([1.0, 2.0], np.float32), {"format": "any"}
+    digest = hashlib.sha256(json.dumps(sorted(texts.items())).encode())
+    digest.update(json.dumps(["a", "float32", [2]]).encode() + values.tobytes())
+    save_file({"a": values}, path, {**texts, "nnx-checksum": digest.hexdigest()})
+    arrays, found = read_file(path)
+    assert (arrays["a"].tolist(), found) == ([1.0, 2.0], texts)
+    path.write_bytes(path.read_bytes()[:-1] + b"\x41")
+    with pytest.raises(ValueError, match="it is damaged, .*wrong checksum"):
+        read_file(path)
