@@ -537,5 +537,5 @@ def test_the_checksum_of_earlier_versions(tmp_path: Path):
     arrays, found = read_file(path)
     assert (arrays["a"].tolist(), found) == ([1.0, 2.0], texts)
     path.write_bytes(path.read_bytes()[:-1] + b"\x41")
-    with pytest.raises(ValueError, match="it is damaged, .*wrong checksum"):
+    with pytest.raises(ValueError, match="wrong checksum"):
         read_file(path)
