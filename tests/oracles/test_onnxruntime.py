@@ -418,7 +418,7 @@ def test_equal_models_give_equal_files(tmp_path: Path, capsys: pytest.CaptureFix
     for name in ("a.onnx", "b.onnx"):
         model.export(tmp_path / name, verbose=name == "b.onnx")
     assert (tmp_path / "a.onnx").read_bytes() == (tmp_path / "b.onnx").read_bytes()
-    assert capsys.readouterr().out == "input x: float32 (batch, 2)\noutput dense_1: float32 (batch, 1)\n"
+    assert capsys.readouterr().out == "input input_layer: float32 (batch, 2)\noutput dense_1: float32 (batch, 1)\n"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.onnx", "b.onnx"]
 
 
