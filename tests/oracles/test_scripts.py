@@ -11,6 +11,7 @@ import importlib
 import importlib.util
 import re
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -49,10 +50,15 @@ def runs_on_keras(name: str) -> bool:
 
 
 @pytest.fixture(autouse=True)
-def _beside_the_scripts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """An empty folder to write into, and the scripts' own modules."""
+def _beside_the_scripts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """An empty folder to write into, and the scripts' own modules; what they register is forgotten."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(SCRIPTS)
+    registered = nnx.saving.get_custom_objects()
+    before = dict(registered)
+    yield
+    registered.clear()
+    registered.update(before)
 
 
 def run(name: str, script: str) -> dict[str, Any]:
