@@ -12,7 +12,7 @@ import json
 import math
 import os
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -201,17 +201,23 @@ def _widened(upper: np.ndarray) -> np.ndarray:
 
 def _checksum(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> str:
     """What tells that bits of a file have changed."""
-    total = zlib.crc32(json.dumps(sorted(metadata.items())).encode())
-    for name, array in sorted(arrays.items()):
-        total = zlib.crc32(json.dumps([name, array.dtype.name, array.shape]).encode(), total)
-        total = zlib.crc32(array.reshape(-1).view(np.uint8).data, total)
+    total = 0
+    for part in _checked(arrays, metadata):
+        total = zlib.crc32(part, total)
     return f"{_CRC}{total:08x}"
 
 
 def _old_checksum(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> str:
     """What earlier versions wrote; it takes more than twice the time."""
-    digest = hashlib.sha256(json.dumps(sorted(metadata.items())).encode())
-    for name, array in sorted(arrays.items()):
-        digest.update(json.dumps([name, array.dtype.name, array.shape]).encode())
-        digest.update(array)  # type: ignore[arg-type]  # arrays are buffers, from Python 3.12 on also by their types
+    digest = hashlib.sha256()
+    for part in _checked(arrays, metadata):
+        digest.update(part)
     return digest.hexdigest()
+
+
+def _checked(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> Iterator[bytes | memoryview]:
+    """All that a checksum is of: the texts, then for each name its dtype and shape, and the values."""
+    yield json.dumps(sorted(metadata.items())).encode()
+    for name, array in sorted(arrays.items()):
+        yield json.dumps([name, array.dtype.name, array.shape]).encode()
+        yield array.reshape(-1).view(np.uint8).data
