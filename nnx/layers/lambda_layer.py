@@ -83,8 +83,7 @@ class Lambda(Layer):
     """Whether the function was seen to return its value without a pullback."""
 
     def forward(self, *inputs: Array, training: bool = False) -> tuple[Array, Pullback]:
-        x: Any = inputs[0] if len(inputs) == 1 else list(inputs)
-        result: Any = None if self._derives else sparing(self.function)(x, **self.arguments)
+        result: Any = None if self._derives else self._result(*inputs)
         pair = is_pair(result)
         if self.pullback is None:
             self._derives = not pair
@@ -96,15 +95,15 @@ class Lambda(Layer):
         if self.pullback == "stop":
             zeros = [array_namespace(one).zeros_like(one) for one in inputs]
             return y, lambda dy: zeros[0] if len(zeros) == 1 else zeros
-        return y, functools.partial(self._pull_back, x=x, y=y)
+        return y, functools.partial(self._pull_back, x=inputs[0] if len(inputs) == 1 else list(inputs), y=y)
+
+    def _result(self, *inputs: Array) -> Any:
+        """What the function returns for one array, or for a list of several."""
+        return sparing(self.function)(inputs[0] if len(inputs) == 1 else list(inputs), **self.arguments)
 
     def _derive(self, inputs: Sequence[Array]) -> tuple[Array, Pullback]:
         """The value of a function of ordinary array code, and the derived pullback."""
-
-        def function(*arrays: Array) -> Any:
-            return sparing(self.function)(arrays[0] if len(arrays) == 1 else list(arrays), **self.arguments)
-
-        return derived(function, inputs, {}, f"the function of {self.name}")
+        return derived(self._result, inputs, {}, f"the function of {self.name}")
 
     def _check_output(self, inputs: Sequence[Array], y: Any) -> None:
         """ValueError if the layers that follow were built for another shape than the function returns."""
@@ -145,7 +144,7 @@ class Lambda(Layer):
         if key not in self._found:
 
             def function(*arrays: Array) -> Any:
-                result = sparing(self.function)(arrays[0] if len(arrays) == 1 else list(arrays), **self.arguments)
+                result = self._result(*arrays)
                 return result[0] if is_pair(result) else result
 
             dtype = self.dtype or self.placement.dtype

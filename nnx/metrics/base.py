@@ -441,9 +441,10 @@ class MeanMetricWrapper(MeanOfSamples):
         if has_no_rows(y_pred):
             self.count.add(0)
             return
-        if not hasattr(self.fn, "original"):  # a function of one's own
-            y_true = of_same_rank(y_true, y_pred)
-        values = sparing(self.fn)(y_true, y_pred, **self._options)
+        fn = self.fn
+        if not hasattr(fn, "original"):  # a function of one's own
+            y_true, fn = of_same_rank(y_true, y_pred), sparing(fn)
+        values = fn(y_true, y_pred, **self._options)
         if type(values) is tuple:
             values = values[0]
         if not hasattr(values, "dtype") and hasattr(y_pred, "dtype"):
