@@ -11,6 +11,7 @@ import numpy as np
 from nnx.arguments import fraction, non_negative_number, positive_integer
 from nnx.autodiff.array import lower
 from nnx.backends import Array, array_namespace, is_array, placement_of, to_numpy
+from nnx.functional.subnormals import flush_subnormals
 from nnx.functional.updates import decay_weights, moving_average
 from nnx.members import refuse_uncalled, without
 from nnx.optimizers.arguments import (
@@ -34,6 +35,8 @@ from nnx.schedules import LearningRateSchedule, schedules
 from nnx.user_warnings import warn_user
 
 optimizers: Registry[type[Optimizer]] = Registry("optimizer")
+
+_FLUSHES = 64  # updates from one to the next: an average of 0.9 decays over some 800 until it has to be
 
 
 class _Trained(Protocol):
@@ -561,6 +564,10 @@ class Optimizer(Configurable):
             rate /= 1.0 + self.decay * self._steps
         self._decay_weights(values, rate)
         self.update(values, gradients, rate)
+        if (self.iterations + 1) % _FLUSHES == 0:
+            for name, slot in self.slots.items():
+                if name != MASTER:
+                    flush_subnormals(slot)
 
     def _follow(self, values: Array) -> None:
         """Move the average towards the parameters, after they were updated."""

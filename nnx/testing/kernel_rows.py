@@ -494,6 +494,7 @@ ROWS: dict[str, list[Example]] = {
         _update(lambda v: (v.normal(v.n), v.normal(v.n), v.normal(v.n), 0.1, 0.9, False)),
         _update(lambda v: (v.normal(v.n), v.normal(v.n), v.normal(v.n), 0.1, 0.9, True)),
     ],
+    "flush_subnormals": [_update(lambda v: (v.normal(v.n),)), _update(lambda v: (v.normal(v.n, scale=1e-38),))],
     "moving_average": [_update(lambda v: (v.normal(v.n), v.normal(v.n), 0.9))],
     "moving_moments": [_update(lambda v: (v.normal(v.n), v.normal(v.n), v.positive(v.n), v.positive(v.n), 0.9))],
     "muon": [_muon(4, True), _muon(9, False)],

@@ -230,3 +230,9 @@ def lion(
     np.multiply(s, rate, out=s)
     np.subtract(w, s, out=w)
     _mix(m, g, beta_2, s)
+
+
+@_blocked(scratch=1)
+def flush_subnormals(s: np.ndarray, x: np.ndarray) -> None:
+    np.abs(x, out=s)
+    np.copyto(x, 0.0, where=s < np.finfo(x.dtype).smallest_normal)
