@@ -5,7 +5,7 @@
 # of that is rounded to nothing, so it is never 0. A processor takes a hundred times as long for such numbers.
 # Seen: after 1,000 steps with gradient 0 the fused Adam takes 10 to 14 times as long as before, and stays so. JAX 0.10.2
 # computes the same average on the CPU as 0, since it flushes subnormal numbers.
-# nnx makes the subnormal numbers of its optimisers' averages 0 at every 64th update.
+# nnx makes the subnormal numbers of its optimisers' averages 0 at every 64th step.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

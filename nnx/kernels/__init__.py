@@ -28,6 +28,8 @@ GENERIC: dict[str, Callable[..., Any]] = {}
 RECORDING: dict[type, Backend] = {}
 """Backends of the kinds of arrays that record on a tape, by their types: one of them decides wherever it stands."""
 
+_RECORDING_KINDS = RECORDING.keys()
+
 _deterministic = False
 
 
@@ -79,13 +81,9 @@ def accelerated(generic: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(generic)
     def function(*args: P.args, **kwargs: P.kwargs) -> R:
-        backend = None
-        if RECORDING:
-            for value in (*args, *kwargs.values()):
-                if type(value) in RECORDING:
-                    backend = RECORDING[type(value)]
-                    break
-        if backend is None:
+        if not _RECORDING_KINDS.isdisjoint(map(type, (*args, *kwargs.values()) if kwargs else args)):
+            backend = next(RECORDING[kind] for kind in map(type, (*args, *kwargs.values())) if kind in RECORDING)
+        else:
             backend = backend_of(args[0] if args else next(iter(kwargs.values())))
         kernel, compiled = backend.kernels.get(name), backend.compiled_kernels.get(name)
         if compiled is not None and compiled.instead_of is kernel and compiled.accepts(*args, **kwargs):  # type: ignore[misc]

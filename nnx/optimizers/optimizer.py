@@ -36,7 +36,7 @@ from nnx.user_warnings import warn_user
 
 optimizers: Registry[type[Optimizer]] = Registry("optimizer")
 
-_FLUSHES = 64  # updates from one to the next: an average of 0.9 decays over some 800 until it has to be
+_FLUSHES = 64  # steps between them; what is multiplied by 0.9 in each is subnormal after some 800
 
 
 class _Trained(Protocol):
@@ -464,7 +464,11 @@ class Optimizer(Configurable):
             else:
                 unscaled = isinstance(scale, float) and scale == 1.0
                 self._advance(flat.values, flat.grads if unscaled else flat.grads / scale)
-        self._steps += 1
+            self._steps += 1
+            if self._steps % _FLUSHES == 0:
+                for name, slot in self.slots.items():
+                    if name != MASTER:
+                        flush_subnormals(slot)
 
     def restorable(self) -> Mapping[str, Array]:
         """The arrays that a step in float16 leaves as they were if its gradients are not finite."""
@@ -564,10 +568,6 @@ class Optimizer(Configurable):
             rate /= 1.0 + self.decay * self._steps
         self._decay_weights(values, rate)
         self.update(values, gradients, rate)
-        if (self.iterations + 1) % _FLUSHES == 0:
-            for name, slot in self.slots.items():
-                if name != MASTER:
-                    flush_subnormals(slot)
 
     def _follow(self, values: Array) -> None:
         """Move the average towards the parameters, after they were updated."""

@@ -49,6 +49,8 @@ _REDUCTIONS: dict[Any, Any] = {
 }
 """What functions of NumPy do once they have looked at their arguments."""
 
+_REDUCERS = set(_REDUCTIONS.values())
+
 _BY_NAME = {np.maximum, np.minimum}  # where a third argument is deprecated
 _COPIES = {np.ndarray.copy, np.copy}
 _CONVERSIONS = {np.ndarray.astype, *_of_numpy("astype")}
@@ -153,6 +155,8 @@ class PlannedArray:
         by_position = isinstance(function, np.ufunc) and function not in _BY_NAME
         if not named and (by_position or function is np.dot):
             self.plan.note(function, *plain, memory)
+        elif function in _REDUCERS and len(plain) == 1 and named.keys() <= {"axis", "keepdims"}:
+            self.plan.note(function, *plain, named.get("axis", 0), None, memory, named.get("keepdims", False))
         else:
             self.plan.note(function, *plain, out=memory, **named)
 

@@ -107,15 +107,15 @@ class Replays:
 
 def _key_of(arrays: Sequence[Any], key: tuple[Any, ...]) -> tuple[Any, ...] | None:
     """What is the same for all arrays of a form; None for what is no plain array."""
-    key += (are_compiled_kernels_enabled(),)
+    known = [*key, are_compiled_kernels_enabled()]
     for array in arrays:
         if type(array) is np.ndarray:
-            key += (array.shape, array.dtype, array.flags.c_contiguous)
+            known += array.shape, array.dtype, array.strides
         elif array is None:
-            key += (None,)
+            known.append(None)
         else:
             return None
-    return key
+    return tuple(known)
 
 
 class _Form:

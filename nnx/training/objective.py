@@ -420,9 +420,11 @@ class Objective:
             return {"loss": float(to_numpy(self._total)[0]) / self._count}
         sums = [self._total, *(self._parts[index] for index in self._counted)]
         losses = [total[0, ...] / self._count for total in sums if total is not None]
-        results = [*losses, *(value_of(metric.result()) for _, metric in self.metrics)]
+        metrics = self.metrics
+        names = [*self._names_of_losses, *(name for name, _ in metrics)]
+        results = [*losses, *(value_of(metric.result()) for _, metric in metrics)]
         found: dict[str, Any] = {}
-        for name, result in zip(self.names, results, strict=True):
+        for name, result in zip(names, results, strict=True):
             found |= {own: value_of(one) for own, one in result.items()} if isinstance(result, dict) else {name: result}
         return dict(zip(found, read_values(list(found.values())), strict=True))
 
@@ -524,10 +526,11 @@ def _flat_list(value: Any) -> list[Any]:
 def read_values(values: Sequence[Any]) -> list[Any]:
     """Numbers and arrays of one device on the host: 0-d arrays as floats, others as NumPy arrays.
 
-    In one transfer for each dtype that there is: counts are integers, and as float32 they might lose digits.
+    In one transfer for each dtype that there is: counts are integers, and as float32 they might lose digits. What is of
+    NumPy is there already.
     """
-    found = list(values)
-    waiting = [place for place, value in enumerate(values) if not isinstance(value, float)]
+    found = [_of_numpy(value) if isinstance(value, np.ndarray | np.generic) else value for value in values]
+    waiting = [place for place, value in enumerate(found) if not isinstance(value, float | np.ndarray)]
     while waiting:
         dtype = values[waiting[0]].dtype
         group = [place for place in waiting if values[place].dtype == dtype]
@@ -535,6 +538,10 @@ def read_values(values: Sequence[Any]) -> list[Any]:
         for place, host in zip(group, _on_host([values[place] for place in group]), strict=True):
             found[place] = host if host.shape else float(host)
     return found
+
+
+def _of_numpy(value: Any) -> Any:
+    return value.copy() if value.shape else float(value)
 
 
 def _on_host(arrays: list[Array]) -> list[np.ndarray]:
