@@ -1,6 +1,6 @@
 """Settings as Keras has them: those that nnx has are the backend's, the others are refused, or have no effect.
 
-Whether large arrays get compiled kernels is nnx's own.
+Whether large arrays get compiled kernels, and how many threads share a step, is nnx's own.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from nnx.backends.compiler import (
     enable_compiled_kernels,
 )
 from nnx.backends.context import backend_of_process
+from nnx.backends.threads import num_threads, set_num_threads
 from nnx.callbacks import (
     disable_interactive_logging,
     enable_interactive_logging,
@@ -50,6 +51,7 @@ __all__ = [
     "is_traceback_filtering_enabled",
     "max_epochs",
     "max_steps_per_epoch",
+    "num_threads",
     "set_backend",
     "set_dtype_policy",
     "set_epsilon",
@@ -57,6 +59,7 @@ __all__ = [
     "set_image_data_format",
     "set_max_epochs",
     "set_max_steps_per_epoch",
+    "set_num_threads",
 ]
 
 

@@ -324,14 +324,17 @@ class FlatParameters:
                 return flat  # type: ignore[return-value]
         return cls(list(parameters), placement)
 
-    def mirrored(self, mirror: Callable[[Array], Array], placement: Placement) -> FlatParameters:
+    def mirrored(
+        self, mirror: Callable[[Array], Array], placement: Placement, grads: Array | None = None
+    ) -> FlatParameters:
         """The same memory as arrays of another kind, with parameters of their own.
 
         mirror : makes such an array of one of the buffer's. placement : of these arrays.
+        grads : for the gradients, in place of the buffer's.
         """
         twin = copy.copy(self)
         twin.placement, twin._backward = placement, BackwardPass(weakref.ref(twin))
-        twin.values, twin.grads = mirror(self.values), mirror(self.grads)
+        twin.values, twin.grads = mirror(self.values), mirror(self.grads) if grads is None else grads
         twin.parameters = []
         for parameter, (start, stop) in zip(self.parameters, self.slices, strict=True):
             value, grad = (

@@ -95,6 +95,11 @@ class Replays:
         finally:
             self._lock.release()
 
+    def is_refused(self, arrays: Sequence[Any], *key: Any) -> bool:
+        """Whether it was found that arrays of this form have no plan."""
+        form = self._forms.get(_key_of(arrays, key))
+        return form is not None and form.reason is not None
+
     @property
     def reasons(self) -> list[str]:
         """Why there is no plan, for the forms that have none."""

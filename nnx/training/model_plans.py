@@ -79,7 +79,7 @@ class ModelPlans(Replays):
 
     def _look(self) -> Dependencies | None:
         model = self._model()
-        return None if _is_watched(model) else _dependencies_of(model)
+        return None if is_watched(model) else _dependencies_of(model)
 
 
 class ModelPlan:
@@ -104,7 +104,7 @@ class ModelPlan:
         if model.placement.name != "numpy" or "float16" in dtypes or len(dtypes) > 1:
             raise NotPlannable("plans are for NumPy, and not for mixed precision")
         layers = [layer for _, layer in model.walk()]
-        self._attributes = _attributes_of([*layers, *losses])
+        self._attributes = attributes_of([*layers, *losses])
         self._model = weakref.ref(model)
         self._decided, self._flat, self._departures = Freezing.changes, flat, 0
         self.plan = plan = Plan(_ROOM)
@@ -139,7 +139,7 @@ class ModelPlan:
             and (self._flat is None or model.flat is self._flat)
             and Freezing.changes == self._decided
             and all([parameter.value is value for parameter, value in self._values])  # noqa: C419, a list is faster
-            and _are_as_they_were(self._attributes)
+            and are_as_they_were(self._attributes)
         )
 
     def run(self, arrays: Sequence[Any]) -> Any:
@@ -183,22 +183,27 @@ def _noting(
     generators: list[Generator],
 ) -> Iterator[TrainableModel]:
     """The time in which a plan is made, with a copy of the model whose parameters are the twins."""
-    memo: dict[int, Any] = {id(part): None for part in (model.optimizer, model.objective, model.history)}
-    memo |= {id(layer.placement): placement for _, layer in model.walk()}
+    memo: dict[int, Any] = {id(layer.placement): placement for _, layer in model.walk()}
     memo |= {id(generator): generator for generator in generators}  # the streams of the model itself
-    with model.as_decided():
-        twin = copy.deepcopy(model, memo | twins)
+    twin = twin_of(model, memo | twins)
     if flat is not None:
         twin.train_in(flat)
-    attributes = _attributes_of([layer for _, layer in twin.walk()])
+    attributes = attributes_of([layer for _, layer in twin.walk()])
     before = create_at(placement)
     try:
         with planned_draws(plan, generators), noting(plan):
             yield twin
     finally:
         create_as_before(before)
-    if not _are_as_they_were(attributes):
+    if not are_as_they_were(attributes):
         raise NotPlannable("a layer changes its attributes in every step")
+
+
+def twin_of(model: TrainableModel, memo: dict[int, Any]) -> TrainableModel:
+    """A copy of a model without what trains it. memo : what stands for objects of the model, by their identity."""
+    without = {id(part): None for part in (model.optimizer, model.objective, model.history)}
+    with model.as_decided():
+        return copy.deepcopy(model, without | memo)
 
 
 class _PlannedTally:
@@ -269,18 +274,18 @@ def _dependencies_of(model: TrainableModel) -> Dependencies:
     return found
 
 
-def _attributes_of(owners: Sequence[Any]) -> list[tuple[dict[str, Any], list[Any]]]:
+def attributes_of(owners: Sequence[Any]) -> list[tuple[dict[str, Any], list[Any]]]:
     """The attributes of objects, but those of models, which change as they are trained."""
     return [(vars(owner), list(vars(owner).values())) for owner in owners if not hasattr(owner, "decided_at")]
 
 
-def _is_watched(model: TrainableModel) -> bool:
+def is_watched(model: TrainableModel) -> bool:
     """Whether methods of the model's layers or of its losses are replaced, as somebody does who observes them."""
     owners = [*(layer for _, layer in model.walk()), *([model.objective] if model.objective is not None else [])]
     return any("run" in vars(owner) or "forward" in vars(owner) for owner in owners)
 
 
-def _are_as_they_were(attributes: list[tuple[dict[str, Any], list[Any]]]) -> bool:
+def are_as_they_were(attributes: list[tuple[dict[str, Any], list[Any]]]) -> bool:
     for own, before in attributes:
         if len(own) != len(before) or not all(map(operator.is_, own.values(), before)):
             return False

@@ -19,11 +19,13 @@ from nnx.optimizers import Optimizer
 from nnx.parameters import Freezing
 from nnx.plans.plan import NotPlannable, Plan
 from nnx.structure import first_given, leaves, rebuild
+from nnx.training import thread_team
 from nnx.training.host_data import widened
 from nnx.training.model_plans import ModelPlan, ModelPlans, metrics_noted
 from nnx.training.objective import Objective, weighted_steps
 from nnx.training.pipeline import InputPipeline
 from nnx.training.setup import penalised_layers
+from nnx.training.thread_team import ThreadTeam, can_share, can_share_training
 from nnx.training.trainable import TrainableModel
 
 R = TypeVar("R")
@@ -32,6 +34,8 @@ Watched = tuple[list[Array], list[Any], list[Array | None], list[Array | None]]
 """What metrics look at: targets, predictions and sample weights, and the masks of outputs as numbers, 1 for steps that
 count; no masks where no output has one."""
 
+_MOST_TEAMS = 4  # of a model that changes in every step
+_SHARED = 1 << 17  # numbers that the rows of a batch have, from which on threads share its inference
 _AS_IT_IS = contextlib.nullcontext()
 _STARTING = lock()  # held by a `fit` while it sees whether it is the only one
 
@@ -67,6 +71,10 @@ class BatchStep:
         self.plans = ModelPlans(model)  # of training steps
         self.predictions = ModelPlans(model)
         self.calls = ModelPlans(model)  # by `model(x)`
+        self._team: ThreadTeam | None = None  # the threads that share its steps
+        self._teams = 0  # how many were made in a row, since the model changes in every step
+        # How many numbers a row has at most, 0 where rows cannot be divided, and the layers that may remember some
+        self._divided: tuple[int, list[Any]] | None = None
 
     def apart(self) -> BatchStep:
         """The same step with running values of its own, beside somebody who uses those of the model."""
@@ -99,6 +107,7 @@ class BatchStep:
         """Drop all plans of the model."""
         for plans in (self.plans, self.predictions, self.calls):
             plans.forget()
+        self._team, self._teams, self._divided = None, 0, None
 
     def begin(self) -> None:
         """Forget the running loss and metrics, before an epoch."""
@@ -128,7 +137,8 @@ class BatchStep:
             if shard is None and type(scale) is float and scale == 1.0:
                 loss, parts, watched = self._replayed(model, objective, xs, ys, weights)
             else:
-                loss, parts, watched = self.differentiate(xs, ys, weights, scale)
+                shared = None if shard is not None else self._shared(model, xs, ys, weights, scale)
+                loss, parts, watched = shared or self.differentiate(xs, ys, weights, scale)
             if shard is not None:
                 flat.add_up(shard)
             if watched is not None:
@@ -164,11 +174,35 @@ class BatchStep:
                 return ModelPlan(model, arrays, functools.partial(compute, metrics=False), **common)
 
         def as_ever() -> Any:
-            loss, parts, watched = self.differentiate(xs, ys, weights, 1.0)
+            shared = self._shared(model, xs, ys, weights, 1.0) if self.plans.is_refused(arrays, objective) else None
+            loss, parts, watched = shared or self.differentiate(xs, ys, weights, 1.0)
             objective.watch(*watched)  # here, so that it is seen whether a metric calls code that is not nnx's
             return loss, parts, None
 
         return self.plans.of_model(arrays, as_ever, make, objective)  # type: ignore[no-any-return]
+
+    def _shared(
+        self, model: TrainableModel, xs: list[Array], ys: list[Array], weights: list[Array | None], scale: Any
+    ) -> Any:
+        """What `differentiate` returns, computed by several threads; None where they cannot share it."""
+        rows = first_given(xs).shape[0]
+        if not can_share_training(model, rows):
+            return None
+        if self._team is not None and self._team.holds(model):
+            self._teams = 1
+        elif self._teams == _MOST_TEAMS:
+            return None
+        else:
+            self._teams += 1
+            setup, objective = self.pipeline.setup or self.pipeline.set_up(ys), self.objective
+
+            def step_of(twin: TrainableModel) -> BatchStep:
+                pipeline = InputPipeline(lambda: twin)
+                pipeline.setup = setup.for_twin(twin)
+                return BatchStep(lambda: twin, pipeline, objective or model.require_compiled())
+
+            self._team = ThreadTeam(model, step_of)
+        return self._team.differentiate(self, (xs, ys, weights), rows, scale)
 
     def differentiate(
         self, xs: list[Array], ys: list[Array], weights: list[Array | None], scale: Any
@@ -196,12 +230,33 @@ class BatchStep:
         with ranks.shard_of(rows) as shard:
             if shard is not None and whole is None:
                 xs, ys, weights = map(shard.cut, (xs, ys, weights))
-            loss, parts, _, watched, _ = self.loss(xs, ys, weights, training=False)
-            if (self.pipeline.setup or self.pipeline.set_up(ys)).regularised:
-                loss = loss + model.regularization()[0] * ranks.share()
+            if shard is None and self._can_share_inference(model, rows):
+                loss, parts, watched = thread_team.evaluate(self, (xs, ys, weights), rows)
+            else:
+                loss, parts, watched = self.evaluated(xs, ys, weights)
             objective = self.objective or model.require_compiled()
             objective.watch(*watched)
             objective.update(loss, parts, rows)
+
+    def evaluated(
+        self, xs: list[Array], ys: list[Array], weights: list[Array | None]
+    ) -> tuple[Any, list[Array], Watched]:
+        """The loss, that of each output, and what metrics look at."""
+        loss, parts, _, watched, _ = self.loss(xs, ys, weights, training=False)
+        if (self.pipeline.setup or self.pipeline.set_up(ys)).regularised:
+            loss = loss + self.model().regularization()[0] * ranks.share()
+        return loss, parts, watched
+
+    def _can_share_inference(self, model: TrainableModel, rows: int) -> bool:
+        """Whether threads can share an evaluation or a prediction of so many rows, which is large enough for that."""
+        if not can_share(model, rows):
+            return False
+        if self._divided is None:
+            apart = model.keeps_rows_apart and not penalised_layers(model)
+            recurrent = [layer for _, layer in model.walk() if hasattr(layer, "stateful")]
+            self._divided = (model.widest_row or 1) if apart else 0, recurrent
+        widest, recurrent = self._divided
+        return rows * widest >= _SHARED and not any(layer.stateful for layer in recurrent)
 
     @checked
     def predict(self, xs: list[Array]) -> list[Array]:
@@ -211,6 +266,9 @@ class BatchStep:
         def compute(model: TrainableModel, arrays: list[Any], plan: Plan | None = None) -> list[Array]:
             return model.chain(self.pipeline.computed(arrays), training=False)[0]
 
+        rows = first_given(xs).shape[0]
+        if self._can_share_inference(model, rows):
+            return thread_team.predict(lambda some: compute(model, some), xs, rows)
         return self.predictions.of_model(  # type: ignore[no-any-return]
             xs, lambda: compute(model, xs), lambda: ModelPlan(model, xs, compute)
         )

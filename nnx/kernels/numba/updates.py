@@ -6,12 +6,15 @@ third of the time of NumPy's kernel, which works block by block. The formulas ar
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from nnx.kernels.numba.compilation import compiled
 from nnx.kernels.numba.table import are_plain, compiled_kernel, have_shape
+from nnx.kernels.numpy.updates import in_threads
 
 _LEAST = 65_536  # elements: there Adam saves a tenth of a millisecond a step
 
@@ -21,7 +24,14 @@ def _accepts(w: np.ndarray, *arguments: Any, **named: Any) -> bool:
     return w.ndim == 1 and are_plain(*arrays) and have_shape(w.shape, *arrays)
 
 
-_update = compiled_kernel(least=_LEAST, accepts=_accepts)
+def _update(update: Callable[..., None]) -> Callable[..., None]:
+    """Enter an update as a kernel, which threads share where they do that."""
+
+    @functools.wraps(update)
+    def function(*arguments: Any, **named: Any) -> None:
+        in_threads(functools.partial(update, **named), *arguments)
+
+    return compiled_kernel(least=_LEAST, accepts=_accepts)(function)
 
 
 def _in_dtype(w: np.ndarray, *numbers: float) -> tuple[Any, ...]:

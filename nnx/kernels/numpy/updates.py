@@ -3,7 +3,7 @@
 A plain expression writes each temporary to memory and reads it back. From about 30,000 elements that costs more than
 the arithmetic, and several times as much where each large temporary is mapped afresh. Here a block of the parameters,
 its slots and the scratch stay in the cache. Gradient descent and momentum, with one temporary, have nothing to gain.
-A second thread was measured and not kept: right after a matrix product the threads of BLAS still hold the other core.
+Where threads share the steps of training (`nnx.config.set_num_threads`), each updates a part of large arrays.
 The formulas, in the same order of operations, are those of `nnx.functional.updates`.
 """
 
@@ -16,10 +16,13 @@ from typing import Any
 
 import numpy as np
 
+from nnx.backends.threads import are_sharing, num_threads, run_together, slices_of
 from nnx.kernels import backend_kernel
 from nnx.kernels.numpy.table import KERNELS
 
+_LEAST_FOR_THREADS = 1 << 19  # elements: Adam takes a millisecond for them
 _BLOCK = 65_536  # elements; measured: from 32k to 128k is equally fast, 16k is slower by a fifth
+_BLOCK_OF_SEVERAL = 131_072  # in threads, which meet at the interpreter's lock between the calls of NumPy
 
 _Update = Callable[..., None]
 
@@ -35,14 +38,17 @@ def _blocked(scratch: int) -> Callable[[_Update], _Update]:
         def function(*arguments: Any, **named: Any) -> None:
             if named:
                 arguments = signature.bind(*arguments, **named).args
+            in_threads(blocks, *arguments)
+
+        def blocks(*arguments: Any) -> None:
             w = arguments[0]
-            size = w.shape[0]
-            spare = [np.empty(min(size, _BLOCK), w.dtype) for _ in range(scratch)]
-            if size <= _BLOCK:
+            size, step = w.shape[0], _BLOCK_OF_SEVERAL if are_sharing() else _BLOCK
+            spare = [np.empty(min(size, step), w.dtype) for _ in range(scratch)]
+            if size <= step:
                 update(*spare, *arguments)
                 return
-            for start in range(0, size, _BLOCK):
-                block = slice(start, min(start + _BLOCK, size))
+            for start in range(0, size, step):
+                block = slice(start, min(start + step, size))
                 pieces = [value[block] if isinstance(value, np.ndarray) else value for value in arguments]
                 update(*[array[: len(pieces[0])] for array in spare], *pieces)
 
@@ -50,6 +56,19 @@ def _blocked(scratch: int) -> Callable[[_Update], _Update]:
         return backend_kernel(KERNELS)(function)
 
     return register
+
+
+def in_threads(update: _Update, *arguments: Any) -> None:
+    """Call an update, or where the first of its 1-D arrays is large, one for a part of them in each thread."""
+    w = arguments[0]
+    if num_threads() == 1 or type(w) is not np.ndarray or w.size < _LEAST_FOR_THREADS:
+        update(*arguments)
+        return
+
+    def update_part(part: slice) -> None:
+        update(*(value[part] if isinstance(value, np.ndarray) else value for value in arguments))
+
+    run_together([functools.partial(update_part, part) for part in slices_of(w.size)])
 
 
 def _approach(average: np.ndarray, target: np.ndarray, share: float, s: np.ndarray) -> None:

@@ -1,0 +1,118 @@
+"""Threads that share large work on arrays of NumPy, while BLAS has one thread in each of them."""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import functools
+import importlib
+import importlib.util
+import itertools
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from nnx.locks import lock
+
+__all__ = ["num_threads", "set_num_threads"]
+
+R = TypeVar("R")
+
+_INSTALL = "pip install 'nnx-array[fast]'"
+_count = 1
+_working = lock()  # held while threads share something: one of those who ask waits for the other
+_inside: contextvars.ContextVar[bool] = contextvars.ContextVar("nnx_inside_of_threads", default=False)
+
+
+def set_num_threads(count: int) -> None:
+    """The number of threads that share the large steps of training, and the updates of large models, on NumPy.
+
+    1 from the start: then BLAS alone uses several cores. With more, each thread computes the loss and the gradients of
+    its rows of a batch, with one thread of BLAS, and the sums are those of the whole batch, also in batch
+    normalisation: results are those of one thread but for rounding. So are random numbers, where those of a row are a
+    multiple of eight; else they are others. Take the number of cores.
+
+    Steps that are replayed, since they are small, stay in one thread, and so do those of a model whose layers set
+    attributes of their own in each step, of one with a `train_step` of its own, and of one in float16.
+
+    ValueError for what is no such number; ImportError without threadpoolctl, by which BLAS is told.
+
+    >>> set_num_threads(1)
+    """
+    global _count
+    if not isinstance(count, int) or isinstance(count, bool) or count < 1:
+        raise ValueError(f"set_num_threads: count must be a positive integer, got {count!r}")
+    if count > 1 and importlib.util.find_spec("threadpoolctl") is None:
+        raise ImportError(
+            f"set_num_threads needs threadpoolctl, which tells BLAS to use one thread beside ours; install it with: "
+            f"{_INSTALL}"
+        )
+    _count = count
+
+
+def num_threads() -> int:
+    """The number that `set_num_threads` was given; 1 in the threads themselves.
+
+    >>> num_threads()
+    1
+    """
+    return 1 if _inside.get() else _count
+
+
+def are_sharing() -> bool:
+    """Whether this is in one of several threads that share something now."""
+    return _inside.get()
+
+
+def run_together(functions: Sequence[Callable[[], R]]) -> list[R]:
+    """What functions return that run at once, the first of them in this thread; or an error, when all have ended."""
+    with _working, _one_thread_of_blas():
+        pool = _pool(len(functions) - 1)  # one for each, since they may wait for one another
+        context = contextvars.copy_context()
+        context.run(_inside.set, True)
+        others = [pool.submit(context.copy().run, function) for function in functions[1:]]
+        try:
+            first = context.run(functions[0])
+        finally:
+            errors = [one.exception() for one in others]
+        for error in errors:
+            if error is not None:
+                raise error
+        return [first, *(one.result() for one in others)]
+
+
+def slices_of(size: int) -> list[slice]:
+    """As many parts of so many elements as there are threads, which differ by one element at most."""
+    count = num_threads()
+    ends = [size * number // count for number in range(count + 1)]
+    return [slice(*pair) for pair in itertools.pairwise(ends)]
+
+
+@contextlib.contextmanager
+def _one_thread_of_blas() -> Iterator[None]:
+    libraries = _libraries()
+    before = [library.get_num_threads() for library in libraries]
+    for library in libraries:
+        library.set_num_threads(1)
+    try:
+        yield
+    finally:
+        for library, count in zip(libraries, before, strict=True):
+            library.set_num_threads(count)
+
+
+@functools.cache
+def _libraries() -> list[Any]:
+    """Those of BLAS that are loaded, with what sets the number of their threads."""
+    controller = importlib.import_module("threadpoolctl").ThreadpoolController()
+    return [library for library in controller.lib_controllers if library.user_api == "blas"]
+
+
+@functools.lru_cache(maxsize=1)
+def _pool(count: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(count, thread_name_prefix="nnx")
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pool.cache_clear)
