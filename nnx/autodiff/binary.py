@@ -63,7 +63,7 @@ def _divide_first(xp: Namespace, a: Array, b: Any, y: Array) -> Pull:
 def _divide_second(xp: Namespace, a: Any, b: Array, y: Array) -> Pull:
     def pull(dy: Array) -> Array:
         safe = divisor(xp, dy, b)
-        return dy / safe * xp.divide(-a, safe)
+        return dy / safe * -(y if safe is b else xp.divide(a, safe))
 
     return _fit(xp, b, y, pull)
 

@@ -154,14 +154,15 @@ def _fast(kind: type[TrackedArray], xp: Any) -> dict[str, Any]:
         if type(b) is kind and b.tape is tape:
             va, vb = a.value, b.value
             alike = va.shape == vb.shape and va.dtype == vb.dtype
+            y = va / vb
 
             def pull(dy: Any) -> Any:
                 safe = divisor(xp, dy, vb)
                 first = dy / safe
-                second = first * (-va / safe)
+                second = first * -(y if safe is vb else va / safe)
                 return (first, second) if alike else (fit(first, va), fit(second, vb))
 
-            tracked = recorded(kind, va / vb, tape, ((a.index, b.index), pull))
+            tracked = recorded(kind, y, tape, ((a.index, b.index), pull))
             if a.mask is not None or b.mask is not None:
                 tracked.mask = mask_of_two(a, b, tracked.value)
             return tracked
