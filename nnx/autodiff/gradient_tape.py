@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from nnx.autodiff.array import TrackedArray, constant, lower, recorded, strip
+from nnx.autodiff.array import TrackedArray, constant, lower, strip, track
 from nnx.autodiff.namespace import is_floating, kind_of
 from nnx.autodiff.tape import Tape, close_tape, next_level, open_tape, open_tapes, recording
 from nnx.backends import is_array
@@ -273,7 +273,7 @@ def _watched(tape: Tape, value: Any) -> Any:
             f"a tape watches floating numbers, got {value.dtype}, which has no derivative: write "
             f'tape.watch(nnx.asarray(x, "float32"))'
         )
-    return recorded(kind_of(value), value, tape, None)
+    return track(kind_of(value), value, tape, tape.watch())
 
 
 def _is_on(tape: Tape, value: Any) -> bool:

@@ -16,7 +16,7 @@ from nnx.autodiff.backend import TrackedBackend
 from nnx.autodiff.constants import LOCALLY_CONSTANT
 from nnx.autodiff.operators import operators
 from nnx.autodiff.record import binary as record_binary
-from nnx.autodiff.record import composite, leaf, locally_constant, parts, refused, sequence, several, unary
+from nnx.autodiff.record import by_elements, composite, leaf, locally_constant, parts, refused, sequence, several, unary
 from nnx.autodiff.tape import CONSTANT, open_tapes
 from nnx.backends import Backend, backend_of, is_array
 from nnx.functional import guards  # noqa: F401, has a generic form
@@ -74,9 +74,11 @@ def namespace_of(backend: Backend) -> Any:
 def _give_rules(xp: Any, base: Any) -> None:
     beyond = {name: rule for name, rule in elementwise.RULES_BEYOND.items() if hasattr(base, name)}
     for name, rule in (*elementwise.RULES.items(), *beyond.items()):
-        setattr(xp, name, unary(xp, rule, getattr(base, name), name, by_elements=True))
-    for name, rule in (*reductions.RULES.items(), *shapes.RULES.items(), ("sort", picking.sort)):
-        setattr(xp, name, unary(xp, rule, getattr(base, name), name, views=name in shapes.VIEWS))
+        setattr(xp, name, by_elements(xp, rule, getattr(base, name), name))
+    for name, rule_of_one in (*reductions.RULES.items(), *shapes.RULES.items(), ("sort", picking.sort)):
+        setattr(xp, name, unary(xp, rule_of_one, getattr(base, name), name, views=name in shapes.VIEWS))
+    if hasattr(base, "nan_to_num"):
+        xp.nan_to_num = unary(xp, picking.nan_to_num, base.nan_to_num, "nan_to_num", by_elements=True)
     for name, makers in (*binary.RULES.items(), *binary.RULES_BEYOND.items()):
         if hasattr(base, name):
             setattr(xp, name, record_binary(xp, makers, getattr(base, name), name))

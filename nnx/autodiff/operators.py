@@ -66,6 +66,19 @@ def _undefined(name: str) -> Any:
     return refuse
 
 
+def _times(dy: Any, by: Any) -> Any:
+    return dy * by
+
+
+def _over(dy: Any, by: Any) -> Any:
+    return dy / by
+
+
+def _times_each_other(dy: Any, kept: Any) -> tuple[Any, Any]:
+    a, b = kept
+    return dy * b, dy * a
+
+
 def _same(dy: Any) -> Any:
     return dy
 
@@ -88,6 +101,27 @@ def _fast(kind: type[TrackedArray], xp: Any) -> dict[str, Any]:
     def fit(dy: Any, like: Any) -> Any:
         return dy if dy.shape == like.shape and dy.dtype == like.dtype else sum_to(xp, dy, like)
 
+    def of_sum(dy: Any, kept: Any) -> tuple[Any, Any]:
+        a, b = kept
+        return fit(dy, a), fit(dy, b)
+
+    def of_difference(dy: Any, kept: Any) -> tuple[Any, Any]:
+        a, b = kept
+        return fit(dy, a), fit(-dy, b)
+
+    def of_product(dy: Any, kept: Any) -> tuple[Any, Any]:
+        a, b = kept
+        return fit(dy * b, a), fit(dy * a, b)
+
+    def of_quotient(dy: Any, kept: Any) -> tuple[Any, Any]:
+        a, b, y = kept
+        safe = divisor(xp, dy, b)
+        first = dy / safe
+        second = first * -(y if safe is b else a / safe)
+        return (first, second) if a.shape == b.shape and a.dtype == b.dtype else (fit(first, a), fit(second, b))
+
+    pulls_of_matrices = of_matrices(xp)
+
     def add(a: Any, b: Any) -> Any:
         tape = a.tape
         if type(b) is Parameter:
@@ -95,13 +129,13 @@ def _fast(kind: type[TrackedArray], xp: Any) -> dict[str, Any]:
         if type(b) is kind and b.tape is tape:
             va, vb = a.value, b.value
             alike = va.shape == vb.shape and va.dtype == vb.dtype
-            pull = _both if alike else lambda dy: (fit(dy, va), fit(dy, vb))
-            tracked = recorded(kind, va + vb, tape, ((a.index, b.index), pull))
+            pull, kept = (_both, None) if alike else (of_sum, (va, vb))
+            tracked = recorded(kind, va + vb, tape, ((a.index, b.index), pull, kept))
             if a.mask is not None or b.mask is not None:
                 tracked.mask = mask_of_two(a, b, tracked.value)
             return tracked
         if type(b) is float:
-            tracked = recorded(kind, a.value + b, tape, (a.index, _same))
+            tracked = recorded(kind, a.value + b, tape, (a.index, _same, None))
             if a.mask is not None:
                 tracked.mask = a.mask
             return tracked
@@ -114,13 +148,13 @@ def _fast(kind: type[TrackedArray], xp: Any) -> dict[str, Any]:
         if type(b) is kind and b.tape is tape:
             va, vb = a.value, b.value
             alike = va.shape == vb.shape and va.dtype == vb.dtype
-            pull = _both_signs if alike else lambda dy: (fit(dy, va), fit(-dy, vb))
-            tracked = recorded(kind, va - vb, tape, ((a.index, b.index), pull))
+            pull, kept = (_both_signs, None) if alike else (of_difference, (va, vb))
+            tracked = recorded(kind, va - vb, tape, ((a.index, b.index), pull, kept))
             if a.mask is not None or b.mask is not None:
                 tracked.mask = mask_of_two(a, b, tracked.value)
             return tracked
         if type(b) is float:
-            tracked = recorded(kind, a.value - b, tape, (a.index, _same))
+            tracked = recorded(kind, a.value - b, tape, (a.index, _same, None))
             if a.mask is not None:
                 tracked.mask = a.mask
             return tracked
@@ -132,16 +166,13 @@ def _fast(kind: type[TrackedArray], xp: Any) -> dict[str, Any]:
             b = leaf(b, kind)
         if type(b) is kind and b.tape is tape:
             va, vb = a.value, b.value
-            if va.shape == vb.shape and va.dtype == vb.dtype:
-                entry = (a.index, b.index), lambda dy: (dy * vb, dy * va)
-            else:
-                entry = (a.index, b.index), lambda dy: (fit(dy * vb, va), fit(dy * va, vb))
-            tracked = recorded(kind, va * vb, tape, entry)
+            pull = _times_each_other if va.shape == vb.shape and va.dtype == vb.dtype else of_product
+            tracked = recorded(kind, va * vb, tape, ((a.index, b.index), pull, (va, vb)))
             if a.mask is not None or b.mask is not None:
                 tracked.mask = mask_of_two(a, b, tracked.value)
             return tracked
         if type(b) is float:
-            tracked = recorded(kind, a.value * b, tape, (a.index, lambda dy: dy * b))
+            tracked = recorded(kind, a.value * b, tape, (a.index, _times, b))
             if a.mask is not None:
                 tracked.mask = a.mask
             return tracked
@@ -153,21 +184,13 @@ def _fast(kind: type[TrackedArray], xp: Any) -> dict[str, Any]:
             b = leaf(b, kind)
         if type(b) is kind and b.tape is tape:
             va, vb = a.value, b.value
-            alike = va.shape == vb.shape and va.dtype == vb.dtype
             y = va / vb
-
-            def pull(dy: Any) -> Any:
-                safe = divisor(xp, dy, vb)
-                first = dy / safe
-                second = first * -(y if safe is vb else va / safe)
-                return (first, second) if alike else (fit(first, va), fit(second, vb))
-
-            tracked = recorded(kind, y, tape, ((a.index, b.index), pull))
+            tracked = recorded(kind, y, tape, ((a.index, b.index), of_quotient, (va, vb, y)))
             if a.mask is not None or b.mask is not None:
                 tracked.mask = mask_of_two(a, b, tracked.value)
             return tracked
         if type(b) is float and b:
-            tracked = recorded(kind, a.value / b, tape, (a.index, lambda dy: dy / b))
+            tracked = recorded(kind, a.value / b, tape, (a.index, _over, b))
             if a.mask is not None:
                 tracked.mask = a.mask
             return tracked
@@ -178,9 +201,7 @@ def _fast(kind: type[TrackedArray], xp: Any) -> dict[str, Any]:
             va, vb = a.value, b.value
             plain = type(va) is not kind and type(vb) is not kind
             if plain and va.ndim == vb.ndim == 2 and a.mask is None and b.mask is None:
-                pull_first, pull_second = of_matrices(xp, va, vb)
-                entry = ((a.index, pull_first), (b.index, pull_second)), None
-                return recorded(kind, va @ vb, a.tape, entry)
+                return recorded(kind, va @ vb, a.tape, ((a.index, b.index), pulls_of_matrices, (va, vb)))
         return xp.matmul(a, b)
 
     return {"__matmul__": matmul, "__add__": add, "__sub__": subtract, "__mul__": multiply, "__truediv__": divide}

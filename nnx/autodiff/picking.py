@@ -49,6 +49,10 @@ def clip(f: Function, xp: Namespace, x: Array, low: Any = None, high: Any = None
     return f(x, low, high), (pull, pull_low, pull_high)
 
 
+def nan_to_num(f: Function, xp: Namespace, x: Array, *args: Any, **options: Any) -> tuple[Array, Pull]:
+    return f(x, *args, **options), lambda dy: xp.where(xp.isfinite(x), dy, 0.0)
+
+
 def take(f: Function, xp: Namespace, x: Array, indices: Array, *, axis: int | None = None) -> Result:
     indices = lower(indices)
     y = f(x, indices) if axis is None else f(x, indices, axis=axis)

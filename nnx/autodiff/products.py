@@ -12,24 +12,25 @@ from nnx.backends import Array, Namespace
 Result = tuple[Array, tuple[Pull, Pull]]
 
 
-def of_matrices(xp: Namespace, a: Array, b: Array) -> tuple[Pull, Pull]:
-    """The pulls of a product of two plain matrices, without the calls that other ranks need."""
+def of_matrices(xp: Namespace) -> tuple[Callable[..., Array], Callable[..., Array]]:
+    """The pulls of products of two plain matrices, (dy, (a, b)) -> dx, without the calls that other ranks need."""
     kind = xp.kind
 
-    def pull_first(dy: Array) -> Array:
-        return dy @ b.T
+    def pull_first(dy: Array, kept: tuple[Array, Array]) -> Array:
+        a, b = kept
+        return cast(xp, dy @ b.T, a)
 
-    def pull_second(dy: Array) -> Array:
-        return xp.matmul(a.T, dy) if type(dy) is kind else a.T @ dy
+    def pull_second(dy: Array, kept: tuple[Array, Array]) -> Array:
+        a, b = kept
+        return cast(xp, xp.matmul(a.T, dy) if type(dy) is kind else a.T @ dy, b)
 
-    if a.dtype == b.dtype:
-        return pull_first, pull_second
-    return lambda dy: cast(xp, pull_first(dy), a), lambda dy: cast(xp, pull_second(dy), b)
+    return pull_first, pull_second
 
 
 def _matmul(f: Function, xp: Namespace, a: Array, b: Array) -> Result:
     if len(a.shape) == 2 and len(b.shape) == 2 and type(a) is not xp.kind and type(b) is not xp.kind:
-        return f(a, b), of_matrices(xp, a, b)
+        pull_first, pull_second = of_matrices(xp)
+        return f(a, b), (lambda dy: pull_first(dy, (a, b)), lambda dy: pull_second(dy, (a, b)))
 
     def pull_first(dy: Array) -> Array:
         if len(b.shape) == 1:

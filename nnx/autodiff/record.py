@@ -26,7 +26,7 @@ def leaf(parameter: Parameter, kind: type[TrackedArray]) -> Any:
         if tape.watches_parameters:
             known = tape.leaves.get(id(parameter))
             if known is None:
-                known = tape.leaves[id(parameter)] = parameter, tape.add(None)
+                known = tape.leaves[id(parameter)] = parameter, tape.watch()
             value = track(kind, value, tape, known[1])
     return value
 
@@ -49,11 +49,39 @@ def unary(
         value = x.value
         f = function if type(value) is kind else plain
         y, pull = rule(f, xp, value, *args, **options) if args or options else rule(f, xp, value)
-        tracked = recorded(kind, y, x.tape, (x.index, pull))
+        tracked = recorded(kind, y, x.tape, (x.index, pull, None))
         if by_elements and x.mask is not None:
             tracked.mask = x.mask
         elif views:
             tracked.whole = x
+        return tracked
+
+    function.__name__ = name
+    return function
+
+
+def by_elements(xp: Any, rule: tuple[Rule, str], plain: Callable[..., Any], name: str) -> Callable[..., Any]:
+    """A function of one array, element by element: a mask of a sequence's steps holds for the result too.
+
+    rule : what makes the pull of a namespace, and what it is given beside dy; see `elementwise`.
+    """
+    kind = xp.kind
+    make, kept = rule
+    pull, keeps_argument, keeps_value = make(xp), kept == "argument", kept == "value"
+
+    def function(x: Any, /, *args: Any, **options: Any) -> Any:
+        if type(x) is not kind:
+            if type(x) is Parameter:
+                return function(leaf(x, kind), *args, **options)
+            return plain(x, *args, **options)
+        if args or options:
+            raise TypeError(f"{name} of a tracked array takes nothing else")
+        value = x.value
+        y = (function if type(value) is kind else plain)(value)
+        kept = y if keeps_value else value if keeps_argument else None
+        tracked = recorded(kind, y, x.tape, (x.index, pull, kept))
+        if x.mask is not None:
+            tracked.mask = x.mask
         return tracked
 
     function.__name__ = name
@@ -80,8 +108,8 @@ def binary(xp: Any, rule: tuple[Rule, Rule], plain: Callable[..., Any], name: st
                 if b.tape is tape:
                     va, vb = a.value, b.value
                     y = (function if type(va) is kind or type(vb) is kind else plain)(va, vb)
-                    pulls = (a.index, pull_first(xp, va, vb, y)), (b.index, pull_second(xp, va, vb, y))
-                    tracked = recorded(kind, y, tape, (pulls, None))
+                    pulls = pull_first(xp, va, vb, y), pull_second(xp, va, vb, y)
+                    tracked = recorded(kind, y, tape, ((a.index, b.index), pulls, None))
                     if a.mask is not None or b.mask is not None:
                         tracked.mask = mask_of_two(a, b, y)
                     return tracked
@@ -96,7 +124,7 @@ def binary(xp: Any, rule: tuple[Rule, Rule], plain: Callable[..., Any], name: st
         value = a.value
         b = suited(b, value, xp)
         y = (function if type(value) is kind or type(b) is kind else plain)(value, b)
-        tracked = recorded(kind, y, a.tape, (a.index, pull_first(xp, value, b, y)))
+        tracked = recorded(kind, y, a.tape, (a.index, pull_first(xp, value, b, y), None))
         if a.mask is not None:
             tracked.mask = mask_of_two(a, b, y)
         return tracked
@@ -105,7 +133,7 @@ def binary(xp: Any, rule: tuple[Rule, Rule], plain: Callable[..., Any], name: st
         value = b.value
         a = suited(a, value, xp)
         y = (function if type(value) is kind or type(a) is kind else plain)(a, value)
-        tracked = recorded(kind, y, b.tape, (b.index, pull_second(xp, a, value, y)))
+        tracked = recorded(kind, y, b.tape, (b.index, pull_second(xp, a, value, y), None))
         if b.mask is not None:
             tracked.mask = mask_of_two(b, a, y)
         return tracked
@@ -173,12 +201,11 @@ def several(xp: Any, rule: Rule, plain: Callable[..., Any], count: int, name: st
         values = below(head, tape)
         inner = function if any(type(value) is kind for value in values) else plain
         y, pulls = rule(inner, xp, *values, *rest, **options)
-        sources = [
-            (a.index, pull)
+        sources = tuple(
+            a.index if type(a) is kind and a.tape is tape and pull is not None else None
             for a, pull in zip(head, pulls, strict=False)
-            if type(a) is kind and a.tape is tape and pull is not None
-        ]
-        return recorded(kind, y, tape, (tuple(sources), None))
+        )
+        return recorded(kind, y, tape, (sources, pulls, None))
 
     function.__name__ = name
     return function
@@ -196,8 +223,8 @@ def sequence(xp: Any, rule: Rule, plain: Callable[..., Any], name: str) -> Calla
         values = below(given, tape)
         inner = function if any(type(value) is kind for value in values) else plain
         y, pulls = rule(inner, xp, values, **options)
-        sources = [(a.index, pull) for a, pull in zip(given, pulls, strict=True) if type(a) is kind and a.tape is tape]
-        return recorded(kind, y, tape, (tuple(sources), None))
+        sources = tuple(a.index if type(a) is kind and a.tape is tape else None for a in given)
+        return recorded(kind, y, tape, (sources, tuple(pulls), None))
 
     function.__name__ = name
     return function
@@ -219,7 +246,7 @@ def parts(xp: Any, rule: Rule, plain: Callable[..., Any], name: str) -> Callable
         ys, pulls = rule(function if type(value) is kind else plain, xp, value, *args, **options)
         return type(ys)(
             *(
-                lower(y) if pull is None else recorded(kind, y, tape, (x.index, pull))
+                lower(y) if pull is None else recorded(kind, y, tape, (x.index, pull, None))
                 for y, pull in zip(ys, pulls, strict=True)
             )
         )

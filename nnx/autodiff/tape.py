@@ -10,9 +10,12 @@ from nnx.parameters import Parameter
 from nnx.pullbacks import LayerPullback, Skippable
 
 Entry = Any
-"""How a value came to be: None for a watched array; (index, pull) for a function of one tracked array;
-(((index, pull), ...), None) for one of several, each with its own pull; ((index or None, ...), pullback) where one
-pullback returns all cotangents together."""
+"""How a value came to be: None for a watched array; else (sources, pull, kept).
+
+sources : the index of the one tracked array that it was made of, or a tuple of those of several, None for constants.
+pull : from its cotangent to that of the source; of several sources to a tuple of theirs, or a tuple of pulls.
+kept : what the pull is given beside the cotangent, so that it can be one function for all entries; None for nothing.
+"""
 
 CONSTANT: Final = -1
 """The level of arrays that no tape records any more: below all others."""
@@ -30,7 +33,7 @@ class Tape:
     losses : what layers have added to the loss; None where nobody collects that.
     keeps_losses : whether layers keep what they add to the loss, tracked, for who reads their `losses`.
     in_layer : whether a layer is being called that keeps such values, and so does not begin anew.
-    entries : one for each tracked array, see `Entry`.
+    entries : one for each tracked array, see `Entry`. watched : how many of them are None.
     leaves : by the identity of a watched parameter the parameter and the index of its entry.
     layers : the layers of which it has recorded a call as one entry, which send cotangents to their parameters.
 
@@ -39,7 +42,7 @@ class Tape:
 
     __slots__ = (
         *("__weakref__", "calls", "entries", "in_layer", "keeps_losses", "layers", "leaves", "level", "losses"),
-        *("training", "wants_logits", "watches_parameters"),
+        *("training", "wants_logits", "watched", "watches_parameters"),
     )
 
     def __init__(
@@ -57,10 +60,16 @@ class Tape:
         self.calls, self.losses = calls, losses
         self.keeps_losses, self.in_layer = keeps_losses, False
         self.entries: list[Entry] = []
+        self.watched = 0
         self.level = level
         self.watches_parameters = watches_parameters
         self.leaves: dict[int, tuple[Parameter, int]] = {}
         self.layers: dict[Any, None] = {}
+
+    def watch(self) -> int:
+        """Record that there is an array, of which nothing is known. Returns its index."""
+        self.watched += 1
+        return self.add(None)
 
     def add(self, entry: Entry) -> int:
         """Record how a value came to be. Returns its index."""
@@ -82,36 +91,41 @@ class Tape:
                 before = cotangents[index]
                 cotangents[index] = dy if before is None else before + dy
         keep = set(wanted)
-        computed = any(entries[index] is not None for index in keep)  # a wanted one that leads on to others
-        every = not self.layers and entries.count(None) == len(keep)  # then nothing leads to none of them
-        leads = bytearray(b"\1") * len(entries) if every else self._leads_to(wanted)
-        for position in range(len(entries) - 1, -1, -1):
-            dy = cotangents[position]
+        leads = None if self._leads_only_to(keep) else self._leads_to(wanted)
+        found: dict[int, Any] = {}
+        for entry in reversed(entries):
+            dy = cotangents.pop()
             if dy is None:
                 continue
-            entry = entries[position]
-            if entry is None or not leads[position]:
+            if entry is None:
+                found[len(cotangents)] = dy
                 continue
-            if not computed or position not in keep:
-                cotangents[position] = None
-            sources, pull = entry
+            sends = False
+            if leads is not None:
+                position = len(cotangents)
+                if position in keep:
+                    found[position] = dy
+                if not leads[position]:
+                    continue
+                sends = leads[position] == _SENDS
+            sources, pull, kept = entry
             if type(sources) is int:
-                dx = pull(dy)
+                dx = pull(dy) if kept is None else pull(dy, kept)
                 if type(dx) is tuple:
                     (dx,) = dx
                 before = cotangents[sources]
                 cotangents[sources] = dx if before is None else before + dx
-            elif pull is None:
-                for index, pull in sources:
-                    if leads[index]:
-                        dx = pull(dy)
+            elif type(pull) is tuple:
+                for index, pull_one in zip(sources, pull, strict=True):
+                    if index is not None and (leads is None or leads[index]):
+                        dx = pull_one(dy) if kept is None else pull_one(dy, kept)
                         before = cotangents[index]
                         cotangents[index] = dx if before is None else before + dx
-            elif leads[position] == _SENDS and not any(index is not None and leads[index] for index in sources):
+            elif sends and not any(index is not None and leads[index] for index in sources):  # type: ignore[index]
                 pull(dy, inputs=False)
             elif len(sources) == 2:
                 first, second = sources
-                dx, dx_of_second = pull(dy)
+                dx, dx_of_second = pull(dy) if kept is None else pull(dy, kept)
                 if first is not None and dx is not None:
                     before = cotangents[first]
                     cotangents[first] = dx if before is None else before + dx
@@ -124,7 +138,17 @@ class Tape:
                     if index is not None and dx is not None:
                         before = cotangents[index]
                         cotangents[index] = dx if before is None else before + dx
-        return [cotangents[index] for index in wanted]
+        return [found.get(index) for index in wanted]
+
+    def _leads_only_to(self, wanted: set[int]) -> bool:
+        """Whether everything leads to wanted entries: all that are watched, and none that leads on to others."""
+        if self.layers or self.watched != len(wanted):
+            return False
+        entries = self.entries
+        for index in wanted:
+            if entries[index] is not None:
+                return False
+        return True
 
     def _leads_to(self, wanted: Sequence[int]) -> bytearray:
         """For each entry whether a wanted one is reached from it: else its cotangent is of no use to anybody."""
@@ -134,15 +158,10 @@ class Tape:
         for position, entry in enumerate(self.entries):
             if entry is None:
                 continue
-            sources, pull = entry
+            sources, pull, _ = entry
             if type(sources) is int:
                 if leads[sources]:
                     leads[position] = 1
-            elif pull is None:
-                for index, _ in sources:
-                    if leads[index]:
-                        leads[position] = 1
-                        break
             elif type(pull) in _SENDERS:
                 leads[position] = _SENDS
             else:

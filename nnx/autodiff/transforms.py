@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from nnx.autodiff.array import TrackedArray, constant, lower, recorded, refuse_lost, strip
+from nnx.autodiff.array import TrackedArray, constant, lower, refuse_lost, strip, track
 from nnx.autodiff.namespace import floating_kind, kind_of
 from nnx.autodiff.primitive import primitive
 from nnx.autodiff.tape import Tape, next_level, open_tapes, recording, set_open_tapes
@@ -90,7 +90,7 @@ def derive(
 def watch(tape: Tape, value: Any) -> Any:
     """A floating array as one that the tape tracks; anything else as it is."""
     kind = floating_kind(value)
-    return value if kind is None else recorded(kind, value, tape, None)
+    return value if kind is None else track(kind, value, tape, tape.watch())
 
 
 def index_on(tape: Tape, value: Any) -> int | None:

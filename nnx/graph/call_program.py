@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from nnx.autodiff.array import TrackedArray, recorded, track
+from nnx.autodiff.array import TrackedArray, track
 from nnx.autodiff.namespace import is_floating, kind_of
 from nnx.autodiff.tape import Tape, next_level, open_tapes, recording, set_open_tapes
 from nnx.backends import Array, array_namespace, backend, is_array
@@ -97,7 +97,7 @@ class CallProgram:
         )
         slots, values = [], []
         for x in arrays:
-            slot = tape.add(None) if x is not None and is_floating(x) else None
+            slot = tape.watch() if x is not None and is_floating(x) else None
             slots.append(slot)
             values.append(x if slot is None else track(kind_of(x), x, tape, slot))
         given = self._give_masks(values, masks) if masks else None
@@ -269,7 +269,7 @@ def _try_out(
         inputs = []
         for size, dtype in zip(sizes, dtypes, strict=True):
             x = place.zeros(size, dtype)
-            inputs.append(x if dtype == "int64" else recorded(kind_of(x), x + 1, tape, None))
+            inputs.append(x if dtype == "int64" else track(kind_of(x), x + 1, tape, tape.watch()))
         with recording(tape), _states_kept(layer):
             given = tuple(inputs) if "arguments" in options else layer.arguments_of(inputs)
             outputs = layer.run_call(given, None, training, options)
@@ -394,10 +394,8 @@ def _place(part: Any, tape: Tape) -> Any:
 
 
 def _sources_of(entry: Any) -> list[int]:
-    sources, pull = entry
-    if isinstance(sources, int):
-        return [sources]
-    return [index for index, _ in sources] if pull is None else [index for index in sources if index is not None]
+    sources = entry[0]
+    return [sources] if isinstance(sources, int) else [index for index in sources if index is not None]
 
 
 def _is_chain(nodes: Sequence[Node]) -> bool:

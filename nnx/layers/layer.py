@@ -901,7 +901,7 @@ class Layer(Configurable, Advising):
                 if isinstance(value, TrackedArray) and value.tape is tape:
                     tape.losses.append((value.index, value.value, share))
                 else:
-                    tape.losses.append((tape.add(None), lower(value), share))
+                    tape.losses.append((tape.watch(), lower(value), share))
                 return
 
     def arguments_of(self, values: Sequence[Any]) -> tuple[Any, ...]:
