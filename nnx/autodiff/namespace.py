@@ -19,7 +19,7 @@ from nnx.autodiff.record import binary as record_binary
 from nnx.autodiff.record import by_elements, composite, leaf, locally_constant, parts, refused, sequence, several, unary
 from nnx.autodiff.tape import CONSTANT, open_tapes
 from nnx.backends import Backend, backend_of, is_array
-from nnx.functional import guards  # noqa: F401, has a generic form
+from nnx.functional import guards, spreading  # noqa: F401, have generic forms
 from nnx.functional.scatter import scatter_add
 from nnx.kernels import GENERIC, RECORDING
 from nnx.parameters import Parameter, let_track
@@ -42,8 +42,9 @@ def namespace_of(backend: Backend) -> Any:
     xp: Any = types.ModuleType(f"tracked_{backend.module}")
     xp.kind = type(f"Tracked{backend.module.title()}", (TrackedArray,), {"__slots__": (), "xp": xp})
     xp.base, xp.backend, xp.device_of, xp.size_of = base, backend, functools.partial(_device_of, backend), _size_of
-    kernel = backend.kernels.get("where_zero")
-    xp.where_zero = GENERIC["where_zero"] if kernel is None else kernel.function  # found once, not by every call
+    for name in ("where_zero", "spread"):  # found once, not by every call
+        kernel = backend.kernels.get(name)
+        setattr(xp, name, GENERIC[name] if kernel is None else kernel.function)
     xp.refuses_others = _refuses_others(base)
     xp.floating_dtypes = {}  # dtypes of other libraries may be equal to these, and do not mean the same
     for name in dir(base):

@@ -6,6 +6,8 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from nnx.autodiff.array import TrackedArray, constant, lower, refuse_lost, strip, track
 from nnx.autodiff.namespace import floating_kind, kind_of
 from nnx.autodiff.primitive import primitive
@@ -134,6 +136,8 @@ def value_and_grad(function: Callable[..., Any], argnums: int | Sequence[int] = 
 
 def _one_like(y: Any) -> Any:
     """1, as the cotangent of a number: a constant among tracked arrays, if that is one."""
+    if isinstance(y, np.generic | np.ndarray):
+        return np.asarray(1.0, dtype=y.dtype)
     xp = kind_of(y).xp
     one = xp.base.asarray(1.0, dtype=y.dtype, device=xp.device_of(y))
     return constant(one, type(y)) if isinstance(y, TrackedArray) else one

@@ -544,6 +544,10 @@ ROWS: dict[str, list[Example]] = {
         Example(lambda v: (_finite(v, v.n, 3), v.labels(v.n, classes=4) - 4, 4), length=6),  # from the end
         Example(lambda v: (_finite(v, 3600, 30), v.labels(3600, classes=700), 700), sizes=(1,), length=40),
     ],
+    "spread": [
+        Example(lambda v: (v.normal(v.n, 1), v.normal(v.n, 4))),
+        Example(lambda v: (v.normal(), v.normal(v.n))),
+    ],
     "where_zero": [
         Example(lambda v: (v.normal(v.n), 1.0, v.normal(v.n))),
         Example(lambda v: (v.normal(v.n) > 0, 0.0, v.normal(v.n))),
