@@ -107,7 +107,7 @@ def _recorded(generic: Callable[..., Any], kind: type[TrackedArray]) -> Callable
             return generic(*args, **options)  # not one value with its pullback: recorded as it is written
         y, pullback = made
         indices = tuple(a.index if isinstance(a, TrackedArray) and a.tape is tape else None for a in given)
-        tracked = recorded(kind, y, tape, (indices, pullback, None))
+        tracked = recorded(kind, y, tape, (None, indices, pullback, None))
         return tracked, lambda dy, *out, **ignored: generic(*args, **options)[1](constant(dy, kind))
 
     return function

@@ -130,12 +130,12 @@ def _fast(kind: type[TrackedArray], xp: Any) -> dict[str, Any]:
             va, vb = a.value, b.value
             alike = va.shape == vb.shape and va.dtype == vb.dtype
             pull, kept = (_both, None) if alike else (of_sum, (va, vb))
-            tracked = recorded(kind, va + vb, tape, ((a.index, b.index), pull, kept))
+            tracked = recorded(kind, va + vb, tape, (a.index, b.index, pull, kept))
             if a.mask is not None or b.mask is not None:
                 tracked.mask = mask_of_two(a, b, tracked.value)
             return tracked
         if type(b) is float:
-            tracked = recorded(kind, a.value + b, tape, (a.index, _same, None))
+            tracked = recorded(kind, a.value + b, tape, (a.index, None, _same, None))
             if a.mask is not None:
                 tracked.mask = a.mask
             return tracked
@@ -149,12 +149,12 @@ def _fast(kind: type[TrackedArray], xp: Any) -> dict[str, Any]:
             va, vb = a.value, b.value
             alike = va.shape == vb.shape and va.dtype == vb.dtype
             pull, kept = (_both_signs, None) if alike else (of_difference, (va, vb))
-            tracked = recorded(kind, va - vb, tape, ((a.index, b.index), pull, kept))
+            tracked = recorded(kind, va - vb, tape, (a.index, b.index, pull, kept))
             if a.mask is not None or b.mask is not None:
                 tracked.mask = mask_of_two(a, b, tracked.value)
             return tracked
         if type(b) is float:
-            tracked = recorded(kind, a.value - b, tape, (a.index, _same, None))
+            tracked = recorded(kind, a.value - b, tape, (a.index, None, _same, None))
             if a.mask is not None:
                 tracked.mask = a.mask
             return tracked
@@ -167,12 +167,12 @@ def _fast(kind: type[TrackedArray], xp: Any) -> dict[str, Any]:
         if type(b) is kind and b.tape is tape:
             va, vb = a.value, b.value
             pull = _times_each_other if va.shape == vb.shape and va.dtype == vb.dtype else of_product
-            tracked = recorded(kind, va * vb, tape, ((a.index, b.index), pull, (va, vb)))
+            tracked = recorded(kind, va * vb, tape, (a.index, b.index, pull, (va, vb)))
             if a.mask is not None or b.mask is not None:
                 tracked.mask = mask_of_two(a, b, tracked.value)
             return tracked
         if type(b) is float:
-            tracked = recorded(kind, a.value * b, tape, (a.index, _times, b))
+            tracked = recorded(kind, a.value * b, tape, (a.index, None, _times, b))
             if a.mask is not None:
                 tracked.mask = a.mask
             return tracked
@@ -185,12 +185,12 @@ def _fast(kind: type[TrackedArray], xp: Any) -> dict[str, Any]:
         if type(b) is kind and b.tape is tape:
             va, vb = a.value, b.value
             y = va / vb
-            tracked = recorded(kind, y, tape, ((a.index, b.index), of_quotient, (va, vb, y)))
+            tracked = recorded(kind, y, tape, (a.index, b.index, of_quotient, (va, vb, y)))
             if a.mask is not None or b.mask is not None:
                 tracked.mask = mask_of_two(a, b, tracked.value)
             return tracked
         if type(b) is float and b:
-            tracked = recorded(kind, a.value / b, tape, (a.index, _over, b))
+            tracked = recorded(kind, a.value / b, tape, (a.index, None, _over, b))
             if a.mask is not None:
                 tracked.mask = a.mask
             return tracked
@@ -201,7 +201,7 @@ def _fast(kind: type[TrackedArray], xp: Any) -> dict[str, Any]:
             va, vb = a.value, b.value
             plain = type(va) is not kind and type(vb) is not kind
             if plain and va.ndim == vb.ndim == 2 and a.mask is None and b.mask is None:
-                return recorded(kind, va @ vb, a.tape, ((a.index, b.index), pulls_of_matrices, (va, vb)))
+                return recorded(kind, va @ vb, a.tape, (None, (a.index, b.index), pulls_of_matrices, (va, vb)))
         return xp.matmul(a, b)
 
     return {"__matmul__": matmul, "__add__": add, "__sub__": subtract, "__mul__": multiply, "__truediv__": divide}

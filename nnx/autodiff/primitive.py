@@ -26,7 +26,7 @@ def primitive(protocol: Callable[..., Any]) -> Callable[..., Any]:
             y, pullback = protocol(x.value, *args[1:], **options)
             if isinstance(x.value, TrackedArray):
                 pullback = _of_tracked(pullback, type(x))
-            return recorded(type(x), y, x.tape, (x.index, pullback, None))
+            return recorded(type(x), y, x.tape, (None, (x.index,), pullback, None))
         if any(type(a) is Parameter for a in args):
             args = tuple(leaf(a, kind_of(a.value)) if type(a) is Parameter else a for a in args)
         tape = top_tape(args)
@@ -40,7 +40,7 @@ def primitive(protocol: Callable[..., Any]) -> Callable[..., Any]:
         indices = tuple(
             a.index if isinstance(a, TrackedArray) and a.tape is tape else None for a in args if hasattr(a, "dtype")
         )
-        return recorded(kind, y, tape, (indices, pullback, None))
+        return recorded(kind, y, tape, (None, indices, pullback, None))
 
     return function
 

@@ -49,7 +49,7 @@ def unary(
         value = x.value
         f = function if type(value) is kind else plain
         y, pull = rule(f, xp, value, *args, **options) if args or options else rule(f, xp, value)
-        tracked = recorded(kind, y, x.tape, (x.index, pull, None))
+        tracked = recorded(kind, y, x.tape, (x.index, None, pull, None))
         if by_elements and x.mask is not None:
             tracked.mask = x.mask
         elif views:
@@ -79,7 +79,7 @@ def by_elements(xp: Any, rule: tuple[Rule, str], plain: Callable[..., Any], name
         value = x.value
         y = (function if type(value) is kind else plain)(value)
         kept = y if keeps_value else value if keeps_argument else None
-        tracked = recorded(kind, y, x.tape, (x.index, pull, kept))
+        tracked = recorded(kind, y, x.tape, (x.index, None, pull, kept))
         if x.mask is not None:
             tracked.mask = x.mask
         return tracked
@@ -109,7 +109,7 @@ def binary(xp: Any, rule: tuple[Rule, Rule], plain: Callable[..., Any], name: st
                     va, vb = a.value, b.value
                     y = (function if type(va) is kind or type(vb) is kind else plain)(va, vb)
                     pulls = pull_first(xp, va, vb, y), pull_second(xp, va, vb, y)
-                    tracked = recorded(kind, y, tape, ((a.index, b.index), pulls, None))
+                    tracked = recorded(kind, y, tape, (None, (a.index, b.index), pulls, None))
                     if a.mask is not None or b.mask is not None:
                         tracked.mask = mask_of_two(a, b, y)
                     return tracked
@@ -124,7 +124,7 @@ def binary(xp: Any, rule: tuple[Rule, Rule], plain: Callable[..., Any], name: st
         value = a.value
         b = suited(b, value, xp)
         y = (function if type(value) is kind or type(b) is kind else plain)(value, b)
-        tracked = recorded(kind, y, a.tape, (a.index, pull_first(xp, value, b, y), None))
+        tracked = recorded(kind, y, a.tape, (a.index, None, pull_first(xp, value, b, y), None))
         if a.mask is not None:
             tracked.mask = mask_of_two(a, b, y)
         return tracked
@@ -133,7 +133,7 @@ def binary(xp: Any, rule: tuple[Rule, Rule], plain: Callable[..., Any], name: st
         value = b.value
         a = suited(a, value, xp)
         y = (function if type(value) is kind or type(a) is kind else plain)(a, value)
-        tracked = recorded(kind, y, b.tape, (b.index, pull_second(xp, a, value, y), None))
+        tracked = recorded(kind, y, b.tape, (b.index, None, pull_second(xp, a, value, y), None))
         if b.mask is not None:
             tracked.mask = mask_of_two(b, a, y)
         return tracked
@@ -205,7 +205,7 @@ def several(xp: Any, rule: Rule, plain: Callable[..., Any], count: int, name: st
             a.index if type(a) is kind and a.tape is tape and pull is not None else None
             for a, pull in zip(head, pulls, strict=False)
         )
-        return recorded(kind, y, tape, (sources, pulls, None))
+        return recorded(kind, y, tape, (None, sources, pulls, None))
 
     function.__name__ = name
     return function
@@ -224,7 +224,7 @@ def sequence(xp: Any, rule: Rule, plain: Callable[..., Any], name: str) -> Calla
         inner = function if any(type(value) is kind for value in values) else plain
         y, pulls = rule(inner, xp, values, **options)
         sources = tuple(a.index if type(a) is kind and a.tape is tape else None for a in given)
-        return recorded(kind, y, tape, (sources, tuple(pulls), None))
+        return recorded(kind, y, tape, (None, sources, tuple(pulls), None))
 
     function.__name__ = name
     return function
@@ -246,7 +246,7 @@ def parts(xp: Any, rule: Rule, plain: Callable[..., Any], name: str) -> Callable
         ys, pulls = rule(function if type(value) is kind else plain, xp, value, *args, **options)
         return type(ys)(
             *(
-                lower(y) if pull is None else recorded(kind, y, tape, (x.index, pull, None))
+                lower(y) if pull is None else recorded(kind, y, tape, (x.index, None, pull, None))
                 for y, pull in zip(ys, pulls, strict=True)
             )
         )

@@ -36,13 +36,13 @@ def record_several(
     indices : of the function's arguments. pullback : of a list of cotangents, to those of the arguments.
     """
     zeros = kind.xp.base.zeros_like
-    whole = tape.add((indices, _of_parts(pullback, values, zeros), None))
+    whole = tape.add((None, indices, _of_parts(pullback, values, zeros), None))
     count = len(values)
 
     def pick(position: int) -> Callable[[Any], Parts]:
         return lambda dy: Parts([dy if i == position else None for i in range(count)])
 
-    return [recorded(kind, value, tape, (whole, pick(i), None)) for i, value in enumerate(values)]
+    return [recorded(kind, value, tape, (whole, None, pick(i), None)) for i, value in enumerate(values)]
 
 
 def _of_parts(pullback: Callable[..., Any], values: Sequence[Any], zeros: Callable[[Any], Any]) -> Callable[..., Any]:

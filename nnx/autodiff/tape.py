@@ -10,10 +10,12 @@ from nnx.parameters import Parameter
 from nnx.pullbacks import LayerPullback, Skippable
 
 Entry = Any
-"""How a value came to be: None for a watched array; else (sources, pull, kept).
+"""How a value came to be: None for a watched array; else (first, second, pull, kept).
 
-sources : the index of the one tracked array that it was made of, or a tuple of those of several, None for constants.
-pull : from its cotangent to that of the source; of several sources to a tuple of theirs, or a tuple of pulls.
+first, second : of a function of one tracked array its index and None, of one of two both indices; of all others None and
+    a tuple of indices, None for constants.
+pull : from the value's cotangent to that of the one array, to a pair for two, to a tuple for the others; of these it may
+    be a tuple of pulls, one for each index, of which only those that are needed are called.
 kept : what the pull is given beside the cotangent, so that it can be one function for all entries; None for nothing.
 """
 
@@ -100,41 +102,38 @@ class Tape:
             if entry is None:
                 found[len(cotangents)] = dy
                 continue
-            sends = False
             if leads is not None:
                 position = len(cotangents)
                 if position in keep:
                     found[position] = dy
                 if not leads[position]:
                     continue
-                sends = leads[position] == _SENDS
-            sources, pull, kept = entry
-            if type(sources) is int:
+            first, second, pull, kept = entry
+            if second is None:
                 dx = pull(dy) if kept is None else pull(dy, kept)
-                if type(dx) is tuple:
-                    (dx,) = dx
-                before = cotangents[sources]
-                cotangents[sources] = dx if before is None else before + dx
+                before = cotangents[first]
+                cotangents[first] = dx if before is None else before + dx
+            elif first is not None:
+                dx, dx_of_second = pull(dy) if kept is None else pull(dy, kept)
+                before = cotangents[first]
+                cotangents[first] = dx if before is None else before + dx
+                before = cotangents[second]
+                cotangents[second] = dx_of_second if before is None else before + dx_of_second
             elif type(pull) is tuple:
-                for index, pull_one in zip(sources, pull, strict=True):
+                for index, pull_one in zip(second, pull, strict=True):
                     if index is not None and (leads is None or leads[index]):
                         dx = pull_one(dy) if kept is None else pull_one(dy, kept)
                         before = cotangents[index]
                         cotangents[index] = dx if before is None else before + dx
-            elif sends and not any(index is not None and leads[index] for index in sources):  # type: ignore[index]
+            elif (
+                leads is not None
+                and leads[position] == _SENDS
+                and not any(index is not None and leads[index] for index in second)
+            ):
                 pull(dy, inputs=False)
-            elif len(sources) == 2:
-                first, second = sources
-                dx, dx_of_second = pull(dy) if kept is None else pull(dy, kept)
-                if first is not None and dx is not None:
-                    before = cotangents[first]
-                    cotangents[first] = dx if before is None else before + dx
-                if second is not None and dx_of_second is not None:
-                    before = cotangents[second]
-                    cotangents[second] = dx_of_second if before is None else before + dx_of_second
             else:
                 dxs = pull(dy)
-                for index, dx in zip(sources, dxs if type(dxs) is tuple else (dxs,), strict=True):
+                for index, dx in zip(second, dxs if type(dxs) is tuple else (dxs,), strict=True):
                     if index is not None and dx is not None:
                         before = cotangents[index]
                         cotangents[index] = dx if before is None else before + dx
@@ -158,14 +157,14 @@ class Tape:
         for position, entry in enumerate(self.entries):
             if entry is None:
                 continue
-            sources, pull, _ = entry
-            if type(sources) is int:
-                if leads[sources]:
-                    leads[position] = 1
-            elif type(pull) in _SENDERS:
+            first, second, pull, _ = entry
+            if type(pull) in _SENDERS:
                 leads[position] = _SENDS
+            elif first is not None:
+                if leads[first] or (second is not None and leads[second]):
+                    leads[position] = 1
             else:
-                for index in sources:
+                for index in second:
                     if index is not None and leads[index]:
                         leads[position] = 1
                         break

@@ -394,8 +394,8 @@ def _place(part: Any, tape: Tape) -> Any:
 
 
 def _sources_of(entry: Any) -> list[int]:
-    sources = entry[0]
-    return [sources] if isinstance(sources, int) else [index for index in sources if index is not None]
+    first, second = entry[:2]
+    return [index for index in (second if first is None else (first, second)) if index is not None]
 
 
 def _is_chain(nodes: Sequence[Node]) -> bool:

@@ -274,10 +274,10 @@ def _record(layer: Any, parts: list[Any], mask: Any, options: dict[str, Any], ta
     if isinstance(y, list | tuple | dict):
         several = record_several(tape, kind, leaves(y), indices, _of_leaves(pullback, y))
         return rebuild(y, several), made
-    tracked = recorded(kind, y, tape, (indices, pullback, None))
+    tracked = recorded(kind, y, tape, (None, indices, pullback, None))
     if activated:
         y, pullback = layer.activate(tracked.value)
-        end = recorded(kind, y, tape, (tracked.index, pullback, None))
+        end = recorded(kind, y, tape, (None, (tracked.index,), pullback, None))
         end.logits = tracked
         return end, made
     return tracked, made
