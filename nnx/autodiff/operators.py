@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any
+
+import numpy as np
 
 from nnx.autodiff.array import TrackedArray, recorded
 from nnx.autodiff.broadcasting import sum_to
+from nnx.autodiff.elementwise import ARGUMENT, NOTHING, VALUE
 from nnx.autodiff.guards import divisor
 from nnx.autodiff.products import of_matrices
 from nnx.autodiff.record import leaf, mask_of_two
@@ -114,87 +118,16 @@ def _fast(kind: type[TrackedArray], xp: Any) -> dict[str, Any]:
         return fit(dy * b, a), fit(dy * a, b)
 
     def of_quotient(dy: Any, kept: Any) -> tuple[Any, Any]:
+        first, second = of_like_quotient(dy, kept)
+        return fit(first, kept[0]), fit(second, kept[1])
+
+    def of_like_quotient(dy: Any, kept: Any) -> tuple[Any, Any]:
         a, b, y = kept
         safe = divisor(xp, dy, b)
         first = dy / safe
-        second = first * -(y if safe is b else a / safe)
-        return (first, second) if a.shape == b.shape and a.dtype == b.dtype else (fit(first, a), fit(second, b))
+        return first, first * -(y if safe is b else a / safe)
 
     pulls_of_matrices = of_matrices(xp)
-
-    def add(a: Any, b: Any) -> Any:
-        tape = a.tape
-        if type(b) is Parameter:
-            b = leaf(b, kind)
-        if type(b) is kind and b.tape is tape:
-            va, vb = a.value, b.value
-            alike = va.shape == vb.shape and va.dtype == vb.dtype
-            pull, kept = (_both, None) if alike else (of_sum, (va, vb))
-            tracked = recorded(kind, va + vb, tape, (a.index, b.index, pull, kept))
-            if a.mask is not None or b.mask is not None:
-                tracked.mask = mask_of_two(a, b, tracked.value)
-            return tracked
-        if type(b) is float:
-            tracked = recorded(kind, a.value + b, tape, (a.index, None, _same, None))
-            if a.mask is not None:
-                tracked.mask = a.mask
-            return tracked
-        return xp.add(a, b)
-
-    def subtract(a: Any, b: Any) -> Any:
-        tape = a.tape
-        if type(b) is Parameter:
-            b = leaf(b, kind)
-        if type(b) is kind and b.tape is tape:
-            va, vb = a.value, b.value
-            alike = va.shape == vb.shape and va.dtype == vb.dtype
-            pull, kept = (_both_signs, None) if alike else (of_difference, (va, vb))
-            tracked = recorded(kind, va - vb, tape, (a.index, b.index, pull, kept))
-            if a.mask is not None or b.mask is not None:
-                tracked.mask = mask_of_two(a, b, tracked.value)
-            return tracked
-        if type(b) is float:
-            tracked = recorded(kind, a.value - b, tape, (a.index, None, _same, None))
-            if a.mask is not None:
-                tracked.mask = a.mask
-            return tracked
-        return xp.subtract(a, b)
-
-    def multiply(a: Any, b: Any) -> Any:
-        tape = a.tape
-        if type(b) is Parameter:
-            b = leaf(b, kind)
-        if type(b) is kind and b.tape is tape:
-            va, vb = a.value, b.value
-            pull = _times_each_other if va.shape == vb.shape and va.dtype == vb.dtype else of_product
-            tracked = recorded(kind, va * vb, tape, (a.index, b.index, pull, (va, vb)))
-            if a.mask is not None or b.mask is not None:
-                tracked.mask = mask_of_two(a, b, tracked.value)
-            return tracked
-        if type(b) is float:
-            tracked = recorded(kind, a.value * b, tape, (a.index, None, _times, b))
-            if a.mask is not None:
-                tracked.mask = a.mask
-            return tracked
-        return xp.multiply(a, b)
-
-    def divide(a: Any, b: Any) -> Any:
-        tape = a.tape
-        if type(b) is Parameter:
-            b = leaf(b, kind)
-        if type(b) is kind and b.tape is tape:
-            va, vb = a.value, b.value
-            y = va / vb
-            tracked = recorded(kind, y, tape, (a.index, b.index, of_quotient, (va, vb, y)))
-            if a.mask is not None or b.mask is not None:
-                tracked.mask = mask_of_two(a, b, tracked.value)
-            return tracked
-        if type(b) is float and b:
-            tracked = recorded(kind, a.value / b, tape, (a.index, None, _over, b))
-            if a.mask is not None:
-                tracked.mask = a.mask
-            return tracked
-        return xp.divide(a, b)
 
     def matmul(a: Any, b: Any) -> Any:
         if type(b) is kind and b.tape is a.tape:
@@ -204,4 +137,51 @@ def _fast(kind: type[TrackedArray], xp: Any) -> dict[str, Any]:
                 return recorded(kind, va @ vb, a.tape, (None, (a.index, b.index), pulls_of_matrices, (va, vb)))
         return xp.matmul(a, b)
 
-    return {"__matmul__": matmul, "__add__": add, "__sub__": subtract, "__mul__": multiply, "__truediv__": divide}
+    return {
+        "__matmul__": matmul,
+        "__add__": _operator(xp, operator.add, _both, of_sum, _same, NOTHING),
+        "__sub__": _operator(xp, operator.sub, _both_signs, of_difference, _same, NOTHING),
+        "__mul__": _operator(xp, operator.mul, _times_each_other, of_product, _times, ARGUMENT),
+        "__truediv__": _operator(xp, operator.truediv, of_like_quotient, of_quotient, _over, VALUE),
+    }
+
+
+def _operator(xp: Any, compute: Any, of_like: Any, of_two: Any, of_number: Any, keeps: str) -> Any:
+    """One of the four. of_like, of_two, of_number : its pulls for arrays that are alike, for others, and for a number.
+
+    keeps : whether the pulls are given nothing where they can do without, the arguments, or the value too.
+    """
+    kind = xp.kind
+    as_array = np.asarray
+    general = getattr(xp, _NAMES[compute.__name__])
+    keeps_value, keeps_arguments = keeps == VALUE, keeps != NOTHING
+
+    def function(a: Any, b: Any) -> Any:
+        of_b, tape = type(b), a.tape
+        if of_b is kind and b.tape is tape:
+            va, vb = a.value, b.value
+            y = compute(va, vb)
+            if va.shape == vb.shape and va.dtype == vb.dtype:
+                kept = ((va, vb, y) if keeps_value else (va, vb)) if keeps_arguments else None
+                entry = a.index, b.index, of_like, kept
+            else:
+                entry = a.index, b.index, of_two, (va, vb, y) if keeps_value else (va, vb)
+            mask = None if a.mask is None and b.mask is None else mask_of_two(a, b, y)
+        elif of_b is float and b:
+            va, mask = a.value, a.mask
+            if type(va) is np.ndarray:
+                b = as_array(b, va.dtype)  # with a number of Python NumPy takes twice the time
+            y = compute(va, b)
+            entry = a.index, None, of_number, b if keeps_arguments else None
+        else:
+            return function(a, leaf(b, kind)) if of_b is Parameter else general(a, b)
+        made = kind()  # as `recorded`, without the call
+        made.value = y
+        made.tape = tape
+        made.mask = mask
+        entries = tape.entries
+        made.index = len(entries)
+        entries.append(entry)
+        return made
+
+    return function

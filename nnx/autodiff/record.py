@@ -66,23 +66,26 @@ def by_elements(xp: Any, rule: tuple[Rule, str], plain: Callable[..., Any], name
     rule : what makes the pull of a namespace, and what it is given beside dy; see `elementwise`.
     """
     kind = xp.kind
-    make, kept = rule
-    pull, keeps_argument, keeps_value = make(xp), kept == "argument", kept == "value"
+    make, keeps = rule
+    pull, keeps_value, keeps_argument = make(xp), keeps == "value", keeps == "argument"
 
     def function(x: Any, /, *args: Any, **options: Any) -> Any:
-        if type(x) is not kind:
-            if type(x) is Parameter:
-                return function(leaf(x, kind), *args, **options)
-            return plain(x, *args, **options)
-        if args or options:
-            raise TypeError(f"{name} of a tracked array takes nothing else")
-        value = x.value
-        y = (function if type(value) is kind else plain)(value)
-        kept = y if keeps_value else value if keeps_argument else None
-        tracked = recorded(kind, y, x.tape, (x.index, None, pull, kept))
-        if x.mask is not None:
-            tracked.mask = x.mask
-        return tracked
+        if type(x) is kind:
+            if args or options:
+                raise TypeError(f"{name} of a tracked array takes no other arguments")
+            value, tape = x.value, x.tape
+            y = function(value) if type(value) is kind else plain(value)
+            made = kind()  # as `recorded`, without the call
+            made.value = y
+            made.tape = tape
+            made.mask = x.mask
+            entries = tape.entries
+            made.index = len(entries)
+            entries.append((x.index, None, pull, y if keeps_value else value if keeps_argument else None))
+            return made
+        if type(x) is Parameter:
+            return function(leaf(x, kind), *args, **options)
+        return plain(x, *args, **options) if args or options else plain(x)
 
     function.__name__ = name
     return function

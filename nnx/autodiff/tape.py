@@ -71,7 +71,9 @@ class Tape:
     def watch(self) -> int:
         """Record that there is an array, of which nothing is known. Returns its index."""
         self.watched += 1
-        return self.add(None)
+        entries = self.entries
+        entries.append(None)
+        return len(entries) - 1
 
     def add(self, entry: Entry) -> int:
         """Record how a value came to be. Returns its index."""
@@ -93,7 +95,9 @@ class Tape:
                 before = cotangents[index]
                 cotangents[index] = dy if before is None else before + dy
         keep = set(wanted)
-        leads = None if self._leads_only_to(keep) else self._leads_to(wanted)
+        leads = None
+        if self.watched != len(keep) or self.layers or [entries[index] for index in keep].count(None) < len(keep):
+            leads = self._leads_to(wanted)  # else everything leads to wanted entries, and these to nothing
         found: dict[int, Any] = {}
         for entry in reversed(entries):
             dy = cotangents.pop()
@@ -138,16 +142,6 @@ class Tape:
                         before = cotangents[index]
                         cotangents[index] = dx if before is None else before + dx
         return [found.get(index) for index in wanted]
-
-    def _leads_only_to(self, wanted: set[int]) -> bool:
-        """Whether everything leads to wanted entries: all that are watched, and none that leads on to others."""
-        if self.layers or self.watched != len(wanted):
-            return False
-        entries = self.entries
-        for index in wanted:
-            if entries[index] is not None:
-                return False
-        return True
 
     def _leads_to(self, wanted: Sequence[int]) -> bytearray:
         """For each entry whether a wanted one is reached from it: else its cotangent is of no use to anybody."""

@@ -50,8 +50,12 @@ def derive(
     of : the arguments that have to have a derivative; TypeError for one that has none.
     """
     tape = Tape(next_level())
-    watched = [watch(tape, a) for a in args]
-    slots = [i for i, (a, given) in enumerate(zip(watched, args, strict=True)) if a is not given]
+    watched, slots = list(args), []
+    for position, value in enumerate(args):
+        kind = floating_kind(value)
+        if kind is not None:
+            watched[position] = track(kind, value, tape, tape.watch())
+            slots.append(position)
     for position in of:
         if position not in slots:
             raise _without_derivative(args, position)
