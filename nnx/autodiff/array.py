@@ -49,16 +49,16 @@ class TrackedArray:
     array([2., 4.])
     """
 
-    __slots__ = ("__dict__", "index", "mask", "tape", "value")
+    __slots__ = ("__dict__", "index", "tape", "value")
 
     __array_priority__ = 1000
     __hash__ = None  # type: ignore[assignment]
 
     index: int
-    mask: Any
     tape: Tape
     value: Any
-    maker: Any = None  # few arrays have any of these
+    _mask: Any = None  # few arrays have any of these
+    maker: Any = None
     logits: Any = None
     whole: Any = None
     lost: Any = None
@@ -71,6 +71,17 @@ class TrackedArray:
 
     def __repr__(self) -> str:
         return f"tracked {lower(self)!r}"
+
+    @property
+    def mask(self) -> Any:
+        """The mask of a sequence's steps; None without."""
+        return self._mask
+
+    @mask.setter
+    def mask(self, mask: Any) -> None:
+        self._mask = mask
+        if mask is not None:
+            self.tape.masked = True
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -176,6 +187,7 @@ class TrackedArray:
         made = self.xp.set_item(self, key, value)
         self._lose_wholes(made)
         self.value, self.tape, self.index = made.value, made.tape, made.index
+        self.mask = self._mask  # which its tape has to know of
         self.maker = self.logits = None
 
     def changed_to(self, made: Any) -> Any:
@@ -344,7 +356,6 @@ def track(kind: type[TrackedArray], value: Any, tape: Tape, index: int) -> Any:
     made.value = value
     made.tape = tape
     made.index = index
-    made.mask = None
     return made
 
 
@@ -353,7 +364,6 @@ def recorded(kind: type[TrackedArray], value: Any, tape: Tape, entry: Entry) -> 
     made = kind()
     made.value = value
     made.tape = tape
-    made.mask = None
     entries = tape.entries
     made.index = len(entries)
     entries.append(entry)

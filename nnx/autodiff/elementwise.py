@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 from nnx.autodiff.broadcasting import ones
 from nnx.autodiff.guards import divisor, factor

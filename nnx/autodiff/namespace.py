@@ -45,6 +45,7 @@ def namespace_of(backend: Backend) -> Any:
     for name in ("where_zero", "spread"):  # found once, not by every call
         kernel = backend.kernels.get(name)
         setattr(xp, name, GENERIC[name] if kernel is None else kernel.function)
+    xp.pulls_of_matrices = products.of_matrices(xp)
     xp.refuses_others = _refuses_others(base)
     xp.floating_dtypes = {}  # dtypes of other libraries may be equal to these, and do not mean the same
     for name in dir(base):

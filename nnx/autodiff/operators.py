@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import operator
 from typing import Any
 
 import numpy as np
 
 from nnx.autodiff.array import TrackedArray, recorded
 from nnx.autodiff.broadcasting import sum_to
-from nnx.autodiff.elementwise import ARGUMENT, NOTHING, VALUE
 from nnx.autodiff.guards import divisor
-from nnx.autodiff.products import of_matrices
 from nnx.autodiff.record import leaf, mask_of_two
+from nnx.autodiff.tape import Entry
 from nnx.parameters import Parameter
 
 _NAMES = {
@@ -98,9 +96,12 @@ def _both_signs(dy: Any) -> tuple[Any, Any]:
 def _fast(kind: type[TrackedArray], xp: Any) -> dict[str, Any]:
     """+ - * / of two arrays of one tape, or of one and a number of Python, and @ of two matrices.
 
-    Of two arrays that are alike, so is what they are combined to, and its cotangent. Everything else goes the general
-    way.
+    Of two arrays that are alike, so is what they are combined to, and its cotangent. A number beside an array of NumPy
+    becomes an array, since NumPy takes twice the time for one of Python. Everything else goes the general way.
+
+    Their last lines are those of `recorded`, without the call.
     """
+    as_array = np.asarray
 
     def fit(dy: Any, like: Any) -> Any:
         return dy if dy.shape == like.shape and dy.dtype == like.dtype else sum_to(xp, dy, like)
@@ -127,61 +128,138 @@ def _fast(kind: type[TrackedArray], xp: Any) -> dict[str, Any]:
         first = dy / safe
         return first, first * -(y if safe is b else a / safe)
 
-    pulls_of_matrices = of_matrices(xp)
+    pulls_of_matrices = xp.pulls_of_matrices
 
-    def matmul(a: Any, b: Any) -> Any:
-        if type(b) is kind and b.tape is a.tape:
-            va, vb = a.value, b.value
-            plain = type(va) is not kind and type(vb) is not kind
-            if plain and va.ndim == vb.ndim == 2 and a.mask is None and b.mask is None:
-                return recorded(kind, va @ vb, a.tape, (None, (a.index, b.index), pulls_of_matrices, (va, vb)))
-        return xp.matmul(a, b)
-
-    return {
-        "__matmul__": matmul,
-        "__add__": _operator(xp, operator.add, _both, of_sum, _same, NOTHING),
-        "__sub__": _operator(xp, operator.sub, _both_signs, of_difference, _same, NOTHING),
-        "__mul__": _operator(xp, operator.mul, _times_each_other, of_product, _times, ARGUMENT),
-        "__truediv__": _operator(xp, operator.truediv, of_like_quotient, of_quotient, _over, VALUE),
-    }
-
-
-def _operator(xp: Any, compute: Any, of_like: Any, of_two: Any, of_number: Any, keeps: str) -> Any:
-    """One of the four. of_like, of_two, of_number : its pulls for arrays that are alike, for others, and for a number.
-
-    keeps : whether the pulls are given nothing where they can do without, the arguments, or the value too.
-    """
-    kind = xp.kind
-    as_array = np.asarray
-    general = getattr(xp, _NAMES[compute.__name__])
-    keeps_value, keeps_arguments = keeps == VALUE, keeps != NOTHING
-
-    def function(a: Any, b: Any) -> Any:
-        of_b, tape = type(b), a.tape
+    def add(a: Any, b: Any) -> Any:
+        entry: Entry
+        of_b = type(b)
+        tape = a.tape
         if of_b is kind and b.tape is tape:
-            va, vb = a.value, b.value
-            y = compute(va, vb)
+            va = a.value
+            vb = b.value
+            y = va + vb
             if va.shape == vb.shape and va.dtype == vb.dtype:
-                kept = ((va, vb, y) if keeps_value else (va, vb)) if keeps_arguments else None
-                entry = a.index, b.index, of_like, kept
+                entry = a.index, b.index, _both, None
             else:
-                entry = a.index, b.index, of_two, (va, vb, y) if keeps_value else (va, vb)
-            mask = None if a.mask is None and b.mask is None else mask_of_two(a, b, y)
+                entry = a.index, b.index, of_sum, (va, vb)
         elif of_b is float and b:
-            va, mask = a.value, a.mask
+            va = a.value
             if type(va) is np.ndarray:
-                b = as_array(b, va.dtype)  # with a number of Python NumPy takes twice the time
-            y = compute(va, b)
-            entry = a.index, None, of_number, b if keeps_arguments else None
+                b = as_array(b, va.dtype)
+            y = va + b
+            entry = a.index, None, _same, None
         else:
-            return function(a, leaf(b, kind)) if of_b is Parameter else general(a, b)
-        made = kind()  # as `recorded`, without the call
+            return add(a, leaf(b, kind)) if of_b is Parameter else xp.add(a, b)
+        made = kind()
         made.value = y
         made.tape = tape
-        made.mask = mask
+        if tape.masked:
+            made.mask = mask_of_two(a, b, y)
         entries = tape.entries
         made.index = len(entries)
         entries.append(entry)
         return made
 
-    return function
+    def subtract(a: Any, b: Any) -> Any:
+        entry: Entry
+        of_b = type(b)
+        tape = a.tape
+        if of_b is kind and b.tape is tape:
+            va = a.value
+            vb = b.value
+            y = va - vb
+            if va.shape == vb.shape and va.dtype == vb.dtype:
+                entry = a.index, b.index, _both_signs, None
+            else:
+                entry = a.index, b.index, of_difference, (va, vb)
+        elif of_b is float and b:
+            va = a.value
+            if type(va) is np.ndarray:
+                b = as_array(b, va.dtype)
+            y = va - b
+            entry = a.index, None, _same, None
+        else:
+            return subtract(a, leaf(b, kind)) if of_b is Parameter else xp.subtract(a, b)
+        made = kind()
+        made.value = y
+        made.tape = tape
+        if tape.masked:
+            made.mask = mask_of_two(a, b, y)
+        entries = tape.entries
+        made.index = len(entries)
+        entries.append(entry)
+        return made
+
+    def multiply(a: Any, b: Any) -> Any:
+        entry: Entry
+        of_b = type(b)
+        tape = a.tape
+        if of_b is kind and b.tape is tape:
+            va = a.value
+            vb = b.value
+            y = va * vb
+            if va.shape == vb.shape and va.dtype == vb.dtype:
+                entry = a.index, b.index, _times_each_other, (va, vb)
+            else:
+                entry = a.index, b.index, of_product, (va, vb)
+        elif of_b is float and b:
+            va = a.value
+            if type(va) is np.ndarray:
+                b = as_array(b, va.dtype)
+            y = va * b
+            entry = a.index, None, _times, b
+        else:
+            return multiply(a, leaf(b, kind)) if of_b is Parameter else xp.multiply(a, b)
+        made = kind()
+        made.value = y
+        made.tape = tape
+        if tape.masked:
+            made.mask = mask_of_two(a, b, y)
+        entries = tape.entries
+        made.index = len(entries)
+        entries.append(entry)
+        return made
+
+    def divide(a: Any, b: Any) -> Any:
+        entry: Entry
+        of_b = type(b)
+        tape = a.tape
+        if of_b is kind and b.tape is tape:
+            va = a.value
+            vb = b.value
+            y = va / vb
+            if va.shape == vb.shape and va.dtype == vb.dtype:
+                entry = a.index, b.index, of_like_quotient, (va, vb, y)
+            else:
+                entry = a.index, b.index, of_quotient, (va, vb, y)
+        elif of_b is float and b:
+            va = a.value
+            if type(va) is np.ndarray:
+                b = as_array(b, va.dtype)
+            y = va / b
+            entry = a.index, None, _over, b
+        else:
+            return divide(a, leaf(b, kind)) if of_b is Parameter else xp.divide(a, b)
+        made = kind()
+        made.value = y
+        made.tape = tape
+        if tape.masked:
+            made.mask = mask_of_two(a, b, y)
+        entries = tape.entries
+        made.index = len(entries)
+        entries.append(entry)
+        return made
+
+    def matmul(a: Any, b: Any) -> Any:
+        tape = a.tape
+        if type(b) is Parameter:
+            b = leaf(b, kind)
+        if type(b) is kind and b.tape is tape and not tape.masked:
+            va = a.value
+            vb = b.value
+            plain = type(va) is not kind and type(vb) is not kind
+            if plain and va.ndim == 2 and vb.ndim == 2 and va.dtype == vb.dtype:
+                return recorded(kind, va @ vb, tape, (None, (a.index, b.index), pulls_of_matrices, (va, vb)))
+        return xp.matmul(a, b)
+
+    return {"__matmul__": matmul, "__add__": add, "__sub__": subtract, "__mul__": multiply, "__truediv__": divide}

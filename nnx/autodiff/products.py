@@ -13,24 +13,23 @@ Result = tuple[Array, tuple[Pull, Pull]]
 
 
 def of_matrices(xp: Namespace) -> tuple[Callable[..., Array], Callable[..., Array]]:
-    """The pulls of products of two plain matrices, (dy, (a, b)) -> dx, without the calls that other ranks need."""
+    """The pulls of products of two plain matrices of one dtype, (dy, (a, b)) -> dx, without what others need."""
     kind = xp.kind
 
     def pull_first(dy: Array, kept: tuple[Array, Array]) -> Array:
-        a, b = kept
-        return cast(xp, dy @ b.T, a)
+        return dy @ kept[1].T
 
     def pull_second(dy: Array, kept: tuple[Array, Array]) -> Array:
-        a, b = kept
-        return cast(xp, xp.matmul(a.T, dy) if type(dy) is kind else a.T @ dy, b)
+        return xp.matmul(kept[0].T, dy) if type(dy) is kind else kept[0].T @ dy
 
     return pull_first, pull_second
 
 
 def _matmul(f: Function, xp: Namespace, a: Array, b: Array) -> Result:
-    if len(a.shape) == 2 and len(b.shape) == 2 and type(a) is not xp.kind and type(b) is not xp.kind:
-        pull_first, pull_second = of_matrices(xp)
-        return f(a, b), (lambda dy: pull_first(dy, (a, b)), lambda dy: pull_second(dy, (a, b)))
+    plain = type(a) is not xp.kind and type(b) is not xp.kind
+    if plain and len(a.shape) == 2 and len(b.shape) == 2 and a.dtype == b.dtype:
+        first, second = xp.pulls_of_matrices
+        return f(a, b), (lambda dy: first(dy, (a, b)), lambda dy: second(dy, (a, b)))
 
     def pull_first(dy: Array) -> Array:
         if len(b.shape) == 1:

@@ -50,7 +50,7 @@ def unary(
         f = function if type(value) is kind else plain
         y, pull = rule(f, xp, value, *args, **options) if args or options else rule(f, xp, value)
         tracked = recorded(kind, y, x.tape, (x.index, None, pull, None))
-        if by_elements and x.mask is not None:
+        if by_elements and x.tape.masked:
             tracked.mask = x.mask
         elif views:
             tracked.whole = x
@@ -78,7 +78,8 @@ def by_elements(xp: Any, rule: tuple[Rule, str], plain: Callable[..., Any], name
             made = kind()  # as `recorded`, without the call
             made.value = y
             made.tape = tape
-            made.mask = x.mask
+            if tape.masked:
+                made.mask = x.mask
             entries = tape.entries
             made.index = len(entries)
             entries.append((x.index, None, pull, y if keeps_value else value if keeps_argument else None))
@@ -113,7 +114,7 @@ def binary(xp: Any, rule: tuple[Rule, Rule], plain: Callable[..., Any], name: st
                     y = (function if type(va) is kind or type(vb) is kind else plain)(va, vb)
                     pulls = pull_first(xp, va, vb, y), pull_second(xp, va, vb, y)
                     tracked = recorded(kind, y, tape, (None, (a.index, b.index), pulls, None))
-                    if a.mask is not None or b.mask is not None:
+                    if tape.masked:
                         tracked.mask = mask_of_two(a, b, y)
                     return tracked
                 if level > other:
@@ -128,7 +129,7 @@ def binary(xp: Any, rule: tuple[Rule, Rule], plain: Callable[..., Any], name: st
         b = suited(b, value, xp)
         y = (function if type(value) is kind or type(b) is kind else plain)(value, b)
         tracked = recorded(kind, y, a.tape, (a.index, None, pull_first(xp, value, b, y), None))
-        if a.mask is not None:
+        if a.tape.masked:
             tracked.mask = mask_of_two(a, b, y)
         return tracked
 
@@ -137,7 +138,7 @@ def binary(xp: Any, rule: tuple[Rule, Rule], plain: Callable[..., Any], name: st
         a = suited(a, value, xp)
         y = (function if type(value) is kind or type(a) is kind else plain)(a, value)
         tracked = recorded(kind, y, b.tape, (b.index, None, pull_second(xp, a, value, y), None))
-        if b.mask is not None:
+        if b.tape.masked:
             tracked.mask = mask_of_two(b, a, y)
         return tracked
 

@@ -12,10 +12,10 @@ from nnx.pullbacks import LayerPullback, Skippable
 Entry = Any
 """How a value came to be: None for a watched array; else (first, second, pull, kept).
 
-first, second : of a function of one tracked array its index and None, of one of two both indices; of all others None and
-    a tuple of indices, None for constants.
-pull : from the value's cotangent to that of the one array, to a pair for two, to a tuple for the others; of these it may
-    be a tuple of pulls, one for each index, of which only those that are needed are called.
+first, second : of a function of one tracked array its index and None, of one of two both indices; of all others None
+    and a tuple of indices, None for constants.
+pull : from the value's cotangent to that of the one array, to a pair for two, to a tuple for the others; of these it
+    may be a tuple of pulls, one for each index, of which only those that are needed are called.
 kept : what the pull is given beside the cotangent, so that it can be one function for all entries; None for nothing.
 """
 
@@ -39,12 +39,14 @@ class Tape:
     leaves : by the identity of a watched parameter the parameter and the index of its entry.
     layers : the layers of which it has recorded a call as one entry, which send cotangents to their parameters.
 
+    masked : whether one of its arrays has a mask, which what is computed from it then has too.
+
     A tape does not refer to its tracked arrays, and so dies with them at once.
     """
 
     __slots__ = (
         *("__weakref__", "calls", "entries", "in_layer", "keeps_losses", "layers", "leaves", "level", "losses"),
-        *("training", "wants_logits", "watched", "watches_parameters"),
+        *("masked", "training", "wants_logits", "watched", "watches_parameters"),
     )
 
     def __init__(
@@ -63,6 +65,7 @@ class Tape:
         self.keeps_losses, self.in_layer = keeps_losses, False
         self.entries: list[Entry] = []
         self.watched = 0
+        self.masked = False
         self.level = level
         self.watches_parameters = watches_parameters
         self.leaves: dict[int, tuple[Parameter, int]] = {}

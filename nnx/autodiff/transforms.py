@@ -56,9 +56,8 @@ def derive(
         if kind is not None:
             watched[position] = track(kind, value, tape, tape.watch())
             slots.append(position)
-    for position in of:
-        if position not in slots:
-            raise _without_derivative(args, position)
+    if not set(of).issubset(slots):
+        raise _without_derivative(args, next(position for position in of if position not in slots))
     outer = open_tapes()
     set_open_tapes((*outer, tape))
     try:
@@ -77,7 +76,7 @@ def derive(
 
     def pullback(dy: Any) -> Any:
         dys = dy if several else (dy,)
-        if len(dys) != len(values):
+        if several and len(dys) != len(values):
             raise ValueError(f"the function returned {len(values)} arrays, got {len(dys)} cotangents")
         seeds = []
         for position, index in tracked:
@@ -121,9 +120,10 @@ def value_and_grad(function: Callable[..., Any], argnums: int | Sequence[int] = 
     (np.float64(10.0), array([2., 6.]))
     """
 
+    wanted = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+
     @functools.wraps(function)
     def both(*args: Any, **options: Any) -> tuple[Any, Any]:
-        wanted = (argnums,) if isinstance(argnums, int) else tuple(argnums)
         y, pullback, _ = derive(function, args, options, wanted)
         if not is_array(y) or tuple(y.shape) != ():
             shape = tuple(y.shape) if is_array(y) else type(y).__name__
