@@ -191,9 +191,22 @@ def open_tapes() -> tuple[Tape, ...]:
     return _OPEN.get()
 
 
-def set_open_tapes(tapes: tuple[Tape, ...]) -> None:
-    """Let these be the open tapes of this thread and task, and no others; `recording` does it for a block."""
-    _OPEN.set(tapes)
+Before = contextvars.Token[tuple[Tape, ...]]
+"""Which tapes were open before."""
+
+
+def set_open_tapes(tapes: tuple[Tape, ...]) -> Before:
+    """Let these be the open tapes of this thread and task, and no others; `recording` does it for a block.
+
+    Returns what `open_as_before` takes. To set what was there leaves a value in the context, if only (): each call
+    of NumPy then looks longer for a variable of its own.
+    """
+    return _OPEN.set(tapes)
+
+
+def open_as_before(before: Before) -> None:
+    """Let the tapes be open that were before `set_open_tapes`."""
+    _OPEN.reset(before)
 
 
 def next_level() -> int:

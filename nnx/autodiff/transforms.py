@@ -11,7 +11,7 @@ import numpy as np
 from nnx.autodiff.array import TrackedArray, constant, lower, refuse_lost, strip, track
 from nnx.autodiff.namespace import floating_kind, kind_of
 from nnx.autodiff.primitive import primitive
-from nnx.autodiff.tape import Tape, next_level, open_tapes, recording, set_open_tapes
+from nnx.autodiff.tape import Tape, next_level, open_as_before, open_tapes, recording, set_open_tapes
 from nnx.backends import is_array
 from nnx.structure import leaves, rebuild
 
@@ -58,12 +58,11 @@ def derive(
             slots.append(position)
     if not set(of).issubset(slots):
         raise _without_derivative(args, next(position for position in of if position not in slots))
-    outer = open_tapes()
-    set_open_tapes((*outer, tape))
+    before = set_open_tapes((*open_tapes(), tape))
     try:
         made = function(*watched, **options)
     finally:
-        set_open_tapes(outer)
+        open_as_before(before)
     several = isinstance(made, (tuple, list))
     values = list(made) if several else [made]
     tracked = []
