@@ -5,6 +5,7 @@ from __future__ import annotations
 import opcode
 import operator
 import sys
+import types
 from collections.abc import Iterator
 from typing import Any, ClassVar, Final, NoReturn
 
@@ -136,25 +137,29 @@ class TrackedArray:
         return self.value.shape[0]  # type: ignore[no-any-return]
 
     def __bool__(self) -> bool:
+        self._refuse_storing(sys._getframe(1))
         return bool(lower(self))
 
     def __float__(self) -> float:
-        caller = sys._getframe(1)
-        if caller.f_code.co_code[caller.f_lasti] == _STORES and self.tape.level != CONSTANT:
-            # NumPy takes the number for z[0] = x where z is plain
-            raise TypeError(
-                "z[key] = x of a plain array z and a tracked x would lose the derivative in silence: make z with "
-                "zeros_like(x) or zeros(...) of nnx.ops or nnx.array_namespace(x), or write nnx.stop_gradient(x) for a "
-                "constant"
-            )
+        self._refuse_storing(sys._getframe(1))
         number = float(lower(self))
         self._warn_of_number("float")
         return number
 
     def __int__(self) -> int:
+        self._refuse_storing(sys._getframe(1))
         number = int(lower(self))
         self._warn_of_number("int")
         return number
+
+    def _refuse_storing(self, caller: types.FrameType) -> None:
+        """NumPy takes the number, of the dtype of z, for z[0] = x where z is plain."""
+        if caller.f_code.co_code[caller.f_lasti] == _STORES and self.tape.level != CONSTANT:
+            raise TypeError(
+                "z[key] = x of a plain array z and a tracked x would lose the derivative in silence: make z with "
+                "zeros_like(x) or zeros(...) of nnx.ops or nnx.array_namespace(x), of a floating dtype, or write "
+                "nnx.stop_gradient(x) for a constant"
+            )
 
     def _warn_of_number(self, to: str) -> None:
         if self.tape in open_tapes():
@@ -164,6 +169,7 @@ class TrackedArray:
             )
 
     def __complex__(self) -> complex:
+        self._refuse_storing(sys._getframe(1))
         return complex(lower(self))
 
     def __index__(self) -> int:
@@ -270,9 +276,12 @@ class TrackedArray:
             return np.asarray(lower(self), *arguments, **options)
         raise TypeError(_LOST)
 
-    def __dlpack__(self, **options: Any) -> Any:
+    def __dlpack__(
+        self, *, stream: Any = None, max_version: Any = None, dl_device: Any = None, copy: bool | None = None
+    ) -> Any:
         self.__array__()
-        return lower(self).__dlpack__(**options)
+        options = {"stream": stream, "max_version": max_version, "dl_device": dl_device, "copy": copy}
+        return lower(self).__dlpack__(**{name: value for name, value in options.items() if value is not None})
 
     def __dlpack_device__(self) -> Any:
         return lower(self).__dlpack_device__()

@@ -166,13 +166,17 @@ def _refuse_the_rest(xp: Any, base: Any) -> None:
             setattr(xp, name, getattr(base, name))
 
 
+def _writable(xp: Any, made: Any) -> Any:
+    """A new array: of floating numbers as a constant among tracked ones, into which tracked values may be written."""
+    return constant(made, xp.kind) if is_floating(made) else made
+
+
 def _creating(xp: Any, create: Any) -> Any:
-    """A function that makes an array: a constant among tracked ones, into which tracked values may be written."""
-    kind = xp.kind
+    """A function that makes an array."""
 
     def function(*args: Any, **options: Any) -> Any:
         made = create(*map(lower, args), **{name: lower(value) for name, value in options.items()})
-        return constant(made, kind)
+        return _writable(xp, made)
 
     function.__name__ = create.__name__
     return function
@@ -206,12 +210,10 @@ def _indexing(xp: Any, base: Any) -> None:
 
     def read(x: Any, key: Any) -> Any:
         key = picking.plain_key(key)
-        if not picking.has_arrays(key):
-            key = key if isinstance(key, tuple) else (key,)
-            if Ellipsis not in key:
-                key = (*key, ...)  # the standard wants an index for every axis
-            return record_view(x, key)
-        return record_get(x, key)
+        if picking.has_places(key):
+            return record_get(x, key)
+        key = key if isinstance(key, tuple) else (key,)
+        return record_view(x, key if Ellipsis in key else (*key, ...))  # the standard wants an index for every axis
 
     def written(x: Any, key: Any, value: Any) -> Any:
         if isinstance(value, TrackedArray) and value.tape.level != CONSTANT and not is_floating(x):
@@ -246,6 +248,12 @@ def _linear_algebra(xp: Any, base: Any) -> None:
     def matrix_power(x: Any, n: int, /) -> Any:
         return linalg.matrix_power(xp, x, n)
 
+    record_pinv = xp.linalg.pinv
+
+    def pinv(x: Any, /, **options: Any) -> Any:
+        return record_pinv(x, **{name: lower(value) for name, value in options.items()})  # rtol decides on a rank
+
+    xp.linalg.pinv = pinv
     xp.linalg.matrix_norm = composite(xp, matrix_norm, plain.matrix_norm, "matrix_norm")
     xp.linalg.matrix_power = composite(xp, matrix_power, plain.matrix_power, "matrix_power")
     xp.linalg.matrix_rank = locally_constant(plain.matrix_rank)
@@ -318,7 +326,7 @@ def _composites(xp: Any, base: Any) -> None:
 
     def full_like(x: Any, /, fill_value: Any, *, dtype: Any = None, device: Any = None) -> Any:
         if not isinstance(fill_value, TrackedArray):
-            return constant(base.full_like(lower(x), fill_value, dtype=dtype, device=device), xp.kind)
+            return _writable(xp, base.full_like(lower(x), fill_value, dtype=dtype, device=device))
         return xp.broadcast_to(xp.astype(fill_value, x.dtype if dtype is None else dtype), x.shape)
 
     record_astype = unary(xp, shapes.astype, base.astype, "astype")

@@ -56,6 +56,7 @@ def operators(kind: type[TrackedArray]) -> None:
     for name in ("and", "or", "xor", "lshift", "rshift"):
         define(f"__{name}__", _undefined(name))
         define(f"__r{name}__", _undefined(name))
+        define(f"__i{name}__", _undefined(name))
     define("__invert__", _undefined("invert"))
     for name, function in _fast(kind, xp).items():
         define(name, function)

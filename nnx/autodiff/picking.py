@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from nnx.autodiff.array import lower
 from nnx.autodiff.broadcasting import sum_to
 from nnx.autodiff.rule import Function, Pull
@@ -123,6 +125,14 @@ def has_arrays(key: Any) -> bool:
     return any(isinstance(part, list) or (hasattr(part, "dtype") and part.shape) for part in parts)
 
 
+def has_places(key: Any) -> bool:
+    """Whether a key has arrays or lists in it, with axes or without: what it picks is no part of the array, but new."""
+    parts = key if isinstance(key, tuple) else (key,)
+    return any(
+        isinstance(part, list) or (hasattr(part, "dtype") and not isinstance(part, np.generic)) for part in parts
+    )
+
+
 def _places(xp: Namespace, key: Any, like: Array) -> Array:
     """The flat positions of the elements that a key picks, in the shape of what it picks."""
     every = xp.base.arange(math.prod(like.shape), device=xp.device_of(like))
@@ -131,7 +141,7 @@ def _places(xp: Namespace, key: Any, like: Array) -> Array:
 
 def put_item(xp: Namespace, dy: Array, key: Any, like: Array) -> Array:
     """Zeros of the shape of `like`, with dy added where the key says."""
-    if not has_arrays(key):
+    if not has_places(key):
         return xp.put_into_zeros(dy, key, like.shape)
     places = _places(xp, key, like)
     count = math.prod(places.shape)

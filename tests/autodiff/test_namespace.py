@@ -151,6 +151,88 @@ def test_operators_are_those_of_the_standard(backend: Any) -> None:
         np.testing.assert_array_equal(to_numpy(value), to_numpy(getattr(x, form)()))
 
 
+SPECIAL = (np.nan, np.inf, -np.inf, 0.0, -0.0, 1.0, -1.0, 0.5, -2.0, 3.0, np.pi, 1e30, -1e-30)
+OF_ELEMENTS = (*one.RULES, "ceil", "floor", "round", "trunc", "sign", "isfinite", "isinf", "isnan", "signbit")
+OF_PAIRS = (*two.RULES, "equal", "not_equal", "less", "less_equal", "greater", "greater_equal", "floor_divide")
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("name", [*OF_ELEMENTS, *OF_PAIRS])
+def test_special_values_are_those_of_the_library(name: str, backend: Any) -> None:
+    """Infinities, zeros of both signs and numbers that are none, also beside a number of Python."""
+    x = backend.asarray(np.asarray(SPECIAL, np.float32))
+    xp = recording_namespace(x)
+    calls: list[Any] = [lambda f, x: f(x)]
+    if name in OF_PAIRS:
+        calls = [lambda f, x: f(x[:, None], x[None, :])]
+        for number in SPECIAL:
+            calls += [lambda f, x, number=number: f(x, number), lambda f, x, number=number: f(number, x)]
+    for call in calls:
+        try:
+            expected = to_numpy(call(getattr(xp.base, name), x))
+        except (TypeError, AttributeError, RuntimeError) as error:
+            if backend.name not in ("torch", "cupy"):
+                raise
+            pytest.skip(f"the library does not do this with plain arrays: {error}")
+        values: list[Any] = []
+        differentiable(lambda x, call=call, to=values: to.append(call(getattr(xp, name), x)) or x)(x)
+        found = to_numpy(lower(values[0]))
+        assert found.dtype == expected.dtype
+        np.testing.assert_array_equal(found, expected)
+        if found.dtype.kind == "f":
+            np.testing.assert_array_equal(np.signbit(found[found == 0.0]), np.signbit(expected[expected == 0.0]))
+
+
+@pytest.mark.parametrize("name", ["zeros", "ones", "empty", "full", "eye", "zeros_like", "ones_like", "full_like"])
+def test_integers_and_bools_are_created_as_plain_arrays(name: str, backend: Any) -> None:
+    """They index, and have their operators, as of the library; floating ones take tracked values."""
+    x = backend.asarray([[1.0, 2.0], [3.0, 4.0]])
+    xp = recording_namespace(x)
+    kind = type(backend.xp.zeros((1,), device=xp.device_of(x)))
+
+    def create(t: Any, dtype: Any) -> Any:
+        first = {"full": ((2,), 1), "eye": (2,), "full_like": (t, 1)}.get(name, (t,) if name.endswith("like") else (2,))
+        beside = {} if name.endswith("like") else {"device": xp.device_of(x)}
+        return getattr(xp, name)(*first, dtype=dtype, **beside)
+
+    def check(t: Any) -> Any:
+        integers, bools, floats = (create(t, dtype) for dtype in (xp.int32, xp.bool, xp.float32))
+        assert (type(integers), type(bools)) == (kind, kind)
+        assert isinstance(floats, TrackedArray)
+        assert (integers & integers).shape == (~bools).shape == floats.shape
+        floats[...] = t[0, 0]
+        return xp.sum(floats)
+
+    _, pullback = differentiable(check)(x)
+    count = {"full": 2, "zeros": 2, "ones": 2, "empty": 2}.get(name, 4)
+    assert to_numpy(pullback(backend.asarray(1.0)))[0, 0] == count
+
+
+def test_a_tracked_tolerance_decides_on_a_rank_alone(backend_float64: Any) -> None:
+    x, rtol = backend_float64.asarray([[2.0, 0.0], [0.0, 1e-3]]), backend_float64.asarray(0.1)
+    linalg_of = recording_namespace(x).linalg
+    try:
+        expected = linalg_of.pinv(x, rtol=rtol)
+    except Exception as error:
+        if backend_float64.name not in ("torch", "cupy"):
+            raise
+        pytest.skip(f"the library does not do this with plain arrays: {error}")
+    for function in (lambda x, rtol: linalg_of.pinv(x, rtol=rtol), lambda _, rtol: linalg_of.pinv(x, rtol=rtol)):
+        y, _ = differentiable(lambda x, rtol, f=function: 0.0 * x + f(x, rtol))(x, rtol)
+        np.testing.assert_array_equal(to_numpy(y), to_numpy(expected))
+
+
+def test_an_index_without_axes_picks_new_values() -> None:
+    def total(x: Any) -> Any:
+        y = x * 1.0
+        row = y[np.asarray(1), 1:]
+        row += 1.0  # of NumPy's arrays too, y keeps its values
+        return y * 1.0
+
+    y, _ = differentiable(total)(np.ones((2, 3)))
+    assert y.tolist() == np.ones((2, 3)).tolist()
+
+
 def test_attributes(backend: Any) -> None:
     x = backend.asarray([[1.0, 2.0, 3.0]])
 
@@ -159,6 +241,7 @@ def test_attributes(backend: Any) -> None:
         assert t.device == recording_namespace(x).device_of(x)
         assert t.to_device(t.device) is t
         assert (t.T.shape, t.mT.shape, len(t)) == ((3, 1), (3, 1), 1)
+        assert set(inspect.signature(t.__dlpack__).parameters) == {"stream", "max_version", "dl_device", "copy"}
         assert t.__array_namespace__() is recording_namespace(x)
         with pytest.raises(ValueError, match="stays on its device"):
             t.to_device("somewhere else")
