@@ -27,9 +27,7 @@ from nnx.structure import leaves
 
 _CREATES: Final = ("zeros", "ones", "empty", "eye", "zeros_like", "ones_like", "empty_like")
 _COMPLEX: Final = ", whose arrays are real, while its values are complex"
-_OF_UNKNOWN_SHAPE: Final = ", since how many values it has follows the values: pick them from x by indices"
 _REFUSED: Final = {
-    **dict.fromkeys(("unique_all", "unique_counts", "unique_inverse", "unique_values"), _OF_UNKNOWN_SHAPE),
     **dict.fromkeys(("linalg.eig", "linalg.eigvals"), _COMPLEX),
 }
 """Names of the standard without a rule, each with the reason."""
@@ -64,6 +62,7 @@ def namespace_of(backend: Backend) -> Any:
     _linear_algebra(xp, base)
     _transforms(xp, base)
     _composites(xp, base)
+    _sets(xp, base)
     _show_signatures(xp, base)
     operators(xp.kind)
     for name in {*dir(np.ndarray), *dir(base)}:
@@ -272,6 +271,20 @@ def _transforms(xp: Any, base: Any) -> None:
         if not name.startswith("_") and callable(function):
             setattr(xp.fft, name, refused(function, f"fft.{name}", _COMPLEX))
 
+    def shifted(x: Any, axes: Any, upwards: bool) -> Any:
+        axes = tuple(range(x.ndim)) if axes is None else (axes,) if isinstance(axes, int) else tuple(axes)
+        halves = [x.shape[axis] // 2 for axis in axes]
+        return xp.roll(x, tuple(halves) if upwards else tuple(-half for half in halves), axis=axes)
+
+    def fftshift(x: Any, /, *, axes: Any = None) -> Any:
+        return shifted(x, axes, True)
+
+    def ifftshift(x: Any, /, *, axes: Any = None) -> Any:
+        return shifted(x, axes, False)
+
+    for made in (fftshift, ifftshift):
+        setattr(xp.fft, made.__name__, composite(xp, made, getattr(base.fft, made.__name__), f"fft.{made.__name__}"))
+
 
 def _composites(xp: Any, base: Any) -> None:
     """Functions that are made of others, which record."""
@@ -337,6 +350,35 @@ def _composites(xp: Any, base: Any) -> None:
     xp.full = composite(xp, full, plain_full, "full")
     xp.asarray, xp.astype, xp.clip = asarray, astype, clip
     xp.finfo, xp.iinfo = lambda kind: base.finfo(_dtype(kind)), lambda kind: base.iinfo(_dtype(kind))
+
+
+def _sets(xp: Any, base: Any) -> None:
+    """The different values of an array, which are elements of it: of equal ones the first has the cotangent."""
+
+    def picked(x: Any, values: Any) -> Any:
+        """These values, all that x has, from x."""
+        flat = base.reshape(base.unique_inverse(lower(x)).inverse_indices, (-1,))
+        order = base.argsort(flat, stable=True)
+        every = base.arange(values.shape[0], dtype=flat.dtype, device=xp.device_of(x))
+        firsts = base.take(order, base.searchsorted(base.take(flat, order, axis=0), every), axis=0)
+        places = base.argsort(base.argsort(values))  # a library need not sort them
+        return xp.take(xp.reshape(x, (-1,)), base.take(firsts, places, axis=0), axis=0)
+
+    def several_of(name: str) -> Any:
+        find = getattr(base, name)
+
+        def unique(x: Any, /) -> Any:
+            found = find(lower(x))
+            return found._replace(values=picked(x, found.values))
+
+        return unique
+
+    def unique_values(x: Any, /) -> Any:
+        return picked(x, base.unique_values(lower(x)))
+
+    for name in ("unique_all", "unique_counts", "unique_inverse"):
+        setattr(xp, name, composite(xp, several_of(name), getattr(base, name), name))
+    xp.unique_values = composite(xp, unique_values, base.unique_values, "unique_values")
 
 
 def _dtype(kind: Any) -> Any:

@@ -26,7 +26,6 @@ CREATE = (
 )
 ABOUT_DTYPES = ("astype", "can_cast", "finfo", "iinfo", "isdtype", "result_type", "broadcast_shapes")
 NO_DERIVATIVE = (
-    *("unique_all", "unique_counts", "unique_inverse", "unique_values"),  # as many values as there are different ones
     *("linalg.eig", "linalg.eigvals"),  # complex
     *("arange", "linspace", "from_dlpack"),  # they create arrays, from numbers
 )
@@ -206,6 +205,25 @@ def test_integers_and_bools_are_created_as_plain_arrays(name: str, backend: Any)
     _, pullback = differentiable(check)(x)
     count = {"full": 2, "zeros": 2, "ones": 2, "empty": 2}.get(name, 4)
     assert to_numpy(pullback(backend.asarray(1.0)))[0, 0] == count
+
+
+def test_of_equal_values_the_first_has_the_cotangent(backend: Any) -> None:
+    x = backend.asarray([[2.0, 0.5, 2.0], [-1.0, 0.5, 3.0]])
+    xp = recording_namespace(x)
+    try:
+        found = [to_numpy(part) for part in xp.base.unique_inverse(x)]
+    except RuntimeError as error:
+        pytest.skip(f"its shape depends on values: {error}")
+
+    def values(x: Any) -> Any:
+        mine = xp.unique_inverse(x)
+        np.testing.assert_array_equal(to_numpy(mine.inverse_indices), found[1])
+        return mine.values
+
+    y, pullback = differentiable(values)(x)
+    np.testing.assert_array_equal(to_numpy(y), found[0])
+    dx = to_numpy(pullback(backend.asarray([1.0, 2.0, 3.0, 4.0])))
+    np.testing.assert_array_equal(dx, [[3.0, 2.0, 0.0], [1.0, 0.0, 4.0]])
 
 
 def test_a_tracked_tolerance_decides_on_a_rank_alone(backend_float64: Any) -> None:

@@ -133,7 +133,6 @@ def test_writing_makes_a_new_value(backend: Any) -> None:
 
 
 REFUSED: dict[str, tuple[Any, str]] = {
-    "unique_values": (lambda xp, x: xp.unique_values(x), "how many values it has follows the values"),
     "fft.rfftn": (lambda xp, x: xp.fft.rfftn(x), "its values are complex"),
     "fft.fft": (lambda xp, x: xp.fft.fft(x), "its values are complex"),
     "numpy's fft": (lambda xp, x: np.fft.rfft(x), "its values are complex"),

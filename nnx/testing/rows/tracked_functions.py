@@ -166,6 +166,9 @@ def _add_shapes(add: Add, normal: Draw) -> None:
     add("flip", normal(3, 4), axis=1)
     add("flip all", normal(3, 4))
     add("roll", normal(3, 4), call=lambda xp, x: xp.roll(x, (1, -2), axis=(0, 1)))
+    for name in ("fftshift", "ifftshift"):
+        add(f"fft.{name}", normal(3, 4), call=lambda xp, x, name=name: getattr(xp.fft, name)(x))
+        add(f"fft.{name} axis", normal(3, 5), call=lambda xp, x, name=name: getattr(xp.fft, name)(x, axes=1))
     add("roll flat", normal(3, 4), call=lambda xp, x: xp.roll(x, 5))
     add("moveaxis", normal(2, 3, 4), call=lambda xp, x: xp.moveaxis(x, 0, -1))
     add("broadcast_to", normal(3, 1), call=lambda xp, x: xp.broadcast_to(x, (2, 3, 4)))
@@ -239,6 +242,9 @@ def _add_picking(add: Add, normal: Draw) -> None:
     add("take_along_axis", normal(3, 4), call=_take_along_axis)
     add("take_along_axis broadcast", normal(3, 4), call=_take_along_axis_broadcast)
     add("take_along_axis of argsort", normal(3, 4), call=_largest_two)
+    add("unique_values", normal(3, 2), standard=False)
+    for name in ("unique_all", "unique_counts", "unique_inverse"):
+        add(name, normal(3, 2), call=lambda xp, x, name=name: getattr(xp, name)(x).values, standard=False)
     add("sort", normal(4, 3), axis=0)
     add("sort descending", normal(4, 3), descending=True)
     add("set_item column", normal(3, 4), normal(3), call=functools.partial(_written, key=(slice(None), 1)))
