@@ -35,7 +35,7 @@ def _watched(value: Any) -> Any:
         return value
     if len(_tape.entries) > KEPT:
         _tape.entries.clear()
-    return track(_xp.kind, value.value if tracked else value, _tape, _tape.add(None))
+    return track(_xp.kind, value.value if tracked else value, _tape, _tape.watch())
 
 
 def _creating(create: Callable[..., Any]) -> Callable[..., Any]:

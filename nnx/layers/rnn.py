@@ -170,14 +170,13 @@ class RNN(Layer):
             sequences, *initial_state = sequences
         shape: tuple[int, ...] = tuple(sequences.shape)
         self._check_input(shape)
-        xp = array_namespace(sequences)
         states = self._first_states(initial_state, shape[0])
         draws = draws_of(self.cell, shape[0], math.prod(shape[2:])) if training else None
         mask = self._read_mask(mask, shape)
         steps: Sequence[int] = range(shape[1])
         if self.go_backwards:
             steps = steps[::-1]
-        inputs = xp.unstack(sequences, axis=1)
+        inputs = array_namespace(sequences).unstack(sequences, axis=1)
         outputs: list[Any] = []
         for t in steps:
             output, new = step_of(self.cell, inputs[t], states, training, draws)
@@ -190,7 +189,9 @@ class RNN(Layer):
             outputs.append(output)
         if self.stateful and not _is_tried_out():
             self.states = rebuild(states, [_kept(state) for state in leaves(states)])
-        y = xp.stack(outputs, axis=1) if self.return_sequences else outputs[-1]
+        y = outputs[-1]
+        if self.return_sequences:
+            y = array_namespace(y).stack(outputs, axis=1)  # it may be tracked where the sequences are not
         return (y, *states) if self.return_state else y
 
     def _first_states(self, given: Any, batch: int) -> list[Any]:
