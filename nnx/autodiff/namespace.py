@@ -77,7 +77,8 @@ def _give_rules(xp: Any, base: Any) -> None:
     for name, rule in (*elementwise.RULES.items(), *beyond.items()):
         setattr(xp, name, by_elements(xp, rule, getattr(base, name), name))
     for name, rule_of_one in (*reductions.RULES.items(), *shapes.RULES.items(), ("sort", picking.sort)):
-        setattr(xp, name, unary(xp, rule_of_one, getattr(base, name), name, views=name in shapes.VIEWS))
+        plain = reductions.sum_of(base) if name == "sum" else getattr(base, name)
+        setattr(xp, name, unary(xp, rule_of_one, plain, name, views=name in shapes.VIEWS))
     if hasattr(base, "nan_to_num"):
         xp.nan_to_num = unary(xp, picking.nan_to_num, base.nan_to_num, "nan_to_num", by_elements=True)
     for name, makers in (*binary.RULES.items(), *binary.RULES_BEYOND.items()):

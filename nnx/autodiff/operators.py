@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from nnx.autodiff.array import TrackedArray, recorded
 from nnx.autodiff.broadcasting import sum_to
 from nnx.autodiff.guards import divisor
+from nnx.autodiff.products import product_of_matrices
 from nnx.autodiff.record import leaf, mask_of_two
 from nnx.autodiff.tape import Entry
 from nnx.parameters import Parameter
@@ -69,14 +71,6 @@ def _undefined(name: str) -> Any:
     return refuse
 
 
-def _times(dy: Any, by: Any) -> Any:
-    return dy * by
-
-
-def _over(dy: Any, by: Any) -> Any:
-    return dy / by
-
-
 def _times_each_other(dy: Any, kept: Any) -> tuple[Any, Any]:
     a, b = kept
     return dy * b, dy * a
@@ -129,7 +123,7 @@ def _fast(kind: type[TrackedArray], xp: Any) -> dict[str, Any]:
         first = dy / safe
         return first, first * -(y if safe is b else a / safe)
 
-    pulls_of_matrices = xp.pulls_of_matrices
+    pulls_of_matrices, product = xp.pulls_of_matrices, product_of_matrices(xp.base)
 
     def add(a: Any, b: Any) -> Any:
         entry: Entry
@@ -208,7 +202,7 @@ def _fast(kind: type[TrackedArray], xp: Any) -> dict[str, Any]:
             if type(va) is np.ndarray:
                 b = as_array(b, va.dtype)
             y = va * b
-            entry = a.index, None, _times, b
+            entry = a.index, None, operator.mul, b
         else:
             return multiply(a, leaf(b, kind)) if of_b is Parameter else xp.multiply(a, b)
         made = kind()
@@ -238,7 +232,7 @@ def _fast(kind: type[TrackedArray], xp: Any) -> dict[str, Any]:
             if type(va) is np.ndarray:
                 b = as_array(b, va.dtype)
             y = va / b
-            entry = a.index, None, _over, b
+            entry = a.index, None, operator.truediv, b
         else:
             return divide(a, leaf(b, kind)) if of_b is Parameter else xp.divide(a, b)
         made = kind()
@@ -260,7 +254,7 @@ def _fast(kind: type[TrackedArray], xp: Any) -> dict[str, Any]:
             vb = b.value
             plain = type(va) is not kind and type(vb) is not kind
             if plain and va.ndim == 2 and vb.ndim == 2 and va.dtype == vb.dtype:
-                return recorded(kind, va @ vb, tape, (None, (a.index, b.index), pulls_of_matrices, (va, vb)))
+                return recorded(kind, product(va, vb), tape, (None, (a.index, b.index), pulls_of_matrices, (va, vb)))
         return xp.matmul(a, b)
 
     return {"__matmul__": matmul, "__add__": add, "__sub__": subtract, "__mul__": multiply, "__truediv__": divide}

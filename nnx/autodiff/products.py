@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any, Final
+
+import numpy as np
 
 from nnx.autodiff.broadcasting import cast, sum_to
 from nnx.autodiff.rule import Function, Pull
@@ -12,15 +15,20 @@ from nnx.backends import Array, Namespace
 Result = tuple[Array, tuple[Pull, Pull]]
 
 
+def product_of_matrices(base: Any) -> Callable[..., Array]:
+    """What multiplies two plain matrices of a library: of NumPy `dot`, which on small ones takes less time than `@`."""
+    return np.dot if base.__name__ == "array_api_compat.numpy" else operator.matmul
+
+
 def of_matrices(xp: Namespace) -> tuple[Callable[..., Array], Callable[..., Array]]:
     """The pulls of products of two plain matrices of one dtype, (dy, (a, b)) -> dx, without what others need."""
-    kind = xp.kind
+    kind, product = xp.kind, product_of_matrices(xp.base)
 
     def pull_first(dy: Array, kept: tuple[Array, Array]) -> Array:
-        return dy @ kept[1].T
+        return dy @ kept[1].T if type(dy) is kind else product(dy, kept[1].T)
 
     def pull_second(dy: Array, kept: tuple[Array, Array]) -> Array:
-        return xp.matmul(kept[0].T, dy) if type(dy) is kind else kept[0].T @ dy
+        return xp.matmul(kept[0].T, dy) if type(dy) is kind else product(kept[0].T, dy)
 
     return pull_first, pull_second
 
