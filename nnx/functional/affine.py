@@ -37,19 +37,27 @@ def dense(
     (array([[1., 3.]]), [[1.0], [2.0]], array([1.]))
     """
     xp = array_namespace(x)
-    n, m = kernel.shape
-    rows = math.prod(x.shape[:-1])
-    flat_x = xp.reshape(x, (rows, n))  # one 2-D GEMM is what every library does best
-    y, pull_end = bias_activation(xp.reshape(flat_x @ kernel, (*x.shape[:-1], m)), bias, activate)
+    shape, m = tuple(x.shape[:-1]), kernel.shape[1]
+    flat_x = _rows(xp, x)  # one 2-D GEMM is what every library does best
+    y, pull_end = bias_activation(_reshaped(xp, flat_x @ kernel, (*shape, m)), bias, activate)
 
     def pullback(dy: Array, out: tuple[Any, ...] = (None, None, None)) -> tuple[Array | None, ...]:
         dz, *dbias = pull_end(dy, (None, *out[2:]))
-        flat_dz = xp.reshape(dz, (rows, m))
-        dx = None if out[0] is SKIP else xp.reshape(flat_dz @ xp.matrix_transpose(kernel), x.shape)
+        flat_dz = _rows(xp, dz)
+        dx = None if out[0] is SKIP else _reshaped(xp, flat_dz @ xp.matrix_transpose(kernel), (*shape, x.shape[-1]))
         dkernel = None if out[1] is SKIP else xp.matrix_transpose(flat_x) @ flat_dz
         return dx, dkernel, *dbias
 
     return y, pullback
+
+
+def _rows(xp: Any, x: Array) -> Array:
+    """An array (..., features) as a matrix."""
+    return x if len(x.shape) == 2 else xp.reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))
+
+
+def _reshaped(xp: Any, x: Array, shape: tuple[int, ...]) -> Array:
+    return x if len(shape) == 2 else xp.reshape(x, shape)
 
 
 def project(
@@ -100,12 +108,11 @@ def bias_activation(z: Array, bias: Array | None, activate: Differentiable) -> t
         y, pull_activation = activate(z)
         return y, lambda dy, out=(None,): (pull_activation(dy),)
     xp = array_namespace(z)
-    matrix = math.prod(z.shape[:-1]), z.shape[-1]
     y, pull_activation = activate(z + bias)
 
     def pullback(dy: Array, out: tuple[Any, ...] = (None, None)) -> tuple[Array | None, ...]:
         dz = pull_activation(dy)
-        dbias = None if out[1] is SKIP else narrow(wide_sum(xp.reshape(dz, matrix), axis=0), bias)
+        dbias = None if out[1] is SKIP else narrow(wide_sum(_rows(xp, dz), axis=0), bias)
         return None if out[0] is SKIP else dz, dbias
 
     return y, pullback
