@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import concurrent.futures
+import functools
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -172,10 +175,73 @@ def test_an_error_of_one_thread_is_that_of_the_step() -> None:
 def test_a_thread_that_waits_for_one_that_does_not_come() -> None:
     nnx.config.set_num_threads(2)
     with pytest.raises(RuntimeError, match="another thread of this step has ended"):
-        thread_team._by_rank(lambda rank, shard: rank or ranks.total(np.ones(2)), 8)
-    assert [total.tolist() for total in thread_team._by_rank(lambda rank, _: ranks.total(np.ones(2)), 8)] == [
+        thread_team._by_rank(lambda rank, shard: rank or ranks.total(np.ones(2)), 8, 2)
+    assert [total.tolist() for total in thread_team._by_rank(lambda rank, _: ranks.total(np.ones(2)), 8, 2)] == [
         [2, 2]
     ] * 2
+
+
+@pytest.mark.parametrize("started", [0, 1, 2])
+def test_an_interrupt_leaves_no_thread_that_waits(started: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    pool = threads._pool(2)
+
+    class Interrupted:
+        submitted = 0
+
+        def submit(self, *given: Any) -> Any:
+            if self.submitted == started:
+                raise KeyboardInterrupt
+            self.submitted += 1
+            return pool.submit(*given)
+
+    def first_ends(rank: int, _: Any) -> Any:
+        if rank == 0 and started == 2:
+            raise KeyboardInterrupt
+        return ranks.total(np.ones(2))
+
+    interrupted = Interrupted()
+    with monkeypatch.context() as patch:
+        patch.setattr(threads, "_pool", lambda count: interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            thread_team._by_rank(first_ends, 9, 3)
+    made = thread_team._by_rank(lambda rank, _: ranks.total(np.ones(2)), 9, 3)
+    assert [total.tolist() for total in made] == [[3, 3]] * 3
+
+
+def test_an_interrupt_comes_up_when_all_have_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended, go_on = [], threading.Event()
+
+    def interrupted_once(futures: Any) -> Any:
+        if not go_on.is_set():
+            go_on.set()
+            raise KeyboardInterrupt
+        return concurrent.futures.wait(futures)
+
+    def second() -> None:
+        go_on.wait()
+        ended.append(True)
+
+    monkeypatch.setattr(threads, "wait", interrupted_once)
+    with pytest.raises(KeyboardInterrupt):
+        threads.run_together([lambda: None, second])
+    assert ended
+
+
+def test_the_number_of_threads_is_set_during_a_step() -> None:
+    model = compiled()
+    nnx.config.set_num_threads(3)
+    expected = model.predict(features(5), verbose=0)
+
+    def set_number(count: int) -> Any:
+        nnx.config.set_num_threads(count)
+        return count
+
+    assert threads.run_together([functools.partial(set_number, 1)]) == [1]
+    for count in (1, 2, 4):
+        nnx.config.set_num_threads(3)
+        made = thread_team._by_rank(lambda rank, _, count=count: (set_number(count), ranks.total(np.ones(1))), 9, 3)
+        assert [total.tolist() for _, total in made] == [[3]] * 3
+    np.testing.assert_allclose(model.predict(features(5), verbose=0), expected, rtol=1e-6)
 
 
 class Counts(layers.Layer):
@@ -215,6 +281,140 @@ def test_attributes_that_are_set_reach_all_threads(monkeypatch: pytest.MonkeyPat
 
     for found, wanted in zip(train(2), train(1), strict=True):
         np.testing.assert_allclose(found, wanted, rtol=1e-9, atol=1e-12)
+
+
+class Factors(nnx.Model):
+    """Has its numbers in attributes of several kinds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.factor, self.named, self.array = 1.0, {"factor": 1.0}, np.ones(4)
+        self.hidden = layers.Dense(4, activity_regularizer=nnx.regularizers.L1(0.3), kernel_regularizer="l2")
+        self.scaled, self.end = layers.Lambda(self.scale), layers.Dense(4)
+        self.tool = Tool()
+        self.bent = layers.Activation(self.tool.bend)
+
+    def scale(self, x: Any) -> Any:
+        return x * self.named["factor"] * self.array.astype(x.dtype)
+
+    def call(self, x: Any) -> Any:
+        return self.end(self.bent(self.scaled(self.hidden(x) * self.factor)))
+
+
+class Tool:
+    """Is no layer, and has a method that a layer calls."""
+
+    power = 1
+
+    def bend(self, x: Any) -> Any:
+        return nnx.ops.tanh(x) ** self.power
+
+
+CHANGES: dict[str, Callable[[Any], Any]] = {
+    "attribute of a model": lambda model: setattr(model, "factor", 0.5),
+    "element of a dict": lambda model: model.named.update(factor=0.5),
+    "element of an array": lambda model: model.array.__setitem__(0, 0.5),
+    "attribute of what has a method": lambda model: setattr(model.tool, "power", 3),
+    "attribute of a penalty on outputs": lambda model: setattr(model.hidden.activity_regularizer, "l1", 0.1),
+    "penalty of a weight": lambda model: setattr(model.hidden.kernel, "regularizer", nnx.regularizers.L1(0.1)),
+}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_what_attributes_refer_to_reaches_all_threads(what: str) -> None:
+    def train(count: int) -> list[np.ndarray]:
+        nnx.random.set_seed(5)
+        with nnx.backend("numpy", dtype="float64"):
+            model = Factors()
+            model.compile("sgd", "mse", jit_compile=False)
+            nnx.config.set_num_threads(count)
+            for step in range(8):
+                if step == 5:
+                    assert (model.trainer.step._team is None) == (count == 1)
+                    CHANGES[what](model)
+                model.train_on_batch(features(5), features(4))
+        return model.get_weights()
+
+    for found, wanted in zip(train(2), train(1), strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-9, atol=1e-12)
+
+
+class Noise(layers.Layer):
+    """Draws from a stream of its own, which does not know of rows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seeds = nnx.random.SeedGenerator(3)
+
+    def call(self, x: Any) -> Any:
+        return x + nnx.random.normal(tuple(x.shape), seed=self.seeds, dtype=str(x.dtype))
+
+
+class OfTheDefaultStream(layers.Layer):
+    def call(self, x: Any) -> Any:
+        return x + nnx.random.normal(tuple(x.shape), dtype=str(x.dtype))
+
+
+class Locked(layers.Layer):
+    """Cannot be copied."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lock = threading.Lock()
+
+    def call(self, x: Any) -> Any:
+        with self.lock:
+            return x * 2.0
+
+
+def sum_of_batch(y: Any, p: Any) -> Any:
+    return nnx.ops.sum(nnx.ops.square(y - p))
+
+
+def apart_from_means(y: Any, p: Any) -> Any:
+    apart = y - p - nnx.ops.mean(y - p, axis=0, keepdims=True)
+    return nnx.ops.mean(nnx.ops.square(apart), axis=-1)
+
+
+ONE_THREAD: dict[str, tuple[Callable[[], list[Any]], Any]] = {
+    "sum": (list, sum_of_batch),
+    "mean over rows": (list, apart_from_means),
+    "pairs of rows": (lambda: [layers.UnitNormalization()], nnx.losses.Circle()),
+    "axis of rows": (lambda: [layers.Softmax(axis=0), layers.Dense(4)], "mse"),
+    "function": (lambda: [layers.Lambda(lambda x: x - nnx.ops.mean(x, axis=0, keepdims=True))], "mse"),
+    "own stream": (lambda: [Noise()], "mse"),
+    "default stream": (lambda: [OfTheDefaultStream()], "mse"),
+    "no copy": (lambda: [Locked()], "mse"),
+    "states": (lambda: [layers.Reshape((2, 2)), layers.LSTM(4, stateful=True)], "mse"),
+}
+
+
+@pytest.mark.parametrize("what", ONE_THREAD)
+def test_what_threads_would_compute_otherwise_is_computed_by_one(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nnx.training.step._SHARED", 16)
+    make, loss = ONE_THREAD[what]
+    y = labels() if isinstance(loss, nnx.losses.Circle) else features(4)
+
+    def train(count: int) -> list[Any]:
+        nnx.random.set_seed(5)
+        with nnx.backend("numpy", dtype="float64"):
+            model = nnx.Sequential([layers.Input((5,)), layers.Dense(4), layers.Dropout(0.2), *make()])
+            model.compile("sgd", loss, jit_compile=False)
+            nnx.config.set_num_threads(count)
+            found = [model.train_on_batch(features(5), y) for _ in range(4)]
+            assert model.trainer.step._team is None
+            return [*found, model.evaluate(features(5), y, verbose=0), *model.get_weights()]
+
+    for found, wanted in zip(train(2), train(1), strict=True):
+        np.testing.assert_array_equal(found, wanted)
+
+
+def test_code_of_ones_own_that_computes_by_rows_is_shared() -> None:
+    model = compiled(lambda y, p: nnx.ops.mean(nnx.ops.square(y - p)), layers.Dense(3), layers.Dropout(0.2), Scaled())
+    nnx.config.set_num_threads(3)
+    for _ in range(4):
+        model.train_on_batch(features(5), features(4))
+    assert model.trainer.step._team is not None
 
 
 def test_small_steps_are_replayed_as_ever() -> None:

@@ -10,7 +10,7 @@ import importlib.util
 import itertools
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any, TypeVar
 
 from nnx.locks import lock
@@ -65,21 +65,38 @@ def are_sharing() -> bool:
     return _inside.get()
 
 
-def run_together(functions: Sequence[Callable[[], R]]) -> list[R]:
-    """What functions return that run at once, the first of them in this thread; or an error, when all have ended."""
+def run_together(functions: Sequence[Callable[[], R]], give_up: Callable[[], None] = lambda: None) -> list[R]:
+    """What functions return that run at once, the first of them in this thread; or an error, when all have ended.
+
+    give_up : called if this thread ends early, as when somebody interrupts it, so that no other one waits for it.
+    """
     with _working, _one_thread_of_blas():
-        pool = _pool(len(functions) - 1)  # one for each, since they may wait for one another
         context = contextvars.copy_context()
         context.run(_inside.set, True)
-        others = [pool.submit(context.copy().run, function) for function in functions[1:]]
+        others: list[Future[R]] = []
         try:
+            for function in functions[1:]:  # a thread for each, since they may wait for one another
+                others.append(_pool(len(functions) - 1).submit(context.copy().run, function))
             first = context.run(functions[0])
+        except BaseException:
+            give_up()
+            raise
         finally:
-            errors = [one.exception() for one in others]
-        for error in errors:
-            if error is not None:
-                raise error
+            _wait_for(others)
         return [first, *(one.result() for one in others)]
+
+
+def _wait_for(futures: Sequence[Future[Any]]) -> None:
+    """Go on when all have ended, whose arrays are free only then; an interrupt comes up afterwards."""
+    interrupt: BaseException | None = None
+    while True:
+        try:
+            wait(futures)
+            break
+        except BaseException as error:
+            interrupt = error
+    if interrupt is not None:
+        raise interrupt
 
 
 def slices_of(size: int) -> list[slice]:
@@ -93,9 +110,9 @@ def slices_of(size: int) -> list[slice]:
 def _one_thread_of_blas() -> Iterator[None]:
     libraries = _libraries()
     before = [library.get_num_threads() for library in libraries]
-    for library in libraries:
-        library.set_num_threads(1)
     try:
+        for library in libraries:
+            library.set_num_threads(1)
         yield
     finally:
         for library, count in zip(libraries, before, strict=True):

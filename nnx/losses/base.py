@@ -148,15 +148,17 @@ class Loss(Configurable, Advising):
 
     @property
     def is_mean_over_rows(self) -> bool:
-        """Whether the loss of a batch is the mean over its rows of what each of them adds alone.
+        """Whether the loss of a batch is the mean over its rows of what each of them adds alone."""
+        return self.keeps_rows_apart and self.reduction in ("sum_over_batch_size", "mean")
+
+    @property
+    def keeps_rows_apart(self) -> bool:
+        """Whether the values of a row depend on that row alone.
 
         Of classes and functions of one's own nobody knows: False.
         """
         return (
-            type(self).__module__.startswith("nnx.")
-            and self.reduction in ("sum_over_batch_size", "mean")
-            and not self.mixes_rows
-            and behind_batch(getattr(self, "axis", -1))
+            type(self).__module__.startswith("nnx.") and not self.mixes_rows and behind_batch(getattr(self, "axis", -1))
         )
 
     def check_activation(self, activation: str | None) -> None:
@@ -260,8 +262,8 @@ class LossFunctionWrapper(Loss):
             setattr(self, option, value)
 
     @property
-    def is_mean_over_rows(self) -> bool:
-        return self._built_in and super().is_mean_over_rows
+    def keeps_rows_apart(self) -> bool:
+        return self._built_in and super().keeps_rows_apart
 
     def call(self, y_true: Array, y_pred: Array) -> Any:
         if not self._built_in:

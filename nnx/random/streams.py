@@ -70,8 +70,11 @@ _drawing: contextvars.ContextVar[Callable[[Generator, int, bool], Draw] | None] 
 
 
 @contextlib.contextmanager
-def drawing_by(function: Callable[[Generator, int, bool], Any]) -> Iterator[None]:
-    """A block in which this thread or task gets its draws from a function, in place of the generator that it asks."""
+def drawing_by(function: Callable[[Generator, int, bool], Any] | None) -> Iterator[None]:
+    """A block in which this thread or task gets its draws from a function, in place of the generator that it asks.
+
+    function : None for the generator, as ever.
+    """
     token = _drawing.set(function)
     try:
         yield

@@ -25,7 +25,13 @@ from nnx.training.model_plans import ModelPlan, ModelPlans, metrics_noted
 from nnx.training.objective import Objective, weighted_steps
 from nnx.training.pipeline import InputPipeline
 from nnx.training.setup import penalised_layers
-from nnx.training.thread_team import ThreadTeam, can_share, can_share_training
+from nnx.training.thread_team import (
+    ThreadTeam,
+    can_share,
+    can_share_training,
+    computes_by_rows,
+    keeps_nothing_of_batches,
+)
 from nnx.training.trainable import TrainableModel
 
 R = TypeVar("R")
@@ -190,19 +196,37 @@ class BatchStep:
             return None
         if self._team is not None and self._team.holds(model):
             self._teams = 1
-        elif self._teams == _MOST_TEAMS:
+        elif self._teams == _MOST_TEAMS or not self._is_team_made(model, xs, ys, weights):
+            self._team, self._teams = None, _MOST_TEAMS
             return None
         else:
             self._teams += 1
-            setup, objective = self.pipeline.setup or self.pipeline.set_up(ys), self.objective
+        return None if self._team is None else self._team.differentiate(self, (xs, ys, weights), rows, scale)
 
-            def step_of(twin: TrainableModel) -> BatchStep:
-                pipeline = InputPipeline(lambda: twin)
-                pipeline.setup = setup.for_twin(twin)
-                return BatchStep(lambda: twin, pipeline, objective or model.require_compiled())
+    def _is_team_made(
+        self, model: TrainableModel, xs: list[Array], ys: list[Array], weights: list[Array | None]
+    ) -> bool:
+        """Make the threads, or leave it to a later step; False where they could not compute what one does."""
+        setup, objective = self.pipeline.setup or self.pipeline.set_up(ys), self.objective
 
-            self._team = ThreadTeam(model, step_of)
-        return self._team.differentiate(self, (xs, ys, weights), rows, scale)
+        def step_of(twin: TrainableModel) -> BatchStep:
+            pipeline = InputPipeline(lambda: twin)
+            pipeline.setup = setup.for_twin(twin)
+            return BatchStep(lambda: twin, pipeline, objective or model.require_compiled())
+
+        self._team = None
+        if not keeps_nothing_of_batches(model):
+            return False
+        try:
+            team = ThreadTeam(model, step_of)
+            agree = computes_by_rows(model, objective or model.require_compiled()) or team.agrees(
+                model, self, (xs, ys, weights), first_given(xs).shape[0]
+            )
+        except Exception:  # of layers that cannot be copied, or take whole batches alone; a real one comes up again
+            return False
+        if agree:
+            self._team = team
+        return agree is not False
 
     def differentiate(
         self, xs: list[Array], ys: list[Array], weights: list[Array | None], scale: Any
@@ -230,11 +254,11 @@ class BatchStep:
         with ranks.shard_of(rows) as shard:
             if shard is not None and whole is None:
                 xs, ys, weights = map(shard.cut, (xs, ys, weights))
-            if shard is None and self._can_share_inference(model, rows):
+            objective = self.objective or model.require_compiled()
+            if shard is None and self._can_share_inference(model, rows) and computes_by_rows(model, objective):
                 loss, parts, watched = thread_team.evaluate(self, (xs, ys, weights), rows)
             else:
                 loss, parts, watched = self.evaluated(xs, ys, weights)
-            objective = self.objective or model.require_compiled()
             objective.watch(*watched)
             objective.update(loss, parts, rows)
 

@@ -9,10 +9,12 @@ are dropped when it ends.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import functools
+import math
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -21,8 +23,11 @@ from nnx import ranks
 from nnx.backends import threads
 from nnx.backends.threads import run_together, slices_of
 from nnx.parameters import Freezing
-from nnx.random import Generator
+from nnx.random import Generator, default
+from nnx.random.streams import drawing_by
 from nnx.training.model_plans import are_as_they_were, attributes_of, is_watched, twin_of
+from nnx.training.objective import Objective
+from nnx.training.own_attributes import OwnAttributes
 from nnx.training.trainable import TrainableModel
 
 R = TypeVar("R")
@@ -38,6 +43,8 @@ class ThreadTeam:
         self.size = threads.num_threads()
         self._flat, self._decided = model.flat, Freezing.changes
         self._attributes = attributes_of([layer for _, layer in model.walk()])
+        self._own_attributes = OwnAttributes(model)
+        self._penalties = [parameter.regularizer for parameter in self._flat.parameters]
         trained = set(map(id, self._flat.parameters))
         self._states = [p for p in model.weights if id(p) not in trained]
         self._placed = [(p, p.value) for p in self._states]
@@ -51,8 +58,34 @@ class ThreadTeam:
             and model.flat is self._flat
             and Freezing.changes == self._decided
             and all(parameter.value is value for parameter, value in self._placed)
+            and all(p.regularizer is one for p, one in zip(self._flat.parameters, self._penalties, strict=True))
             and are_as_they_were(self._attributes)
+            and self._own_attributes.are_as_they_were()
         )
+
+    def agrees(self, model: TrainableModel, step: Any, columns: Sequence[Sequence[Any]], rows: int) -> bool | None:
+        """Whether the threads together compute what one does, for a batch; None where the numbers are not finite.
+
+        Code of somebody's own may take the mean over the rows that it gets, or draw the same numbers for the rows of
+        each thread. What a layer draws for a row counts as the same here. The model is afterwards as it was before.
+        """
+        losses, gradients = [], []
+        generators = [*self._generators, default()]
+        together = functools.partial(self.differentiate, step, columns, rows)
+        for compute in (together, functools.partial(step.differentiate, *columns)):
+            try:
+                with _as_before(model, self._states, generators), drawing_by(_same_for_each_row):
+                    losses.append(float(compute(1.0)[0]))
+                self._flat.finish_pass()
+                gradients.append(self._flat.grads.copy())
+            finally:
+                self._flat.start_pass()
+        (loss, expected), (found, wanted) = losses, gradients
+        near = math.sqrt(float(np.finfo(wanted.dtype).eps))
+        scale, apart = float(np.linalg.norm(wanted)), float(np.linalg.norm(found - wanted))
+        if not math.isfinite(loss + expected + scale + apart):
+            return None
+        return abs(loss - expected) <= near * max(abs(expected), 1.0) and apart <= 4 * near * scale
 
     def differentiate(self, step: Any, columns: Sequence[Sequence[Any]], rows: int, scale: Any) -> Any:
         """What `BatchStep.differentiate` returns for a batch; the gradients are in the buffer of the model."""
@@ -65,7 +98,7 @@ class ThreadTeam:
             flat.finish_pass()
             return made
 
-        made = _by_rank(compute, rows)
+        made = _by_rank(compute, rows, self.size)
         run_together([functools.partial(self._add_up, part) for part in slices_of(self._flat.grads.shape[0])])
         return _whole(made)
 
@@ -102,6 +135,43 @@ class _Twin:
         for generator, other in zip(self._generators, generators, strict=True):
             generator.set_state(other.state())
         self.flat.start_pass()
+
+
+@contextlib.contextmanager
+def _as_before(model: TrainableModel, states: Sequence[Any], generators: Sequence[Generator]) -> Iterator[None]:
+    """A block after which the states of layers, their attributes and random streams are as they were before."""
+    attributes = [(vars(layer), dict(vars(layer))) for _, layer in model.walk()]
+    values, streams = [np.array(state.value) for state in states], [generator.state() for generator in generators]
+    try:
+        yield
+    finally:
+        for own, before in attributes:
+            for name in own.keys() - before.keys():
+                del own[name]
+            own.update(before)
+        for state, value in zip(states, values, strict=True):
+            np.copyto(state.value, value)
+        for generator, stream in zip(generators, streams, strict=True):
+            generator.set_state(stream)
+
+
+class _Middle:
+    """In place of a `Draw`: the same word again and again."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+    def words(self) -> np.ndarray:
+        """The words, uint32 (size,)."""
+        return np.full(self.size, 1 << 31, np.uint32)
+
+
+def _same_for_each_row(generator: Generator, size: int, by_rows: bool) -> Any:
+    """What rows draw does not depend on how they are divided, and all else is drawn as ever."""
+    if by_rows:
+        return _Middle(size)
+    with drawing_by(None):
+        return generator.draw(size)
 
 
 class _Meeting:
@@ -154,18 +224,18 @@ class _Thread(ranks.Group):
 
 def evaluate(step: Any, columns: Sequence[Sequence[Any]], rows: int) -> Any:
     """The loss of a batch, that of each output, and what metrics look at, as `BatchStep.evaluated` returns them."""
-    return _whole(_by_rank(lambda rank, shard: step.evaluated(*map(shard.cut, columns)), rows))
+    made = _by_rank(lambda rank, shard: step.evaluated(*map(shard.cut, columns)), rows, threads.num_threads())
+    return _whole(made)
 
 
 def predict(compute: Callable[[list[Any]], list[Any]], xs: Sequence[Any], rows: int) -> list[Any]:
     """The outputs for a batch, of which each thread computes those of its rows."""
-    made = _by_rank(lambda rank, shard: compute(shard.cut(xs)), rows)
+    made = _by_rank(lambda rank, shard: compute(shard.cut(xs)), rows, threads.num_threads())
     return [np.concatenate(parts) for parts in zip(*made, strict=True)]
 
 
-def _by_rank(compute: Callable[[int, ranks.Shard], R], rows: int) -> list[R]:
-    """What each rank computes for its shard of so many rows."""
-    size = threads.num_threads()
+def _by_rank(compute: Callable[[int, ranks.Shard], R], rows: int, size: int) -> list[R]:
+    """What each of so many ranks computes for its shard of so many rows."""
     meeting = _Meeting(size)
     errors: list[BaseException] = []
 
@@ -178,7 +248,7 @@ def _by_rank(compute: Callable[[int, ranks.Shard], R], rows: int) -> list[R]:
         finally:
             meeting.end()
 
-    made = run_together([functools.partial(run, rank) for rank in range(size)])
+    made = run_together([functools.partial(run, rank) for rank in range(size)], meeting.end)
     if errors:
         raise next((error for error in errors if not isinstance(error, _OthersEndedError)), errors[0])
     return made
@@ -202,8 +272,19 @@ def can_share(model: TrainableModel, rows: int) -> bool:
 
 
 def can_share_training(model: TrainableModel, rows: int) -> bool:
-    """The same of a step of training."""
-    return can_share(model, rows) and not model.flat.has_half and not model.own_metrics()
+    """The same of a step of training, as far as it may be otherwise in each."""
+    return can_share(model, rows) and not model.flat.has_half
+
+
+def keeps_nothing_of_batches(model: TrainableModel) -> bool:
+    """Whether no layer keeps metrics, or the states of sequences, which are of the rows of a batch."""
+    return not model.own_metrics() and not any(getattr(layer, "stateful", False) for _, layer in model.walk())
+
+
+def computes_by_rows(model: TrainableModel, objective: Objective) -> bool:
+    """Whether it is known that rows do not depend on each other, but where nnx adds up over the threads."""
+    losses = [one.loss for one in objective.by_output if one.loss is not None]
+    return model.keeps_rows_apart and all(loss.keeps_rows_apart for loss in losses)
 
 
 def _generators_of(model: TrainableModel) -> list[Generator]:
