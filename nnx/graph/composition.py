@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 from nnx.graph.program import Program
 from nnx.graph.symbol import Symbol
@@ -25,6 +26,14 @@ class Composition:
         self.inputs = inputs
         self.outputs = outputs
         self.program: Any = Program(leaves(inputs), leaves(outputs), owner) if program is None else program
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """A copy whose calls are copied in their order: from the last one on, each inside the next, Python gives up."""
+        for node in getattr(self.program, "nodes", ()):
+            copy.deepcopy(node, memo)
+        twin = memo[id(self)] = object.__new__(type(self))
+        vars(twin).update(copy.deepcopy(vars(self), memo))
+        return twin
 
     def run(
         self, inputs: Any, *, training: bool, masks: Sequence[Any] = (), **options: Any

@@ -209,3 +209,28 @@ def test_freezing_all_but_the_last_layers():
         "sequential/dense_2/kernel",
         "dense/kernel",
     ]
+
+
+class Chain(nnx.Model):
+    def __init__(self, depth: int) -> None:
+        super().__init__()
+        self.parts = [Dense(2) for _ in range(depth)]
+
+    def call(self, x: Any) -> Any:
+        for part in self.parts:
+            x = x + part(x) * 0.01
+        return x
+
+
+def deep_graph(depth: int) -> nnx.Model:
+    x = made = Input((2,))
+    for _ in range(depth):
+        made = add([made, Dense(2)(made)])
+    return nnx.Model(x, made)
+
+
+@pytest.mark.parametrize("make", [Chain, deep_graph])
+def test_deep_models_can_be_copied(make: Any) -> None:
+    model, x = make(120), np.ones((3, 2), "float32")
+    expected = model.predict(x, verbose=0)
+    np.testing.assert_array_equal(copy.deepcopy(model).predict(x, verbose=0), expected)
