@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import functools
 import threading
 from collections.abc import Callable, Iterator
@@ -183,25 +182,19 @@ def test_a_thread_that_waits_for_one_that_does_not_come() -> None:
 
 @pytest.mark.parametrize("started", [0, 1, 2])
 def test_an_interrupt_leaves_no_thread_that_waits(started: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    pool = threads._pool(2)
+    workers = threads._workers(2)
 
     class Interrupted:
-        submitted = 0
-
-        def submit(self, *given: Any) -> Any:
-            if self.submitted == started:
-                raise KeyboardInterrupt
-            self.submitted += 1
-            return pool.submit(*given)
+        def put(self, task: Any) -> None:
+            raise KeyboardInterrupt
 
     def first_ends(rank: int, _: Any) -> Any:
         if rank == 0 and started == 2:
             raise KeyboardInterrupt
         return ranks.total(np.ones(2))
 
-    interrupted = Interrupted()
     with monkeypatch.context() as patch:
-        patch.setattr(threads, "_pool", lambda count: interrupted)
+        patch.setattr(threads, "_workers", lambda count: [*workers[:started], *[Interrupted()] * (2 - started)])
         with pytest.raises(KeyboardInterrupt):
             thread_team._by_rank(first_ends, 9, 3)
     made = thread_team._by_rank(lambda rank, _: ranks.total(np.ones(2)), 9, 3)
@@ -210,18 +203,19 @@ def test_an_interrupt_leaves_no_thread_that_waits(started: int, monkeypatch: pyt
 
 def test_an_interrupt_comes_up_when_all_have_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     ended, go_on = [], threading.Event()
+    wait = threads._Task.wait
 
-    def interrupted_once(futures: Any) -> Any:
+    def interrupted_once(task: Any) -> None:
         if not go_on.is_set():
             go_on.set()
             raise KeyboardInterrupt
-        return concurrent.futures.wait(futures)
+        wait(task)
 
     def second() -> None:
         go_on.wait()
         ended.append(True)
 
-    monkeypatch.setattr(threads, "wait", interrupted_once)
+    monkeypatch.setattr(threads._Task, "wait", interrupted_once)
     with pytest.raises(KeyboardInterrupt):
         threads.run_together([lambda: None, second])
     assert ended

@@ -9,8 +9,9 @@ import importlib
 import importlib.util
 import itertools
 import os
+import queue
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any, TypeVar
 
 from nnx.locks import lock
@@ -73,30 +74,90 @@ def run_together(functions: Sequence[Callable[[], R]], give_up: Callable[[], Non
     with _working, _one_thread_of_blas():
         context = contextvars.copy_context()
         context.run(_inside.set, True)
-        others: list[Future[R]] = []
+        tasks = [_Task(functools.partial(context.copy().run, function)) for function in functions[1:]]
         try:
-            for function in functions[1:]:  # a thread for each, since they may wait for one another
-                others.append(_pool(len(functions) - 1).submit(context.copy().run, function))
+            for worker, task in zip(_workers(len(tasks)), tasks, strict=True):  # they may wait for one another
+                worker.put(task)
             first = context.run(functions[0])
         except BaseException:
             give_up()
+            tasks = [task for task in tasks if not task.take()]  # those that a thread has begun
             raise
         finally:
-            _wait_for(others)
-        return [first, *(one.result() for one in others)]
+            _wait_for(tasks)
+        return [first, *(task.result() for task in tasks)]
 
 
-def _wait_for(futures: Sequence[Future[Any]]) -> None:
+class _Task:
+    """A function that another thread calls.
+
+    An interrupt comes up in the main thread, anywhere in Python code: conditions and futures of the standard library
+    may stay shut then. Here each step is one call that is not written in Python.
+    """
+
+    def __init__(self, function: Callable[[], Any]) -> None:
+        self._function = function
+        self._free, self._running = threading.Lock(), threading.Lock()
+        self._running.acquire()
+        self._result: Any = None
+        self._error: BaseException | None = None
+        self.has_ended = False
+
+    def take(self) -> bool:
+        """Whether nobody has taken the task before."""
+        return self._free.acquire(blocking=False)
+
+    def run(self) -> None:
+        """Call the function."""
+        try:
+            self._result = self._function()
+        except BaseException as error:
+            self._error = error
+        self.has_ended = True
+        self._running.release()
+
+    def wait(self) -> None:
+        """Go on when it has ended."""
+        while not self.has_ended:
+            self._running.acquire()
+
+    def result(self) -> Any:
+        """What the function has returned, or its error."""
+        if self._error is not None:
+            raise self._error
+        return self._result
+
+
+def _wait_for(tasks: Sequence[_Task]) -> None:
     """Go on when all have ended, whose arrays are free only then; an interrupt comes up afterwards."""
     interrupt: BaseException | None = None
-    while True:
+    while not all(task.has_ended for task in tasks):
         try:
-            wait(futures)
-            break
+            for task in tasks:
+                task.wait()
         except BaseException as error:
             interrupt = error
     if interrupt is not None:
         raise interrupt
+
+
+_tasks: list[queue.SimpleQueue[_Task]] = []  # of each thread that there is
+
+
+def _workers(count: int) -> list[queue.SimpleQueue[_Task]]:
+    """What so many threads take their tasks from, which end with the process."""
+    while len(_tasks) < count:
+        _tasks.append(queue.SimpleQueue())
+        threading.Thread(target=_work, args=(_tasks[-1],), name=f"nnx_{len(_tasks)}", daemon=True).start()
+    return _tasks[:count]
+
+
+def _work(tasks: queue.SimpleQueue[_Task]) -> None:
+    while True:
+        task = tasks.get()
+        if task.take():
+            task.run()
+        del task  # what it refers to is free now
 
 
 def slices_of(size: int) -> list[slice]:
@@ -126,10 +187,5 @@ def _libraries() -> list[Any]:
     return [library for library in controller.lib_controllers if library.user_api == "blas"]
 
 
-@functools.lru_cache(maxsize=1)
-def _pool(count: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(count, thread_name_prefix="nnx")
-
-
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_pool.cache_clear)
+    os.register_at_fork(after_in_child=_tasks.clear)

@@ -13,7 +13,7 @@ import contextlib
 import copy
 import functools
 import math
-import threading
+import queue
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
@@ -175,37 +175,33 @@ def _same_for_each_row(generator: Generator, size: int, by_rows: bool) -> Any:
 
 
 class _Meeting:
-    """Where threads add up arrays that each of them has."""
+    """Where threads add up arrays that each of them has.
+
+    Each sends what it has to every other one. Queues of this kind are not left shut by an interrupt.
+    """
 
     def __init__(self, size: int) -> None:
         self.size = size
-        self._change = threading.Condition()
-        self._brought: dict[int, np.ndarray] = {}
-        self._sums, self._total = 0, np.empty(0)
-        self._is_over = False
+        self._ways: list[list[queue.SimpleQueue[Any]]] = [
+            [queue.SimpleQueue() for _ in range(size)] for _ in range(size)
+        ]
 
     def add_up(self, rank: int, array: np.ndarray) -> None:
         """Replace an array by the sum of those that all bring, in the order of their ranks."""
-        with self._change:
-            number = self._sums
-            self._brought[rank] = array
-            if len(self._brought) == self.size:
-                self._total = sum((self._brought[other] for other in range(1, self.size)), self._brought[0])
-                self._brought, self._sums = {}, number + 1
-                self._change.notify_all()
-            self._change.wait_for(lambda: self._sums > number or self._is_over)
-            if self._sums == number:
-                raise _OthersEndedError(
-                    "another thread of this step has ended, and this one waits for it to make a sum"
-                )
-            total = self._total
-        array[...] = total
+        brought = array.copy()
+        for other, way in enumerate(self._ways[rank]):
+            if other != rank:
+                way.put(brought)
+        parts = [brought if other == rank else self._ways[other][rank].get() for other in range(self.size)]
+        if any(part is None for part in parts):
+            raise _OthersEndedError("another thread of this step has ended, and this one waits for it to make a sum")
+        array[...] = sum(parts[1:], parts[0])
 
-    def end(self) -> None:
-        """Say that a thread makes no more sums."""
-        with self._change:
-            self._is_over = True
-            self._change.notify_all()
+    def end(self, *ranks: int) -> None:
+        """Say that some make no more sums; by default all."""
+        for rank in ranks or range(self.size):
+            for way in self._ways[rank]:
+                way.put(None)
 
 
 class _OthersEndedError(RuntimeError):
@@ -246,7 +242,7 @@ def _by_rank(compute: Callable[[int, ranks.Shard], R], rows: int, size: int) -> 
         except BaseException as error:
             errors.append(error)
         finally:
-            meeting.end()
+            meeting.end(rank)
 
     made = run_together([functools.partial(run, rank) for rank in range(size)], meeting.end)
     if errors:
