@@ -370,11 +370,18 @@ def apart_from_means(y: Any, p: Any) -> Any:
     return nnx.ops.mean(nnx.ops.square(apart), axis=-1)
 
 
+def in_a_graph(function: Callable[[Any], Any]) -> Any:
+    x = layers.Input((4,))
+    return nnx.Model(x, function(x))
+
+
 ONE_THREAD: dict[str, tuple[Callable[[], list[Any]], Any]] = {
     "sum": (list, sum_of_batch),
     "mean over rows": (list, apart_from_means),
     "pairs of rows": (lambda: [layers.UnitNormalization()], nnx.losses.Circle()),
     "axis of rows": (lambda: [layers.Softmax(axis=0), layers.Dense(4)], "mse"),
+    "operation": (lambda: [in_a_graph(lambda x: x[::-1])], "mse"),
+    "function of an axis": (lambda: [in_a_graph(lambda x: nnx.ops.cumsum(x, axis=0))], "mse"),
     "function": (lambda: [layers.Lambda(lambda x: x - nnx.ops.mean(x, axis=0, keepdims=True))], "mse"),
     "own stream": (lambda: [Noise()], "mse"),
     "default stream": (lambda: [OfTheDefaultStream()], "mse"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,39 @@ from nnx.graph.program import as_masks
 from nnx.graph.symbol import Symbol
 from nnx.graph.trial import shapes_and_dtypes
 from nnx.layers.layer import Layer, registry
+from nnx.layers.operation import are_beside_each_other
 from nnx.ops.operation import OPERATIONS
 from nnx.parameters import Parameter
-from nnx.shapes import as_shapes
+from nnx.shapes import as_shapes, behind_batch
 
 _BY_ELEMENTS = frozenset({*elementwise.RULES, *binary.RULES, "power", "absolute", "relu", "sigmoid", "silu", "gelu"})
+
+_ALSO_BY_ELEMENTS = frozenset(
+    {
+        *("cast", "ceil", "celu", "clip", "elu", "equal", "floor", "greater", "greater_equal", "hard_sigmoid"),
+        *("hard_silu", "isfinite", "isnan", "leaky_relu", "less", "less_equal", "log_sigmoid", "logical_and"),
+        *("logical_not", "logical_or", "not_equal", "relu6", "round", "selu", "sign", "softplus", "softsign", "where"),
+    }
+)
+_ALONG_AXIS = frozenset(
+    {
+        *("all", "amax", "amin", "any", "argmax", "argmin", "argsort", "concatenate", "cumprod", "cumsum", "flip"),
+        *(
+            "log_softmax",
+            "logsumexp",
+            "max",
+            "mean",
+            "min",
+            "normalize",
+            "prod",
+            "softmax",
+            "sort",
+            "std",
+            "sum",
+            "var",
+        ),
+    }
+)
 
 
 @registry.register()
@@ -66,6 +95,20 @@ class FunctionCall(Layer):
             parameter.value = self.placement.asarray(np.asarray(host, entry["dtype"]), entry["dtype"])
         self._constants = []
         super().build(input_shape)
+
+    @property
+    def keeps_rows_apart(self) -> bool:
+        """Whether it is a function of elements, or one along an axis that is not that of the batch."""
+        shapes = [*as_shapes(self.build_shape), *(parameter.shape for parameter in self.own_weights)]
+        if not are_beside_each_other(shapes):
+            return False
+        if self.function in _BY_ELEMENTS or self.function in _ALSO_BY_ELEMENTS:
+            return True
+        if self.function not in _ALONG_AXIS or any(len(shape) < 2 for shape in shapes):
+            return False
+        given = inspect.signature(OPERATIONS[self.function]).bind(*self.arguments, **self.options)
+        given.apply_defaults()
+        return behind_batch(_read(given.arguments["axis"], [], []))
 
     @property
     def weights(self) -> list[Parameter]:

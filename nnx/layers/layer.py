@@ -1508,9 +1508,14 @@ def _listing(positional: tuple[str, ...], options: frozenset[str]) -> str:
 
 
 def _is_built_in(function: Any) -> bool:
-    """Whether a function is one of nnx's, perhaps with some of its arguments; a weak reference is none."""
+    """Whether a function is one of nnx's, perhaps with some of its arguments, of which none says the axis of the batch.
+
+    A weak reference is none.
+    """
     if isinstance(function, weakref.ref):
         return True
+    if not behind_batch(getattr(function, "keywords", {}).get("axis", -1)):
+        return False
     return str(getattr(getattr(function, "func", function), "__module__", None)).startswith("nnx.")
 
 

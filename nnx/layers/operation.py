@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import types
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from numbers import Integral
 from typing import Any
 
@@ -19,7 +19,7 @@ from nnx.layers.layer import Layer, registry
 from nnx.names import snake_case
 from nnx.operators import describe_function
 from nnx.parameters import Parameter
-from nnx.shapes import Shape, broadcast_shapes
+from nnx.shapes import Shape, as_shapes, broadcast_shapes
 
 KINDS = {
     "add": "Add",
@@ -68,6 +68,16 @@ class Operation(Layer):
     @property
     def is_sum(self) -> bool:
         return self.operator == "add" and self.constant is None
+
+    @property
+    def keeps_rows_apart(self) -> bool:
+        shapes = as_shapes(self.build_shape)
+        if self.operator == "getitem":
+            return _key_of_axes(self._key, len(shapes[0]))[:1] == (slice(None),)
+        if self.operator == "matmul":
+            batched = [shape[0] is None for shape in shapes]
+            return batched == [True, False] or (all(batched) and {len(shape) for shape in shapes} == {3})
+        return are_beside_each_other(shapes)
 
     @staticmethod
     def describe(operator: str, *operands: Any) -> Symbol:
@@ -136,6 +146,15 @@ class ActivationWithOptions(Activated):
     def describe(function: Any, operand: Any, *arguments: Any, **options: Any) -> Symbol:
         """The symbol of an activation function's result; its further arguments are bound by their names."""
         return _describe_activation(function, operand, *arguments, **options)
+
+
+def are_beside_each_other(shapes: Sequence[Shape]) -> bool:
+    """Whether an operation on elements of arrays of these shapes, which NumPy broadcasts, puts rows beside rows.
+
+    Arrays without a batch axis have a shape that is known; they are the same for all rows where they lack that axis.
+    """
+    most = max(map(len, shapes))
+    return all(shape[0] is None if len(shape) == most else None not in shape[:1] for shape in shapes if shape)
 
 
 def _describe_operation(operator: str, operands: tuple[Any, ...]) -> Symbol:
