@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -15,6 +16,7 @@ from nnx import layers, ranks
 from nnx.backends import threads
 from nnx.functional import updates
 from nnx.training import thread_team
+from nnx.user_warnings import warn_user
 
 threadpoolctl = pytest.importorskip("threadpoolctl", reason="threadpoolctl is not installed")
 
@@ -416,6 +418,14 @@ def test_code_of_ones_own_that_computes_by_rows_is_shared() -> None:
     for _ in range(4):
         model.train_on_batch(features(5), features(4))
     assert model.trainer.step._team is not None
+
+
+def test_a_warning_of_several_threads_is_one_of_the_line_that_waits() -> None:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        threads.run_together([functools.partial(warn_user, "look at this")] * 3)
+    assert [str(one.message) for one in caught] == ["look at this"]
+    assert caught[0].filename == __file__
 
 
 def test_small_steps_are_replayed_as_ever() -> None:

@@ -8,12 +8,14 @@ import functools
 import importlib
 import importlib.util
 import itertools
+import numbers
 import os
 import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
+from nnx import user_warnings
 from nnx.locks import lock
 
 __all__ = ["num_threads", "set_num_threads"]
@@ -42,14 +44,14 @@ def set_num_threads(count: int) -> None:
     >>> set_num_threads(1)
     """
     global _count
-    if not isinstance(count, int) or isinstance(count, bool) or count < 1:
+    if not isinstance(count, numbers.Integral) or isinstance(count, bool) or count < 1:
         raise ValueError(f"set_num_threads: count must be a positive integer, got {count!r}")
     if count > 1 and importlib.util.find_spec("threadpoolctl") is None:
         raise ImportError(
             f"set_num_threads needs threadpoolctl, which tells BLAS to use one thread beside ours; install it with: "
             f"{_INSTALL}"
         )
-    _count = count
+    _count = int(count)
 
 
 def num_threads() -> int:
@@ -74,6 +76,7 @@ def run_together(functions: Sequence[Callable[[], R]], give_up: Callable[[], Non
     with _working, _one_thread_of_blas():
         context = contextvars.copy_context()
         context.run(_inside.set, True)
+        context.run(user_warnings.waiting.set, user_warnings.place_of_user())
         tasks = [_Task(functools.partial(context.copy().run, function)) for function in functions[1:]]
         try:
             for worker, task in zip(_workers(len(tasks)), tasks, strict=True):  # they may wait for one another
