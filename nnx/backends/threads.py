@@ -34,10 +34,12 @@ def set_num_threads(count: int) -> None:
     1 from the start: then BLAS alone uses several cores. With more, each thread computes the loss and the gradients of
     its rows of a batch, with one thread of BLAS, and the sums are those of the whole batch, also in batch
     normalisation: results are those of one thread but for rounding. So are random numbers, where those of a row are a
-    multiple of eight; else they are others. Take the number of cores.
+    multiple of eight and not normal; else they are others. Take the number of cores.
 
     Steps that are replayed, since they are small, stay in one thread, and so do those of a model whose layers set
-    attributes of their own in each step, of one with a `train_step` of its own, and of one in float16.
+    attributes of their own in each step or remember states, of one with a `train_step` of its own, and of one in
+    float16. With layers, functions and losses of one's own the first step is computed both ways: where they mix rows,
+    or draw numbers for a whole batch, all steps stay in one thread.
 
     ValueError for what is no such number; ImportError without threadpoolctl, by which BLAS is told.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import operator
+import weakref
 from collections.abc import Callable, Iterator
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
@@ -41,7 +42,7 @@ class OwnAttributes:
         self._arrays: list[tuple[np.ndarray, bytes]] = []
         self._seen: dict[int, Any] = {}
         for _, layer in model.walk():
-            read = functools.partial(_read_attributes, layer)
+            read = _reader(layer)
             if hasattr(layer, "decided_at") and read():
                 self._compare(read)
             for value in read():
@@ -73,13 +74,19 @@ class OwnAttributes:
             self._look_at(part)
 
 
-def _read_attributes(layer: Layer) -> list[Any]:
-    """The values of a layer's attributes; of a model's those that its class, or its user, has added."""
+def _reader(layer: Layer) -> Callable[[], list[Any]]:
+    """What reads a layer's attributes, and does not keep the layer alive."""
+    reference = weakref.ref(layer)
+    return lambda: list(own_attributes(reference()).values())
+
+
+def own_attributes(layer: Any) -> dict[str, Any]:
+    """The attributes of a layer; of a model those that its class, if it is not nnx's, has added."""
     own = vars(layer)
     if not hasattr(layer, "decided_at"):
-        return list(own.values())
+        return dict(own)
     of_nnx = next(kind for kind in type(layer).__mro__ if kind.__module__.startswith("nnx."))
-    return [] if of_nnx is type(layer) else [value for name, value in own.items() if name not in _names_of(of_nnx)]
+    return {} if of_nnx is type(layer) else {n: value for n, value in own.items() if n not in _names_of(of_nnx)}
 
 
 @functools.cache

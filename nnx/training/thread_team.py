@@ -27,7 +27,7 @@ from nnx.random import Generator, default
 from nnx.random.streams import drawing_by
 from nnx.training.model_plans import are_as_they_were, attributes_of, is_watched, twin_of
 from nnx.training.objective import Objective
-from nnx.training.own_attributes import OwnAttributes
+from nnx.training.own_attributes import OwnAttributes, own_attributes
 from nnx.training.trainable import TrainableModel
 
 R = TypeVar("R")
@@ -140,15 +140,15 @@ class _Twin:
 @contextlib.contextmanager
 def _as_before(model: TrainableModel, states: Sequence[Any], generators: Sequence[Generator]) -> Iterator[None]:
     """A block after which the states of layers, their attributes and random streams are as they were before."""
-    attributes = [(vars(layer), dict(vars(layer))) for _, layer in model.walk()]
+    attributes = [(layer, own_attributes(layer)) for _, layer in model.walk()]
     values, streams = [np.array(state.value) for state in states], [generator.state() for generator in generators]
     try:
         yield
     finally:
-        for own, before in attributes:
-            for name in own.keys() - before.keys():
-                del own[name]
-            own.update(before)
+        for layer, before in attributes:
+            for name in own_attributes(layer).keys() - before.keys():
+                del vars(layer)[name]
+            vars(layer).update(before)
         for state, value in zip(states, values, strict=True):
             np.copyto(state.value, value)
         for generator, stream in zip(generators, streams, strict=True):
