@@ -107,7 +107,8 @@ class Example:
     several : whether the pullback takes a cotangent for each of several values, not only for the first.
     number : whether the pullback also takes a Python number, the same cotangent for every element.
     consumed : how many arguments come first that the kernel may overwrite.
-    only : the name of the backend whose kernel takes this; others leave it to the generic form. None for all.
+    only : the name of the backend whose kernel takes this; others leave it to the generic form, but for compiled
+        kernels, which take what they accept. None for all.
     """
 
     make: Callable[[Values], tuple[Any, ...]]

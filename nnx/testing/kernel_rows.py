@@ -29,6 +29,11 @@ def _loss(make: Callable[[Values], tuple[Any, ...]], **options: Any) -> Example:
     return Example(make, options, length=8, number=True)
 
 
+def _loss_of_many(make: Callable[[Values], tuple[Any, ...]], **options: Any) -> Example:
+    """Of more rows than a block has in compiled kernels."""
+    return dataclasses.replace(_loss(make, **options), sizes=(1,))
+
+
 def _update(make: Callable[[Values], tuple[Any, ...]]) -> Example:
     return Example(make, sizes=(0, 1, 6, 65_536, 70_001))  # NumPy's kernels work in blocks of 65,536
 
@@ -357,6 +362,8 @@ ROWS: dict[str, list[Example]] = {
         _loss(lambda v: (v.binary(v.n, 3), v.normal(v.n, 3)), from_logits=True),
         _loss(lambda v: (v.positive(v.n, 3), v.normal(v.n, 3)), from_logits=True, label_smoothing=0.1),
         _loss(lambda v: (v.binary(v.n, 2), v.normal(v.n, 2, scale=300.0)), from_logits=True, axis=1),
+        _loss_of_many(lambda v: (v.binary(5000, 1), v.normal(5000, 1)), from_logits=True),
+        _loss_of_many(lambda v: (v.binary(1500, 3), v.normal(1500, 3)), from_logits=True, label_smoothing=0.1),
         _cupy(_loss(lambda v: (v.binary(v.n, 2, 40), v.normal(v.n, 2, 40)), from_logits=True)),
     ],
     "categorical_crossentropy": [
@@ -364,6 +371,7 @@ ROWS: dict[str, list[Example]] = {
         _loss(lambda v: (v.distribution(v.n, 4), v.normal(v.n, 4)), from_logits=True, label_smoothing=0.1),
         _loss(lambda v: (v.positive(v.n, 4), v.normal(v.n, 4)), from_logits=True),
         _loss(lambda v: (v.one_hot(v.n, 8), v.normal(v.n, 8, scale=300.0)), from_logits=True, axis=1),
+        _loss_of_many(lambda v: (v.one_hot(900, 5), v.normal(900, 5)), from_logits=True, label_smoothing=0.1),
         _cupy(_loss(lambda v: (v.distribution(v.n, 2, 70), v.normal(v.n, 2, 70)), from_logits=True)),
         _cupy(_loss(lambda v: (v.one_hot(v.n, 700), v.normal(v.n, 700)), from_logits=True, label_smoothing=0.1)),
     ],
@@ -589,6 +597,7 @@ ROWS: dict[str, list[Example]] = {
         _loss(lambda v: (v.labels(v.n, 1, classes=4, dtype="int32"), v.normal(v.n, 4)), from_logits=True),
         _loss(lambda v: (v.labels(v.n, classes=8), v.normal(v.n, 8, scale=300.0)), from_logits=True, axis=1),
         _loss(lambda v: (v.labels(v.n, classes=900), v.normal(v.n, 900, scale=30.0)), from_logits=True),
+        _loss_of_many(lambda v: (v.labels(900, classes=5), v.normal(900, 5)), from_logits=True),
         _cupy(_loss(lambda v: (v.labels(v.n, 2, classes=4), v.normal(v.n, 2, 4)), from_logits=True)),
         _cupy(_loss(lambda v: (v.labels(v.n, classes=4), v.normal(v.n, 4)), from_logits=True, ignore_class=1)),
         _cupy(_loss(lambda v: (v.labels(v.n, classes=3, dtype="uint8"), v.normal(v.n, 700)), from_logits=True)),

@@ -117,6 +117,49 @@ class TestChoice:
         assert np.isnan(y).sum() == 4 + 27
         assert np.array_equal(pullback(np.ones_like(y)), pull_back(np.ones_like(y)))
 
+    def test_losses_of_logits(self) -> None:
+        labels, targets = np.arange(256), np.eye(256, 512, dtype=np.float32)
+        for name, y_true in (
+            ("sparse_categorical_crossentropy", labels),
+            ("sparse_categorical_crossentropy", labels.astype(np.uint8)[:, None]),
+            ("categorical_crossentropy", targets),
+            ("binary_crossentropy", targets),
+        ):
+            used = compiler.compiler_problem() is None
+            assert is_compiled(name, y_true, LARGE, True) is used
+            assert is_compiled(name, y_true.reshape(2, 128, -1), LARGE.reshape(2, 128, 512), True) is used
+            assert not is_compiled(name, y_true, LARGE)
+            assert not is_compiled(name, y_true, LARGE, True, 0, 0)
+            assert not is_compiled(name, y_true[:8], LARGE[:8], True)
+            assert not is_compiled(name, y_true[:8], LARGE, True)
+            assert not is_compiled(name, y_true, LARGE.astype(np.float64), True)
+        assert not is_compiled("sparse_categorical_crossentropy", labels, LARGE, True, 3)
+        assert not is_compiled("sparse_categorical_crossentropy", labels.astype(np.float32), LARGE, True)
+
+    @needs_numba
+    def test_labels_of_no_class_have_no_value(self) -> None:
+        labels = np.arange(256)
+        labels[:2] = -1, 512
+        values, pullback = nnx.functional.sparse_categorical_crossentropy(labels, LARGE, from_logits=True)
+        assert np.flatnonzero(np.isnan(values)).tolist() == [0, 1]
+        assert np.allclose(np.add.reduce(pullback(1.0), axis=1), [1.0] * 2 + [0.0] * 254, atol=1e-6)
+
+    @needs_numba
+    def test_exponentials_and_logarithms_are_those_of_float32(self) -> None:
+        from nnx.kernels.numba import losses
+
+        x = -np.logspace(-10, 1.94, 10_000).astype(np.float32)
+        x[:3] = 0.0, -0.0, -87.3
+        exact = np.exp(x.astype(np.float64))
+        found = np.asarray([losses._exponential.dispatcher(value) for value in x])
+        assert np.array_equal(found, found.astype(np.float32))  # not computed in float64
+        assert np.all(np.abs(found - exact) <= np.spacing(exact.astype(np.float32)))
+        exact = np.log1p(found)
+        found = np.asarray([losses._logarithm.dispatcher(value) for value in found.astype(np.float32)])
+        assert np.all(np.abs(found - exact) <= 2 * np.spacing(exact.astype(np.float32)))
+        special = [losses._exponential.dispatcher(np.float32(value)) for value in (-87.5, -1e30, -np.inf, np.nan)]
+        assert np.array_equal(special, [0.0, 0.0, 0.0, np.nan], equal_nan=True)
+
     def test_a_kernel_of_ones_own_is_the_first(self, monkeypatch: pytest.MonkeyPatch) -> None:
         backend = find_backend("numpy")
         monkeypatch.setattr(backend, "kernels", dict(backend.kernels))
@@ -224,6 +267,23 @@ class TestPlans:
         for found, expected in zip(self.train(replayed), self.train(plain), strict=True):
             assert np.array_equal(found, expected)
         assert "are replayed" in str(replayed.trainer.step.plans)
+
+    def test_losses_are_replayed_bit_for_bit(self) -> None:
+        x, labels = LARGE[:, :4], np.arange(256) % 200
+        for loss, y in (
+            (nnx.losses.SparseCategoricalCrossentropy(from_logits=True), labels),
+            (nnx.losses.CategoricalCrossentropy(from_logits=True), np.eye(200, dtype=np.float32)[labels]),
+            (nnx.losses.BinaryCrossentropy(from_logits=True), np.eye(200, dtype=np.float32)[labels]),
+            ("mse", np.eye(200, dtype=np.float32)[labels]),
+        ):
+            steps = []
+            for options in ({}, {"jit_compile": False}):
+                nnx.random.set_seed(4)
+                model = nnx.Sequential([Input((4,)), Dense(200)])
+                model.compile("sgd", loss, **options)
+                steps.append([np.asarray(model.train_on_batch(x, y)) for _ in range(5)] + model.get_weights())
+            for found, expected in zip(*steps, strict=True):
+                assert np.array_equal(found, expected)
 
     def test_they_are_made_again_for_who_disables_the_kernels(self) -> None:
         replayed, plain = self.model(), self.model(jit_compile=False)

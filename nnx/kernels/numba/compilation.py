@@ -25,15 +25,17 @@ class CompiledLoop:
 
     function : writes into its arguments, the first of which is an array. It may call others that were decorated, in the
         same file: numba compiles again what it kept when that file changes.
-    sums : whether the sums in it may be added up in another order, which takes several numbers at a time. It is no
-        leave to take NaN or infinities for anything else.
+    sums : whether the sums in it may be added up in another order, which takes several numbers at a time.
+    products : whether a product may be added without being rounded before, in one instruction.
+
+    Neither is leave to take NaN or infinities for anything else.
 
     Sums in float32 need numbers in float32: a Python float makes numba compute in float64.
     """
 
-    def __init__(self, function: Callable[..., Any], sums: bool = False) -> None:
+    def __init__(self, function: Callable[..., Any], sums: bool = False, products: bool = False) -> None:
         functools.update_wrapper(self, function)
-        self._function, self._sums = function, sums
+        self._function, self._freedom = function, {*["reassoc"] * sums, *["contract"] * products}
         self.writes_arguments = True  # what NumPy's protocol does not say, and planned arrays have to know
 
     @cached_property
@@ -48,8 +50,8 @@ class CompiledLoop:
         function = types.FunctionType(self._function.__code__, known, self._function.__name__)
         function.__module__, function.__qualname__ = self._function.__module__, self._function.__qualname__
         options: dict[str, Any] = {"error_model": "numpy", "nogil": True}
-        if self._sums:
-            options["fastmath"] = {"reassoc", "contract"}
+        if self._freedom:
+            options["fastmath"] = self._freedom
         with LOADING:
             njit = importlib.import_module("numba").njit
         try:
@@ -74,4 +76,9 @@ def compiled(function: Callable[..., Any]) -> CompiledLoop:
 
 def compiled_sum(function: Callable[..., Any]) -> CompiledLoop:
     """The same, of sums that may be added up in another order."""
-    return CompiledLoop(function, sums=True)
+    return CompiledLoop(function, sums=True, products=True)
+
+
+def compiled_product(function: Callable[..., Any]) -> CompiledLoop:
+    """The same, of polynomials, whose products may be added without being rounded before."""
+    return CompiledLoop(function, products=True)
