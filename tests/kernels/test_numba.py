@@ -145,6 +145,27 @@ class TestChoice:
         assert np.allclose(np.add.reduce(pullback(1.0), axis=1), [1.0] * 2 + [0.0] * 254, atol=1e-6)
 
     @needs_numba
+    def test_rows_are_added_with_the_bits_of_numpy(self) -> None:
+        rows, table = SAMPLES.integers(-20, 20, 256), LARGE[:20]
+        assert is_compiled("scatter_add", LARGE, rows, 20)
+        expected = find_backend("numpy").kernels["scatter_add"].function(LARGE, rows, 20)
+        assert np.array_equal(nnx.functional.scatter.scatter_add(LARGE, rows, 20), expected)
+        x = rows.reshape(2, 128) % 20
+        assert is_compiled("embedding", x, table)
+        assert not is_compiled("embedding", x[:, :8], table)
+        pullbacks = (
+            nnx.functional.embedding(x, table)[1],
+            find_backend("numpy").kernels["embedding"].function(x, table)[1],
+        )
+        for dy in (LARGE, LARGE.astype(np.float64), np.asfortranarray(LARGE)):
+            found, expected = (pullback(dy.reshape(2, 128, 512))[1] for pullback in pullbacks)
+            assert np.array_equal(found, expected)
+        for outside in (20, -21):
+            rows[-1] = outside
+            with pytest.raises(IndexError, match="no row"):
+                nnx.functional.scatter.scatter_add(LARGE, rows, 20)
+
+    @needs_numba
     def test_exponentials_and_logarithms_are_those_of_float32(self) -> None:
         from nnx.kernels.numba import losses
 

@@ -22,22 +22,23 @@ FOR_LARGE_ARRAYS: dict[str, BackendKernel] = {}
 
 
 def compiled_kernel(
-    *, least: int, accepts: Callable[..., bool], measured: int = 0
+    *, least: int, accepts: Callable[..., bool], measured: int | Callable[..., int] = 0
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Enter the decorated function into both tables, as the form of the generic function of the same name.
 
-    least : how many elements an array needs for the kernel to pay. measured : the position of that array.
+    least : how many elements an array needs for the kernel to pay. measured : the position of that array, or how many
+        elements there are, as a function of the arguments.
     accepts : as for `nnx.kernels.backend_kernel`.
     """
 
     def register(function: Callable[P, R]) -> Callable[P, R]:
+        def is_large(*arguments: Any, **named: Any) -> bool:
+            if callable(measured):
+                return measured(*arguments, **named) >= least
+            return len(arguments) > measured and bool(arguments[measured].size >= least)
+
         def accepts_large(*arguments: Any, **named: Any) -> bool:
-            return (
-                len(arguments) > measured
-                and arguments[measured].size >= least
-                and are_compiled_kernels_used()
-                and accepts(*arguments, **named)
-            )
+            return is_large(*arguments, **named) and are_compiled_kernels_used() and accepts(*arguments, **named)
 
         FOR_LARGE_ARRAYS[function.__name__] = BackendKernel(function, accepts_large, True)
         return backend_kernel(KERNELS, accepts=accepts)(function)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,11 @@ def _accepts(x: Array, embeddings: Array) -> bool:
 
 @backend_kernel(KERNELS, accepts=_accepts)
 def embedding(x: Array, embeddings: Array) -> tuple[Array, Pullback]:
+    return look_up(x, embeddings, add_rows)
+
+
+def look_up(x: Array, embeddings: Array, add: Callable[[Array, Array, Array], None]) -> tuple[Array, Pullback]:
+    """Rows of a table, and a pullback that gets its sums by `add(sums, values, rows)`."""
     rows, size = embeddings.shape
     if x.size and (x.min() < 0 or x.max() >= rows):  # on the host this is cheap, and -1 would be the last row
         raise ValueError(f"embedding: indices must be from 0 to {rows - 1}, got some from {x.min()} to {x.max()}")
@@ -31,7 +37,7 @@ def embedding(x: Array, embeddings: Array) -> tuple[Array, Pullback]:
         usable = out[1] is not None and out[1].flags.c_contiguous
         sums = out[1] if usable else empty(embeddings, embeddings.shape)
         sums[...] = 0.0
-        add_rows(sums, dy.reshape(x.size, size), x.reshape(-1))
+        add(sums, dy.reshape(x.size, size), x.reshape(-1))
         return None, sums
 
     return y, pullback
