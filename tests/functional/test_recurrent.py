@@ -12,15 +12,18 @@ import nnx
 import nnx.kernels.numpy.recurrent
 from nnx.backends import Placement
 from nnx.backends.base import find_backend
+from nnx.backends.compiler import compiler_problem
 from nnx.functional import relu, tanh
 from nnx.functional.gru import gru
 from nnx.functional.lstm import lstm
 from nnx.functional.recurrent import simple_rnn
 from nnx.kernels import GENERIC
+from nnx.kernels.numba import KERNELS as COMPILED
 from nnx.pullbacks import SKIP
 from nnx.random import Generator, host_words
 from nnx.testing import assert_close, check_gradients, no_synchronization
 
+WITH_NUMBA = pytest.mark.skipif(compiler_problem() is not None, reason=str(compiler_problem()))
 BATCH, TIME, N, UNITS = 3, 5, 4, 6
 MASK = np.asarray([[1, 1, 1, 1, 1], [0, 1, 0, 1, 1], [1, 1, 1, 0, 0]], bool)
 
@@ -313,6 +316,21 @@ def test_kernels_equal_their_generic_twins(name: str, dtype: str, layout: str, m
             assert_close(mine, theirs, length=100, like=theirs)
         for array, original in zip(arrays, before, strict=True):
             assert np.array_equal(array, original)
+
+
+@pytest.mark.parametrize("compiled", [False, pytest.param(True, marks=WITH_NUMBA)])
+def test_cotangents_of_long_sequences_are_zero_before_they_are_subnormal(compiled: bool) -> None:
+    for name in ("simple_rnn_recurrence", "lstm_recurrence", "gru_recurrence"):
+        kernel = (COMPILED if compiled else find_backend("numpy").kernels).get(name)
+        if kernel is None:
+            continue  # NumPy's is used in its place
+        z, *states, recurrent = recurrence_arguments(name, "float32", "contiguous", BATCH)[: 4 if "lstm" in name else 3]
+        values, pullback = kernel.function(np.tile(z, (80, 1, 1)), *states, 0.3 * recurrent)
+        dz = np.abs(pullback((np.zeros_like(values[0]), *map(np.ones_like, values[1:])))[0])
+        assert np.all(dz[-1] > 0.0)
+        assert np.all(dz[0] == 0.0)
+        subnormal = (dz > 0.0) & (dz < np.finfo(np.float32).smallest_normal)
+        assert np.count_nonzero(subnormal) < 10  # without that there are hundreds
 
 
 def test_kernels_leave_the_unusual_to_the_generic_form() -> None:

@@ -15,6 +15,7 @@ from nnx.backends.base import Array
 from nnx.kernels.numba.compilation import compiled
 from nnx.kernels.numba.table import are_plain, compiled_kernel, have_shape, plain
 from nnx.kernels.numpy.memory import empty, zeros
+from nnx.kernels.numpy.recurrent import drop_vanishing
 from nnx.kernels.recurrence_conditions import accepts_gru, accepts_lstm
 from nnx.pullbacks import SKIP, Pullback
 
@@ -60,6 +61,7 @@ def lstm_recurrence(
         for t in reversed(range(time)):
             if dstates is not None:
                 dh += dstates[t]
+            drop_vanishing(time - t, dh, dc)
             _pull_lstm(dz[t], dc, dh, gates[t], outputs[t], carries[t])
             np.dot(dz[t], transposed, out=dh)
         cotangents = (_if_wanted(dz, out[0]), _if_wanted(dh, out[1]), _if_wanted(dc, out[2]))
@@ -160,6 +162,7 @@ def gru_recurrence(
         for t in reversed(range(time)):
             if dstates is not None:
                 dh += dstates[t]
+            drop_vanishing(time - t, dh)
             _pull_gru(dz[t], dinner[t], dh, gates[t], candidates[t], states[t])
             np.dot(dinner[t], transposed, out=small)
             dh += small
