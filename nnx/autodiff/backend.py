@@ -91,7 +91,8 @@ def _recorded(generic: Callable[..., Any], kind: type[TrackedArray]) -> Callable
     @functools.wraps(generic)
     def function(*args: Any, **options: Any) -> Any:
         if several is None:  # as `Signature.bind`, which takes ten times as long; a wrong call is an error below
-            bound = {**dict(zip(names, args, strict=False)), **options}
+            bound = dict(zip(names, args, strict=False))
+            bound.update({name: options[name] for name in names if name in options})
         else:
             bound = dict(arguments.bind(*args, **options).arguments)
             bound.update({f"{several} {i}": value for i, value in enumerate(bound.pop(several, ()))})
