@@ -6,6 +6,7 @@ import errno
 import os
 import socket
 import stat
+import threading
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -300,6 +301,9 @@ def test_a_full_disk_under_a_tensorboard(tmp_path: Path, small_disk: None):
     for options in ({"histogram_freq": 1}, {"update_freq": 1}):
         with pytest.raises(OSError, match=r"'.*/logs'$"):
             fit(nnx.callbacks.TensorBoard(tmp_path / "logs", **options), units=200)
+    for thread in threading.enumerate():  # which may say so after the test, where that is not expected
+        if type(thread).__module__.startswith("tensorboardX"):
+            thread.join(timeout=10.0)
 
 
 def test_errors_of_the_flush_name_the_path(path: Path, monkeypatch: pytest.MonkeyPatch):
