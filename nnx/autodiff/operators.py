@@ -123,7 +123,7 @@ def _fast(kind: type[TrackedArray], xp: Any) -> dict[str, Any]:
         first = dy / safe
         return first, first * -(y if safe is b else a / safe)
 
-    pulls_of_matrices, product = xp.pulls_of_matrices, product_of_matrices(xp.base)
+    pulls_of_matrices = xp.pulls_of_matrices
 
     def add(a: Any, b: Any) -> Any:
         entry: Entry
@@ -254,7 +254,8 @@ def _fast(kind: type[TrackedArray], xp: Any) -> dict[str, Any]:
             vb = b.value
             plain = type(va) is not kind and type(vb) is not kind
             if plain and va.ndim == 2 and vb.ndim == 2 and va.dtype == vb.dtype:
-                return recorded(kind, product(va, vb), tape, (None, (a.index, b.index), pulls_of_matrices, (va, vb)))
+                entry = None, (a.index, b.index), pulls_of_matrices, (va, vb)
+                return recorded(kind, product_of_matrices(va, vb), tape, entry)
         return xp.matmul(a, b)
 
     return {"__matmul__": matmul, "__add__": add, "__sub__": subtract, "__mul__": multiply, "__truediv__": divide}

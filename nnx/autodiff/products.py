@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -15,20 +14,20 @@ from nnx.backends import Array, Namespace
 Result = tuple[Array, tuple[Pull, Pull]]
 
 
-def product_of_matrices(base: Any) -> Callable[..., Array]:
-    """What multiplies two plain matrices of a library: of NumPy `dot`, which on small ones takes less time than `@`."""
-    return np.dot if base.__name__ == "array_api_compat.numpy" else operator.matmul
+def product_of_matrices(a: Array, b: Array) -> Any:
+    """The product of two plain matrices; `dot` of NumPy takes less time than `@` where they are small."""
+    return np.dot(a, b) if type(a) is np.ndarray else a @ b
 
 
 def of_matrices(xp: Namespace) -> tuple[Callable[..., Array], Callable[..., Array]]:
     """The pulls of products of two plain matrices of one dtype, (dy, (a, b)) -> dx, without what others need."""
-    kind, product = xp.kind, product_of_matrices(xp.base)
+    kind = xp.kind
 
     def pull_first(dy: Array, kept: tuple[Array, Array]) -> Array:
-        return dy @ kept[1].T if type(dy) is kind else product(dy, kept[1].T)
+        return dy @ kept[1].T if type(dy) is kind else product_of_matrices(dy, kept[1].T)
 
     def pull_second(dy: Array, kept: tuple[Array, Array]) -> Array:
-        return xp.matmul(kept[0].T, dy) if type(dy) is kind else product(kept[0].T, dy)
+        return xp.matmul(kept[0].T, dy) if type(dy) is kind else product_of_matrices(kept[0].T, dy)
 
     return pull_first, pull_second
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from nnx.autodiff.array import TrackedArray, constant, lower, recorded, top_tape, track
+from nnx.autodiff.elementwise import ARGUMENT, VALUE
 from nnx.autodiff.tape import CONSTANT, open_tapes
 from nnx.parameters import Parameter
 
@@ -67,7 +68,7 @@ def by_elements(xp: Any, rule: tuple[Rule, str], plain: Callable[..., Any], name
     """
     kind = xp.kind
     make, keeps = rule
-    pull, keeps_value, keeps_argument = make(xp), keeps == "value", keeps == "argument"
+    pull, keeps_value, keeps_argument = make(xp), keeps == VALUE, keeps == ARGUMENT
 
     def function(x: Any, /, *args: Any, **options: Any) -> Any:
         if type(x) is kind:

@@ -38,7 +38,6 @@ class Tape:
     entries : one for each tracked array, see `Entry`. watched : how many of them are None.
     leaves : by the identity of a watched parameter the parameter and the index of its entry.
     layers : the layers of which it has recorded a call as one entry, which send cotangents to their parameters.
-
     masked : whether one of its arrays has a mask, which what is computed from it then has too.
 
     A tape does not refer to its tracked arrays, and so dies with them at once.
