@@ -32,20 +32,8 @@ _ALSO_BY_ELEMENTS = frozenset(
 _ALONG_AXIS = frozenset(
     {
         *("all", "amax", "amin", "any", "argmax", "argmin", "argsort", "concatenate", "cumprod", "cumsum", "flip"),
-        *(
-            "log_softmax",
-            "logsumexp",
-            "max",
-            "mean",
-            "min",
-            "normalize",
-            "prod",
-            "softmax",
-            "sort",
-            "std",
-            "sum",
-            "var",
-        ),
+        *("log_softmax", "logsumexp", "max", "mean", "min", "normalize", "prod", "softmax", "sort", "std", "sum"),
+        "var",
     }
 )
 

@@ -199,7 +199,10 @@ class Objective:
     @property
     def names(self) -> list[str]:
         """The names of what `evaluate` returns: "loss", the losses of several outputs, then the metrics."""
-        return [*self._names_of_losses, *(name for name, _ in self.metrics)]
+        return self._names_beside(self.metrics)
+
+    def _names_beside(self, metrics: list[tuple[str, Metric]]) -> list[str]:
+        return [*self._names_of_losses, *(name for name, _ in metrics)]
 
     @property
     def _names_of_losses(self) -> list[str]:
@@ -421,10 +424,9 @@ class Objective:
         sums = [self._total, *(self._parts[index] for index in self._counted)]
         losses = [total[0, ...] / self._count for total in sums if total is not None]
         metrics = self.metrics
-        names = [*self._names_of_losses, *(name for name, _ in metrics)]
         results = [*losses, *(value_of(metric.result()) for _, metric in metrics)]
         found: dict[str, Any] = {}
-        for name, result in zip(names, results, strict=True):
+        for name, result in zip(self._names_beside(metrics), results, strict=True):
             found |= {own: value_of(one) for own, one in result.items()} if isinstance(result, dict) else {name: result}
         return dict(zip(found, read_values(list(found.values())), strict=True))
 

@@ -31,6 +31,7 @@ from nnx.training.thread_team import (
     can_share_training,
     computes_by_rows,
     keeps_nothing_of_batches,
+    losses_keep_rows_apart,
 )
 from nnx.training.trainable import TrainableModel
 
@@ -44,6 +45,25 @@ _MOST_TEAMS = 4  # of a model that changes in every step
 _SHARED = 1 << 17  # numbers that the rows of a batch have, from which on threads share its inference
 _AS_IT_IS = contextlib.nullcontext()
 _STARTING = lock()  # held by a `fit` while it sees whether it is the only one
+
+
+class RowsOfInference:
+    """Whether the rows of a batch go through a model at inference as if each were alone, and how wide they become.
+
+    widest_row : how many numbers the largest value that layers pass on has for a row; None where that is open.
+    penalised : whether layers keep what they add to the loss.
+    """
+
+    def __init__(self, model: TrainableModel) -> None:
+        self._apart = model.keeps_rows_apart
+        self._recurrent = [layer for _, layer in model.walk() if hasattr(layer, "stateful")]
+        self.widest_row = model.widest_row if self._apart else None
+        self.penalised = bool(penalised_layers(model))
+
+    @property
+    def keeps_rows_apart(self) -> bool:
+        """Whether no row depends on others, nor on those of the batch before."""
+        return self._apart and not any(layer.stateful for layer in self._recurrent)
 
 
 def checked(method: Callable[..., R]) -> Callable[..., R]:
@@ -79,8 +99,7 @@ class BatchStep:
         self.calls = ModelPlans(model)  # by `model(x)`
         self._team: ThreadTeam | None = None  # the threads that share its steps
         self._teams = 0  # how many were made in a row, since the model changes in every step
-        # How many numbers a row has at most, 0 where rows cannot be divided, and the layers that may remember some
-        self._divided: tuple[int, list[Any]] | None = None
+        self._inference: RowsOfInference | None = None
 
     def apart(self) -> BatchStep:
         """The same step with running values of its own, beside somebody who uses those of the model."""
@@ -113,7 +132,14 @@ class BatchStep:
         """Drop all plans of the model."""
         for plans in (self.plans, self.predictions, self.calls):
             plans.forget()
-        self._team, self._teams, self._divided = None, 0, None
+        self._team, self._teams, self._inference = None, 0, None
+
+    @property
+    def inference(self) -> RowsOfInference:
+        """What inference does with the rows of the model as it is."""
+        if self._inference is None:
+            self._inference = RowsOfInference(self.model())
+        return self._inference
 
     def begin(self) -> None:
         """Forget the running loss and metrics, before an epoch."""
@@ -255,7 +281,7 @@ class BatchStep:
             if shard is not None and whole is None:
                 xs, ys, weights = map(shard.cut, (xs, ys, weights))
             objective = self.objective or model.require_compiled()
-            if shard is None and self._can_share_inference(model, rows) and computes_by_rows(model, objective):
+            if shard is None and self._can_share_inference(model, rows) and losses_keep_rows_apart(objective):
                 loss, parts, watched = thread_team.evaluate(self, (xs, ys, weights), rows)
             else:
                 loss, parts, watched = self.evaluated(xs, ys, weights)
@@ -275,12 +301,8 @@ class BatchStep:
         """Whether threads can share an evaluation or a prediction of so many rows, which is large enough for that."""
         if not can_share(model, rows):
             return False
-        if self._divided is None:
-            apart = model.keeps_rows_apart and not penalised_layers(model)
-            recurrent = [layer for _, layer in model.walk() if hasattr(layer, "stateful")]
-            self._divided = (model.widest_row or 1) if apart else 0, recurrent
-        widest, recurrent = self._divided
-        return rows * widest >= _SHARED and not any(layer.stateful for layer in recurrent)
+        inference = self.inference
+        return rows * (inference.widest_row or 1) >= _SHARED and inference.keeps_rows_apart and not inference.penalised
 
     @checked
     def predict(self, xs: list[Array]) -> list[Array]:

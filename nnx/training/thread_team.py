@@ -279,8 +279,12 @@ def keeps_nothing_of_batches(model: TrainableModel) -> bool:
 
 def computes_by_rows(model: TrainableModel, objective: Objective) -> bool:
     """Whether it is known that rows do not depend on each other, but where nnx adds up over the threads."""
-    losses = [one.loss for one in objective.by_output if one.loss is not None]
-    return model.keeps_rows_apart and all(loss.keeps_rows_apart for loss in losses)
+    return model.keeps_rows_apart and losses_keep_rows_apart(objective)
+
+
+def losses_keep_rows_apart(objective: Objective) -> bool:
+    """The same of the losses alone."""
+    return all(one.loss.keeps_rows_apart for one in objective.by_output if one.loss is not None)
 
 
 def _generators_of(model: TrainableModel) -> list[Generator]:

@@ -42,7 +42,6 @@ class Trainer:
         self.pipeline = InputPipeline(model)
         self.step = BatchStep(model, self.pipeline)
         self.own_steps = OwnSteps(model, self.pipeline)
-        self._together: tuple[int, list[Any]] | None = None  # how many rows, and the layers that may remember some
         self._choose_steps()
 
     def _choose_steps(self) -> None:
@@ -56,7 +55,6 @@ class Trainer:
 
     def forget(self) -> None:
         """Take back what the first batch decided from the layers."""
-        self._together = None
         self.pipeline.forget()
         self.step.forget_plans()
 
@@ -302,13 +300,10 @@ class Trainer:
 
         Of float32, the widest values of so many rows have a megabyte, which caches hold.
         """
-        if self._together is None:
-            model = self.model()
-            widest = model.widest_row if model.keeps_rows_apart else None
-            rows = 0 if widest is None else min(_MOST_ROWS, _JOINED_NUMBERS // max(1, widest))
-            self._together = rows, [layer for _, layer in model.walk() if hasattr(layer, "stateful")]
-        rows, recurrent = self._together
-        return 0 if debug.is_checking() or any(layer.stateful for layer in recurrent) else rows
+        widest = self.step.inference.widest_row
+        if widest is None or debug.is_checking() or not self.step.inference.keeps_rows_apart:
+            return 0
+        return min(_MOST_ROWS, _JOINED_NUMBERS // max(1, widest))
 
     def _is_one_batch(self, x: Any, batch_size: int) -> bool:
         """Whether all rows of an input go through the model at once."""
