@@ -12,9 +12,10 @@ import numpy as np
 
 from nnx.autodiff.array import TrackedArray, constant, lower, recorded, top_tape
 from nnx.autodiff.record import below_alike
-from nnx.autodiff.tape import CONSTANT
+from nnx.autodiff.tape import CONSTANT, Tape
 from nnx.backends.base import Array, Backend, BackendKernel
 from nnx.kernels import GENERIC, accelerated
+from nnx.pullbacks import SKIP
 
 
 class TrackedBackend(Backend):
@@ -74,6 +75,27 @@ _AS_WRITTEN = ("bias_activation",)
 """Functions whose kernels write over an argument, which a tape may need: tracked arrays get the generic form."""
 
 
+def _written_out(generic: Callable[..., Any], tape: Tape) -> Callable[..., Any]:
+    """The function as it is written, whose pullback then need not compute anything of its value again."""
+
+    def function(*args: Any, **options: Any) -> Any:
+        before, tape.written_out = tape.written_out, True
+        try:
+            return generic(*args, **options)
+        finally:
+            tape.written_out = before
+
+    return function
+
+
+def _of_those_tracked(pullback: Callable[..., Any], indices: tuple[int | None, ...]) -> Callable[..., Any]:
+    """The pullback without the cotangents that nobody tracks, if it can leave some out."""
+    code = getattr(pullback, "__code__", None)
+    if None not in indices or code is None or "out" not in code.co_varnames[1 : code.co_argcount]:
+        return pullback
+    return functools.partial(pullback, out=tuple(SKIP if index is None else None for index in indices))
+
+
 def _recorded(generic: Callable[..., Any], kind: type[TrackedArray]) -> Callable[..., Any]:
     """A function of nnx's protocol, (y, pullback), on tracked arrays.
 
@@ -101,17 +123,20 @@ def _recorded(generic: Callable[..., Any], kind: type[TrackedArray]) -> Callable
         tape = top_tape([*given, *others])
         if tape is None or tape.level == CONSTANT:
             return _lifted(fastest(*map(lower, args), **{n: lower(v) for n, v in options.items()}), kind)
-        if as_written:
+        if as_written or tape.written_out:
             return generic(*args, **options)
         if any(top_tape([value]) is not None and value.tape.level != CONSTANT for value in others):
             return generic(*args, **options)  # its pullback has no cotangent for that: recorded as it is written
         values = below_alike([*args, *options.values()], tape, kind)
-        made = fastest(*values[: len(args)], **dict(zip(options, values[len(args) :], strict=True)))
+        of_below = dict(zip(options, values[len(args) :], strict=True))
+        outer = top_tape(values)
+        compute = fastest if outer is None or outer.level == CONSTANT else _written_out(generic, outer)
+        made = compute(*values[: len(args)], **of_below)
         if not (isinstance(made, tuple) and len(made) == 2 and callable(made[1]) and hasattr(made[0], "dtype")):
             return generic(*args, **options)  # not one value with its pullback: recorded as it is written
         y, pullback = made
         indices = tuple(a.index if isinstance(a, TrackedArray) and a.tape is tape else None for a in given)
-        tracked = recorded(kind, y, tape, (None, indices, pullback, None))
+        tracked = recorded(kind, y, tape, (None, indices, _of_those_tracked(pullback, indices), None))
         return tracked, lambda dy, *out, **ignored: generic(*args, **options)[1](constant(dy, kind))
 
     return function

@@ -43,7 +43,6 @@ def namespace_of(backend: Backend) -> Any:
     for name in ("where_zero", "spread"):  # found once, not by every call
         kernel = backend.kernels.get(name)
         setattr(xp, name, GENERIC[name] if kernel is None else kernel.function)
-    xp.pulls_of_matrices = products.of_matrices(xp)
     xp.refuses_others = _refuses_others(base)
     xp.floating_dtypes = {}  # dtypes of other libraries may be equal to these, and do not mean the same
     for name in dir(base):
@@ -88,6 +87,7 @@ def _give_rules(xp: Any, base: Any) -> None:
         setattr(xp, name, sequence(xp, rule_of_several, getattr(base, name), name))
     for name, rule_of_two in products.RULES.items():
         setattr(xp, name, several(xp, rule_of_two, getattr(base, name), 2, name))
+    xp.matmul = products.matrix_product(xp, base.matmul)
     xp.where = several(xp, picking.where, base.where, 3, "where")
     xp.take = several(xp, picking.take, base.take, 1, "take")
     xp.take_along_axis = several(xp, picking.take_along_axis, base.take_along_axis, 1, "take_along_axis")
@@ -257,8 +257,8 @@ def _linear_algebra(xp: Any, base: Any) -> None:
     xp.linalg.matrix_norm = composite(xp, matrix_norm, plain.matrix_norm, "matrix_norm")
     xp.linalg.matrix_power = composite(xp, matrix_power, plain.matrix_power, "matrix_power")
     xp.linalg.matrix_rank = locally_constant(plain.matrix_rank)
-    for name, rule_of_two in products.RULES.items():
-        setattr(xp.linalg, name, several(xp, rule_of_two, getattr(plain, name), 2, name))
+    for name in products.RULES:
+        setattr(xp.linalg, name, getattr(xp, name))
     xp.linalg.matrix_transpose = unary(xp, shapes.RULES["matrix_transpose"], plain.matrix_transpose, "matrix_transpose")
 
 

@@ -1,4 +1,4 @@
-"""Operators of tracked arrays. The five that array code is full of are written out: that halves what they cost."""
+"""Operators of tracked arrays. The four that array code is full of are written out: that halves what they cost."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from nnx.autodiff.array import TrackedArray, recorded
+from nnx.autodiff.array import TrackedArray
 from nnx.autodiff.broadcasting import sum_to
 from nnx.autodiff.guards import divisor
-from nnx.autodiff.products import product_of_matrices
 from nnx.autodiff.record import leaf, mask_of_two
 from nnx.autodiff.tape import Entry
 from nnx.parameters import Parameter
@@ -89,7 +88,7 @@ def _both_signs(dy: Any) -> tuple[Any, Any]:
 
 
 def _fast(kind: type[TrackedArray], xp: Any) -> dict[str, Any]:
-    """+ - * / of two arrays of one tape, or of one and a number of Python, and @ of two matrices.
+    """+ - * / of two arrays of one tape, or of one and a number of Python.
 
     Of two arrays that are alike, so is what they are combined to, and its cotangent. A number beside an array of NumPy
     becomes an array, since NumPy takes twice the time for one of Python. Everything else goes the general way.
@@ -122,8 +121,6 @@ def _fast(kind: type[TrackedArray], xp: Any) -> dict[str, Any]:
         safe = divisor(xp, dy, b)
         first = dy / safe
         return first, first * -(y if safe is b else a / safe)
-
-    pulls_of_matrices = xp.pulls_of_matrices
 
     def add(a: Any, b: Any) -> Any:
         entry: Entry
@@ -245,17 +242,4 @@ def _fast(kind: type[TrackedArray], xp: Any) -> dict[str, Any]:
         entries.append(entry)
         return made
 
-    def matmul(a: Any, b: Any) -> Any:
-        tape = a.tape
-        if type(b) is Parameter:
-            b = leaf(b, kind)
-        if type(b) is kind and b.tape is tape and not tape.masked:
-            va = a.value
-            vb = b.value
-            plain = type(va) is not kind and type(vb) is not kind
-            if plain and va.ndim == 2 and vb.ndim == 2 and va.dtype == vb.dtype:
-                entry = None, (a.index, b.index), pulls_of_matrices, (va, vb)
-                return recorded(kind, product_of_matrices(va, vb), tape, entry)
-        return xp.matmul(a, b)
-
-    return {"__matmul__": matmul, "__add__": add, "__sub__": subtract, "__mul__": multiply, "__truediv__": divide}
+    return {"__add__": add, "__sub__": subtract, "__mul__": multiply, "__truediv__": divide}

@@ -7,9 +7,12 @@ from typing import Any, Final
 
 import numpy as np
 
+from nnx.autodiff.array import recorded
 from nnx.autodiff.broadcasting import cast, sum_to
+from nnx.autodiff.record import below, leaf
 from nnx.autodiff.rule import Function, Pull
 from nnx.backends import Array, Namespace
+from nnx.parameters import Parameter
 
 Result = tuple[Array, tuple[Pull, Pull]]
 
@@ -19,25 +22,49 @@ def product_of_matrices(a: Array, b: Array) -> Any:
     return np.dot(a, b) if type(a) is np.ndarray else a @ b
 
 
-def of_matrices(xp: Namespace) -> tuple[Callable[..., Array], Callable[..., Array]]:
-    """The pulls of products of two plain matrices of one dtype, (dy, (a, b)) -> dx, without what others need."""
+def matrix_product(xp: Namespace, plain: Callable[..., Any]) -> Callable[..., Any]:
+    """`matmul` of tracked arrays; products of two matrices of one dtype, as nearly all are, take the short way."""
     kind = xp.kind
 
+    def product(a: Array, b: Array) -> Array:
+        return product_of_matrices(a, b) if type(a) is not kind and type(b) is not kind else function(a, b)
+
     def pull_first(dy: Array, kept: tuple[Array, Array]) -> Array:
-        return dy @ kept[1].T if type(dy) is kind else product_of_matrices(dy, kept[1].T)
+        return product(dy, kept[1].T)
 
     def pull_second(dy: Array, kept: tuple[Array, Array]) -> Array:
-        return xp.matmul(kept[0].T, dy) if type(dy) is kind else product_of_matrices(kept[0].T, dy)
+        return product(kept[0].T, dy)
 
-    return pull_first, pull_second
+    of_matrices = pull_first, pull_second
+
+    def function(a: Any, b: Any, /) -> Any:
+        if type(a) is Parameter:
+            a = leaf(a, kind)
+        if type(b) is Parameter:
+            b = leaf(b, kind)
+        of_a, of_b = type(a) is kind, type(b) is kind
+        if of_a and of_b and a.tape is not b.tape:  # for the tape of the highest level the other one is a constant
+            of_a = a.tape.level > b.tape.level
+            of_b = not of_a
+        elif not of_a and not of_b:
+            return plain(a, b)
+        tape = a.tape if of_a else b.tape
+        va, vb = below((a, b), tape)
+        pulls: tuple[Callable[..., Any], Callable[..., Any]]
+        if getattr(va, "ndim", 0) == 2 == getattr(vb, "ndim", 0) and va.dtype == vb.dtype:
+            y, pulls, kept = product(va, vb), of_matrices, (va, vb)
+        else:
+            y, pulls = _matmul(function if type(va) is kind or type(vb) is kind else plain, xp, va, vb)
+            kept = None
+        if of_a and of_b:
+            return recorded(kind, y, tape, (None, (a.index, b.index), pulls, kept))
+        return recorded(kind, y, tape, (a.index if of_a else b.index, None, pulls[0 if of_a else 1], kept))
+
+    function.__name__ = "matmul"
+    return function
 
 
 def _matmul(f: Function, xp: Namespace, a: Array, b: Array) -> Result:
-    plain = type(a) is not xp.kind and type(b) is not xp.kind
-    if plain and len(a.shape) == 2 and len(b.shape) == 2 and a.dtype == b.dtype:
-        first, second = xp.pulls_of_matrices
-        return f(a, b), (lambda dy: first(dy, (a, b)), lambda dy: second(dy, (a, b)))
-
     def pull_first(dy: Array) -> Array:
         if len(b.shape) == 1:
             product = xp.expand_dims(dy, axis=-1) * b

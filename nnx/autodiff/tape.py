@@ -39,13 +39,15 @@ class Tape:
     leaves : by the identity of a watched parameter the parameter and the index of its entry.
     layers : the layers of which it has recorded a call as one entry, which send cotangents to their parameters.
     masked : whether one of its arrays has a mask, which what is computed from it then has too.
+    written_out : whether functions of nnx are recorded as they are written, and not as one entry each: while one is
+        computed that a tape of a higher level records, whose pullback will use what is recorded here.
 
     A tape does not refer to its tracked arrays, and so dies with them at once.
     """
 
     __slots__ = (
         *("__weakref__", "calls", "entries", "in_layer", "keeps_losses", "layers", "leaves", "level", "losses"),
-        *("masked", "training", "wants_logits", "watched", "watches_parameters"),
+        *("masked", "training", "wants_logits", "watched", "watches_parameters", "written_out"),
     )
 
     def __init__(
@@ -64,7 +66,7 @@ class Tape:
         self.keeps_losses, self.in_layer = keeps_losses, False
         self.entries: list[Entry] = []
         self.watched = 0
-        self.masked = False
+        self.masked = self.written_out = False
         self.level = level
         self.watches_parameters = watches_parameters
         self.leaves: dict[int, tuple[Parameter, int]] = {}

@@ -13,6 +13,7 @@ from nnx.autodiff.structures import record_several
 from nnx.autodiff.tape import CONSTANT, Tape, open_tapes
 from nnx.backends import get_backend, is_array, placement_of
 from nnx.graph.layer_protocol import reads_integers
+from nnx.parameters import Parameter
 from nnx.pullbacks import LayerPullback, Skippable, call_pullback
 from nnx.structure import leaves, rebuild
 from nnx.text.values import is_texts
@@ -111,13 +112,14 @@ def _computed(
     parts = _admitted(layer, parts, options, tapes)
     if mask is not None:
         mask = layer.read_mask([lower(part) for part in parts], _plain(mask))
-    watching = [tape for tape in tapes if tape.watches_parameters] if layer.weights else []
+    weights = layer.weights
+    watching = [tape for tape in tapes if tape.watches_parameters] if weights else []
     involved = {tape for part in parts for tape in _tapes_of(part)}.union(watching)
     if len(involved) > 1 or (penalised and involved):
         with _collected(penalised if tapes and tapes[-1].keeps_losses else []):
-            y, made = _run_tracked(layer, parts, mask, options)
+            y, made = _run_tracked(layer, parts, mask, options, weights)
     else:
-        y, made = _record(layer, parts, mask, options, next(iter(involved), None))
+        y, made = _record(layer, parts, mask, options, next(iter(involved), None), bool(weights))
     for part, one in zip(leaves(y), made if isinstance(made, list | tuple) else [made], strict=False):
         if isinstance(part, TrackedArray):
             part.mask = one
@@ -251,7 +253,9 @@ def _in_dtype(layer: Any, integers: bool, part: Any, dtype: str, tapes: tuple[Ta
     return xp.astype(part, getattr(xp, dtype))
 
 
-def _record(layer: Any, parts: list[Any], mask: Any, options: dict[str, Any], tape: Tape | None) -> Any:
+def _record(
+    layer: Any, parts: list[Any], mask: Any, options: dict[str, Any], tape: Tape | None, has_weights: bool
+) -> Any:
     """The layer as one entry of the only tape that is involved: (y, mask)."""
     values = below(parts, tape) if tape else [lower(part) for part in parts]
     activated = tape is not None and tape.wants_logits and getattr(layer, "fusible_activation", None) in _FUSIBLE
@@ -266,7 +270,7 @@ def _record(layer: Any, parts: list[Any], mask: Any, options: dict[str, Any], ta
         y, pullback = layer.run(*values, **options)
     if tape is None:
         return y, made
-    if layer.weights and not isinstance(pullback, LayerPullback | Skippable):
+    if has_weights and not isinstance(pullback, LayerPullback | Skippable):
         pullback = _sending(pullback)
     tape.layers[layer] = None
     kind = next((type(part) for part in parts if isinstance(part, TrackedArray)), None) or kind_of(leaves(y)[0])
@@ -295,12 +299,14 @@ def _of_leaves(pullback: Any, y: Any) -> Any:
     return lambda dys: pullback(rebuild(y, dys))
 
 
-def _run_tracked(layer: Any, parts: list[Any], mask: Any, options: dict[str, Any]) -> tuple[Any, Any]:
+def _run_tracked(
+    layer: Any, parts: list[Any], mask: Any, options: dict[str, Any], weights: list[Parameter]
+) -> tuple[Any, Any]:
     """The layer's own code on tracked arrays, its parameters too, so that every tape records what it computes."""
     kind = next((type(part) for part in parts if isinstance(part, TrackedArray)), None) or kind_of(parts[0])
     parts = [constant(part, kind) for part in parts]
     made = None
-    with _tracked_weights(layer, kind):
+    with _tracked_weights(weights, kind):
         if mask is not None or layer.makes_mask:
             y, made, _ = layer.run_masked(parts, constant(mask, kind), **options)
         else:
@@ -309,9 +315,8 @@ def _run_tracked(layer: Any, parts: list[Any], mask: Any, options: dict[str, Any
 
 
 @contextlib.contextmanager
-def _tracked_weights(layer: Any, kind: type[TrackedArray]) -> Iterator[None]:
-    """The time in which the values of the layer's parameters are tracked. States that are written then are kept."""
-    weights = layer.weights
+def _tracked_weights(weights: list[Parameter], kind: type[TrackedArray]) -> Iterator[None]:
+    """The time in which the values of a layer's parameters are tracked. States that are written then are kept."""
     before = [(parameter, parameter.value) for parameter in weights]
     tracked = [constant(leaf(parameter, kind), kind) for parameter in weights]
     for parameter, value in zip(weights, tracked, strict=True):
