@@ -112,6 +112,8 @@ def _recorded(generic: Callable[..., Any], kind: type[TrackedArray]) -> Callable
 
     @functools.wraps(generic)
     def function(*args: Any, **options: Any) -> Any:
+        if args and type(args[0]) is kind and args[0].tape.written_out:
+            return generic(*args, **options)
         if several is None:  # as `Signature.bind`, which takes ten times as long; a wrong call is an error below
             bound = dict(zip(names, args, strict=False))
             bound.update({name: options[name] for name in names if name in options})

@@ -118,23 +118,29 @@ def value_and_grad(function: Callable[..., Any], argnums: int | Sequence[int] = 
     >>> nnx.value_and_grad(lambda x: nnx.ops.sum(x * x))(np.asarray([1.0, 3.0]))
     (np.float64(10.0), array([2., 6.]))
     """
-
     wanted = (argnums,) if isinstance(argnums, int) else tuple(argnums)
 
     @functools.wraps(function)
     def both(*args: Any, **options: Any) -> tuple[Any, Any]:
-        y, pullback, _ = derive(function, args, options, wanted)
-        if not is_array(y) or tuple(y.shape) != ():
-            shape = tuple(y.shape) if is_array(y) else type(y).__name__
-            raise ValueError(
-                f"a gradient is of one number, but the function returned {shape}: take nnx.ops.sum or mean of it, or "
-                f"use nnx.differentiable with a cotangent of that shape"
-            )
-        cotangents = pullback(_one_like(y))
-        cotangents = cotangents if len(args) > 1 else (cotangents,)
-        return y, cotangents[wanted[0]] if isinstance(argnums, int) else tuple(cotangents[i] for i in wanted)
+        y, cotangents = _value_and_cotangents(function, args, options, wanted)
+        return y, cotangents[0] if isinstance(argnums, int) else cotangents
 
     return both
+
+
+def _value_and_cotangents(
+    function: Callable[..., Any], args: Sequence[Any], options: dict[str, Any], wanted: tuple[int, ...]
+) -> tuple[Any, tuple[Any, ...]]:
+    y, pullback, _ = derive(function, args, options, wanted)
+    if not is_array(y) or tuple(y.shape) != ():
+        shape = tuple(y.shape) if is_array(y) else type(y).__name__
+        raise ValueError(
+            f"a gradient is of one number, but the function returned {shape}: take nnx.ops.sum or mean of it, or "
+            f"use nnx.differentiable with a cotangent of that shape"
+        )
+    cotangents = pullback(_one_like(y))
+    cotangents = cotangents if len(args) > 1 else (cotangents,)
+    return y, tuple(cotangents[i] for i in wanted)
 
 
 def _one_like(y: Any) -> Any:
@@ -168,11 +174,12 @@ def grad(function: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Call
     >>> nnx.grad(lambda x: nnx.ops.sum(nnx.grad(cube)(x)))(np.asarray([1.0, 2.0]))
     array([ 6., 12.])
     """
-    both = value_and_grad(function, argnums)
+    wanted = (argnums,) if isinstance(argnums, int) else tuple(argnums)
 
     @functools.wraps(function)
     def gradient(*args: Any, **options: Any) -> Any:
-        return both(*args, **options)[1]
+        _, cotangents = _value_and_cotangents(function, args, options, wanted)
+        return cotangents[0] if isinstance(argnums, int) else cotangents
 
     return gradient
 
