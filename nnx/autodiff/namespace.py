@@ -19,7 +19,7 @@ from nnx.autodiff.record import binary as record_binary
 from nnx.autodiff.record import by_elements, composite, leaf, locally_constant, parts, refused, sequence, several, unary
 from nnx.autodiff.tape import CONSTANT, open_tapes
 from nnx.backends import Backend, backend_of, is_array
-from nnx.functional import guards, spreading  # noqa: F401, have generic forms
+from nnx.functional import choice, guards, spreading  # noqa: F401, have generic forms
 from nnx.functional.scatter import scatter_add
 from nnx.kernels import GENERIC, RECORDING
 from nnx.parameters import Parameter, let_track
@@ -88,7 +88,9 @@ def _give_rules(xp: Any, base: Any) -> None:
     for name, rule_of_two in products.RULES.items():
         setattr(xp, name, several(xp, rule_of_two, getattr(base, name), 2, name))
     xp.matmul = products.matrix_product(xp, base.matmul)
-    xp.where = several(xp, picking.where, base.where, 3, "where")
+    choice_kernel = xp.backend.kernels.get("where")
+    plain_where = base.where if choice_kernel is None else choice_kernel.function
+    xp.where = several(xp, picking.where, plain_where, 3, "where")
     xp.take = several(xp, picking.take, base.take, 1, "take")
     xp.take_along_axis = several(xp, picking.take_along_axis, base.take_along_axis, 1, "take_along_axis")
 

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, NoReturn, TypeGuard
 
 import numpy as np
 
+from nnx.kernels.numpy.choice import where
 from nnx.plans.plan import Plan
 from nnx.structure import leaves
 
@@ -144,6 +145,8 @@ class PlannedArray:
             self.plan.note(memory.fill, memory.flat[0] if memory.size else 0)
         elif function is np.take_along_axis and isinstance(named.get("axis"), int) and len(plain) == 2:
             self.plan.note(_copy_into, memory, operator.getitem, _places_along(*plain, **named), {})
+        elif function is np.where and not named:
+            self.plan.note(_copy_into, memory, where, plain, named)
         elif function is not np.empty_like:
             self.plan.note(_copy_into, memory, function, plain, named)
         return PlannedArray(memory, self.plan)

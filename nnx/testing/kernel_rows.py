@@ -14,6 +14,7 @@ from typing import Any
 
 from nnx import functional
 from nnx.backends import Array
+from nnx.functional import choice, guards, spreading  # noqa: F401, have generic forms
 from nnx.functional.layerwise_updates import NEWTON_SCHULZ
 from nnx.pullbacks import Differentiable, Ending
 from nnx.random import Draw
@@ -555,6 +556,12 @@ ROWS: dict[str, list[Example]] = {
     "spread": [
         Example(lambda v: (v.normal(v.n, 1), v.normal(v.n, 4))),
         Example(lambda v: (v.normal(), v.normal(v.n))),
+    ],
+    "where": [
+        Example(lambda v: (v.normal(v.n) > 0, v.normal(v.n), 0.0)),
+        Example(lambda v: (v.normal(v.n, 90) > 0, v.normal(v.n, 90), 0.0), sizes=(1, 100), length=90),
+        Example(lambda v: (v.normal(v.n, 90) > 0, 0.0, v.normal(v.n, 90)), sizes=(1, 400), length=90),
+        Example(lambda v: (v.normal(v.n, 90) > 0, v.normal(v.n, 90), v.normal(v.n, 90)), sizes=(1, 400), length=90),
     ],
     "where_zero": [
         Example(lambda v: (v.normal(v.n), 1.0, v.normal(v.n))),
