@@ -14,7 +14,7 @@ import numpy as np
 from nnx.backends.base import Array
 from nnx.kernels import backend_kernel
 from nnx.kernels.numpy.memory import empty_as
-from nnx.kernels.numpy.short_rows import in_long_runs
+from nnx.kernels.numpy.short_rows import in_long_runs, is_summed_in_order
 from nnx.kernels.numpy.table import KERNELS
 from nnx.pullbacks import Pullback
 
@@ -89,12 +89,20 @@ def tanh(x: Array) -> tuple[Array, Pullback]:
 
 @backend_kernel(KERNELS)
 def softmax(x: Array, axis: int = -1) -> tuple[Array, Pullback]:
-    array, along = in_long_runs(x, axis)
-    largest = np.maximum.reduce(array, axis=along, keepdims=True)
-    y = np.subtract(x, largest if array is x else largest.T, out=empty_as(x))
-    np.exp(y, out=y)
     wide = np.float32 if x.dtype == np.float16 else None  # there 2048 + 1 is 2048
-    y /= np.add.reduce(y, axis=axis, keepdims=True, dtype=wide)
+    y = empty_as(x)
+    if is_summed_in_order(x, axis):
+        columns = x.T.copy()
+        columns -= np.maximum.reduce(columns, axis=0)
+        np.exp(columns, out=columns)
+        columns /= np.add.reduce(columns, axis=0, dtype=wide)
+        y[...] = columns.T
+    else:
+        array, along = in_long_runs(x, axis)
+        largest = np.maximum.reduce(array, axis=along, keepdims=True)
+        np.subtract(x, largest if array is x else largest.T, out=y)
+        np.exp(y, out=y)
+        y /= np.add.reduce(y, axis=axis, keepdims=True, dtype=wide)
 
     def pullback(dy: Array) -> Array:
         dx = np.multiply(dy, y, out=empty_as(y))

@@ -14,7 +14,7 @@ import numpy as np
 from nnx.backends.base import Array
 from nnx.kernels import backend_kernel, name_of
 from nnx.kernels.numpy.activations import rectify, relu_pullback
-from nnx.kernels.numpy.column_sums import Columns, deliver, is_float_matrix, ones
+from nnx.kernels.numpy.column_sums import Columns, add_to_rows, deliver, is_float_matrix, ones
 from nnx.kernels.numpy.memory import empty, product, zeros
 from nnx.kernels.numpy.table import KERNELS
 from nnx.pullbacks import SKIP, Differentiable, Pullback, linear
@@ -39,7 +39,7 @@ def dense(
     flat_x = x if x.ndim == 2 else x.reshape(-1, n)
     y = product(flat_x, kernel)  # on small arrays twice as fast as matmul
     if bias is not None:
-        y += bias
+        add_to_rows(y, bias)
     rectified = name_of(activate) == "relu"
     if rectified:
         rectify(y, y)

@@ -14,10 +14,12 @@ from typing import Any
 import numpy as np
 
 from nnx.backends.base import Array
+from nnx.kernels.numpy.memory import empty
 from nnx.pullbacks import SKIP
 
 _WIDTH = 8192  # elements of a row for which the loops are fast
 _SMALL = 8192  # elements up to which BLAS uses one thread
+_MANY, _SHORT, _FEW = 1024, 64, 512  # rows, their elements, and elements to add at a time: a fifth, or 0.7 of the time
 
 
 class Columns:
@@ -53,6 +55,17 @@ class Columns:
     def gather(self, sums: Array) -> Array:
         """One sum for each column of the matrix."""
         return sums if self.fold == 1 else np.add.reduce(sums.reshape(self.fold, -1), axis=0)
+
+
+def add_to_rows(matrix: Array, row: Array) -> None:
+    """Add a row to each of a matrix, whose memory is contiguous: several at a time of many short ones."""
+    rows, columns = matrix.shape
+    fold = largest_divisor(rows, _FEW // columns) if rows >= _MANY and 0 < columns <= _SHORT else 1
+    if fold > 1:
+        several = empty(row, (fold, columns))
+        several[...] = row
+        matrix, row = matrix.reshape(rows // fold, fold * columns), several.reshape(-1)
+    matrix += row
 
 
 @functools.lru_cache(maxsize=64)
