@@ -53,6 +53,8 @@ def python_numbers(value: Any) -> Any:
     >>> python_numbers(np.float64(0.5)), python_numbers((np.int64(1), "same")), python_numbers(np.asarray([1.0]))
     (0.5, (1, 'same'), array([1.]))
     """
+    if type(value) in _OF_PYTHON:
+        return value
     if isinstance(value, np.generic):
         return value.item()
     if type(value) in (list, tuple):
@@ -65,6 +67,9 @@ def python_numbers(value: Any) -> Any:
     return value
 
 
+_OF_PYTHON = frozenset({bool, float, int, str, type(None)})
+
+
 # Integers
 
 
@@ -75,6 +80,8 @@ def is_integer(value: Any, least: float = -math.inf) -> TypeGuard[SupportsIndex]
     >>> is_integer(np.int64(3)), is_integer(3.0), is_integer(True), is_integer(3, least=4)
     (True, False, False, False)
     """
+    if type(value) is int:
+        return value >= least
     return not isinstance(value, bool) and hasattr(value, "__index__") and value.__index__() >= least
 
 
@@ -238,6 +245,8 @@ def check_name(name: Any, of: str = "a layer") -> None:
         ...
     ValueError: the name of a layer must not begin with 'run.', which names other things in files, got 'run.1'
     """
+    if isinstance(name, str) and name.isidentifier() and name[0] != "_":
+        return
     if not isinstance(name, str) or "/" in name:
         raise ValueError(f"the name of {of} must be text without '/', got {name!r}")
     if not name.isascii() and name.encode("utf-8", "ignore").decode() != name:

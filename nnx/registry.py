@@ -190,9 +190,9 @@ class Registry(Generic[T]):
     def find(self, name: str) -> T:
         """The object of that name; ValueError with the nearest known names if there is none."""
         here, everywhere = custom_objects_here()
-        custom = {**everywhere, **here}
-        if name in custom:
-            return custom[name]  # type: ignore[no-any-return]
+        for custom in (here, everywhere):
+            if name in custom:
+                return custom[name]  # type: ignore[no-any-return]
         name = shortened(name)  # from a file it may have any length
         thing = self._by_key.get(_key(name)) or self.load().get(_key(name))
         if thing is None:

@@ -73,7 +73,7 @@ def is_shape(value: Any) -> bool:
     (True, False)
     """
     # sizes may be open ones
-    return isinstance(value, list | tuple) and not any(isinstance(part, list | tuple) for part in value)
+    return isinstance(value, (list, tuple)) and not any(isinstance(part, list | tuple) for part in value)
 
 
 def as_shapes(shapes: Any) -> list[Shape]:
@@ -106,7 +106,7 @@ def behind_batch(axes: Any) -> bool:
     >>> behind_batch(-1), behind_batch([1, 2]), behind_batch(0), behind_batch(None)
     (True, True, False, False)
     """
-    several = axes if isinstance(axes, list | tuple) else [axes]
+    several = axes if isinstance(axes, (list, tuple)) else [axes]
     return all(is_integer(axis, least=-1) and axis != 0 for axis in several)
 
 

@@ -14,7 +14,7 @@ def leaves(structure: Any) -> list[Any]:
     """
     if isinstance(structure, dict):
         return [leaf for key in ordered_keys(structure) for leaf in leaves(structure[key])]
-    if isinstance(structure, list | tuple):
+    if isinstance(structure, (list, tuple)):
         return [leaf for item in structure for leaf in leaves(item)]
     return [structure]
 
@@ -38,7 +38,7 @@ def contents(structure: Any) -> Iterator[Any]:
     """
     if isinstance(structure, dict):
         structure = structure.values()
-    elif not isinstance(structure, list | tuple):
+    elif not isinstance(structure, (list, tuple)):
         yield structure
         return
     for part in structure:
@@ -66,23 +66,23 @@ def leaves_like(template: Any, value: Any, what: str) -> list[Any]:
     >>> leaves_like({"a": 0, "b": [1, 2]}, {"b": ["y", "z"], "a": "x"}, "input")
     ['x', 'y', 'z']
     """
-    if not isinstance(template, dict | list | tuple):
+    if not isinstance(template, (dict, list, tuple)):
         return [value]
     if isinstance(template, dict) and isinstance(value, dict):
         if set(value) != set(template):
             raise ValueError(f"{what} is a dict of {sorted(map(str, value))}, expected {sorted(map(str, template))}")
         items = [(template[key], value[key], f"{what}[{key!r}]") for key in ordered_keys(template)]
-    elif isinstance(value, list | tuple) and len(value) == len(template):
+    elif isinstance(value, (list, tuple)) and len(value) == len(template):
         parts = [template[key] for key in ordered_keys(template)] if isinstance(template, dict) else template
         items = [(part, item, f"{what}[{i}]") for i, (part, item) in enumerate(zip(parts, value, strict=True))]
     else:
         count = len(leaves(template))
-        if count == 1 and not isinstance(value, dict | list | tuple):
+        if count == 1 and not isinstance(value, (dict, list, tuple)):
             return [value]
-        if isinstance(value, list | tuple) and len(value) == count:
+        if isinstance(value, (list, tuple)) and len(value) == count:
             return list(value)
         form = f"dict of {sorted(map(str, template))}" if isinstance(template, dict) else f"list of {len(template)}"
-        given = f"{type(value).__name__}{f' of {len(value)}' if isinstance(value, dict | list | tuple) else ''}"
+        given = f"{type(value).__name__}{f' of {len(value)}' if isinstance(value, (dict, list, tuple)) else ''}"
         raise ValueError(f"{what} must be a {form}, got {given}")
     return [leaf for part, item, where in items for leaf in leaves_like(part, item, where)]
 
@@ -100,6 +100,6 @@ def _rebuild(template: Any, values: Iterator[Any]) -> Any:
     if isinstance(template, dict):
         made = {key: _rebuild(template[key], values) for key in ordered_keys(template)}
         return {key: made[key] for key in template}
-    if isinstance(template, list | tuple):
+    if isinstance(template, (list, tuple)):
         return type(template)([_rebuild(item, values) for item in template])
     return next(values)

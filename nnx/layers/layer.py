@@ -138,6 +138,9 @@ class Layer(Configurable, Advising):
     refused: ClassVar[tuple[str, ...]] = ()
     """Arguments of its constructor that Keras has, and that have one value here, which does nothing."""
 
+    output_dtypes: Sequence[str] | None = None
+    """The dtypes of its outputs, of a layer whose outputs are not all of its own."""
+
     call_losses: tuple[Any, ...] = ()
     """What it added to the loss in the last call that was not a step of `fit`; see `losses`."""
 
@@ -236,11 +239,14 @@ class Layer(Configurable, Advising):
             self._placement = self._placement or placement
             if self.built:
                 with self.placement.computing:
+                    self._adopt_variables()
                     self._try_call(input_shape)
                 return
             self._placement = placement
             with placement.computing, undone_if_it_fails(self):
                 self.build(*self._shapes_for_build(input_shape))
+                if not _is_built_by_nnx(type(self)):  # type: ignore[arg-type]
+                    self._adopt_variables()
                 self._try_call(input_shape)
             self.built, self.build_shape = True, input_shape
 
@@ -295,9 +301,7 @@ class Layer(Configurable, Advising):
     def _adopt_variables(self) -> None:
         """Let variables in attributes, which no layer has yet, be weights of this one."""
         for name, value in vars(self).items():
-            if type(value) in _HOLD_NOTHING or name in _NOT_SEARCHED:
-                continue
-            if not isinstance(value, (Parameter, dict, list, tuple)):
+            if not _may_hold_variables(type(value)) or name in _NOT_SEARCHED:  # type: ignore[arg-type]
                 continue
             for one in contents(value):
                 if type(one) is Parameter and one.is_free:
@@ -316,7 +320,6 @@ class Layer(Configurable, Advising):
 
     def _try_call(self, input_shape: Any) -> None:
         """Find out what the `call` of a layer that has one does, by running it."""
-        self._adopt_variables()
         if not self.is_eager or self._composition is not None:
             return
         if not self._computes_by_call():
@@ -421,10 +424,11 @@ class Layer(Configurable, Advising):
         aggregation : None, "none", "mean", "sum" or "only_first_replica", as in Keras; a weight is the same in all
             processes. overwrite_with_gradient : False; ValueError for anything else.
         """
-        choice(f"{self.name}: aggregation", aggregation or "none", ("none", "mean", "sum", "only_first_replica"))
+        if aggregation not in (None, "none"):
+            choice(f"{self.name}: aggregation", aggregation, ("none", "mean", "sum", "only_first_replica"))
         if overwrite_with_gradient:
             raise ValueError(f"{self.name}: a weight is trained by its gradient: leave out overwrite_with_gradient")
-        if not _is_built_in(type(self).build):
+        if not _is_built_by_nnx(type(self)):  # type: ignore[arg-type]
             self._adopt_variables()  # those that are in attributes by now come before this weight
         name = name or numbered("variable", [parameter.name for parameter in self.own_weights])
         check_name(name.partition("/")[0], f"a weight of {self.name}")
@@ -548,7 +552,8 @@ class Layer(Configurable, Advising):
 
     def named_sublayers(self) -> list[tuple[str, Any]]:
         """The sublayers, each with a name that no other has: one that another model has named may share it with one."""
-        return names_apart(self.sublayers())
+        inside = self.sublayers()
+        return names_apart(inside) if inside else []
 
     def walk(self, path: str | None = None) -> Iterator[tuple[str, Any]]:
         """This layer and those inside it, each with its path, such as "encoder/dense_1"."""
@@ -730,6 +735,8 @@ class Layer(Configurable, Advising):
         if self.is_eager:
             inputs, training, options = self._bind(inputs, training, options)
         else:
+            if len(inputs) == 1 and type(inputs[0]) is Symbol and not options:
+                return self._describe(inputs, training, options)
             if not inputs and "inputs" in options:
                 inputs = (options.pop("inputs"),)
             if len(inputs) > 1:
@@ -965,26 +972,26 @@ class Layer(Configurable, Advising):
 
     def _describe(self, inputs: tuple[Any, ...], training: Any, options: dict[str, Any]) -> Any:
         """A call on symbols: a new node of a graph. Returns its symbol, or the structure of them."""
-        for symbol in leaves(inputs):
+        parts = leaves(inputs)
+        for symbol in parts:
             if not isinstance(symbol, Symbol):
                 raise TypeError(
                     f"{self.name} was called on symbolic values and on {type(symbol).__name__} at once: arrays go "
                     f"into a graph through Input() or a layer's parameters"
                 )
         eager = self.is_eager
-        flags = ["training"] if eager else [*_flags(type(self)), "training"]  # type: ignore[arg-type]
         for name, value in (*options.items(), ("training", training)):
-            if name in flags and isinstance(value, Symbol):
+            if isinstance(value, Symbol) and (name == "training" or (not eager and name in _flags(type(self)))):  # type: ignore[arg-type]
                 raise TypeError(f"{self.name}: {name} must be True or False, the same for every batch, got {value!r}")
         if training is not None:
             options = {**options, "training": bool(training)}
         if options.get("mask") is None:  # masks travel by themselves
             options = {name: value for name, value in options.items() if name != "mask"}
         if self.input_spec is not None:
-            check_inputs(self.name, self.input_spec, [(symbol.shape, None) for symbol in leaves(inputs)])
+            check_inputs(self.name, self.input_spec, [(symbol.shape, None) for symbol in parts])
         if self.needs_build:
             place = self._placement or get_backend()
-            self.build_for_first_call(place, inputs, [symbol.shape for symbol in leaves(inputs)])
+            self.build_for_first_call(place, inputs, [symbol.shape for symbol in parts])
         symbols = self.in_order(inputs)
         for index, symbol in enumerate(symbols):
             if symbol.dtype == "string" and not self.reads_on_host(index):
@@ -1002,11 +1009,12 @@ class Layer(Configurable, Advising):
             if eager and len(inputs) > 1 and not _is_built_in(method):  # as in Keras, those of as many as it takes
                 given_shapes = rebuild(inputs, shapes)[: _count_of_shapes(method)]
             made = self.compute_output_shape(*given_shapes, **asked)
-        node = Node(self, tuple(symbols), options, as_shapes(made))
+        single = is_shape(made)
+        node = Node(self, tuple(symbols), options, [made] if single else list(made))
         self.remember_call(node)
         if self._composition is not None:
             return rebuild(self._composition.outputs, node.outputs)
-        return node.outputs[0] if is_shape(made) else list(node.outputs)
+        return node.outputs[0] if single else list(node.outputs)
 
     def remember_call(self, node: Node) -> None:
         """Take a call in a graph as the first one, unless there is one."""
@@ -1486,7 +1494,11 @@ def held_layers(layer: Any) -> list[Any]:
     return list(found)
 
 
-_HOLD_NOTHING = frozenset({bool, float, int, str, type(None)})
+@functools.lru_cache(maxsize=1024)
+def _may_hold_variables(cls: type) -> bool:
+    return issubclass(cls, (Parameter, dict, list, tuple))
+
+
 _NOT_SEARCHED = frozenset({"own_weights", "_frozen_or_not", "input_layers", "compile_arguments"})
 
 
@@ -1505,6 +1517,11 @@ def _flags(cls: Any) -> frozenset[str]:
 def _listing(positional: tuple[str, ...], options: frozenset[str]) -> str:
     inputs = [name for name in positional if name != "*"] or ["its inputs"]
     return ", ".join([*inputs, "training", *sorted(options)])
+
+
+@functools.lru_cache(maxsize=1024)
+def _is_built_by_nnx(cls: type[Layer]) -> bool:
+    return _is_built_in(cls.build)
 
 
 def _is_built_in(function: Any) -> bool:
@@ -1577,20 +1594,22 @@ _penalties = _Penalties()
 _built: contextvars.ContextVar[list[Any] | None] = contextvars.ContextVar("nnx_built_layers", default=None)
 
 
-@contextlib.contextmanager
-def undone_if_it_fails(layer: Any) -> Iterator[None]:
+class undone_if_it_fails:  # noqa: N801, a block as those of contextlib, without the generator that these take time for
     """Around the building of a layer: after an error it, and all layers built meanwhile, are as if never built."""
-    outer, inner = _built.get(), []  # type: ignore[var-annotated]
-    layer._adopt_variables()  # those of the constructor are no part of what is undone
-    before = list(layer.own_weights)
-    token = _built.set(inner)
-    try:
-        yield
-    except BaseException:
-        for one, weights in (*inner, (layer, before)):
-            one.forget_build(weights)
-        raise
-    finally:
-        _built.reset(token)
-    if outer is not None:
-        outer.extend((*inner, (layer, before)))
+
+    def __init__(self, layer: Any) -> None:
+        self._layer = layer
+
+    def __enter__(self) -> None:
+        self._layer._adopt_variables()  # those of the constructor are no part of what is undone
+        self._before, self._outer, self._inner = list(self._layer.own_weights), _built.get(), []  # type: ignore[var-annotated]
+        self._token = _built.set(self._inner)
+
+    def __exit__(self, kind: Any, *_: object) -> None:
+        _built.reset(self._token)
+        built = (*self._inner, (self._layer, self._before))
+        if kind is not None:
+            for one, weights in built:
+                one.forget_build(weights)
+        elif self._outer is not None:
+            self._outer.extend(built)

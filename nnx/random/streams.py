@@ -47,20 +47,23 @@ class Draw:
     def words(self) -> np.ndarray:
         """The words, uint32 (size,), on the host."""
         try:
-            bits = _IDLE.pop()  # one that no other thread has
+            bits, place = _IDLE.pop()  # one that no other thread has
         except IndexError:
-            bits = np.random.Philox(key=0)
-        bits.state = {
-            "bit_generator": "Philox",
-            # NumPy's Philox increments its counter before each block: start one block earlier
-            "state": {"counter": _as_uint64((self.counter - 1) % _COUNTERS, 4), "key": _as_uint64(self.key, 2)},
-            "buffer": _EMPTY,
-            "buffer_pos": len(_EMPTY),
-            "has_uint32": 0,
-            "uinteger": 0,
-        }
-        words = bits.random_raw(-(-self.size // 2))
-        _IDLE.append(bits)
+            bits, place = np.random.Philox(key=0), None
+        if place != (self.key, self.counter):  # else it stands where this draw begins, behind the one before
+            bits.state = {
+                "bit_generator": "Philox",
+                # NumPy's Philox increments its counter before each block: start one block earlier
+                "state": {"counter": _as_uint64((self.counter - 1) % _COUNTERS, 4), "key": _as_uint64(self.key, 2)},
+                "buffer": _EMPTY,
+                "buffer_pos": len(_EMPTY),
+                "has_uint32": 0,
+                "uinteger": 0,
+            }
+        count = -(-self.size // 2)
+        words = bits.random_raw(count)
+        blocks, rest = divmod(count, len(_EMPTY))
+        _IDLE.append((bits, None if rest else (self.key, self.counter + blocks)))
         return words.astype("<u8", copy=False).view("<u4")[: self.size]
 
 
@@ -213,8 +216,7 @@ class Generator:
         words >>= np.uint64(11)
         numbers = words.astype(np.float64).reshape(shape)
         del words  # weights may be large
-        numbers *= 2.0**-53
-        numbers *= high - low
+        numbers *= 2.0**-53 * (high - low)  # to the last bit what two products are
         numbers += low
         return numbers
 
@@ -269,9 +271,8 @@ def host_words(draw: Draw) -> np.ndarray:
     return draw.words()
 
 
-_IDLE: list[
-    np.random.Philox
-] = []  # one is used again and again: a new one asks the system for a seed that nobody needs
+_IDLE: list[tuple[np.random.Philox, tuple[int, int] | None]] = []
+"""One is used again and again, as a new one asks the system for a seed that nobody needs; and where it stands."""
 _EMPTY = np.zeros(4, np.uint64)
 
 
