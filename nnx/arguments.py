@@ -267,6 +267,8 @@ def dtype_name(layer: str, dtype: Any) -> str | None:
     >>> dtype_name("dense", np.float32)
     'float32'
     """
+    if dtype is None:
+        return None
     name: str | None = getattr(dtype, "__name__", None) or getattr(dtype, "name", dtype)
     name = name.removeprefix("mixed_") if isinstance(name, str) else name  # float16 is trained so anyway
     if name is not None and name not in DTYPES:

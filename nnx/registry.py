@@ -162,6 +162,9 @@ def named_kind(kind: str) -> str:
     return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
 
 
+_MOST_FOUND = 1024  # names, which files may write in any number of ways
+
+
 class Registry(Generic[T]):
     """Objects of one kind by name. Case and underscores do not matter: "HeNormal" and "he_normal" are one name.
 
@@ -174,6 +177,7 @@ class Registry(Generic[T]):
         self.packages = packages
         self.objects: dict[str, T] = {}  # by their own name
         self._by_key: dict[str, T] = {}  # by every normalised name and alias
+        self._found: dict[str, T] = {}  # by the names that were asked for
 
     def register(self, *aliases: str) -> Callable[[T], T]:
         """Decorator: make a class or function available under its own name and the aliases."""
@@ -183,6 +187,7 @@ class Registry(Generic[T]):
             self.objects[name] = thing
             for alias in (name, *aliases):
                 self._by_key[_key(alias)] = thing
+            self._found.clear()
             return thing
 
         return decorate
@@ -193,8 +198,13 @@ class Registry(Generic[T]):
         for custom in (here, everywhere):
             if name in custom:
                 return custom[name]  # type: ignore[no-any-return]
-        name = shortened(name)  # from a file it may have any length
+        known = self._found.get(name)
+        if known is not None:
+            return known
+        asked, name = name, shortened(name)  # from a file it may have any length
         thing = self._by_key.get(_key(name)) or self.load().get(_key(name))
+        if thing is not None and name is asked and len(self._found) < _MOST_FOUND:
+            self._found[name] = thing
         if thing is None:
             near = {self._by_key[key].__name__ for key in nearest(_key(name), self._by_key, n=3)}  # type: ignore[attr-defined]
             told = importlib.import_module("nnx.keras_names").instead_of_kind(self.kind, name)

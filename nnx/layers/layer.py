@@ -972,7 +972,7 @@ class Layer(Configurable, Advising):
 
     def _describe(self, inputs: tuple[Any, ...], training: Any, options: dict[str, Any]) -> Any:
         """A call on symbols: a new node of a graph. Returns its symbol, or the structure of them."""
-        parts = leaves(inputs)
+        parts = [*inputs] if len(inputs) == 1 and type(inputs[0]) is Symbol else leaves(inputs)
         for symbol in parts:
             if not isinstance(symbol, Symbol):
                 raise TypeError(
@@ -985,14 +985,14 @@ class Layer(Configurable, Advising):
                 raise TypeError(f"{self.name}: {name} must be True or False, the same for every batch, got {value!r}")
         if training is not None:
             options = {**options, "training": bool(training)}
-        if options.get("mask") is None:  # masks travel by themselves
+        if "mask" in options and options["mask"] is None:  # masks travel by themselves
             options = {name: value for name, value in options.items() if name != "mask"}
         if self.input_spec is not None:
             check_inputs(self.name, self.input_spec, [(symbol.shape, None) for symbol in parts])
         if self.needs_build:
             place = self._placement or get_backend()
             self.build_for_first_call(place, inputs, [symbol.shape for symbol in parts])
-        symbols = self.in_order(inputs)
+        symbols = parts if self._composition is None else self.in_order(inputs)
         for index, symbol in enumerate(symbols):
             if symbol.dtype == "string" and not self.reads_on_host(index):
                 raise TypeError(

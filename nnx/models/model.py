@@ -434,7 +434,7 @@ class Model(Layer):
 
     def _layers_inside(self) -> list[Layer]:
         """All layers inside, at any depth; without the model, which would keep itself alive."""
-        return [layer for _, layer in self.walk() if layer is not self]
+        return [layer for layer in _with_those_inside(self) if layer is not self]
 
     @contextlib.contextmanager
     def as_decided(self) -> Iterator[None]:
@@ -1286,6 +1286,13 @@ def _jit_compile(value: Any) -> bool | str:
     if value not in (True, False, "auto"):
         raise ValueError(f"jit_compile must be True, False or 'auto', got {value!r}")
     return value  # type: ignore[no-any-return]
+
+
+def _with_those_inside(layer: Layer) -> list[Layer]:
+    found = [layer]
+    for inner in layer.sublayers():
+        found += _with_those_inside(inner)
+    return found
 
 
 def _losses_of(config: Any) -> Any:
