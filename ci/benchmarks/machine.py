@@ -7,22 +7,26 @@ import platform
 import time
 from collections.abc import Callable
 from types import ModuleType
+from typing import Any
 
+import numpy as np
 from threadpoolctl import threadpool_info
 
 from nnx.backends.processor import processor
 
 
 def describe_machine(*modules: ModuleType) -> str:
-    """The processor, Python, the versions of modules, and the BLAS that NumPy uses."""
+    """The processor, Python, versions of modules, the BLAS that NumPy was built with, and what threads there are."""
     versions = ", ".join(f"{module.__name__} {module.__version__}" for module in modules)
-    blas = ", ".join(
+    built: Any = np.show_config(mode="dicts")
+    blas = built["Build Dependencies"]["blas"]["name"]
+    pools = ", ".join(
         f"{pool['internal_api']} {pool.get('version')} ({pool.get('architecture', '?')}, {pool['num_threads']} threads)"
         for pool in threadpool_info()
     )
     return (
         f"{processor()}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}\n"
-        f"{versions}; {blas}"
+        f"{versions}; NumPy's BLAS {blas}; {pools}"
     )
 
 

@@ -26,7 +26,9 @@ def assert_close(
     rtol : by default 16 * eps * sqrt(length), with eps of the less precise of the two floating dtypes (float64 for
         Python numbers): rounding errors of a sum grow like the square root of the number of its terms. 0 for
         integers and booleans.
-    atol : by default rtol * the largest finite |expected|: in a sum that cancels, errors are as large as its terms.
+    atol : by default rtol * the largest finite |expected|: in a sum that cancels, errors are as large as its terms; and
+        no less than float32's smallest normal number, below which processors and kernels may make 0 of results, or
+        float64's where both are float64.
     length : how many terms were summed up for each element.
     like : if given, `actual` has to be an array of the same namespace, dtype and device, so that nothing was
         converted on the way.
@@ -46,11 +48,14 @@ def assert_close(
         raise AssertionError(f"shapes differ: actual {found.shape}, expected {wanted.shape}")
     if rtol is None:
         rtol = 16.0 * max(_eps(found), _eps(wanted)) * math.sqrt(length)
+    smallest_normal = float(np.finfo(np.float64 if found.dtype == wanted.dtype == np.float64 else np.float32).tiny)
     whole = found.dtype.kind in "biu" and wanted.dtype.kind in "biu" and not rtol and not atol
     exact = found == wanted  # before the conversion: large integers are not floats
     found, wanted = found.astype(np.float64), wanted.astype(np.float64)
     if atol is None:
         atol = rtol * float(np.max(np.abs(wanted), initial=0.0, where=np.isfinite(wanted)))
+        if rtol:
+            atol = max(atol, smallest_normal)
     with np.errstate(invalid="ignore"):
         difference = np.abs(found - wanted)
         allowed = atol + rtol * np.abs(wanted)

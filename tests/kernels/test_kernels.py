@@ -39,7 +39,7 @@ class CompiledKernels(NumpyBackend):
 
 
 COMPILED = CompiledKernels()
-FLOAT32_ALONE = {"binary_crossentropy", "categorical_crossentropy", "sparse_categorical_crossentropy"}
+FLOAT32_ALONE = {"binary_crossentropy", "categorical_crossentropy", "softmax", "sparse_categorical_crossentropy"}
 """Of compiled kernels: those of exponentials."""
 WITHOUT_NUMBA = pytest.mark.skipif(COMPILED.problem() is not None, reason=str(COMPILED.problem()))
 OWNERS = [*map(find_backend, backend_names()), COMPILED]

@@ -1,8 +1,9 @@
-"""Losses of logits and of squares, compiled: block by block of rows, which the cache holds from maxima to sums.
+"""Softmax, losses of logits and of squares, compiled: block by block of rows, in the cache from maxima to sums.
 
 Exponentials that the pullback needs are computed there again, which takes less time than to write and to read them.
-They are right to one unit in the last place of float32, and 0 where they would be subnormal. Losses of logits in
-float64 go on to NumPy's kernels. The formulas are those of `nnx.functional`.
+They are right to one unit in the last place of float32, and 0 where they would be subnormal. Logits in float64 go on to
+NumPy's kernels. Softmax is here since numba keeps what it compiled by the file. The formulas are those of
+`nnx.functional`.
 """
 
 from __future__ import annotations
@@ -110,6 +111,24 @@ def sparse_categorical_crossentropy(
         return dy.reshape(y_pred.shape)
 
     return values.reshape(y_pred.shape[:-1]), pullback
+
+
+def _accepts_softmax(x: Array, axis: int = -1) -> bool:
+    return x.ndim > 1 and x.size > 0 and x.dtype == np.float32 and axis in (-1, x.ndim - 1) and are_plain(x)
+
+
+@compiled_kernel(least=_LEAST, accepts=_accepts_softmax)
+def softmax(x: Array, axis: int = -1) -> tuple[Array, Pullback]:
+    logits = _rows(x)
+    y, maxima = empty(logits, logits.shape), empty(logits, (len(_block(logits)),))
+    _normalize(y, maxima, logits)
+
+    def pullback(dy: Array) -> Array:
+        dx = empty(y, y.shape)
+        _pull_normalized(dx, plain(dy, y), y)
+        return dx.reshape(x.shape)
+
+    return y.reshape(x.shape), pullback
 
 
 def _rows(array: Array) -> Array:
@@ -277,6 +296,38 @@ def _scaled_exponentials(exponentials: Any, maxima: Any, factors: Any, logits: A
         factor = factors[i]
         for j in range(width):
             exponentials[i, j] *= factor
+
+
+@compiled
+def _normalize(y: Any, maxima: Any, logits: Any) -> None:
+    rows, width = logits.shape
+    lanes, ones = np.empty(_LANES, logits.dtype), np.ones(maxima.size, logits.dtype)
+    for first in range(0, rows, maxima.size):
+        last = min(first + maxima.size, rows)
+        part, made = logits[first:last], y[first:last]
+        for i in range(part.shape[0]):
+            maxima[i] = _maximum_of_long(part[i], lanes) if width >= _LANES else _maximum(part[i])
+        _scaled_exponentials(made, maxima, ones, part)
+        for i in range(part.shape[0]):
+            total = _sum(made[i])
+            for j in range(width):
+                made[i, j] /= total
+
+
+@compiled
+def _pull_normalized(dx: Any, dy: Any, y: Any) -> None:
+    for i in range(y.shape[0]):
+        mean = _sum_of_products(dy[i], y[i])
+        for j in range(y.shape[1]):
+            dx[i, j] = (dy[i, j] - mean) * y[i, j]
+
+
+@compiled_sum
+def _sum_of_products(a: Any, b: Any) -> Any:
+    total = a.dtype.type(0)
+    for j in range(a.size):
+        total += a[j] * b[j]
+    return total
 
 
 @compiled
