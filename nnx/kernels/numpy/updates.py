@@ -27,6 +27,14 @@ _BLOCK_OF_SEVERAL = 131_072  # in threads, which meet at the interpreter's lock 
 _Update = Callable[..., None]
 
 
+@functools.lru_cache(maxsize=256)
+def number(value: float, dtype: np.dtype[Any]) -> np.ndarray:
+    """A number as the array that NumPy makes of it beside one of that dtype, which takes it as long as a short loop."""
+    made = np.asarray(value, dtype)
+    made.flags.writeable = False
+    return made
+
+
 def _blocked(scratch: int) -> Callable[[_Update], _Update]:
     """Make `update(*scratch arrays, *arguments)`, an update of one block, NumPy's kernel for arrays of any size."""
 
@@ -38,7 +46,11 @@ def _blocked(scratch: int) -> Callable[[_Update], _Update]:
         def function(*arguments: Any, **named: Any) -> None:
             if named:
                 arguments = signature.bind(*arguments, **named).args
-            in_threads(blocks, *arguments)
+            w = arguments[0]
+            if w.shape[0] <= _BLOCK:
+                update(*(np.empty(w.shape, w.dtype) for _ in range(scratch)), *arguments)
+            else:
+                in_threads(blocks, *arguments)
 
         def blocks(*arguments: Any) -> None:
             w = arguments[0]
@@ -73,16 +85,16 @@ def in_threads(update: _Update, *arguments: Any) -> None:
 
 def _approach(average: np.ndarray, target: np.ndarray, share: float, s: np.ndarray) -> None:
     """average += share * (target - average); `target` may be the scratch s"""
-    np.subtract(target, average, out=s)
-    np.multiply(s, share, out=s)
-    np.add(average, s, out=average)
+    np.subtract(target, average, s)
+    np.multiply(s, number(share, s.dtype), s)
+    np.add(average, s, average)
 
 
 def _mix(average: np.ndarray, target: np.ndarray, rho: float, s: np.ndarray) -> None:
     """average <- rho * average + (1 - rho) * target; `target` may be the scratch s"""
-    np.multiply(target, 1.0 - rho, out=s)
-    np.multiply(average, rho, out=average)
-    np.add(average, s, out=average)
+    np.multiply(target, number(1.0 - rho, s.dtype), s)
+    np.multiply(average, number(rho, s.dtype), average)
+    np.add(average, s, average)
 
 
 @_blocked(scratch=2)
@@ -99,35 +111,35 @@ def rmsprop(
     decay: float,
     epsilon: float,
 ) -> None:
-    np.multiply(g, g, out=s)
+    np.multiply(g, g, s)
     _mix(v, s, rho, s)
     if a is None:
-        np.add(v, epsilon, out=s)
+        np.add(v, number(epsilon, s.dtype), s)
     else:
         _mix(a, g, rho, s)
-        np.multiply(a, a, out=s)
-        np.subtract(v, s, out=s)
-        np.add(s, epsilon, out=s)
-    np.sqrt(s, out=s)
-    np.multiply(g, rate, out=r)
-    np.divide(r, s, out=r)
+        np.multiply(a, a, s)
+        np.subtract(v, s, s)
+        np.add(s, number(epsilon, s.dtype), s)
+    np.sqrt(s, s)
+    np.multiply(g, np.asarray(rate, s.dtype), r)
+    np.divide(r, s, r)
     if m is not None:
-        np.multiply(m, decay, out=m)
-        r = np.add(m, r, out=m)
-    np.subtract(w, r, out=w)
+        np.multiply(m, number(decay, s.dtype), m)
+        r = np.add(m, r, m)
+    np.subtract(w, r, w)
 
 
 @_blocked(scratch=2)
 def adagrad(
     s: np.ndarray, r: np.ndarray, w: np.ndarray, g: np.ndarray, v: np.ndarray, rate: float, epsilon: float
 ) -> None:
-    np.multiply(g, g, out=s)
-    np.add(v, s, out=v)
-    np.add(v, epsilon, out=s)
-    np.sqrt(s, out=s)
-    np.multiply(g, rate, out=r)
-    np.divide(r, s, out=r)
-    np.subtract(w, r, out=w)
+    np.multiply(g, g, s)
+    np.add(v, s, v)
+    np.add(v, number(epsilon, s.dtype), s)
+    np.sqrt(s, s)
+    np.multiply(g, np.asarray(rate, s.dtype), r)
+    np.divide(r, s, r)
+    np.subtract(w, r, w)
 
 
 @_blocked(scratch=2)
@@ -142,18 +154,18 @@ def adadelta(
     rho: float,
     epsilon: float,
 ) -> None:
-    np.multiply(g, g, out=s)
+    np.multiply(g, g, s)
     _mix(v, s, rho, s)
-    np.add(u, epsilon, out=r)
-    np.sqrt(r, out=r)
-    np.multiply(r, g, out=r)
-    np.add(v, epsilon, out=s)
-    np.sqrt(s, out=s)
-    np.divide(r, s, out=r)
-    np.multiply(r, r, out=s)
+    np.add(u, number(epsilon, s.dtype), r)
+    np.sqrt(r, r)
+    np.multiply(r, g, r)
+    np.add(v, number(epsilon, s.dtype), s)
+    np.sqrt(s, s)
+    np.divide(r, s, r)
+    np.multiply(r, r, s)
     _mix(u, s, rho, s)
-    np.multiply(r, rate, out=r)
-    np.subtract(w, r, out=w)
+    np.multiply(r, np.asarray(rate, s.dtype), r)
+    np.subtract(w, r, w)
 
 
 @_blocked(scratch=1)
@@ -170,15 +182,15 @@ def adam(
     epsilon: float,
 ) -> None:
     _approach(m, g, 1.0 - beta_1, s)
-    np.multiply(g, g, out=s)
+    np.multiply(g, g, s)
     _approach(v, s, 1.0 - beta_2, s)
     if largest_v is not None:
         v = np.maximum(largest_v, v, out=largest_v)
-    np.sqrt(v, out=s)
-    np.add(s, epsilon, out=s)
-    np.divide(m, s, out=s)
-    np.multiply(s, rate, out=s)
-    np.subtract(w, s, out=w)
+    np.sqrt(v, s)
+    np.add(s, number(epsilon, s.dtype), s)
+    np.divide(m, s, s)
+    np.multiply(s, np.asarray(rate, s.dtype), s)
+    np.subtract(w, s, w)
 
 
 @_blocked(scratch=1)
@@ -194,13 +206,13 @@ def adamax(
     epsilon: float,
 ) -> None:
     _approach(m, g, 1.0 - beta_1, s)
-    np.multiply(u, beta_2, out=u)
-    np.abs(g, out=s)
+    np.multiply(u, number(beta_2, s.dtype), u)
+    np.abs(g, s)
     np.maximum(u, s, out=u)
-    np.add(u, epsilon, out=s)
-    np.divide(m, s, out=s)
-    np.multiply(s, rate, out=s)
-    np.subtract(w, s, out=w)
+    np.add(u, number(epsilon, s.dtype), s)
+    np.divide(m, s, s)
+    np.multiply(s, np.asarray(rate, s.dtype), s)
+    np.subtract(w, s, w)
 
 
 @_blocked(scratch=2)
@@ -219,16 +231,16 @@ def nadam(
     epsilon: float,
 ) -> None:
     _approach(m, g, 1.0 - beta_1, s)
-    np.multiply(g, g, out=s)
+    np.multiply(g, g, s)
     _approach(v, s, 1.0 - beta_2, s)
-    np.multiply(m, rate_m, out=r)
-    np.multiply(g, rate_g, out=s)
-    np.add(r, s, out=r)
-    np.multiply(v, correction, out=s)
-    np.sqrt(s, out=s)
-    np.add(s, epsilon, out=s)
-    np.divide(r, s, out=r)
-    np.subtract(w, r, out=w)
+    np.multiply(m, np.asarray(rate_m, s.dtype), r)
+    np.multiply(g, np.asarray(rate_g, s.dtype), s)
+    np.add(r, s, r)
+    np.multiply(v, np.asarray(correction, s.dtype), s)
+    np.sqrt(s, s)
+    np.add(s, number(epsilon, s.dtype), s)
+    np.divide(r, s, r)
+    np.subtract(w, r, w)
 
 
 @_blocked(scratch=2)
@@ -242,16 +254,16 @@ def lion(
     beta_1: float,
     beta_2: float,
 ) -> None:
-    np.multiply(g, 1.0 - beta_1, out=s)
-    np.multiply(m, beta_1, out=r)
-    np.add(s, r, out=s)
-    np.sign(s, out=s)
-    np.multiply(s, rate, out=s)
-    np.subtract(w, s, out=w)
+    np.multiply(g, number(1.0 - beta_1, s.dtype), s)
+    np.multiply(m, number(beta_1, s.dtype), r)
+    np.add(s, r, s)
+    np.sign(s, s)
+    np.multiply(s, np.asarray(rate, s.dtype), s)
+    np.subtract(w, s, w)
     _mix(m, g, beta_2, s)
 
 
 @_blocked(scratch=1)
 def flush_subnormals(s: np.ndarray, x: np.ndarray) -> None:
-    np.abs(x, out=s)
+    np.abs(x, s)
     np.copyto(x, 0.0, where=s < np.finfo(x.dtype).smallest_normal)
