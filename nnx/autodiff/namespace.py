@@ -259,8 +259,9 @@ def _linear_algebra(xp: Any, base: Any) -> None:
     xp.linalg.matrix_norm = composite(xp, matrix_norm, plain.matrix_norm, "matrix_norm")
     xp.linalg.matrix_power = composite(xp, matrix_power, plain.matrix_power, "matrix_power")
     xp.linalg.matrix_rank = locally_constant(plain.matrix_rank)
-    for name in products.RULES:
-        setattr(xp.linalg, name, getattr(xp, name))
+    for name, rule_of_two in products.RULES.items():
+        setattr(xp.linalg, name, several(xp, rule_of_two, getattr(plain, name), 2, name))
+    xp.linalg.matmul = products.matrix_product(xp, plain.matmul)
     xp.linalg.matrix_transpose = unary(xp, shapes.RULES["matrix_transpose"], plain.matrix_transpose, "matrix_transpose")
 
 
