@@ -6,7 +6,7 @@ import opcode
 import operator
 import sys
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar, Final, NoReturn
 
 import numpy as np
@@ -395,6 +395,30 @@ def strip(value: Any) -> Any:
     return value
 
 
+def bared(value: Any) -> Any:
+    """What an outer tape records of a tracked array that its own tape does not record any more; else the value itself.
+
+    Arrays that meet have to be so: what is on the outside says which tape records what is made of them.
+    """
+    while isinstance(value, TrackedArray) and value.tape.level == CONSTANT and isinstance(value.value, TrackedArray):
+        if value._mask is not None and value.value.mask is None:
+            value.value.mask = value._mask
+        value = value.value
+    return value
+
+
+def on_tape(tape: Tape, value: Any) -> Any:
+    """What a tape records of a value: a tracked array of it, also inside those of closed tapes; None if nothing."""
+    tapes = None
+    while isinstance(value, TrackedArray) and value.tape is not tape:
+        if tapes is None:
+            tapes = open_tapes()
+        if value.tape in tapes:
+            return None
+        value = value.value
+    return value if isinstance(value, TrackedArray) else None
+
+
 def constant(value: Any, kind: type[TrackedArray]) -> Any:
     """A plain array as a constant among tracked ones, for code that asks its arrays for their namespace."""
     return value if isinstance(value, TrackedArray) or not hasattr(value, "dtype") else track(kind, value, CONSTANTS, 0)
@@ -407,3 +431,50 @@ def top_tape(values: Any) -> Tape | None:
         if isinstance(value, TrackedArray) and (top is None or value.tape.level > top.level):
             top = value.tape
     return top
+
+
+def is_recorded(value: Any) -> bool:
+    """Whether a tape records what is made of a value: an array, or a list or tuple of such."""
+    if isinstance(value, list | tuple):
+        return any(map(is_recorded, value))
+    while isinstance(value, TrackedArray):
+        if value.tape.level != CONSTANT:
+            return True
+        value = value.value
+    return False
+
+
+def all_lower(value: Any) -> Any:
+    """`lower` of an array, or of each in a list or tuple."""
+    return type(value)(map(all_lower, value)) if type(value) in (list, tuple) else lower(value)
+
+
+def all_constant(value: Any, kind: type[TrackedArray]) -> Any:
+    """`constant` of an array, or of each in a list or tuple."""
+    if type(value) in (list, tuple):
+        return type(value)(all_constant(part, kind) for part in value)
+    return constant(value, kind)
+
+
+def for_any_cotangent(
+    function: Callable[..., tuple[Any, ...]],
+    args: Sequence[Any],
+    options: dict[str, Any],
+    pullback: Callable[..., Any],
+    kind: type[TrackedArray],
+) -> Callable[..., Any]:
+    """The pullback of a function of plain arrays, as one for cotangents that a tape records too.
+
+    Kernels cannot compute with these: the function's own pullback is taken then, among constants.
+
+    function : returns its value, and what `pullback` is.
+    """
+
+    def pull(dy: Any, *places: Any, **named: Any) -> Any:
+        if not is_recorded(dy):
+            return pullback(all_lower(dy), *places, **named)
+        constants = {name: all_constant(value, kind) for name, value in options.items()}
+        _, again = function(*(all_constant(value, kind) for value in args), **constants)
+        return again(all_constant(dy, kind), *places, **named)
+
+    return pull

@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from nnx.autodiff.array import TrackedArray, constant, lower, recorded, top_tape
+from nnx.autodiff.array import TrackedArray, all_constant, bared, constant, for_any_cotangent, lower, recorded, top_tape
 from nnx.autodiff.record import below_alike
 from nnx.autodiff.tape import CONSTANT, Tape
 from nnx.backends.base import Array, Backend, BackendKernel
@@ -96,6 +96,16 @@ def _of_those_tracked(pullback: Callable[..., Any], indices: tuple[int | None, .
     return functools.partial(pullback, out=tuple(SKIP if index is None else None for index in indices))
 
 
+def _sparing(generic: Callable[..., Any], indices: tuple[int | None, ...]) -> Callable[..., Any]:
+    """The function, whose pullback leaves out the cotangents that nobody tracks."""
+
+    def function(*args: Any, **options: Any) -> Any:
+        y, pullback = generic(*args, **options)
+        return y, _of_those_tracked(pullback, indices)
+
+    return function
+
+
 def _recorded(generic: Callable[..., Any], kind: type[TrackedArray]) -> Callable[..., Any]:
     """A function of nnx's protocol, (y, pullback), on tracked arrays.
 
@@ -114,6 +124,8 @@ def _recorded(generic: Callable[..., Any], kind: type[TrackedArray]) -> Callable
     def function(*args: Any, **options: Any) -> Any:
         if args and type(args[0]) is kind and args[0].tape.written_out:
             return generic(*args, **options)
+        args = tuple(map(bared, args))
+        options = {name: bared(value) for name, value in options.items()}
         if several is None:  # as `Signature.bind`, which takes ten times as long; a wrong call is an error below
             bound = dict(zip(names, args, strict=False))
             bound.update({name: options[name] for name in names if name in options})
@@ -124,7 +136,7 @@ def _recorded(generic: Callable[..., Any], kind: type[TrackedArray]) -> Callable
         given = [value for value in bound.values() if hasattr(value, "dtype")]
         tape = top_tape([*given, *others])
         if tape is None or tape.level == CONSTANT:
-            return _lifted(fastest(*map(lower, args), **{n: lower(v) for n, v in options.items()}), kind)
+            return _lifted(generic, generic if generic.__name__ in _AS_WRITTEN else fastest, args, options, kind)
         if as_written or tape.written_out:
             return generic(*args, **options)
         if any(top_tape([value]) is not None and value.tape.level != CONSTANT for value in others):
@@ -138,22 +150,30 @@ def _recorded(generic: Callable[..., Any], kind: type[TrackedArray]) -> Callable
             return generic(*args, **options)  # not one value with its pullback: recorded as it is written
         y, pullback = made
         indices = tuple(a.index if isinstance(a, TrackedArray) and a.tape is tape else None for a in given)
-        tracked = recorded(kind, y, tape, (None, indices, _of_those_tracked(pullback, indices), None))
+        pull = _of_those_tracked(pullback, indices)
+        if outer is None and tape.is_inside():
+            pull = for_any_cotangent(_sparing(generic, indices), values[: len(args)], of_below, pull, kind)
+        tracked = recorded(kind, y, tape, (None, indices, pull, None))
         return tracked, lambda dy, *out, **ignored: generic(*args, **options)[1](constant(dy, kind))
 
     return function
 
 
-def _lifted(made: Any, kind: type[TrackedArray]) -> Any:
+def _lifted(
+    generic: Callable[..., Any],
+    fastest: Callable[..., Any],
+    args: Sequence[Any],
+    options: dict[str, Any],
+    kind: type[TrackedArray],
+) -> Any:
     """The result of a function of constants, as constants among tracked arrays; so are those of its pullback."""
-    if not isinstance(made, tuple):
-        return constant(made, kind)
-    return tuple(_lifted_pullback(part, kind) if callable(part) else constant(part, kind) for part in made)
+    made = fastest(*map(lower, args), **{name: lower(value) for name, value in options.items()})
+    if not (isinstance(made, tuple) and len(made) == 2 and callable(made[1])):
+        return all_constant(made, kind)
+    value, pullback = made
+    pull = for_any_cotangent(generic, args, options, pullback, kind)
 
+    def lifted(dy: Any, *places: Any, **named: Any) -> Any:
+        return all_constant(pull(dy, *places, **named), kind)
 
-def _lifted_pullback(pullback: Callable[..., Any], kind: type[TrackedArray]) -> Callable[..., Any]:
-    def lifted(dy: Any, **options: Any) -> Any:
-        made = pullback(lower(dy), **options)
-        return tuple(constant(d, kind) for d in made) if isinstance(made, tuple) else constant(made, kind)
-
-    return lifted
+    return all_constant(value, kind), lifted

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from nnx.autodiff.array import TrackedArray, constant, lower, strip, track
+from nnx.autodiff.array import TrackedArray, constant, lower, on_tape, strip, track
 from nnx.autodiff.namespace import is_floating, kind_of
 from nnx.autodiff.tape import Tape, close_tape, next_level, open_tape, open_tapes, recording
 from nnx.backends import is_array
@@ -111,12 +111,10 @@ class GradientTape:
         tape = self._recorded("gradient")
         parts = leaves(sources)
         wanted = dict.fromkeys(part for part in parts if isinstance(part, Parameter))
-        for part in parts:
-            if not isinstance(part, Parameter):
-                _check_source(tape, part)
+        of_arrays = [_index_of_source(tape, part) for part in parts if not isinstance(part, Parameter)]
         seeds = _seeds(tape, target, output_gradients)
         of_leaves = {p: tape.leaves[id(p)][1] for p in wanted if id(p) in tape.leaves}
-        indices = [*of_leaves.values(), *(part.index for part in parts if not isinstance(part, Parameter))]
+        indices = [*of_leaves.values(), *of_arrays]
         number = BackwardPass()
         with self._pulling(tape), _gradients_aside([*wanted, *_parameters_of(tape)]):
             for parameter in wanted:
@@ -172,7 +170,7 @@ class GradientTape:
     def _rows(self, target: Any, sources: Any, sizes: tuple[int, ...], axis: int) -> Any:
         """The gradients of each element of the target, along axes of these sizes, which begin at `axis`."""
         tape = self._recorded("jacobian")
-        if not _is_on(tape, target):
+        if on_tape(tape, target) is None:
             _seeds(tape, target, None)  # raises
         xp, count = kind_of(target).xp.base, math.prod(sizes)
         persistent, self.persistent = self.persistent, True
@@ -276,13 +274,11 @@ def _watched(tape: Tape, value: Any) -> Any:
     return track(kind_of(value), value, tape, tape.watch())
 
 
-def _is_on(tape: Tape, value: Any) -> bool:
-    return isinstance(value, TrackedArray) and value.tape is tape
-
-
-def _check_source(tape: Tape, source: Any) -> None:
-    if _is_on(tape, source):
-        return
+def _index_of_source(tape: Tape, source: Any) -> int:
+    """Where the array is recorded; TypeError or ValueError for what is not."""
+    found = on_tape(tape, source)
+    if found is not None:
+        return found.index  # type: ignore[no-any-return]
     if not is_array(source):
         raise TypeError(f"a gradient is with respect to parameters and arrays, got {type(source).__name__}")
     if not is_floating(source):
@@ -303,7 +299,8 @@ def _seeds(tape: Tape, target: Any, output_gradients: Any) -> list[tuple[int, An
         raise ValueError(f"expected an output gradient for each of {len(targets)} targets, got {len(given)}")
     seeds = []
     for one, dy in zip(targets, given, strict=True):
-        if not _is_on(tape, one):
+        recorded = on_tape(tape, one)
+        if recorded is None:
             what = f"an array of shape {tuple(one.shape)}" if is_array(one) else type(one).__name__
             raise ValueError(
                 f"the target, {what}, was not recorded: compute it inside the block of the tape, from parameters or "
@@ -320,7 +317,7 @@ def _seeds(tape: Tape, target: Any, output_gradients: Any) -> list[tuple[int, An
                 f"an output gradient has the shape of its target, {tuple(one.shape)}, got {tuple(dy.shape)}"
             )
         dy = kind_of(one).xp.base.ones_like(lower(one)) if dy is None else dy
-        seeds.append((one.index, constant(dy, type(one)) if isinstance(one.value, TrackedArray) else dy))
+        seeds.append((recorded.index, constant(dy, type(one)) if isinstance(recorded.value, TrackedArray) else dy))
     return seeds
 
 

@@ -91,10 +91,13 @@ def _fast(kind: type[TrackedArray], xp: Any) -> dict[str, Any]:
     """+ - * / of two arrays of one tape, or of one and a number of Python.
 
     Of two arrays that are alike, so is what they are combined to, and its cotangent. A number beside an array of NumPy
-    becomes an array, since NumPy takes twice the time for one of Python. Everything else goes the general way.
+    becomes an array, since NumPy takes twice the time for one of Python. Everything else goes the general way, and so
+    does all of a library whose arrays refuse tracked ones on their right, as those of an outer tape are.
 
     Their last lines are those of `recorded`, without the call.
     """
+    if xp.refuses_others:
+        return {}
     as_array = np.asarray
 
     def fit(dy: Any, like: Any) -> Any:

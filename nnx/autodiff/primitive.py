@@ -6,17 +6,20 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from nnx.autodiff.array import TrackedArray, constant, recorded, top_tape
+from nnx.autodiff.array import TrackedArray, bared, constant, for_any_cotangent, recorded, top_tape
 from nnx.autodiff.namespace import kind_of
 from nnx.autodiff.record import below_alike, leaf
 from nnx.parameters import Parameter
 
 
-def primitive(protocol: Callable[..., Any]) -> Callable[..., Any]:
+def primitive(protocol: Callable[..., Any], repeats: bool = True) -> Callable[..., Any]:
     """A function that returns (y, pullback), as those of `nnx.functional`, as one that returns y and is recorded.
 
     What its pullback returns is a cotangent for each argument that is an array, or the one of a single one; None for no
     cotangent. y may be a tuple, whose cotangents then come as a tuple.
+
+    repeats : whether it may be called again, with constants among tracked arrays, where a tape records the cotangent of
+        y and none the arguments: kernels take no such cotangents.
     """
 
     @functools.wraps(protocol)
@@ -26,9 +29,12 @@ def primitive(protocol: Callable[..., Any]) -> Callable[..., Any]:
             y, pullback = protocol(x.value, *args[1:], **options)
             if isinstance(x.value, TrackedArray):
                 pullback = _of_tracked(pullback, type(x))
+            elif repeats and x.tape.is_inside():
+                pullback = for_any_cotangent(protocol, (x.value, *args[1:]), options, pullback, type(x))
             return recorded(type(x), y, x.tape, (None, (x.index,), pullback, None))
         if any(type(a) is Parameter for a in args):
             args = tuple(leaf(a, kind_of(a.value)) if type(a) is Parameter else a for a in args)
+        args = tuple(map(bared, args))
         tape = top_tape(args)
         if tape is None:
             return protocol(*args, **options)[0]
@@ -37,6 +43,8 @@ def primitive(protocol: Callable[..., Any]) -> Callable[..., Any]:
         y, pullback = protocol(*values, **options)
         if any(isinstance(value, TrackedArray) for value in values):
             pullback = _of_tracked(pullback, kind)
+        elif repeats and tape.is_inside():
+            pullback = for_any_cotangent(protocol, values, options, pullback, kind)
         indices = tuple(
             a.index if isinstance(a, TrackedArray) and a.tape is tape else None for a in args if hasattr(a, "dtype")
         )

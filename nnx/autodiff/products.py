@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from nnx.autodiff.array import recorded
+from nnx.autodiff.array import bared, recorded
 from nnx.autodiff.broadcasting import cast, sum_to
 from nnx.autodiff.record import below, leaf
 from nnx.autodiff.rule import Function, Pull
@@ -44,8 +44,10 @@ def matrix_product(xp: Namespace, plain: Callable[..., Any]) -> Callable[..., An
             b = leaf(b, kind)
         of_a, of_b = type(a) is kind, type(b) is kind
         if of_a and of_b and a.tape is not b.tape:  # for the tape of the highest level the other one is a constant
-            of_a = a.tape.level > b.tape.level
-            of_b = not of_a
+            a, b = bared(a), bared(b)
+            if a.tape is not b.tape:
+                of_a = a.tape.level > b.tape.level
+                of_b = not of_a
         elif not of_a and not of_b:
             return plain(a, b)
         tape = a.tape if of_a else b.tape
@@ -76,7 +78,7 @@ def _matmul(f: Function, xp: Namespace, a: Array, b: Array) -> Result:
 
     def pull_second(dy: Array) -> Array:
         if len(a.shape) == 1:
-            product = xp.expand_dims(a, axis=-1) * xp.expand_dims(dy, axis=-2) if len(b.shape) > 1 else a * dy
+            product = xp.expand_dims(dy, axis=-2) * xp.expand_dims(a, axis=-1) if len(b.shape) > 1 else dy * a
         elif len(b.shape) == 1:
             product = xp.matmul(xp.matrix_transpose(a), xp.expand_dims(dy, axis=-1))[..., 0]
         else:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from nnx.autodiff.array import TrackedArray, constant, lower, recorded, top_tape, track
+from nnx.autodiff.array import TrackedArray, bared, constant, lower, recorded, top_tape, track
 from nnx.autodiff.elementwise import ARGUMENT, VALUE
 from nnx.autodiff.tape import CONSTANT, open_tapes
 from nnx.parameters import Parameter
@@ -118,10 +118,12 @@ def binary(xp: Any, rule: tuple[Rule, Rule], plain: Callable[..., Any], name: st
                     if tape.masked:
                         tracked.mask = mask_of_two(a, b, y)
                     return tracked
-                if level > other:
-                    b = b.value if other == CONSTANT else b
-                else:
-                    return second(a.value if level == CONSTANT else a, b)
+                if other == CONSTANT:  # what an outer tape records of it, if any does
+                    return function(a, b.value)
+                if level == CONSTANT:
+                    return function(a.value, b)
+                if level <= other:
+                    return second(a, b)
             return first(a, b)
         return second(a, b) if kind_b is kind else plain(a, b)
 
@@ -198,7 +200,7 @@ def several(xp: Any, rule: Rule, plain: Callable[..., Any], count: int, name: st
     kind = xp.kind
 
     def function(*args: Any, **options: Any) -> Any:
-        head = [leaf(a, kind) if type(a) is Parameter else a for a in args[:count]]
+        head = [leaf(a, kind) if type(a) is Parameter else bared(a) for a in args[:count]]
         rest = args[count:]
         tape = top_tape(head)
         if tape is None:
@@ -221,7 +223,7 @@ def sequence(xp: Any, rule: Rule, plain: Callable[..., Any], name: str) -> Calla
     kind = xp.kind
 
     def function(arrays: Any, /, **options: Any) -> Any:
-        given = [leaf(a, kind) if type(a) is Parameter else a for a in arrays]
+        given = [leaf(a, kind) if type(a) is Parameter else bared(a) for a in arrays]
         tape = top_tape(given)
         if tape is None:
             return plain(given, **options)

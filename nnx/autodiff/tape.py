@@ -85,6 +85,13 @@ class Tape:
         entries.append(entry)
         return len(entries) - 1
 
+    def is_inside(self) -> bool:
+        """Whether a tape around it may record the cotangents that come to it, also of what that tape does not track."""
+        if self.level <= 0:
+            return False
+        tapes = _OPEN.get()
+        return not tapes or tapes[0] is not self
+
     def release(self) -> None:
         """Forget everything: arrays that were tracked here are constants from now on."""
         self.entries, self.leaves, self.layers = _Nothing(), {}, {}

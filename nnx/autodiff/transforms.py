@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from nnx.autodiff.array import TrackedArray, constant, lower, refuse_lost, strip, track
+from nnx.autodiff.array import TrackedArray, constant, lower, on_tape, refuse_lost, strip, track
 from nnx.autodiff.namespace import floating_kind, kind_of
 from nnx.autodiff.primitive import primitive
 from nnx.autodiff.tape import Tape, next_level, open_as_before, open_tapes, recording, set_open_tapes
@@ -67,11 +67,13 @@ def derive(
     values = list(made) if several else [made]
     tracked = []
     for position, y in enumerate(values):
-        if isinstance(y, TrackedArray) and y.tape is tape:
-            if y.lost is not None:
-                refuse_lost()
-            values[position] = y.value
-            tracked.append((position, y.index))
+        if isinstance(y, TrackedArray):
+            y = on_tape(tape, y)
+            if y is not None:
+                if y.lost is not None:
+                    refuse_lost()
+                values[position] = y.value
+                tracked.append((position, y.index))
 
     def pullback(dy: Any) -> Any:
         dys = dy if several else (dy,)
@@ -99,7 +101,8 @@ def watch(tape: Tape, value: Any) -> Any:
 
 def index_on(tape: Tape, value: Any) -> int | None:
     """Where a value is recorded on a tape; None for one that is not."""
-    return value.index if isinstance(value, TrackedArray) and value.tape is tape else None
+    found = on_tape(tape, value)
+    return None if found is None else found.index
 
 
 def _zeros_like(array: Any) -> Any:
@@ -212,15 +215,16 @@ def jvp(function: Callable[..., Any], primals: Sequence[Any], tangents: Sequence
         y, pullback = differentiable(function)(*(watch(tape, x) for x in primals))
         if not is_array(y):
             raise TypeError(f"jvp is of a function that returns one array, got {type(y).__name__}")
-        value = y.value if index_on(tape, y) is not None else y
+        found = on_tape(tape, y)
+        value = y if found is None else found.value
         xp = kind_of(value).xp
         dy = watch(tape, xp.zeros_like(lower(value)))
         cotangents = pullback(dy)
         pairs = zip(cotangents if isinstance(cotangents, tuple) else (cotangents,), tangents, strict=True)
         total = sum(xp.sum(cotangent * tangent) for cotangent, tangent in pairs)
     index = index_on(tape, total)
-    found = None if index is None else tape.pull([(index, _one_like(total))], [dy.index])[0]
-    return value, strip(_zeros_like(value) if found is None else found)
+    tangent = None if index is None else tape.pull([(index, _one_like(total))], [dy.index])[0]
+    return value, strip(_zeros_like(value) if tangent is None else tangent)
 
 
 def stop_gradient(x: Any) -> Any:
@@ -248,4 +252,4 @@ def custom_gradient(f: Callable[..., tuple[Any, Callable[..., Any]]]) -> Callabl
     >>> nnx.grad(lambda x: nnx.ops.sum(100.0 * clipped(x)))(np.asarray([1.0, 2.0]))
     array([1., 1.])
     """
-    return primitive(f)
+    return primitive(f, repeats=False)

@@ -450,7 +450,7 @@ def prelu(x: Array, alpha: Array) -> tuple[Array, Pullback]:
     def pullback(dy: Array) -> tuple[Array, Array]:
         above = xp.astype(x > 0.0, dy.dtype)
         dalpha = narrow(wide_sum(dy * negative, axis=shared), alpha) if shared else dy * negative
-        return dy * (above + alpha * (1.0 - above)), xp.reshape(dalpha, alpha.shape)
+        return dy * (alpha * (1.0 - above) + above), xp.reshape(dalpha, alpha.shape)
 
     return y, pullback
 

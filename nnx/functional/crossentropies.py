@@ -370,7 +370,7 @@ def sparse_categorical_crossentropy(
         one_hot = xp.where(inside[:, None], one_hot, 0.0)
         cotangent = dvalues if isinstance(dvalues, int | float) else xp.reshape(dvalues, (rows,))
         if ignore_class is not None:
-            cotangent = xp.astype(counts, flat.dtype) * cotangent
+            cotangent = cotangent * xp.astype(counts, flat.dtype)
         if from_logits:
             slope = (exponential / total - one_hot) * over_axis(cotangent)
         else:

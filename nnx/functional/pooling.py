@@ -172,7 +172,7 @@ def largest_of_windows(x: Array, windows: Windows) -> tuple[Array, Pullback]:
 
     def pullback(dy: Array) -> Array:
         first = xp.argmax(unfold(x, windows, -math.inf), axis=2, keepdims=True)
-        chosen = first == table(taps_of_windows, windows, x)
+        chosen = table(taps_of_windows, windows, x) == first
         return fold(xp.where(chosen, xp.reshape(dy, (n, down * across, 1, c)), 0.0), windows)
 
     return xp.reshape(y, (n, down, across, c)), pullback

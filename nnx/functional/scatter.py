@@ -44,8 +44,8 @@ def sums_by_one_hot(keys: Array, values: Array, count: int) -> Array:
     """
     xp = array_namespace(values)
     every = xp.arange(count, dtype=keys.dtype, device=backend_of(keys).device_of(keys))
-    one_hot = xp.astype(every[:, None] == keys[None, :], values.dtype)
-    return one_hot @ values
+    one_hot = xp.astype(keys[None, :] == every[:, None], values.dtype)
+    return xp.matmul(one_hot, values)
 
 
 def sums_by_sorting(keys: Array, values: Array, count: int) -> Array:

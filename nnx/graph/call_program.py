@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from nnx.autodiff.array import TrackedArray, track
+from nnx.autodiff.array import TrackedArray, on_tape, track
 from nnx.autodiff.namespace import is_floating, kind_of
 from nnx.autodiff.tape import Tape, next_level, open_tapes, recording, set_open_tapes
 from nnx.backends import Array, array_namespace, backend, is_array
@@ -121,9 +121,9 @@ class CallProgram:
                 raise ValueError(f"{layer.name}: call() returned None, expected an array as when the layer was built")
             tracked = isinstance(one, TrackedArray)
             found.append(one.mask if tracked else None)
-            here = tracked and one.tape is tape
-            indices.append(one.index if here else None)
-            outputs.append(one.value if here else one)
+            here = on_tape(tape, one)
+            indices.append(None if here is None else here.index)
+            outputs.append(one if here is None else here.value)
         losses, scale = tape.losses or (), layer.activity_scale
         if losses and layer.activity_penalties is not None:
             layer.activity_penalties += [value * share for _, value, share in losses]

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from nnx.autodiff.array import TrackedArray, constant, lower, recorded, track
+from nnx.autodiff.array import TrackedArray, bared, constant, lower, recorded, track
 from nnx.autodiff.namespace import is_floating, kind_of
 from nnx.autodiff.record import below, leaf
 from nnx.autodiff.structures import record_several
@@ -25,8 +25,9 @@ def call_on_tapes(layer: Any, inputs: tuple[Any, ...], training: Any, options: d
     """The layer's value for arrays, tracked ones among them.
 
     A layer is one entry of the tape, made by its kernels, and sends the cotangents of its parameters to them. One that
-    is written as `call` is run, so that what it computes is recorded; so is every layer that several tapes watch, and
-    one with penalties on outputs, which are recorded apart from the output.
+    is written as `call` is run, so that what it computes is recorded; so is every layer that several tapes watch, or
+    one inside of another, which may watch its cotangents, and one with penalties on outputs, which are recorded apart
+    from the output.
     """
     tapes = open_tapes()
     if not tapes or not tapes[-1].keeps_losses or tapes[-1].in_layer:
@@ -109,13 +110,13 @@ def _computed(
 ) -> Any:
     """What the layer's own code returns, recorded on the tapes that are involved, with its masks."""
     options["training"] = None if training is None else bool(training)
-    parts = _admitted(layer, parts, options, tapes)
+    parts = _admitted(layer, [bared(part) for part in parts], options, tapes)
     if mask is not None:
         mask = layer.read_mask([lower(part) for part in parts], _plain(mask))
     weights = layer.weights
     watching = [tape for tape in tapes if tape.watches_parameters] if weights else []
     involved = {tape for part in parts for tape in _tapes_of(part)}.union(watching)
-    if len(involved) > 1 or (penalised and involved):
+    if len(involved) > 1 or (penalised and involved) or any(tape.is_inside() for tape in involved):
         with _collected(penalised if tapes and tapes[-1].keeps_losses else []):
             y, made = _run_tracked(layer, parts, mask, options, weights)
     else:

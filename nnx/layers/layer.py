@@ -17,7 +17,7 @@ import numpy as np
 
 from nnx import constraints, initializers, ranks, regularizers
 from nnx.arguments import check_name, choice, dtype_name, is_integer
-from nnx.autodiff.array import TrackedArray, lower
+from nnx.autodiff.array import TrackedArray, lower, on_tape
 from nnx.autodiff.primitive import primitive
 from nnx.autodiff.tape import open_tapes
 from nnx.backends import Array, Placement, array_namespace, get_backend, is_array, placement_of, to_numpy
@@ -905,8 +905,9 @@ class Layer(Configurable, Advising):
                 self.call_losses = (*self.call_losses, value if share == 1.0 else value * share)
                 return
             if tape.losses is not None:
-                if isinstance(value, TrackedArray) and value.tape is tape:
-                    tape.losses.append((value.index, value.value, share))
+                found = on_tape(tape, value)
+                if found is not None:
+                    tape.losses.append((found.index, found.value, share))
                 else:
                     tape.losses.append((tape.watch(), lower(value), share))
                 return
