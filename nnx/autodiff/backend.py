@@ -14,7 +14,8 @@ from nnx.autodiff.array import TrackedArray, all_constant, bared, constant, for_
 from nnx.autodiff.record import below_alike
 from nnx.autodiff.tape import CONSTANT, Tape
 from nnx.backends.base import Array, Backend, BackendKernel
-from nnx.kernels import GENERIC, accelerated
+from nnx.kernels import GENERIC, RECORDING, accelerated
+from nnx.parameters import Parameter
 from nnx.pullbacks import SKIP
 
 
@@ -42,6 +43,11 @@ class TrackedBackend(Backend):
 
     def is_on_host(self, array: Array) -> bool:
         return False
+
+    def as_constant(self, value: Any) -> Any:
+        xp = self.xp
+        floating = hasattr(value, "dtype") and xp.isdtype(value.dtype, "real floating")
+        return constant(value, xp.kind) if floating and type(value) is not Parameter else value
 
     def put_beside(self, like: Array, array: np.ndarray) -> Array:
         return constant(self._plain.put_beside(lower(like), array), self.xp.kind)
@@ -137,6 +143,10 @@ def _recorded(generic: Callable[..., Any], kind: type[TrackedArray]) -> Callable
         tape = top_tape([*given, *others])
         if tape is None or tape.level == CONSTANT:
             return _lifted(generic, generic if generic.__name__ in _AS_WRITTEN else fastest, args, options, kind)
+        if type(args[0] if args else None) is not kind:  # the generic form asks it for the namespace
+            as_constant = RECORDING[kind].as_constant
+            args = tuple(map(as_constant, args))
+            options = {name: as_constant(value) for name, value in options.items()}
         if as_written or tape.written_out:
             return generic(*args, **options)
         if any(top_tape([value]) is not None and value.tape.level != CONSTANT for value in others):

@@ -346,6 +346,13 @@ def _composites(xp: Any, base: Any) -> None:
             return _writable(xp, base.full_like(lower(x), fill_value, dtype=dtype, device=device))
         return xp.broadcast_to(xp.astype(fill_value, x.dtype if dtype is None else dtype), x.shape)
 
+    def swapaxes(x: Any, axis1: int, axis2: int, /) -> Any:
+        order = list(range(len(x.shape)))
+        order[axis1], order[axis2] = order[axis2], order[axis1]
+        return xp.permute_dims(x, tuple(order))
+
+    if hasattr(base, "swapaxes"):
+        xp.swapaxes = composite(xp, swapaxes, base.swapaxes, "swapaxes")
     record_astype = unary(xp, shapes.astype, base.astype, "astype")
     record_clip = several(xp, picking.clip, base.clip, 3, "clip")
     for made in (broadcast_arrays, meshgrid, unstack, diff, full_like):

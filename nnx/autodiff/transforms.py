@@ -68,12 +68,14 @@ def derive(
     tracked = []
     for position, y in enumerate(values):
         if isinstance(y, TrackedArray):
-            y = on_tape(tape, y)
-            if y is not None:
-                if y.lost is not None:
-                    refuse_lost()
-                values[position] = y.value
-                tracked.append((position, y.index))
+            here = on_tape(tape, y)
+            if here is None:
+                values[position] = strip(y)
+                continue
+            if here.lost is not None:
+                refuse_lost()
+            values[position] = here.value
+            tracked.append((position, here.index))
 
     def pullback(dy: Any) -> Any:
         dys = dy if several else (dy,)

@@ -203,6 +203,10 @@ class Backend:
         """A host array on the device of `like`, with its own dtype."""
         return self.xp.asarray(array, device=self.device_of(like))
 
+    def as_constant(self, value: Any) -> Any:
+        """A value as it is used beside arrays of this backend, of which a tape may record what is made."""
+        return value
+
     def keep(self, like: Array, make: Callable[[], Array]) -> Array:
         """The array that `make` makes on the device of `like`, for whoever keeps it and computes with it later.
 

@@ -14,7 +14,7 @@ from nnx.functional.affine import project
 from nnx.functional.dropout import dropout as drop
 from nnx.functional.masking import keep
 from nnx.functional.matrix_products import matrix_products
-from nnx.kernels import accelerated
+from nnx.kernels import accelerated, alike
 from nnx.pullbacks import SKIP, Differentiable, Pullback, linear, zero_cotangent
 from nnx.random import Draw
 
@@ -61,6 +61,7 @@ def dot_product_attention(
     >>> dvalue.ravel()
     array([0.5, 0.5])
     """
+    query, key, value = alike(query, key, value)
     xp = array_namespace(query)
     axes = tuple(range(1, len(query.shape) - 2)) if axes is None else tuple(axes)
     fold = _Folding(xp, query, axes)

@@ -17,7 +17,7 @@ from nnx.functional.recurrent import (
     wanted,
     zero_state,
 )
-from nnx.kernels import accelerated
+from nnx.kernels import accelerated, alike
 from nnx.precision import narrow, wide_sum
 from nnx.pullbacks import SKIP, Differentiable, Pullback
 
@@ -73,9 +73,10 @@ def gru(
     >>> sequence.ravel(), h
     (array([0.5 , 0.75]), array([[0.75]]))
     """
+    x, h, kernel, recurrent_kernel, bias = alike(x, h, kernel, recurrent_kernel, bias)
     xp = array_namespace(x)
     two = reset_after and bias is not None
-    x_bias, h_bias = (bias[0, :], bias[1, :]) if two else (bias, None)  # type: ignore[index]
+    x_bias, h_bias = (bias[0, :], bias[1, :]) if two else (bias, None)
 
     def recur(z: Array, steps: Array | None, factor: Array | None) -> tuple[tuple[Array, ...], Pullback]:
         first = zero_state(z, recurrent_kernel) if h is None else h

@@ -6,7 +6,7 @@ import functools
 from typing import Any
 
 from nnx.backends import Array, Namespace, array_namespace, backend_of
-from nnx.kernels import accelerated
+from nnx.kernels import accelerated, alike
 from nnx.pullbacks import Differentiable, Pullback
 
 __all__ = [
@@ -48,6 +48,7 @@ def loss_function(function: Differentiable) -> Differentiable:
         if type(y_true) is type(y_pred) and y_true.shape == y_pred.shape and y_true.dtype == y_pred.dtype:
             return function(y_true, y_pred, *args, **kwargs)
         require_same_backend(y_true, y_pred)
+        y_true, y_pred = alike(y_true, y_pred)
         xp = array_namespace(y_pred)
         shape = y_pred.shape
         y_true, y_pred = match_ndim(y_true, y_pred)

@@ -17,7 +17,7 @@ from nnx.functional.recurrent import (
     wanted,
     zero_state,
 )
-from nnx.kernels import accelerated
+from nnx.kernels import accelerated, alike
 from nnx.pullbacks import SKIP, Differentiable, Pullback
 
 __all__ = ["lstm"]
@@ -71,6 +71,7 @@ def lstm(
     >>> sequence.ravel(), h, c
     (array([0.25 , 0.375]), array([[0.375]]), array([[0.75]]))
     """
+    x, h, c, kernel, recurrent_kernel, bias = alike(x, h, c, kernel, recurrent_kernel, bias)
 
     def recur(z: Array, steps: Array | None, factor: Array | None) -> tuple[tuple[Array, ...], Pullback]:
         h0, c0 = (zero_state(z, recurrent_kernel) if state is None else state for state in (h, c))

@@ -24,7 +24,7 @@ from nnx.backends import Array, array_namespace, backend_of
 from nnx.functional.activations import tanh
 from nnx.functional.affine import dense
 from nnx.functional.dropout import dropout as drop
-from nnx.kernels import accelerated
+from nnx.kernels import accelerated, alike
 from nnx.pullbacks import SKIP, Differentiable, Pullback
 from nnx.random import Draw
 
@@ -72,6 +72,7 @@ def simple_rnn(
     >>> sequence.ravel(), h
     (array([1., 3., 7.]), array([[7.]]))
     """
+    x, h, kernel, recurrent_kernel, bias = alike(x, h, kernel, recurrent_kernel, bias)
 
     def recur(z: Array, steps: Array | None, factor: Array | None) -> tuple[tuple[Array, ...], Pullback]:
         first = zero_state(z, recurrent_kernel) if h is None else h

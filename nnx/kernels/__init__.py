@@ -17,7 +17,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from nnx.backends.base import Backend, BackendKernel, backend_of
 
-__all__ = ["GENERIC", "accelerated", "backend_kernel", "is_deterministic", "name_of", "set_deterministic"]
+__all__ = ["GENERIC", "accelerated", "alike", "backend_kernel", "is_deterministic", "name_of", "set_deterministic"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -96,6 +96,18 @@ def accelerated(generic: Callable[P, R]) -> Callable[P, R]:
 
     function.name_of_kernels = name  # type: ignore[attr-defined]
     return function
+
+
+def alike(*values: Any) -> Any:
+    """The same arrays, plain ones as constants where others are recorded on a tape.
+
+    For functions that are not `accelerated`, and compute with the namespace of one of their arrays.
+
+    >>> alike(1.0, None)
+    (1.0, None)
+    """
+    recording = [RECORDING[kind] for kind in map(type, values) if kind in RECORDING] if RECORDING else []
+    return tuple(map(recording[0].as_constant, values)) if recording else values
 
 
 def name_of(function: Any) -> str | None:

@@ -80,3 +80,30 @@ def _placed(value: Any, backend: Any) -> Any:
 
 def _parts(y: Any) -> tuple[Any, ...]:
     return y if isinstance(y, tuple) else (y,)
+
+
+@pytest.mark.parametrize(("name", "number"), CASES, ids=str)
+def test_an_argument_alone_has_its_derivative(name: str, number: int, backend_float64: Any) -> None:
+    """Whichever argument is tracked, and the others plain arrays."""
+    arguments, options = ROWS[name][number]
+    function = getattr(functional, name)
+    given = [_placed(a, backend_float64) for a in arguments]
+    floats = [i for i, a in enumerate(arguments) if isinstance(a, np.ndarray) and a.dtype.kind == "f"]
+
+    def value_at(*places: int) -> Any:
+        def value(*xs: Any) -> Any:
+            tracked = dict(zip(places, xs, strict=True))
+            y = function(*(tracked.get(i, a) for i, a in enumerate(given)), **options)[0]
+            return y[0] if name in OF_FIRST_VALUE else y
+
+        return value
+
+    y, derived = differentiable(value_at(*floats))(*(given[i] for i in floats))
+    random = np.random.default_rng(1)
+    dys = tuple(backend_float64.asarray(random.normal(size=tuple(part.shape))) for part in _parts(y))
+    dy = dys if isinstance(y, tuple) else dys[0]
+    for position, expected in zip(floats, _parts(derived(dy)), strict=True):
+        alone, derived_alone = differentiable(value_at(position))(given[position])
+        for one, other in zip(_parts(alone), _parts(y), strict=True):
+            assert_close(one, to_numpy(other), rtol=1e-9, atol=1e-12)
+        assert_close(derived_alone(dy), to_numpy(expected), rtol=1e-8, atol=1e-10)
