@@ -126,7 +126,7 @@ class GradientTape:
                 found[parameter] = parameter.grad if parameter.pass_number == number.number else None
             for parameter in of_leaves:
                 found[parameter] = _sum(found[parameter], next(pulled))
-        return rebuild(sources, [strip(found[p] if isinstance(p, Parameter) else next(pulled)) for p in parts])
+        return rebuild(sources, [_result(found[p] if isinstance(p, Parameter) else next(pulled)) for p in parts])
 
     def jacobian(self, target: Any, sources: Any) -> Any:
         """The derivatives of each element of an array by each element of the sources: (*target, *source) for each.
@@ -193,7 +193,7 @@ class GradientTape:
         like = next(row for row in rows if row is not None)
         xp = kind_of(like).xp
         whole = xp.stack([xp.zeros_like(like) if row is None else row for row in rows], axis=axis)
-        return strip(xp.reshape(whole, (*like.shape[:axis], *sizes, *like.shape[axis:])))
+        return _result(xp.reshape(whole, (*like.shape[:axis], *sizes, *like.shape[axis:])))
 
     def backward(self, loss: Any, model: _Trained, scale: Any = 1.0) -> None:
         """Add the gradients of a number to those that a model gathers for the next `optimizer.step(model)`.
@@ -272,6 +272,14 @@ def _watched(tape: Tape, value: Any) -> Any:
             f'tape.watch(nnx.asarray(x, "float32"))'
         )
     return track(kind_of(value), value, tape, tape.watch())
+
+
+def _result(value: Any) -> Any:
+    """A gradient as what is asked for: tracked only by tapes whose blocks are not at their end."""
+    value = strip(value)
+    while isinstance(value, TrackedArray) and not any(value.tape is tape for tape in open_tapes()):
+        value = value.value
+    return value
 
 
 def _index_of_source(tape: Tape, source: Any) -> int:

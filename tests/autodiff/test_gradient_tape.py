@@ -285,6 +285,50 @@ def test_tapes_inside_tapes(backend):
     assert_close(outer.gradient(slope, x), 18.0)
 
 
+@pytest.mark.parametrize("first", ["outer", "inner"])
+@pytest.mark.parametrize("way", ["gradient", "backward"])
+def test_two_tapes_of_one_block(backend, first, way):
+    """As tutorials train two networks against each other: each tape has the gradients of one of them."""
+    nnx.random.set_seed(1)
+    maker = nnx.Sequential([layers.Dense(4, "tanh", input_dim=3), layers.BatchNormalization(), layers.Dense(3)])
+    critic = nnx.Sequential([layers.Dense(3, "tanh", input_dim=3), layers.Dense(1)])
+    x = backend.asarray(X)
+
+    def losses():
+        made, real = critic(maker(x)), critic(x)
+        return mean_square(made - 1.0), mean_square(made) + mean_square(real - 1.0)
+
+    def take(tape, loss, network):
+        if way == "gradient":
+            return tape.gradient(loss, network.trainable_variables)
+        network.flat.start_pass()
+        tape.backward(loss, network)
+        return [parameter.grad * 1.0 for parameter in network.trainable_variables]
+
+    expected = []
+    for number, network in enumerate((maker, critic)):
+        with nnx.GradientTape() as tape:
+            both = losses()
+        expected.append(take(tape, both[number], network))
+    with nnx.GradientTape() as outer, nnx.GradientTape() as inner:
+        both = losses()
+    asked = [(outer, both[0], maker), (inner, both[1], critic)]
+    found = [take(*one) for one in (asked if first == "outer" else asked[::-1])]
+    for mine, right in zip(found if first == "outer" else found[::-1], expected, strict=True):
+        for one, other in zip(mine, right, strict=True):
+            assert backend.holds(one)
+            assert_close(one, nnx.to_numpy(other), length=30)
+
+
+def test_arrays_of_two_tapes_of_one_block(backend):
+    with nnx.GradientTape() as outer, nnx.GradientTape() as inner:
+        x, z = outer.watch(backend.asarray(2.0)), inner.watch(backend.asarray(3.0))
+        square = x * x
+        y = square * z
+    assert [float(one) for one in outer.gradient(y, [x, square])] == [12.0, 3.0]
+    assert_close(inner.gradient(y, z), 4.0)
+
+
 def test_a_gradient_inside_of_a_tape(backend, model):
     x = backend.asarray(X)
     with nnx.GradientTape() as tape:
