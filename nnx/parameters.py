@@ -85,10 +85,12 @@ class Parameter(ArrayHolder):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Parameter:
         """A parameter of its own, outside of the flat buffer, whose pieces copies would no longer share."""
+        return self.like(self._copied_value())
+
+    def _copied_value(self) -> Array:
         owner = backend_of(self.value)
         with owner.computing_on(owner.device_of(self.value)):  # else the copy would be on the current device
-            value = owner.xp.asarray(self.value, copy=True)
-        return self.like(value)
+            return owner.xp.asarray(self.value, copy=True)
 
     def like(self, value: Array) -> Parameter:
         """A parameter of another value that is all else that this one is, outside of the flat buffer."""
@@ -145,6 +147,8 @@ class Parameter(ArrayHolder):
             value = backend.put_beside(self.value, np.asarray(value, dtype=self.dtype))
         if tuple(value.shape) not in ((), self.shape):
             raise ValueError(f"{self.path} has shape {self.shape}, got a value of shape {tuple(value.shape)}")
+        if self.trainable:
+            leave_recorded((self,))
         with backend.computing_on(backend.device_of(self.value)):
             self.value[...] = value
         return self
@@ -178,6 +182,11 @@ class Parameter(ArrayHolder):
             self.backward.whole = False
         self.grad = self.backward = None
 
+    def move(self) -> None:
+        """Go into memory of its own, and leave its value where it was as it is."""
+        self.value = self._copied_value()
+        self.leave()
+
 
 _in_expression: Callable[[Parameter], Any] = operator.attrgetter("value")
 
@@ -186,6 +195,36 @@ def let_track(function: Callable[[Parameter], Any]) -> None:
     """Ask this function what a parameter is in an expression: what the open tapes track, in place of its value."""
     global _in_expression
     _in_expression = function
+
+
+class Recorder(Protocol):
+    """Who has recorded computations with values of parameters, and may still be asked for their derivatives."""
+
+    def keeps(self, parameters: Sequence[Parameter]) -> bool:
+        """Whether it needs the values of some of these as they are in memory now."""
+
+    def let_go(self, parameters: Sequence[Parameter]) -> None:
+        """Learn that these parameters are elsewhere from now on."""
+
+
+recorders: weakref.WeakValueDictionary[int, Recorder] = weakref.WeakValueDictionary()
+"""By their identities. A parameter that is to change in place moves first: what they have recorded stays as it was."""
+
+
+def leave_recorded(parameters: Sequence[Parameter]) -> bool:
+    """Let parameters that are about to change move, if a recorder keeps their values. Returns whether they did.
+
+    >>> leave_recorded([])
+    False
+    """
+    if not recorders:
+        return False
+    asked = [one for one in (reference() for reference in recorders.valuerefs()) if one and one.keeps(parameters)]
+    for parameter in parameters if asked else ():
+        parameter.move()
+    for recorder in asked:
+        recorder.let_go(parameters)
+    return len(asked) > 0
 
 
 def _value_of(value: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -12,7 +13,7 @@ from nnx.autodiff.array import TrackedArray, constant, lower, on_tape, strip, tr
 from nnx.autodiff.namespace import is_floating, kind_of
 from nnx.autodiff.tape import Tape, close_tape, next_level, open_tape, open_tapes, recording
 from nnx.backends import is_array
-from nnx.parameters import BackwardPass, FlatParameters, Parameter
+from nnx.parameters import BackwardPass, FlatParameters, Parameter, recorders
 from nnx.structure import leaves, rebuild
 
 __all__ = ["GradientTape"]
@@ -33,6 +34,9 @@ class GradientTape:
 
     Parameters that may be trained are watched by themselves; arrays by `watch`. Tapes stand inside each other for
     derivatives of derivatives. Layers are called without training unless `training=True` says otherwise.
+
+    Gradients are taken where the parameters were in the block, though an optimizer or `assign` has changed them since;
+    an array of your own that you write into before you ask for gradients may make them wrong.
 
     >>> import numpy as np
     >>> import nnx
@@ -59,11 +63,15 @@ class GradientTape:
         self.persistent = persistent
         self._tape: Tape | None = None
         self._used = False
+        self._moved: dict[int, int] = {}  # by its identity, how long the tape was when a parameter moved
+        self._thread = 0
 
     def __enter__(self) -> Self:
         self._tape = Tape(next_level(), watches_parameters=True, keeps_losses=True)
         self._used = False
+        self._moved, self._thread = {}, threading.get_ident()
         open_tape(self._tape)
+        recorders[id(self)] = self
         return self
 
     def __exit__(
@@ -232,6 +240,28 @@ class GradientTape:
                 if cotangent is not None:
                     parameter.receive(lower(cotangent))
 
+    def keeps(self, parameters: Sequence[Parameter]) -> bool:
+        """Whether values of these parameters are on the tape, of which a gradient may still be asked; see `Recorder`.
+
+        >>> import nnx
+        >>> layer = nnx.layers.Dense(1)
+        >>> with nnx.GradientTape() as tape:
+        ...     y = layer(nnx.asarray([[2.0, 3.0]]))
+        >>> tape.keeps([layer.kernel])
+        True
+        """
+        tape = self._tape
+        if tape is None or self._used or self._thread != threading.get_ident():
+            return False
+        length = len(tape.entries)
+        asked = {id(parameter) for parameter in parameters if self._moved.get(id(parameter)) != length}
+        return not asked.isdisjoint(tape.leaves) or any(id(one) in asked for one in _parameters_of(tape))
+
+    def let_go(self, parameters: Sequence[Parameter]) -> None:
+        """Learn that these parameters are elsewhere from now on."""
+        if self._tape is not None:
+            self._moved.update(dict.fromkeys(map(id, parameters), len(self._tape.entries)))
+
     def _recorded(self, method: str) -> Tape:
         if self._tape is None:
             raise RuntimeError(
@@ -257,6 +287,7 @@ class GradientTape:
     def _use_up(self, tape: Tape) -> None:
         if not self.persistent:
             self._used = True
+            recorders.pop(id(self), None)
             close_tape(tape)
             tape.release()
 

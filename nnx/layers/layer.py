@@ -35,7 +35,7 @@ from nnx.locks import reentrant_lock
 from nnx.members import Advising, refuse_uncalled
 from nnx.names import did_you_mean, names_apart, nearest, numbered, shortened, snake_case
 from nnx.operators import ArrayHolder
-from nnx.parameters import Freezing, Parameter
+from nnx.parameters import Freezing, Parameter, leave_recorded
 from nnx.precision import dtype_bytes, narrow, wide
 from nnx.pullbacks import Differentiable, LayerPullback, Skippable, call_pullback, is_pair, require_fit
 from nnx.random import Generator
@@ -645,6 +645,7 @@ class Layer(Configurable, Advising):
                 raise ValueError(
                     f"weight {parameter.path} of {self.name} has shape {parameter.shape}, got {host.shape}"
                 )
+        leave_recorded([parameter for parameter in parameters if parameter.trainable])
         with self.computing:
             values = [self.placement.asarray(host, p.dtype) for p, host in zip(parameters, hosts, strict=True)]
             for parameter, value in zip(parameters, values, strict=True):

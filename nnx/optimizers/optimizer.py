@@ -28,7 +28,7 @@ from nnx.optimizers.loss_scaling import FIRST_SCALE, MASTER, STEPS_TO_GROW, Loss
 from nnx.optimizers.numbers import Iterations, Rate
 from nnx.optimizers.slots import Slots, Starts, placed_like
 from nnx.optimizers.variable_steps import VariableSteps
-from nnx.parameters import FlatParameters, Parameter
+from nnx.parameters import FlatParameters, Parameter, leave_recorded, recorders
 from nnx.precision import wide
 from nnx.registry import Configurable, Registry, serialize
 from nnx.schedules import LearningRateSchedule, schedules
@@ -284,10 +284,12 @@ class Optimizer(Configurable):
         """Train a model by the gradients that its pullbacks have gathered; then gathering starts again."""
         flat = model.flat
         flat.finish_pass()
-        if self._applies_itself:
+        if self._applies_itself or recorders:
             parameters = list(flat.parameters)
-            self.apply([parameter.grad for parameter in parameters], parameters)
-            return
+            gradients = [parameter.grad for parameter in parameters]
+            if leave_recorded(parameters) or self._applies_itself:
+                self.apply(gradients, parameters)
+                return
         self.train(flat)
         flat.start_pass()
 
@@ -339,6 +341,7 @@ class Optimizer(Configurable):
             variables = self._variables
         pairs = self._pairs(gradients, variables)
         parameters = [parameter for parameter, _ in pairs]
+        leave_recorded(parameters)
         flat = FlatParameters.of(parameters, placement_of(parameters[0].value, parameters[0].dtype), self.slots.flat)
         self._variables = list(variables)
         if flat is not self.slots.flat and not self.slots.knows(flat):

@@ -192,6 +192,82 @@ def test_a_persistent_tape_may_be_asked_often(backend):
     assert_close(tape.gradient(w, x), 32.0)
 
 
+def _apply(model, gradients):
+    model.optimizer.apply(gradients, model.trainable_variables)
+
+
+def _step(model, gradients):
+    for parameter, gradient in zip(model.flat.parameters, gradients, strict=True):
+        parameter.receive(gradient)
+    nnx.optimizers.SGD(0.5).step(model)
+
+
+def _assign(model, gradients):
+    for parameter, gradient in zip(model.trainable_variables, gradients, strict=True):
+        parameter.assign_sub(0.5 * gradient)
+
+
+def _set_weights(model, gradients):
+    model.set_weights([weight + 0.5 for weight in model.get_weights()])
+
+
+@pytest.mark.parametrize("change", [_apply, _step, _assign, _set_weights])
+@pytest.mark.parametrize("in_block", [False, True], ids=["after the block", "in the block"])
+def test_gradients_are_taken_where_the_parameters_were(backend, change, in_block):
+    """Though they have been changed since, in the flat buffer too."""
+    nnx.random.set_seed(1)
+    model = nnx.Sequential([layers.Dense(4, activation="tanh", input_dim=3), layers.Dense(1)])
+    model.compile(nnx.optimizers.Adam(0.5), "mse")
+    x, parameters = backend.asarray(X), model.trainable_variables
+    for _ in range(2):
+        before = model.get_weights()
+        with nnx.GradientTape(persistent=True) as tape:
+            y = model(x)
+            first, second = mean_square(y), mean_square(y - 1.0) + mean_square(parameters[0] * 1.0)
+            expected = [nnx.to_numpy(g) for g in tape.gradient(second, parameters)]
+            if in_block:
+                change(model, tape.gradient(first, parameters))
+        if not in_block:
+            change(model, tape.gradient(first, parameters))
+        assert all((old != new).any() for old, new in zip(before, model.get_weights(), strict=True))
+        for found, right in zip(tape.gradient(second, parameters), expected, strict=True):
+            assert_close(found, right, length=20)
+
+
+def test_a_tape_that_was_asked_keeps_no_parameter_from_changing_in_place(backend, model):
+    model.compile("sgd", "mse")
+    parameters = model.trainable_variables
+    for persistent in (False, True):
+        with nnx.GradientTape(persistent) as tape:
+            loss = mean_square(model(backend.asarray(X)))
+        tape.gradient(loss, parameters)
+        if persistent:
+            del tape
+        flat = model.flat
+        parameters[0].assign_add(1.0)
+        assert model.flat is flat
+
+
+def test_two_networks_change_one_after_the_other(backend):
+    """Each has its tape, and the loss of the second goes through the first."""
+    nnx.random.set_seed(1)
+    critic, maker = (nnx.Sequential([layers.Dense(3, "tanh", input_dim=3), layers.Dense(3)]) for _ in range(2))
+    optimizers = nnx.optimizers.SGD(0.5), nnx.optimizers.SGD(0.5)
+    x = backend.asarray(X)
+    for _ in range(2):
+        with nnx.GradientTape() as of_critic, nnx.GradientTape() as of_maker:
+            made = critic(maker(x))
+            first, second = mean_square(made), mean_square(made - 1.0)
+        with nnx.GradientTape() as alone:
+            loss = mean_square(critic(maker(x)) - 1.0)
+        expected = alone.gradient(loss, maker.trainable_variables)
+        optimizers[0].apply(of_critic.gradient(first, critic.trainable_variables), critic.trainable_variables)
+        found = of_maker.gradient(second, maker.trainable_variables)
+        for one, right in zip(found, expected, strict=True):
+            assert_close(one, nnx.to_numpy(right), length=20)
+        optimizers[1].apply(found, maker.trainable_variables)
+
+
 def test_gradient_inside_of_the_block(backend):
     with nnx.GradientTape() as tape:
         x = tape.watch(backend.asarray(2.0))
