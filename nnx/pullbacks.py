@@ -203,6 +203,24 @@ def require_fit(what: str, cotangent: Any, value: Any) -> Any:
     return cotangent
 
 
+def require_fits(what: str, cotangents: Any, arrays: Sequence[Any]) -> tuple[Any, ...]:
+    """The cotangents of arrays, one for each, that a pullback of somebody's own returned; ValueError for others.
+
+    what : whose pullback it is, for the error.
+
+    >>> require_fits("mine", 2.0, [1.0]), require_fits("mine", [2.0, None], [1.0, 1.0])
+    ((2.0,), (2.0, None))
+    """
+    parts = tuple(cotangents) if isinstance(cotangents, tuple | list) else (cotangents,)
+    if len(parts) != len(arrays):
+        given = f"{len(parts)} cotangents" if isinstance(cotangents, tuple | list) else type(cotangents).__name__
+        wanted = "one, an array" if len(arrays) == 1 else f"a tuple of {len(arrays)}, one for each array"
+        raise ValueError(f"{what}: the pullback returned {given}, expected {wanted} that the function was given")
+    for value, cotangent in zip(arrays, parts, strict=True):
+        require_fit(what, cotangent, value)
+    return parts
+
+
 class LayerPullback:
     """A layer's pullback: returns the cotangents of the inputs and sends those of parameters into their gradients.
 

@@ -13,6 +13,7 @@ from nnx.functional import Pullback
 from nnx.lazy_loading import other_names
 from nnx.members import Advising
 from nnx.operators import Operand
+from nnx.pullbacks import is_pair, require_fits
 from nnx.registry import Configurable, Registry
 from nnx.registry import custom_objects as custom_names
 from nnx.registry import serialize as plain_data
@@ -57,29 +58,39 @@ class Regularizer(Configurable, Advising):
         if type(self).__call__ is Regularizer.__call__:
             name = type(self).__name__
             raise TypeError(f"{name} defines neither __call__(self, w) nor forward(self, w) -> (penalty, pullback)")
-        return _derive_penalty(self, w, type(self).__name__)
+        return self._with_pullback(self, w, type(self).__name__)
+
+    _derives = False
+    """Whether array code was seen to return the penalty without a pullback."""
+
+    def _with_pullback(self, penalty: Any, w: Array, name: str) -> tuple[Array, Pullback]:
+        """The penalty of array code, and its pullback: its own, or a derived one. ValueError for one that is no number.
+
+        penalty : the code. name : for errors.
+        """
+        what = f"the regularizer {name}"
+        made: Any = None if self._derives else penalty(w)
+        self._derives = not is_pair(made)
+        value, pullback = derived(penalty, (w,), {}, what) if self._derives else made
+        if tuple(getattr(value, "shape", ())) != ():
+            raise ValueError(
+                f"{what} returned an array of shape {tuple(value.shape)}, expected one number: take nnx.ops.sum or "
+                f"mean of it"
+            )
+        if self._derives:
+            return value, pullback
+        return value, lambda dpenalty=1.0: require_fits(what, pullback(dpenalty), (w,))[0]
 
     def __call__(self, w: Any) -> Array:
         """The penalty on an array, or on a parameter."""
         return self.forward(w.in_array_code() if isinstance(w, Operand) else w)[0]
 
 
-def _derive_penalty(penalty: Any, w: Array, name: str) -> tuple[Array, Pullback]:
-    """The penalty of array code, and its pullback; ValueError for one that is no number."""
-    value, pullback = derived(penalty, (w,), {}, f"the regularizer {name}")
-    if tuple(value.shape) != ():
-        raise ValueError(
-            f"the regularizer {name} returned an array of shape {tuple(value.shape)}, expected one number: take "
-            f"nnx.ops.sum or mean of it"
-        )
-    return value, pullback
-
-
 @registry.register()
 class FunctionRegularizer(Regularizer):
     """A penalty that a function of one's own computes from the weights.
 
-    function : of an array, ordinary array code; returns one number.
+    function : of an array, ordinary array code; returns one number, or (number, pullback).
 
     >>> import numpy as np
     >>> from nnx import ops
@@ -91,7 +102,7 @@ class FunctionRegularizer(Regularizer):
         self.function = registry.find(function) if isinstance(function, str) else function
 
     def forward(self, w: Array) -> tuple[Array, Pullback]:
-        return _derive_penalty(self.function, w, getattr(self.function, "__name__", "function"))
+        return self._with_pullback(self.function, w, getattr(self.function, "__name__", "function"))
 
 
 @registry.register()

@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 
+import nnx
 from nnx import constraints
 from nnx.random import Generator
 from nnx.registry import serialize
@@ -93,3 +94,17 @@ def test_bounds():
         constraints.MaxNorm(-1)
     with pytest.raises(ValueError, match="expected 0 <= min_value <= max_value, got 2"):
         constraints.MinMaxNorm(2.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("constraint", "error", "says"),
+    [
+        (lambda w: None, TypeError, "the constraint of dense/kernel returned NoneType, expected an array"),
+        (lambda w: w[:1], ValueError, r"the constraint of dense/kernel returned .*\(1, 2\), expected .*\(3, 2\)"),
+    ],
+)
+def test_what_a_constraint_returns_is_looked_at(constraint, error, says):
+    model = nnx.Sequential([nnx.layers.Dense(2, kernel_constraint=constraint, input_dim=3)])
+    model.compile("sgd", "mse")
+    with pytest.raises(error, match=says):
+        model.train_on_batch(np.ones((4, 3)), np.ones((4, 2)))

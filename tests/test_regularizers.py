@@ -155,3 +155,31 @@ def test_penalties_of_array_code(backend, given):
     (value, pullback), (right, pullback_right) = mine.forward(w), expected.forward(w)
     assert_close(value, right, length=W.size)
     assert_close(pullback(2.0), pullback_right(2.0), length=4)
+
+
+@pytest.mark.parametrize(
+    "given", [lambda w: (0.3 * (w * w).sum(), lambda dy: dy * 0.6 * w), type("Pair", (Small,), {"__call__": None})]
+)
+def test_penalties_with_a_pullback_of_their_own(given):
+    if isinstance(given, type):
+        given.__call__ = lambda self, w: (0.3 * (w * w).sum(), lambda dy: dy * 0.6 * w)
+    penalty = regularizers.resolve(given)
+    for _ in range(2):  # the second time it is known
+        value, pullback = penalty.forward(W)
+        assert_close(value, 0.3 * (W * W).sum())
+        assert_close(pullback(), 0.6 * W)
+        assert_close(pullback(2.0), 1.2 * W)
+    model = nnx.Sequential([nnx.layers.Dense(3, use_bias=False, kernel_regularizer=given, input_dim=4)])
+    model.compile(nnx.optimizers.SGD(0.5), loss=lambda y_true, y_pred: 0.0 * y_pred)
+    before = model.get_weights()[0]
+    model.train_on_batch(np.ones((2, 4)), np.ones((2, 3)))
+    assert_close(model.get_weights()[0], 0.7 * before, length=4)
+
+
+def test_a_penalty_whose_pullback_has_another_shape():
+    penalty = regularizers.resolve(lambda w: ((w * w).sum(), lambda dy: dy * w[:1]))
+    _, pullback = penalty.forward(W)
+    with pytest.raises(
+        ValueError, match=r"the regularizer <lambda>: the pullback returned .*\(1, 3\), expected \(4, 3"
+    ):
+        pullback()

@@ -58,11 +58,11 @@ def derived(function: Callable[..., Any], args: Any, options: dict[str, Any], wh
     TypeError for a value that is no array, or does not depend on the arguments.
     """
     y, pullback, depends = derive(function, args, options)
-    if not depends:
+    if not depends or not is_array(y):
         found = "an array that does not depend on its arguments by array code" if is_array(y) else type(y).__name__
         raise TypeError(
             f"{what} returned {found}, so it has no gradient: compute an array from the arguments with nnx.ops, "
-            f"operators or nnx.array_namespace(x)"
+            f"operators or nnx.array_namespace(x), or return (value, pullback)"
         )
     return y, lambda dy=1.0: pullback(_as_cotangent(dy, y))
 

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from nnx.autodiff.array import TrackedArray, constant, lower, on_tape, refuse_lost, strip, track
-from nnx.autodiff.namespace import floating_kind, kind_of
+from nnx.autodiff.namespace import floating_kind, is_floating, kind_of
 from nnx.autodiff.primitive import primitive
 from nnx.autodiff.tape import Tape, next_level, open_as_before, open_tapes, recording, set_open_tapes
 from nnx.backends import is_array
+from nnx.pullbacks import require_fits
 from nnx.structure import leaves, rebuild
 
 __all__ = ["custom_gradient", "differentiable", "grad", "jvp", "stop_gradient", "value_and_grad"]
@@ -116,7 +117,7 @@ def value_and_grad(function: Callable[..., Any], argnums: int | Sequence[int] = 
 
     function : returns an array without axes. argnums : which arguments the gradient is of, by default the first.
 
-    TypeError for an argument without derivative, such as integers; ValueError for a value with axes.
+    TypeError for an argument or a value without derivative, such as integers; ValueError for a value with axes.
 
     >>> import numpy as np
     >>> import nnx
@@ -142,6 +143,11 @@ def _value_and_cotangents(
         raise ValueError(
             f"a gradient is of one number, but the function returned {shape}: take nnx.ops.sum or mean of it, or "
             f"use nnx.differentiable with a cotangent of that shape"
+        )
+    if not is_floating(y):
+        raise TypeError(
+            f"a gradient is of a floating number, but the function returned one of {y.dtype}, which has no derivative: "
+            f"integers, comparisons, and what is cast to them, are constants"
         )
     cotangents = pullback(_one_like(y))
     cotangents = cotangents if len(args) > 1 else (cotangents,)
@@ -254,4 +260,18 @@ def custom_gradient(f: Callable[..., tuple[Any, Callable[..., Any]]]) -> Callabl
     >>> nnx.grad(lambda x: nnx.ops.sum(100.0 * clipped(x)))(np.asarray([1.0, 2.0]))
     array([1., 1.])
     """
-    return primitive(f, repeats=False)
+    name = getattr(f, "__name__", "function")
+
+    @functools.wraps(f)
+    def checked(*args: Any, **options: Any) -> tuple[Any, Callable[..., Any]]:
+        made = f(*args, **options)
+        if not (isinstance(made, tuple | list) and len(made) == 2 and callable(made[1])):
+            raise TypeError(
+                f"custom_gradient: {name} returned {type(made).__name__}, expected (y, pullback), where pullback(dy) "
+                f"returns the cotangent of each array that {name} was given"
+            )
+        y, pullback = made
+        arrays = [a for a in args if hasattr(a, "dtype")]
+        return y, lambda dy: require_fits(f"the custom gradient of {name}", pullback(dy), arrays)
+
+    return primitive(checked, repeats=False)

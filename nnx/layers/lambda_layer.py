@@ -13,7 +13,7 @@ from nnx.graph.program import as_masks
 from nnx.graph.trial import shapes_and_dtypes
 from nnx.in_place import sparing
 from nnx.layers.layer import Layer, registry
-from nnx.pullbacks import is_pair
+from nnx.pullbacks import cotangent_of, is_pair, require_fits
 from nnx.registry import Registry
 from nnx.shapes import Shape, as_shapes, broadcast_shapes
 
@@ -89,13 +89,25 @@ class Lambda(Layer):
             self._derives = not pair
             y, pullback = result if pair else self._derive(inputs)
             self._check_output(inputs, y)
-            return y, pullback
+            return y, self._fitting(pullback, inputs) if pair else pullback
         y = result[0] if pair else result
         self._check_output(inputs, y)
         if self.pullback == "stop":
             zeros = [array_namespace(one).zeros_like(one) for one in inputs]
             return y, lambda dy: zeros[0] if len(zeros) == 1 else zeros
-        return y, functools.partial(self._pull_back, x=inputs[0] if len(inputs) == 1 else list(inputs), y=y)
+        x = inputs[0] if len(inputs) == 1 else list(inputs)
+        return y, self._fitting(functools.partial(self._pull_back, x=x, y=y), inputs)
+
+    def _fitting(self, pullback: Pullback, inputs: Sequence[Array]) -> Pullback:
+        """A pullback of somebody's own, whose cotangents are checked."""
+
+        def pull_back(dy: Array) -> Any:
+            dxs = require_fits(self.name, pullback(dy), inputs)
+            if len(dxs) == 1:
+                return cotangent_of(inputs[0], dxs[0])
+            return [cotangent_of(x, dx) for x, dx in zip(inputs, dxs, strict=True)]
+
+        return pull_back
 
     def _result(self, *inputs: Array) -> Any:
         """What the function returns for one array, or for a list of several."""

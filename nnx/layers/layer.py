@@ -18,6 +18,7 @@ import numpy as np
 from nnx import constraints, initializers, ranks, regularizers
 from nnx.arguments import check_name, choice, dtype_name, is_integer
 from nnx.autodiff.array import TrackedArray, lower, on_tape
+from nnx.autodiff.namespace import is_floating
 from nnx.autodiff.primitive import primitive
 from nnx.autodiff.tape import open_tapes
 from nnx.backends import Array, Placement, array_namespace, get_backend, is_array, placement_of, to_numpy
@@ -37,7 +38,7 @@ from nnx.names import did_you_mean, names_apart, nearest, numbered, shortened, s
 from nnx.operators import ArrayHolder
 from nnx.parameters import Freezing, Parameter, leave_recorded
 from nnx.precision import dtype_bytes, narrow, wide
-from nnx.pullbacks import Differentiable, LayerPullback, Skippable, call_pullback, is_pair, require_fit
+from nnx.pullbacks import Differentiable, LayerPullback, Skippable, call_pullback, is_pair, require_fits
 from nnx.random import Generator
 from nnx.registry import Configurable, constructor_arguments, constructor_config, layer_registry
 from nnx.shapes import Shape, as_shapes, behind_batch, check_shape, is_shape
@@ -1344,10 +1345,12 @@ def _fitting(pullback: Pullback, inputs: Sequence[Array], name: str) -> Skippabl
 
     def pull_back(dy: Any, wanted: bool) -> Any:
         dxs = call_pullback(pullback, dy, wanted)
-        if wanted:
-            for x, dx in zip(inputs, dxs if isinstance(dxs, tuple | list) else (dxs,), strict=False):
-                require_fit(name, dx, x)
-        return dxs
+        if not wanted:
+            return dxs
+        dxs = require_fits(name, dxs, inputs)
+        if len(dxs) == 1 and dxs[0] is None and is_floating(inputs[0]):
+            raise ValueError(f"{name}: the pullback returned None, expected the cotangent of the input, an array")
+        return dxs[0] if len(dxs) == 1 else dxs
 
     return Skippable(pull_back)
 

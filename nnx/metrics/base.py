@@ -447,6 +447,11 @@ class MeanMetricWrapper(MeanOfSamples):
         values = fn(y_true, y_pred, **self._options)
         if type(values) is tuple:
             values = values[0]
+        if values is None or isinstance(values, str):
+            raise TypeError(
+                f"metric {self.name!r} returned {type(values).__name__}, expected an array with a value for each "
+                f"sample, or one number for the batch"
+            )
         if not hasattr(values, "dtype") and hasattr(y_pred, "dtype"):
             values = asarray_like(values, y_pred)
         if sample_weight is not None and not self._takes(sample_weight, values):

@@ -518,7 +518,7 @@ class Optimizer(Configurable):
             self._follow(values)
         for parameter, place in self._constrained:
             piece = array_namespace(values).reshape(values[place], parameter.shape)  # a view
-            piece[...] = parameter.constraint(piece)  # type: ignore[misc]
+            piece[...] = _constrained(parameter, piece)
 
     def finalize(self, flat: FlatParameters) -> None:
         """Replace the parameters by their moving averages, if there are any. `fit` calls it at its end."""
@@ -700,6 +700,25 @@ class Optimizer(Configurable):
             with flat.placement.computing:
                 self._bind(flat)
                 self.slots.fill(arrays)
+
+
+def _constrained(parameter: Parameter, value: Array) -> Array:
+    """What the constraint of a parameter makes of its value.
+
+    TypeError and ValueError, which name the parameter, for what is no array of its shape.
+    """
+    made = parameter.constraint(value)  # type: ignore[misc]
+    if not is_array(made):
+        raise TypeError(
+            f"the constraint of {parameter.path} returned {type(made).__name__}, expected an array: a constraint "
+            f"returns the projected weight, and does not write into the one that it is given"
+        )
+    if tuple(made.shape) != tuple(value.shape):
+        raise ValueError(
+            f"the constraint of {parameter.path} returned an array of shape {tuple(made.shape)}, expected that of the "
+            f"weight, {tuple(value.shape)}"
+        )
+    return made
 
 
 def _names(parameters: Sequence[Parameter]) -> str:

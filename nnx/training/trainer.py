@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, cast
+
+import numpy as np
 
 from nnx import debug, optimizers, ranks
 from nnx import random as nnx_random
@@ -152,7 +153,7 @@ class Trainer:
                         validation.name = f"the validation after epoch {run.epoch + 1}"
                         results = self._evaluate(validation, listeners, model.require_compiled())
                         logs.update({f"val_{name}": results[name] for name in sorted(results)})
-                    if run.epoch == initial_epoch and math.isnan(logs.get("loss", 0.0)):
+                    if run.epoch == initial_epoch and np.isnan(logs.get("loss", 0.0)).any():
                         warn_of_missing_values(x=x, y=y, sample_weight=sample_weight)
                     run.end_epoch(logs)
                     listeners.on_epoch_end(run.epoch - 1, logs)

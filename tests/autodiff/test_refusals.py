@@ -11,7 +11,7 @@ import pytest
 from nnx import ops
 from nnx.autodiff.gradient_tape import GradientTape
 from nnx.autodiff.namespace import recording_namespace
-from nnx.autodiff.transforms import differentiable, grad, stop_gradient, value_and_grad
+from nnx.autodiff.transforms import custom_gradient, differentiable, grad, stop_gradient, value_and_grad
 from nnx.backends import to_numpy
 from nnx.testing import assert_close
 
@@ -181,6 +181,44 @@ def test_a_pullback_takes_a_cotangent_for_each_value() -> None:
 def test_a_gradient_is_of_a_number() -> None:
     with pytest.raises(ValueError, match=r"of one number, but the function returned \(2,\)"):
         grad(lambda x: x)(np.ones(2))
+
+
+@pytest.mark.parametrize("function", [ops.argmax, lambda x: ops.any(x > 0), lambda x: ops.cast(ops.sum(x), "int32")])
+def test_a_gradient_is_of_a_floating_number(function: Any) -> None:
+    for transformed in (grad, value_and_grad):
+        with pytest.raises(TypeError, match="a gradient is of a floating number, but the function returned one of"):
+            transformed(function)(np.ones(2))
+
+
+@pytest.mark.parametrize(
+    ("pullback", "says"),
+    [
+        (lambda dy: dy[:1], r"a cotangent of shape \(1, 3\), expected \(2, 3\)"),
+        (lambda dy: 1.0, r"a cotangent of shape \(\), expected \(2, 3\)"),
+        (lambda dy: (dy, dy), "2 cotangents, expected one"),
+    ],
+)
+def test_a_custom_gradient_has_the_shape_of_its_array(pullback: Any, says: str) -> None:
+    @custom_gradient
+    def doubled(x: Any) -> Any:
+        return 2.0 * x, pullback
+
+    with pytest.raises(ValueError, match=f"the custom gradient of doubled: the pullback returned {says}"):
+        grad(lambda x: ops.sum(doubled(x)))(np.ones((2, 3)))
+
+
+def test_a_custom_gradient_that_forgets_its_pullback() -> None:
+    forgets = custom_gradient(lambda x: 2.0 * x)
+    for rows in (2, 3):  # an array of two rows is no pair
+        with pytest.raises(TypeError, match=r"returned ndarray, expected \(y, pullback\)"):
+            grad(lambda x: ops.sum(forgets(x)))(np.ones((rows, 3)))
+
+
+def test_a_custom_gradient_of_several_arrays_may_be_a_list(backend: Any) -> None:
+    product = custom_gradient(lambda a, b: [a * b, lambda dy: [dy * b, None]])
+    x = backend.asarray([1.0, 2.0])
+    found = grad(lambda a, b: ops.sum(product(a, b)), argnums=(0, 1))(x, 3.0 * x)
+    assert [to_numpy(one).tolist() for one in found] == [[3.0, 6.0], [0.0, 0.0]]
 
 
 def through_a_part(x: Any) -> Any:

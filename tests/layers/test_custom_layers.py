@@ -278,6 +278,7 @@ def test_lambda_by_name_needs_custom_objects():
     [
         (lambda: Lambda(lambda x: None)(X), TypeError, r"the function of lambda returned NoneType, so it has no grad"),
         (lambda: Lambda(lambda x: x.shape[0])(X), TypeError, r"the function of lambda returned int, so it has no grad"),
+        (lambda: Lambda(lambda x: (x, None))(X), TypeError, r"returned tuple, .*or return \(value, pullback\)"),
         (lambda: Lambda(3), TypeError, r"function of Lambda must be a function, got 3"),
         (lambda: Lambda(cube, pullback=3), TypeError, r"pullback of Lambda must be a function, got 3"),
         (lambda: Lambda(cube, pullback="sotp"), ValueError, r"does not know the pullback 'sotp'"),
@@ -553,3 +554,59 @@ def test_saved_with_its_class(tmp_path):
         model.save(tmp_path / name)
         loaded = nnx.models.load_model(tmp_path / name, custom_objects={"Doubled": Doubled})
         assert_close(loaded.predict(x), model.predict(x))
+
+
+class Sum(Layer):
+    """The sum of its inputs, with a pullback from outside."""
+
+    def __init__(self, returns: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.returns = returns
+
+    def forward(self, *inputs: Any, training: bool = False) -> Any:
+        return sum(inputs), self.returns
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return input_shape[0] if isinstance(input_shape, list) else input_shape
+
+
+def sum_by_lambda(returns: Any) -> Lambda:
+    return Lambda(lambda x: (x[0] + x[1] if isinstance(x, list) else 1.0 * x, returns))
+
+
+@pytest.mark.parametrize("make", [Sum, sum_by_lambda])
+@pytest.mark.parametrize(
+    ("count", "returns", "says"),
+    [
+        (1, lambda dy: dy[:1], r"a cotangent of shape \(1, 3\), expected \(16, 3\)"),
+        (1, lambda dy: (dy, dy), "2 cotangents, expected one, an array"),
+        (2, lambda dy: dy, r"(ndarray|TrackedNumpy), expected a tuple of 2, one for each array"),
+        (2, lambda dy: None, "NoneType, expected a tuple of 2"),
+        (2, lambda dy: (dy, dy, dy), "3 cotangents, expected a tuple of 2"),
+        (2, lambda dy: (dy, dy[:1]), r"a cotangent of shape \(1, 3\), expected \(16, 3\)"),
+    ],
+)
+def test_cotangents_of_inputs_are_looked_at(make: Any, count: int, returns: Any, says: str):
+    layer, x = make(returns), nnx.Input((3,))
+    inputs = [Dense(3)(x) for _ in range(count)]
+    model = nnx.Model(x, Dense(1)(layer(inputs if count > 1 else inputs[0])))
+    model.compile("sgd", "mse")
+    with pytest.raises(ValueError, match=rf"{layer.name}: the pullback returned {says}"):
+        model.train_on_batch(X, Y)
+
+
+def test_a_pullback_that_forgets_to_return():
+    model = nnx.Sequential([nnx.Input((3,)), Dense(3), Sum(lambda dy: None), Dense(1)])
+    model.compile("sgd", "mse")
+    with pytest.raises(ValueError, match="sum: the pullback returned None, expected the cotangent of the input"):
+        model.train_on_batch(X, Y)
+
+
+@pytest.mark.parametrize("make", [Sum, sum_by_lambda])
+def test_cotangents_of_inputs_may_be_a_list(make: Any):
+    x = nnx.Input((3,))
+    model = nnx.Model(x, Dense(1)(make(lambda dy: [dy, dy])([Dense(3)(x), Dense(3)(x)])))
+    model.compile("sgd", "mse")
+    before = model.get_weights()
+    model.train_on_batch(X, Y)
+    assert all((old != new).any() for old, new in zip(before, model.get_weights(), strict=True))

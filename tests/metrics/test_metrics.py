@@ -422,3 +422,12 @@ def test_running_values_are_there_before_the_first_batch(metric, names, backend)
         variable.assign(0)
     metric.update_state(*map(backend.asarray, batch))
     assert_close(metric.result(), once)
+
+
+@pytest.mark.parametrize("returned", [None, "good"])
+def test_what_a_function_returns_is_looked_at(returned):
+    def mine(y_true, y_pred):
+        return returned
+
+    with pytest.raises(TypeError, match=f"metric 'mine' returned {type(returned).__name__}, expected an array with"):
+        metrics.resolve(mine)(Y_TRUE, Y_PRED)

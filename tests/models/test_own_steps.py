@@ -243,6 +243,13 @@ def test_what_a_step_returns_is_looked_at(returned, says):
         model.fit(X, verbose=0)
 
 
+def test_a_loss_of_several_numbers_is_kept_as_it_is():
+    model = type("Several", (nnx.Model,), {"train_step": lambda self, data: {"loss": np.asarray([1.0, 2.0])}})()
+    model.compile()
+    history = model.fit(X, epochs=1, verbose=0).history
+    assert np.asarray(history["loss"]).tolist() == [[1.0, 2.0]]
+
+
 def test_logs_reach_callbacks_progress_and_history(backend, capsys):
     read = []
 
