@@ -1032,6 +1032,21 @@ _ADVICE = {
     "normalize_batch_in_training": "nnx.layers.BatchNormalization() does it",
     "temporal_padding": "nnx.layers.ZeroPadding1D() does it, or nnx.ops.pad(x, pad_width)",
     "spatial_2d_padding": "nnx.layers.ZeroPadding2D() does it, or nnx.ops.pad(x, pad_width)",
+    "spatial_3d_padding": "nnx.layers.ZeroPadding3D() does it, or nnx.ops.pad(x, pad_width)",
+    "resize_volumes": "nnx.layers.UpSampling3D() does it, or nnx.ops.repeat(x, repeats, axis)",
+    "binary_focal_crossentropy": "nnx.losses.binary_focal_crossentropy(y_true, y_pred)",
+    "categorical_focal_crossentropy": "nnx.losses.categorical_focal_crossentropy(y_true, y_pred)",
+    "conv3d": "nnx.ops.conv(x, kernel, strides, padding)",
+    **dict.fromkeys(("conv2d_transpose", "conv3d_transpose"), "nnx.ops.conv_transpose(x, kernel, strides, padding)"),
+    "depthwise_conv2d": "nnx.ops.depthwise_conv(x, kernel, strides, padding)",
+    **dict.fromkeys(
+        ("separable_conv1d", "separable_conv2d"), "nnx.ops.separable_conv(x, depthwise_kernel, pointwise_kernel)"
+    ),
+    "pool3d": "nnx.ops.max_pool(x, pool_size) or nnx.ops.average_pool(x, pool_size)",
+    **dict.fromkeys(("foldl", "foldr"), "nnx.ops.scan(f, init, xs), with reverse=True from the end"),
+    "count_params": "weight.size is the number of its elements, model.count_params() that of all",
+    **dict.fromkeys(("is_sparse", "to_dense"), "there are no sparse arrays: all are dense"),
+    "ctc_label_dense_to_sparse": "nnx.ops.ctc_loss(target, output, target_length, output_length) takes dense labels",
     "set_image_dim_ordering": "data_format= in each layer",
     "image_dim_ordering": "K.image_data_format()",
 }

@@ -253,6 +253,8 @@ class TestNames:
             ("get_session", "there are no sessions"),
             ("placeholder", "nnx.Input"),
             ("einsum", "nnx.ops.einsum"),
+            ("conv3d", r"nnx.ops.conv\("),
+            ("binary_focal_crossentropy", r"nnx.losses.binary_focal_crossentropy\("),
             ("nonsense", "see nnx.ops"),
         ],
     )
