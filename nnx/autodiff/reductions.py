@@ -168,6 +168,8 @@ def _cumulative_prod(
     along, rank = (0 if axis is None else axis % len(x.shape)), len(x.shape)
 
     def pull(dy: Array) -> Array:
+        if 0 in x.shape:
+            return zeros(xp, x)
         if include_initial:
             dy = _without_first(dy, along, rank)
         last, sums = xp.moveaxis(x, along, -1), xp.moveaxis(dy, along, -1)

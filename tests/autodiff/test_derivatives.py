@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 
 from nnx import ops
+from nnx.autodiff import binary, elementwise, reductions
 from nnx.autodiff.namespace import recording_namespace
 from nnx.autodiff.transforms import differentiable
-from nnx.backends import array_namespace
+from nnx.backends import array_namespace, to_numpy
 from nnx.testing import assert_close, check_gradients, no_synchronization
 from nnx.testing.rows.tracked_functions import TrackedRow, tracked_rows
 
@@ -69,6 +71,64 @@ def test_gradients_stay_on_their_device_in_their_dtype(row: TrackedRow, backend:
         assert cotangent.dtype == array.dtype
         assert cotangent.shape == array.shape
         assert array_namespace(cotangent) is array_namespace(array)
+
+
+BY_ELEMENTS = sorted({**elementwise.RULES, **elementwise.RULES_BEYOND})
+OF_TWO = sorted({*binary.RULES, *binary.RULES_BEYOND} - {"nextafter"})
+PAIRS = [
+    ((), ()),
+    ((), (2, 3)),
+    ((2, 3), ()),
+    ((2, 1), (1, 3)),
+    ((3,), (2, 3)),
+    ((0,), ()),
+    ((0, 1), (1, 3)),
+    ((0,), (1,)),
+]
+
+
+def examples(name: str) -> Iterator[tuple[Callable[..., Any], list[np.ndarray]]]:
+    """A function at points of no axes, of no elements, and of shapes that meet: (namespace, *arrays) -> array."""
+    random = np.random.default_rng(0)
+    low, high = {"acosh": (1.5, 2.5)}.get(name, (0.1, 0.6))
+
+    def at(xp: Any, *arrays: Any, **options: Any) -> Any:
+        return getattr(xp, name)(*arrays, **options)
+
+    no_elements = [] if name in ("mean", "var", "std", "max", "min") else [((0, 3),)]  # these have no value there
+    for shapes in PAIRS if name in OF_TWO else [((),), ((1, 2),), *no_elements]:
+        yield at, [random.uniform(low, high, shape) for shape in shapes]
+    if name in reductions.RULES:
+        for shape, axis in (((0, 3), 1), ((2, 0, 3), 0), ((1, 3), 0), ((2, 3), -1)):
+            yield functools.partial(at, axis=axis), [random.uniform(low, high, shape)]
+
+
+@pytest.mark.filterwarnings("ignore:.*degrees of freedom is <= 0")  # PyTorch, of an array without elements
+@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize("name", [*BY_ELEMENTS, *OF_TWO, "sum", "prod", "max", "min", "mean", "var", "std"])
+def test_derivatives_of_all_shapes(name: str, order: int, backend_float64: Any) -> None:
+    xp, tried = recording_namespace(backend_float64.asarray([0.0])), 0
+    for function, hosts in examples(name):
+        arrays = [backend_float64.asarray(host) for host in hosts]
+        try:
+            value = function(xp, *arrays)
+        except (AttributeError, ValueError, IndexError, RuntimeError):
+            continue  # the library does not do this with plain arrays
+        tried += 1
+        made = functools.partial(function, xp)
+        if order == 2:
+            made = gradient_of_squares(made, xp)
+        else:
+            made = differentiable(made)
+        if 0 not in value.shape and all(host.size for host in hosts):
+            check_gradients(made, *hosts, rtol=1e-6 if order == 1 else 1e-5, placement=backend_float64)
+            continue
+        y, pullback = made(*arrays)
+        cotangents = pullback(y * 0.0 + 1.0)
+        for array, cotangent in zip(arrays, cotangents if len(arrays) > 1 else (cotangents,), strict=True):
+            assert (cotangent.shape, cotangent.dtype) == (array.shape, array.dtype)
+            assert np.isfinite(to_numpy(cotangent)).all()
+    assert tried > 1 or not hasattr(xp, name)
 
 
 @pytest.mark.parametrize("axis", [0, 1, -1])

@@ -151,6 +151,9 @@ def _add_reductions(add: Add, normal: Draw, positive: Draw) -> None:
     add("cumulative_prod zero", [2.0, 0.0, 3.0, -1.0, 2.0])
     add("cumulative_prod zeros", [[2.0, 0.0, 3.0], [0.0, 1.0, 2.0], [0.0, 0.0, 2.0]], axis=0)
     add("cumulative_prod one", [[2.0]], axis=1)
+    for name in ("cumulative_sum", "cumulative_prod"):
+        add(f"{name} empty", np.zeros((2, 0)), axis=1)
+        add(f"{name} empty, initial", np.zeros((2, 0)), axis=1, include_initial=True)
     add("diff", normal(3, 6), n=2)
     add("diff prepend", normal(3, 4), normal(3, 1), call=lambda xp, x, p: xp.diff(x, prepend=p, append=2.0 * p, axis=1))
 
