@@ -7,10 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from nnx.autodiff.array import lower
-from nnx.autodiff.primitive import primitive
 from nnx.backends import Array
-from nnx.functional import Pullback
 from nnx.ops.operation import as_array, as_floats, beside, cast_to, is_bool, namespace, operation, positive_axis, read
 
 __all__ = ["diag", "diagflat", "diagonal", "slogdet", "trace", "tril", "triu", "vander"]
@@ -156,12 +153,5 @@ def slogdet(x: Any) -> tuple[Array, Array]:
     [-1.0, 0.0]
     """
     x = as_floats(x)
-    plain = lower(x)
-    return namespace(plain).linalg.slogdet(plain)[0], _log_det(x)
-
-
-@primitive
-def _log_det(x: Array) -> tuple[Array, Pullback]:
-    xp = namespace(x)
-    y = xp.linalg.slogdet(lower(x))[1] if lower(x) is x else _log_det(x)
-    return y, lambda dy: dy[..., None, None] * xp.matrix_transpose(xp.linalg.inv(x))
+    sign, logarithm = namespace(x).linalg.slogdet(x)
+    return sign, logarithm

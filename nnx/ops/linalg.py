@@ -82,10 +82,7 @@ def logdet(x: Any) -> Array:
     0.0
     """
     array = as_floats(x)
-    xp = namespace(array)
-    if isinstance(array, TrackedArray):
-        return xp.log(xp.abs(xp.linalg.det(array)))
-    return xp.linalg.slogdet(array)[1]
+    return namespace(array).linalg.slogdet(array)[1]
 
 
 @operation
@@ -270,7 +267,7 @@ def _matrix_norm(xp: Any, matrix: Array, ord: Any) -> Array:
     if ord in (1, -1, math.inf, -math.inf):
         sums = xp.sum(xp.abs(matrix), axis=-2 if abs(ord) == 1 else -1)
     elif ord in (2, -2, "nuc"):
-        sums = xp.linalg.svdvals(matrix)
+        sums = xp.abs(xp.linalg.svdvals(matrix))  # where one is 0, its vectors are any, and so its slope is 0
     else:
         raise ValueError(f"norm: ord of matrices is 1, -1, 2, -2, inf, -inf, 'fro' or 'nuc', got {ord!r}")
     if ord == "nuc":

@@ -48,6 +48,9 @@ GRADIENTS: dict[str, tuple[Callable[..., Any], list[float], list[float]]] = {
     "prod with a zero": (ops.prod, [2.0, 0.0, 3.0], [0.0, 6.0, 0.0]),
     "fmod": (lambda x: ops.fmod(x, 2.0), [3.0, -3.0, 0.0], [1.0, 1.0, 1.0]),
     "divide_no_nan": (lambda x: ops.divide_no_nan(x, [0.0, 2.0]), [1.0, 1.0], [0.0, 0.5]),
+    "norm 2 of zeros": (lambda x: ops.norm(ops.diag(x), ord=2, axis=(0, 1)), [0.0, 0.0], [0.0, 0.0]),
+    "norm 2 of ties": (lambda x: ops.norm(ops.diag(x), ord=2, axis=(0, 1)), [2.0, 2.0], [0.5, 0.5]),
+    "norm nuc of zeros": (lambda x: ops.norm(ops.diag(x), ord="nuc", axis=(0, 1)), [0.0, 3.0], [0.0, 1.0]),
     "isclose has none": (lambda x: x + ops.cast(ops.isclose(x, 1.0), "float32"), [1.0, 2.0], [1.0, 1.0]),
 }
 
@@ -77,6 +80,25 @@ def test_second_derivatives(
     slope = nnx.grad(lambda x: ops.sum(function(x)))
     found = nnx.grad(lambda x: ops.sum(slope(x)))(backend_float64.asarray(x))
     assert_close(found, np.asarray(expected), rtol=1e-9)
+
+
+def test_logarithms_of_determinants_beyond_the_dtype(backend: Placement) -> None:
+    """The determinant is 200**40; with a derivative the value is the same."""
+    x = backend.asarray(200.0 * np.eye(40, dtype="float32"))
+    for function in (ops.logdet, lambda x: ops.slogdet(x)[1]):
+        value, gradient = nnx.value_and_grad(function)(x)
+        assert_close(value, function(x))
+        assert_close(value, np.float32(40.0 * math.log(200.0)))
+        assert_close(gradient, np.eye(40, dtype="float32") / 200.0)
+
+
+def test_singular_matrices_have_no_slope_of_the_logarithm(backend: Placement) -> None:
+    x = backend.asarray(np.ones((2, 2), "float32"))
+    for function in (ops.logdet, lambda x: ops.slogdet(x)[1]):
+        with np.errstate(all="ignore"):
+            value, gradient = nnx.value_and_grad(function)(x)
+        assert float(value) == -INF
+        assert np.isnan(to_numpy(gradient)).all()
 
 
 def test_float64_stays_and_numbers_follow() -> None:
