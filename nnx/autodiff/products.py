@@ -9,7 +9,7 @@ import numpy as np
 
 from nnx.autodiff.array import bared, recorded
 from nnx.autodiff.broadcasting import cast, sum_to
-from nnx.autodiff.record import below, leaf
+from nnx.autodiff.record import below, leaf, require_real
 from nnx.autodiff.rule import Function, Pull
 from nnx.backends import Array, Namespace
 from nnx.parameters import Parameter
@@ -57,6 +57,7 @@ def matrix_product(xp: Namespace, plain: Callable[..., Any]) -> Callable[..., An
             y, pulls, kept = product(va, vb), of_matrices, (va, vb)
         else:
             y, pulls = _matmul(function if type(va) is kind or type(vb) is kind else plain, xp, va, vb)
+            require_real(xp, y)
             kept = None
         if of_a and of_b:
             return recorded(kind, y, tape, (None, (a.index, b.index), pulls, kept))

@@ -165,16 +165,33 @@ def mask_of_two(a: Any, b: Any, y: Any) -> Any:
 def suited(constant: Any, beside: Any, xp: Any) -> Any:
     """A constant beside a tracked array: integers and bools in its dtype, a number of NumPy as one of Python.
 
-    NumPy makes float64 of int64 beside float32, and other libraries refuse it.
+    NumPy makes float64 of int64 beside float32, and other libraries refuse it. TypeError for complex numbers.
     """
     if type(constant) in (int, float) or isinstance(constant, TrackedArray):
         return constant
     if isinstance(constant, np.generic):
-        return constant.item()
+        constant = constant.item()
+    if isinstance(constant, complex):
+        raise _of_real_numbers("complex")
     dtype = getattr(constant, "dtype", None)
     if dtype is None or dtype == beside.dtype or xp.isdtype(dtype, "real floating"):
         return constant
+    if xp.isdtype(dtype, "complex floating"):
+        raise _of_real_numbers(dtype)
     return xp.astype(constant, beside.dtype)
+
+
+def require_real(xp: Any, y: Any) -> None:
+    """TypeError for the value of a function of tracked arrays that others have made complex."""
+    if xp.isdtype(y.dtype, "complex floating"):
+        raise _of_real_numbers(y.dtype)
+
+
+def _of_real_numbers(dtype: Any) -> TypeError:
+    return TypeError(
+        f"tracked arrays are of real numbers and do not meet those of {dtype}: keep real and imaginary parts apart, or "
+        f"write nnx.stop_gradient(x)"
+    )
 
 
 def below(values: Sequence[Any], tape: Any) -> list[Any]:
@@ -197,7 +214,7 @@ def below_alike(values: Sequence[Any], tape: Any, kind: type[TrackedArray]) -> l
 
 def several(xp: Any, rule: Rule, plain: Callable[..., Any], count: int, name: str) -> Callable[..., Any]:
     """A function whose first `count` arguments may be arrays. rule(function, xp, ...) -> y, (pull or None, ...)"""
-    kind = xp.kind
+    kind, floating = xp.kind, xp.floating_dtypes
 
     def function(*args: Any, **options: Any) -> Any:
         head = [leaf(a, kind) if type(a) is Parameter else bared(a) for a in args[:count]]
@@ -208,6 +225,8 @@ def several(xp: Any, rule: Rule, plain: Callable[..., Any], count: int, name: st
         values = below(head, tape)
         inner = function if any(type(value) is kind for value in values) else plain
         y, pulls = rule(inner, xp, *values, *rest, **options)
+        if not floating.get(y.dtype):
+            require_real(xp, y)
         sources = tuple(
             a.index if type(a) is kind and a.tape is tape and pull is not None else None
             for a, pull in zip(head, pulls, strict=False)
@@ -220,7 +239,7 @@ def several(xp: Any, rule: Rule, plain: Callable[..., Any], count: int, name: st
 
 def sequence(xp: Any, rule: Rule, plain: Callable[..., Any], name: str) -> Callable[..., Any]:
     """A function of a sequence of arrays. rule(function, xp, arrays, ...) -> y, pulls"""
-    kind = xp.kind
+    kind, floating = xp.kind, xp.floating_dtypes
 
     def function(arrays: Any, /, **options: Any) -> Any:
         given = [leaf(a, kind) if type(a) is Parameter else bared(a) for a in arrays]
@@ -230,6 +249,8 @@ def sequence(xp: Any, rule: Rule, plain: Callable[..., Any], name: str) -> Calla
         values = below(given, tape)
         inner = function if any(type(value) is kind for value in values) else plain
         y, pulls = rule(inner, xp, values, **options)
+        if not floating.get(y.dtype):
+            require_real(xp, y)
         sources = tuple(a.index if type(a) is kind and a.tape is tape else None for a in given)
         return recorded(kind, y, tape, (None, sources, tuple(pulls), None))
 

@@ -132,12 +132,21 @@ def test_writing_makes_a_new_value(backend: Any) -> None:
     assert to_numpy(x).tolist() == [1.0, 2.0]
 
 
+COMPLEX = np.asarray([1.0j, 2.0])
+
 REFUSED: dict[str, tuple[Any, str]] = {
     "fft.rfftn": (lambda xp, x: xp.fft.rfftn(x), "its values are complex"),
     "fft.fft": (lambda xp, x: xp.fft.fft(x), "its values are complex"),
     "numpy's fft": (lambda xp, x: np.fft.rfft(x), "its values are complex"),
     "linalg.eig": (lambda xp, x: xp.linalg.eig(xp.eye(2) * x), "its values are complex"),
     "astype to complex": (lambda xp, x: xp.astype(x, xp.complex64), "of real numbers"),
+    "a complex number": (lambda xp, x: x * 1j, "of real numbers and do not meet those of complex"),
+    "a complex array": (lambda xp, x: COMPLEX + x, "of real numbers and do not meet those of complex128"),
+    "a complex number of NumPy": (lambda xp, x: xp.pow(x, COMPLEX[0]), "do not meet those of complex"),
+    "where a complex array is": (lambda xp, x: xp.where(x > 1.0, x, COMPLEX), "do not meet those of complex128"),
+    "beside a complex array": (lambda xp, x: xp.concat([x, COMPLEX]), "do not meet those of complex128"),
+    "a product with complex arrays": (lambda xp, x: x @ COMPLEX, "do not meet those of complex128"),
+    "a product with a complex matrix": (lambda xp, x: x[:, None] @ COMPLEX[None, :], "do not meet those of complex128"),
     "linspace": (lambda xp, x: xp.linspace(x[0], x[1], 3), "linspace has no derivative"),
     "numpy's interp": (lambda xp, x: np.interp(x, [0.0, 1.0], [0.0, 1.0]), "interp has no derivative"),
     "sum as integers": (lambda xp, x: xp.sum(x, dtype=xp.int64), "no derivative as"),
