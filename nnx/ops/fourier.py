@@ -16,7 +16,16 @@ from nnx.autodiff.array import TrackedArray, lower
 from nnx.autodiff.primitive import primitive
 from nnx.backends import Array, backend_of
 from nnx.functional.fourier import fourier_transform
-from nnx.ops.operation import as_array, as_floats, is_float, name_of_dtype, namespace, operation, promote
+from nnx.ops.operation import (
+    as_array,
+    as_floats,
+    is_float,
+    name_of_dtype,
+    namespace,
+    operation,
+    promote,
+    refuse_derivative,
+)
 from nnx.ops.segments import segment_sum
 
 __all__ = [
@@ -209,7 +218,8 @@ def stft(
         places = np.pad(np.arange(array.shape[-1]), fft_length // 2, mode="reflect")
         array = xp.take(array, _beside(array, places), axis=-1)
     frames = extract_sequences(array, fft_length, sequence_stride)
-    return rfft(frames * _window("stft", window, sequence_length, fft_length, array))  # type: ignore[no-any-return]
+    weight = _window("stft", window, sequence_length, fft_length, array)
+    return rfft(namespace(frames, weight).multiply(frames, weight))  # type: ignore[no-any-return]
 
 
 @operation
@@ -231,7 +241,8 @@ def istft(
     """
     frames = irfft(_pair("istft", x), fft_length)
     xp = namespace(frames)
-    weight = _window("istft", window, sequence_length, fft_length, frames)
+    refuse_derivative("istft: window", window)
+    weight = _window("istft", lower(window), sequence_length, fft_length, frames)
     count, size = frames.shape[-2], fft_length + sequence_stride * (frames.shape[-2] - 1)
     places = _places_of_frames(size, fft_length, sequence_stride).reshape(-1)
     ids = _beside(frames, places)
@@ -247,7 +258,7 @@ def istft(
 
 
 def _window(name: str, window: Any, length: int, fft_length: int, like: Array) -> Array:
-    """The window, in the middle of as many zeros as are needed; a constant beside an array."""
+    """The window, in the middle of as many zeros as are needed."""
     if isinstance(window, str):
         if window not in ("hann", "hamming"):
             raise ValueError(f"{name}: window must be 'hann' or 'hamming', an array or None, got {window!r}")
@@ -257,7 +268,7 @@ def _window(name: str, window: Any, length: int, fft_length: int, like: Array) -
         before = fft_length - length  # ones also where frames are filled up, as if the sequence were that long
         return _beside(like, np.ones(length + before))
     else:
-        own = lower(as_array(window, name_of_dtype(like), like=like))
+        own = as_array(window, name_of_dtype(like), like=like)
         if tuple(own.shape) != (length,):
             raise ValueError(f"{name}: a window has the shape ({length},), got {tuple(own.shape)}")
         left = (fft_length - length) // 2

@@ -21,7 +21,7 @@ from nnx.backends import Array, backend_of
 from nnx.functional.upsampling import KERNELS
 from nnx.ops.arithmetic import clip
 from nnx.ops.convolution import depthwise_conv
-from nnx.ops.operation import as_array, as_floats, is_float, name_of_dtype, namespace, operation
+from nnx.ops.operation import as_array, as_floats, is_float, name_of_dtype, namespace, operation, refuse_derivative
 from nnx.ops.unfolding import unfold_windows
 from nnx.windows import windows_of
 
@@ -220,6 +220,7 @@ def scale_and_translate(
     kind = kinds.get(method, method)
     if kind not in KERNELS:
         raise ValueError(f"scale_and_translate: method must be one of {sorted({*kinds, *KERNELS})}, got {method!r}")
+    refuse_derivative("scale_and_translate: scale or translation", [scale, translation])
     scales, moves = (np.asarray(lower(value), "float64").reshape(-1).tolist() for value in (scale, translation))
     for axis, by, move in zip(spatial_dims, scales, moves, strict=True):
         weights = weights_of_scaling(array.shape[axis], output_shape[axis], by, move, kind, antialias)

@@ -288,6 +288,15 @@ def _common_integer(names: set[str]) -> str:
     return "int64" if name == "float64" else name
 
 
+def refuse_derivative(what: str, value: Any) -> None:
+    """NotImplementedError for a tracked argument of which there is no derivative, and that would be a constant.
+
+    what : the operation and its argument, as "quantile: q".
+    """
+    if any(isinstance(part, TrackedArray) and part.tape.level != CONSTANT for part in leaves(value)):
+        raise NotImplementedError(f"{what} has no derivative: write nnx.stop_gradient of it")
+
+
 def refuse_bools(name: str, *arrays: Array) -> None:
     """TypeError where bools come to an operation that has no meaning for them."""
     if any(is_bool(array) for array in arrays):

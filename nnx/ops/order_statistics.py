@@ -21,6 +21,7 @@ from nnx.ops.operation import (
     namespace,
     operation,
     positive_axis,
+    refuse_derivative,
 )
 
 __all__ = ["median", "nanmedian", "nanpercentile", "nanquantile", "percentile", "quantile"]
@@ -127,6 +128,7 @@ def _quantile(name: str, x: Any, q: Any, axis: Any, method: str, keepdims: bool,
 
 def _fractions(name: str, q: Any, whole: float, x: Array) -> tuple[Any, tuple[int, ...]]:
     """The fractions (k,), on the host if they are from there, and their shape."""
+    refuse_derivative(f"{name}: q", q)
     if is_array(q) and not isinstance(q, np.ndarray | np.generic):
         q = lower(q)
         xp = namespace(q)

@@ -113,8 +113,9 @@ def unique(
     >>> unique([3, 1, 3], return_counts=True)
     (array([1, 3]), array([1, 2]))
     """
-    x = lower(as_array(x))
-    host = to_numpy(x)
+    tracked = as_array(x)
+    x = lower(tracked)
+    host, missing = to_numpy(x), 0
     found, index, inverse, counts = np.unique(
         host, return_index=True, return_inverse=True, return_counts=True, axis=axis, equal_nan=False
     )
@@ -131,4 +132,20 @@ def unique(
     inverse = inverse.reshape(host.shape if axis is None else -1)
     wanted = [found, *([index] * return_index), *([inverse] * return_inverse), *([counts] * return_counts)]
     made = tuple(backend_of(x).put_beside(x, one) for one in wanted)
+    if tracked is not x:  # of equal ones the first has the cotangent, and what is filled in has none
+        made = (_picked(tracked, index, axis, missing if fill_value is not None else 0, made[0]), *made[1:])
     return made if len(made) > 1 else made[0]
+
+
+def _picked(x: Array, index: np.ndarray, axis: int | None, filled: int, values: Array) -> Array:
+    """These values from x, at the places of it along an axis, but for the last `filled`."""
+    xp = namespace(x)
+    if axis is None:
+        x = xp.reshape(x, (-1,))
+    along = positive_axis(axis or 0, len(x.shape), "unique")
+    count = len(index) - filled
+    picked = xp.take(x, backend_of(values).put_beside(values, index[:count]), axis=along)
+    if not filled:
+        return picked
+    rest = values[(*[slice(None)] * along, slice(count, None), ...)]
+    return xp.concat([picked, rest], axis=along)

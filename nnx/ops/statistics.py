@@ -36,20 +36,20 @@ def histogram(x: Any, bins: Any = 10, range: Any = None) -> tuple[Array, Array]:
     >>> histogram([1.0, 2.0, 2.0], bins=2)
     (array([1., 2.], dtype=float32), array([1. , 1.5, 2. ], dtype=float32))
     """
-    x = lower(as_floats(x))
-    xp = namespace(x)
-    x = xp.reshape(x, (math.prod(x.shape),))
+    x = as_floats(x)
+    x = namespace(x).reshape(x, (math.prod(x.shape),))
     if isinstance(bins, int):
         if bins < 1:
             raise ValueError(f"histogram: bins must be positive, got {bins}")
-        edges = _edges(x, bins, range)
+        made = _edges(x, bins, range)
     else:
-        edges = lower(promote(x, bins)[1])
-    count = edges.shape[0] - 1
+        made = promote(x, bins)[1]
+    x, edges = lower(x), lower(made)
+    xp, count = namespace(x), edges.shape[0] - 1
     places = xp.searchsorted(edges, x, side="right") - 1
     places = xp.where(x == edges[-1], count - 1, places)
     places = xp.where((places < 0) | (places >= count) | xp.isnan(x), count, places)
-    return cast_to(bin_sums(cast_to(places, "int64"), count), name_of_dtype(x)), edges
+    return cast_to(bin_sums(cast_to(places, "int64"), count), name_of_dtype(x)), made
 
 
 def _edges(x: Array, bins: int, limits: Any) -> Array:

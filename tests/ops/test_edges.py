@@ -51,6 +51,21 @@ GRADIENTS: dict[str, tuple[Callable[..., Any], list[float], list[float]]] = {
     "norm 2 of zeros": (lambda x: ops.norm(ops.diag(x), ord=2, axis=(0, 1)), [0.0, 0.0], [0.0, 0.0]),
     "norm 2 of ties": (lambda x: ops.norm(ops.diag(x), ord=2, axis=(0, 1)), [2.0, 2.0], [0.5, 0.5]),
     "norm nuc of zeros": (lambda x: ops.norm(ops.diag(x), ord="nuc", axis=(0, 1)), [0.0, 3.0], [0.0, 1.0]),
+    "edges of a histogram": (lambda x: ops.histogram(x, bins=2)[1], [1.0, 4.0, 2.0], [1.5, 1.5, 0.0]),
+    "unique": (lambda x: ops.unique(x) * ops.unique(x), [2.0, 1.0, 2.0], [4.0, 2.0, 0.0]),
+    "unique, too few": (lambda x: ops.unique(x, size=4), [2.0, 1.0, 2.0], [1.0, 3.0, 0.0]),
+    "unique, too few, filled": (lambda x: ops.unique(x, size=4, fill_value=7.0), [2.0, 1.0, 2.0], [1.0, 1.0, 0.0]),
+    "unique, too many": (lambda x: ops.unique(x, size=1, return_counts=True)[0], [2.0, 1.0, 3.0], [0.0, 1.0, 0.0]),
+    "unique rows": (
+        lambda x: ops.unique(ops.reshape(x, (2, 2)), axis=0)[0],
+        [3.0, 1.0, 2.0, 5.0],
+        [0.0, 0.0, 1.0, 1.0],
+    ),
+    "window of a transform": (
+        lambda x: ops.stft([1.0, 2.0, 3.0, 4.0], 2, 2, 2, window=x, center=False)[0][:, 0],
+        [1.0, 1.0],
+        [4.0, 6.0],
+    ),
     "isclose has none": (lambda x: x + ops.cast(ops.isclose(x, 1.0), "float32"), [1.0, 2.0], [1.0, 1.0]),
 }
 
@@ -204,6 +219,20 @@ def test_names_that_are_not_there_say_what_to_write() -> None:
 def test_a_view_of_bytes_has_no_derivative() -> None:
     with pytest.raises(NotImplementedError, match="stop_gradient"):
         nnx.grad(lambda x: ops.sum(ops.view(x, "float64")))(np.ones(2, "float32"))
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda q: ops.quantile([1.0, 2.0], q),
+        lambda q: ops.nanpercentile([1.0, 2.0], [q, 0.5]),
+        lambda q: ops.istft(([[1.0, 2.0]], [[0.0, 0.0]]), 2, 2, 2, window=ops.stack([q, q]), center=False),
+        lambda q: ops.image.scale_and_translate([0.0, 2.0], (4,), [q], [0.0], (0,), "linear"),
+    ],
+)
+def test_arguments_without_a_derivative_are_no_silent_constants(function: Callable[..., Any]) -> None:
+    with pytest.raises(NotImplementedError, match=r"has no derivative: write nnx\.stop_gradient"):
+        nnx.grad(lambda q: ops.sum(function(q)))(np.asarray(0.5))
 
 
 def test_texts_are_no_arrays():

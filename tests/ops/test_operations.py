@@ -20,7 +20,7 @@ BY_DATA = {"nonzero"}
 
 # No derivative: constant between jumps, or not one of real numbers.
 CONSTANT = {
-    *("floor", "ceil", "round", "trunc", "sign", "floor_divide", "heaviside", "nextafter", "histogram", "unique"),
+    *("floor", "ceil", "round", "trunc", "sign", "floor_divide", "heaviside", "nextafter", "histogram"),
     *("full", "full_like", "zeros_like", "ones_like", "empty_like", "imag", "angle", "view", "array"),
 }
 
