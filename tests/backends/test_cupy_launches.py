@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import nnx
+from nnx import ops
 from nnx.backends import Array, to_numpy
 from nnx.callbacks import ProgbarLogger
 from nnx.layers import (
@@ -143,17 +144,19 @@ class Recorder(Layer):
         return x, lambda dy: dy
 
 
-def compiled(make: Callable[[], nnx.Model], backend: str, **options: Any) -> nnx.Model:
+def compiled(
+    make: Callable[[], nnx.Model], backend: str, loss: Any = "sparse_categorical_crossentropy", **options: Any
+) -> nnx.Model:
     nnx.random.set_seed(5)
     with nnx.backend(backend):
         model = make()
-    model.compile("adam", "sparse_categorical_crossentropy", **options)
+    model.compile("adam", loss, **options)
     return model
 
 
-def count_step(make: Callable[[], nnx.Model]) -> Any:
+def count_step(make: Callable[[], nnx.Model], loss: Any = "sparse_categorical_crossentropy") -> Any:
     """What one training step asks of the device, after two that build, compile, and fill the pool of memory."""
-    model = compiled(make, "cupy")
+    model = compiled(make, "cupy", loss)
     x = np.random.default_rng(0).uniform(0.0, 50.0, (16, *model.input_shape[1:])).astype(np.float32)
     with nnx.backend("cupy") as place:
         batch = model.trainer.pipeline.batch(place.asarray(x), place.asarray(np.arange(16) % 4))
@@ -199,6 +202,57 @@ class TestStep:
         )
         assert {f"nnx_{kernel}" for kernel in kernels} <= set(names)
         assert names.count("nnx_dropout") == 4  # two layers, forward and backward
+
+
+class OwnGate(Layer):
+    """Array code: x * sigmoid(x * weight)."""
+
+    def build(self, input_shape: Any) -> None:
+        self.weight = self.add_weight((input_shape[-1],), "ones", name="weight")
+        Layer.build(self, input_shape)
+
+    def call(self, x: Any) -> Any:
+        return x * ops.sigmoid(x * self.weight)
+
+
+class OwnGateByHand(Layer):
+    """The same with its pullback."""
+
+    build = OwnGate.build
+
+    def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Pullback]:
+        weight, xp = self.weight.value, nnx.array_namespace(x)
+        opened, pullback_opened = nnx.functional.sigmoid(x * weight)
+
+        def pullback(dy: Array) -> Any:
+            dz = pullback_opened(dy * x)
+            return dy * opened + dz * weight, xp.sum(dz * x, axis=0)
+
+        return x * opened, self.route(pullback, None, self.weight)
+
+
+def own_crossentropy(y_true: Any, y_pred: Any) -> Any:
+    p = ops.take_along_axis(y_pred, ops.cast(y_true[:, None], "int32"), axis=-1)[:, 0]
+    return -ops.log(ops.clip(p, 1e-7, 1.0))
+
+
+def gated(gate: type[Layer]) -> Callable[[], nnx.Model]:
+    return lambda: nnx.Sequential([Dense(64, "relu", input_dim=64), gate(), Dense(4, "softmax")])
+
+
+class TestArrayCode:
+    """Layers and losses of one's own."""
+
+    def test_a_gate_launches_what_it_launches_by_hand(self) -> None:
+        mine, by_hand = (count_step(gated(gate)) for gate in (OwnGate, OwnGateByHand))
+        assert mine.launches <= by_hand.launches, (sorted(mine.kernel_names), sorted(by_hand.kernel_names))
+        assert mine.gemms == by_hand.gemms
+        assert mine.allocations == by_hand.allocations
+
+    @pytest.mark.parametrize("loss", ["sparse_categorical_crossentropy", own_crossentropy])
+    def test_nothing_goes_to_the_host_or_comes_from_it(self, loss: Any) -> None:
+        counts = count_step(gated(OwnGate), loss)
+        assert (counts.device_to_host, counts.host_to_device, counts.synchronizations) == (0, 0, 0)
 
 
 class TestAugmentation:
