@@ -102,7 +102,10 @@ class PlannedArray:
         return self._computed(function, args, options, writes=function in _WITH_OUT)
 
     def __array__(self, *_: Any, **__: Any) -> NoReturn:
-        self.plan.refuse("the values go into an ordinary array, or into a function that notes nothing")
+        self.plan.refuse(
+            "the values go into an ordinary array, or into a function that notes nothing: compute with nnx.ops or "
+            "functions of NumPy"
+        )
 
     def __array_namespace__(self, *, api_version: str | None = None) -> Any:
         return self.backend.xp
@@ -217,7 +220,10 @@ class PlannedArray:
     # Looks at the value
 
     def _refuse(self, *_: Any) -> NoReturn:
-        self.plan.refuse("its values become numbers of Python, which the plan would keep")
+        self.plan.refuse(
+            "its values become numbers of Python, which the plan would keep: leave them arrays, as in "
+            "nnx.ops.take(x, i) for x[int(i)]"
+        )
 
     def __bool__(self) -> bool:
         return self.plan.note_branch(self.value)
