@@ -105,7 +105,7 @@ class Lambda(Layer):
             dxs = require_fits(self.name, pullback(dy), inputs)
             if len(dxs) == 1:
                 return cotangent_of(inputs[0], dxs[0])
-            return [cotangent_of(x, dx) for x, dx in zip(inputs, dxs, strict=True)]
+            return tuple(cotangent_of(x, dx) for x, dx in zip(inputs, dxs, strict=True))
 
         return pull_back
 
