@@ -83,7 +83,8 @@ class GradientTape:
     def watch(self, x: Any) -> Any:
         """The array as one that is tracked: compute with what is returned, and give that to `gradient`.
 
-        x : an array of floating numbers, or a structure of them. A parameter of a layer is returned as it is.
+        x : an array of floating numbers, or a structure of them. A parameter that may be trained is returned as it is,
+            the value of another one is tracked.
 
         TypeError for integers and what is no array.
 
@@ -294,7 +295,9 @@ class GradientTape:
 
 def _watched(tape: Tape, value: Any) -> Any:
     if isinstance(value, Parameter):
-        return value
+        if value.trainable:
+            return value
+        value = value.value
     if not is_array(value):
         raise TypeError(f"a tape watches arrays, got {type(value).__name__}: write tape.watch(nnx.asarray(x))")
     if not is_floating(value):

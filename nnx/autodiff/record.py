@@ -19,9 +19,18 @@ Rule = Callable[..., Any]
 
 
 def leaf(parameter: Parameter, kind: type[TrackedArray]) -> Any:
-    """What a parameter is in an expression: its value, tracked by every open tape that watches parameters."""
+    """What a parameter is in an expression: its value, tracked by every open tape that watches parameters.
+
+    That of one which is not trained, and integers, are constants.
+    """
     value = parameter.value
     if not parameter.trainable:
+        return value
+    xp = kind.xp
+    floating = xp.floating_dtypes.get(value.dtype)
+    if floating is None:
+        floating = xp.floating_dtypes[value.dtype] = bool(xp.base.isdtype(value.dtype, "real floating"))
+    if not floating:
         return value
     for tape in open_tapes():
         if tape.watches_parameters:

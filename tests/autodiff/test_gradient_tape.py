@@ -133,6 +133,29 @@ def test_parameters_in_expressions_and_in_layers_add_up(backend):
     assert_close(tape.gradient(loss, dense.kernel), X.sum(axis=0)[:, None] + 2.0, rtol=1e-5)
 
 
+def test_a_parameter_of_integers_is_a_constant(backend):
+    with nnx.backend(backend.name, device=backend.device, dtype=backend.dtype):
+        steps, weight = nnx.Variable(3, dtype="int32"), nnx.Variable(2.0)
+    with nnx.GradientTape() as tape:
+        loss = weight * nnx.ops.cast(steps, "float32")
+    found = tape.gradient(loss, [steps, weight])
+    assert found[0] is None
+    assert float(found[1]) == 3.0
+    with nnx.GradientTape() as tape:
+        square = steps * steps
+    with pytest.raises(ValueError, match="integers and comparisons have no derivative"):
+        tape.gradient(square, steps)
+
+
+def test_a_parameter_that_is_not_trained_may_be_watched(backend):
+    with nnx.backend(backend.name, device=backend.device, dtype=backend.dtype):
+        frozen = nnx.Variable(3.0, trainable=False)
+    with nnx.GradientTape() as tape:
+        x = tape.watch(frozen)
+        y = x * x + frozen
+    assert float(tape.gradient(y, x)) == 6.0
+
+
 def test_several_targets_count_together(backend):
     with nnx.GradientTape() as tape:
         x = tape.watch(backend.asarray(2.0))
