@@ -13,6 +13,7 @@ import itertools
 import sys
 import tempfile
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from nnx.layers import BatchNormalization, Dense, Input
 THREADS = 32
 VERSIONS = 5
 PERIOD = 1.0  # seconds between two versions of the file, and between two loads
+PAUSE = 0.001  # seconds that a thread waits for the next question; else they may keep the interpreter from all others
 MOST_GROWTH = 20.0  # MB, from a fifth of the time on
 
 
@@ -67,6 +69,7 @@ class Service:
                 raise AssertionError(f"thread {number} got an answer that no version of the model gives: {y[0]}")
             self.versions[number].add(version)
             self.answers[number] += 1
+            time.sleep(PAUSE)
 
     def write(self) -> None:
         for version in itertools.cycle(range(VERSIONS)):
