@@ -16,7 +16,18 @@ from nnx.autodiff.backend import TrackedBackend
 from nnx.autodiff.constants import LOCALLY_CONSTANT
 from nnx.autodiff.operators import operators
 from nnx.autodiff.record import binary as record_binary
-from nnx.autodiff.record import by_elements, composite, leaf, locally_constant, parts, refused, sequence, several, unary
+from nnx.autodiff.record import (
+    by_elements,
+    composite,
+    is_real_floating,
+    leaf,
+    locally_constant,
+    parts,
+    refused,
+    sequence,
+    several,
+    unary,
+)
 from nnx.autodiff.tape import CONSTANT, open_tapes
 from nnx.backends import Backend, backend_of, is_array
 from nnx.functional import choice, guards, spreading  # noqa: F401, have generic forms
@@ -143,11 +154,7 @@ def recording_namespace(array: Any) -> Any:
 
 def is_floating(array: Any) -> bool:
     """Whether an array is of real floating numbers, and so can be tracked."""
-    xp, dtype = kind_of(array).xp, array.dtype
-    found = xp.floating_dtypes.get(dtype)
-    if found is None:
-        found = xp.floating_dtypes[dtype] = bool(xp.base.isdtype(dtype, "real floating"))
-    return found  # type: ignore[no-any-return]
+    return is_real_floating(kind_of(array).xp, array.dtype)
 
 
 def _device_of(backend: Backend, array: Any) -> Any:

@@ -26,11 +26,7 @@ def leaf(parameter: Parameter, kind: type[TrackedArray]) -> Any:
     value = parameter.value
     if not parameter.trainable:
         return value
-    xp = kind.xp
-    floating = xp.floating_dtypes.get(value.dtype)
-    if floating is None:
-        floating = xp.floating_dtypes[value.dtype] = bool(xp.base.isdtype(value.dtype, "real floating"))
-    if not floating:
+    if not is_real_floating(kind.xp, value.dtype):
         return value
     for tape in open_tapes():
         if tape.watches_parameters:
@@ -39,6 +35,14 @@ def leaf(parameter: Parameter, kind: type[TrackedArray]) -> Any:
                 known = tape.leaves[id(parameter)] = parameter, tape.watch()
             value = track(kind, value, tape, known[1])
     return value
+
+
+def is_real_floating(xp: Any, dtype: Any) -> bool:
+    """Whether a dtype of a library is one of real floating numbers; it is asked once for each."""
+    found = xp.floating_dtypes.get(dtype)
+    if found is None:
+        found = xp.floating_dtypes[dtype] = bool(xp.base.isdtype(dtype, "real floating"))
+    return found  # type: ignore[no-any-return]
 
 
 def unary(

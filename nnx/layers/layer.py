@@ -975,7 +975,7 @@ class Layer(Configurable, Advising):
 
     def _describe(self, inputs: tuple[Any, ...], training: Any, options: dict[str, Any]) -> Any:
         """A call on symbols: a new node of a graph. Returns its symbol, or the structure of them."""
-        parts = [*inputs] if len(inputs) == 1 and type(inputs[0]) is Symbol else leaves(inputs)
+        parts = leaves(inputs)
         for symbol in parts:
             if not isinstance(symbol, Symbol):
                 raise TypeError(
