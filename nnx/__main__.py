@@ -10,6 +10,7 @@ import sys
 import nnx
 from nnx.backends.base import Backend, backend_names, find_backend
 from nnx.backends.compiler import compiler_problem
+from nnx.backends.onednn import onednn_problem, onednn_version
 
 
 def info() -> int:
@@ -22,13 +23,10 @@ def info() -> int:
         backend = find_backend(name)
         print(f"  {name}: {backend.problem() or _usable(backend)}")
     print(f"current backend: {nnx.get_backend()}")
-    print(f"compiled kernels for large arrays of NumPy: {_compiled()}")
+    print("compiled kernels for large arrays of NumPy:")
+    print(f"  {compiler_problem() or 'used, numba ' + importlib.metadata.version('numba')}")
+    print(f"  {onednn_problem() or 'used, oneDNN ' + onednn_version()}")
     return 0
-
-
-def _compiled() -> str:
-    problem = compiler_problem()
-    return problem if problem is not None else f"used, numba {importlib.metadata.version('numba')}"
 
 
 def _usable(backend: Backend) -> str:

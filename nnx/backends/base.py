@@ -52,15 +52,15 @@ class Backend:
     install : what to install when that module is missing.
     kernel_package : the package of its kernels, whose `KERNELS` is a table of them by the names of their generic
         functions. None (default) for a backend that has only what is added to `kernels`.
-    compiled_kernel_package : the package of kernels that an optional compiler makes, whose `FOR_LARGE_ARRAYS` is a
-        table of those that stand in front of the others. None (default) for a backend that has none.
+    compiled_kernel_packages : the packages of kernels of optional libraries, whose `FOR_LARGE_ARRAYS` are tables of
+        those that stand in front of the others; no two have one name.
     """
 
     name: str
     module: str
     install: str
     kernel_package: str | None = None
-    compiled_kernel_package: str | None = None
+    compiled_kernel_packages: tuple[str, ...] = ()
 
     @property
     def plain(self) -> Backend:
@@ -98,11 +98,12 @@ class Backend:
         """Kernels that are asked first, by the names of their generic functions; what they do not accept goes on.
 
         Each stands in front of the backend's own kernel, and is left aside where somebody has put another in its place.
-        Imports `compiled_kernel_package`, as `kernels` does its own; the compiler is imported by what accepts an array.
+        Imports `compiled_kernel_packages`, as `kernels` does its own; what accepts an array loads the libraries.
         """
-        package = self.compiled_kernel_package
+        compiled: dict[str, BackendKernel] = {}
         with LOADING:
-            compiled = {} if package is None else importlib.import_module(package).FOR_LARGE_ARRAYS
+            for package in self.compiled_kernel_packages:
+                compiled |= importlib.import_module(package).FOR_LARGE_ARRAYS
             own = {} if self.kernel_package is None else importlib.import_module(self.kernel_package).KERNELS
         front = {name: dataclasses.replace(kernel, instead_of=own.get(name)) for name, kernel in compiled.items()}
         table: dict[str, BackendKernel] = self.__dict__.setdefault("compiled_kernels", front)

@@ -16,7 +16,7 @@ class NumpyBackend(Backend):
     module = "numpy"
     install = "pip install numpy"
     kernel_package = "nnx.kernels.numpy"
-    compiled_kernel_package = "nnx.kernels.numba"
+    compiled_kernel_packages = "nnx.kernels.onednn", "nnx.kernels.numba"
 
     def load(self) -> Namespace:
         import array_api_compat.numpy as xp  # here, since it imports all of NumPy: half of the time of `import nnx`

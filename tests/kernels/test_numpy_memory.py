@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from nnx.kernels.numpy import memory as numpy_memory
-from nnx.kernels.numpy.memory import empty, empty_as, product
+from nnx.kernels.numpy.matrix_products import product
+from nnx.kernels.numpy.memory import empty, empty_as
 
 LIKE = np.empty(0, np.float32)
 LARGE = (512, 1024)  # 2 MB of float32

@@ -14,6 +14,7 @@ import numpy as np
 from nnx.backends.base import Array
 from nnx.kernels.numba.compilation import compiled
 from nnx.kernels.numba.table import are_plain, compiled_kernel, have_shape, plain
+from nnx.kernels.numpy.matrix_products import product
 from nnx.kernels.numpy.memory import empty, zeros
 from nnx.kernels.numpy.recurrent import drop_vanishing
 from nnx.kernels.recurrence_conditions import accepts_gru, accepts_lstm
@@ -47,7 +48,7 @@ def lstm_recurrence(
     scaled = recurrent_kernel * scale
     for t in range(time):
         every = gates[t]
-        np.dot(states[t], scaled, out=every)
+        product(states[t], scaled, every)
         _add_scaled(every, z[t], scale)
         np.tanh(every, out=every)
         _lstm_carry(carries[t + 1], carries[t], every, half)
@@ -63,7 +64,7 @@ def lstm_recurrence(
                 dh += dstates[t]
             drop_vanishing(time - t, dh, dc)
             _pull_lstm(dz[t], dc, dh, gates[t], outputs[t], carries[t])
-            np.dot(dz[t], transposed, out=dh)
+            product(dz[t], transposed, dh)
         cotangents = (_if_wanted(dz, out[0]), _if_wanted(dh, out[1]), _if_wanted(dc, out[2]))
         return *cotangents, _kernel_cotangent(states, dz, out[3])
 
@@ -146,7 +147,7 @@ def gru_recurrence(
     half = z.dtype.type(0.5)
     for t in range(time):
         every, candidate = gates[t], candidates[t]
-        np.dot(states[t], scaled, out=every)
+        product(states[t], scaled, every)
         _gru_gates(every, z[t], row, half)
         both = every[:, : 2 * units]
         np.tanh(both, out=both)
@@ -164,7 +165,7 @@ def gru_recurrence(
                 dh += dstates[t]
             drop_vanishing(time - t, dh)
             _pull_gru(dz[t], dinner[t], dh, gates[t], candidates[t], states[t])
-            np.dot(dinner[t], transposed, out=small)
+            product(dinner[t], transposed, small)
             dh += small
         cotangents = (_if_wanted(dz, out[0]), _if_wanted(dh, out[1]), _kernel_cotangent(states, dinner, out[2]))
         if bias is None:
@@ -255,4 +256,4 @@ def _kernel_cotangent(states: Array, dz: Array, out: Any) -> Array | None:
     if out is SKIP:
         return None
     rows = dz.shape[0] * dz.shape[1]
-    return np.dot(states[:-1].reshape(rows, states.shape[2]).T, dz.reshape(rows, dz.shape[2]), out=out)
+    return product(states[:-1].reshape(rows, states.shape[2]).T, dz.reshape(rows, dz.shape[2]), out)

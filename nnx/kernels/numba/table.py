@@ -1,49 +1,16 @@
-"""Tables of the compiled kernels, which the other files of this package fill."""
+"""Tables of the kernels that numba compiles, which the other files of this package fill."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
-
 import numpy as np
 
-from nnx.backends.base import Array, BackendKernel
+from nnx.backends.base import Array
 from nnx.backends.compiler import are_compiled_kernels_used
-from nnx.kernels import backend_kernel
+from nnx.kernels.compiled_tables import CompiledTables
 
-P = ParamSpec("P")
-R = TypeVar("R")
-
-KERNELS: dict[str, BackendKernel] = {}
-"""By the name of the generic function, for arrays of any size."""
-
-FOR_LARGE_ARRAYS: dict[str, BackendKernel] = {}
-"""The same, as they stand in front of NumPy's: for arrays that are large enough, where numba is there."""
-
-
-def compiled_kernel(
-    *, least: int, accepts: Callable[..., bool], measured: int | Callable[..., int] = 0
-) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Enter the decorated function into both tables, as the form of the generic function of the same name.
-
-    least : how many elements an array needs for the kernel to pay. measured : the position of that array, or how many
-        elements there are, as a function of the arguments.
-    accepts : as for `nnx.kernels.backend_kernel`.
-    """
-
-    def register(function: Callable[P, R]) -> Callable[P, R]:
-        def is_large(*arguments: Any, **named: Any) -> bool:
-            if callable(measured):
-                return measured(*arguments, **named) >= least
-            return len(arguments) > measured and bool(arguments[measured].size >= least)
-
-        def accepts_large(*arguments: Any, **named: Any) -> bool:
-            return is_large(*arguments, **named) and are_compiled_kernels_used() and accepts(*arguments, **named)
-
-        FOR_LARGE_ARRAYS[function.__name__] = BackendKernel(function, accepts_large, True)
-        return backend_kernel(KERNELS, accepts=accepts)(function)
-
-    return register
+_TABLES = CompiledTables(are_compiled_kernels_used)
+KERNELS, FOR_LARGE_ARRAYS = _TABLES.kernels, _TABLES.for_large_arrays
+compiled_kernel = _TABLES.register
 
 
 def are_plain(first: Array, *others: Array | None) -> bool:

@@ -15,7 +15,8 @@ from nnx.backends.base import Array
 from nnx.kernels import backend_kernel, name_of
 from nnx.kernels.numpy.activations import rectify, relu_pullback
 from nnx.kernels.numpy.column_sums import Columns, add_to_rows, deliver, is_float_matrix, ones
-from nnx.kernels.numpy.memory import empty, product, zeros
+from nnx.kernels.numpy.matrix_products import product
+from nnx.kernels.numpy.memory import empty, zeros
 from nnx.kernels.numpy.table import KERNELS
 from nnx.pullbacks import SKIP, Differentiable, Pullback, linear
 
@@ -54,7 +55,7 @@ def dense(
             dx = product(flat_dy, kernel.T)
             dx = dx if x.ndim == 2 else dx.reshape(x.shape)
         if out[1] is not SKIP:
-            dkernel = np.dot(flat_x.T, flat_dy, out=out[1])
+            dkernel = product(flat_x.T, flat_dy, out[1])
         if bias is None:
             return dx, dkernel
         if out[2] is not SKIP:

@@ -63,14 +63,6 @@ def empty_as(like: np.ndarray) -> np.ndarray:
     return np.empty_like(like)
 
 
-def product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """The matrix product a @ b, in such memory where it is large."""
-    shape = a.shape[0], b.shape[1]
-    small = shape[0] * shape[1] * a.itemsize < _LEAST or a.dtype != b.dtype
-    made: np.ndarray = np.dot(a, b, out=None if small else empty(a, shape))
-    return made
-
-
 def zeros(like: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """An array of zeros of the dtype and kind of another one."""
     return np.zeros_like(like, order="C", shape=shape)

@@ -13,6 +13,7 @@ import numpy as np
 
 from nnx.backends.base import Array
 from nnx.kernels import backend_kernel
+from nnx.kernels.numpy.matrix_products import product
 from nnx.kernels.numpy.memory import empty, zeros
 from nnx.kernels.numpy.table import KERNELS
 from nnx.kernels.recurrence_conditions import accepts_gru, accepts_lstm, accepts_simple_rnn
@@ -29,7 +30,7 @@ def simple_rnn_recurrence(
     states = _states_from(h, len(z))
     for t in range(len(z)):
         new = states[t + 1]
-        np.dot(states[t], recurrent_kernel, out=new)
+        product(states[t], recurrent_kernel, new)
         new += z[t]
         np.tanh(new, out=new)
         _hold(skipped, t, states)
@@ -47,7 +48,7 @@ def simple_rnn_recurrence(
             np.multiply(states[t + 1], states[t + 1], out=slope)
             np.subtract(1.0, slope, out=slope)
             slope *= dh
-            np.dot(slope, transposed, out=dh)
+            product(slope, transposed, dh)
             if dheld is not None:
                 dh += dheld
         return _if_wanted(dz, out[0]), _if_wanted(dh, out[1]), _kernel_cotangent(states, dz, out[2])
@@ -76,7 +77,7 @@ def lstm_recurrence(
     spare, small = np.empty_like(gates[0]), np.empty_like(outputs[0])
     for t in range(time):
         every, new = gates[t], carries[t + 1]
-        np.dot(states[t], scaled, out=every)
+        product(states[t], scaled, every)
         every += np.multiply(z[t], scale, out=spare)
         np.tanh(every, out=every)
         every *= scale
@@ -115,7 +116,7 @@ def lstm_recurrence(
             df *= np.multiply(dc, carries[t], out=small)
             dcandidate *= np.multiply(dc, i, out=small)
             dc *= f
-            np.dot(slopes, transposed, out=dh)
+            product(slopes, transposed, dh)
             if dh_held is not None:
                 dh += dh_held
                 dc += dc_held
@@ -148,14 +149,14 @@ def gru_recurrence(
     spare = np.empty_like(gates[0])
     for t in range(time):
         every, candidate, new = gates[t], candidates[t], states[t + 1]
-        np.dot(states[t], half_kernel, out=every)
+        product(states[t], half_kernel, every)
         every += np.multiply(z[t, :, :both], 0.5, out=spare)
         every += half_bias
         np.tanh(every, out=every)
         every *= 0.5
         every += 0.5
         update, reset = _gates_of(every, units)
-        np.dot(states[t], kernel_h, out=inner[t])
+        product(states[t], kernel_h, inner[t])
         inner[t] += bias_h
         np.multiply(reset, inner[t], out=candidate)
         candidate += z[t, :, both:]
@@ -190,7 +191,7 @@ def gru_recurrence(
             np.multiply(dinner[t, :, :both], large, out=dz[t, :, :both])
             dinner[t, :, :both] = dz[t, :, :both]
             np.multiply(dcandidate, reset, out=dkept)
-            np.dot(dinner[t], transposed, out=small)
+            product(dinner[t], transposed, small)
             dh *= update
             dh += small
             if dheld is not None:
@@ -266,4 +267,4 @@ def _kernel_cotangent(states: Array, dz: Array, out: Any) -> Array | None:
     if out is SKIP:
         return None
     rows = dz.shape[0] * dz.shape[1]
-    return np.dot(states[:-1].reshape(rows, states.shape[2]).T, dz.reshape(rows, dz.shape[2]), out=out)
+    return product(states[:-1].reshape(rows, states.shape[2]).T, dz.reshape(rows, dz.shape[2]), out)
