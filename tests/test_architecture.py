@@ -271,9 +271,9 @@ class TestRooms:
                 if name in children:
                     children[name].add(node.name)
         public = {name for module in MODULES for name in names_in_all(module)}
-        called = {
-            ast.unparse(node.func) for tree in TREES.values() for node in ast.walk(tree) if isinstance(node, ast.Call)
-        }
+        nodes = [node for tree in TREES.values() for node in ast.walk(tree)]
+        called = {ast.unparse(node.func) for node in nodes if isinstance(node, ast.Call)}
+        called |= {ast.unparse(name) for node in nodes for name in getattr(node, "decorator_list", ())}
         assert_none(
             f"{module}:{node.lineno} {node.name} is the base of {next(iter(children[node.name]))} alone: make them one"
             for module, node in classes

@@ -1,8 +1,7 @@
 """oneDNN: matrix products and convolutions in float32, compiled for the processor that there is. It is optional.
 
 Called through ctypes by the C interface of version 3, https://uxlfoundation.github.io/oneDNN. It is loaded when the
-first large product or convolution comes. The library of `pip install 'nnx-array[fast]'` is found, that of conda-forge
-(`onednn`), and one of the system.
+first large product or convolution comes, from the wheel that `pip install 'nnx-array[fast]'` brings.
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ import ctypes
 import functools
 import importlib
 import os
-import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -20,12 +18,13 @@ import numpy as np
 
 from nnx.backends import compiler
 from nnx.backends.compiler import unobserved
+from nnx.backends.routines import Routine
 from nnx.backends.threads import are_sharing
 from nnx.locks import LOADING
 
 _PACKAGES = "onednn-cpu-gomp", "onednn-cpu-iomp"  # wheels, by the OpenMP that they take
-_FILES = {"win32": "dnnl.dll", "darwin": "libdnnl.3.dylib"}
-_INSTALL = "pip install 'nnx-array[fast]'"
+_FILE = "libdnnl.so.3"
+_INSTALL = "on Linux on x86-64 it comes with: pip install 'nnx-array[fast]'"
 _MOST_PRIMITIVES = 512  # that a thread keeps, each for one shape
 
 # Numbers of the C interface, by dnnl_types.h.
@@ -79,34 +78,31 @@ def _library() -> Any:
 @functools.cache
 def _find() -> Any:
     """The library, or why there is none."""
-    if sys.byteorder != "little" or ctypes.sizeof(ctypes.c_void_p) != 8:
-        return "oneDNN is for processors of 64 bits"
-    problem = f"oneDNN is not installed; install it with: {_INSTALL}"
+    problem = f"oneDNN is not installed; {_INSTALL}"
     with LOADING, unobserved():
         for path in _paths():
             try:
                 library = ctypes.CDLL(path)
                 library.dnnl_version.restype = ctypes.POINTER(_Version)
                 version = library.dnnl_version().contents
+                if version.major == 3 and version.cpu_runtime == _OPENMP and library.omp_get_max_threads() > 0:
+                    return _declared(library)
             except (OSError, AttributeError) as error:
                 problem = f"oneDNN is there but cannot be loaded ({error})"
-                continue
-            if version.major == 3 and version.cpu_runtime == _OPENMP:
-                return _declared(library)
-            problem = f"oneDNN {version.major}.{version.minor} at {path} is not one of version 3 with OpenMP"
+            else:
+                problem = f"oneDNN {version.major}.{version.minor} at {path} is not one of version 3 with OpenMP"
     return problem
 
 
 def _paths() -> Iterator[str]:
-    """Where the library may be."""
-    name = _FILES.get(sys.platform, "libdnnl.so.3")
+    """Where the library lies."""
     metadata = importlib.import_module("importlib.metadata")
     for package in _PACKAGES:
         try:
             files = metadata.files(package) or ()
         except metadata.PackageNotFoundError:
             continue
-        yield from (os.path.abspath(file.locate()) for file in files if file.name == name)
+        yield from (os.path.abspath(file.locate()) for file in files if file.name == _FILE)
 
 
 def _declared(library: Any) -> Any:
@@ -133,33 +129,6 @@ def address(array: np.ndarray) -> int:
         return ctypes.addressof(_from_buffer(array))  # half the time of `array.ctypes.data`
     except (TypeError, ValueError, BufferError):  # of what is read only or not contiguous
         return array.ctypes.data
-
-
-class Routine:
-    """A function that writes into its first argument what it computes from the others, which plans can note.
-
-    >>> import numpy as np
-    >>> fill = Routine(lambda out, value: out.fill(value))
-    >>> x = np.zeros(2)
-    >>> fill(x, 3.0)
-    >>> x
-    array([3., 3.])
-    """
-
-    writes_arguments = True  # what NumPy's protocol does not say, and planned arrays have to know
-
-    def __init__(self, function: Callable[..., None]) -> None:
-        functools.update_wrapper(self, function)
-        self._function = function
-
-    def __call__(self, out: Any, *arguments: Any) -> None:
-        if type(out) is not np.ndarray:
-            out.__array_function__(self, (type(out),), (out, *arguments), {})  # which notes it
-        elif sys.getprofile() is None:
-            self._function(out, *arguments)
-        else:
-            with unobserved():  # what a plan depends on is seen so, and this depends on its arguments alone
-                self._function(out, *arguments)
 
 
 # Matrix products
@@ -199,10 +168,10 @@ def _product(
     out: tuple[int, ...], of_out: Any, a: tuple[int, ...], of_a: Any, b: tuple[int, ...], of_b: Any
 ) -> tuple[Any, ...] | None:
     """From shapes and strides: whether the operands are swapped, and what `dnnl_sgemm` takes; None if it cannot."""
-    layouts = _layout(out, of_out), _layout(a, of_a), _layout(b, of_b)
-    if a[1] != b[0] or out != (a[0], b[1]) or None in layouts:
+    result, first, second = _layout(out, of_out), _layout(a, of_a), _layout(b, of_b)
+    if a[1] != b[0] or out != (a[0], b[1]) or result is None or first is None or second is None:
         return None
-    (swapped, width), first, second = layouts  # type: ignore[misc]
+    swapped, width = result
     if swapped:  # out.T = b.T @ a.T
         first, second = ((not transposed, width) for transposed, width in (second, first))
     letters = [ctypes.c_char(b"T" if transposed else b"N") for transposed, _ in (first, second)]

@@ -7,20 +7,16 @@ compiles for itself.
 
 from __future__ import annotations
 
-import functools
 import importlib
-import sys
 import types
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
-from nnx.backends.compiler import unobserved
+from nnx.backends.routines import Routine
 from nnx.locks import LOADING, cached_property
 
 
-class CompiledLoop:
+class CompiledLoop(Routine):
     """A function of arrays and numbers, in the part of Python that numba compiles.
 
     function : writes into its arguments, the first of which is an array. It may call others that were decorated, in the
@@ -34,9 +30,8 @@ class CompiledLoop:
     """
 
     def __init__(self, function: Callable[..., Any], sums: bool = False, products: bool = False) -> None:
-        functools.update_wrapper(self, function)
-        self._function, self._freedom = function, {*["reassoc"] * sums, *["contract"] * products}
-        self.writes_arguments = True  # what NumPy's protocol does not say, and planned arrays have to know
+        super().__init__(function)
+        self._freedom = {*["reassoc"] * sums, *["contract"] * products}
 
     @cached_property
     def dispatcher(self) -> Any:
@@ -59,14 +54,9 @@ class CompiledLoop:
         except RuntimeError:  # there is no folder to keep it in
             return njit(**options)(function)
 
-    def __call__(self, *arguments: Any) -> Any:
-        first = arguments[0]
-        if type(first) is np.ndarray:
-            if sys.getprofile() is None:
-                return self.dispatcher(*arguments)
-            with unobserved():  # what a plan depends on is seen so, and a loop depends on its arguments alone
-                return self.dispatcher(*arguments)
-        return first.__array_function__(self, (type(first),), arguments, {})  # which notes it
+    @property
+    def compute(self) -> Callable[..., Any]:
+        return self.dispatcher  # type: ignore[no-any-return]
 
 
 def compiled(function: Callable[..., Any]) -> CompiledLoop:

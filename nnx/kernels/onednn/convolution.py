@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from nnx.backends.base import Array
-from nnx.backends.onednn import Routine, convolve, has_convolution
+from nnx.backends.onednn import convolve, has_convolution
+from nnx.backends.routines import Routine
 from nnx.kernels.numpy.memory import empty
 from nnx.kernels.onednn.table import onednn_kernel
 from nnx.windows import Axis, Windows
