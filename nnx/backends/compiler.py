@@ -1,4 +1,4 @@
-"""Compiler of the optional kernels for large arrays of NumPy: numba, whether it is there, and whether it is used."""
+"""Compiled kernels for large arrays of NumPy, whether they are used; and numba, which makes most of them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ _enabled = True
 
 
 def enable_compiled_kernels() -> None:
-    """Use of compiled kernels for large arrays of NumPy, as it is from the start where numba is installed.
+    """Use of compiled kernels for large arrays of NumPy, those of numba and oneDNN, as far as these are installed.
+
+    So it is from the start.
 
     >>> enable_compiled_kernels()
     """
@@ -26,7 +28,7 @@ def enable_compiled_kernels() -> None:
 
 
 def disable_compiled_kernels() -> None:
-    """NumPy's own kernels for arrays of any size from here on, as where numba is not installed.
+    """NumPy's own kernels for arrays of any size from here on, as where neither numba nor oneDNN is installed.
 
     >>> disable_compiled_kernels()
     >>> are_compiled_kernels_enabled()
@@ -38,7 +40,7 @@ def disable_compiled_kernels() -> None:
 
 
 def are_compiled_kernels_enabled() -> bool:
-    """Whether compiled kernels are not disabled, be numba installed or not.
+    """Whether compiled kernels are not disabled, be numba and oneDNN installed or not.
 
     >>> are_compiled_kernels_enabled()
     True
@@ -47,7 +49,7 @@ def are_compiled_kernels_enabled() -> bool:
 
 
 def are_compiled_kernels_used() -> bool:
-    """Whether large arrays get compiled kernels. Imports numba; warns once where it is there but broken."""
+    """Whether large arrays get the kernels of numba. Imports it; warns once where it is there but broken."""
     return _enabled and _is_usable()
 
 

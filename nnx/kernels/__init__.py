@@ -5,8 +5,8 @@ of the same name and signature, marked `@backend_kernel`; it is used for arrays 
 accepts them. The generic form stays the specification: one test holds every kernel to it.
 
 NumPy's kernels are in `nnx.kernels.numpy` and CuPy's in `nnx.kernels.cupy`, a file a subject. They are imported when
-an array of that backend first comes to an accelerated function. In front of NumPy's stand those of `nnx.kernels.numba`,
-for arrays that are large enough, where numba is installed: what these do not accept goes on.
+an array of that backend first comes to an accelerated function. In front of NumPy's stand those of `nnx.kernels.onednn`
+and `nnx.kernels.numba`, for arrays that are large enough, where these libraries are: what they do not accept goes on.
 """
 
 from __future__ import annotations
