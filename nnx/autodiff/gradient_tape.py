@@ -13,6 +13,7 @@ from nnx.autodiff.array import TrackedArray, constant, lower, on_tape, strip, tr
 from nnx.autodiff.namespace import is_floating, kind_of
 from nnx.autodiff.tape import Tape, close_tape, next_level, open_tape, open_tapes, recording
 from nnx.backends import is_array
+from nnx.in_place import own_array
 from nnx.parameters import BackwardPass, FlatParameters, Parameter, recorders
 from nnx.structure import leaves, rebuild
 
@@ -35,8 +36,8 @@ class GradientTape:
     Parameters that may be trained are watched by themselves; arrays by `watch`. Tapes stand inside each other for
     derivatives of derivatives. Layers are called without training unless `training=True` says otherwise.
 
-    Gradients are taken where the parameters were in the block, though an optimizer or `assign` has changed them since;
-    an array of your own that you write into before you ask for gradients may make them wrong.
+    Gradients are taken where parameters and watched arrays were in the block, whoever has written to them since. An
+    array that is not watched is a constant: leave it as it is until you have asked for gradients.
 
     >>> import numpy as np
     >>> import nnx
@@ -81,7 +82,7 @@ class GradientTape:
             close_tape(self._tape)
 
     def watch(self, x: Any) -> Any:
-        """The array as one that is tracked: compute with what is returned, and give that to `gradient`.
+        """A copy of the array that is tracked: compute with what is returned, and give that to `gradient`.
 
         x : an array of floating numbers, or a structure of them. A parameter that may be trained is returned as it is,
             the value of another one is tracked.
@@ -305,7 +306,7 @@ def _watched(tape: Tape, value: Any) -> Any:
             f"a tape watches floating numbers, got {value.dtype}, which has no derivative: write "
             f'tape.watch(nnx.asarray(x, "float32"))'
         )
-    return track(kind_of(value), value, tape, tape.watch())
+    return track(kind_of(value), own_array(value), tape, tape.watch())
 
 
 def _result(value: Any) -> Any:

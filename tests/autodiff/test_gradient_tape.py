@@ -147,6 +147,16 @@ def test_a_parameter_of_integers_is_a_constant(backend):
         tape.gradient(square, steps)
 
 
+def test_who_writes_into_a_watched_array_changes_no_gradient(backend):
+    given = backend.asarray([1.0, 3.0])
+    with nnx.GradientTape() as tape:
+        x = tape.watch(given)
+        y = nnx.ops.sum(x * x)
+    given[...] = 7.0
+    assert float(y) == 10.0
+    assert_close(tape.gradient(y, x), [2.0, 6.0])
+
+
 def test_a_parameter_that_is_not_trained_may_be_watched(backend):
     with nnx.backend(backend.name, device=backend.device, dtype=backend.dtype):
         frozen = nnx.Variable(3.0, trainable=False)
