@@ -152,6 +152,20 @@ class TestConvolutions:
             length = max(windows.taps * max(c, f), x.shape[0] * y.shape[1] * y.shape[2])
             assert_close(KERNELS[name].function(*arguments, windows, groups), expected, length=length)
 
+    def test_depthwise_ones(self) -> None:
+        kernel, windows = numbers(3, 3, 16, 2), windows_of("conv", (16, 16), (3, 3), (2, 2), "same")
+        accepts, name = KERNELS["correlate_depthwise"].accepts, "correlate_depthwise"
+        assert accepts is not None
+        assert accepts(X, kernel, windows)
+        (y, pullback), (expected, pull_expected) = (
+            table[name].function(X, kernel, windows) for table in (KERNELS, find_backend("numpy").kernels)
+        )
+        assert_close(y, expected, length=9)
+        for dy in (numbers(*y.shape), numbers(*y.shape).astype(np.float64)):
+            for found, wanted in zip(pullback(dy), pull_expected(dy.astype(np.float32)), strict=True):
+                assert found.dtype == np.float32
+                assert_close(found, wanted, length=8 * 64)
+
     def test_views_are_read_and_written_to(self) -> None:
         x, dy = X.transpose(0, 2, 1, 3), np.broadcast_to(numbers(8, 1, 1, 32), (8, 16, 16, 32))
         buffer = np.zeros(KERNEL.size + 1, np.float32)
