@@ -20,7 +20,7 @@ from nnx.kernels.onednn.table import onednn_kernel
 from nnx.pullbacks import SKIP, Pullback
 from nnx.windows import Axis, Windows
 
-_LEAST = 500_000  # products of two numbers, for which the call pays
+_LEAST = 200_000  # products of two numbers, for which the call pays
 
 Shape = tuple[int, ...]
 
