@@ -17,13 +17,25 @@ from typing import Any, ParamSpec, TypeVar
 
 from nnx.backends.base import Backend, BackendKernel, backend_of
 
-__all__ = ["GENERIC", "accelerated", "alike", "backend_kernel", "is_deterministic", "name_of", "set_deterministic"]
+__all__ = [
+    "ACCELERATED",
+    "GENERIC",
+    "accelerated",
+    "alike",
+    "backend_kernel",
+    "is_deterministic",
+    "name_of",
+    "set_deterministic",
+]
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 GENERIC: dict[str, Callable[..., Any]] = {}
 """The generic form of every accelerated function, by name."""
+
+ACCELERATED: dict[str, Callable[..., Any]] = {}
+"""The accelerated functions by name, for kernels, which stand below them."""
 
 RECORDING: dict[type, Backend] = {}
 """Backends of the kinds of arrays that record on a tape, by their types: one of them decides wherever it stands."""
@@ -95,6 +107,7 @@ def accelerated(generic: Callable[P, R]) -> Callable[P, R]:
         return generic(*args, **kwargs)
 
     function.name_of_kernels = name  # type: ignore[attr-defined]
+    ACCELERATED[name] = function
     return function
 
 

@@ -258,7 +258,7 @@ def _self_attention(biased: bool = True, mask: tuple[int, ...] | None = None, **
         shapes = [((4, 3, 5), (3, 5))] * 3 + [((3, 5, 7), (7,))]
         return x, allowed, *(v.normal(*shape) for each in shapes for shape in (each if biased else each[:1]))
 
-    return Example(make, {"biased": biased, **options}, (1, 6), length=300, several=True, only="cupy")
+    return Example(make, {"biased": biased, **options}, (1, 6), length=300, several=True)
 
 
 def _maps(arrays: int, *sizes: int) -> Example:

@@ -19,6 +19,7 @@ from nnx.backends.base import find_backend
 from nnx.kernels import backend_kernel
 from nnx.kernels.numba import FOR_LARGE_ARRAYS, KERNELS
 from nnx.layers import BatchNormalization, Dense, Input, LayerNormalization
+from nnx.pullbacks import Plus
 from nnx.windows import Axis, Windows
 
 needs_numba = pytest.mark.skipif(compiler.compiler_problem() is not None, reason=str(compiler.compiler_problem()))
@@ -104,6 +105,17 @@ class TestChoice:
             y, _ = nnx.functional.layer_normalization(x)
             expected, _ = find_backend("numpy").kernels["layer_normalization"].function(x)
             assert np.array_equal(y, expected)
+
+    @needs_numba
+    @pytest.mark.parametrize("name", ["layer_normalization", "rms_normalization"])
+    def test_a_cotangent_that_is_there_is_added(self, name: str) -> None:
+        _, pullback = KERNELS[name].function(LARGE)
+        dy, present = SAMPLES.normal(size=(2, *LARGE.shape)).astype(np.float32)
+        kept = present.copy()
+        (dx,) = pullback(dy, out=(Plus(present),))
+        assert np.array_equal(dx, present + pullback(dy)[0])
+        assert np.array_equal(present, kept)
+        assert pullback.adds
 
     @needs_numba
     def test_the_largest_of_a_window_with_nan_is_nan(self) -> None:

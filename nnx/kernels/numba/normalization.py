@@ -17,7 +17,7 @@ from nnx.kernels.numba.compilation import compiled, compiled_sum
 from nnx.kernels.numba.table import are_plain, compiled_kernel, have_shape, plain
 from nnx.kernels.numpy.column_sums import deliver
 from nnx.kernels.numpy.memory import empty
-from nnx.pullbacks import SKIP, Pullback
+from nnx.pullbacks import SKIP, Plus, Pullback, adds
 
 _LEAST = 32_768
 _ROWS = 64  # whose cotangents are added up in the dtype, before they come to the sums of all
@@ -78,14 +78,18 @@ def _normalize(
     if not bool(np.isfinite(np.add.reduce(inverses))):
         return None
 
+    @adds
     def pullback(dy: Array, out: tuple[Any, ...] = (None, None, None)) -> tuple[Array | None, ...]:
         dy = plain(dy, rows)
-        place = out[0]
+        present = out[0].present if isinstance(out[0], Plus) else None
+        place: Any = out[0] if present is None else None
         usable = place is not None and place is not SKIP and place.flags.c_contiguous and place.dtype == x.dtype
         dx = place.reshape(rows.shape) if usable else empty(x, rows.shape)
         sums = np.zeros_like(x, shape=(2, size))
         parts = np.zeros_like(x, shape=(2, size))
-        _pull_rows(dx, sums, parts, dy, rows, scale, means, inverses, share, centered)
+        together = present is not None
+        added = plain(present, rows) if together else dx
+        _pull_rows(dx, sums, parts, dy, rows, scale, means, inverses, share, centered, added, together)
         given = [total for parameter, total in ((gamma, sums[0]), (beta, sums[1])) if parameter is not None]
         shapes = [parameter.shape for parameter in (gamma, beta) if parameter is not None]
         of_parameters = [
@@ -131,6 +135,8 @@ def _pull_rows(
     inverses: Any,
     share: Any,
     centered: Any,
+    added: Any,
+    together: Any,
 ) -> None:
     for i in range(x.shape[0]):
         mean = means[i]
@@ -140,6 +146,9 @@ def _pull_rows(
         shift = total * share if centered else share - share
         for j in range(x.shape[1]):
             dx[i, j] = (dy[i, j] * gamma[j] - shift - (x[i, j] - mean) * slope) * inverse
+        if together:
+            for j in range(x.shape[1]):
+                dx[i, j] = added[i, j] + dx[i, j]
         for j in range(x.shape[1]):
             parts[0, j] += dy[i, j] * ((x[i, j] - mean) * inverse)
         for j in range(x.shape[1]):
