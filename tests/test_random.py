@@ -272,6 +272,11 @@ class TestDistributions:
         assert np.issubdtype(permutation.dtype, np.integer)
         np.testing.assert_array_equal(np.sort(permutation), np.arange(size))
 
+    def test_equal_keys_of_a_permutation_keep_their_order(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        keys = np.random.default_rng(0).integers(0, 5, 2000).astype("<u8")
+        monkeypatch.setattr("nnx.random.streams.host_words", lambda draw: keys.view("<u4"))
+        np.testing.assert_array_equal(Generator(0).permutation(2000), np.argsort(keys, kind="stable"))
+
     def test_permutations_are_unbiased(self) -> None:
         generator, n = Generator(0), 24_000
         orders = np.stack([generator.permutation(4) for _ in range(n)])

@@ -263,7 +263,10 @@ class Generator:
         >>> sorted(Generator(1).permutation(4).tolist())
         [0, 1, 2, 3]
         """
-        return np.argsort(host_words(self.draw(2 * size)).view("<u8"), kind="stable")
+        keys = host_words(self.draw(2 * size)).view("<u8")
+        order = np.argsort(keys)  # five times as fast as a stable sort, and the same one unless two are equal
+        ordered = keys[order]
+        return order if np.all(ordered[1:] > ordered[:-1]) else np.argsort(keys, kind="stable")
 
 
 def host_words(draw: Draw) -> np.ndarray:
