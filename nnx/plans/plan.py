@@ -55,7 +55,7 @@ class Plan:
         self._protected: list[np.ndarray] = []
         self._room = room
         self._errors = np.geterr()
-        self._refusal: NotPlannable | None = None
+        self._refusal: str | None = None  # and no error, whose frames would keep the plan
 
     def note(self, function: Callable[..., Any], *arguments: Any, **options: Any) -> None:
         """Note a call that writes into memory; as its warnings were handled here, they will be."""
@@ -70,8 +70,8 @@ class Plan:
 
     def refuse(self, reason: str) -> NoReturn:
         """NotPlannable, which `require_plannable` raises again, should the code have caught it."""
-        self._refusal = NotPlannable(reason)
-        raise self._refusal
+        self._refusal = reason
+        raise NotPlannable(reason)
 
     def protect(self, arrays: Sequence[np.ndarray]) -> None:
         """Keep what these arrays have, as soon as the code writes to one."""
@@ -111,7 +111,7 @@ class Plan:
     def require_plannable(self) -> None:
         """NotPlannable where something was refused, whatever the code did about that."""
         if self._refusal is not None:
-            raise self._refusal
+            raise NotPlannable(self._refusal)
 
     def replay(self) -> None:
         """Make all calls again. Departure, with a part of them made, where the code would branch otherwise."""

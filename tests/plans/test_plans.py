@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -149,6 +152,22 @@ def test_what_would_leave_the_plan_is_refused(name: str) -> None:
     function, reason = REFUSED[name]
     with pytest.raises(NotPlannable, match=reason):
         made(function)
+
+
+def test_a_plan_that_is_refused_goes_as_soon_as_nobody_uses_it():
+    def refused() -> weakref.ref[Plan]:
+        plan = Plan()
+        x = PlannedArray(VALUES[0].copy(), plan)
+        with contextlib.suppress(NotPlannable):
+            float(x)
+        return weakref.ref(plan)
+
+    gc.collect()
+    gc.disable()
+    try:
+        assert refused()() is None
+    finally:
+        gc.enable()
 
 
 def test_a_branch_is_kept_and_a_replay_that_would_take_another_ends():
