@@ -110,7 +110,7 @@ class FunctionPlan:
     def run(self, arrays: Any) -> Any:
         """What the function returns; None where it branches otherwise."""
         for memory, array in zip(self._memories, arrays, strict=True):
-            np.copyto(memory, array)
+            memory[...] = array
         try:
             self.plan.replay()
         except Departure:

@@ -148,7 +148,7 @@ class ModelPlan:
         None, and nothing else has changed, where it has to be computed as ever for these values.
         """
         for index, memory in self._memories:
-            np.copyto(memory, arrays[index])
+            memory[...] = arrays[index]
         if not self.plan.branches:
             self.plan.replay()
         elif not self._replay_or_undo():

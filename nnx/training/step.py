@@ -192,6 +192,7 @@ class BatchStep:
             pipeline.setup = self.pipeline.setup and self.pipeline.setup.for_twin(twin)
             columns = planned[: ends[0]], planned[ends[0] : ends[1]], planned[ends[1] :]
             loss, parts, watched = BatchStep(lambda: twin, pipeline, objective).differentiate(*columns, 1.0)
+            parts = parts if len(parts) > 1 else []
             if not metrics:
                 return loss, parts, watched
             metrics_noted(objective, plan).watch(*watched)
