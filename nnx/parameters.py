@@ -32,6 +32,27 @@ class Freezing:
     changes = 0
 
 
+class AttributeChange:
+    """The last time that an attribute of an object of `ComparedAttributes` was set, or deleted, stands for itself."""
+
+    last: object = object()
+
+
+class ComparedAttributes:
+    """Base of what has attributes that somebody compares, to see whether it still is as it was.
+
+    If `AttributeChange.last` is what it was, so are they all; but for what was put into `vars` of an object.
+    """
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        AttributeChange.last = object()  # afterwards: who compares meanwhile compares again
+
+    def __delattr__(self, name: str) -> None:
+        super().__delattr__(name)
+        AttributeChange.last = object()
+
+
 @without("aggregation", "eval", "handle", "overwrite_with_gradient", "read_value", "synchronization")
 class Parameter(ArrayHolder):
     """An array that belongs to a layer: trained by gradients, or a state that forward passes update.

@@ -66,16 +66,15 @@ def watch(model: Any, observer: Observer) -> Iterator[None]:
 @contextlib.contextmanager
 def _replaced(thing: Any, name: str, method: Callable[..., Any]) -> Iterator[None]:
     """A method of one object replaced by a function, and put back."""
-    own = vars(thing)
-    before = own.get(name)
-    own[name] = method
+    before = vars(thing).get(name)
+    setattr(thing, name, method)
     try:
         yield
     finally:
         if before is None:
-            del own[name]
+            delattr(thing, name)
         else:
-            own[name] = before
+            setattr(thing, name, before)
 
 
 def _of_layer(

@@ -36,7 +36,7 @@ from nnx.locks import reentrant_lock
 from nnx.members import Advising, refuse_uncalled
 from nnx.names import did_you_mean, names_apart, nearest, numbered, shortened, snake_case
 from nnx.operators import ArrayHolder
-from nnx.parameters import Freezing, Parameter, leave_recorded
+from nnx.parameters import ComparedAttributes, Freezing, Parameter, leave_recorded
 from nnx.precision import dtype_bytes, narrow, wide
 from nnx.pullbacks import Differentiable, LayerPullback, Skippable, call_pullback, is_pair, require_fits
 from nnx.random import Generator
@@ -51,7 +51,7 @@ registry = layer_registry
 _MANY_BYTES = 1 << 28  # below, nobody asks how much memory the machine has
 
 
-class Layer(Configurable, Advising):
+class Layer(ComparedAttributes, Configurable, Advising):
     """A function of arrays with parameters.
 
     To write one, declare parameters in `build` and compute in `call`, ordinary array code whose derivative is derived;

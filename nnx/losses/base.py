@@ -23,6 +23,7 @@ from nnx.losses.arrays import as_arrays, asarray_like
 from nnx.losses.targets import require_same_shape
 from nnx.members import Advising
 from nnx.names import name_of_class
+from nnx.parameters import ComparedAttributes
 from nnx.precision import narrow, wide
 from nnx.pullbacks import Differentiable, Pullback, is_pair, require_fit
 from nnx.registry import Configurable, Registry, serialize
@@ -42,7 +43,7 @@ Reduction = Literal["sum_over_batch_size", "sum", "mean", "mean_with_sample_weig
 _REDUCTIONS = ("sum_over_batch_size", "sum", "mean", "mean_with_sample_weight", "none", None)
 
 
-class Loss(Configurable, Advising):
+class Loss(ComparedAttributes, Configurable, Advising):
     """Loss: what a model minimises. A subclass defines `call`, ordinary array code.
 
         loss = sum(weight * value) / number of values           "sum_over_batch_size", "mean"

@@ -148,6 +148,8 @@ class Dependencies:
 
     def holds(self) -> bool:
         """Whether all that was read is as it was."""
+        if not (self._names or self._cells or self._contents or self._arrays or self._settings):
+            return True
         return (
             (self._settings is None or self._settings == _settings())
             and all([names.get(name, _MISSING) is value for names, name, value in self._names])  # noqa: C419, is faster
@@ -249,9 +251,11 @@ class Dependencies:
         made_here : whether it may be from the block, where what it encloses is computed, and is again each time.
         """
         self._closures.add(function.__code__)
+        keeps_them = str(function.__module__).partition(".")[0] in _TRUSTED
         for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
             with contextlib.suppress(ValueError):  # an empty cell, of a variable that has no value yet
-                self._cells.append((cell, cell.cell_contents))
+                if not keeps_them:
+                    self._cells.append((cell, cell.cell_contents))
                 if not (made_here and is_array(cell.cell_contents)):
                     self._look_at_value(cell.cell_contents, name)
 

@@ -33,7 +33,7 @@ from nnx.losses import Loss
 from nnx.metrics import Metric
 from nnx.metrics.tally import Tally
 from nnx.optimizers import Optimizer
-from nnx.parameters import FlatParameters, Freezing, Parameter
+from nnx.parameters import AttributeChange, ComparedAttributes, FlatParameters, Freezing, Parameter
 from nnx.plans.array import PlannedArray, reader, unplanned
 from nnx.plans.backend import PLANNED, noting
 from nnx.plans.dependencies import Dependencies
@@ -104,7 +104,10 @@ class ModelPlan:
         if model.placement.name != "numpy" or "float16" in dtypes or len(dtypes) > 1:
             raise NotPlannable("plans are for NumPy, and not for mixed precision")
         layers = [layer for _, layer in model.walk()]
-        self._attributes = attributes_of([*layers, *losses])
+        self._compared = AttributeChange.last
+        owners = [*layers, *losses]
+        self._attributes = attributes_of([owner for owner in owners if isinstance(owner, ComparedAttributes)])
+        self._silent = attributes_of([owner for owner in owners if not isinstance(owner, ComparedAttributes)])
         self._model = weakref.ref(model)
         self._decided, self._flat, self._departures = Freezing.changes, flat, 0
         self.plan = plan = Plan(_ROOM)
@@ -139,8 +142,16 @@ class ModelPlan:
             and (self._flat is None or model.flat is self._flat)
             and Freezing.changes == self._decided
             and all([parameter.value is value for parameter, value in self._values])  # noqa: C419, a list is faster
-            and are_as_they_were(self._attributes)
+            and (not self._silent or are_as_they_were(self._silent))
+            and (AttributeChange.last is self._compared or self._are_attributes_as_they_were())
         )
+
+    def _are_attributes_as_they_were(self) -> bool:
+        last = AttributeChange.last
+        if not are_as_they_were(self._attributes):
+            return False
+        self._compared = last
+        return True
 
     def run(self, arrays: Sequence[Any]) -> Any:
         """The result for a batch; gradients are in the buffer.

@@ -18,10 +18,11 @@ from nnx.losses import Loss
 from nnx.metrics import Metric
 from nnx.metrics.base import added, on_host
 from nnx.metrics.variable import value_of
+from nnx.parameters import ComparedAttributes
 from nnx.structure import leaves, leaves_like, ordered_keys
 
 
-class OutputObjective:
+class OutputObjective(ComparedAttributes):
     """The loss and the metrics of one output.
 
     weight : the factor of this loss in the sum over all outputs. training_loss : the loss as a function of what the

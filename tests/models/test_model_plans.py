@@ -267,6 +267,43 @@ def test_a_change_of_a_loss_counts_at_once():
     assert is_replayed(replayed)
 
 
+def test_changes_elsewhere_do_not_hide_a_change():
+    """Who compares attributes after one was set somewhere compares them again after the next."""
+    replayed, plain = two(lambda: nnx.Sequential([Input((4,)), Dropout(0.5), Dense(2)]))
+    assert_equal_training(replayed, plain)
+    before = str(replayed.trainer.step.plans)
+    for rate in (0.25, 0.5):
+        Dense(3).name = "elsewhere"
+        assert_equal_training(replayed, plain, X[:1], Y[:1])
+        for model in (replayed, plain):
+            model.layers[0].rate = rate
+        assert_equal_training(replayed, plain)
+    assert str(replayed.trainer.step.plans) == before
+
+
+def test_attributes_are_compared_only_after_one_was_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    replayed, plain = two(dense)
+    assert_equal_training(replayed, plain)
+    compared: list[Any] = []
+    monkeypatch.setattr("nnx.training.model_plans.are_as_they_were", lambda attributes: not compared.append(attributes))
+    assert_equal_training(replayed, plain)
+    first = len(compared)  # whatever the test itself has set before
+    assert_equal_training(replayed, plain)
+    assert len(compared) == first
+    for number, change in enumerate(
+        (
+            lambda: setattr(replayed.layers[0], "note", 1),
+            lambda: delattr(replayed.layers[0], "note"),
+            lambda: setattr(replayed.objective.by_output[0].loss, "note", 1),
+            lambda: setattr(replayed.objective.by_output[0], "note", 1),
+        )
+    ):
+        change()
+        replayed.train_on_batch(X[0], Y[0])
+        replayed.train_on_batch(X[0], Y[0])
+        assert len(compared) == first + number + 1
+
+
 def test_what_changes_again_and_again_is_given_up():
     replayed, plain = two(lambda: nnx.Sequential([Input((4,)), Dropout(0.5), Dense(2)]))
     for step in range(12):
