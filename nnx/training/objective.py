@@ -13,10 +13,10 @@ import numpy as np
 
 from nnx import losses, metrics, ranks
 from nnx.backends import Array, array_namespace, is_array, to_numpy
-from nnx.functional.loss_functions import add_to_sum
 from nnx.losses import Loss
 from nnx.metrics import Metric
 from nnx.metrics.base import added, on_host
+from nnx.metrics.tally import RunningSum
 from nnx.metrics.variable import value_of
 from nnx.parameters import ComparedAttributes
 from nnx.structure import leaves, leaves_like, ordered_keys
@@ -119,8 +119,8 @@ class Objective:
         self.by_output: list[OutputObjective] = []
         self.held: list[Metric] = []
         self.outputs: list[str] = []
-        self._total: Array | None = None  # running sums as `add_to_sum` keeps them
-        self._parts: list[Array | None] = []
+        self._total = RunningSum()
+        self._parts: list[RunningSum] = []
         self._count = 0
         self.free = [True]  # empty while somebody uses the running values
         if outputs is not None:
@@ -133,7 +133,7 @@ class Objective:
         columns = [distribute(value, outputs, what) for what, value in self._given.items()]
         self.outputs = outputs
         self.by_output = [OutputObjective(*column) for column in zip(*columns, strict=True)]
-        self._parts = [None] * len(outputs)
+        self._parts = [RunningSum() for _ in outputs]
 
     def of(self, outputs: list[str]) -> Objective:
         """Itself, with losses and metrics assigned to these outputs."""
@@ -293,11 +293,11 @@ class Objective:
         shard = ranks.shard()
         if shard is not None and shard.is_surplus:
             return
-        self._total = add_to_sum(loss, rows, self._total)
+        self._total.add(loss, rows)
         if len(self.by_output) > 1:
-            for index, part in enumerate(parts):
+            for part, running in zip(parts, self._parts, strict=True):
                 if part is not None:
-                    self._parts[index] = add_to_sum(part, rows, self._parts[index])
+                    running.add(part, rows)
 
     def watch(
         self,
@@ -345,8 +345,8 @@ class Objective:
 
     def reset(self) -> None:
         """Forget the running loss and metrics."""
-        self._total, self._count = None, 0
-        self._parts = [None] * len(self.by_output)
+        self._total, self._count = RunningSum(), 0
+        self._parts = [RunningSum() for _ in self.by_output]
         for one in self.by_output:
             for metric, _ in one.metrics:
                 metric.reset_state()
@@ -375,9 +375,9 @@ class Objective:
 
     def _own_state(self) -> dict[str, Any]:
         return {
-            "total": self._total,
+            "total": self._total.sums,
             "count": self._count,
-            "parts": list(self._parts),
+            "parts": [part.sums for part in self._parts],
             "metrics": [metric.state() for _, metric in self.metrics],
         }
 
@@ -399,7 +399,9 @@ class Objective:
             self._take(state)
 
     def _take(self, state: Mapping[str, Any]) -> None:
-        self._total, self._parts = state["total"], list(state["parts"])
+        self._total.set(state["total"])
+        for running, sums in zip(self._parts, state["parts"], strict=True):
+            running.set(sums)
         for (_, metric), running in zip(self.metrics, state["metrics"], strict=True):
             metric.set_state(running)
 
@@ -421,9 +423,9 @@ class Objective:
         if not self._count:
             return {}
         if len(self.by_output) == 1 and not self.by_output[0].metrics and not self.held:
-            return {"loss": float(to_numpy(self._total)[0]) / self._count}
-        sums = [self._total, *(self._parts[index] for index in self._counted)]
-        losses = [total[0, ...] / self._count for total in sums if total is not None]
+            return {"loss": float(to_numpy(self._total.value)) / self._count}
+        totals = [self._total.value, *(self._parts[index].value for index in self._counted)]
+        losses = [total / self._count for total in totals if total is not None]
         metrics = self.metrics
         results = [*losses, *(value_of(metric.result()) for _, metric in metrics)]
         found: dict[str, Any] = {}

@@ -6,7 +6,7 @@ import pytest
 import nnx
 from nnx import metrics
 from nnx.functional.loss_functions import add_to_sum
-from nnx.metrics.tally import Tally
+from nnx.metrics.tally import RunningSum, Tally
 from nnx.testing import assert_close, no_synchronization
 from nnx.training.objective import Objective
 
@@ -38,6 +38,44 @@ def test_counts_and_weights_together(backend):
     tally.add(backend.asarray([0.5, 0.25]))
     tally.add(backend.asarray([1, 0], "int64"))
     assert_close(tally.value(), np.asarray([4.5, 4.25]), like=backend.zeros(()))
+
+
+@pytest.mark.parametrize("count", [1, 2, 63, 64, 65, 200])
+@pytest.mark.parametrize("shape", [(), (3,)])
+def test_a_running_sum_is_that_of_its_amounts_in_their_order(backend, shape, count):
+    """However many of them wait, and whenever somebody looks."""
+    running, looked_at, expected = RunningSum(), RunningSum(), None
+    assert running.value is running.sums is None
+    generator = np.random.default_rng(count)
+    for _ in range(count):
+        values = generator.normal(size=shape) * 10.0 ** generator.integers(-12, 12, shape)  # so that the order counts
+        amount = backend.asarray(values, "float32")
+        with no_synchronization():
+            for one in (running, looked_at):
+                one.add(amount, 3.0)
+            expected = add_to_sum(amount, 3.0, expected)
+            assert looked_at.value is not None
+            assert looked_at.sums is not None
+    for one in (running, looked_at):
+        assert np.array_equal(nnx.to_numpy(one.value), nnx.to_numpy(expected)[0, ...])
+        assert np.array_equal(nnx.to_numpy(one.sums), nnx.to_numpy(expected))
+
+
+def test_the_value_of_one_amount_is_that_of_its_sum():
+    running = RunningSum()
+    running.add(np.float32(0.1), 3)
+    assert float(running.value) == float(running.sums[0]) == float(np.float32(np.float64(np.float32(0.1)) * 3))
+
+
+def test_a_running_sum_goes_on_from_another():
+    running, other = RunningSum(), RunningSum()
+    for amount in (np.float32(1e8), np.float32(1.0)):
+        running.add(amount)
+    other.add(np.float32(5.0))  # which is forgotten
+    other.set(running.sums)
+    other.add(np.float32(-1e8))
+    assert float(other.value) == 1.0
+    assert float(running.value) == float(np.float32(1e8) + np.float32(1.0))
 
 
 TENTH = np.float32(0.1)
