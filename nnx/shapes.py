@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from nnx.arguments import is_integer
 
 __all__ = [
     "Shape",
     "Sizes",
+    "are_of_shapes",
     "as_shapes",
     "behind_batch",
     "broadcast_shapes",
@@ -18,8 +19,11 @@ __all__ = [
     "fit_axes",
     "format_shape",
     "is_shape",
+    "of_shapes",
     "same_leading_axes",
 ]
+
+Check = TypeVar("Check", bound=Callable[..., None])
 
 Shape = tuple[int | None, ...]
 """The shape of a batch; None stands for a size that is not known, as that of the batch axis."""
@@ -141,3 +145,21 @@ def broadcast_shapes(first: Shape, second: Shape, name: str) -> Shape:
         else:
             raise ValueError(f"{name}: the shapes {first} and {second} do not fit together")
     return tuple(sizes)
+
+
+def of_shapes(check: Check) -> Check:
+    """Decorator: a check that depends on shapes alone, so that what was fine once is fine again.
+
+    >>> @of_shapes
+    ... def check_targets(y_true, output_shape):
+    ...     assert y_true.shape == output_shape
+    >>> are_of_shapes(check_targets), are_of_shapes(print)
+    (True, False)
+    """
+    check.of_shapes = True  # type: ignore[attr-defined]
+    return check
+
+
+def are_of_shapes(check: Callable[..., None]) -> bool:
+    """Whether a check was decorated by `of_shapes`; one that overrides such a check is another one."""
+    return getattr(check, "of_shapes", False)

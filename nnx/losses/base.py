@@ -27,7 +27,7 @@ from nnx.parameters import ComparedAttributes
 from nnx.precision import narrow, wide
 from nnx.pullbacks import Differentiable, Pullback, is_pair, require_fit
 from nnx.registry import Configurable, Registry, serialize
-from nnx.shapes import Shape, behind_batch
+from nnx.shapes import Shape, behind_batch, of_shapes
 from nnx.user_warnings import warn_user
 
 registry: Registry[Any] = Registry("loss")
@@ -169,6 +169,7 @@ class Loss(ComparedAttributes, Configurable, Advising):
         """The same loss as a function of what goes into the activation that it `fuses_with`: one stable formula."""
         raise ValueError(f"loss {self.name!r} has no form for logits")
 
+    @of_shapes
     def check_targets(self, y_true: np.ndarray, output_shape: Shape) -> None:
         """Raise ValueError for targets, on the host, that cannot be meant for this loss and that shape of outputs."""
 
@@ -283,6 +284,7 @@ class LossFunctionWrapper(Loss):
             config = {**config, "fn": found().fn if isinstance(found, type) else found}
         return cls(**config)
 
+    @of_shapes
     def check_targets(self, y_true: np.ndarray, output_shape: Shape) -> None:
         if self._built_in:
             require_same_shape(self.name, y_true, output_shape)

@@ -11,6 +11,9 @@ import numpy as np
 
 from nnx.shapes import Shape
 
+_UNSIGNED = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
+"""By the bytes of a number."""
+
 
 def require_same_shape(loss: str, y_true: np.ndarray, output_shape: Shape) -> None:
     """Check of shapes: targets must have that of the outputs, but for a last axis of length 1."""
@@ -89,6 +92,11 @@ def require_labels(
 
 
 def _require_range(loss: str, y_true: np.ndarray, classes: int, ignore_class: int | None) -> None:
+    dtype = y_true.dtype
+    if dtype.kind == "i" and dtype.isnative:  # as usual
+        without_signs = y_true.view(_UNSIGNED[dtype.itemsize])  # where negative numbers are the largest
+        if np.maximum.reduce(without_signs, axis=None) < classes:
+            return
     low, high = np.minimum.reduce(y_true, axis=None), np.maximum.reduce(y_true, axis=None)
     if low >= 0 and high < classes:
         return

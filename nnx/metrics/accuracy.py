@@ -14,7 +14,7 @@ from nnx.backends import Array, Namespace, backend_of
 from nnx.functional.counting import is_largest
 from nnx.metrics.base import MeanMetricWrapper, functions, registry
 from nnx.metrics.targets import as_labels_and_scores, as_matching_arrays, require_labels, require_matching_shapes
-from nnx.shapes import Shape
+from nnx.shapes import Shape, of_shapes
 from nnx.user_warnings import warn_user
 
 __all__ = [
@@ -178,6 +178,7 @@ class _OfClasses(MeanMetricWrapper):
 class _OfSameShape(_OfClasses):
     """An accuracy whose targets have the shape of the predictions."""
 
+    @of_shapes
     def check_targets(self, y_true: np.ndarray, output_shape: Shape) -> None:
         require_matching_shapes(self.fn.__name__, y_true.shape, output_shape)
 
@@ -185,6 +186,7 @@ class _OfSameShape(_OfClasses):
 class _OfLabels(_OfClasses):
     """An accuracy whose targets are numbers of classes."""
 
+    @of_shapes
     def check_targets(self, y_true: np.ndarray, output_shape: Shape) -> None:
         require_labels(self.fn.__name__, y_true.shape, output_shape)
 

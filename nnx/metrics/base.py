@@ -24,7 +24,7 @@ from nnx.metrics.targets import has_no_rows
 from nnx.metrics.variable import RunningValue, Variable, value_of
 from nnx.names import name_of_class
 from nnx.registry import Configurable, Registry, serialize
-from nnx.shapes import Shape, behind_batch
+from nnx.shapes import Shape, behind_batch, of_shapes
 from nnx.user_warnings import warn_user
 
 registry: Registry[Any] = Registry("metric")
@@ -193,6 +193,7 @@ class Metric(Configurable, Advising):
         """`add_weight`, as Keras also calls it."""
         return self.add_weight(shape, initializer, dtype, name)
 
+    @of_shapes
     def check_targets(self, y_true: np.ndarray, output_shape: Shape) -> None:
         """Raise ValueError for targets, on the host, that cannot be meant for this metric and that shape of outputs.
 

@@ -18,6 +18,7 @@ from nnx.debug import finite
 from nnx.locks import reentrant_lock
 from nnx.precision import dtype_bytes
 from nnx.random import Generator
+from nnx.shapes import Shape, are_of_shapes
 from nnx.structure import leaves, rebuild
 from nnx.text.values import is_texts
 from nnx.training.batches import (
@@ -64,6 +65,7 @@ class InputPipeline:
         self._setting_up = reentrant_lock()
         self._accepted: Any = None  # the form of host arrays whose inputs can be taken as they are
         self._converts_targets = False  # of those
+        self._looking_at_values: list[tuple[Any, Shape]] = []  # losses and metrics that do, and shapes of outputs
         self._accepted_input: Any = None  # and of an input alone
 
     def forget(self) -> None:
@@ -87,7 +89,8 @@ class InputPipeline:
             and class_weight is None
             and self._form(x, y) == self._accepted
         ):
-            self._check_targets([y])
+            for one, shape in self._looking_at_values:
+                one.check_targets(y, shape)
             if self._converts_targets and self.setup is not None:
                 model = self.model()
                 y = place(y, model.placement, self.setup.target_dtypes[0], "y", model.name)
@@ -96,8 +99,9 @@ class InputPipeline:
         batch = self._place_batch(xs, ys, weights, class_weight)
         untouched = len(xs) == len(ys) == 1 and batch[0][0] is x and ys[0] is y
         accepted = untouched and not self.model().ports.readings[0].integers
-        self._accepted = self._form(x, y) if accepted else None
         self._converts_targets = batch[1][0] is not y
+        self._looking_at_values = self._those_looking_at_values() if accepted else []
+        self._accepted = self._form(x, y) if accepted else None
         return batch
 
     def inputs(self, x: Any) -> list[Array]:
@@ -418,6 +422,13 @@ class InputPipeline:
                     one.loss.check_targets(y, shape)
                 for metric, _ in one.metrics:
                     metric.check_targets(y, shape)
+
+    def _those_looking_at_values(self) -> list[tuple[Any, Shape]]:
+        """The losses and metrics that look at more of the targets than their shape, with the shapes of outputs."""
+        shapes = self.setup.output_shapes if self.setup else []
+        by_output = zip(self.model().require_compiled().by_output, shapes, strict=True)
+        checking = [(one, shape) for part, shape in by_output for one in (part.loss, *(m for m, _ in part.metrics))]
+        return [(one, shape) for one, shape in checking if one is not None and not are_of_shapes(one.check_targets)]
 
 
 def _structure_of_data(x: Any, y: Any, sample_weight: Any) -> Any:
