@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Mapping
 from typing import Any, Unpack
 
 from nnx.arguments import fraction
@@ -72,11 +73,14 @@ class Adam(_Adaptive):
     def slot_starts(self) -> dict[str, float]:
         return {**super().slot_starts(), **({"velocity_hat": 0.0} if self.amsgrad else {})}
 
-    def update(self, w: Array, g: Array, learning_rate: float) -> None:
-        slots, beta_1, beta_2, t = self.slots, self.beta_1, self.beta_2, self.iterations + 1
-        rate = learning_rate * math.sqrt(1.0 - beta_2**t) / (1.0 - beta_1**t)
+    def _factors(self, learning_rate: float) -> tuple[float, ...]:
+        beta_1, beta_2, t = self.beta_1, self.beta_2, self.iterations + 1
+        return (learning_rate * math.sqrt(1.0 - beta_2**t) / (1.0 - beta_1**t),)
+
+    def _formula(self, w: Array, g: Array, slots: Mapping[str, Array], *factors: Any) -> None:
+        (rate,), m, v = factors, slots["momentum"], slots["velocity"]
         largest = slots["velocity_hat"] if self.amsgrad else None
-        updates.adam(w, g, slots["momentum"], slots["velocity"], largest, rate, beta_1, beta_2, self.epsilon)
+        updates.adam(w, g, m, v, largest, rate, self.beta_1, self.beta_2, self.epsilon)
 
 
 @optimizers.register()

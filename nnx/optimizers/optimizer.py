@@ -26,6 +26,7 @@ from nnx.optimizers.arguments import (
 from nnx.optimizers.clipping import clip_by_norm, clip_by_value, clip_each_by_norm
 from nnx.optimizers.loss_scaling import FIRST_SCALE, MASTER, STEPS_TO_GROW, LossScale, step_in_float32
 from nnx.optimizers.numbers import Iterations, Rate
+from nnx.optimizers.replayed_updates import ReplayedUpdates
 from nnx.optimizers.slots import Slots, Starts, placed_like
 from nnx.optimizers.variable_steps import VariableSteps
 from nnx.parameters import FlatParameters, Parameter, leave_recorded, recorders
@@ -35,6 +36,11 @@ from nnx.schedules import LearningRateSchedule, schedules
 from nnx.user_warnings import warn_user
 
 optimizers: Registry[type[Optimizer]] = Registry("optimizer")
+
+_OF_A_STEP = {
+    *("_applied_scale", "_learning_rate", "_rate_takes_step", "_steps", "iterations", "learning_rate", "lr"),
+}
+"""Attributes that may differ from step to step, and are read in each; from all others a plan is made."""
 
 _FLUSHES = 64  # steps between them; what is multiplied by 0.9 in each is subnormal after some 800
 
@@ -139,6 +145,7 @@ class Optimizer(Configurable):
         self._constrained: list[tuple[Parameter, slice]] = []
         self._variables: list[Parameter] = []  # of the last `apply`
         self._warned_of_none = False
+        self._replays = ReplayedUpdates()
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -147,6 +154,16 @@ class Optimizer(Configurable):
             cls.__init__ = with_common_arguments(cls.__init__, Optimizer.__init__)  # type: ignore[method-assign]
         if "apply" in vars(cls) and not cls.__module__.startswith("nnx."):
             cls._applies_itself = True
+
+    _replays: ReplayedUpdates | None = None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name not in _OF_A_STEP and self._replays is not None:
+            self._replays.forget()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_replays": ReplayedUpdates()}  # a copy has other memory, or attributes of its own
 
     _applies_itself = False
     """Whether a class of somebody's own says by `apply` what is done with gradients."""
@@ -167,12 +184,29 @@ class Optimizer(Configurable):
 
     def update(self, w: Array, g: Array, learning_rate: float) -> None:
         """Change the parameters w in place by their gradients g; both are 1-D, like the arrays of `self.slots`."""
+        if self._has_formula:
+            self._formula(w, g, self.slots, *self._factors(learning_rate))
+            return
         if not self._is_by_variable:
             raise NotImplementedError(
                 f"{type(self).__name__} must define update(self, w, g, learning_rate), or "
                 f"update_step(self, gradient, variable, learning_rate)"
             )
         self._by_variable.run(self.update_step, w, g, self.slots, learning_rate)
+
+    # What it may define in place of `update`, so that small updates on NumPy are replayed
+
+    def _factors(self, learning_rate: float) -> tuple[float, ...]:
+        """The numbers of `_formula` that differ from step to step, numbers of Python."""
+        return (learning_rate,)
+
+    def _formula(self, w: Array, g: Array, slots: Mapping[str, Array], *factors: Any) -> None:
+        """`update` with these slots and factors, which it only computes with together with arrays of the others."""
+        raise NotImplementedError
+
+    @property
+    def _has_formula(self) -> bool:
+        return type(self)._formula is not Optimizer._formula
 
     # What it may define in place of that, as in Keras
 
@@ -456,6 +490,49 @@ class Optimizer(Configurable):
         """
         if not flat.parameters:
             return
+        replays: Any = self._replays
+        plan = replays.plan(flat, self.slots)
+        if plan is not None and type(self).update is Optimizer.update and self._applied_scale == 1.0:
+            plan.run(self._numbers())
+        elif not (
+            replays.may_begin(flat)
+            and self._is_plain(flat)
+            and replays.begin(self._whole_formula, flat, self.slots, self._numbers())
+        ):
+            self._train(flat)
+        self._steps += 1
+        if self._steps % _FLUSHES == 0:
+            with flat.placement.computing:
+                for name, slot in self.slots.items():
+                    if name != MASTER:
+                        flush_subnormals(slot)
+
+    def _is_plain(self, flat: FlatParameters) -> bool:
+        """Whether a step is no more than `_whole_formula`."""
+        return (
+            flat is self.slots.flat
+            and self._has_formula
+            and type(self).__module__.startswith("nnx.")  # whose attributes are no functions of something else
+            and type(self).update is Optimizer.update
+            and "update" not in vars(self)
+            and self.gradient_accumulation_steps is self.loss_scale_factor is self._decay_mask is None
+            and not (self.clipnorm or self.global_clipnorm or self.clipvalue or self.use_ema or self._constrained)
+            and MASTER not in self.slots
+        )
+
+    def _whole_formula(self, w: Array, g: Array, slots: Mapping[str, Array], *numbers: Any) -> None:
+        if self.weight_decay:
+            *numbers, decay = numbers  # type: ignore[assignment]
+            decay_weights(w, None, decay)
+        self._formula(w, g, slots, *numbers)
+
+    def _numbers(self) -> tuple[float, ...]:
+        """The numbers of `_whole_formula` in this step."""
+        rate = self._decayed_rate()
+        factors = self._factors(rate)
+        return (*factors, rate * self.weight_decay) if self.weight_decay else factors
+
+    def _train(self, flat: FlatParameters) -> None:
         with flat.placement.computing:
             if flat is not self.slots.flat:
                 self._bind(flat)
@@ -467,11 +544,6 @@ class Optimizer(Configurable):
             else:
                 unscaled = isinstance(scale, float) and scale == 1.0
                 self._advance(flat.values, flat.grads if unscaled else flat.grads / scale)
-            self._steps += 1
-            if self._steps % _FLUSHES == 0:
-                for name, slot in self.slots.items():
-                    if name != MASTER:
-                        flush_subnormals(slot)
 
     def restorable(self) -> Mapping[str, Array]:
         """The arrays that a step in float16 leaves as they were if its gradients are not finite."""
@@ -566,11 +638,13 @@ class Optimizer(Configurable):
         return gradients
 
     def _update(self, values: Array, gradients: Array) -> None:
-        rate = self._rate()
-        if self.decay:
-            rate /= 1.0 + self.decay * self._steps
+        rate = self._decayed_rate()
         self._decay_weights(values, rate)
         self.update(values, gradients, rate)
+
+    def _decayed_rate(self) -> float:
+        rate = self._rate()
+        return rate / (1.0 + self.decay * self._steps) if self.decay else rate
 
     def _follow(self, values: Array) -> None:
         """Move the average towards the parameters, after they were updated."""

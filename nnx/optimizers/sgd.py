@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Unpack
+from collections.abc import Mapping
+from typing import Any, Unpack
 
 from nnx.arguments import fraction
 from nnx.backends import Array
@@ -49,8 +50,9 @@ class SGD(Optimizer):
     def slot_starts(self) -> dict[str, float]:
         return {"momentum": 0.0} if self.momentum else {}
 
-    def update(self, w: Array, g: Array, learning_rate: float) -> None:
+    def _formula(self, w: Array, g: Array, slots: Mapping[str, Array], *factors: Any) -> None:
+        (rate,) = factors
         if self.momentum:
-            updates.momentum(w, g, self.slots["momentum"], learning_rate, self.momentum, self.nesterov)
+            updates.momentum(w, g, slots["momentum"], rate, self.momentum, self.nesterov)
         else:
-            updates.sgd(w, g, learning_rate)
+            updates.sgd(w, g, rate)
