@@ -48,7 +48,7 @@ def _blocked(scratch: int) -> Callable[[_Update], _Update]:
                 arguments = signature.bind(*arguments, **named).args
             w = arguments[0]
             if w.shape[0] <= _BLOCK:
-                update(*(np.empty(w.shape, w.dtype) for _ in range(scratch)), *arguments)
+                update(*(np.empty_like(w) for _ in range(scratch)), *arguments)
             else:
                 in_threads(blocks, *arguments)
 
