@@ -61,7 +61,10 @@ def copied(structure: Any) -> Any:
 
 def own_array(value: Any) -> Any:
     """A copy of a plain array; anything else as it is."""
-    return array_namespace(value).asarray(value, copy=True) if is_plain(value) else value
+    if not is_plain(value):
+        return value
+    value = value.detach() if hasattr(value, "detach") else value  # what PyTorch's own tape knows of stays there
+    return array_namespace(value).asarray(value, copy=True)
 
 
 def is_plain(value: Any) -> bool:

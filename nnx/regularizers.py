@@ -13,6 +13,7 @@ from nnx.functional import Pullback
 from nnx.lazy_loading import other_names
 from nnx.members import Advising
 from nnx.operators import Operand
+from nnx.parameters import ComparedAttributes
 from nnx.pullbacks import is_pair, require_fits
 from nnx.registry import Configurable, Registry
 from nnx.registry import custom_objects as custom_names
@@ -41,7 +42,7 @@ registry: Registry[Any] = Registry("regularizer")
 _EPSILON = 1e-7
 
 
-class Regularizer(Configurable, Advising):
+class Regularizer(ComparedAttributes, Configurable, Advising):
     """A penalty on an array. A subclass defines `__call__`, ordinary array code; or `forward`, the fast form.
 
     >>> import numpy as np

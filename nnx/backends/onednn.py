@@ -25,7 +25,8 @@ from nnx.locks import LOADING
 _PACKAGES = "onednn-cpu-gomp", "onednn-cpu-iomp"  # wheels, by the OpenMP that they take
 _FILE = "libdnnl.so.3"
 _INSTALL = "on Linux on x86-64 it comes with: pip install 'nnx-array[fast]'"
-_MOST_PRIMITIVES = 512  # that a thread keeps, each for one shape
+_MOST = 512  # convolutions that a thread keeps, each for one shape; to make one takes milliseconds
+_LONG = 8192  # uses of others after which one of them may go for a new one
 
 # Numbers of the C interface, by dnnl_types.h.
 _F32, _ANY, _CPU, _IN_ORDER = 3, 1, 1, 1
@@ -254,30 +255,46 @@ class Convolution:
 
 
 def has_convolution(*geometry: Any) -> bool:
-    """Whether oneDNN has a fast `Convolution` of that geometry."""
-    return _convolution(geometry) is not None
+    """Whether there is a fast `Convolution` of that geometry: oneDNN has one, and there is room for another shape.
+
+    Where data have more shapes than are kept, those that come on are left to others: to make one in each step, and to
+    forget another, would take several times as long as the convolution.
+    """
+    return _convolution(geometry, False) is not None
 
 
 def convolve(images: np.ndarray, kernel: np.ndarray, result: np.ndarray, *geometry: Any) -> None:
     """Call the `Convolution` of that geometry; ValueError where there is no fast one."""
-    found = _convolution(geometry)
+    found = _convolution(geometry, True)
     if found is None:
         raise ValueError(f"oneDNN has no fast convolution of {geometry}")
     found(images, kernel, result)
 
 
-def _convolution(geometry: tuple[Any, ...]) -> Convolution | None:
-    """This thread's, which is made once; it takes as many threads of OpenMP as there were then."""
+def _convolution(geometry: tuple[Any, ...], needed: bool) -> Convolution | None:
+    """This thread's, which takes as many threads of OpenMP as there were when it was made; None if there is none.
+
+    needed : whether it takes the place of the one that was used least recently, whenever that was.
+    """
     kept, key = _thread.convolutions, (_thread.adapt(), geometry)
-    if key not in kept:
-        if len(kept) >= _MOST_PRIMITIVES:
-            del kept[next(iter(kept))]
+    _thread.uses += 1
+    found, _ = kept.pop(key, (_ABSENT, 0))
+    if found is _ABSENT:
+        if len(kept) >= _MOST:
+            oldest = next(iter(kept))
+            if not needed and _thread.uses - kept[oldest][1] < _LONG:
+                return None
+            del kept[oldest]
         with unobserved():
             try:
-                kept[key] = Convolution(*geometry)
+                found = Convolution(*geometry)
             except ValueError:
-                kept[key] = None
-    return kept[key]
+                found = None
+    kept[key] = found, _thread.uses  # at the end: the first is the one that was used least recently
+    return found
+
+
+_ABSENT: Any = object()
 
 
 # What the C interface deals with
@@ -373,7 +390,8 @@ class _Thread(threading.local):
     """What belongs to one thread: streams and primitives may not be used by two at the same time."""
 
     def __init__(self) -> None:
-        self.convolutions: dict[tuple[int, tuple[Any, ...]], Convolution | None] = {}
+        self.convolutions: dict[tuple[int, tuple[Any, ...]], tuple[Convolution | None, int]] = {}
+        self.uses = 0
         self._alone, self._before = False, 1  # whether OpenMP was told to take one thread, and how many it took
 
     @functools.cached_property

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from nnx.backends import Array, array_namespace, is_array
 from nnx.functional.loss_functions import add_to_sum
 
@@ -14,8 +16,8 @@ _MOST_WAITING = 64
 class RunningSum:
     """A running sum of floating arrays of one shape, as `add_to_sum` adds them up.
 
-    Single numbers wait to be added, together with those that follow: code that runs on and on takes a fraction of the
-    time.
+    NumPy's single numbers, which nobody can write into, wait to be added together with those that follow: code that
+    runs on and on takes a fraction of the time.
     """
 
     __slots__ = ("_sums", "_waiting")
@@ -29,9 +31,9 @@ class RunningSum:
         self._waiting: list[tuple[Array, float]] = []
 
     def add(self, amount: Array, factor: float = 1.0) -> None:
-        """Take in amount * factor. The array must not change from here on."""
+        """Take in amount * factor."""
         self._waiting.append((amount, factor))
-        if len(self._waiting) == _MOST_WAITING or amount.shape:
+        if len(self._waiting) == _MOST_WAITING or not isinstance(amount, np.generic):
             self._catch_up()
 
     @property

@@ -104,8 +104,9 @@ class ModelPlan:
         if model.placement.name != "numpy" or "float16" in dtypes or len(dtypes) > 1:
             raise NotPlannable("plans are for NumPy, and not for mixed precision")
         layers = [layer for _, layer in model.walk()]
+        self._layers = list(map(weakref.ref, layers))
         self._compared = AttributeChange.last
-        owners = [*layers, *losses]
+        owners = [*layers, *losses, *_regularizers_of(model, layers)]
         self._attributes = attributes_of([owner for owner in owners if isinstance(owner, ComparedAttributes)])
         self._silent = attributes_of([owner for owner in owners if not isinstance(owner, ComparedAttributes)])
         self._model = weakref.ref(model)
@@ -147,8 +148,10 @@ class ModelPlan:
         )
 
     def _are_attributes_as_they_were(self) -> bool:
-        last = AttributeChange.last
-        if not are_as_they_were(self._attributes):
+        last, model = AttributeChange.last, self._model()
+        layers = [layer for _, layer in model.walk()] if model is not None else []
+        same = len(layers) == len(self._layers) and all(map(operator.is_, layers, [ref() for ref in self._layers]))
+        if not same or not are_as_they_were(self._attributes):
             return False
         self._compared = last
         return True
@@ -283,6 +286,12 @@ def _dependencies_of(model: TrainableModel) -> Dependencies:
     found.look_at(*(part for own in known for part in own.values() if isinstance(part, _FUNCTIONS)))
     found.look_at(*(layer.arguments for layer in owners if isinstance(layer, Lambda)))
     return found
+
+
+def _regularizers_of(model: TrainableModel, layers: Sequence[Layer]) -> list[Any]:
+    found = [parameter.regularizer for parameter in model.weights]
+    found += [getattr(layer, "activity_regularizer", None) for layer in layers]
+    return [regularizer for regularizer in found if hasattr(regularizer, "__dict__")]
 
 
 def attributes_of(owners: Sequence[Any]) -> list[tuple[dict[str, Any], list[Any]]]:

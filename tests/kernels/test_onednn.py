@@ -202,18 +202,36 @@ class TestConvolutions:
             thread.join()
         assert found == [True] * 400
 
-    def test_those_of_many_shapes_are_forgotten(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(onednn, "_MOST_PRIMITIVES", 3)
+    @pytest.fixture
+    def _few(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+        """Room for three convolutions."""
+        monkeypatch.setattr(onednn, "_MOST", 3)
         kept = onednn._thread.convolutions
         before = dict(kept)
         kept.clear()
-        try:
-            for n in range(1, 9):
-                y = KERNELS["correlate"].function(X[:n], KERNEL, WINDOWS)
-                assert_close(y, of_numpy.correlate(X[:n], KERNEL, WINDOWS), length=144)
-            assert len(kept) == 3
-        finally:
-            kept.update(before)
+        yield
+        kept.clear()
+        kept.update(before)
+
+    @pytest.mark.usefixtures("_few")
+    def test_shapes_that_are_too_many_go_to_the_kernels_of_numpy(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        accepts = KERNELS["correlate"].accepts
+        assert accepts is not None
+        for _ in range(2):
+            assert [n for n in range(1, 9) if accepts(X[:n], KERNEL, WINDOWS)] == [1, 2, 3]
+        monkeypatch.setattr(onednn, "_LONG", 10)
+        for _ in range(6):
+            assert accepts(X[:2], KERNEL, WINDOWS)
+            assert accepts(X[:3], KERNEL, WINDOWS)
+        assert accepts(X[:4], KERNEL, WINDOWS)  # in the place of the first, which nobody has used for long
+        assert not accepts(X[:1], KERNEL, WINDOWS)
+
+    @pytest.mark.usefixtures("_few")
+    def test_one_that_is_needed_takes_the_place_of_another(self) -> None:
+        for n in range(1, 9):
+            y = KERNELS["correlate"].function(X[:n], KERNEL, WINDOWS)
+            assert_close(y, of_numpy.correlate(X[:n], KERNEL, WINDOWS), length=144)
+        assert len(onednn._thread.convolutions) == 3
 
 
 @needs_onednn

@@ -215,3 +215,11 @@ def test_the_confusion_matrix_counts_beyond_what_float32_can():
     metric.update_state(ones, ones)
     metric.update_state([1, 0], [1, 1])
     assert metric.result().tolist() == [[0, 1], [0, LIMIT + 1]]
+
+
+def test_a_number_that_its_owner_writes_into_was_added_as_it_was():
+    weight, mean = np.zeros((), "float32"), nnx.metrics.Mean()
+    for i in range(10):
+        weight[...] = i
+        mean.update_state(np.asarray(float(i), "float32"), sample_weight=weight)
+    assert float(mean.result()) == pytest.approx(285 / 45)

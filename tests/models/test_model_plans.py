@@ -757,3 +757,34 @@ def test_a_plan_of_predictions_copies_no_weights():
     with pytest.raises(ValueError, match="from 0 to 999"):
         model(x + 1000, training=True)
     assert all(map(np.array_equal, states, [parameter.value for parameter in model.non_trainable_weights]))
+
+
+@pytest.mark.parametrize("where", ["kernel_regularizer", "activity_regularizer"])
+def test_attributes_of_regularizers_count_at_once(where):
+    def losses(**options):
+        layer = Dense(2, input_dim=5, kernel_initializer="ones", **{where: nnx.regularizers.L2(0.1)})
+        model = nnx.Sequential([layer])
+        model.compile(nnx.optimizers.SGD(0.0), "mse", **options)
+        x, y = np.ones((8, 5), "float32"), np.zeros((8, 2), "float32")
+        found = [float(model.train_on_batch(x, y)) for _ in range(3)]
+        getattr(layer, where).l2 = 1.0
+        return [*found, float(model.train_on_batch(x, y)), float(model.test_on_batch(x, y))]
+
+    found = losses()
+    assert found[3] > found[2]
+    assert found == losses(jit_compile=False)
+
+
+def test_layers_that_leave_a_model_inside_the_model_are_gone_at_once():
+    def losses(**options):
+        set_seed(1)
+        inner = nnx.Sequential([Dense(4), Dropout(0.5)])
+        model = nnx.Sequential([Input((5,)), Dense(4), inner, Dense(2)])
+        model.compile("sgd", "mse", **options)
+        x, y = np.ones((8, 5), "float32"), np.zeros((8, 2), "float32")
+        for _ in range(3):
+            model.train_on_batch(x, y)
+        inner.pop()
+        return [float(model.train_on_batch(x, y)) for _ in range(3)]
+
+    assert losses() == losses(jit_compile=False)
