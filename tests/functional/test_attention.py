@@ -11,7 +11,7 @@ import pytest
 import nnx
 from nnx.backends import Placement
 from nnx.backends.base import find_backend
-from nnx.functional.attention import dot_product_attention
+from nnx.functional.attention import dot_product_attention, self_attention
 from nnx.random import Generator, host_words
 from nnx.testing import assert_close, check_gradients, no_synchronization
 
@@ -165,3 +165,10 @@ def test_a_mask_of_another_rank() -> None:
     for shape in ((SOURCES,), (1, BATCH, HEADS, TARGETS, SOURCES)):
         with pytest.raises(ValueError, match=r"scores of shape \(2, 2, 3, 5\) cannot have the shape"):
             dot_product_attention(*arguments(), np.ones(shape, bool))
+
+
+def test_a_mask_of_another_rank_for_self_attention(backend: Placement) -> None:
+    x, *kernels = (backend.xp.ones(shape) for shape in ((2, 3, 4), *[(4, 2, 5)] * 3, (2, 5, 4)))
+    for shape in ((), (3,), (1, 2, 2, 3, 3)):
+        with pytest.raises(ValueError, match=r"scores of shape \(2, 2, 3, 3\) cannot have the shape"):
+            self_attention(x, backend.asarray(np.ones(shape, bool), "bool"), *kernels, biased=False)

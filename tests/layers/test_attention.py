@@ -290,3 +290,16 @@ def test_self_attention_is_attention(backend: Placement, inputs: int, options: d
         results.append([*model.get_weights(), model(given)])
     for mine, theirs in zip(*results, strict=True):
         assert_close(mine, theirs, rtol=1e-5, atol=1e-6)
+
+
+def test_self_attention_over_no_axes(backend: Placement) -> None:
+    """Each step attends to itself alone."""
+    x = nnx.Input((TARGETS, 4))
+    layer = MultiHeadAttention(2, 3, attention_axes=())
+    model = nnx.Model(x, layer(x, x, return_attention_scores=True))
+    y, scores = model(backend.asarray(QUERY))
+    assert_close(scores, np.ones((BATCH, TARGETS, 2)), like=y)
+    weights = {p.name: nnx.to_numpy(p.value) for p in layer.weights}
+    values = np.tensordot(QUERY, weights["value/kernel"], axes=1) + weights["value/bias"]
+    expected = np.tensordot(values, weights["attention_output/kernel"], axes=2) + weights["attention_output/bias"]
+    assert_close(y, expected, rtol=1e-5, atol=1e-6)

@@ -163,10 +163,18 @@ _SIDE_BY_SIDE = SummedKernel(
 
 
 def _accepts_self_attention(
-    x: Array, mask: Array | None, *parameters: Array, biased: bool = True, dropout: Any = None, **options: Any
+    x: Array,
+    mask: Array | None,
+    *parameters: Array,
+    biased: bool = True,
+    axes: Sequence[int] | None = None,
+    dropout: Any = None,
+    **options: Any,
 ) -> bool:
     kernels = parameters[:: 2 if biased else 1]
-    if x.ndim != 3 or not has_rows(x, *parameters) or not all(parameter.size for parameter in parameters):
+    if x.ndim != 3 or (axes is not None and tuple(axes) != (1,)):
+        return False
+    if not has_rows(x, *parameters) or not all(parameter.size for parameter in parameters):
         return False
     batch, steps, _ = x.shape
     scores = (batch, kernels[0].shape[1], steps, steps)

@@ -26,10 +26,18 @@ from nnx.random import Draw
 
 
 def _accepts(
-    x: Array, mask: Array | None, *parameters: Array, biased: bool = True, dropout: Any = None, **options: Any
+    x: Array,
+    mask: Array | None,
+    *parameters: Array,
+    biased: bool = True,
+    axes: Sequence[int] | None = None,
+    dropout: Any = None,
+    **options: Any,
 ) -> bool:
     kernels = parameters[:: 2 if biased else 1]
-    usable = x.ndim == 3 and x.dtype.kind == "f" and x.dtype.itemsize > 2 and have_one_dtype(x, *parameters)
+    if x.ndim != 3 or (axes is not None and tuple(axes) != (1,)):
+        return False
+    usable = x.dtype.kind == "f" and x.dtype.itemsize > 2 and have_one_dtype(x, *parameters)
     if not usable or not all(array.size for array in (x, *parameters)):
         return False
     if len({kernel.shape for kernel in kernels[:3]}) > 1 or kernels[0].shape[0] != x.shape[2]:
@@ -39,7 +47,7 @@ def _accepts(
     allowed = scores if mask is None else _by_heads(mask).shape
     fits = all(size in (1, full) for size, full in zip(reversed(allowed), reversed(scores), strict=False))
     drawn = dropout is None or (0.0 <= dropout[0] <= 1.0 and dropout[1].size == math.prod(scores))
-    return drawn and fits and len(allowed) <= 4
+    return drawn and fits and len(allowed) in (2, 4)
 
 
 @backend_kernel(KERNELS, accepts=_accepts)
