@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -108,12 +108,12 @@ def self_attention(
         np.matmul(dlogits.swapaxes(2, 3), queries, out=dkeys)
 
         dx = None if places[0] is SKIP else product(cotangents, joint.T).reshape(x.shape)
-        dkernels = _apart(product(matrix.T, cotangents), factors, kernels[:3], places[1 : 1 + 3 * each : each])
+        of_first = places[1 : 1 + 3 * each]
+        dkernels = _apart(lambda: product(matrix.T, cotangents), factors, kernels[:3], of_first[::each])
         dkernels.append(None if last[0] is None else last[0].reshape(kernels[3].shape))
         if not biased:
             return dx, *dkernels
-        sums = np.dot(ones(rows, x.dtype), cotangents)
-        dbiases = _apart(sums.reshape(1, -1), factors, biases[:3], places[2 : 1 + 3 * each : each])
+        dbiases = _apart(lambda: np.dot(ones(rows, x.dtype), cotangents), factors, biases[:3], of_first[1::2])
         dbiases[1] = zero_cotangent(biases[1], places[4])
         dbiases.append(None if last[1] is None else last[1].reshape(biases[3].shape))
         return dx, *itertools.chain(*zip(dkernels, dbiases, strict=True))
@@ -159,17 +159,21 @@ def _allowed(mask: Array | None, steps: int, causal: bool, window: int | None) -
 
 
 def _apart(
-    joint: Array, factors: Sequence[float], parameters: Sequence[Array], places: Sequence[Any]
+    make: Callable[[], Array], factors: Sequence[float], parameters: Sequence[Array], places: Sequence[Any]
 ) -> list[Array | None]:
-    """The cotangents of parameters that lie side by side in one, each in its place."""
-    m = joint.shape[1] // len(parameters)
-    found: list[Array | None] = []
+    """The cotangents of parameters, each in its place, of one in which they lie side by side.
+
+    make : returns that one, a matrix or a row; it is not called where no place wants a cotangent.
+    """
+    found: list[Array | None] = [None] * len(places)
+    if all(place is SKIP for place in places):
+        return found
+    joint = make()
+    m = joint.shape[-1] // len(parameters)
     for index, (parameter, factor, place) in enumerate(zip(parameters, factors, places, strict=True)):
-        if place is SKIP:
-            found.append(None)
-            continue
-        part = joint[:, index * m : (index + 1) * m] * factor
-        found.append(deliver(part.reshape(parameter.shape), place))
+        if place is not SKIP:
+            part = joint[..., index * m : (index + 1) * m] * factor
+            found[index] = deliver(part.reshape(parameter.shape), place)
     return found
 
 
