@@ -116,6 +116,10 @@ class TestChoice:
         assert np.array_equal(dx, present + pullback(dy)[0])
         assert np.array_equal(present, kept)
         assert pullback.adds
+        wide = present.astype(np.float64) / 3.0
+        (dx,) = pullback(dy, out=(Plus(wide),))
+        assert dx.dtype == np.float64
+        assert np.array_equal(dx, wide + pullback(dy)[0])
 
     @needs_numba
     def test_the_largest_of_a_window_with_nan_is_nan(self) -> None:

@@ -82,12 +82,12 @@ def _normalize(
     def pullback(dy: Array, out: tuple[Any, ...] = (None, None, None)) -> tuple[Array | None, ...]:
         dy = plain(dy, rows)
         present = out[0].present if isinstance(out[0], Plus) else None
+        together = present is not None and present.dtype == x.dtype and present.shape == x.shape
         place: Any = out[0] if present is None else None
         usable = place is not None and place is not SKIP and place.flags.c_contiguous and place.dtype == x.dtype
         dx = place.reshape(rows.shape) if usable else empty(x, rows.shape)
         sums = np.zeros_like(x, shape=(2, size))
         parts = np.zeros_like(x, shape=(2, size))
-        together = present is not None
         added = plain(present, rows) if together else dx
         _pull_rows(dx, sums, parts, dy, rows, scale, means, inverses, share, centered, added, together)
         given = [total for parameter, total in ((gamma, sums[0]), (beta, sums[1])) if parameter is not None]
@@ -97,7 +97,10 @@ def _normalize(
         ]
         if place is SKIP:
             return None, *of_parameters
-        return dx.reshape(x.shape) if place is None or usable else deliver(dx.reshape(x.shape), place), *of_parameters
+        dx = dx.reshape(x.shape)
+        if present is not None and not together:
+            dx = present + dx
+        return dx if place is None or usable else deliver(dx, place), *of_parameters
 
     return y.reshape(x.shape), pullback
 
