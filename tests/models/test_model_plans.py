@@ -106,7 +106,17 @@ def functional() -> nnx.Model:
     return nnx.Model([a, b], [Dense(2, name="one")(h), Dense(1, activation="sigmoid", name="two")(h)])
 
 
+def attentive(masked: bool = False, **options: Any) -> nnx.Model:
+    start = Input((4,))
+    x = nnx.layers.Reshape((4, 1))(start)
+    x = Dense(3)(Masking()(x) if masked else x)
+    x = x + nnx.layers.MultiHeadAttention(2, 3, **options)(x, x, use_causal_mask=masked)
+    return nnx.Model(start, Dense(2)(nnx.layers.GlobalAveragePooling1D()(x)))
+
+
 MODELS: dict[str, tuple[Callable[[], nnx.Model], dict[str, Any]]] = {
+    "self-attention": (attentive, {}),
+    "self-attention with masks and dropout": (lambda: attentive(masked=True, dropout=0.3, use_bias=False), {}),
     "penalties": (
         lambda: nnx.Sequential(
             [Input((4,)), Dense(5, activity_regularizer="l1"), ActivityRegularization(0.1), Dense(2)]
