@@ -20,7 +20,7 @@ from nnx.pullbacks import Pullback
 
 _LEAST = 32_768
 _BLOCK = 4096  # numbers: rows that are in the first cache from one loop to the next
-_LANES = 64  # numbers of a row from which on its loops take several at a time
+_LONG = 64  # numbers of a row from which on its loops take several at a time
 
 
 def _accepts_pair(y_true: Array, y_pred: Array) -> bool:
@@ -244,11 +244,11 @@ def _pull_entropies(
 @compiled
 def _softmax_parts(maxima: Any, totals: Any, block: Any, logits: Any) -> None:
     rows, width = logits.shape
-    lanes, ones = np.empty(_LANES, logits.dtype), np.ones(block.shape[0], logits.dtype)
+    bits, ones = logits.view(np.int32), np.ones(block.shape[0], logits.dtype)
     for first in range(0, rows, block.shape[0]):
         part = logits[first : min(first + block.shape[0], rows)]
         for i in range(part.shape[0]):
-            maxima[first + i] = _maximum_of_long(part[i], lanes) if width >= _LANES else _maximum(part[i])
+            maxima[first + i] = _maximum_of_long(bits[first + i]) if width >= _LONG else _maximum(part[i])
         _scaled_exponentials(block[: part.shape[0]], maxima[first:], ones, part)
         for i in range(part.shape[0]):
             totals[first + i] = _sum(block[i])
@@ -264,22 +264,24 @@ def _maximum(row: Any) -> Any:
 
 
 @compiled
-def _maximum_of_long(row: Any, lanes: Any) -> Any:
-    """The same, of several at a time."""
-    lanes[:] = -np.inf
-    whole = row.size // lanes.size * lanes.size
-    for start in range(0, whole, lanes.size):
-        part = row[start : start + lanes.size]
-        for k in range(lanes.size):
-            lanes[k] = part[k] if part[k] > lanes[k] else lanes[k]
-    return max(_maximum(lanes), _maximum(row[whole:]))
+def _maximum_of_long(bits: Any) -> Any:
+    """The same of a row of float32, given as int32, of which processors compare several at a time.
+
+    Negative numbers are in the order of their bits once all of these but the sign's are turned round. NaN comes out as
+    the largest or, with a negative sign, not at all.
+    """
+    largest = np.int32(-0x80000000)
+    for j in range(bits.size):
+        place = np.int32(bits[j] ^ ((bits[j] >> np.int32(31)) & np.int32(0x7FFFFFFF)))
+        largest = place if place > largest else largest
+    return np.int32(largest ^ ((largest >> np.int32(31)) & np.int32(0x7FFFFFFF))).view(np.float32)
 
 
 @compiled
 def _scaled_exponentials(exponentials: Any, maxima: Any, factors: Any, logits: Any) -> None:
     """exp(logits - maximum) * factor, of each row"""
     rows, width = logits.shape
-    if width >= _LANES:
+    if width >= _LONG:
         for i in range(rows):
             largest, factor = maxima[i], factors[i]
             for j in range(width):
@@ -301,12 +303,12 @@ def _scaled_exponentials(exponentials: Any, maxima: Any, factors: Any, logits: A
 @compiled
 def _normalize(y: Any, maxima: Any, logits: Any) -> None:
     rows, width = logits.shape
-    lanes, ones = np.empty(_LANES, logits.dtype), np.ones(maxima.size, logits.dtype)
+    bits, ones = logits.view(np.int32), np.ones(maxima.size, logits.dtype)
     for first in range(0, rows, maxima.size):
         last = min(first + maxima.size, rows)
         part, made = logits[first:last], y[first:last]
         for i in range(part.shape[0]):
-            maxima[i] = _maximum_of_long(part[i], lanes) if width >= _LANES else _maximum(part[i])
+            maxima[i] = _maximum_of_long(bits[first + i]) if width >= _LONG else _maximum(part[i])
         _scaled_exponentials(made, maxima, ones, part)
         for i in range(part.shape[0]):
             total = _sum(made[i])
