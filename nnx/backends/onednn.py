@@ -278,8 +278,9 @@ def _convolution(geometry: tuple[Any, ...], needed: bool) -> Convolution | None:
     """
     kept, key = _thread.convolutions, (_thread.adapt(), geometry)
     _thread.uses += 1
-    found, _ = kept.pop(key, (_ABSENT, 0))
-    if found is _ABSENT:
+    known = kept.pop(key, None)
+    found = None if known is None else known[0]
+    if known is None:
         if len(kept) >= _MOST:
             oldest = next(iter(kept))
             if not needed and _thread.uses - kept[oldest][1] < _LONG:
@@ -292,9 +293,6 @@ def _convolution(geometry: tuple[Any, ...], needed: bool) -> Convolution | None:
                 found = None
     kept[key] = found, _thread.uses  # at the end: the first is the one that was used least recently
     return found
-
-
-_ABSENT: Any = object()
 
 
 # What the C interface deals with
