@@ -1,4 +1,4 @@
-"""Matrix products of stacks of matrices, as of the heads of attention."""
+"""Matrix products of matrices and of stacks of them, as of the heads of attention."""
 
 from __future__ import annotations
 

@@ -492,6 +492,7 @@ ROWS: dict[str, list[Example]] = {
         ),
     ],
     "matrix_products": [
+        Example(lambda v: (v.normal(v.n, 3), v.normal(3, 2)), length=3),
         Example(lambda v: (v.normal(v.n, 3, 4), v.normal(v.n, 4, 2)), length=4),
         Example(lambda v: (v.normal(2, 128, 3), v.normal(2, 3, 256)), sizes=(1,), length=3),
     ],

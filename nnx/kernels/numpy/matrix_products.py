@@ -96,11 +96,13 @@ def _pieces(a: np.ndarray, step: int) -> np.ndarray:
 
 def _accepts(a: Array, b: Array) -> bool:
     """Whether the stacks have one shape, and nothing is promoted."""
-    return bool(a.dtype == b.dtype and a.ndim > 2 and a.shape[:-2] == b.shape[:-2])
+    return bool(a.dtype == b.dtype and a.ndim == b.ndim > 1 and a.shape[:-2] == b.shape[:-2])
 
 
 @backend_kernel(KERNELS, accepts=_accepts)
 def matrix_products(a: Array, b: Array) -> Array:
+    if a.ndim == 2:
+        return product(a, b)
     shape = *a.shape[:-1], b.shape[-1]
     swapped = b.ndim == 4 and not b.flags.c_contiguous and b.swapaxes(1, 2).flags.c_contiguous
     if not swapped:
