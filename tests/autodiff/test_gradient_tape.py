@@ -157,6 +157,17 @@ def test_who_writes_into_a_watched_array_changes_no_gradient(backend):
     assert_close(tape.gradient(y, x), [2.0, 6.0])
 
 
+def test_what_pytorch_records_itself_is_no_part_of_a_watched_array():
+    torch = pytest.importorskip("torch")
+    given = torch.ones(3, requires_grad=True)
+    with nnx.GradientTape() as tape:
+        x = tape.watch(given)
+        y = nnx.ops.sum(x * x)
+    gradient = tape.gradient(y, x)
+    assert gradient.tolist() == [2.0, 2.0, 2.0]
+    assert gradient.grad_fn is None
+
+
 def test_a_parameter_that_is_not_trained_may_be_watched(backend):
     with nnx.backend(backend.name, device=backend.device, dtype=backend.dtype):
         frozen = nnx.Variable(3.0, trainable=False)
