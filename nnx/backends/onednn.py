@@ -37,6 +37,9 @@ _WEIGHTS_OF, _GRADIENT_OF, _NAME_OF = 131, 132, 8  # questions to a description 
 _OPENMP = 2  # as what runs its threads
 
 
+_FLOAT32 = np.dtype(np.float32)
+
+
 class _Version(ctypes.Structure):
     _fields_ = (
         ("major", ctypes.c_int),
@@ -119,6 +122,16 @@ def _declared(library: Any) -> Any:
     for kind in ("memory", "memory_desc", "primitive", "primitive_desc", "stream"):
         getattr(library, f"dnnl_{kind}_destroy").argtypes = (pointer,)
     return library
+
+
+def is_plain(array: Any) -> bool:
+    """Whether an array is one of float32, and of no subclass of NumPy's.
+
+    >>> is_plain(np.zeros(2, np.float32)), is_plain(np.zeros(2))
+    (True, False)
+    """
+    kind = type(array)
+    return array.dtype == _FLOAT32 and (kind is np.ndarray or not issubclass(kind, np.ndarray))
 
 
 _from_buffer: Callable[[Any], Any] = ctypes.c_char.from_buffer

@@ -14,6 +14,7 @@ from typing import Any
 
 from nnx.backends.base import Array
 from nnx.kernels import backend_kernel
+from nnx.kernels.attention_conditions import accepts_self_attention, by_heads
 from nnx.kernels.cupy.affine import bias_activation
 from nnx.kernels.cupy.column_statistics import SummedKernel
 from nnx.kernels.cupy.cuda_kernels import CUPY, ElementwiseKernel, contiguous
@@ -162,37 +163,11 @@ _SIDE_BY_SIDE = SummedKernel(
 )
 
 
-def _accepts_self_attention(
-    x: Array,
-    mask: Array | None,
-    *parameters: Array,
-    biased: bool = True,
-    axes: Sequence[int] | None = None,
-    dropout: Any = None,
-    **options: Any,
-) -> bool:
-    kernels = parameters[:: 2 if biased else 1]
-    if x.ndim != 3 or (axes is not None and tuple(axes) != (1,)):
-        return False
-    if not has_rows(x, *parameters) or not all(parameter.size for parameter in parameters):
+def _accepts_self_attention(x: Array, mask: Array | None, *parameters: Array, **options: Any) -> bool:
+    if not accepts_self_attention(x, mask, *parameters, **options) or not has_rows(x, *parameters):
         return False
     batch, steps, _ = x.shape
-    scores = (batch, kernels[0].shape[1], steps, steps)
-    allowed = scores if mask is None else _by_heads(mask).shape
-    drawn = dropout is None or (0.0 <= dropout[0] <= 1.0 and dropout[1].size == math.prod(scores))
-    fits = all(size in (1, full) for size, full in zip(reversed(allowed), reversed(scores), strict=False))
-    return (
-        drawn
-        and fits
-        and len(allowed) in (2, 4)
-        and len({kernel.shape for kernel in kernels[:3]}) == 1
-        and math.prod(scores) < 2**31
-    )
-
-
-def _by_heads(mask: Array) -> Array:
-    """A mask with an axis for the heads, if it has one for the samples."""
-    return mask[:, None] if mask.ndim == 3 else mask
+    return bool(batch * parameters[0].shape[1] * steps * steps < 2**31)
 
 
 @backend_kernel(KERNELS, accepts=_accepts_self_attention)
@@ -234,7 +209,7 @@ def self_attention(
     else:
         projected = contiguous(z)
     if mask is not None:
-        mask = xp.broadcast_to(_by_heads(mask), (batch, heads, steps, steps)).swapaxes(0, 1)
+        mask = xp.broadcast_to(by_heads(mask), (batch, heads, steps, steps)).swapaxes(0, 1)
     queries, keys, values = projected.reshape(3, heads * batch, steps, size)
     seen = (mask, batch, causal, window)
     found, scores, pull_heads = _of_heads(queries, keys, values, seen, None if dropout is None else dropped)

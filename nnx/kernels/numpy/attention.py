@@ -16,6 +16,7 @@ import numpy as np
 
 from nnx.backends.base import Array
 from nnx.kernels import ACCELERATED, backend_kernel
+from nnx.kernels.attention_conditions import accepts_self_attention, by_heads
 from nnx.kernels.numpy.column_sums import add_to_rows, deliver, ones
 from nnx.kernels.numpy.convolution import have_one_dtype
 from nnx.kernels.numpy.matrix_products import product
@@ -25,29 +26,10 @@ from nnx.pullbacks import SKIP, Differentiable, Pullback, linear, zero_cotangent
 from nnx.random import Draw
 
 
-def _accepts(
-    x: Array,
-    mask: Array | None,
-    *parameters: Array,
-    biased: bool = True,
-    axes: Sequence[int] | None = None,
-    dropout: Any = None,
-    **options: Any,
-) -> bool:
-    kernels = parameters[:: 2 if biased else 1]
-    if x.ndim != 3 or (axes is not None and tuple(axes) != (1,)):
+def _accepts(x: Array, mask: Array | None, *parameters: Array, **options: Any) -> bool:
+    if not accepts_self_attention(x, mask, *parameters, **options) or not have_one_dtype(x, *parameters):
         return False
-    usable = x.dtype.kind == "f" and x.dtype.itemsize > 2 and have_one_dtype(x, *parameters)
-    if not usable or not all(array.size for array in (x, *parameters)):
-        return False
-    if len({kernel.shape for kernel in kernels[:3]}) > 1 or kernels[0].shape[0] != x.shape[2]:
-        return False
-    batch, steps, _ = x.shape
-    scores = batch, kernels[0].shape[1], steps, steps
-    allowed = scores if mask is None else _by_heads(mask).shape
-    fits = all(size in (1, full) for size, full in zip(reversed(allowed), reversed(scores), strict=False))
-    drawn = dropout is None or (0.0 <= dropout[0] <= 1.0 and dropout[1].size == math.prod(scores))
-    return drawn and fits and len(allowed) in (2, 4)
+    return bool(x.dtype.kind == "f" and x.dtype.itemsize > 2 and x.size > 0 and parameters[0].shape[0] == x.shape[2])
 
 
 @backend_kernel(KERNELS, accepts=_accepts)
@@ -141,14 +123,9 @@ def _multiplied(a: Array, b: Array) -> Array:
     return np.matmul(a, b, out=empty(a, (*a.shape[:-1], b.shape[-1])))
 
 
-def _by_heads(mask: Array) -> Array:
-    """A mask with an axis for the heads, if it has one for the samples."""
-    return mask[:, None] if mask.ndim == 3 else mask
-
-
 def _allowed(mask: Array | None, steps: int, causal: bool, window: int | None) -> Array | None:
     """Which sources a target may look at, broadcastable to (batch, heads, targets, sources); None for all."""
-    allowed = None if mask is None else _by_heads(mask)
+    allowed = None if mask is None else by_heads(mask)
     if not causal and window is None:
         return allowed
     target, source = np.arange(steps)[:, None], np.arange(steps)

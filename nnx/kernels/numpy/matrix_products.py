@@ -20,7 +20,6 @@ from nnx.kernels import backend_kernel
 from nnx.kernels.numpy.memory import empty
 from nnx.kernels.numpy.table import KERNELS
 
-_FLOAT32 = np.dtype(np.float32)
 _SMALL = 1_000_000  # m * n * k of a piece
 _FEW = 1024  # elements of the other matrix
 _LARGE = 2_000_000  # m * n * k from which on a call of oneDNN, some 6 microseconds, takes less
@@ -44,13 +43,8 @@ def _is_onednns(a: Array, b: Array, out: Any) -> bool:
     """Whether oneDNN is there for a large product of these, none of them close to a vector."""
     if not onednn.is_onednn_used() or a.shape[0] < _NARROW or a.shape[1] < _NARROW or b.shape[1] < _NARROW:
         return False
-    plain = _is_plain(a) and _is_plain(b) and (out is None or _is_plain(out))
+    plain = onednn.is_plain(a) and onednn.is_plain(b) and (out is None or onednn.is_plain(out))
     return plain and onednn.can_multiply(a, b, out)
-
-
-def _is_plain(array: Array) -> bool:
-    kind = type(array)
-    return array.dtype is _FLOAT32 and (kind is np.ndarray or not issubclass(kind, np.ndarray))
 
 
 def multiply(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from nnx.backends.base import Array
-from nnx.backends.onednn import convolve, has_convolution
+from nnx.backends.onednn import convolve, has_convolution, is_plain
 from nnx.backends.routines import Routine
 from nnx.kernels.numpy.memory import empty
 from nnx.kernels.onednn.table import onednn_kernel
@@ -53,14 +53,9 @@ def _takes(kind: str, images: Shape, kernel: Shape, windows: Windows, groups: in
     fit = images[1:] == (*windows.sizes, kernel[2] * groups) and kernel[:2] == _taps(windows) and 0 not in images
     # Of windows with one tap and strides, oneDNN 3.2 to 3.12 writes beyond its memory: its issue #6035.
     strided = windows.taps == 1 and max(windows.rows.stride, windows.columns.stride) > 1
-    if strided or not fit or not all(map(_is_plain, arrays)):
+    if strided or not fit or not all(map(is_plain, arrays)):
         return False
     return has_convolution(*_geometry(kind, images, kernel, windows, groups))
-
-
-def _is_plain(array: Array) -> bool:
-    subclass = isinstance(array, np.ndarray) and type(array) is not np.ndarray
-    return bool(array.dtype == np.float32) and not subclass
 
 
 def _taps(windows: Windows) -> Shape:
