@@ -18,15 +18,13 @@ class RunningSum:
 
     NumPy's single numbers, which nobody can write into, wait to be added together with those that follow: code that
     runs on and on takes a fraction of the time.
+
+    sums : what the `sums` of another one were, to go on from there; None (default) to begin.
     """
 
     __slots__ = ("_sums", "_waiting")
 
-    def __init__(self) -> None:
-        self.set(None)
-
-    def set(self, sums: Array | None) -> None:
-        """Go on from what `sums` was."""
+    def __init__(self, sums: Array | None = None) -> None:
         self._sums = sums
         self._waiting: list[tuple[Array, float]] = []
 
@@ -91,7 +89,7 @@ class Tally:
             if not (value is None or is_array(value)):
                 raise TypeError(f"a running sum cannot be {value!r}")
         self._number, self._whole = number, whole
-        self._floating.set(sums)
+        self._floating = RunningSum(sums)
         self._dtype = getattr(sums, "dtype", None)
 
     @property

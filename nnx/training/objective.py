@@ -399,9 +399,7 @@ class Objective:
             self._take(state)
 
     def _take(self, state: Mapping[str, Any]) -> None:
-        self._total.set(state["total"])
-        for running, sums in zip(self._parts, state["parts"], strict=True):
-            running.set(sums)
+        self._total, self._parts = RunningSum(state["total"]), [RunningSum(sums) for sums in state["parts"]]
         for (_, metric), running in zip(self.metrics, state["metrics"], strict=True):
             metric.set_state(running)
 

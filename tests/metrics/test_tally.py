@@ -68,11 +68,10 @@ def test_the_value_of_one_amount_is_that_of_its_sum():
 
 
 def test_a_running_sum_goes_on_from_another():
-    running, other = RunningSum(), RunningSum()
+    running = RunningSum()
     for amount in (np.float32(1e8), np.float32(1.0)):
         running.add(amount)
-    other.add(np.float32(5.0))  # which is forgotten
-    other.set(running.sums)
+    other = RunningSum(running.sums)
     other.add(np.float32(-1e8))
     assert float(other.value) == 1.0
     assert float(running.value) == float(np.float32(1e8) + np.float32(1.0))
