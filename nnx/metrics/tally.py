@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from nnx.backends import Array, array_namespace, is_array
 from nnx.functional.loss_functions import add_to_sum
+from nnx.kernels.numpy.losses import add_numbers_to_sum
 
 _MOST_WAITING = 64
 
@@ -51,8 +53,12 @@ class RunningSum:
 
     def _catch_up(self) -> None:
         waiting, self._waiting = self._waiting, []
-        for amount, factor in waiting:
-            self._sums = add_to_sum(amount, factor, self._sums)
+        for kind, terms in itertools.groupby(waiting, lambda term: type(term[0])):
+            if issubclass(kind, np.generic):
+                self._sums = add_numbers_to_sum(list(terms), self._sums)
+                continue
+            for amount, factor in terms:
+                self._sums = add_to_sum(amount, factor, self._sums)
 
 
 class Tally:
