@@ -112,17 +112,19 @@ def sparse_categorical_crossentropy(
 ) -> Any:
     if y_pred.shape[1] > _MOST_CLASSES:
         return _sparse_by_rows(y_true.reshape(-1), y_pred)
-    place = y_true.reshape(-1), np.arange(len(y_pred))
+    rows = len(y_pred)
+    labels = y_true.reshape(-1).astype(np.intp, copy=False)
+    places = labels * rows + np.arange(rows)  # with the classes along the first axis
     shifted = y_pred.T.copy()
     shifted = shifted - np.maximum.reduce(shifted, axis=0)
     exponential = np.exp(shifted)
     total = np.add.reduce(exponential, axis=0)
     values = np.log(total)
-    values -= shifted[place]
+    values -= shifted.reshape(-1).take(places)
 
     def pullback(dvalues: Array | float) -> Array:
         slope = exponential / total
-        slope[place] -= 1.0  # each column has one label, so no index comes twice
+        np.subtract.at(slope.reshape(-1), places, np.ones((), slope.dtype))
         slope *= dvalues
         return slope.T.copy()
 
