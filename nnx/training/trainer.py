@@ -195,7 +195,8 @@ class Trainer:
         model = self.model()
         with model.computing:
             own, batch_size = self.for_predicting is self.own_steps, optional_integer("batch_size", batch_size, 32)
-            model.stop_predicting = False
+            if model.stop_predicting:  # not set in vain: plans look at all attributes where one was set
+                model.stop_predicting = False
             watched = callbacks is not None or steps is not None or verbosity(verbose)
             if not (own or watched) and self.pipeline.takes_as_it_is(x) and self._is_one_batch(x, batch_size):
                 return self.step.predict_on_batch(x)

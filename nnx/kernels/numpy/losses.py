@@ -25,6 +25,8 @@ from nnx.kernels.numpy.table import KERNELS
 
 _MOST_CLASSES = 64
 _BLOCK = 80_000  # numbers: rows of logits that are in the cache from one step to the next
+_CACHED = 1 << 22  # bytes of logits: beyond, passes over them take the time, and a step has no plan
+_NEAR = 20.0  # the largest logit of a row, from -20 to 20: exponentials are as they are in range
 
 
 @backend_kernel(KERNELS)
@@ -139,11 +141,14 @@ def _sparse_by_rows(labels: Array, logits: Array) -> Any:
     exponential = empty(logits, logits.shape)
     total, of_labels = empty(logits, (2, rows))
     for block in blocks:
-        part, labelled = exponential[block], labels[block]
-        np.subtract(logits[block], np.maximum.reduce(logits[block], axis=1, keepdims=True), out=part)
-        of_labels[block] = part[numbers[: len(part)], labelled]
-        np.exp(part, out=part)
+        part, given = exponential[block], logits[block]
+        largest = np.maximum.reduce(given, axis=1, keepdims=True)
+        if logits.nbytes <= _CACHED or not np.abs(largest).max() <= _NEAR:
+            given = np.subtract(given, largest, out=part)
+        of_labels[block] = given[numbers[: len(part)], labels[block]]
+        np.exp(given, out=part)
         np.add.reduce(part, axis=1, out=total[block])
+    values = np.log(total, dtype=np.float64) - of_labels  # of which the large parts may cancel
 
     def pullback(dvalues: Array | float) -> Array:
         slope, factor = empty(logits, logits.shape), (dvalues / total)[:, None]
@@ -152,7 +157,7 @@ def _sparse_by_rows(labels: Array, logits: Array) -> Any:
         slope[np.arange(rows), labels] -= dvalues  # each row has one label, so no index comes twice
         return slope
 
-    return np.log(total) - of_labels, pullback
+    return values.astype(logits.dtype), pullback
 
 
 @backend_kernel(KERNELS)
