@@ -13,19 +13,17 @@ from nnx.autodiff.record import below, leaf, require_real
 from nnx.autodiff.rule import Function, Pull
 from nnx.backends import Array, Namespace
 from nnx.functional.matrix_products import matrix_products
+from nnx.kernels.numpy.matrix_products import LARGE
 from nnx.parameters import Parameter
 
 Result = tuple[Array, tuple[Pull, Pull]]
-
-
-_LARGE = 2_000_000  # products of two numbers, from which on a kernel may take less time than `dot`
 
 
 def product_of_matrices(a: Array, b: Array) -> Any:
     """The product of two plain matrices; `dot` of NumPy takes less time than `@` where they are small."""
     if type(a) is not np.ndarray:
         return a @ b
-    return np.dot(a, b) if a.size * b.shape[-1] < _LARGE else matrix_products(a, b)
+    return np.dot(a, b) if a.size * b.shape[-1] < LARGE else matrix_products(a, b)
 
 
 def matrix_product(xp: Namespace, plain: Callable[..., Any]) -> Callable[..., Any]:

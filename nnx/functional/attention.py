@@ -8,13 +8,14 @@ import operator
 from collections.abc import Sequence
 from typing import Any
 
-from nnx.backends import Array, Namespace, array_namespace, backend_of
+from nnx.backends import Array, Namespace, array_namespace
 from nnx.functional.activations import softmax
 from nnx.functional.affine import project
 from nnx.functional.dropout import dropout as drop
 from nnx.functional.masking import keep
 from nnx.functional.matrix_products import matrix_products
 from nnx.kernels import accelerated, alike
+from nnx.kernels.attention_conditions import nearness
 from nnx.pullbacks import SKIP, Differentiable, Pullback, linear, zero_cotangent
 from nnx.random import Draw
 
@@ -193,7 +194,7 @@ def attend(
     ([[[[2.0]]]], [[[[0.5, 0.5]]]])
     """
     xp = array_namespace(q)
-    near = _nearness(q, q.shape[2], k.shape[2], causal, window)
+    near = nearness(q, q.shape[2], k.shape[2], causal, window)
     if near is not None:
         allowed = near if allowed is None else xp.logical_and(allowed, near)
 
@@ -221,19 +222,6 @@ def attend(
         return matrix_products(dlogits, k) * scale, dk, dv
 
     return (found, scores), pullback
-
-
-def _nearness(like: Array, targets: int, sources: int, causal: bool, window: int | None) -> Array | None:
-    """Which sources are near enough to which targets, (targets, sources)."""
-    if not causal and window is None:
-        return None
-    xp, device = array_namespace(like), backend_of(like).device_of(like)
-    target = xp.arange(targets, dtype=xp.int64, device=device)[:, None]
-    source = xp.arange(sources, dtype=xp.int64, device=device)[None, :]
-    if window is None:
-        return source <= target
-    beyond = target if causal else target + (window - 1)
-    return xp.logical_and(source <= beyond, source > target - window)
 
 
 class _Folding:

@@ -1,4 +1,4 @@
-"""Conditions under which the kernels of self-attention apply, and masks as they take them, for every backend."""
+"""Conditions under which the kernels of self-attention apply, and what its masks are, for every backend."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from nnx.backends.base import Array
+from nnx.backends.base import Array, array_namespace, backend_of
 
 
 def accepts_self_attention(
@@ -33,3 +33,19 @@ def accepts_self_attention(
 def by_heads(mask: Array) -> Array:
     """A mask with an axis for the heads, if it has one for the samples."""
     return mask[:, None] if mask.ndim == 3 else mask
+
+
+def nearness(like: Array, targets: int, sources: int, causal: bool, window: int | None) -> Array | None:
+    """Which sources are near enough to which targets, (targets, sources); None for all.
+
+    causal : whether those after the target are too far. window : and those so many steps away, before it and after it.
+    """
+    if not causal and window is None:
+        return None
+    xp, device = array_namespace(like), backend_of(like).device_of(like)
+    target = xp.arange(targets, dtype=xp.int64, device=device)[:, None]
+    source = xp.arange(sources, dtype=xp.int64, device=device)[None, :]
+    if window is None:
+        return source <= target
+    beyond = target if causal else target + (window - 1)
+    return xp.logical_and(source <= beyond, source > target - window)

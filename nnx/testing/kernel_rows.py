@@ -609,6 +609,8 @@ ROWS: dict[str, list[Example]] = {
         _loss(lambda v: (v.labels(v.n, classes=8), v.normal(v.n, 8, scale=300.0)), from_logits=True, axis=1),
         _loss(lambda v: (v.labels(v.n, classes=900), v.normal(v.n, 900, scale=30.0)), from_logits=True),
         _loss_of_many(lambda v: (v.labels(900, classes=5), v.normal(900, 5)), from_logits=True),
+        _loss_of_many(lambda v: (v.labels(90, classes=12_000), v.normal(90, 12_000)), from_logits=True),
+        _loss_of_many(lambda v: (v.labels(90, classes=12_000), v.normal(90, 12_000, scale=30.0)), from_logits=True),
         _cupy(_loss(lambda v: (v.labels(v.n, 2, classes=4), v.normal(v.n, 2, 4)), from_logits=True)),
         _cupy(_loss(lambda v: (v.labels(v.n, classes=4), v.normal(v.n, 4)), from_logits=True, ignore_class=1)),
         _cupy(_loss(lambda v: (v.labels(v.n, classes=3, dtype="uint8"), v.normal(v.n, 700)), from_logits=True)),

@@ -29,6 +29,7 @@ from nnx.layers import (
     LayerNormalization,
     Masking,
 )
+from nnx.parameters import AttributeChange
 from nnx.random import set_seed
 from nnx.testing.rows.layer_case import LayerCase
 from nnx.testing.rows.layers import LAYERS
@@ -798,3 +799,13 @@ def test_layers_that_leave_a_model_inside_the_model_are_gone_at_once():
         return [float(model.train_on_batch(x, y)) for _ in range(3)]
 
     assert losses() == losses(jit_compile=False)
+
+
+def test_predict_sets_no_attribute_that_plans_compare():
+    """Else each call would walk through all layers, which takes longer than a small network."""
+    model = dense()
+    for _ in range(3):  # the second call, and the third, make the plan
+        model.predict(X[0], verbose=0)
+    before = AttributeChange.last
+    model.predict(X[0], verbose=0)
+    assert AttributeChange.last is before

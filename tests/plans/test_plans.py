@@ -37,6 +37,7 @@ def in_place(x: Any) -> Any:
     y[ROWS, 0] -= 1.0
     np.maximum(y, 0.0, out=y)
     np.add.at(y[:, 1], ROWS, x[0, :3])
+    np.subtract.at(y.reshape(-1), ROWS, 1.0)
     return y
 
 
@@ -71,6 +72,19 @@ FUNCTIONS: dict[str, Callable[[Any], Any]] = {
         + np.sum(x > 0.0)
         + np.sum(x, axis=0, dtype=np.float32)
         + np.max(x, initial=0.5)
+    ),
+    "places": lambda x: np.concatenate(
+        [x.argmax(axis=1) * 3 + 1, x.argmin(axis=0), x.argmax()[None], np.argmax(x, axis=1, keepdims=True)[:, 0]]
+    ),
+    "taken": lambda x: np.concatenate([x.take(ROWS), x.take(ROWS, axis=0)[:, 1], x.take(ROWS, axis=1)[0]]),
+    "of two rows": lambda x: np.concatenate(
+        [
+            np.maximum.reduce(x[:2], axis=0),
+            np.minimum.reduce(x[1:3], axis=0, keepdims=True)[0],
+            np.max(x.reshape(2, 2, 5), axis=0)[1],
+            np.maximum.reduce(x[0, :2], axis=0)[None],
+            np.copysign(1.0, np.add.reduce(x[:2] * 0.0, axis=0)),  # NumPy begins sums with 0
+        ]
     ),
     "conversions": lambda x: np.concatenate(
         [x.astype(np.float32).astype(np.float64), x.astype(bool), np.floor(x).astype(np.int8)], axis=0

@@ -16,7 +16,7 @@ import numpy as np
 
 from nnx.backends.base import Array
 from nnx.kernels import ACCELERATED, backend_kernel
-from nnx.kernels.attention_conditions import accepts_self_attention, by_heads
+from nnx.kernels.attention_conditions import accepts_self_attention, by_heads, nearness
 from nnx.kernels.numpy.column_sums import add_to_rows, deliver, ones
 from nnx.kernels.numpy.convolution import have_one_dtype
 from nnx.kernels.numpy.matrix_products import product
@@ -58,7 +58,9 @@ def self_attention(
     queries, keys, values = _heads_of(projected, of_heads)
 
     logits = _multiplied(queries, keys.swapaxes(2, 3))
-    allowed = _allowed(mask, steps, causal, window)
+    allowed, near = None if mask is None else by_heads(mask), nearness(x, steps, steps, causal, window)
+    if near is not None:
+        allowed = near if allowed is None else np.logical_and(allowed, near)
     hidden = None if allowed is None else np.logical_not(allowed)
     if hidden is not None:
         np.copyto(logits, -1e30, where=hidden)
@@ -121,18 +123,6 @@ def _heads_of(matrix: Array, of_heads: tuple[int, ...]) -> list[Array]:
 
 def _multiplied(a: Array, b: Array) -> Array:
     return np.matmul(a, b, out=empty(a, (*a.shape[:-1], b.shape[-1])))
-
-
-def _allowed(mask: Array | None, steps: int, causal: bool, window: int | None) -> Array | None:
-    """Which sources a target may look at, broadcastable to (batch, heads, targets, sources); None for all."""
-    allowed = None if mask is None else by_heads(mask)
-    if not causal and window is None:
-        return allowed
-    target, source = np.arange(steps)[:, None], np.arange(steps)
-    near = source <= target if causal or window is None else source < target + window
-    if window is not None:
-        near &= source > target - window
-    return near if allowed is None else np.logical_and(allowed, near)
 
 
 def _apart(
