@@ -92,6 +92,7 @@ def main(*parts: str) -> None:
     import onnxruntime
     import peers_of_files
     import peers_of_inference
+    import peers_of_memory
     import peers_of_parts
     import peers_of_steps
     import sklearn
@@ -125,6 +126,11 @@ def main(*parts: str) -> None:
             f"{target:6.2f} {compiled}  {listing}{mark}",
             flush=True,
         )
+    for name, (target, peak) in peers_of_memory.CASES.items():
+        if not parts or any(part in name for part in parts):
+            mine, theirs = peak("nnx"), peak("torch")
+            mark = "" if mine / theirs <= target else "  above target"
+            print(f"{name:36} {mine:7.0f} MB     torch {theirs:7.0f} MB {mine / theirs:6.2f} {target:6.2f}{mark}")
 
 
 if __name__ == "__main__":
