@@ -140,8 +140,9 @@ MASK = object()
 
 @backend_kernel(KERNELS)
 def simple_rnn_recurrence(
-    z: Any, h: Array, recurrent_kernel: Array, mask: Any = None, factor: Any = None, activation: Any = GENERIC["tanh"]
+    z: Any, h: Array, recurrent_kernel: Array, mask: Any = None, factor: Any = None, activation: Any = None
 ) -> tuple[Any, Pullback]:
+    activation = activation or GENERIC["tanh"]
     found = None if mask is not None else _sequence("RNN", z, [h], recurrent_kernel, (0,), [activation])
     return _recurrence(found, "simple_rnn_recurrence", z, [h], mask, recurrent_kernel, MASK, factor, activation)
 
