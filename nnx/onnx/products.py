@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from nnx.onnx.array import node
+from nnx.onnx.layout import matrix_transpose
 from nnx.onnx.standard import broadcast, linalg, promoted, standard, xp
 
 
@@ -80,8 +81,9 @@ def trace(x: Any, /, *, offset: int = 0, dtype: Any = None) -> Any:
 
 for _function in (outer, vector_norm, matrix_norm, det, diagonal, trace):
     standard(_function, linalg)
-for _name in ("matmul", "tensordot", "vecdot", "matrix_transpose"):
+for _name in ("matmul", "tensordot", "vecdot"):
     setattr(linalg, _name, getattr(xp, _name))
+linalg.matrix_transpose = matrix_transpose
 
 _NOT_THERE: Sequence[str] = (
     *("cholesky", "cross", "eigh", "eigvalsh", "inv", "matrix_power", "matrix_rank", "pinv", "qr", "slogdet"),
