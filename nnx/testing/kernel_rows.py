@@ -396,6 +396,8 @@ ROWS: dict[str, list[Example]] = {
     ],
     "correlate_transposed": [
         *(_transposed(*row, _USUAL) for row in _CONVOLUTIONS),
+        _transposed(_SEQUENCE, 64, 5, 1, _USUAL),
+        _transposed(_over((9, 1), (3, 1), (2, 1), "same"), 64, 5, 1, _USUAL),
         _transposed(_LARGE, 8, 48, 1, (2,)),
         _transposed(_LARGE, 20, 16, 1, (2,)),
     ],

@@ -332,3 +332,11 @@ class TestPlans:
                 assert np.array_equal(found, expected)
         finally:
             nnx.config.enable_compiled_kernels()
+
+
+@needs_numba
+def test_hyperbolic_tangents_are_right_to_five_units_in_the_last_place():
+    x = np.concatenate([np.linspace(-10, 10, 100_001), np.geomspace(1e-38, 1, 10_000)]).astype(np.float32)
+    y, expected = KERNELS["tanh"].function(x)[0], np.tanh(x.astype(np.float64))
+    assert np.all(np.abs(y - expected) <= 5 * np.spacing(np.abs(expected).astype(np.float32)))
+    assert np.array_equal(y[np.abs(x) > 8], np.sign(x[np.abs(x) > 8]))
