@@ -35,6 +35,7 @@ _FORWARD, _DIRECT = 64, 1
 _SOURCE, _TARGET = 1, 17  # arguments of a primitive
 _ARGUMENTS = {"forward": (1, 33, 17), "backward_data": (129, 33, 145), "backward_weights": (1, 161, 145)}
 _WEIGHTS_OF, _GRADIENT_OF, _NAME_OF = 131, 132, 8  # questions to a description of a primitive
+_AVX512 = 0x20  # a bit of the instructions that it uses
 _OPENMP = 2  # as what runs its threads
 
 
@@ -71,6 +72,12 @@ def onednn_version() -> str:
     """The version of the library that is loaded."""
     version = _library().dnnl_version().contents
     return f"{version.major}.{version.minor}.{version.patch}"
+
+
+@functools.cache
+def has_wide_vectors() -> bool:
+    """Whether it computes with vectors of 512 bits, those of AVX-512."""
+    return bool(_library().dnnl_get_effective_cpu_isa() & _AVX512)
 
 
 @functools.cache

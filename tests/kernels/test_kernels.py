@@ -45,8 +45,11 @@ class CompiledKernels(NumpyBackend):
 
 
 COMPILED = [CompiledKernels("numba", compiler_problem), CompiledKernels("onednn", onednn_problem)]
-FLOAT32_ALONE = {"binary_crossentropy", "categorical_crossentropy", "softmax", "sparse_categorical_crossentropy"}
-"""Of those that numba compiles: those of exponentials."""
+FLOAT32_ALONE = {
+    *("binary_crossentropy", "categorical_crossentropy", "softmax", "sparse_categorical_crossentropy"),
+    *("gru_recurrence", "lstm_recurrence"),
+}
+"""Of those that numba compiles: those of exponentials and of tanh."""
 OWNERS = [*map(find_backend, backend_names()), *COMPILED]
 KERNELS = [(backend, name) for backend in OWNERS for name in backend.kernels]
 

@@ -197,6 +197,21 @@ class TestChoice:
         special = [losses._exponential.dispatcher(np.float32(value)) for value in (-87.5, -1e30, -np.inf, np.nan)]
         assert np.array_equal(special, [0.0, 0.0, 0.0, np.nan], equal_nan=True)
 
+    @needs_numba
+    def test_tanh_of_recurrences_is_that_of_float32(self) -> None:
+        from nnx.kernels.numba import recurrent
+
+        tanh = recurrent._tanh.dispatcher
+        x = np.logspace(-30, 1, 10_000).astype(np.float32)
+        found = np.asarray([tanh(value) for value in x])
+        assert np.array_equal(found, found.astype(np.float32))  # not computed in float64
+        exact = np.tanh(x.astype(np.float64))
+        assert np.all(np.abs(found - exact) <= 4 * np.spacing(exact.astype(np.float32)))
+        assert np.all(found <= 1.0)
+        assert np.array_equal([tanh(-value) for value in x], -found)
+        special = [tanh(np.float32(value)) for value in (0.0, 9.1, 1e30, np.inf, -np.inf, np.nan)]
+        assert np.array_equal(special, [0.0, 1.0, 1.0, 1.0, -1.0, np.nan], equal_nan=True)
+
     def test_a_kernel_of_ones_own_is_the_first(self, monkeypatch: pytest.MonkeyPatch) -> None:
         backend = find_backend("numpy")
         monkeypatch.setattr(backend, "kernels", dict(backend.kernels))
@@ -218,6 +233,9 @@ class TestChoice:
         assert not is_compiled("sgd", LARGE.ravel(), LARGE.ravel()[1:], 0.1)
         assert not is_compiled("sgd", LARGE, LARGE, 0.1)
         assert not is_compiled("lstm_recurrence", LARGE.reshape(4, 64, 512), LARGE[0], LARGE[0], LARGE[:128])
+        z, h, kernel = np.zeros((4, 64, 512)), np.zeros((64, 128)), np.zeros((128, 512))
+        assert not is_compiled("lstm_recurrence", z, h, h, kernel)  # float64
+        assert not is_compiled("gru_recurrence", z[:, :, :384], h, kernel[:, :384])
         assert not is_compiled("batch_normalization", LARGE, None, None, 0)
         assert not is_compiled("batch_normalization", LARGE, LARGE[0, :1])
         assert not is_compiled("batch_normalization", LARGE, None, None, -1, 1e-3, np.ones(256, bool))

@@ -239,6 +239,7 @@ class TestProducts:
     def test_rows_and_columns_that_are_contiguous(self, monkeypatch: pytest.MonkeyPatch) -> None:
         seen = []
         multiply = onednn.multiply._function
+        monkeypatch.setattr(onednn, "has_wide_vectors", lambda: True)
         monkeypatch.setattr(onednn.multiply, "_function", lambda *arrays: (seen.append(1), multiply(*arrays)))
         a, b = numbers(150, 160), numbers(160, 170)
         wide = numbers(160, 400)
@@ -280,6 +281,17 @@ class TestProducts:
     def test_others_are_those_of_blas(self, a: Any, b: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(onednn, "multiply", None)
         assert np.array_equal(product(a, b), np.dot(a, b))
+
+    def test_without_wide_vectors_they_are_those_of_many_rows(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        seen = []
+        monkeypatch.setattr(onednn, "multiply", lambda *arrays: seen.append(1))
+        monkeypatch.setattr(onednn, "has_wide_vectors", lambda: False)
+        product(numbers(1600, 50), numbers(50, 60))
+        product(numbers(200, 150), numbers(150, 160))
+        assert len(seen) == 1
+        monkeypatch.setattr(onednn, "has_wide_vectors", lambda: True)
+        product(numbers(200, 150), numbers(150, 160))
+        assert len(seen) == 2
 
 
 TRAINING = """

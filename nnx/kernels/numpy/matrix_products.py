@@ -1,6 +1,8 @@
 """Matrix products for NumPy: by BLAS or, where they are large and oneDNN is there, by oneDNN.
 
-Those of float32 take oneDNN 0.8 times as long as OpenBLAS on one core of an Intel Xeon (Sapphire Rapids).
+Those of float32 take oneDNN 0.8 times as long as OpenBLAS on one core of an Intel Xeon (Sapphire Rapids). With AVX2
+alone, on an AMD EPYC (Zen 3), that is so of many rows with short sums, (3200, 128) @ (128, 512); others, and above all
+long sums, as gradients of kernels are, take up to half as long again, and are BLAS'.
 
 Where one matrix has few elements, as those of convolutions with few channels, they are made in pieces. OpenBLAS
 multiplies matrices with m * n * k up to a million without packing them first, and with one thread; packing costs more
@@ -25,6 +27,7 @@ LARGE = 2_000_000
 
 _SMALL = 1_000_000  # m * n * k of a piece
 _FEW = 1024  # elements of the other matrix
+_TALL = 8  # rows for each term of a sum
 _NARROW = 16  # rows, columns or sums of a product that reads more than it computes
 _LEAST = 1 << 17  # bytes of a result whose memory is used again
 
@@ -42,8 +45,10 @@ def product(a: Array, b: Array, out: Any = None) -> Array:
 
 
 def _is_onednns(a: Array, b: Array, out: Any) -> bool:
-    """Whether oneDNN is there for a large product of these, none of them close to a vector."""
+    """Whether oneDNN is there for a large product of these, none of them close to a vector, and the faster one."""
     if not onednn.is_onednn_used() or a.shape[0] < _NARROW or a.shape[1] < _NARROW or b.shape[1] < _NARROW:
+        return False
+    if a.shape[0] < _TALL * a.shape[1] and not onednn.has_wide_vectors():
         return False
     plain = onednn.is_plain(a) and onednn.is_plain(b) and (out is None or onednn.is_plain(out))
     return plain and onednn.can_multiply(a, b, out)

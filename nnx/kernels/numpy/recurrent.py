@@ -1,7 +1,8 @@
 """Recurrences of simple_rnn, lstm and gru for NumPy: each step works in place, in memory that stays in the cache.
 
-Made for the usual activations, tanh and sigmoid, without dropout of the states; for others the generic form runs. All
-gates of a step take part in one tanh, because sigmoid(x) = 0.5 + 0.5 * tanh(0.5 * x).
+Made for the usual activations, tanh and sigmoid, without dropout of the states; for others the generic form runs. The
+gates of a GRU take part in one tanh, because sigmoid(x) = 0.5 + 0.5 * tanh(0.5 * x). What an LSTM has of its product,
+(batch, gates * units), becomes (gates, batch, units) by its exponentials and tanh: the loops of all else are then long.
 """
 
 from __future__ import annotations
@@ -71,52 +72,55 @@ def lstm_recurrence(
     skipped = None if mask is None else ~mask
     states, carries = _states_from(h, time), _states_from(c, time)
     outputs = empty(z, (time, *h.shape))
-    gates = empty(z, (time, h.shape[0], 4 * units))
-    scale, shift = _per_gate(units, z.dtype, 0.5, 0.5, 1.0, 0.5), _per_gate(units, z.dtype, 0.5, 0.5, 0.0, 0.5)
-    scaled = recurrent_kernel * scale
-    spare, small = np.empty_like(gates[0]), np.empty_like(outputs[0])
+    gates = empty(z, (time, 4, *h.shape))  # i, f, o and the candidate, which is negative
+    negative = -recurrent_kernel
+    every, small = empty(z, (len(h), 4 * units)), np.empty_like(outputs[0])
+    by_gate = _by_gate(every)
     for t in range(time):
-        every, new = gates[t], carries[t + 1]
-        product(states[t], scaled, every)
-        every += np.multiply(z[t], scale, out=spare)
-        np.tanh(every, out=every)
-        every *= scale
-        every += shift
-        i, f, candidate, o = _gates_of(every, units)
+        (i, f, o, candidate), new = gates[t], carries[t + 1]
+        product(states[t], negative, every)
+        every -= z[t]
+        _sigmoid_of_negative(by_gate[:2], gates[t, :2])
+        _sigmoid_of_negative(by_gate[3], o)
+        np.tanh(by_gate[2], out=candidate)
         np.multiply(f, carries[t], out=new)
-        new += np.multiply(i, candidate, out=small)
+        new -= np.multiply(i, candidate, out=small)
         np.tanh(new, out=outputs[t])
         np.multiply(o, outputs[t], out=states[t + 1])
         _hold(skipped, t, states, carries)
 
     def pullback(dy: Sequence[Any], out: Sequence[Any] = (None,) * 4) -> tuple[Array | None, ...]:
         dstates, dh, dc = dy[0], _writable(dy[1], h), _writable(dy[2], c)
-        dz = empty(z, gates.shape)
-        small = np.empty_like(dh)
-        one, zero = _per_gate(units, z.dtype, 1.0, 1.0, 0.0, 1.0), _per_gate(units, z.dtype, 0.0, 0.0, 1.0, 0.0)
+        dz = empty(z, z.shape)
+        slopes, small, dadded = np.empty_like(gates[0, :3]), np.empty_like(dh), np.empty_like(dh)
+        slope_i, slope_f, slope_o = slopes
         transposed = recurrent_kernel.T.copy()
         for t in reversed(range(time)):
             if dstates is not None:
                 dh += dstates[t]
             drop_vanishing(time - t, dh, dc)
             dh_held, dc_held = _release(skipped, t, dh), _release(skipped, t, dc)
-            slopes, output = dz[t], outputs[t]
-            np.subtract(one, gates[t], out=slopes)  # s * (1 - s), and a * (0 - a) + 1
-            slopes *= gates[t]
-            slopes += zero
-            i, f, candidate, o = _gates_of(gates[t], units)
-            di, df, dcandidate, do = _gates_of(slopes, units)
-            do *= np.multiply(dh, output, out=small)
-            np.multiply(output, output, out=small)
-            np.subtract(1.0, small, out=small)
-            small *= o
+            (i, f, o, candidate), output = gates[t], outputs[t]
+            di, df, dcandidate, do = _by_gate(dz[t])
+            np.subtract(i, 1.0, out=slope_i)  # negative too; each without a factor s
+            np.subtract(1.0, gates[t, 1:3], out=slopes[1:])
+            np.multiply(o, output, out=small)
+            slope_o *= small
+            np.multiply(slope_o, dh, out=do)
+            small *= output
+            np.subtract(o, small, out=small)
             small *= dh
             dc += small
-            di *= np.multiply(dc, candidate, out=small)
-            df *= np.multiply(dc, carries[t], out=small)
-            dcandidate *= np.multiply(dc, i, out=small)
+            np.multiply(dc, i, out=dadded)
+            slope_i *= candidate
+            np.multiply(slope_i, dadded, out=di)
+            np.multiply(candidate, candidate, out=small)
+            np.subtract(1.0, small, out=small)
+            np.multiply(small, dadded, out=dcandidate)
             dc *= f
-            product(slopes, transposed, dh)
+            slope_f *= carries[t]
+            np.multiply(slope_f, dc, out=df)
+            product(dz[t], transposed, dh)
             if dh_held is not None:
                 dh += dh_held
                 dc += dc_held
@@ -214,9 +218,17 @@ def _states_from(state: Array, time: int) -> Array:
     return states
 
 
-def _per_gate(units: int, dtype: np.dtype[Any], *values: float) -> Array:
-    """A row with a number for each gate."""
-    return np.repeat(np.asarray(values, dtype), units)
+def _by_gate(steps: Array) -> Array:
+    """View of (batch, 4 * units) as (4, batch, units)."""
+    return steps.reshape(len(steps), 4, steps.shape[1] // 4).swapaxes(0, 1)
+
+
+def _sigmoid_of_negative(x: Array, y: Array) -> None:
+    """sigmoid(-x), in y."""
+    with np.errstate(over="ignore"):  # 1 / (1 + inf) is the right 0
+        np.exp(x, out=y)
+    y += 1.0
+    np.reciprocal(y, out=y)
 
 
 def _gates_of(gates: Array, units: int) -> list[Array]:
