@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from nnx.backends.base import Array
-from nnx.kernels.numba.compilation import compiled, compiled_product
+from nnx.kernels.numba.compilation import compiled
+from nnx.kernels.numba.recurrent import write_tanh
 from nnx.kernels.numba.table import are_plain, compiled_kernel, plain
 from nnx.kernels.numpy.activations import rectify
 from nnx.kernels.numpy.memory import empty
@@ -34,7 +35,7 @@ def relu(x: Array) -> tuple[Array, Pullback]:
 def tanh(x: Array) -> tuple[Array, Pullback]:
     y = empty(x, x.shape)
     if x.dtype == np.float32:
-        _tanh(y.reshape(-1), x.reshape(-1))
+        write_tanh(y.reshape(-1), x.reshape(-1))
     else:
         np.tanh(x, out=y)
     return y, lambda dy: _pulled(_pull_tanh, dy, y)
@@ -60,28 +61,6 @@ def _pull_relu(dx: Any, dy: Any, y: Any) -> None:
     zero = y.dtype.type(0)
     for i in range(y.size):
         dx[i] = dy[i] if y[i] > zero else zero
-
-
-@compiled_product
-def _tanh(y: Any, x: Any) -> None:
-    """The quotient of polynomials of float32 that Eigen has, right to five units in the last place; beyond it is 1."""
-    one, last = np.float32(1), np.float32(7.9053111)
-    for i in range(x.size):
-        z = min(max(x[i], -last), last)
-        square = z * z
-        p = np.float32(-2.76076847742355e-16)
-        p = p * square + np.float32(2.00018790482477e-13)
-        p = p * square + np.float32(-8.60467152213735e-11)
-        p = p * square + np.float32(5.12229709037114e-8)
-        p = p * square + np.float32(1.48572235717979e-5)
-        p = p * square + np.float32(6.37261928875436e-4)
-        p = p * square + np.float32(4.89352455891786e-3)
-        q = np.float32(1.19825839466702e-6)
-        q = q * square + np.float32(1.18534705686654e-4)
-        q = q * square + np.float32(2.26843463243900e-3)
-        q = q * square + np.float32(4.89352518554385e-3)
-        inside = z * (p / q)
-        y[i] = one if x[i] >= last else -one if x[i] <= -last else x[i] if x[i] != x[i] else inside  # NaN stays
 
 
 @compiled

@@ -99,6 +99,13 @@ def _tanh(x: Any) -> Any:
     return np.float32(-1) if (x < np.float32(-9)) | (y < np.float32(-1)) else y
 
 
+@compiled_product
+def write_tanh(y: Any, x: Any) -> None:
+    """tanh(x) in y, 1-D; it is here since loops call functions of their own file."""
+    for i in range(x.size):
+        y[i] = _tanh(x[i])
+
+
 @compiled
 def _pull_lstm(dz: Any, dc: Any, dh: Any, gates: Any, outputs: Any, carries: Any) -> None:
     units = dh.shape[1]
