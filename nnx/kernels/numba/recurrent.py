@@ -2,7 +2,7 @@
 
 Of (28, 64, 128) that is more than half of the time of NumPy's kernels. Made for float32 and the usual activations,
 without dropout of the states and without a mask. The formulas are those of NumPy's kernels: sigmoid(x) = 0.5 + 0.5 *
-tanh(0.5 * x). Its tanh is right to four units in the last place; float64 goes on to NumPy's kernels.
+tanh(0.5 * x). Its tanh is right to five units in the last place; float64 goes on to NumPy's kernels.
 """
 
 from __future__ import annotations
