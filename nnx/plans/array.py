@@ -407,6 +407,8 @@ def reader(result: Any, given: list[Any]) -> Callable[[Sequence[Any]], Any]:
             if result is planned:
                 return operator.itemgetter(index)
         return (lambda _: value.copy()) if value.shape else (lambda _: value[()])
+    if not any(type(part) is PlannedArray for part in leaves(result)):
+        return lambda _: result
     if isinstance(result, tuple | list):
         kind, readers = type(result), [reader(part, given) for part in result]
         return lambda arrays: kind([read(arrays) for read in readers])

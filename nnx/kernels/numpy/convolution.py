@@ -163,7 +163,7 @@ def _together(windows: Windows, several: int) -> Windows:
 
 def _is_finite(array: np.ndarray) -> bool:
     """Whether there is no NaN and no infinity, which zeros of filters would spread to the windows beside."""
-    return type(array) is np.ndarray and bool(np.isfinite(array).all())  # other arrays may not be looked at
+    return bool(np.isfinite(array).all())
 
 
 def _repeated(kernel: np.ndarray, several: int, stride: int) -> np.ndarray:
@@ -286,7 +286,11 @@ def correlate_kernel(x: Array, y: Array, windows: Windows, groups: int = 1, out:
         of_y = y.reshape(len(y), windows.rows.count, across // several, several * f)
         repeated = correlate_kernel(x, of_y, _together(windows, several))
         parts = _parts(repeated.reshape(*repeated.shape[:3], several, f), window[1], windows.columns.stride)
-        return np.add.reduce(parts, axis=0, out=out)
+        out = empty(x, (*window, c, f)) if out is None else out
+        np.copyto(out, parts[0])
+        for part in parts[1:]:
+            np.add(out, part, out=out)
+        return out
     if out is None or not out.flags.c_contiguous:
         out = empty(x, (*window, c, f))
     for inputs, outputs in zip(_split(groups, x.shape[3]), _split(groups, f), strict=True):
