@@ -285,11 +285,11 @@ def correlate_kernel(x: Array, y: Array, windows: Windows, groups: int = 1, out:
     if several > 1:
         of_y = y.reshape(len(y), windows.rows.count, across // several, several * f)
         repeated = correlate_kernel(x, of_y, _together(windows, several))
-        parts = _parts(repeated.reshape(*repeated.shape[:3], several, f), window[1], windows.columns.stride)
+        first, *others = _parts(repeated.reshape(*repeated.shape[:3], several, f), window[1], windows.columns.stride)
         out = empty(x, (*window, c, f)) if out is None else out
-        np.copyto(out, parts[0])
-        for part in parts[1:]:
-            np.add(out, part, out=out)
+        np.copyto(out, first)
+        for other in others:
+            np.add(out, other, out=out)
         return out
     if out is None or not out.flags.c_contiguous:
         out = empty(x, (*window, c, f))
