@@ -621,7 +621,12 @@ ROWS: dict[str, list[Example]] = {
         *map(_sum, _POOLS),
         Example(lambda v: (v.normal(v.n, 20, 20, 64), _over((20, 20), (2, 2), (2, 2))), sizes=(24,), length=4),
     ],
-    "tanh": _UNARY,
+    "tanh": [  # 1 - y * y has the error of y, whatever is left of it: there are slopes next to 1 in each example
+        *_UNARY[:3],
+        Example(lambda v: (v.normal(v.n, 64, scale=4.0),)),
+        Example(lambda v: (v.normal(2, 2000, scale=200.0),), sizes=(1,)),
+        *_UNARY[4:],
+    ],
     "translations": [_maps(2)],
     "uniform_beside": [Example(lambda v: (v.normal(v.n, 3), Draw(7, 2**64, 3 * v.n)))],
     "words_below": [_words_below(threshold) for threshold in (0, 1, 2**31, 2**32)],
