@@ -275,9 +275,10 @@ def _method(name: str, writes: bool) -> Any:
     return method
 
 
-for _name_of_method in ("reshape", "transpose", "swapaxes", "squeeze", "ravel", "astype", "copy", "repeat", "view"):
+_VIEWED = ("reshape", "transpose", "swapaxes", "squeeze", "ravel", "view")
+for _name_of_method in (*_VIEWED, "astype", "copy", "repeat", "mean"):  # a mean into float16 is added up in float16
     setattr(PlannedArray, _name_of_method, _method(_name_of_method, writes=False))
-for _name_of_method in ("sum", "max", "min", "mean", "prod", "all", "any", "take", "dot", "clip", "argmax", "argmin"):
+for _name_of_method in ("sum", "max", "min", "prod", "all", "any", "take", "dot", "clip", "argmax", "argmin"):
     setattr(PlannedArray, _name_of_method, _method(_name_of_method, writes=True))
 
 
@@ -384,6 +385,9 @@ def _with_arrays_of_numbers(operands: Any) -> Any:
     if kind is None:
         return operands
     dtype = next(iter(dtypes))
+    whole = [operand for operand in operands if type(operand) is int] if kind is int else []
+    if not all(np.iinfo(dtype).min <= number <= np.iinfo(dtype).max for number in whole):
+        return operands  # which are compared
     return tuple(np.asarray(operand, dtype) if type(operand) is kind else operand for operand in operands)
 
 
@@ -407,8 +411,6 @@ def reader(result: Any, given: list[Any]) -> Callable[[Sequence[Any]], Any]:
             if result is planned:
                 return operator.itemgetter(index)
         return (lambda _: value.copy()) if value.shape else (lambda _: value[()])
-    if not any(type(part) is PlannedArray for part in leaves(result)):
-        return lambda _: result
     if isinstance(result, tuple | list):
         kind, readers = type(result), [reader(part, given) for part in result]
         return lambda arrays: kind([read(arrays) for read in readers])

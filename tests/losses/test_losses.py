@@ -503,3 +503,14 @@ def test_dtype_of_numbers():
     assert float(losses.MeanSquaredError()([[1.0]], [[1e-9]])) == 1.0
     with pytest.raises(ValueError, match="loss 'mean_squared_error': dtype must be"):
         losses.MeanSquaredError(dtype="bfloat16")
+
+
+@pytest.mark.filterwarnings("error")
+def test_labels_of_many_classes_in_float16_are_in_its_range():
+    """exp(12) and the sum of 12,000 exponentials are not."""
+    logits, labels = np.full((200, 12_000), 3.0, np.float16), np.zeros(200, np.int64)
+    logits[:, 1] = 12.0
+    values, pullback = functional.sparse_categorical_crossentropy(labels, logits, from_logits=True)
+    exact = np.log(1.0 + np.exp(-9.0) * 11_999) + 9.0
+    assert_close(values, np.full(200, exact, np.float16), rtol=1e-3)
+    assert_close(pullback(np.ones(200, np.float16)).sum(axis=1, dtype=np.float64), np.zeros(200), atol=0.05)

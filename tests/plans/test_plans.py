@@ -60,6 +60,8 @@ FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "operators": lambda x: (2.0 - x) / (1.5 + x * x) + abs(-x) // 1 + x**2 + x**0.5 * 0 + 2.0**x,
     "comparisons": lambda x: (x > 0.0) & (x != 1.0) | ~(x <= x.T.T),
     "numbers of Python": lambda x: np.multiply(np.add(x, 1), True) * 0.1,
+    "whole numbers": lambda x: (x * 3.0).astype(np.int8) * 2 + ((x * 3.0).astype(np.int8) < 300),
+    "means of float16": lambda x: (x.astype(np.float16) + 20000.0).mean() + x.astype(np.float16).mean(axis=0),
     "products": lambda x: np.dot(x, x.T) @ x + np.einsum("ij,kj->ik", x, x)[:, :1] + np.vecdot(x, x)[:, None],
     "reductions": lambda x: x.sum(axis=0) + np.sum(x) + np.add.reduce(x, axis=0) + x.mean() + np.max(x, axis=0),
     "reductions of all kinds": lambda x: (

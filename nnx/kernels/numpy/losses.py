@@ -140,10 +140,11 @@ def _sparse_by_rows(labels: Array, logits: Array) -> Any:
     numbers = np.arange(step)
     exponential = empty(logits, logits.shape)
     total, of_labels = empty(logits, (2, rows))
+    subtracts = logits.nbytes <= _CACHED or logits.itemsize < 4  # float16 ends at exp(11)
     for block in blocks:
         part, given = exponential[block], logits[block]
         largest = np.maximum.reduce(given, axis=1, keepdims=True)
-        if logits.nbytes <= _CACHED or not np.abs(largest).max() <= _NEAR:
+        if subtracts or not np.abs(largest).max() <= _NEAR:
             given = np.subtract(given, largest, out=part)
         of_labels[block] = given[numbers[: len(part)], labels[block]]
         np.exp(given, out=part)
