@@ -9,7 +9,6 @@ that nnx is faster. The median of the ratios of neighbouring runs is robust agai
 from __future__ import annotations
 
 import dataclasses
-import pathlib
 import statistics
 import subprocess
 import sys
@@ -17,7 +16,7 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from machine import describe_machine, seconds
+from machine import describe_machine, forget_peak, resident_mb, seconds
 
 import nnx
 from nnx.layers import Conv2D, Dense, Flatten, MaxPooling2D
@@ -106,18 +105,12 @@ def peak_of_steps(which: str) -> float:
     case = CASES[0]
     make = nnx_step if which == "nnx" else torch_step
     make(dataclasses.replace(case, batch=1))()  # loads what there is to load
-    pathlib.Path("/proc/self/clear_refs").write_text("5")  # forgets the peak of loading
-    before = _status("VmRSS")
+    forget_peak()  # of loading
+    before = resident_mb("VmRSS")
     step = make(case)
     for _ in range(10):
         step()
-    return (_status("VmHWM") - before) / 1e3
-
-
-def _status(field: str) -> int:
-    """A number of kB that the kernel knows of this process."""
-    lines = pathlib.Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(f"{field}:"))
+    return resident_mb("VmHWM") - before
 
 
 def peak_in_new_process(which: str) -> float:

@@ -20,8 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from machine import describe_machine
-from streaming import resident_mb
+from machine import describe_machine, resident_mb
 
 import nnx
 from nnx.layers import Dense, Input

@@ -1,4 +1,4 @@
-"""On what a benchmark ran, and how long."""
+"""On what a benchmark ran, how long, and how much memory it had."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import platform
 import time
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -36,3 +37,14 @@ def seconds(step: Callable[[], object], repeats: int) -> float:
     for _ in range(repeats):
         step()
     return (time.perf_counter() - start) / repeats
+
+
+def resident_mb(what: str) -> float:
+    """VmRSS now, or VmHWM, the most so far, or since `forget_peak`. On Linux."""
+    lines = dict(line.split(":") for line in Path("/proc/self/status").read_text().splitlines())
+    return int(lines[what].split()[0]) / 1000
+
+
+def forget_peak() -> None:
+    """Let the most memory so far be that of now."""
+    Path("/proc/self/clear_refs").write_text("5")

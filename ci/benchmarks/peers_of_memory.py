@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import functools
 import gc
-import pathlib
 import subprocess
 import sys
 from collections.abc import Callable
+
+from machine import forget_peak, resident_mb
 
 STEPS = 5
 
@@ -24,28 +25,21 @@ def peak(case: str, which: str) -> float:
 
 
 def _measure(case: str, which: str) -> float:
-    import peers_of_steps
     import torch
+    from peers_of_steps import NETWORKS, step_of_nnx, step_of_torch
 
     from nnx import config
 
     torch.set_num_threads(1)
     config.disable_compiled_kernels()
-    _, network = peers_of_steps.NETWORKS[case]
-    of_torch = functools.partial(peers_of_steps.step_of_torch, fused=True)
+    _, network = NETWORKS[case]
     gc.collect()
-    pathlib.Path("/proc/self/clear_refs").write_text("5")  # forgets the peak of the imports
-    before = _status("VmRSS")
-    step = of_torch(network) if which == "torch" else peers_of_steps.step_of_nnx(network)
+    forget_peak()  # of the imports
+    before = resident_mb("VmRSS")
+    step = step_of_torch(network, fused=True) if which == "torch" else step_of_nnx(network)
     for _ in range(STEPS):
         step()
-    return (_status("VmHWM") - before) / 1024
-
-
-def _status(field: str) -> int:
-    """A number of KiB that the kernel knows of this process."""
-    lines = pathlib.Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(f"{field}:"))
+    return resident_mb("VmHWM") - before
 
 
 CASES: dict[str, tuple[float, Callable[[str], float]]] = {

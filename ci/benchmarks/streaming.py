@@ -22,7 +22,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from machine import describe_machine
+from machine import describe_machine, resident_mb
 
 import nnx
 from nnx.layers import Dense, Input
@@ -37,12 +37,6 @@ def network(columns: int) -> nnx.Sequential:
     model = nnx.Sequential(layers)
     model.compile("adam", "sparse_categorical_crossentropy")
     return model
-
-
-def resident_mb(what: str) -> float:
-    """VmRSS now, or VmHWM, the most so far."""
-    lines = dict(line.split(":") for line in Path("/proc/self/status").read_text().splitlines())
-    return int(lines[what].split()[0]) / 1000
 
 
 def write_rows(path: Path, rows: int) -> None:
