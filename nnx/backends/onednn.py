@@ -38,7 +38,6 @@ _WEIGHTS_OF, _GRADIENT_OF, _NAME_OF = 131, 132, 8  # questions to a description 
 _AVX512 = 0x20  # a bit of the instructions that it uses
 _OPENMP = 2  # as what runs its threads
 
-
 _FLOAT32 = np.dtype(np.float32)
 
 

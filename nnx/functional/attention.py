@@ -15,7 +15,7 @@ from nnx.functional.dropout import dropout as drop
 from nnx.functional.masking import keep
 from nnx.functional.matrix_products import matrix_products
 from nnx.kernels import accelerated, alike
-from nnx.kernels.attention_conditions import nearness
+from nnx.kernels.attention_conditions import allowed_sources
 from nnx.pullbacks import SKIP, Differentiable, Pullback, linear, zero_cotangent
 from nnx.random import Draw
 
@@ -194,10 +194,7 @@ def attend(
     ([[[[2.0]]]], [[[[0.5, 0.5]]]])
     """
     xp = array_namespace(q)
-    near = nearness(q, q.shape[2], k.shape[2], causal, window)
-    if near is not None:
-        allowed = near if allowed is None else xp.logical_and(allowed, near)
-
+    allowed = allowed_sources(allowed, q, q.shape[2], k.shape[2], causal, window)
     scale = 1.0 / math.sqrt(q.shape[-1])
     q = q * scale
     logits = matrix_products(q, xp.matrix_transpose(k))

@@ -35,17 +35,19 @@ def by_heads(mask: Array) -> Array:
     return mask[:, None] if mask.ndim == 3 else mask
 
 
-def nearness(like: Array, targets: int, sources: int, causal: bool, window: int | None) -> Array | None:
-    """Which sources are near enough to which targets, (targets, sources); None for all.
+def allowed_sources(
+    allowed: Array | None, like: Array, targets: int, sources: int, causal: bool, window: int | None
+) -> Array | None:
+    """Which sources a target may look at, (..., targets, sources): of those allowed, the near ones; None for all.
 
     causal : whether those after the target are too far. window : and those so many steps away, before it and after it.
     """
     if not causal and window is None:
-        return None
+        return allowed
     xp, device = array_namespace(like), backend_of(like).device_of(like)
     target = xp.arange(targets, dtype=xp.int64, device=device)[:, None]
     source = xp.arange(sources, dtype=xp.int64, device=device)[None, :]
-    if window is None:
-        return source <= target
-    beyond = target if causal else target + (window - 1)
-    return xp.logical_and(source <= beyond, source > target - window)
+    near = source <= (target if causal or window is None else target + (window - 1))
+    if window is not None:
+        near = xp.logical_and(near, source > target - window)
+    return near if allowed is None else xp.logical_and(allowed, near)

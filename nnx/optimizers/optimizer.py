@@ -500,7 +500,7 @@ class Optimizer(Configurable):
             and replays.begin(self._whole_formula, flat, self.slots, self._numbers())
         ):
             self._train(flat)
-        object.__setattr__(self, "_steps", self._steps + 1)  # which is no change that plans ask about
+        self._steps += 1
         if self._steps % _FLUSHES == 0:
             with flat.placement.computing:
                 for name, slot in self.slots.items():

@@ -16,7 +16,7 @@ import numpy as np
 
 from nnx.backends.base import Array
 from nnx.kernels import ACCELERATED, backend_kernel
-from nnx.kernels.attention_conditions import accepts_self_attention, by_heads, nearness
+from nnx.kernels.attention_conditions import accepts_self_attention, allowed_sources, by_heads
 from nnx.kernels.numpy.column_sums import add_to_rows, deliver, ones
 from nnx.kernels.numpy.convolution import have_one_dtype
 from nnx.kernels.numpy.matrix_products import product
@@ -58,9 +58,7 @@ def self_attention(
     queries, keys, values = _heads_of(projected, of_heads)
 
     logits = _multiplied(queries, keys.swapaxes(2, 3))
-    allowed, near = None if mask is None else by_heads(mask), nearness(x, steps, steps, causal, window)
-    if near is not None:
-        allowed = near if allowed is None else np.logical_and(allowed, near)
+    allowed = allowed_sources(None if mask is None else by_heads(mask), x, steps, steps, causal, window)
     hidden = None if allowed is None else np.logical_not(allowed)
     if hidden is not None:
         np.copyto(logits, -1e30, where=hidden)

@@ -252,11 +252,11 @@ def _spread(y: np.ndarray, kernel: np.ndarray, windows: Windows, phase: int, x: 
         Axis(rows.count, 1, 1, 1, 0, rows.count), Axis(y.shape[2], taps, 1, spacing, max(0, -start), across)
     )
     several = _neighbours(along.columns, c, _MANY) if c > 1 else 1  # one channel is a product with a vector
-    if several > 1 and not _is_finite(y):
-        several = 1
-    if several > 1:
+    if several > 1 and _is_finite(y):
         filters, along = _repeated(filters, several, 1), _together(along, several)
         taps, c, across = taps + several - 1, several * c, across // several
+    else:
+        several = 1
     each = tall if c >= _MANY else 1  # rows of the kernel in one product
     filters = filters.reshape(tall // each, each, taps * f, c).transpose(0, 2, 1, 3)
     filters = filters.copy().reshape(tall // each, taps * f, each * c)
