@@ -249,3 +249,13 @@ def test_a_label_that_is_no_class_is_nan_on_a_device(backend, from_logits, wrong
         assert np.isnan(to_numpy(values)).tolist() == [False, True, False]
         assert_close(to_numpy(values)[[0, 2]], to_numpy(expected)[[0, 2]])
         assert_close(to_numpy(slope)[[0, 2]], to_numpy(expected_slope)[[0, 2]])
+
+
+@pytest.mark.parametrize("classes", [5, 700])
+@pytest.mark.parametrize("name", ["categorical_crossentropy", "sparse_categorical_crossentropy", "binary_crossentropy"])
+def test_a_pullback_may_be_called_again(backend, name, classes):
+    y_true, y_pred = _data(name, {"from_logits": True}, (20, classes))
+    _, pullback = getattr(functional, name)(backend.asarray(y_true), backend.asarray(y_pred), from_logits=True)
+    first, second = pullback(1.0), pullback(2.0)
+    assert_close(to_numpy(second), 2.0 * to_numpy(first))
+    assert_close(to_numpy(pullback(1.0)), to_numpy(first))

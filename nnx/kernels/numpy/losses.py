@@ -3,7 +3,8 @@
 NumPy reduces a short last axis row by row, slowly. With the classes along the first axis, each step of a reduction is
 one vectorised operation on all samples: for 2,000 samples of 10 classes 4 times as fast. From about 100 classes on the
 copies cost more than they save. There a block of rows, which the cache holds, goes through all steps before the next
-one: of labels, (256, 1000) and (256, 10000), value and gradient take 0.6 and 0.5 times as long.
+one, and the exponentials become the gradient: of labels, (256, 1000) and (256, 10000), value and gradient take 0.6 and
+0.5 times as long.
 
 Measured on float32 against the generic forms, value and gradient together, (4, 1), (32, 2) and (128, 10): mean squared
 error takes 0.65, 0.7 and 1 times as long, binary cross-entropy 0.8, 0.95 and 0.95, categorical 0.7, 0.65 and 0.5,
@@ -24,7 +25,7 @@ from nnx.kernels.numpy.memory import empty
 from nnx.kernels.numpy.table import KERNELS
 
 _MOST_CLASSES = 64
-_BLOCK = 80_000  # numbers: rows of logits that are in the cache from one step to the next
+_BLOCK = 160_000  # numbers: rows of logits that are in the cache from one step to the next
 _CACHED = 1 << 22  # bytes of logits: beyond, passes over them take the time, and a step has no plan
 _NEAR = 20.0  # the largest logit of a row, from -20 to 20: exponentials are as they are in range
 
@@ -138,23 +139,28 @@ def _sparse_by_rows(labels: Array, logits: Array) -> Any:
     step = max(1, _BLOCK // classes)
     blocks = [slice(start, start + step) for start in range(0, rows, step)]
     numbers = np.arange(step)
-    exponential = empty(logits, logits.shape)
     total, of_labels = empty(logits, (2, rows))
     subtracts = logits.nbytes <= _CACHED or logits.itemsize < 4  # float16 ends at exp(11)
-    for block in blocks:
-        part, given = exponential[block], logits[block]
-        largest = np.maximum.reduce(given, axis=1, keepdims=True)
-        if subtracts or not np.abs(largest).max() <= _NEAR:
-            given = np.subtract(given, largest, out=part)
-        of_labels[block] = given[numbers[: len(part)], labels[block]]
-        np.exp(given, out=part)
-        np.add.reduce(part, axis=1, out=total[block])
+
+    def exponentials() -> Array:
+        made = empty(logits, logits.shape)
+        for block in blocks:
+            part, given = made[block], logits[block]
+            largest = np.maximum.reduce(given, axis=1, keepdims=True)
+            if subtracts or not np.abs(largest).max() <= _NEAR:
+                given = np.subtract(given, largest, out=part)
+            of_labels[block] = given[numbers[: len(part)], labels[block]]
+            np.exp(given, out=part)
+            np.add.reduce(part, axis=1, out=total[block])
+        return made
+
+    kept = [exponentials()]
     values = np.log(total, dtype=np.float64) - of_labels  # of which the large parts may cancel
 
     def pullback(dvalues: Array | float) -> Array:
-        slope, factor = empty(logits, logits.shape), (dvalues / total)[:, None]
+        slope, factor = kept.pop() if kept else exponentials(), (dvalues / total)[:, None]
         for block in blocks:
-            np.multiply(exponential[block], factor[block], out=slope[block])
+            np.multiply(slope[block], factor[block], out=slope[block])
         slope[np.arange(rows), labels] -= dvalues  # each row has one label, so no index comes twice
         return slope
 
