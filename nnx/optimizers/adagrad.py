@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Unpack
+from collections.abc import Mapping
+from typing import Any, Unpack
 
 from nnx.arguments import fraction, non_negative_number
 from nnx.backends import Array
@@ -49,8 +50,9 @@ class Adagrad(Optimizer):
     def slot_starts(self) -> dict[str, float]:
         return {"accumulator": self.initial_accumulator_value}
 
-    def update(self, w: Array, g: Array, learning_rate: float) -> None:
-        updates.adagrad(w, g, self.slots["accumulator"], learning_rate, self.epsilon)
+    def _formula(self, w: Array, g: Array, slots: Mapping[str, Array], *factors: Any) -> None:
+        (rate,) = factors
+        updates.adagrad(w, g, slots["accumulator"], rate, self.epsilon)
 
 
 @optimizers.register()
@@ -91,8 +93,6 @@ class Adadelta(Optimizer):
     def slot_starts(self) -> dict[str, float]:
         return {"accumulated_grad": 0.0, "accumulated_delta_var": 0.0}
 
-    def update(self, w: Array, g: Array, learning_rate: float) -> None:
-        slots = self.slots
-        updates.adadelta(
-            w, g, slots["accumulated_grad"], slots["accumulated_delta_var"], learning_rate, self.rho, self.epsilon
-        )
+    def _formula(self, w: Array, g: Array, slots: Mapping[str, Array], *factors: Any) -> None:
+        (rate,), v, u = factors, slots["accumulated_grad"], slots["accumulated_delta_var"]
+        updates.adadelta(w, g, v, u, rate, self.rho, self.epsilon)

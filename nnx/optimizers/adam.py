@@ -139,10 +139,12 @@ class Adamax(_Adaptive):
     def slot_starts(self) -> dict[str, float]:
         return {"momentum": 0.0, "norm": 0.0}
 
-    def update(self, w: Array, g: Array, learning_rate: float) -> None:
-        slots, beta_1 = self.slots, self.beta_1
-        rate = learning_rate / (1.0 - beta_1 ** (self.iterations + 1))
-        updates.adamax(w, g, slots["momentum"], slots["norm"], rate, beta_1, self.beta_2, self.epsilon)
+    def _factors(self, learning_rate: float) -> tuple[float, ...]:
+        return (learning_rate / (1.0 - self.beta_1 ** (self.iterations + 1)),)
+
+    def _formula(self, w: Array, g: Array, slots: Mapping[str, Array], *factors: Any) -> None:
+        (rate,), m, u = factors, slots["momentum"], slots["norm"]
+        updates.adamax(w, g, m, u, rate, self.beta_1, self.beta_2, self.epsilon)
 
 
 @optimizers.register()
@@ -167,14 +169,16 @@ class Nadam(_Adaptive):
     array([[0.8937]], dtype=float32)
     """
 
-    def update(self, w: Array, g: Array, learning_rate: float) -> None:
-        slots, t = self.slots, self.iterations + 1
+    def _factors(self, learning_rate: float) -> tuple[float, ...]:
+        t = self.iterations + 1
         now, following = self._decay_at(t), self._decay_at(t + 1)
         product = self.product_until(t)
         rate_m = learning_rate * following / (1.0 - product * following)
         rate_g = learning_rate * (1.0 - now) / (1.0 - product)
-        correction = 1.0 / (1.0 - self.beta_2**t)
-        m, v = slots["momentum"], slots["velocity"]
+        return rate_m, rate_g, 1.0 / (1.0 - self.beta_2**t)
+
+    def _formula(self, w: Array, g: Array, slots: Mapping[str, Array], *factors: Any) -> None:
+        (rate_m, rate_g, correction), m, v = factors, slots["momentum"], slots["velocity"]
         updates.nadam(w, g, m, v, rate_m, rate_g, correction, self.beta_1, self.beta_2, self.epsilon)
 
     def _decay_at(self, t: int) -> float:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Unpack
+from collections.abc import Mapping
+from typing import Any, Unpack
 
 from nnx.arguments import fraction, non_negative_number
 from nnx.backends import Array
@@ -47,5 +48,6 @@ class Lion(Optimizer):
     def slot_starts(self) -> dict[str, float]:
         return {"momentum": 0.0}
 
-    def update(self, w: Array, g: Array, learning_rate: float) -> None:
-        updates.lion(w, g, self.slots["momentum"], learning_rate, self.beta_1, self.beta_2)
+    def _formula(self, w: Array, g: Array, slots: Mapping[str, Array], *factors: Any) -> None:
+        (rate,) = factors
+        updates.lion(w, g, slots["momentum"], rate, self.beta_1, self.beta_2)

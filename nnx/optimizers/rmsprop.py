@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Unpack
+from collections.abc import Mapping
+from typing import Any, Unpack
 
 from nnx.arguments import fraction
 from nnx.backends import Array
@@ -56,9 +57,6 @@ class RMSprop(Optimizer):
         used = {"velocity": True, "average_gradient": self.centered, "momentum": self.momentum > 0.0}
         return {name: 0.0 for name, needed in used.items() if needed}
 
-    def update(self, w: Array, g: Array, learning_rate: float) -> None:
-        slots = self.slots
-        average, momentum = slots.get("average_gradient"), slots.get("momentum")
-        updates.rmsprop(
-            w, g, slots["velocity"], average, momentum, learning_rate, self.rho, self.momentum, self.epsilon
-        )
+    def _formula(self, w: Array, g: Array, slots: Mapping[str, Array], *factors: Any) -> None:
+        (rate,), v, average, m = factors, slots["velocity"], slots.get("average_gradient"), slots.get("momentum")
+        updates.rmsprop(w, g, v, average, m, rate, self.rho, self.momentum, self.epsilon)

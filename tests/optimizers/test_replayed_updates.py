@@ -29,6 +29,13 @@ REPLAYED: dict[str, Callable[[], Optimizer]] = {
     "Adam": lambda: Adam(0.1),
     "Adam with amsgrad": lambda: Adam(0.1, amsgrad=True),
     "AdamW": lambda: AdamW(0.1, weight_decay=0.3),
+    "Adamax": lambda: nnx.optimizers.Adamax(0.1),
+    "Nadam": lambda: nnx.optimizers.Nadam(0.1),
+    "RMSprop": lambda: nnx.optimizers.RMSprop(0.1),
+    "RMSprop with momentum": lambda: nnx.optimizers.RMSprop(0.1, momentum=0.9, centered=True),
+    "Adagrad": lambda: nnx.optimizers.Adagrad(0.1),
+    "Adadelta": lambda: nnx.optimizers.Adadelta(0.1),
+    "Lion": lambda: nnx.optimizers.Lion(0.1),
 }
 MAKERS = {
     **REPLAYED,
