@@ -24,6 +24,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 __all__ = [
+    "OF_PYTHON",
     "check_name",
     "choice",
     "dtype_name",
@@ -53,7 +54,7 @@ def python_numbers(value: Any) -> Any:
     >>> python_numbers(np.float64(0.5)), python_numbers((np.int64(1), "same")), python_numbers(np.asarray([1.0]))
     (0.5, (1, 'same'), array([1.]))
     """
-    if type(value) in _OF_PYTHON:
+    if type(value) in OF_PYTHON:
         return value
     if isinstance(value, np.generic):
         return value.item()
@@ -67,7 +68,8 @@ def python_numbers(value: Any) -> Any:
     return value
 
 
-_OF_PYTHON = frozenset({bool, float, int, str, type(None)})
+OF_PYTHON = frozenset({bool, float, int, str, type(None)})
+"""Types of arguments that `python_numbers` leaves as they are."""
 
 
 # Integers

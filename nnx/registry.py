@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Generic, Self, TypeVar
 
-from nnx.arguments import python_numbers
+from nnx.arguments import OF_PYTHON, python_numbers
 from nnx.names import did_you_mean, nearest, shortened
 
 T = TypeVar("T")
@@ -271,7 +271,10 @@ class Configurable:
 def _with_python_numbers(constructor: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(constructor)
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807
-        constructor(self, *map(python_numbers, args), **{name: python_numbers(value) for name, value in kwargs.items()})
+        if not (OF_PYTHON.issuperset(map(type, args)) and OF_PYTHON.issuperset(map(type, kwargs.values()))):
+            args = tuple(map(python_numbers, args))
+            kwargs = {name: python_numbers(value) for name, value in kwargs.items()}
+        constructor(self, *args, **kwargs)
 
     return __init__
 

@@ -9,6 +9,7 @@ import functools
 import inspect
 import math
 import threading
+import types
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -145,6 +146,15 @@ class Layer(ComparedAttributes, Configurable, Advising):
     call_losses: tuple[Any, ...] = ()
     """What it added to the loss in the last call that was not a step of `fit`; see `losses`."""
 
+    is_named: bool  # by a model, for good
+    built: bool
+    build_shape: Any
+    input_structure: Any  # of the arguments of the first call, with numbers in place of arrays
+    random: Generator | None  # of a layer that draws random numbers; set when it is built
+
+    _placement: Placement | None
+    _first_call: weakref.ref[Node] | None
+    _composition: Composition | None  # of a layer that is written as `call`, and of a model
     _said_lost_mask = False
     _first_inputs: Sequence[Any] = ()  # while it is built for its first call, what that gives it
     _fitting_shapes: list[Shape] | None = None  # of the inputs of the last call
@@ -161,22 +171,16 @@ class Layer(ComparedAttributes, Configurable, Advising):
         **legacy: Any,
     ) -> None:
         self.own_weights: list[Parameter] = []  # without those of inner layers; trainable ones first
+        vars(self).update(_AT_FIRST)
         self.named_by_user = name is not None
-        self.is_named = False  # by a model, for good
-        check_name(name or "")
+        if name is not None:
+            check_name(name)
         self.name = name or snake_case(type(self).__name__)
         self._trainable = trainable
-        self._placement: Placement | None = None
         self.dtype = dtype_name(self.name, dtype)
         self.autocast = bool(autocast)
         self.activity_regularizer = regularizers.resolve(activity_regularizer)
         self.batch_input_shape = self._read_input_shape(batch_input_shape, legacy)
-        self.built = False
-        self.build_shape: Any = None
-        self.input_structure: Any = None  # of the arguments of the first call, with numbers in place of arrays
-        self.random: Generator | None = None  # of a layer that draws random numbers; set when it is built
-        self._first_call: weakref.ref[Node] | None = None
-        self._composition: Composition | None = None  # of a layer that is written as `call`, and of a model
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -301,8 +305,9 @@ class Layer(ComparedAttributes, Configurable, Advising):
 
     def _adopt_variables(self) -> None:
         """Let variables in attributes, which no layer has yet, be weights of this one."""
-        for name, value in vars(self).items():
-            if not _may_hold_variables(type(value)) or name in _NOT_SEARCHED:  # type: ignore[arg-type]
+        seldom = [(name, value) for name, value in vars(self).items() if type(value) not in _WITHOUT_VARIABLES]
+        for name, value in seldom:
+            if name in _NOT_SEARCHED or not isinstance(value, Parameter | dict | list | tuple):
                 continue
             for one in contents(value):
                 if type(one) is Parameter and one.is_free:
@@ -983,11 +988,13 @@ class Layer(ComparedAttributes, Configurable, Advising):
                     f"into a graph through Input() or a layer's parameters"
                 )
         eager = self.is_eager
-        for name, value in (*options.items(), ("training", training)):
+        if training is not None:
+            options = {**options, "training": training}
+        for name, value in options.items():
             if isinstance(value, Symbol) and (name == "training" or (not eager and name in _flags(type(self)))):  # type: ignore[arg-type]
                 raise TypeError(f"{self.name}: {name} must be True or False, the same for every batch, got {value!r}")
         if training is not None:
-            options = {**options, "training": bool(training)}
+            options["training"] = bool(training)
         if "mask" in options and options["mask"] is None:  # masks travel by themselves
             options = {name: value for name, value in options.items() if name != "mask"}
         if self.input_spec is not None:
@@ -1004,7 +1011,7 @@ class Layer(ComparedAttributes, Configurable, Advising):
                 )
         shapes = [symbol.shape for symbol in symbols]
         asked = {name: options[name] for name in self.shape_options if name in options}
-        given = {name: value for name, value in options.items() if name != "training"} if self.is_eager else {}
+        given = {name: value for name, value in options.items() if name != "training"} if eager else {}
         if given:  # they may change what comes out
             made = composition_of_call(self, shapes, given).output_shapes(shapes, self.name)
         else:
@@ -1499,10 +1506,20 @@ def held_layers(layer: Any) -> list[Any]:
     return list(found)
 
 
-@functools.lru_cache(maxsize=1024)
-def _may_hold_variables(cls: type) -> bool:
-    return issubclass(cls, (Parameter, dict, list, tuple))
+_AT_FIRST = {
+    "is_named": False,
+    "built": False,
+    "build_shape": None,
+    "input_structure": None,
+    "random": None,
+    "_placement": None,
+    "_first_call": None,
+    "_composition": None,
+}
+"""Attributes of a new layer: at once, as models of many layers are to be there at once."""
 
+_WITHOUT_VARIABLES = frozenset({bool, int, float, str, type(None), types.FunctionType, Placement, weakref.ref})
+"""Types of most attributes, in which there are no variables."""
 
 _NOT_SEARCHED = frozenset({"own_weights", "_frozen_or_not", "input_layers", "compile_arguments"})
 
