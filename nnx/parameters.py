@@ -32,25 +32,31 @@ class Freezing:
     changes = 0
 
 
-class AttributeChange:
+class _AttributeChange:
     """The last time that an attribute of an object of `ComparedAttributes` was set, or deleted, stands for itself."""
 
-    last: object = object()
+    __slots__ = ("last",)
+
+    def __init__(self) -> None:
+        self.last = object()
+
+
+ATTRIBUTE_CHANGE = _AttributeChange()  # an object: to set an attribute of a class takes Python three times as long
 
 
 class ComparedAttributes:
     """Base of what has attributes that somebody compares, to see whether it still is as it was.
 
-    If `AttributeChange.last` is what it was, so are they all; but for what was put into `vars` of an object.
+    If `ATTRIBUTE_CHANGE.last` is what it was, so are they all; but for what was put into `vars` of an object.
     """
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)
-        AttributeChange.last = object()  # afterwards: who compares meanwhile compares again
+        ATTRIBUTE_CHANGE.last = object()  # afterwards: who compares meanwhile compares again
 
     def __delattr__(self, name: str) -> None:
         super().__delattr__(name)
-        AttributeChange.last = object()
+        ATTRIBUTE_CHANGE.last = object()
 
 
 @without("aggregation", "eval", "handle", "overwrite_with_gradient", "read_value", "synchronization")
@@ -414,10 +420,10 @@ class FlatParameters:
         """The parameters that a cotangent has reached in this pass."""
         return [parameter for parameter in self.parameters if parameter.pass_number == self._backward.number]
 
-    def mark_reached(self, parameters: Sequence[Parameter]) -> None:
-        """Say that the gradients of these parameters are there."""
+    def mark_all_reached(self) -> None:
+        """Say that the gradients of all parameters are there."""
         number = self._backward.number
-        for parameter in parameters:
+        for parameter in self.parameters:
             parameter.pass_number = number
 
     def take(self, gradients: Sequence[Array]) -> None:
@@ -425,8 +431,7 @@ class FlatParameters:
         xp, dtype = self.placement.xp, self.grads.dtype
         parts = [xp.reshape(xp.astype(g, dtype, copy=False), (-1,)) for g in gradients]
         self.grads[...] = parts[0] if len(parts) == 1 else xp.concat(parts)
-        for parameter in self.parameters:
-            parameter.pass_number = self._backward.number
+        self.mark_all_reached()
 
     def add_up(self, shard: Shard) -> None:
         """Complete the gradients, and replace them by their sum over the ranks: each has those of its shard."""

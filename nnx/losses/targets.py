@@ -66,8 +66,10 @@ def require_labels(
     loss: str, y_true: np.ndarray, output_shape: Shape, axis: int = -1, ignore_class: int | None = None
 ) -> None:
     """Check of labels: class numbers from 0 to C - 1, one for each sample."""
-    shape, classes, expected = y_true.shape, output_shape[axis], _without(output_shape, axis)
-    if not _fits(shape, expected) and not (len(shape) == len(output_shape) and shape[axis] == 1):
+    shape, classes = y_true.shape, output_shape[axis]
+    usual = axis == -1 and shape[1:] == output_shape[1:-1]
+    expected = () if usual else _without(output_shape, axis)
+    if not usual and not _fits(shape, expected) and not (len(shape) == len(output_shape) and shape[axis] == 1):
         if _fits(shape, output_shape):
             raise ValueError(
                 f"loss {loss!r} expects class labels of shape {_text(expected)}, but got one number for each class, "

@@ -26,7 +26,7 @@ from nnx.optimizers.arguments import (
 from nnx.optimizers.clipping import clip_by_norm, clip_by_value, clip_each_by_norm
 from nnx.optimizers.loss_scaling import FIRST_SCALE, MASTER, STEPS_TO_GROW, LossScale, step_in_float32
 from nnx.optimizers.numbers import Iterations, Rate
-from nnx.optimizers.replayed_updates import ReplayedUpdates
+from nnx.optimizers.replayed_updates import ReplayedUpdates, UpdatePlan
 from nnx.optimizers.slots import Slots, Starts, placed_like
 from nnx.optimizers.variable_steps import VariableSteps
 from nnx.parameters import FlatParameters, Parameter, leave_recorded, recorders
@@ -490,16 +490,30 @@ class Optimizer(Configurable):
         """
         if not flat.parameters:
             return
-        replays: Any = self._replays
-        plan = replays.plan(flat, self.slots)
-        if plan is not None and type(self).update is Optimizer.update and self._applied_scale == 1.0:
-            plan.run(self._numbers())
-        elif not (
-            replays.may_begin(flat)
+        plan, replays = self.known_update(flat), self._replays
+        if plan is not None:
+            self.replay(plan, flat)
+            return
+        if not (
+            replays.may_begin(flat)  # type: ignore[union-attr]
             and self._is_plain(flat)
-            and replays.begin(self._whole_formula, flat, self.slots, self._numbers())
+            and replays.begin(self._whole_formula, flat, self.slots, self._numbers())  # type: ignore[union-attr]
         ):
             self._train(flat)
+        self._count_step(flat)
+
+    def known_update(self, flat: FlatParameters) -> UpdatePlan | None:
+        """What `replay` takes in place of the next `train` with this buffer; None where that was not planned."""
+        plan = self._replays.plan(flat, self.slots)  # type: ignore[union-attr]
+        usual = plan is not None and type(self).update is Optimizer.update and self._applied_scale == 1.0
+        return plan if usual else None
+
+    def replay(self, update: UpdatePlan, flat: FlatParameters) -> None:
+        """Train the parameters of a flat buffer by its gradients, by an update that is known."""
+        update.run(self._numbers())
+        self._count_step(flat)
+
+    def _count_step(self, flat: FlatParameters) -> None:
         self._steps += 1
         if self._steps % _FLUSHES == 0:
             with flat.placement.computing:

@@ -33,7 +33,7 @@ from nnx.losses import Loss
 from nnx.metrics import Metric
 from nnx.metrics.tally import Tally
 from nnx.optimizers import Optimizer
-from nnx.parameters import AttributeChange, ComparedAttributes, FlatParameters, Freezing, Parameter
+from nnx.parameters import ATTRIBUTE_CHANGE, ComparedAttributes, FlatParameters, Freezing, Parameter
 from nnx.plans.array import PlannedArray, reader, unplanned
 from nnx.plans.backend import PLANNED, noting
 from nnx.plans.dependencies import Dependencies
@@ -89,8 +89,12 @@ class ModelPlan:
     compute : the computation of a copy of the model on planned arrays; returns what `run` does.
     flat : the buffer of the parameters, where it gathers gradients. losses : what else the computation depends on.
 
+    has_metrics : whether metrics take in a batch with the calls of the plan.
+
     NotPlannable where there can be none.
     """
+
+    has_metrics = False
 
     def __init__(
         self,
@@ -105,7 +109,7 @@ class ModelPlan:
             raise NotPlannable("plans are for NumPy, and not for mixed precision")
         layers = [layer for _, layer in model.walk()]
         self._layers = list(map(weakref.ref, layers))
-        self._compared = AttributeChange.last
+        self._compared = ATTRIBUTE_CHANGE.last
         owners = [*layers, *losses, *_regularizers_of(model, layers)]
         self._attributes = attributes_of([owner for owner in owners if isinstance(owner, ComparedAttributes)])
         self._silent = attributes_of([owner for owner in owners if not isinstance(owner, ComparedAttributes)])
@@ -133,7 +137,7 @@ class ModelPlan:
             for array, value in plan.changed:
                 array[...] = value
         reached = set(map(id, mirrored.reached)) if mirrored is not None else set()
-        self._reached = [p for p in flat.parameters if id(trained[id(p)]) in reached] if flat is not None else []
+        self._unreached = [p for p in flat.parameters if id(trained[id(p)]) not in reached] if flat is not None else []
 
     def holds(self) -> bool:
         """Whether the model, and what it computes with, is as it was."""
@@ -144,11 +148,11 @@ class ModelPlan:
             and Freezing.changes == self._decided
             and all([parameter.value is value for parameter, value in self._values])  # noqa: C419, a list is faster
             and (not self._silent or are_as_they_were(self._silent))
-            and (AttributeChange.last is self._compared or self._are_attributes_as_they_were())
+            and (ATTRIBUTE_CHANGE.last is self._compared or self._are_attributes_as_they_were())
         )
 
     def _are_attributes_as_they_were(self) -> bool:
-        last, model = AttributeChange.last, self._model()
+        last, model = ATTRIBUTE_CHANGE.last, self._model()
         layers = [layer for _, layer in model.walk()] if model is not None else []
         same = len(layers) == len(self._layers) and all(map(operator.is_, layers, [ref() for ref in self._layers]))
         if not same or not are_as_they_were(self._attributes):
@@ -157,7 +161,7 @@ class ModelPlan:
         return True
 
     def run(self, arrays: Sequence[Any]) -> Any:
-        """The result for a batch; gradients are in the buffer.
+        """The result for a batch; the gradients of all parameters are in the buffer.
 
         None, and nothing else has changed, where it has to be computed as ever for these values.
         """
@@ -168,7 +172,9 @@ class ModelPlan:
         elif not self._replay_or_undo():
             return None
         if self._flat is not None:
-            self._flat.mark_reached(self._reached)
+            for parameter in self._unreached:
+                parameter.grad[...] = 0.0  # type: ignore[index]
+            self._flat.mark_all_reached()
         return self._results(arrays)
 
     def _replay_or_undo(self) -> bool:
@@ -231,12 +237,14 @@ class _PlannedTally:
 
     def add(self, amount: Any) -> None:
         """Note that this is added."""
-        self._plan.note_effect(self._add, unplanned(amount))
+        amount = unplanned(amount)
+        self._plan.note_effect(self._add_memory if isinstance(amount, np.ndarray) else self._add, amount)
 
     def _add(self, amount: Any) -> None:
-        if isinstance(amount, np.ndarray):  # memory of the plan
-            amount = amount.copy() if amount.shape else amount[()]
         getattr(self._metric, self._name).add(amount)
+
+    def _add_memory(self, amount: np.ndarray) -> None:
+        self._add(amount.copy() if amount.shape else amount[()])
 
 
 def metrics_noted(objective: Objective, plan: Plan) -> Objective:

@@ -421,7 +421,8 @@ class Objective:
         if not self._count:
             return {}
         if len(self.by_output) == 1 and not self.by_output[0].metrics and not self.held:
-            return {"loss": float(to_numpy(self._total.value)) / self._count}
+            total = self._total.value
+            return {"loss": float(total if isinstance(total, np.generic) else to_numpy(total)) / self._count}
         totals = [self._total.value, *(self._parts[index].value for index in self._counted)]
         losses = [total / self._count for total in totals if total is not None]
         metrics = self.metrics

@@ -16,7 +16,7 @@ from nnx.backends.base import is_on_device
 from nnx.debug import finite
 from nnx.locks import lock, reentrant_lock
 from nnx.optimizers import Optimizer
-from nnx.parameters import Freezing
+from nnx.parameters import Freezing, recorders
 from nnx.plans.plan import NotPlannable, Plan
 from nnx.structure import first_given, leaves, rebuild
 from nnx.training import thread_team
@@ -161,13 +161,27 @@ class BatchStep:
         flat, objective = model.flat, self.objective or model.require_compiled()
         optimizer = model.optimizer or require_optimizer(model)
         rows = whole or first_given(xs).shape[0]
+        scale = optimizer.scale_loss(flat)
+        plain = ranks.group() is None and type(scale) is float and scale == 1.0
+        made = self.plans.known_result([*xs, *ys, *weights], objective) if plain else None
+        if made is not None:
+            loss, parts, watched = made if isinstance(made, tuple) else (made, (), None)
+            update = None if watched is not None or recorders else optimizer.known_update(flat)
+            if update is not None:
+                optimizer.replay(update, flat)
+                flat.start_pass()
+            else:
+                if watched is not None:
+                    objective.watch(*watched)
+                optimizer.step(model)
+            objective.update(loss, parts, rows)
+            return
         with ranks.shard_of(rows) as shard:
             if shard is not None and whole is None:
                 xs, ys, weights = map(shard.cut, (xs, ys, weights))
             flat.start_pass()
-            scale = optimizer.scale_loss(flat)
-            if shard is None and type(scale) is float and scale == 1.0:
-                loss, parts, watched = self._replayed(model, objective, xs, ys, weights)
+            if plain:
+                loss, parts, watched = self._planned(model, objective, xs, ys, weights)
             else:
                 shared = None if shard is not None else self._shared(model, xs, ys, weights, scale)
                 loss, parts, watched = shared or self.differentiate(xs, ys, weights, scale)
@@ -178,31 +192,32 @@ class BatchStep:
             optimizer.step(model)
             objective.update(loss, parts, rows)
 
-    def _replayed(
+    def _planned(
         self, model: TrainableModel, objective: Objective, xs: list[Array], ys: list[Array], weights: list[Array | None]
     ) -> tuple[Any, list[Array], Watched | None]:
-        """What `differentiate` returns, replayed where there is a plan; None for what its metrics have seen already."""
+        """What `differentiate` returns, and a plan of it where there can be one; None for what metrics have seen.
+
+        Its result is the same; the loss alone, where nothing else is left to do.
+        """
         arrays, ends = [*xs, *ys, *weights], (len(xs), len(xs) + len(ys))
-        made = self.plans.known_result(arrays, objective)
-        if made is not None:
-            return made  # type: ignore[no-any-return]
 
         def compute(twin: TrainableModel, planned: list[Any], plan: Plan, metrics: bool) -> Any:
             pipeline = InputPipeline(lambda: twin)
             pipeline.setup = self.pipeline.setup and self.pipeline.setup.for_twin(twin)
             columns = planned[: ends[0]], planned[ends[0] : ends[1]], planned[ends[1] :]
             loss, parts, watched = BatchStep(lambda: twin, pipeline, objective).differentiate(*columns, 1.0)
-            parts = parts if len(parts) > 1 else []
             if not metrics:
                 return loss, parts, watched
             metrics_noted(objective, plan).watch(*watched)
-            return loss, parts, None
+            return (loss, parts, None) if len(parts) > 1 else loss
 
         def make() -> ModelPlan:
             losses = [one.training_loss for one in objective.by_output if one.training_loss is not None]
             common: Any = {"flat": model.flat, "losses": [*losses, *objective.by_output]}
             try:
-                return ModelPlan(model, arrays, functools.partial(compute, metrics=True), **common)
+                plan = ModelPlan(model, arrays, functools.partial(compute, metrics=True), **common)
+                plan.has_metrics = True
+                return plan
             except Exception:  # most often since a metric keeps more than sums
                 return ModelPlan(model, arrays, functools.partial(compute, metrics=False), **common)
 
@@ -212,7 +227,8 @@ class BatchStep:
             objective.watch(*watched)  # here, so that it is seen whether a metric calls code that is not nnx's
             return loss, parts, None
 
-        return self.plans.of_model(arrays, as_ever, make, objective)  # type: ignore[no-any-return]
+        made = self.plans.of_model(arrays, as_ever, make, objective)
+        return made if isinstance(made, tuple) else (made, [], None)
 
     def _shared(
         self, model: TrainableModel, xs: list[Array], ys: list[Array], weights: list[Array | None], scale: Any

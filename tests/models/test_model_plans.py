@@ -29,7 +29,7 @@ from nnx.layers import (
     LayerNormalization,
     Masking,
 )
-from nnx.parameters import AttributeChange
+from nnx.parameters import ATTRIBUTE_CHANGE
 from nnx.random import set_seed
 from nnx.testing.rows.layer_case import LayerCase
 from nnx.testing.rows.layers import LAYERS
@@ -806,6 +806,6 @@ def test_predict_sets_no_attribute_that_plans_compare():
     model = dense()
     for _ in range(3):  # the second call, and the third, make the plan
         model.predict(X[0], verbose=0)
-    before = AttributeChange.last
+    before = ATTRIBUTE_CHANGE.last
     model.predict(X[0], verbose=0)
-    assert AttributeChange.last is before
+    assert ATTRIBUTE_CHANGE.last is before
