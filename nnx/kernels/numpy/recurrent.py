@@ -1,8 +1,8 @@
 """Recurrences of simple_rnn, lstm and gru for NumPy: each step works in place, in memory that stays in the cache.
 
-Made for the usual activations, tanh and sigmoid, without dropout of the states; for others the generic form runs. The
-gates of a GRU take part in one tanh, because sigmoid(x) = 0.5 + 0.5 * tanh(0.5 * x). What an LSTM has of its product,
-(batch, gates * units), becomes (gates, batch, units) by its exponentials and tanh: the loops of all else are then long.
+Made for the usual activations, tanh and sigmoid, without dropout of the states; for others the generic form runs. Gates
+are exponentials of the negative product, which take less time than tanh. What an LSTM has of its product, (batch, gates *
+units), becomes (gates, batch, units) by its exponentials and tanh: the loops of all else are then long.
 """
 
 from __future__ import annotations
@@ -147,21 +147,18 @@ def gru_recurrence(
     states = _states_from(h, time)
     gates = empty(z, (time, h.shape[0], both))
     inner, candidates = (empty(z, (time, *h.shape)) for _ in range(2))
-    half_kernel, kernel_h = recurrent_kernel[:, :both] * 0.5, recurrent_kernel[:, both:].copy()
-    row = zeros(z, (3 * units,)) if bias is None else bias
-    half_bias, bias_h = row[:both] * 0.5, row[both:]
-    spare = np.empty_like(gates[0])
+    negative, kernel_h = np.negative(recurrent_kernel[:, :both]), recurrent_kernel[:, both:].copy()
     for t in range(time):
         every, candidate, new = gates[t], candidates[t], states[t + 1]
-        product(states[t], half_kernel, every)
-        every += np.multiply(z[t, :, :both], 0.5, out=spare)
-        every += half_bias
-        np.tanh(every, out=every)
-        every *= 0.5
-        every += 0.5
+        product(states[t], negative, every)
+        every -= z[t, :, :both]
+        if bias is not None:
+            every -= bias[:both]
+        _sigmoid_of_negative(every, every)
         update, reset = _gates_of(every, units)
         product(states[t], kernel_h, inner[t])
-        inner[t] += bias_h
+        if bias is not None:
+            inner[t] += bias[both:]
         np.multiply(reset, inner[t], out=candidate)
         candidate += z[t, :, both:]
         np.tanh(candidate, out=candidate)
