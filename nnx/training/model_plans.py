@@ -171,10 +171,8 @@ class ModelPlan:
             self.plan.replay()
         elif not self._replay_or_undo():
             return None
-        if self._flat is not None:
-            for parameter in self._unreached:
-                parameter.grad[...] = 0.0  # type: ignore[index]
-            self._flat.mark_all_reached()
+        for parameter in self._unreached:
+            parameter.grad[...] = 0.0  # type: ignore[index]
         return self._results(arrays)
 
     def _replay_or_undo(self) -> bool:

@@ -171,6 +171,7 @@ class BatchStep:
                 optimizer.replay(update, flat)
                 flat.start_pass()
             else:
+                flat.mark_all_reached()
                 if watched is not None:
                     objective.watch(*watched)
                 optimizer.step(model)
@@ -200,6 +201,7 @@ class BatchStep:
         Its result is the same; the loss alone, where nothing else is left to do.
         """
         arrays, ends = [*xs, *ys, *weights], (len(xs), len(xs) + len(ys))
+        computed = False
 
         def compute(twin: TrainableModel, planned: list[Any], plan: Plan, metrics: bool) -> Any:
             pipeline = InputPipeline(lambda: twin)
@@ -222,12 +224,16 @@ class BatchStep:
                 return ModelPlan(model, arrays, functools.partial(compute, metrics=False), **common)
 
         def as_ever() -> Any:
+            nonlocal computed
+            computed = True
             shared = self._shared(model, xs, ys, weights, 1.0) if self.plans.is_refused(arrays, objective) else None
             loss, parts, watched = shared or self.differentiate(xs, ys, weights, 1.0)
             objective.watch(*watched)  # here, so that it is seen whether a metric calls code that is not nnx's
             return loss, parts, None
 
         made = self.plans.of_model(arrays, as_ever, make, objective)
+        if not computed:
+            model.flat.mark_all_reached()
         return made if isinstance(made, tuple) else (made, [], None)
 
     def _shared(

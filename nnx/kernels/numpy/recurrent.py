@@ -1,8 +1,8 @@
 """Recurrences of simple_rnn, lstm and gru for NumPy: each step works in place, in memory that stays in the cache.
 
 Made for the usual activations, tanh and sigmoid, without dropout of the states; for others the generic form runs. Gates
-are exponentials of the negative product, which take less time than tanh. What an LSTM has of its product, (batch, gates *
-units), becomes (gates, batch, units) by its exponentials and tanh: the loops of all else are then long.
+are exponentials of the negative product, which take less time than tanh. What an LSTM has of its product, (batch,
+gates * units), becomes (gates, batch, units) by its exponentials and tanh: the loops of all else are then long.
 """
 
 from __future__ import annotations
