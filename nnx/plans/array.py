@@ -147,7 +147,7 @@ class PlannedArray:
         elif function in _COPIES and not named and len(plain) == 1:
             self.plan.note(np.copyto, memory, plain[0])
         elif function in _CONVERSIONS:
-            self.plan.note(np.copyto, memory, plain[0], casting="unsafe")
+            self.plan.note(np.copyto, memory, plain[0], "unsafe")
         elif function in _FILLS or (function is np.full_like and type(plain[-1]) in (int, float)):
             self.plan.note(memory.fill, memory.flat[0] if memory.size else 0)
         elif function is np.take_along_axis and isinstance(named.get("axis"), int) and len(plain) == 2:
