@@ -1,8 +1,8 @@
 """Recurrences of simple_rnn, lstm and gru for NumPy: each step works in place, in memory that stays in the cache.
 
 Made for the usual activations, tanh and sigmoid, without dropout of the states; for others the generic form runs. Gates
-are exponentials of the negative product, which take less time than tanh. What an LSTM has of its product, (batch,
-gates * units), becomes (gates, batch, units) by its exponentials and tanh: the loops of all else are then long.
+are exponentials of the negative product, which take less time than tanh. By them what a product has, (batch,
+gates * units), becomes (gates, batch, units): the loops of all else are then long.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def lstm_recurrence(
     gates = empty(z, (time, 4, *h.shape))  # i, f, o and the candidate, which is negative
     negative = -recurrent_kernel
     every, small = empty(z, (len(h), 4 * units)), np.empty_like(outputs[0])
-    by_gate = _by_gate(every)
+    by_gate = _by_gate(every, 4)
     for t in range(time):
         (i, f, o, candidate), new = gates[t], carries[t + 1]
         product(states[t], negative, every)
@@ -101,7 +101,7 @@ def lstm_recurrence(
             drop_vanishing(time - t, dh, dc)
             dh_held, dc_held = _release(skipped, t, dh), _release(skipped, t, dc)
             (i, f, o, candidate), output = gates[t], outputs[t]
-            di, df, dcandidate, do = _by_gate(dz[t])
+            di, df, dcandidate, do = _by_gate(dz[t], 4)
             np.subtract(i, 1.0, out=slope_i)  # negative too; each without a factor s
             np.subtract(1.0, gates[t, 1:3], out=slopes[1:])
             np.multiply(o, output, out=small)
@@ -145,17 +145,18 @@ def gru_recurrence(
     both = 2 * units
     skipped = None if mask is None else ~mask
     states = _states_from(h, time)
-    gates = empty(z, (time, h.shape[0], both))
+    gates = empty(z, (time, 2, *h.shape))  # update and reset
     inner, candidates = (empty(z, (time, *h.shape)) for _ in range(2))
     negative, kernel_h = np.negative(recurrent_kernel[:, :both]), recurrent_kernel[:, both:].copy()
+    every = empty(z, (len(h), both))
+    by_gate = _by_gate(every, 2)
     for t in range(time):
-        every, candidate, new = gates[t], candidates[t], states[t + 1]
+        (update, reset), candidate, new = gates[t], candidates[t], states[t + 1]
         product(states[t], negative, every)
         every -= z[t, :, :both]
         if bias is not None:
             every -= bias[:both]
-        _sigmoid_of_negative(every, every)
-        update, reset = _gates_of(every, units)
+        _sigmoid_of_negative(by_gate, gates[t])
         product(states[t], kernel_h, inner[t])
         if bias is not None:
             inner[t] += bias[both:]
@@ -170,28 +171,29 @@ def gru_recurrence(
     def pullback(dy: Sequence[Any], out: Sequence[Any] = (None,) * 4) -> tuple[Array | None, ...]:
         dstates, dh = dy[0], _writable(dy[1], h)
         dz, dinner = (empty(z, z.shape) for _ in range(2))
-        small, large = np.empty_like(dh), np.empty_like(gates[0])
+        slopes, dadded, small = np.empty_like(gates[0]), np.empty_like(dh), np.empty_like(dh)
+        slope_update, slope_reset = slopes
         transposed = recurrent_kernel.T.copy()
         for t in reversed(range(time)):
             if dstates is not None:
                 dh += dstates[t]
             drop_vanishing(time - t, dh)
             dheld = _release(skipped, t, dh)
-            update, reset = _gates_of(gates[t], units)
-            dupdate, dreset, dkept = _gates_of(dinner[t], units)
-            dcandidate = dz[t, :, both:]
-            np.subtract(1.0, update, out=dcandidate)
-            dcandidate *= dh
-            np.multiply(candidates[t], candidates[t], out=small)
-            dcandidate *= np.subtract(1.0, small, out=small)
-            np.subtract(states[t], candidates[t], out=dupdate)
-            dupdate *= dh
-            np.multiply(dcandidate, inner[t], out=dreset)
-            np.subtract(1.0, gates[t], out=large)
-            large *= gates[t]
-            np.multiply(dinner[t, :, :both], large, out=dz[t, :, :both])
+            (update, reset), candidate = gates[t], candidates[t]
+            dupdate, dreset, dcandidate = _by_gate(dz[t], 3)
+            np.subtract(1.0, update, out=dadded)
+            dadded *= dh
+            np.multiply(candidate, candidate, out=small)
+            dadded *= np.subtract(1.0, small, out=small)
+            dcandidate[...] = dadded
+            np.subtract(1.0, gates[t], out=slopes)
+            slopes *= gates[t]
+            slope_update *= np.subtract(states[t], candidate, out=small)
+            np.multiply(slope_update, dh, out=dupdate)
+            slope_reset *= inner[t]
+            np.multiply(slope_reset, dadded, out=dreset)
             dinner[t, :, :both] = dz[t, :, :both]
-            np.multiply(dcandidate, reset, out=dkept)
+            np.multiply(dadded, reset, out=dinner[t, :, both:])
             product(dinner[t], transposed, small)
             dh *= update
             dh += small
@@ -215,9 +217,9 @@ def _states_from(state: Array, time: int) -> Array:
     return states
 
 
-def _by_gate(steps: Array) -> Array:
-    """View of (batch, 4 * units) as (4, batch, units)."""
-    return steps.reshape(len(steps), 4, steps.shape[1] // 4).swapaxes(0, 1)
+def _by_gate(steps: Array, gates: int) -> Array:
+    """View of (batch, gates * units) as (gates, batch, units)."""
+    return steps.reshape(len(steps), gates, steps.shape[1] // gates).swapaxes(0, 1)
 
 
 def _sigmoid_of_negative(x: Array, y: Array) -> None:
@@ -226,10 +228,6 @@ def _sigmoid_of_negative(x: Array, y: Array) -> None:
         np.exp(x, out=y)
     y += 1.0
     np.reciprocal(y, out=y)
-
-
-def _gates_of(gates: Array, units: int) -> list[Array]:
-    return [gates[:, start : start + units] for start in range(0, gates.shape[1], units)]
 
 
 def _hold(skipped: Array | None, t: int, *states: Array) -> None:
