@@ -114,11 +114,6 @@ class CallbackList(Advising):
         """Whether any callback is told of the batches of a mode."""
         return self.listens(f"on_{mode}_batch_begin") or self.listens(f"on_{mode}_batch_end")
 
-    def only_draws_batches(self, mode: Literal["train", "test", "predict"]) -> bool:
-        """Whether nobody is told of the batches of a mode, but for a progress bar."""
-        hooks = [hook for end in ("begin", "end") for hook in self._hooks[f"on_{mode}_batch_{end}"]]
-        return all(type(getattr(hook, "__self__", None)) is ProgbarLogger for hook in hooks)
-
     @contextlib.contextmanager
     def running(self, mode: Literal["train", "test", "predict"]) -> Iterator[dict[str, float]]:
         """A block between the begin hook and the end hook of a mode.

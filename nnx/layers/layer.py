@@ -146,15 +146,6 @@ class Layer(ComparedAttributes, Configurable, Advising):
     call_losses: tuple[Any, ...] = ()
     """What it added to the loss in the last call that was not a step of `fit`; see `losses`."""
 
-    is_named: bool  # by a model, for good
-    built: bool
-    build_shape: Any
-    input_structure: Any  # of the arguments of the first call, with numbers in place of arrays
-    random: Generator | None  # of a layer that draws random numbers; set when it is built
-
-    _placement: Placement | None
-    _first_call: weakref.ref[Node] | None
-    _composition: Composition | None  # of a layer that is written as `call`, and of a model
     _said_lost_mask = False
     _first_inputs: Sequence[Any] = ()  # while it is built for its first call, what that gives it
     _fitting_shapes: list[Shape] | None = None  # of the inputs of the last call
@@ -171,16 +162,23 @@ class Layer(ComparedAttributes, Configurable, Advising):
         **legacy: Any,
     ) -> None:
         self.own_weights: list[Parameter] = []  # without those of inner layers; trainable ones first
-        vars(self).update(_AT_FIRST)
         self.named_by_user = name is not None
+        self.is_named = False  # by a model, for good
         if name is not None:
             check_name(name)
         self.name = name or snake_case(type(self).__name__)
         self._trainable = trainable
+        self._placement: Placement | None = None
         self.dtype = dtype_name(self.name, dtype)
         self.autocast = bool(autocast)
         self.activity_regularizer = regularizers.resolve(activity_regularizer)
         self.batch_input_shape = self._read_input_shape(batch_input_shape, legacy)
+        self.built = False
+        self.build_shape: Any = None
+        self.input_structure: Any = None  # of the arguments of the first call, with numbers in place of arrays
+        self.random: Generator | None = None  # of a layer that draws random numbers; set when it is built
+        self._first_call: weakref.ref[Node] | None = None
+        self._composition: Composition | None = None  # of a layer that is written as `call`, and of a model
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -307,7 +305,7 @@ class Layer(ComparedAttributes, Configurable, Advising):
         """Let variables in attributes, which no layer has yet, be weights of this one."""
         seldom = [(name, value) for name, value in vars(self).items() if type(value) not in _WITHOUT_VARIABLES]
         for name, value in seldom:
-            if name in _NOT_SEARCHED or not isinstance(value, Parameter | dict | list | tuple):
+            if name in _NOT_SEARCHED or not issubclass(type(value), Parameter | dict | list | tuple):
                 continue
             for one in contents(value):
                 if type(one) is Parameter and one.is_free:
@@ -1505,18 +1503,6 @@ def held_layers(layer: Any) -> list[Any]:
     found.pop(layer, None)
     return list(found)
 
-
-_AT_FIRST = {
-    "is_named": False,
-    "built": False,
-    "build_shape": None,
-    "input_structure": None,
-    "random": None,
-    "_placement": None,
-    "_first_call": None,
-    "_composition": None,
-}
-"""Attributes of a new layer: at once, as models of many layers are to be there at once."""
 
 _WITHOUT_VARIABLES = frozenset({bool, int, float, str, type(None), types.FunctionType, Placement, weakref.ref})
 """Types of most attributes, in which there are no variables."""

@@ -508,6 +508,12 @@ class Optimizer(Configurable):
         usual = plan is not None and type(self).update is Optimizer.update and self._applied_scale == 1.0
         return plan if usual else None
 
+    @property
+    def is_watched(self) -> bool:
+        """Whether one of the methods that a step calls was replaced, as somebody does who observes it."""
+        kind = type(self)
+        return (kind.step, kind.train, kind.scale_loss) != _METHODS or not _NAMES.isdisjoint(vars(self))
+
     def replay(self, update: UpdatePlan, flat: FlatParameters) -> None:
         """Train the parameters of a flat buffer by its gradients, by an update that is known."""
         update.run(self._numbers())
@@ -788,6 +794,10 @@ class Optimizer(Configurable):
             with flat.placement.computing:
                 self._bind(flat)
                 self.slots.fill(arrays)
+
+
+_METHODS = (Optimizer.step, Optimizer.train, Optimizer.scale_loss)  # what a step calls
+_NAMES = frozenset({"step", "train", "scale_loss"})
 
 
 def _constrained(parameter: Parameter, value: Array) -> Array:

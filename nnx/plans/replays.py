@@ -95,11 +95,6 @@ class Replays:
         finally:
             self._lock.release()
 
-    def known(self, arrays: Sequence[Any], *key: Any) -> Any:
-        """The plan for arrays, where there is one that holds; else None."""
-        form = self._forms.get(_key_of(arrays, key))
-        return form.replay if form is not None and form.holds() else None
-
     def is_refused(self, arrays: Sequence[Any], *key: Any) -> bool:
         """Whether it was found that arrays of this form have no plan."""
         form = self._forms.get(_key_of(arrays, key))

@@ -49,11 +49,6 @@ class Epochs:
             yield following
         self.done = 0
 
-    @property
-    def are_of_arrays(self) -> bool:
-        """Whether the batches are rows of arrays in place, and so alike, and no code of others makes them."""
-        return isinstance(self._source, ArrayBatches)
-
     def join(self, rows: int) -> None:
         """Where the data are in place and all of them are taken, give several batches as one, of at most so many rows.
 

@@ -89,12 +89,8 @@ class ModelPlan:
     compute : the computation of a copy of the model on planned arrays; returns what `run` does.
     flat : the buffer of the parameters, where it gathers gradients. losses : what else the computation depends on.
 
-    has_metrics : whether metrics take in a batch with the calls of the plan.
-
     NotPlannable where there can be none.
     """
-
-    has_metrics = False
 
     def __init__(
         self,

@@ -151,37 +151,53 @@ class BatchStep:
 
     # A batch in place: nothing in here waits for the device
 
-    @checked
     def train(self, xs: list[Array], ys: list[Array], weights: list[Array | None], whole: int | None = None) -> None:
         """Train the model, and take the batch into the running loss and metrics.
 
         whole : how many rows the batch has of which these are this rank's; None where they are all here.
         """
+        if not self._replay(xs, ys, weights):
+            self._train(xs, ys, weights, whole)
+
+    def _replay(self, xs: list[Array], ys: list[Array], weights: list[Array | None]) -> bool:
+        """Train by the plans of the gradients and of the update. False, and nothing done, where these are not known.
+
+        False too where somebody observes what the step calls.
+        """
+        model = self.model()
+        optimizer, objective = model.optimizer, self.objective or model.require_compiled()
+        if not isinstance(optimizer, Optimizer) or optimizer.is_watched or recorders:
+            return False
+        if ranks.group() is not None or finite.CHECKING.get(finite.everywhere):
+            return False
+        flat = model.flat
+        update = optimizer.known_update(flat)
+        made = None if update is None else self.plans.known_result([*xs, *ys, *weights], objective)
+        if update is None or made is None:
+            return False
+        loss, parts, watched = made if isinstance(made, tuple) else (made, (), None)
+        if watched is None:
+            optimizer.replay(update, flat)
+            flat.start_pass()
+        else:
+            flat.mark_all_reached()
+            objective.watch(*watched)
+            optimizer.step(model)
+        objective.update(loss, parts, first_given(xs).shape[0])
+        return True
+
+    @checked
+    def _train(self, xs: list[Array], ys: list[Array], weights: list[Array | None], whole: int | None) -> None:
         model = self.model()
         flat, objective = model.flat, self.objective or model.require_compiled()
         optimizer = model.optimizer or require_optimizer(model)
         rows = whole or first_given(xs).shape[0]
-        scale = optimizer.scale_loss(flat)
-        plain = ranks.group() is None and type(scale) is float and scale == 1.0
-        made = self.plans.known_result([*xs, *ys, *weights], objective) if plain else None
-        if made is not None:
-            loss, parts, watched = made if isinstance(made, tuple) else (made, (), None)
-            update = None if watched is not None or recorders else optimizer.known_update(flat)
-            if update is not None:
-                optimizer.replay(update, flat)
-                flat.start_pass()
-            else:
-                flat.mark_all_reached()
-                if watched is not None:
-                    objective.watch(*watched)
-                optimizer.step(model)
-            objective.update(loss, parts, rows)
-            return
         with ranks.shard_of(rows) as shard:
             if shard is not None and whole is None:
                 xs, ys, weights = map(shard.cut, (xs, ys, weights))
             flat.start_pass()
-            if plain:
+            scale = optimizer.scale_loss(flat)
+            if shard is None and type(scale) is float and scale == 1.0:
                 loss, parts, watched = self._planned(model, objective, xs, ys, weights)
             else:
                 shared = None if shard is not None else self._shared(model, xs, ys, weights, scale)
@@ -217,9 +233,7 @@ class BatchStep:
             losses = [one.training_loss for one in objective.by_output if one.training_loss is not None]
             common: Any = {"flat": model.flat, "losses": [*losses, *objective.by_output]}
             try:
-                plan = ModelPlan(model, arrays, functools.partial(compute, metrics=True), **common)
-                plan.has_metrics = True
-                return plan
+                return ModelPlan(model, arrays, functools.partial(compute, metrics=True), **common)
             except Exception:  # most often since a metric keeps more than sums
                 return ModelPlan(model, arrays, functools.partial(compute, metrics=False), **common)
 

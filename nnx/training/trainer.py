@@ -20,7 +20,6 @@ from nnx.training.host_data import warn_of_missing_values
 from nnx.training.objective import Objective
 from nnx.training.own_steps import OwnSteps, joined
 from nnx.training.pipeline import InputPipeline
-from nnx.training.replayed_steps import ReplayedSteps
 from nnx.training.step import BatchStep, as_given, as_returned, require_optimizer
 from nnx.training.trainable import TrainableModel
 from nnx.training.training_run import TrainingRun
@@ -240,17 +239,15 @@ class Trainer:
             steps.begin()
             listeners.on_epoch_begin(run.epoch, {})
         batches.name = f"epoch {run.epoch + 1}"
-        watched = listeners.listens("on_train_batch_end")
-        alike = steps is self.step and batches.are_of_arrays and listeners.only_draws_batches("train")
-        train = ReplayedSteps(self.step).train if alike else steps.train
+        told, watched = (listeners.listens(f"on_train_batch_{end}") for end in ("begin", "end"))
         with run.errors_naming_the_batch():
             for batch in batches:
-                step = batches.done - 1
-                listeners.on_train_batch_begin(step, {})
-                train(*batch)
+                if told:
+                    listeners.on_train_batch_begin(batches.done - 1, {})
+                steps.train(*batch)
                 done = True
                 if watched:
-                    listeners.on_train_batch_end(step, LazyLogs(steps.read))
+                    listeners.on_train_batch_end(batches.done - 1, LazyLogs(steps.read))
                 if model.stop_training:
                     break
         logs = steps.read()

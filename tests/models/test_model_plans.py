@@ -809,3 +809,49 @@ def test_predict_sets_no_attribute_that_plans_compare():
     before = ATTRIBUTE_CHANGE.last
     model.predict(X[0], verbose=0)
     assert ATTRIBUTE_CHANGE.last is before
+
+
+@pytest.mark.parametrize("method", ["step", "train", "scale_loss"])
+def test_who_observes_an_optimizer_sees_every_step(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for of_class in (False, True):
+        replayed, plain = two(dense)
+        assert_equal_training(replayed, plain)
+        seen: list[Any] = []
+        owner: Any = type(replayed.optimizer) if of_class else replayed.optimizer
+        observed = getattr(owner, method)
+        monkeypatch.setattr(owner, method, lambda *args, seen=seen, do=observed: (seen.append(args), do(*args))[1])
+        replayed.fit(X[0], Y[0], batch_size=2, epochs=3, verbose=0, shuffle=False)
+        assert len(seen) == 12
+        plain.fit(X[0], Y[0], batch_size=2, epochs=3, verbose=0, shuffle=False)
+        assert all(map(np.array_equal, replayed.get_weights(), plain.get_weights()))
+        monkeypatch.undo()
+
+
+def test_a_tape_between_two_steps_keeps_the_values_it_has_seen():
+    replayed, plain = two(dense)
+    assert_equal_training(replayed, plain)
+    for model in (replayed, plain):
+        kernel = model.layers[0].kernel
+        with nnx.GradientTape() as tape:
+            squares = nnx.ops.sum(kernel * kernel)
+        before = kernel.numpy().copy()
+        model.train_on_batch(X[0], Y[0])
+        assert np.array_equal(nnx.to_numpy(tape.gradient(squares, kernel)), 2.0 * before)
+    assert all(map(np.array_equal, replayed.get_weights(), plain.get_weights()))
+
+
+def test_what_the_loss_does_not_reach_has_no_gradient_in_a_replayed_step():
+    def half() -> nnx.Model:
+        x = Input((4,))
+        model = nnx.Model(x, [Dense(2, name="used")(x), Dense(2, name="unused")(x)])
+        return model
+
+    options = {"optimizer": nnx.optimizers.SGD(0.1, momentum=0.9), "loss": {"used": "mse"}}
+    replayed, plain = two(half, **options)
+    for i in range(6):
+        losses = [model.train_on_batch(X[i], {"used": Y[i]}) for model in (replayed, plain)]
+        assert losses[0] == losses[1]
+        for model in (replayed, plain):  # somebody leaves gradients where the loss does not come
+            model.flat.grads[...] = 7.0
+    assert is_replayed(replayed), plan_of(replayed)
+    assert all(map(np.array_equal, replayed.get_weights(), plain.get_weights()))

@@ -139,11 +139,10 @@ def _sparse_by_rows(labels: Array, logits: Array) -> Any:
     step = max(1, _BLOCK // classes)
     blocks = [slice(start, start + step) for start in range(0, rows, step)]
     numbers = np.arange(step)
-    total, of_labels = empty(logits, (2, rows))
     subtracts = logits.nbytes <= _CACHED or logits.itemsize < 4  # float16 ends at exp(11)
 
-    def exponentials() -> Array:
-        made = empty(logits, logits.shape)
+    def exponentials() -> tuple[Array, Array, Array]:
+        made, (total, of_labels) = empty(logits, logits.shape), empty(logits, (2, rows))
         for block in blocks:
             part, given = made[block], logits[block]
             largest = np.maximum.reduce(given, axis=1, keepdims=True)
@@ -152,13 +151,19 @@ def _sparse_by_rows(labels: Array, logits: Array) -> Any:
             of_labels[block] = given[numbers[: len(part)], labels[block]]
             np.exp(given, out=part)
             np.add.reduce(part, axis=1, out=total[block])
-        return made
+        return made, total, of_labels
 
-    kept = [exponentials()]
+    first, total, of_labels = exponentials()
+    kept = [first]  # until a pullback takes them
+    del first
     values = np.log(total, dtype=np.float64) - of_labels  # of which the large parts may cancel
 
     def pullback(dvalues: Array | float) -> Array:
-        slope, factor = kept.pop() if kept else exponentials(), (dvalues / total)[:, None]
+        try:
+            slope = kept.pop()
+        except IndexError:
+            slope, *_ = exponentials()
+        factor = (dvalues / total)[:, None]
         for block in blocks:
             np.multiply(slope[block], factor[block], out=slope[block])
         slope[np.arange(rows), labels] -= dvalues  # each row has one label, so no index comes twice
