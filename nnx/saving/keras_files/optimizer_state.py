@@ -30,7 +30,7 @@ def _entries(
     rate.
     """
     yield ITERATIONS, None
-    if optimizer.schedule is None and not legacy:
+    if optimizer.schedule is None and not optimizer.decay and not legacy:  # decay is a schedule in Keras
         yield RATE, None
     has_product = isinstance(optimizer, Nadam) and not legacy and not scaled
     if has_product and product_first:

@@ -220,8 +220,9 @@ def test_without_h5py(saved: Path, monkeypatch: pytest.MonkeyPatch):
         lambda: nnx.optimizers.Muon(0.01),
         lambda: nnx.optimizers.Adam(nnx.schedules.ExponentialDecay(0.1, 4, 0.5)),
         lambda: nnx.optimizers.Adam(0.01, gradient_accumulation_steps=4),
+        lambda: nnx.optimizers.RMSprop(0.01, decay=0.1),
     ],
-    ids=["SGD", "Adam", "Nadam", "RMSprop", "Adafactor", "Muon", "schedule", "accumulation"],
+    ids=["SGD", "Adam", "Nadam", "RMSprop", "Adafactor", "Muon", "schedule", "accumulation", "decay"],
 )
 def test_training_goes_on_as_it_would_have(path: Path, optimizer: Any, backend: Any):
     model = make(optimizer())
