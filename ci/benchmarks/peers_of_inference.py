@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import tempfile
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -14,9 +15,12 @@ import numpy as np
 import onnxruntime
 import torch
 from peers_of_steps import Runs, adam
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
 
 import nnx
+
+warnings.simplefilter("ignore", ConvergenceWarning)  # one epoch is what is timed
 
 SIZES, BATCH, ROWS = (30, 64, 64, 2), 32, 10_000
 
