@@ -490,21 +490,23 @@ class Optimizer(Configurable):
         """
         if not flat.parameters:
             return
-        plan, replays = self.known_update(flat), self._replays
-        if plan is not None:
-            self.replay(plan, flat)
+        update = self.known_update(flat)
+        if update is not None:
+            self.replay(update, flat)
             return
+        replays: Any = self._replays
         if not (
-            replays.may_begin(flat)  # type: ignore[union-attr]
+            replays.may_begin(flat)
             and self._is_plain(flat)
-            and replays.begin(self._whole_formula, flat, self.slots, self._numbers())  # type: ignore[union-attr]
+            and replays.begin(self._whole_formula, flat, self.slots, self._numbers())
         ):
             self._train(flat)
         self._count_step(flat)
 
     def known_update(self, flat: FlatParameters) -> UpdatePlan | None:
         """What `replay` takes in place of the next `train` with this buffer; None where that was not planned."""
-        plan = self._replays.plan(flat, self.slots)  # type: ignore[union-attr]
+        replays: Any = self._replays
+        plan: UpdatePlan | None = replays.plan(flat, self.slots)
         usual = plan is not None and type(self).update is Optimizer.update and self._applied_scale == 1.0
         return plan if usual else None
 
