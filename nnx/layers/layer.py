@@ -986,13 +986,11 @@ class Layer(ComparedAttributes, Configurable, Advising):
                     f"into a graph through Input() or a layer's parameters"
                 )
         eager = self.is_eager
-        if training is not None:
-            options = {**options, "training": training}
-        for name, value in options.items():
+        for name, value in (*options.items(), ("training", training)):
             if isinstance(value, Symbol) and (name == "training" or (not eager and name in _flags(type(self)))):  # type: ignore[arg-type]
                 raise TypeError(f"{self.name}: {name} must be True or False, the same for every batch, got {value!r}")
         if training is not None:
-            options["training"] = bool(training)
+            options = {**options, "training": bool(training)}
         if "mask" in options and options["mask"] is None:  # masks travel by themselves
             options = {name: value for name, value in options.items() if name != "mask"}
         if self.input_spec is not None:

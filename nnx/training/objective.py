@@ -421,8 +421,7 @@ class Objective:
         if not self._count:
             return {}
         if len(self.by_output) == 1 and not self.by_output[0].metrics and not self.held:
-            total = self._total.value
-            return {"loss": float(total if isinstance(total, np.generic) else to_numpy(total)) / self._count}
+            return {"loss": read_values([self._total.value])[0] / self._count}
         totals = [self._total.value, *(self._parts[index].value for index in self._counted)]
         losses = [total / self._count for total in totals if total is not None]
         metrics = self.metrics

@@ -239,15 +239,15 @@ class Trainer:
             steps.begin()
             listeners.on_epoch_begin(run.epoch, {})
         batches.name = f"epoch {run.epoch + 1}"
-        told, watched = (listeners.listens(f"on_train_batch_{end}") for end in ("begin", "end"))
+        watched = listeners.listens("on_train_batch_end")
         with run.errors_naming_the_batch():
             for batch in batches:
-                if told:
-                    listeners.on_train_batch_begin(batches.done - 1, {})
+                step = batches.done - 1
+                listeners.on_train_batch_begin(step, {})
                 steps.train(*batch)
                 done = True
                 if watched:
-                    listeners.on_train_batch_end(batches.done - 1, LazyLogs(steps.read))
+                    listeners.on_train_batch_end(step, LazyLogs(steps.read))
                 if model.stop_training:
                     break
         logs = steps.read()
