@@ -30,6 +30,7 @@ _FEW = 1024  # elements of the other matrix
 _TALL = 8  # rows for each term of a sum
 _NARROW = 16  # rows, columns or sums of a product that reads more than it computes
 _LEAST = 1 << 17  # bytes of a result whose memory is used again
+_CLEARED = 1 << 19  # bytes of a result from which on it takes longer to clear its memory, as `dot` does, than a look
 
 
 def product(a: Array, b: Array, out: Any = None) -> Array:
@@ -41,7 +42,18 @@ def product(a: Array, b: Array, out: Any = None) -> Array:
         return out
     if out is None and rows * columns * a.itemsize >= _LEAST and a.dtype == b.dtype:
         out = empty(a, (rows, columns))
+    if rows * columns * a.itemsize >= _CLEARED and _is_blas(a, b, out):
+        return np.matmul(a, b, out=out)
     return np.dot(a, b, out=out)
+
+
+def _is_blas(a: Array, b: Array, out: Any) -> bool:
+    """Whether `matmul` passes a product to BLAS as `dot` does, with the same result.
+
+    Its own loops, for memory with gaps and for other dtypes than these, take far longer.
+    """
+    of_one_dtype = out is not None and a.dtype == b.dtype == out.dtype and a.dtype.char in "fd"
+    return of_one_dtype and a.flags.forc and b.flags.forc and out.flags.forc
 
 
 def _is_onednns(a: Array, b: Array, out: Any) -> bool:
