@@ -30,7 +30,7 @@ _FEW = 1024  # elements of the other matrix
 _TALL = 8  # rows for each term of a sum
 _NARROW = 16  # rows, columns or sums of a product that reads more than it computes
 _LEAST = 1 << 17  # bytes of a result whose memory is used again
-_CLEARED = 1 << 19  # bytes of a result from which on it takes longer to clear its memory, as `dot` does, than a look
+_CLEARED = 1 << 18  # bytes of a result from which on it takes longer to clear its memory, as `dot` does, than a look
 
 
 def product(a: Array, b: Array, out: Any = None) -> Array:
