@@ -23,6 +23,14 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
         metavar="N",
         help="of the rows of each table every Nth, where all would take too long",
     )
+    parser.addoption(
+        "--from",
+        dest="first",
+        type=int,
+        default=0,
+        metavar="K",
+        help="with --every: the row to begin with, counted round; another number each time runs all rows in the end",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -32,12 +40,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(trylast=True)  # of what -k has left
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    seen: collections.Counter[str] = collections.Counter()
+    tables = [item.nodeid.partition("[")[0] for item in items]
+    rows, seen = collections.Counter(tables), collections.Counter[str]()
     kept: list[pytest.Item] = []
     left: list[pytest.Item] = []
-    for item in items:
-        table = item.nodeid.partition("[")[0]
-        (left if seen[table] % config.getoption("--every") else kept).append(item)
+    for item, table in zip(items, tables, strict=True):
+        step = min(config.getoption("--every"), rows[table])  # at least one row of each
+        (left if (seen[table] - config.getoption("first")) % step else kept).append(item)
         seen[table] += 1
     items[:] = kept
     config.hook.pytest_deselected(items=left)
