@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from nnx.backends import Placement
@@ -13,6 +13,11 @@ from nnx.pullbacks import Differentiable
 def reads_integers(layer: Any, index: int, options: Mapping[str, Any]) -> bool:
     """Whether integers stay what they are in an input of a layer that is called with these options."""
     return layer.reads_integers(index) and not options.get(layer.floats_with)
+
+
+def read_on_host(readers: Sequence[Any]) -> bool:
+    """Whether what these layers read stays on the host: there are some, and all of them compute there."""
+    return len(readers) > 0 and all(reader.on_host for reader in readers)
 
 
 class GraphLayer(Protocol):

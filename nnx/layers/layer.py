@@ -28,10 +28,12 @@ from nnx.functional import Pullback
 from nnx.graph.call_program import arguments_of, composition_of_call
 from nnx.graph.composition import Composition
 from nnx.graph.host_call import call_on_host
+from nnx.graph.layer_protocol import read_on_host
 from nnx.graph.program import as_masks
 from nnx.graph.recorded_call import call_of_base, call_on_tapes, keeping_losses
 from nnx.graph.symbol import Node, Symbol, has_symbols
 from nnx.layers.input_spec import check_inputs
+from nnx.layers.input_values import are_values, is_value, kept_dtype, read_value
 from nnx.lazy_loading import attribute_of
 from nnx.locks import reentrant_lock
 from nnx.members import Advising, refuse_uncalled
@@ -44,7 +46,7 @@ from nnx.random import Generator
 from nnx.registry import Configurable, constructor_arguments, constructor_config, layer_registry
 from nnx.shapes import Shape, as_shapes, behind_batch, check_shape, is_shape
 from nnx.structure import contents, leaves, leaves_like, rebuild
-from nnx.text.values import as_texts, is_texts
+from nnx.text.values import is_texts
 from nnx.user_warnings import warn_user
 
 registry = layer_registry
@@ -759,11 +761,11 @@ class Layer(ComparedAttributes, Configurable, Advising):
             several = "*" in _signature(type(self))[0]  # type: ignore[arg-type]
             in_list = several and len(inputs) == 1 and isinstance(inputs[0], list | tuple)
             return call_on_host(self, inputs[0] if in_list else inputs, training)
-        if not _are_values(parts):
+        if not are_values(parts):
             if not parts:
                 raise TypeError(f"{self.name} was called without an input")
             home = self.placement if self.built else get_backend()
-            inputs = tuple(_read(x, home) for x in inputs)
+            inputs = tuple(read_value(x, home) for x in inputs)
             parts = leaves(inputs)
             if any(x is None for x in parts):
                 self.check_given(parts if self._composition is None else leaves(self.in_order(inputs)))
@@ -1062,7 +1064,7 @@ class Layer(ComparedAttributes, Configurable, Advising):
         return [
             x
             if x is None or self.reads_on_host(index)
-            else self.placement.asarray(x, _kept_dtype(x) if self.reads_integers(index) else dtype)
+            else self.placement.asarray(x, kept_dtype(x) if self.reads_integers(index) else dtype)
             for index, x in enumerate(inputs)
         ]
 
@@ -1338,11 +1340,6 @@ def _marked(build: Callable[..., None]) -> Callable[..., None]:
     return marked
 
 
-def _kept_dtype(x: Array) -> str | None:
-    """The dtype of an input that a layer takes as it is: bools too."""
-    return "bool" if str(x.dtype).endswith("bool") else None
-
-
 def _fitting(pullback: Pullback, inputs: Sequence[Array], name: str) -> Skippable:
     """A layer's pullback of somebody's own, whose cotangents of inputs are checked."""
 
@@ -1540,31 +1537,6 @@ def _is_built_in(function: Any) -> bool:
     if not behind_batch(getattr(function, "keywords", {}).get("axis", -1)):
         return False
     return str(getattr(getattr(function, "func", function), "__module__", None)).startswith("nnx.")
-
-
-def read_on_host(readers: Sequence[Any]) -> bool:
-    """Whether what these layers read stays on the host: there are some, and all of them compute there."""
-    return len(readers) > 0 and all(reader.on_host for reader in readers)
-
-
-def is_value(given: Any) -> bool:
-    """Whether an argument is an array, a symbol, or a list or dict of them."""
-    return _are_values(leaves(given))
-
-
-def _are_values(parts: Sequence[Any]) -> bool:
-    return len(parts) > 0 and all(isinstance(x, Symbol) or (is_array(x) and x.shape != ()) for x in parts)
-
-
-def _read(given: Any, home: Placement) -> Any:
-    """An input with arrays in place of lists of numbers; a list of arrays, or of them and None, is several inputs."""
-    if given is None or (isinstance(given, list | tuple) and any(part is None for part in given)):
-        return given if given is None else [_read(part, home) for part in given]
-    if isinstance(given, dict):
-        return {key: _read(part, home) for key, part in given.items()}
-    if is_array(given) or (isinstance(given, list | tuple) and is_value(given)):
-        return given
-    return as_texts(given, "x") if is_texts(given) else home.asarray(given)
 
 
 _room: contextvars.ContextVar[int | None] = contextvars.ContextVar("nnx_room_for_weights", default=None)

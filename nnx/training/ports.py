@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from nnx.layers.layer import read_on_host
+from nnx.graph.layer_protocol import read_on_host
 from nnx.locks import cached_property
 from nnx.shapes import Shape
 
