@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
-import dataclasses
 import functools
 import inspect
 import math
@@ -30,10 +29,18 @@ from nnx.graph.composition import Composition
 from nnx.graph.host_call import call_on_host
 from nnx.graph.layer_protocol import read_on_host
 from nnx.graph.program import as_masks
-from nnx.graph.recorded_call import call_of_base, call_on_tapes, keeping_losses
+from nnx.graph.recorded_call import call_on_tapes, keeping_losses
 from nnx.graph.symbol import Node, Symbol, has_symbols
 from nnx.layers.input_spec import check_inputs
 from nnx.layers.input_values import are_values, is_value, kept_dtype, read_value
+from nnx.layers.signatures import (
+    CallSignature,
+    call_signature,
+    count_of_shapes,
+    forward_signature,
+    in_structure,
+    settle_call,
+)
 from nnx.lazy_loading import attribute_of
 from nnx.locks import reentrant_lock
 from nnx.members import Advising, refuse_uncalled
@@ -188,7 +195,7 @@ class Layer(ComparedAttributes, Configurable, Advising):
             cls.build = _marked(cls.build)  # type: ignore[method-assign]
         refuse_uncalled(cls)
         if cls._computes_by_forward and cls.forward is not Layer.forward:
-            _settle_call(cls)
+            settle_call(cls, Layer)
 
     _computes_by_forward = True
     """Whether a subclass with a `call` computes by that, and no longer by the `forward` that it inherits."""
@@ -269,7 +276,7 @@ class Layer(ComparedAttributes, Configurable, Advising):
         if not isinstance(arguments, tuple) or len(arguments) < 2 or len(leaves(arguments)) != len(input_shape):
             return (input_shape,)
         shapes: tuple[Any, ...] = rebuild(arguments, input_shape)
-        return shapes[: _count_of_shapes(type(self).build)]
+        return shapes[: count_of_shapes(type(self).build)]
 
     def get_build_config(self) -> dict[str, Any] | None:
         """What `build_from_config` takes: the shape that it was built for, or those by `build`'s arguments; else None.
@@ -343,13 +350,13 @@ class Layer(ComparedAttributes, Configurable, Advising):
         return type(self).forward is Layer.forward
 
     @property
-    def _known_call(self) -> _Call | None:
-        return _call_of(type(self))  # type: ignore[arg-type]
+    def _known_call(self) -> CallSignature | None:
+        return call_signature(type(self))  # type: ignore[arg-type]
 
     @property
     def is_eager(self) -> bool:
         """Whether the layer is written as `call`, ordinary array code that is run and differentiated as it is."""
-        return _call_of(type(self)) is not None  # type: ignore[arg-type]
+        return call_signature(type(self)) is not None  # type: ignore[arg-type]
 
     @property
     def takes_training(self) -> bool:
@@ -740,17 +747,19 @@ class Layer(ComparedAttributes, Configurable, Advising):
         inference, except for those that augment images: as in Keras, these do that unless it is False.
         """
         if self.is_eager:
-            inputs, training, options = self._bind(inputs, training, options)
+            call: Any = call_signature(type(self))  # type: ignore[arg-type]
+            inputs, training, options = call.bind(self.name, inputs, training, options)
         else:
             if len(inputs) == 1 and type(inputs[0]) is Symbol and not options:
                 return self._describe(inputs, training, options)
             if not inputs and "inputs" in options:
                 inputs = (options.pop("inputs"),)
             if len(inputs) > 1:
-                inputs, options = self._without_surplus(inputs, options)
+                signature = forward_signature(type(self))  # type: ignore[arg-type]
+                inputs, options = signature.without_surplus(self.name, inputs, options, self.mask_by_position)
             if options:
                 inputs, options = self.arrange(inputs, options)
-                self._check_options(options)
+                forward_signature(type(self)).check_options(self.name, options)  # type: ignore[arg-type]
         parts = leaves(inputs)
         if any(isinstance(part, Symbol) for part in parts) or (options and has_symbols(options)):
             return self._describe(inputs, training, options)
@@ -758,7 +767,7 @@ class Layer(ComparedAttributes, Configurable, Advising):
             parts = [part.in_array_code() if isinstance(part, ArrayHolder) else part for part in parts]
             inputs = rebuild(inputs, parts)
         if self.on_host:
-            several = "*" in _signature(type(self))[0]  # type: ignore[arg-type]
+            several = "*" in forward_signature(type(self)).inputs  # type: ignore[arg-type]
             in_list = several and len(inputs) == 1 and isinstance(inputs[0], list | tuple)
             return call_on_host(self, inputs[0] if in_list else inputs, training)
         if not are_values(parts):
@@ -789,57 +798,13 @@ class Layer(ComparedAttributes, Configurable, Advising):
                 return self._composition.run(arrays, training=training, mask=mask, **options)[0]  # type: ignore[union-attr]
             return self.run_masked(arrays, self.read_mask(arrays, mask), training=training, **options)[0]
 
-    def _bind(
-        self, inputs: tuple[Any, ...], training: Any, options: dict[str, Any]
-    ) -> tuple[tuple[Any, ...], Any, dict[str, Any]]:
-        """The arguments of a `call`, sorted: arrays and symbols are inputs, everything else has a name."""
-        call = self._known_call
-        assert call is not None
-        if call.takes_any_number:
-            return inputs, training, options
-        if len(inputs) > len(call.names):
-            raise TypeError(f"{self.name} takes {', '.join(call.names)}, got {len(inputs)} arguments by position")
-        for name in options:
-            if name not in call.names and not call.takes_any_option and name not in ("mask", "arguments"):
-                hint = did_you_mean(nearest(name, call.names))
-                raise TypeError(
-                    f"{self.name} takes no {name!r} when it is called{f'; {hint}' if hint else ''}; its call() takes "
-                    f"{', '.join(call.names)}"
-                )
-        templates = options.pop("arguments", None)  # of a call that was saved
-        if templates is not None:
-            given = {name: rebuild(one, [inputs[i] for i in leaves(one)]) for name, one in templates.items()}
-        else:
-            given = dict(zip(call.names, inputs, strict=False))
-        twice = [name for name in given if name in options]
-        if twice:
-            raise TypeError(f"{self.name}: {twice[0]} is given by position and by name")
-        order = [
-            *given,
-            *(name for name in call.names if name in options),
-            *(n for n in options if n not in call.names),
-        ]
-        given.update(options)
-        if "training" in given:
-            training = given.pop("training")
-        first = next(iter(call.names), None)
-        arrays = [n for n in order if n in given and n != "mask" and (is_value(given[n]) or n == first)]
-        options = {name: value for name, value in given.items() if name not in arrays and value is not None}
-        if arrays != list(call.names[: len(arrays)]):
-            values = {name: given[name] for name in arrays}
-            numbers = iter(range(len(leaves(list(values.values())))))
-            options["arguments"] = {
-                name: rebuild(value, [next(numbers) for _ in leaves(value)]) for name, value in values.items()
-            }
-        return tuple(given[name] for name in arrays), training, options
-
     def run_call(self, inputs: tuple[Any, ...], mask: Any, training: Any, options: dict[str, Any]) -> Any:
         """What `call` returns for arrays that the innermost tape tracks, with its mask and its penalty.
 
         inputs : the arguments that are arrays. mask : what they carry, a list if there are several.
         training : None where nobody says, and `call` has its own default.
         """
-        call: Any = _call_of(type(self))  # type: ignore[arg-type]
+        call: Any = call_signature(type(self))  # type: ignore[arg-type]
         training = call.trains_by_default if training is None else training
         tape = open_tapes()[-1]
         templates, given_mask = None, "mask" in options
@@ -852,7 +817,7 @@ class Layer(ComparedAttributes, Configurable, Advising):
             if mask is None and call.requires_mask and tape.calls is not None:
                 mask = self._mask_to_try(inputs)
             arguments = dict(zip(call.names, inputs, strict=False)) if templates is None else templates
-            options = {**_masks_by_name(call, arguments, mask), **options}
+            options = {**call.masks_by_name(arguments, mask), **options}
             mask = options["mask"] if given_mask else mask
         if templates is not None:
             flat = leaves(inputs)
@@ -891,7 +856,7 @@ class Layer(ComparedAttributes, Configurable, Advising):
         if len(inputs) == 1 or (inputs and not self._known_call.takes_any_number):  # type: ignore[union-attr]
             first = inputs[0]
             if len(inputs) > 1 and isinstance(mask, list | tuple):
-                mask = _in_structure(first, mask[: len(leaves(first))])
+                mask = in_structure(first, mask[: len(leaves(first))])
         made = as_masks(self.compute_mask(first, mask))
         for i, part in bare:
             part.mask = lower(made[i]) if i < len(made) else None
@@ -940,26 +905,12 @@ class Layer(ComparedAttributes, Configurable, Advising):
     def arrange(self, inputs: tuple[Any, ...], options: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Bring inputs that were given by keyword into the positions in which `forward` or `call` expects them."""
         options = dict(options)
-        for name in _signature(type(self))[0][len(inputs) :]:  # type: ignore[arg-type]
+        known = forward_signature(type(self)).inputs  # type: ignore[arg-type]
+        for name in known[len(inputs) :]:
             if not is_value(options.get(name)):
                 break
             inputs = (*inputs, options.pop(name))
-        positional = _signature(type(self))[0]  # type: ignore[arg-type]
-        return inputs, {name: value for name, value in options.items() if value is not None or name not in positional}
-
-    def _without_surplus(
-        self, inputs: tuple[Any, ...], options: dict[str, Any]
-    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Bring what is given by position and is no input to its name; TypeError for more inputs than there are."""
-        positional, known = _signature(type(self))  # type: ignore[arg-type]
-        if "*" in positional or len(inputs) <= len(positional):
-            return inputs, options
-        if self.mask_by_position and len(inputs) == 2 and "mask" not in options:
-            return inputs[:1], {**options, "mask": inputs[1]}
-        raise TypeError(
-            f"{self.name} takes {', '.join(positional)}, got {len(inputs)} inputs; anything else is given by its name: "
-            f"{', '.join(f'{name}=...' for name in ('training', 'mask', *sorted(known - {'*'})))}"
-        )
+        return inputs, {name: value for name, value in options.items() if value is not None or name not in known}
 
     def in_order(self, inputs: tuple[Any, ...]) -> list[Any]:
         """The arguments of a call as one list, in the order of the layer's graph if it has one; dicts by their keys."""
@@ -969,14 +920,6 @@ class Layer(ComparedAttributes, Configurable, Advising):
             return leaves(inputs)  # array code may take more or fewer than at first
         given = inputs[0] if len(inputs) == 1 else list(inputs)
         return leaves_like(self._composition.inputs, given, f"the input of {self.name}")
-
-    def _check_options(self, options: dict[str, Any]) -> None:
-        """TypeError for options that the layer does not take, now, and not when a graph is run."""
-        positional, known = _signature(type(self))  # type: ignore[arg-type]
-        for name in options:
-            if name in known or "*" in known or name == "mask":
-                continue
-            raise TypeError(f"{self.name} takes no {name!r} when it is called; it takes {_listing(positional, known)}")
 
     def _describe(self, inputs: tuple[Any, ...], training: Any, options: dict[str, Any]) -> Any:
         """A call on symbols: a new node of a graph. Returns its symbol, or the structure of them."""
@@ -989,7 +932,9 @@ class Layer(ComparedAttributes, Configurable, Advising):
                 )
         eager = self.is_eager
         for name, value in (*options.items(), ("training", training)):
-            if isinstance(value, Symbol) and (name == "training" or (not eager and name in _flags(type(self)))):  # type: ignore[arg-type]
+            if not isinstance(value, Symbol):
+                continue
+            if name == "training" or (not eager and name in forward_signature(type(self)).flags):  # type: ignore[arg-type]
                 raise TypeError(f"{self.name}: {name} must be True or False, the same for every batch, got {value!r}")
         if training is not None:
             options = {**options, "training": bool(training)}
@@ -1015,7 +960,7 @@ class Layer(ComparedAttributes, Configurable, Advising):
         else:
             method, given_shapes = type(self).compute_output_shape, (shapes[0] if len(shapes) == 1 else shapes,)
             if eager and len(inputs) > 1 and not _is_built_in(method):  # as in Keras, those of as many as it takes
-                given_shapes = rebuild(inputs, shapes)[: _count_of_shapes(method)]
+                given_shapes = rebuild(inputs, shapes)[: count_of_shapes(method)]
             made = self.compute_output_shape(*given_shapes, **asked)
         single = is_shape(made)
         node = Node(self, tuple(symbols), options, [made] if single else list(made))
@@ -1377,105 +1322,6 @@ def _checked_pullback(pullback: Pullback, targets: Sequence[Parameter | None], n
     return checked
 
 
-@functools.cache
-def _signature(cls: Any) -> tuple[tuple[str, ...], frozenset[str]]:
-    """The positional arguments of a layer's `forward`, and its options.
-
-    Of a `forward(*inputs, **options)` the arguments end in "*", and the options are "*", for any.
-    """
-    parameters = list(inspect.signature(cls.forward).parameters.values())[1:]
-    named = [p for p in parameters if p.name not in ("training", "mask")]
-    positional = [p.name for p in named if p.kind is p.POSITIONAL_OR_KEYWORD]
-    positional += ["*" for p in named if p.kind is p.VAR_POSITIONAL]
-    options = [p.name for p in named if p.kind is p.KEYWORD_ONLY]
-    return tuple(positional), frozenset([*options, *("*" for p in named if p.kind is p.VAR_KEYWORD)])
-
-
-def _settle_call(cls: Any) -> None:
-    """Let a class with a `call` of its own compute by that; one with a `forward` gets its `call` from it.
-
-    The `call` of a class that computes by `forward` is there for subclasses, which say `super().call(x)`.
-    """
-    if vars(cls).get("call") is None:
-        inherited = getattr(cls, "call", None)
-        if inherited is None or getattr(inherited, "computes_by", cls.forward) is not cls.forward:
-            cls.call = _call_by(cls.forward)
-    elif "forward" not in vars(cls):
-        for name in ("forward", "run", "run_without_pullback", "run_masked"):
-            setattr(cls, name, getattr(Layer, name))
-        cls.fusible_activation = None
-
-
-def _call_by(forward: Any) -> Callable[..., Any]:
-    def call(self: Any, *inputs: Any, **options: Any) -> Any:
-        """What the layer computes, for the `call` of a subclass: `super().call(x)`."""
-        return call_of_base(self, forward, inputs, options)
-
-    call.computes_by = forward  # type: ignore[attr-defined]
-    return call
-
-
-@dataclasses.dataclass(frozen=True)
-class _Call:
-    """The arguments of a `call`: names in their order, without self."""
-
-    names: tuple[str, ...]
-    takes_training: bool
-    requires_training: bool
-    trains_by_default: bool | None
-    takes_mask: bool
-    takes_masks: bool
-    requires_mask: bool
-    takes_any_number: bool
-    takes_any_option: bool
-
-
-@functools.cache
-def _call_of(cls: Any) -> _Call | None:
-    """What is known of a layer's `call`; None for a layer that has none."""
-    if getattr(cls, "call", None) is None or hasattr(cls.call, "computes_by"):
-        return None
-    parameters = list(inspect.signature(cls.call).parameters.values())[1:]
-    named = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
-    return _Call(
-        tuple(p.name for p in named),
-        any(p.name == "training" for p in named),
-        any(p.name == "training" and p.default is p.empty for p in named),
-        next((p.default for p in named if p.name == "training" and isinstance(p.default, bool)), None),
-        any(p.name == "mask" for p in named),
-        any(p.name == "mask" or p.name.endswith("_mask") for p in named),
-        any(p.name == "mask" and p.default is p.empty for p in named),
-        any(p.kind is p.VAR_POSITIONAL for p in parameters),
-        any(p.kind is p.VAR_KEYWORD for p in parameters),
-    )
-
-
-def _masks_by_name(call: _Call, arguments: dict[str, Any], mask: Any) -> dict[str, Any]:
-    """The masks that arguments carry, as Keras gives them to `call`.
-
-    `mask` has that of the only argument, in its structure. Of several arguments the one of `x` is `x_mask`, and `mask`
-    is None; it is a list for `*inputs`.
-    """
-    if call.takes_any_number or len(arguments) < 2:
-        alone = next(iter(arguments.values()), None)
-        nested = isinstance(alone, list | tuple | dict) and not call.takes_any_number
-        return {"mask": _in_structure(alone, mask) if nested else mask} if call.takes_mask else {}
-    masks: dict[str, Any] = {"mask": None} if call.takes_mask else {}
-    flat = iter(mask if isinstance(mask, list | tuple) else [mask] * len(leaves(list(arguments.values()))))
-    for name, value in arguments.items():
-        own = _in_structure(value, [next(flat) for _ in leaves(value)])
-        if f"{name}_mask" in call.names:
-            masks[f"{name}_mask"] = own
-    return masks
-
-
-def _in_structure(value: Any, masks: Any) -> Any:
-    """Masks in the structure of what they are of. masks : a list, or one that counts for each array."""
-    count = len(leaves(value))
-    masks = list(masks) if isinstance(masks, list | tuple) else [masks] * count
-    return rebuild(value, masks)
-
-
 def _penalty_on(parameter: Parameter) -> Callable[[Array], tuple[Array, Pullback]]:
     """The penalty on a value of that parameter, with its pullback."""
     penalise = parameter.regularizer.forward  # type: ignore[union-attr]
@@ -1503,23 +1349,6 @@ _WITHOUT_VARIABLES = frozenset({bool, int, float, str, type(None), types.Functio
 """Types of most attributes, in which there are no variables."""
 
 _NOT_SEARCHED = frozenset({"own_weights", "_frozen_or_not", "input_layers", "compile_arguments"})
-
-
-@functools.cache
-def _count_of_shapes(method: Callable[..., Any]) -> int:
-    """How many shapes a layer's `build` or `compute_output_shape` takes."""
-    return len(inspect.signature(method).parameters) - 1
-
-
-@functools.cache
-def _flags(cls: Any) -> frozenset[str]:
-    """The options of a layer's `forward` that are True or False."""
-    return frozenset(p.name for p in inspect.signature(cls.forward).parameters.values() if isinstance(p.default, bool))
-
-
-def _listing(positional: tuple[str, ...], options: frozenset[str]) -> str:
-    inputs = [name for name in positional if name != "*"] or ["its inputs"]
-    return ", ".join([*inputs, "training", *sorted(options)])
 
 
 @functools.lru_cache(maxsize=1024)
