@@ -31,6 +31,7 @@ from nnx.graph.layer_protocol import read_on_host
 from nnx.graph.program import as_masks
 from nnx.graph.recorded_call import call_on_tapes, keeping_losses
 from nnx.graph.symbol import Node, Symbol, has_symbols
+from nnx.layers.building import BUILDING, marking_as_built, undone_if_it_fails
 from nnx.layers.input_spec import check_inputs
 from nnx.layers.input_values import are_values, is_value, kept_dtype, read_value
 from nnx.layers.signatures import (
@@ -42,7 +43,6 @@ from nnx.layers.signatures import (
     settle_call,
 )
 from nnx.lazy_loading import attribute_of
-from nnx.locks import reentrant_lock
 from nnx.members import Advising, refuse_uncalled
 from nnx.names import did_you_mean, names_apart, nearest, numbered, shortened, snake_case
 from nnx.operators import ArrayHolder
@@ -192,7 +192,7 @@ class Layer(ComparedAttributes, Configurable, Advising):
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         if "build" in vars(cls):
-            cls.build = _marked(cls.build)  # type: ignore[method-assign]
+            cls.build = marking_as_built(cls.build)  # type: ignore[method-assign]
         refuse_uncalled(cls)
         if cls._computes_by_forward and cls.forward is not Layer.forward:
             settle_call(cls, Layer)
@@ -245,7 +245,7 @@ class Layer(ComparedAttributes, Configurable, Advising):
         """Build the layer, if it is not built yet, with its parameters in that place. Nothing is left if that fails."""
         if not self.needs_build:
             return
-        with _BUILDING:
+        with BUILDING:
             if not self.needs_build:  # another thread has done it meanwhile
                 return
             self._placement = self._placement or placement
@@ -890,7 +890,7 @@ class Layer(ComparedAttributes, Configurable, Advising):
 
     def build_for_first_call(self, placement: Placement, inputs: tuple[Any, ...], shapes: list[Any]) -> None:
         """Build the layer in that place for arguments nested like these, of these shapes."""
-        with _BUILDING:
+        with BUILDING:
             self.input_structure, self._first_inputs = rebuild(inputs, range(len(shapes))), leaves(inputs)
             try:
                 self.build_on(placement, shapes[0] if len(shapes) == 1 else shapes)
@@ -1272,19 +1272,6 @@ class Layer(ComparedAttributes, Configurable, Advising):
             self._composition.program.bind(self)
 
 
-def _marked(build: Callable[..., None]) -> Callable[..., None]:
-    """A `build`, after which the layer is built, whether it says so itself or not."""
-
-    @functools.wraps(build)
-    def marked(self: Any, *shapes: Any, **named: Any) -> None:
-        build(self, *shapes, **named)
-        if not self.built:
-            given = [one for one in (*shapes, *named.values()) if isinstance(one, list | tuple | dict)]
-            self.finish_build(given[0] if len(given) == 1 else given or None)
-
-    return marked
-
-
 def _fitting(pullback: Pullback, inputs: Sequence[Array], name: str) -> Skippable:
     """A layer's pullback of somebody's own, whose cotangents of inputs are checked."""
 
@@ -1384,10 +1371,6 @@ def room_for_weights(numbers: int) -> Iterator[None]:
         _room.reset(token)
 
 
-_BUILDING = reentrant_lock()
-"""Held while a layer is built: several threads may meet one for the first time."""
-
-
 class _Penalties(threading.local):
     """What a thread collects: a model may be evaluated in several at once."""
 
@@ -1397,26 +1380,3 @@ class _Penalties(threading.local):
 
 
 _penalties = _Penalties()
-
-_built: contextvars.ContextVar[list[Any] | None] = contextvars.ContextVar("nnx_built_layers", default=None)
-
-
-class undone_if_it_fails:  # noqa: N801, a block as those of contextlib, without the generator that these take time for
-    """Around the building of a layer: after an error it, and all layers built meanwhile, are as if never built."""
-
-    def __init__(self, layer: Any) -> None:
-        self._layer = layer
-
-    def __enter__(self) -> None:
-        self._layer._adopt_variables()  # those of the constructor are no part of what is undone
-        self._before, self._outer, self._inner = list(self._layer.own_weights), _built.get(), []  # type: ignore[var-annotated]
-        self._token = _built.set(self._inner)
-
-    def __exit__(self, kind: Any, *_: object) -> None:
-        _built.reset(self._token)
-        built = (*self._inner, (self._layer, self._before))
-        if kind is not None:
-            for one, weights in built:
-                one.forget_build(weights)
-        elif self._outer is not None:
-            self._outer.extend(built)

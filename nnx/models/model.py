@@ -23,9 +23,10 @@ from nnx.callbacks import History
 from nnx.graph.composition import Composition
 from nnx.graph.symbol import Node, Symbol
 from nnx.layers.activation import Activated
+from nnx.layers.building import undone_if_it_fails
 from nnx.layers.input import InputLayer
 from nnx.layers.input_values import is_value
-from nnx.layers.layer import Layer, held_layers, registry, undone_if_it_fails
+from nnx.layers.layer import Layer, held_layers, registry
 from nnx.lazy_loading import attribute_of
 from nnx.losses import resolve
 from nnx.metrics import Mean, Metric

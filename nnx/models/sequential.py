@@ -12,8 +12,9 @@ from nnx.graph.composition import Composition
 from nnx.graph.layer_dtypes import input_dtypes
 from nnx.graph.symbol import Node, Symbol
 from nnx.layers.activation import Activated
+from nnx.layers.building import undone_if_it_fails
 from nnx.layers.input import InputLayer
-from nnx.layers.layer import Layer, registry, undone_if_it_fails
+from nnx.layers.layer import Layer, registry
 from nnx.locks import cached_property
 from nnx.models.configuration import build_layers, layer_configs
 from nnx.models.model import Model
