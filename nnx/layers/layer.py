@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import contextvars
 import functools
 import inspect
-import math
 import threading
 import types
 import weakref
@@ -22,7 +20,6 @@ from nnx.autodiff.namespace import is_floating
 from nnx.autodiff.primitive import primitive
 from nnx.autodiff.tape import open_tapes
 from nnx.backends import Array, Placement, array_namespace, get_backend, is_array, placement_of, to_numpy
-from nnx.backends.memory import bytes_of_machine, free_bytes
 from nnx.functional import Pullback
 from nnx.graph.call_program import arguments_of, composition_of_call
 from nnx.graph.composition import Composition
@@ -32,6 +29,7 @@ from nnx.graph.program import as_masks
 from nnx.graph.recorded_call import call_on_tapes, keeping_losses
 from nnx.graph.symbol import Node, Symbol, has_symbols
 from nnx.layers.building import BUILDING, marking_as_built, undone_if_it_fails
+from nnx.layers.first_values import first_value
 from nnx.layers.input_spec import check_inputs
 from nnx.layers.input_values import are_values, is_value, kept_dtype, read_value
 from nnx.layers.signatures import (
@@ -47,7 +45,7 @@ from nnx.members import Advising, refuse_uncalled
 from nnx.names import did_you_mean, names_apart, nearest, numbered, shortened, snake_case
 from nnx.operators import ArrayHolder
 from nnx.parameters import ComparedAttributes, Freezing, Parameter, leave_recorded
-from nnx.precision import dtype_bytes, narrow, wide
+from nnx.precision import narrow, wide
 from nnx.pullbacks import Differentiable, LayerPullback, Skippable, call_pullback, is_pair, require_fits
 from nnx.random import Generator
 from nnx.registry import Configurable, constructor_arguments, constructor_config, layer_registry
@@ -57,8 +55,6 @@ from nnx.text.values import is_texts
 from nnx.user_warnings import warn_user
 
 registry = layer_registry
-
-_MANY_BYTES = 1 << 28  # below, nobody asks how much memory the machine has
 
 
 class Layer(ComparedAttributes, Configurable, Advising):
@@ -456,7 +452,7 @@ class Layer(ComparedAttributes, Configurable, Advising):
         kind = dtype_name(self.name, dtype) or self.dtype or placement.dtype
         kind = kind if autocast or kind != "float16" else "float32"
         parameter = Parameter(
-            self._first_value(name, tuple(shape), kind, initializer),
+            first_value(self, name, tuple(shape), kind, initializer),
             name,
             trainable=trainable,
             regularizer=regularizers.resolve(regularizer),
@@ -478,27 +474,6 @@ class Layer(ComparedAttributes, Configurable, Advising):
     ) -> Parameter:
         """`add_weight`, as Keras also calls it."""
         return self.add_weight(shape, initializer, dtype, trainable, autocast, regularizer, constraint, name=name)
-
-    def _first_value(self, name: str, shape: tuple[int, ...], dtype: str, initializer: Any) -> Array:
-        """What the initializer draws; zeros where the values come from a file, which says how many there may be."""
-        room, needed = _room.get(), math.prod(shape) * dtype_bytes(dtype)
-        if room is not None and not self.stores_itself:  # which may have other values in the file, or none
-            _room.set(room - math.prod(shape))
-            if math.prod(shape) > room:
-                raise ValueError(f"{self.name} asks for a {name} of shape {shape}, larger than all there is for it")
-            return self.placement.zeros(shape, dtype)
-        if needed > _MANY_BYTES:
-            whole, free = bytes_of_machine(), free_bytes()
-            if needed > min(whole, free):
-                taken = f", of which {free / 2**30:.1f} GiB are free" if free < whole else ""
-                raise MemoryError(
-                    f"{self.name}: a {name} of shape {shape} takes {needed / 2**30:.1f} GiB, and this machine has "
-                    f"{whole / 2**30:.1f} GiB{taken}"
-                )
-        if initializer is None:
-            initializer = "glorot_uniform" if np.dtype(dtype).kind == "f" else "zeros"
-        initial = initializers.resolve(initializer)(shape, dtype)
-        return self.placement.asarray(np.array(initial, dtype=dtype, order="C"), dtype)
 
     def set_weight_options(
         self, weight: str, initializer: Any, regularizer: Any = None, constraint: Any = None
@@ -1353,22 +1328,6 @@ def _is_built_in(function: Any) -> bool:
     if not behind_batch(getattr(function, "keywords", {}).get("axis", -1)):
         return False
     return str(getattr(getattr(function, "func", function), "__module__", None)).startswith("nnx.")
-
-
-_room: contextvars.ContextVar[int | None] = contextvars.ContextVar("nnx_room_for_weights", default=None)
-
-
-@contextlib.contextmanager
-def room_for_weights(numbers: int) -> Iterator[None]:
-    """Inside the block new weights are zeros, and all together have at most so many numbers.
-
-    For a model that a file describes, which may be of any size, and whose weights the file has.
-    """
-    token = _room.set(numbers)
-    try:
-        yield
-    finally:
-        _room.reset(token)
 
 
 class _Penalties(threading.local):

@@ -13,7 +13,8 @@ from nnx import optimizers
 from nnx.arguments import OF_ASSETS
 from nnx.backends import backend, get_backend, to_numpy
 from nnx.descriptions import check_objects, parsed, without_other_files
-from nnx.layers.layer import registry, room_for_weights
+from nnx.layers.first_values import room_for_weights
+from nnx.layers.layer import registry
 from nnx.names import shortened
 from nnx.random import Generator
 from nnx.registry import custom_objects as custom_objects_scope

@@ -10,7 +10,7 @@ from typing import Any
 
 from nnx.backends import backend, get_backend, to_numpy
 from nnx.descriptions import check_objects, parsed, without_other_files
-from nnx.layers.layer import room_for_weights
+from nnx.layers.first_values import room_for_weights
 from nnx.names import shortened
 from nnx.parameters import Parameter
 from nnx.precision import wide
