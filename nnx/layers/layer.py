@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
-import threading
 import types
 import weakref
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +14,7 @@ import numpy as np
 
 from nnx import constraints, initializers, ranks, regularizers
 from nnx.arguments import check_name, choice, dtype_name, is_integer
-from nnx.autodiff.array import TrackedArray, lower, on_tape
+from nnx.autodiff.array import TrackedArray, lower
 from nnx.autodiff.namespace import is_floating
 from nnx.autodiff.primitive import primitive
 from nnx.autodiff.tape import open_tapes
@@ -28,6 +27,7 @@ from nnx.graph.layer_protocol import read_on_host
 from nnx.graph.program import as_masks
 from nnx.graph.recorded_call import call_on_tapes, keeping_losses
 from nnx.graph.symbol import Node, Symbol, has_symbols
+from nnx.layers.added_losses import collected, penalise_output, penalty_on, take_loss
 from nnx.layers.building import BUILDING, marking_as_built, undone_if_it_fails
 from nnx.layers.first_values import first_value
 from nnx.layers.input_spec import check_inputs
@@ -816,7 +816,7 @@ class Layer(ComparedAttributes, Configurable, Advising):
         if self._has_own_mask() or (mask is not None and self.supports_masking):
             self._give_mask(y, inputs, mask)
         if self.activity_regularizer is not None:
-            self._add_penalty(y)
+            penalise_output(self, y)
         return y
 
     def _has_own_mask(self) -> bool:
@@ -839,25 +839,6 @@ class Layer(ComparedAttributes, Configurable, Advising):
     def _mask_to_try(self, inputs: tuple[Any, ...]) -> Array:
         """A mask for trying out what `call` does."""
         return self.placement.zeros(tuple(leaves(inputs)[0].shape[:2]), "bool")
-
-    def _add_penalty(self, y: Any) -> None:
-        for part in leaves(y):
-            penalty = primitive(self.activity_regularizer.forward)(wide(part))
-            self._take_loss(penalty, ranks.share() / (part.shape[0] or 1))
-
-    def _take_loss(self, value: Any, share: float) -> None:
-        tapes = open_tapes()
-        for tape in reversed(tapes):
-            if tape.keeps_losses:
-                self.call_losses = (*self.call_losses, value if share == 1.0 else value * share)
-                return
-            if tape.losses is not None:
-                found = on_tape(tape, value)
-                if found is not None:
-                    tape.losses.append((found.index, found.value, share))
-                else:
-                    tape.losses.append((tape.watch(), lower(value), share))
-                return
 
     def arguments_of(self, values: Sequence[Any]) -> tuple[Any, ...]:
         """Values as arguments of `call`, nested as in the first call."""
@@ -1069,26 +1050,26 @@ class Layer(ComparedAttributes, Configurable, Advising):
     @property
     def activity_penalties(self) -> list[Array] | None:
         """The penalties on outputs that this thread collects: a list while it does."""
-        return _penalties.lists.get(self)
+        return collected.lists.get(self)
 
     @activity_penalties.setter
     def activity_penalties(self, penalties: list[Array] | None) -> None:
         if penalties is None:
-            _penalties.lists.pop(self, None)
+            collected.lists.pop(self, None)
         else:
-            _penalties.lists[self] = penalties
+            collected.lists[self] = penalties
 
     @property
     def activity_scale(self) -> Any:
         """The cotangent of the loss that the penalties are a part of, in the step that this thread is at."""
-        return _penalties.scales.get(self, 1.0)
+        return collected.scales.get(self, 1.0)
 
     @activity_scale.setter
     def activity_scale(self, scale: Any) -> None:
         if isinstance(scale, float) and scale == 1.0:
-            _penalties.scales.pop(self, None)
+            collected.scales.pop(self, None)
         else:
-            _penalties.scales[self] = scale
+            collected.scales[self] = scale
 
     def run_without_pullback(self, *inputs: Any, **options: Any) -> Any:
         """What `run` returns without its pullback, for who only wants that."""
@@ -1138,7 +1119,7 @@ class Layer(ComparedAttributes, Configurable, Advising):
                 )
             if not open_tapes():
                 raise TypeError(f"{self.name}: add_loss is called from inside of call(), where the batch is")
-            self._take_loss(value, ranks.share())
+            take_loss(self, value, ranks.share())
 
     @property
     def losses(self) -> list[Any]:
@@ -1155,7 +1136,7 @@ class Layer(ComparedAttributes, Configurable, Advising):
         inside = dict.fromkeys(layer for _, layer in self.walk())
         added = [value for layer in inside for value in layer.call_losses]
         penalised = [p for p in self.trainable_weights if p.regularizer is not None]
-        return [*added, *(primitive(_penalty_on(p))(p) for p in penalised)]
+        return [*added, *(primitive(penalty_on(p))(p) for p in penalised)]
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """The output's mask from that of the input: a bool array (batch, time), False where a step does not count."""
@@ -1284,17 +1265,6 @@ def _checked_pullback(pullback: Pullback, targets: Sequence[Parameter | None], n
     return checked
 
 
-def _penalty_on(parameter: Parameter) -> Callable[[Array], tuple[Array, Pullback]]:
-    """The penalty on a value of that parameter, with its pullback."""
-    penalise = parameter.regularizer.forward  # type: ignore[union-attr]
-
-    def penalty(value: Array) -> tuple[Array, Pullback]:
-        y, pullback = penalise(wide(value))
-        return y, lambda dy: narrow(pullback(dy), value)
-
-    return penalty
-
-
 def held_layers(layer: Any) -> list[Any]:
     """The layers in a layer's attributes, and in lists, tuples and dicts there, each once, in their order."""
     found: dict[Any, None] = {}
@@ -1328,14 +1298,3 @@ def _is_built_in(function: Any) -> bool:
     if not behind_batch(getattr(function, "keywords", {}).get("axis", -1)):
         return False
     return str(getattr(getattr(function, "func", function), "__module__", None)).startswith("nnx.")
-
-
-class _Penalties(threading.local):
-    """What a thread collects: a model may be evaluated in several at once."""
-
-    def __init__(self) -> None:
-        self.lists: dict[Layer, list[Array]] = {}
-        self.scales: dict[Layer, Any] = {}
-
-
-_penalties = _Penalties()
