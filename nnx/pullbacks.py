@@ -305,6 +305,57 @@ def call_pullback(pullback: Pullback, dy: Any, inputs: bool) -> Any:
     return pullback(dy, inputs=False)
 
 
+def fitting_inputs(what: str, pullback: Pullback, inputs: Sequence[Array]) -> Skippable:
+    """A layer's pullback of somebody's own, whose cotangents of inputs are checked; ValueError for what does not fit.
+
+    what : the layer's name, for the error.
+
+    >>> import numpy as np
+    >>> fitting_inputs("mine", lambda dy: 2.0 * dy, [np.ones(2)])(np.ones(2))
+    array([2., 2.])
+    """
+
+    def pull_back(dy: Any, wanted: bool) -> Any:
+        dxs = call_pullback(pullback, dy, wanted)
+        if not wanted:
+            return dxs
+        dxs = require_fits(what, dxs, inputs)
+        if len(dxs) == 1 and dxs[0] is None and array_namespace(inputs[0]).isdtype(inputs[0].dtype, "real floating"):
+            raise ValueError(f"{what}: the pullback returned None, expected the cotangent of the input, an array")
+        return dxs[0] if len(dxs) == 1 else dxs
+
+    return Skippable(pull_back)
+
+
+def fitting_targets(what: str, pullback: Pullback, targets: Sequence[Parameter | None]) -> Pullback:
+    """A pullback of somebody's own; ValueError where it returns a cotangent of another shape than its parameter has.
+
+    what : the layer's name, for the error.
+    targets : as `LayerPullback` takes them.
+
+    >>> fitting_targets("mine", lambda dy: (2.0 * dy,), [None])(1.0)
+    (2.0,)
+    """
+
+    def checked(dy: Any) -> Any:
+        cotangents = pullback(dy)
+        if not isinstance(cotangents, tuple | list) or len(cotangents) != len(targets):
+            given = f"{len(cotangents)}" if isinstance(cotangents, tuple | list) else type(cotangents).__name__
+            raise ValueError(
+                f"{what}: the pullback returned {given}, expected a tuple of {len(targets)} cotangents, one for each "
+                f"target of route()"
+            )
+        for target, cotangent in zip(targets, cotangents, strict=True):
+            if target is not None and cotangent is not None and tuple(cotangent.shape) != target.shape:
+                raise ValueError(
+                    f"{what}: the pullback returned a cotangent of shape {tuple(cotangent.shape)} for its weight "
+                    f"{target.name}, expected {target.shape}, the shape of the weight"
+                )
+        return cotangents
+
+    return checked
+
+
 def in_dtype(
     arrays: Sequence[Any], dtype: str | None, keeps: Callable[[int], bool]
 ) -> tuple[list[Any], Callable[[Pullback], Pullback]]:

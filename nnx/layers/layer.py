@@ -15,7 +15,6 @@ import numpy as np
 from nnx import constraints, initializers, ranks, regularizers
 from nnx.arguments import check_name, choice, dtype_name, is_integer
 from nnx.autodiff.array import TrackedArray, lower
-from nnx.autodiff.namespace import is_floating
 from nnx.autodiff.primitive import primitive
 from nnx.autodiff.tape import open_tapes
 from nnx.backends import Array, Placement, array_namespace, get_backend, is_array, placement_of, to_numpy
@@ -46,7 +45,15 @@ from nnx.names import did_you_mean, names_apart, nearest, numbered, shortened, s
 from nnx.operators import ArrayHolder
 from nnx.parameters import ComparedAttributes, Freezing, Parameter, leave_recorded
 from nnx.precision import narrow, wide
-from nnx.pullbacks import Differentiable, LayerPullback, Skippable, call_pullback, is_pair, require_fits
+from nnx.pullbacks import (
+    Differentiable,
+    LayerPullback,
+    Skippable,
+    call_pullback,
+    fitting_inputs,
+    fitting_targets,
+    is_pair,
+)
 from nnx.random import Generator
 from nnx.registry import Configurable, constructor_arguments, constructor_config, layer_registry
 from nnx.shapes import Shape, as_shapes, behind_batch, check_shape, is_shape
@@ -1037,7 +1044,7 @@ class Layer(ComparedAttributes, Configurable, Advising):
             )
         y, pullback = made
         if own:
-            pullback = _fitting(pullback, inputs, self.name)
+            pullback = fitting_inputs(self.name, pullback, inputs)
         if self.activity_regularizer is None:
             return y, pullback
         penalty, pullback_penalty = self.activity_regularizer.forward(wide(y))
@@ -1082,7 +1089,7 @@ class Layer(ComparedAttributes, Configurable, Advising):
         direct : the function's pullback takes `out` and writes to the gradients itself; see `nnx.functional`.
         """
         if not direct and not type(self).__module__.startswith("nnx."):
-            pullback = _checked_pullback(pullback, targets, self.name)
+            pullback = fitting_targets(self.name, pullback, targets)
         return LayerPullback(pullback, targets, direct)
 
     def run_masked(self, arrays: list[Any], mask: Any, **options: Any) -> tuple[Any, Any, Pullback]:
@@ -1226,43 +1233,6 @@ class Layer(ComparedAttributes, Configurable, Advising):
         self.__dict__.update(state)
         if self.is_eager and self._composition is not None:
             self._composition.program.bind(self)
-
-
-def _fitting(pullback: Pullback, inputs: Sequence[Array], name: str) -> Skippable:
-    """A layer's pullback of somebody's own, whose cotangents of inputs are checked."""
-
-    def pull_back(dy: Any, wanted: bool) -> Any:
-        dxs = call_pullback(pullback, dy, wanted)
-        if not wanted:
-            return dxs
-        dxs = require_fits(name, dxs, inputs)
-        if len(dxs) == 1 and dxs[0] is None and is_floating(inputs[0]):
-            raise ValueError(f"{name}: the pullback returned None, expected the cotangent of the input, an array")
-        return dxs[0] if len(dxs) == 1 else dxs
-
-    return Skippable(pull_back)
-
-
-def _checked_pullback(pullback: Pullback, targets: Sequence[Parameter | None], name: str) -> Pullback:
-    """A pullback of somebody's own; ValueError where it returns a cotangent of another shape than its parameter has."""
-
-    def checked(dy: Any) -> Any:
-        cotangents = pullback(dy)
-        if not isinstance(cotangents, tuple | list) or len(cotangents) != len(targets):
-            given = f"{len(cotangents)}" if isinstance(cotangents, tuple | list) else type(cotangents).__name__
-            raise ValueError(
-                f"{name}: the pullback returned {given}, expected a tuple of {len(targets)} cotangents, one for each "
-                f"target of route()"
-            )
-        for target, cotangent in zip(targets, cotangents, strict=True):
-            if target is not None and cotangent is not None and tuple(cotangent.shape) != target.shape:
-                raise ValueError(
-                    f"{name}: the pullback returned a cotangent of shape {tuple(cotangent.shape)} for its weight "
-                    f"{target.name}, expected {target.shape}, the shape of the weight"
-                )
-        return cotangents
-
-    return checked
 
 
 def held_layers(layer: Any) -> list[Any]:
