@@ -68,7 +68,7 @@ class Parameter(ArrayHolder):
 
     name : the name in its layer, such as "kernel".
     path : the name in its model, such as "dense_1/kernel"; set when the model is built.
-    value : the array; a view of the model's flat buffer once a model trains it.
+    value : the array; a view of the model's flat buffer once a model trains it. To set it then is `assign`.
     grad : the gradient, of the same shape; None before the parameter is in a flat buffer.
     trainable : whether training changes it. What counts is this and its layer's `trainable`.
     regularizer : a penalty that is added to the loss; None for none.
@@ -83,8 +83,8 @@ class Parameter(ArrayHolder):
     """
 
     __slots__ = (
-        *("backward", "constraint", "grad", "is_free", "name", "pass_number"),
-        *("path", "regularizer", "trainable", "value"),
+        *("_constraint", "_regularizer", "backward", "grad", "is_free"),
+        *("memory", "name", "pass_number", "path", "trainable"),
     )
 
     def __init__(
@@ -96,13 +96,13 @@ class Parameter(ArrayHolder):
         regularizer: Penalty | None = None,
         constraint: Callable[[Array], Array] | None = None,
     ) -> None:
-        self.value = value
+        self.memory = value  # the array that is its value: nnx alone puts another one in its place
         self.grad: Array | None = None
         self.name = name
         self.path = name
         self.trainable = trainable
-        self.regularizer = regularizer
-        self.constraint = constraint
+        self._regularizer = regularizer
+        self._constraint = constraint
         self.is_free = False
         self.backward: BackwardPass | None = None  # of the model that trains it
         self.pass_number = -1  # the backward pass that last wrote to `grad`
@@ -126,6 +126,26 @@ class Parameter(ArrayHolder):
         )
         copied.path, copied.is_free = self.path, self.is_free
         return copied
+
+    def _set_value(self, value: Any) -> None:
+        """Where a model trains it, its array stays in the buffer, and takes the numbers; else it has another array."""
+        if self.backward is None:
+            self.memory = value
+        else:
+            self.assign(value)
+
+    def _set_regularizer(self, regularizer: Penalty | None) -> None:
+        self._regularizer = regularizer
+        ATTRIBUTE_CHANGE.last = object()
+
+    def _set_constraint(self, constraint: Callable[[Array], Array] | None) -> None:
+        self._constraint = constraint
+        ATTRIBUTE_CHANGE.last = object()
+
+    # found without a call of Python
+    value: Any = property(operator.attrgetter("memory"), _set_value)
+    regularizer: Any = property(operator.attrgetter("_regularizer"), _set_regularizer)
+    constraint: Any = property(operator.attrgetter("_constraint"), _set_constraint)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -211,7 +231,7 @@ class Parameter(ArrayHolder):
 
     def move(self) -> None:
         """Go into memory of its own, and leave its value where it was as it is."""
-        self.value = self._copied_value()
+        self.memory = self._copied_value()
         self.leave()
 
 
@@ -336,9 +356,9 @@ class FlatParameters:
             parameter.leave()
             if mixed and parameter.dtype == "float16":
                 self.halves = (*self.halves, (parameter, slice(start, stop)))
-                parameter.value = placement.xp.asarray(value, copy=True)
+                parameter.memory = placement.xp.asarray(value, copy=True)
             else:
-                parameter.value = reshape(self.values[start:stop], parameter.shape)
+                parameter.memory = reshape(self.values[start:stop], parameter.shape)
                 with placement.computing:
                     parameter.value[...] = value
             parameter.grad = reshape(self.grads[start:stop], parameter.shape)

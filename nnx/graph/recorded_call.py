@@ -321,7 +321,7 @@ def _tracked_weights(weights: list[Parameter], kind: type[TrackedArray]) -> Iter
     before = [(parameter, parameter.value) for parameter in weights]
     tracked = [constant(leaf(parameter, kind), kind) for parameter in weights]
     for parameter, value in zip(weights, tracked, strict=True):
-        parameter.value = value
+        parameter.memory = value
     try:
         yield
     finally:
@@ -331,7 +331,7 @@ def _tracked_weights(weights: list[Parameter], kind: type[TrackedArray]) -> Iter
             if not parameter.trainable and lower(parameter.value) is not lower(old)
         ]
         for parameter, old in before:
-            parameter.value = old
+            parameter.memory = old
         for old, new in changed:
             lower(old)[...] = new
 

@@ -59,7 +59,7 @@ def penalise_output(layer: Any, y: Any) -> None:
 
 def penalty_on(parameter: Parameter) -> Callable[[Array], tuple[Array, Pullback]]:
     """The penalty on a value of that parameter, with its pullback."""
-    penalise = parameter.regularizer.forward  # type: ignore[union-attr]
+    penalise = parameter.regularizer.forward
 
     def penalty(value: Array) -> tuple[Array, Pullback]:
         y, pullback = penalise(wide(value))

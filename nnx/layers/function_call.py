@@ -80,7 +80,7 @@ class FunctionCall(Layer):
             parameter = self.add_weight(
                 tuple(entry["shape"]), "zeros", name=f"constant_{position}", trainable=False, dtype=entry["dtype"]
             )
-            parameter.value = self.placement.asarray(np.asarray(host, entry["dtype"]), entry["dtype"])
+            parameter.memory = self.placement.asarray(np.asarray(host, entry["dtype"]), entry["dtype"])
         self._constants = []
         super().build(input_shape)
 

@@ -324,7 +324,7 @@ class Layer(ComparedAttributes, Configurable, Advising):
                     known = [parameter.name for parameter in self.own_weights]
                     one.name, one.is_free = numbered(one.name, known), False
                     if not self.placement.holds(one.value):
-                        one.value = self.placement.asarray(to_numpy(one.value), one.dtype)
+                        one.memory = self.placement.asarray(to_numpy(one.value), one.dtype)
                     self._keep_weight(one)
 
     def _keep_weight(self, parameter: Parameter) -> None:
@@ -716,7 +716,7 @@ class Layer(ComparedAttributes, Configurable, Advising):
         """Move the layer's own parameters; a model moves itself with `to`."""
         self._placement = placement
         for parameter in self.own_weights:
-            parameter.value = placement.asarray(to_numpy(parameter.value), parameter.dtype)
+            parameter.memory = placement.asarray(to_numpy(parameter.value), parameter.dtype)
             parameter.leave()
 
     # Calls

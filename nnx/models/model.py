@@ -635,7 +635,7 @@ class Model(Layer):
         penalised = [parameter for parameter in self.flat.parameters if parameter.regularizer is not None]
         computing = self.placement.computing
         with computing:
-            terms = [(p, *p.regularizer.forward(wide(p.value))) for p in penalised]  # type: ignore[union-attr]
+            terms = [(p, *p.regularizer.forward(wide(p.value))) for p in penalised]
             total = self.placement.zeros((), "float32" if self.placement.dtype == "float16" else None)
             for _, penalty, _ in terms:
                 total = total + penalty

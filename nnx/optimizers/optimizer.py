@@ -29,7 +29,7 @@ from nnx.optimizers.numbers import Iterations, Rate
 from nnx.optimizers.replayed_updates import ReplayedUpdates, UpdatePlan
 from nnx.optimizers.slots import Slots, Starts, placed_like
 from nnx.optimizers.variable_steps import VariableSteps
-from nnx.parameters import FlatParameters, Parameter, leave_recorded, recorders
+from nnx.parameters import ATTRIBUTE_CHANGE, FlatParameters, Parameter, leave_recorded, recorders
 from nnx.precision import wide
 from nnx.registry import Configurable, Registry, serialize
 from nnx.schedules import LearningRateSchedule, schedules
@@ -143,6 +143,7 @@ class Optimizer(Configurable):
         self._first_scale, self.steps_to_grow = FIRST_SCALE, STEPS_TO_GROW
         self._applied_scale: Array | float = self.loss_scale_factor or 1.0
         self._constrained: list[tuple[Parameter, slice]] = []
+        self._seen: object = None  # when constraints were looked for
         self._variables: list[Parameter] = []  # of the last `apply`
         self._warned_of_none = False
         self._replays = ReplayedUpdates()
@@ -508,7 +509,7 @@ class Optimizer(Configurable):
         replays: Any = self._replays
         plan: UpdatePlan | None = replays.plan(flat, self.slots)
         usual = plan is not None and type(self).update is Optimizer.update and self._applied_scale == 1.0
-        return plan if usual else None
+        return plan if usual and not self._constraints(flat) else None
 
     @property
     def is_watched(self) -> bool:
@@ -538,7 +539,7 @@ class Optimizer(Configurable):
             and type(self).update is Optimizer.update
             and "update" not in vars(self)
             and self.gradient_accumulation_steps is self.loss_scale_factor is self._decay_mask is None
-            and not (self.clipnorm or self.global_clipnorm or self.clipvalue or self.use_ema or self._constrained)
+            and not (self.clipnorm or self.global_clipnorm or self.clipvalue or self.use_ema or self._constraints(flat))
             and MASTER not in self.slots
         )
 
@@ -610,7 +611,7 @@ class Optimizer(Configurable):
         self._update(values, self._clip(mean))
         if self.use_ema:
             self._follow(values)
-        for parameter, place in self._constrained:
+        for parameter, place in self._constraints(self.slots.flat):
             piece = array_namespace(values).reshape(values[place], parameter.shape)  # a view
             piece[...] = _constrained(parameter, piece)
 
@@ -714,16 +715,20 @@ class Optimizer(Configurable):
                 f"the optimizer {self.name} now trains other parameters than before and starts afresh; give each model "
                 f"an optimizer of its own"
             )
-        self._constrained = [
-            (parameter, slice(*place))
-            for parameter, place in zip(flat.parameters, flat.slices, strict=True)
-            if parameter.constraint is not None
-        ]
+        self._seen = None
         self._decay_mask = None
         if not all(map(self._decays, flat.parameters)):
             shares = [1.0 if self._decays(parameter) else 0.0 for parameter in flat.parameters]
             mask = np.repeat(shares, [stop - start for start, stop in flat.slices])
             self._decay_mask = placed_like(mask.astype(np.float32), wide(flat.values))
+
+    def _constraints(self, flat: Any) -> list[tuple[Parameter, slice]]:
+        """The parameters that have a constraint, and where they are; looked for again after one was set."""
+        if self._seen is not ATTRIBUTE_CHANGE.last:
+            self._seen = ATTRIBUTE_CHANGE.last
+            places = zip(flat.parameters, flat.slices, strict=True)
+            self._constrained = [(one, slice(*place)) for one, place in places if one.constraint is not None]
+        return self._constrained
 
     def _starts(self, flat: FlatParameters) -> Starts:
         if self._is_by_variable and not self.built:
@@ -807,7 +812,7 @@ def _constrained(parameter: Parameter, value: Array) -> Array:
 
     TypeError and ValueError, which name the parameter, for what is no array of its shape.
     """
-    made = parameter.constraint(value)  # type: ignore[misc]
+    made = parameter.constraint(value)
     if not is_array(made):
         raise TypeError(
             f"the constraint of {parameter.path} returned {type(made).__name__}, expected an array: a constraint "

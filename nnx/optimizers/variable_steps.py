@@ -60,7 +60,7 @@ class VariableSteps:
         for parameter, (start, stop) in zip(flat.parameters, flat.slices, strict=True):  # type: ignore[union-attr]
             index, shape = self.index(parameter), parameter.shape
             variable = self._trained[index]
-            variable.path, variable.value = parameter.path, reshape(w[start:stop], shape)
+            variable.path, variable.memory = parameter.path, reshape(w[start:stop], shape)
             for name, one in self._beside[index].items():
-                one.value = reshape(slots[name][start:stop], shape)
+                one.memory = reshape(slots[name][start:stop], shape)
             update_step(reshape(g[start:stop], shape), variable, learning_rate)

@@ -95,8 +95,7 @@ class FunctionPlan:
 
     def __init__(self, arrays: list[np.ndarray], call: Callable[[list[Any]], Any]) -> None:
         self.plan = plan = Plan(_ROOM)
-        plan.take_room(sum(array.nbytes for array in arrays))
-        given = [PlannedArray(np.array(array), plan) for array in arrays]
+        given = [PlannedArray(plan.memory_for(array), plan) for array in arrays]
         self._memories = [array.value for array in given]
         with planned_draws(plan), noting(plan):
             self._results = reader(call(given), given)

@@ -105,6 +105,21 @@ class Plan:
         if self._room < 0:
             self.refuse("its arrays are large: to call for them takes little of the time")
 
+    def memory_for(self, array: np.ndarray) -> np.ndarray:
+        """A copy of an array that is given to the code, in memory of the plan's.
+
+        It lies there as it did, with its gaps and directions: how NumPy adds up, and what BLAS does, depends on them.
+        """
+        if array.flags.forc or not array.size:
+            self.take_room(array.nbytes)
+            return array.copy(order="K")
+        low, high = np.lib.array_utils.byte_bounds(array)
+        self.take_room(high - low)
+        start = array.__array_interface__["data"][0] - low
+        memory = np.ndarray(array.shape, array.dtype, np.empty(high - low, np.uint8), start, array.strides)
+        memory[...] = array
+        return memory
+
     def close(self) -> None:
         """End of the noting."""
         self.open = False

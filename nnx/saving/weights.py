@@ -140,7 +140,7 @@ def assign_weights(model: Any, arrays: dict[str, np.ndarray], source: str, skip_
             parameter = named[path]
             value = model.placement.asarray(hosts.pop(path), parameter.dtype)
             if parameter.backward is None:  # not in a model's buffer: no copy is needed
-                parameter.value = value
+                parameter.memory = value
             else:
                 parameter.value[...] = value
 

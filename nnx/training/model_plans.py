@@ -119,13 +119,14 @@ class ModelPlan:
             mirrored = flat.mirrored(lambda array: PlannedArray(array, plan), placement)
             trained = dict(zip(map(id, flat.parameters), mirrored.parameters, strict=True))
         self._values = [(parameter, parameter.value) for parameter in model.weights]
-        states = {id(p): p.like(PlannedArray(value, plan)) for p, value in self._values if id(p) not in trained}
+        self._penalties = [(parameter, parameter.regularizer) for parameter in model.weights]
+        others = [(p, value) for p, value in self._values if id(p) not in trained]
+        states = {id(p): p.like(PlannedArray(value, plan)) for p, value in others}
         attributes = [value for layer in layers for value in vars(layer).values()]
         self._generators = [value for value in attributes if isinstance(value, Generator)]
-        plan.take_room(sum(array.nbytes for array in arrays if array is not None))
-        given = [None if array is None else PlannedArray(np.array(array), plan) for array in arrays]
+        given = [None if array is None else PlannedArray(plan.memory_for(array), plan) for array in arrays]
         self._memories = [(index, array.value) for index, array in enumerate(given) if array is not None]
-        plan.protect([value for parameter, value in self._values if id(parameter) not in trained])
+        plan.protect([value for _, value in others])
         try:
             with _noting(plan, model, placement, mirrored, trained | states, self._generators) as twin:
                 self._results = reader(compute(twin, given, plan), given)
@@ -142,7 +143,7 @@ class ModelPlan:
             self._departures < _MOST_DEPARTURES
             and (self._flat is None or model.flat is self._flat)
             and Freezing.changes == self._decided
-            and all([parameter.value is value for parameter, value in self._values])  # noqa: C419, a list is faster
+            and all([parameter.memory is value for parameter, value in self._values])  # noqa: C419, a list is faster
             and (not self._silent or are_as_they_were(self._silent))
             and (ATTRIBUTE_CHANGE.last is self._compared or self._are_attributes_as_they_were())
         )
@@ -151,6 +152,7 @@ class ModelPlan:
         last, model = ATTRIBUTE_CHANGE.last, self._model()
         layers = [layer for _, layer in model.walk()] if model is not None else []
         same = len(layers) == len(self._layers) and all(map(operator.is_, layers, [ref() for ref in self._layers]))
+        same = same and all(parameter.regularizer is penalty for parameter, penalty in self._penalties)
         if not same or not are_as_they_were(self._attributes):
             return False
         self._compared = last

@@ -1,4 +1,4 @@
-"""Decisions that wait for the first targets: dtypes, logits, and which layers have penalties."""
+"""Decisions that wait for the first targets: dtypes and logits; and which layers have penalties."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from nnx.backends.base import is_on_device
 from nnx.graph.layer_dtypes import dtypes_inside
+from nnx.parameters import ATTRIBUTE_CHANGE
 from nnx.shapes import Shape, as_shapes
 from nnx.training.trainable import TrainableModel
 from nnx.user_warnings import warn_user
@@ -21,7 +22,6 @@ class TrainingSetup:
     loss_dtype : what losses are computed in: float32 for a model in float16.
     widens : whether outputs may be float16, of which losses are computed in float32.
     logits : the outputs whose loss contains their last activation.
-    penalised : the layers with a penalty on their output. regularised : whether a trained parameter has one.
     """
 
     output_shapes: list[Shape]
@@ -29,8 +29,6 @@ class TrainingSetup:
     loss_dtype: str
     widens: bool
     logits: tuple[int, ...]
-    penalised: list[Any]
-    regularised: bool
 
     @classmethod
     def of(cls, model: TrainableModel, ys: Sequence[Any]) -> Self:
@@ -70,15 +68,19 @@ class TrainingSetup:
             loss_dtype=loss_dtype,
             widens="float16" in dtypes_inside([model]),
             logits=tuple(index for index, one in enumerate(objective.by_output) if one.takes_logits),
-            penalised=penalised_layers(model),
-            regularised=any(parameter.regularizer is not None for parameter in model.flat.parameters),
         )
 
-    def for_twin(self, twin: TrainableModel) -> Self:
-        """The same for a copy of the model."""
-        return dataclasses.replace(self, penalised=penalised_layers(twin))
 
+class PenalisedLayers:
+    """The layers of a model that have, or may have, a penalty on their output, looked for again after a change."""
 
-def penalised_layers(model: TrainableModel) -> list[Any]:
-    """The layers that have, or may have, a penalty on their output."""
-    return [one for _, one in model.walk() if one.activity_regularizer is not None or one.is_eager]
+    def __init__(self) -> None:
+        self._layers: list[Any] = []
+        self._seen: object = None
+
+    def of(self, model: TrainableModel) -> list[Any]:
+        """These layers of a model, the same one each time."""
+        if self._seen is not ATTRIBUTE_CHANGE.last:
+            self._seen = ATTRIBUTE_CHANGE.last
+            self._layers = [one for _, one in model.walk() if one.activity_regularizer is not None or one.is_eager]
+        return self._layers

@@ -24,7 +24,7 @@ from nnx.training.host_data import widened
 from nnx.training.model_plans import ModelPlan, ModelPlans, metrics_noted
 from nnx.training.objective import Objective, weighted_steps
 from nnx.training.pipeline import InputPipeline
-from nnx.training.setup import penalised_layers
+from nnx.training.setup import PenalisedLayers
 from nnx.training.thread_team import (
     ThreadTeam,
     can_share,
@@ -51,14 +51,12 @@ class RowsOfInference:
     """Whether the rows of a batch go through a model at inference as if each were alone, and how wide they become.
 
     widest_row : how many numbers the largest value that layers pass on has for a row; None where that is open.
-    penalised : whether layers keep what they add to the loss.
     """
 
     def __init__(self, model: TrainableModel) -> None:
         self._apart = model.keeps_rows_apart
         self._recurrent = [layer for _, layer in model.walk() if hasattr(layer, "stateful")]
         self.widest_row = model.widest_row if self._apart else None
-        self.penalised = bool(penalised_layers(model))
 
     @property
     def keeps_rows_apart(self) -> bool:
@@ -100,6 +98,7 @@ class BatchStep:
         self._team: ThreadTeam | None = None  # the threads that share its steps
         self._teams = 0  # how many were made in a row, since the model changes in every step
         self._inference: RowsOfInference | None = None
+        self._penalised = PenalisedLayers()
 
     def apart(self) -> BatchStep:
         """The same step with running values of its own, beside somebody who uses those of the model."""
@@ -140,6 +139,11 @@ class BatchStep:
         if self._inference is None:
             self._inference = RowsOfInference(self.model())
         return self._inference
+
+    @property
+    def penalised(self) -> list[Any]:
+        """The layers with a penalty on their output."""
+        return self._penalised.of(self.model())
 
     def begin(self) -> None:
         """Forget the running loss and metrics, before an epoch."""
@@ -221,7 +225,7 @@ class BatchStep:
 
         def compute(twin: TrainableModel, planned: list[Any], plan: Plan, metrics: bool) -> Any:
             pipeline = InputPipeline(lambda: twin)
-            pipeline.setup = self.pipeline.setup and self.pipeline.setup.for_twin(twin)
+            pipeline.setup = self.pipeline.setup
             columns = planned[: ends[0]], planned[ends[0] : ends[1]], planned[ends[1] :]
             loss, parts, watched = BatchStep(lambda: twin, pipeline, objective).differentiate(*columns, 1.0)
             if not metrics:
@@ -274,7 +278,7 @@ class BatchStep:
 
         def step_of(twin: TrainableModel) -> BatchStep:
             pipeline = InputPipeline(lambda: twin)
-            pipeline.setup = setup.for_twin(twin)
+            pipeline.setup = setup
             return BatchStep(lambda: twin, pipeline, objective or model.require_compiled())
 
         self._team = None
@@ -300,7 +304,7 @@ class BatchStep:
         """
         loss, parts, pullback_loss, watched, pullback = self.loss(xs, ys, weights, training=True, scale=scale)
         pullback(pullback_loss(scale), inputs=False)
-        if (self.pipeline.setup or self.pipeline.set_up(ys)).regularised:
+        if _is_regularised(self.model()):
             penalty, pullback_penalty = self.model().regularization()
             shard = ranks.shard()
             if shard is not None:
@@ -330,7 +334,7 @@ class BatchStep:
     ) -> tuple[Any, list[Array], Watched]:
         """The loss, that of each output, and what metrics look at."""
         loss, parts, _, watched, _ = self.loss(xs, ys, weights, training=False)
-        if (self.pipeline.setup or self.pipeline.set_up(ys)).regularised:
+        if _is_regularised(self.model()):
             loss = loss + self.model().regularization()[0] * ranks.share()
         return loss, parts, watched
 
@@ -339,7 +343,7 @@ class BatchStep:
         if not can_share(model, rows):
             return False
         inference = self.inference
-        return rows * (inference.widest_row or 1) >= _SHARED and inference.keeps_rows_apart and not inference.penalised
+        return rows * (inference.widest_row or 1) >= _SHARED and inference.keeps_rows_apart and not self.penalised
 
     @checked
     def predict(self, xs: list[Array]) -> list[Array]:
@@ -364,7 +368,7 @@ class BatchStep:
             return model.run(*arrays, training=training)[0]
 
         def make() -> ModelPlan:
-            if penalised_layers(model):
+            if self.penalised:
                 raise NotPlannable("its layers keep what they add to the loss")
             return ModelPlan(model, inputs, compute)
 
@@ -380,7 +384,8 @@ class BatchStep:
         model = self.model()
         objective = self.objective or model.require_compiled()
         setup = self.pipeline.setup or self.pipeline.set_up(ys)
-        for layer in setup.penalised:
+        penalised = self.penalised
+        for layer in penalised:
             layer.activity_penalties, layer.activity_scale = [], scale
         try:
             with model.as_decided() if training and model.decided_at != Freezing.changes else _AS_IT_IS:
@@ -397,11 +402,11 @@ class BatchStep:
                 ys = [with_axis_of_values(*each) for each in zip(ys, outputs, weights, strict=True)]
             parts, pullback_loss = objective.forward(ys, outputs, weights)
             loss = objective.total(parts)
-            for layer in setup.penalised:
+            for layer in penalised:
                 for penalty in layer.activity_penalties or ():
                     loss = loss + penalty
         finally:
-            for layer in setup.penalised:
+            for layer in penalised:
                 layer.activity_penalties, layer.activity_scale = None, 1.0
         predictions = list(outputs)
         for index in setup.logits:
@@ -466,6 +471,11 @@ def require_optimizer(model: TrainableModel) -> Optimizer:
             f"{model.name}.compile('adam', loss=...)"
         )
     return model.optimizer
+
+
+def _is_regularised(model: TrainableModel) -> bool:
+    """Whether a trained parameter has a penalty."""
+    return any(parameter.regularizer is not None for parameter in model.flat.parameters)
 
 
 def mask_as_numbers(mask: Array | None, output: Array) -> Array | None:

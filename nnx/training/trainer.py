@@ -313,8 +313,8 @@ class Trainer:
 
     def _join_tests(self, batches: Epochs, listeners: CallbackList) -> None:
         """Let evaluation take several batches as one, where nobody looks at them and no result depends on it."""
-        model, setup = self.model(), self.pipeline.setup
-        alone = setup is not None and not setup.penalised and not model.makes_mask
+        model = self.model()
+        alone = self.pipeline.setup is not None and not self.step.penalised and not model.makes_mask
         if alone and not listeners.listens_to_batches("test") and model.require_compiled().adds_up_rows:
             batches.join(self._rows_together())
 

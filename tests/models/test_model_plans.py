@@ -743,16 +743,58 @@ def test_what_the_garbage_collector_calls_is_no_code_of_the_step():
     assert gc.isenabled()
 
 
-def test_a_parameter_in_another_array_counts_at_once():
-    def change(model: nnx.Model) -> None:
-        kernel = model.layers[0].kernel
-        kernel.value = np.full(kernel.shape, 0.25, np.float32)
+def penalised() -> nnx.Model:
+    hidden = Dense(5, activation="tanh", kernel_regularizer=nnx.regularizers.L2(0.1))
+    return nnx.Sequential([Input((4,)), hidden, Dense(2)])
 
-    replayed, plain = two(dense)
+
+ATTRIBUTES: dict[str, Callable[[Any], None]] = {
+    "a value": lambda layer: setattr(layer.kernel, "value", np.full(layer.kernel.shape, 0.25, np.float32)),
+    "another penalty": lambda layer: setattr(layer.kernel, "regularizer", nnx.regularizers.L1(0.3)),
+    "no penalty": lambda layer: setattr(layer.kernel, "regularizer", None),
+    "a first penalty": lambda layer: setattr(layer.bias, "regularizer", nnx.regularizers.L1(0.3)),
+    "a penalty on the output": lambda layer: setattr(layer, "activity_regularizer", nnx.regularizers.L2(0.5)),
+    "a constraint": lambda layer: setattr(layer.kernel, "constraint", nnx.constraints.NonNeg()),
+}
+
+
+@pytest.mark.parametrize("change", ATTRIBUTES.values(), ids=ATTRIBUTES)
+@pytest.mark.parametrize("make", [dense, penalised])
+def test_what_is_set_between_steps_counts_at_once(make: Callable[[], nnx.Model], change: Callable[[Any], None]) -> None:
+    replayed, plain = two(make)
     assert_equal_training(replayed, plain)
+    unchanged = copy.deepcopy(plain)
     for model in (replayed, plain):
-        change(model)
-    assert np.array_equal(replayed.train_on_batch(X[0], Y[0]), plain.train_on_batch(X[0], Y[0]))
+        change(model.layers[0])
+    changed = change is not ATTRIBUTES["no penalty"] or make is penalised
+    for _ in range(2):  # a constraint shows in the step after
+        before = unchanged.train_on_batch(X[0], Y[0])
+        results = [model.train_on_batch(X[0], Y[0]) for model in (replayed, plain)]
+        assert np.array_equal(*results)
+    assert (results[0] != before) == changed
+    assert_equal_training(replayed, plain)
+    assert is_replayed(replayed), plan_of(replayed)
+
+
+BATCHES = np.random.default_rng(5).standard_normal((4, 8, 12)).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda x: x[:, ::-1][:, :4],
+        lambda x: x[::-1, :4],
+        lambda x: x[:, 3:7],
+        lambda x: x[:, ::3],
+        lambda x: np.broadcast_to(x[:1, :4], (8, 4)),
+        lambda x: np.asfortranarray(x[:, :4]),
+    ],
+    ids=["columns backwards", "rows backwards", "some columns", "every third", "one row", "by columns"],
+)
+def test_batches_that_lie_in_memory_in_other_ways(look: Callable[[Any], Any]) -> None:
+    replayed, plain = two(dense)
+    assert_equal_training(replayed, plain, [look(x) for x in BATCHES], Y)
+    assert is_replayed(replayed), plan_of(replayed)
 
 
 def test_a_plan_of_predictions_copies_no_weights():

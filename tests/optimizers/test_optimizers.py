@@ -313,7 +313,7 @@ def test_slots_move_with_the_model(backend, make_flat):
         change(optimizer, flat, 1.0)
         change(twin_optimizer, twin, 1.0)
     for parameter in flat.parameters:
-        parameter.value = backend.asarray(nnx.to_numpy(parameter.value))
+        parameter.memory = backend.asarray(nnx.to_numpy(parameter.value))
     moved = FlatParameters(flat.parameters, backend)
     change(twin_optimizer, twin, 0.5)
     change(optimizer, moved, 0.5)

@@ -148,7 +148,7 @@ def put_back_if_it_fails(layers: Iterable[Layer]) -> Iterator[None]:
             _refill(value, content)
         for parameter, (one, array, host) in weights.items():
             if parameter.shape != host.shape:
-                parameter.value = array
+                parameter.memory = array
             with one.placement.computing:
                 parameter.assign(host)
         raise

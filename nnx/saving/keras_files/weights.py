@@ -64,7 +64,7 @@ def assign(model: Any, found: Found, skip_mismatch: bool = False) -> None:
         for parameter, value in values.items():
             array = model.placement.asarray(value, parameter.dtype)
             if parameter.backward is None:  # not in a model's buffer: no copy is needed
-                parameter.value = array
+                parameter.memory = array
             else:
                 parameter.value[...] = array
 
