@@ -79,7 +79,7 @@ _READ_SETTINGS = {
 
 _WITH_STATE = {
     *("nnx.backends.context.put_back_backend", "nnx.backends.context.set_backend", "nnx.epsilon.set_epsilon"),
-    *("nnx.kernels.set_deterministic", "nnx.keras_backend.get_uid", "nnx.random.streams.set_seed"),
+    *("nnx.kernels.set_deterministic", "nnx.keras_backend.settings.get_uid", "nnx.random.streams.set_seed"),
 }
 """Functions of nnx that change what others find, and count."""
 

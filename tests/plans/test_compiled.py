@@ -187,7 +187,7 @@ UNSEEN: dict[str, tuple[Callable[[Any], Any], str]] = {
     "a print": (lambda x: print(end="") or x * 1.0, "calls print"),
     "a number": (lambda x: x * float(np.sum(x)), "numbers of Python"),
     "a mask": (lambda x: x[x > 0.0], "how many elements"),
-    "a count of Keras": (lambda x: x * float(K.get_uid("of a test") > 0), "calls nnx.keras_backend.get_uid"),
+    "a count of Keras": (lambda x: x * float(K.get_uid("of a test") > 0), "calls nnx.keras_backend.settings.get_uid"),
     "a seed": (lambda x: x * float(set_seed(1) is None), "calls nnx.random.streams.set_seed"),
     "a setting that it changes": (
         lambda x: x * float(K.set_epsilon(1e-7) is None),
