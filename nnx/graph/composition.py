@@ -11,7 +11,7 @@ from nnx.graph.symbol import Symbol
 from nnx.locks import cached_property
 from nnx.pullbacks import Pullback, Skippable
 from nnx.shapes import Shape
-from nnx.structure import leaves, rebuild
+from nnx.structure import leaves, ordered_keys, rebuild
 
 
 class Composition:
@@ -77,6 +77,12 @@ class Composition:
         batch = shapes[0][0]
         made = [(batch, *s.shape[1:]) if s.shape and s.shape[0] is None else s.shape for s in leaves(self.outputs)]
         return made if len(made) > 1 or isinstance(self.outputs, dict) else made[0]
+
+
+def keys_of_symbols(structure: Any) -> list[str] | None:
+    """The keys of a dict of symbols, which name them, in the order of `leaves`; None for any other structure."""
+    flat = isinstance(structure, dict) and all(isinstance(part, Symbol) for part in structure.values())
+    return ordered_keys(structure) if flat else None
 
 
 def _first(cotangents: Sequence[Any]) -> Any:

@@ -101,6 +101,13 @@ class InputLayer(Layer):
         return {**config, "optional": True} if self.optional else config
 
 
+def input_layer_of(symbol: Symbol) -> InputLayer:
+    """The Input that a symbol comes from, or one like it for a value in the middle of a graph."""
+    if symbol.node is not None and isinstance(symbol.node.layer, InputLayer):
+        return symbol.node.layer
+    return InputLayer(shape=symbol.shape[1:], batch_size=symbol.shape[0])
+
+
 def _require_of(symbol: Symbol, **given: Any) -> None:
     sizes = symbol.shape
     known = {"shape": sizes[1:], "batch_size": sizes[0], "dtype": symbol.dtype, "batch_shape": sizes}

@@ -13,6 +13,7 @@ from nnx.graph.composition import Composition
 from nnx.graph.symbol import Node, Symbol
 from nnx.layers.input import Input
 from nnx.layers.layer import Layer, registry
+from nnx.losses import resolve
 from nnx.metrics import Metric
 from nnx.names import names_apart
 from nnx.optimizers import Optimizer
@@ -114,6 +115,23 @@ def _begun(config: dict[str, Any], input_tensors: Any) -> list[Symbol]:
     if len(given) != expected or not all(isinstance(one, Symbol) for one in given):
         raise ValueError(f"{config['name']}: input_tensors must be {expected} of what Input() and layers return")
     return given
+
+
+def argument_from_config(value: Any) -> Any:
+    """A layer or model that a constructor was given, from its configuration; anything else as it is."""
+    described = isinstance(value, dict) and set(value) == {"class_name", "config"}
+    return registry.build(value) if described and value["class_name"] in registry.objects else value
+
+
+def losses_from_config(config: Any) -> Any:
+    """Losses as they were given to `compile`, from their configurations."""
+    if isinstance(config, list):
+        return [losses_from_config(one) for one in config]
+    if not isinstance(config, dict):
+        return config
+    if "class_name" in config:
+        return resolve(config)
+    return {key: losses_from_config(one) for key, one in config.items()}
 
 
 def clone_model(

@@ -20,18 +20,17 @@ from nnx.autodiff.tape import open_tapes
 from nnx.autodiff.transforms import stop_gradient
 from nnx.backends import Array, array_namespace, backend, get_backend, is_array
 from nnx.callbacks import History
-from nnx.graph.composition import Composition
+from nnx.graph.composition import Composition, keys_of_symbols
 from nnx.graph.symbol import Node, Symbol
 from nnx.layers.activation import Activated
 from nnx.layers.building import undone_if_it_fails
-from nnx.layers.input import InputLayer
+from nnx.layers.input import InputLayer, input_layer_of
 from nnx.layers.input_values import is_value
 from nnx.layers.layer import Layer, held_layers, registry
 from nnx.lazy_loading import attribute_of
-from nnx.losses import resolve
 from nnx.metrics import Mean, Metric
 from nnx.metrics.variable import value_of
-from nnx.models.configuration import graph_config, graph_from_config
+from nnx.models.configuration import argument_from_config, graph_config, graph_from_config, losses_from_config
 from nnx.models.summary import (
     SummaryRow,
     print_summary,
@@ -47,7 +46,7 @@ from nnx.precision import wide
 from nnx.pullbacks import Pullback, Skippable, call_pullback
 from nnx.registry import constructor_config, serialize
 from nnx.shapes import Shape, as_shapes, check_shapes, fit_axes
-from nnx.structure import contents, leaves, ordered_keys, rebuild
+from nnx.structure import contents, leaves, rebuild
 from nnx.training.objective import Objective
 from nnx.training.ports import InputReading, Ports
 from nnx.training.trainable import TrainableModel
@@ -153,7 +152,7 @@ class Model(Layer):
         if type(self) is Model:
             self.shown_as = "Functional"
         for symbol in leaves(inputs):
-            self.input_layers.append(_input_layer_of(symbol))
+            self.input_layers.append(input_layer_of(symbol))
         name_layers(self.layers, self.name)
         placed = [layer for layer in self._composition.program.layers if layer.weights or layer.own_weights]
         self._placement = placed[0].placement if placed else get_backend()
@@ -258,7 +257,7 @@ class Model(Layer):
             return None
         names = {layer: name for name, layer in names_apart(self.layers)}
         layers = [names[layer] for layer in self.input_layers]
-        return _keys(self._composition.inputs) or layers or [f"input_{i}" for i in range(len(self.inputs))]
+        return keys_of_symbols(self._composition.inputs) or layers or [f"input_{i}" for i in range(len(self.inputs))]
 
     @property
     def output_names(self) -> list[str] | None:
@@ -270,7 +269,7 @@ class Model(Layer):
         for symbol in self.outputs:
             name = names.get(symbol.node.layer, symbol.node.layer.name) if symbol.node else "output"
             taken.append(numbered(name, taken))
-        return _keys(self._composition.outputs) or taken
+        return keys_of_symbols(self._composition.outputs) or taken
 
     @property
     def input_shape(self) -> Any:
@@ -713,7 +712,7 @@ class Model(Layer):
                 f"get_compile_config(self) and compile_from_config(self, config) too"
             )
             return
-        self.compile(**{**config, "loss": _losses_of(config.get("loss"))})
+        self.compile(**{**config, "loss": losses_from_config(config.get("loss"))})
 
     @property
     def jit_compile(self) -> bool | str:
@@ -1164,7 +1163,7 @@ class Model(Layer):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
         if "calls" not in config:
-            return cls(**{name: _rebuilt_layer(value) for name, value in config.items()})
+            return cls(**{name: argument_from_config(value) for name, value in config.items()})
         inputs, outputs = graph_from_config(config)
         return cls(inputs, outputs, name=config["name"], trainable=config["trainable"])
 
@@ -1297,41 +1296,13 @@ def _with_those_inside(layer: Layer) -> list[Layer]:
     return found
 
 
-def _losses_of(config: Any) -> Any:
-    """Losses as they were given to `compile`, from their configurations."""
-    if isinstance(config, list):
-        return [_losses_of(one) for one in config]
-    if not isinstance(config, dict):
-        return config
-    return resolve(config) if "class_name" in config else {key: _losses_of(one) for key, one in config.items()}
-
-
 def _rows(x: Any) -> int:
     """How many samples a batch has."""
     return next((int(part.shape[0]) for part in leaves(x) if is_array(part) and part.shape), 1)
 
 
-def _rebuilt_layer(value: Any) -> Any:
-    """A layer or model that was an argument of a constructor, from its configuration; anything else as it is."""
-    described = isinstance(value, dict) and set(value) == {"class_name", "config"}
-    return registry.build(value) if described and value["class_name"] in registry.objects else value
-
-
-def _keys(structure: Any) -> list[str] | None:
-    """The keys of a dict of symbols, which name them, in the order of `leaves`."""
-    flat = isinstance(structure, dict) and all(isinstance(part, Symbol) for part in structure.values())
-    return ordered_keys(structure) if flat else None
-
-
 def _reshaped(x: Any, shape: Shape) -> Any:
     return None if x is None else array_namespace(x).reshape(x, shape)
-
-
-def _input_layer_of(symbol: Symbol) -> InputLayer:
-    """The Input that a symbol comes from, or one like it for a value in the middle of a graph."""
-    if symbol.node is not None and isinstance(symbol.node.layer, InputLayer):
-        return symbol.node.layer
-    return InputLayer(shape=symbol.shape[1:], batch_size=symbol.shape[0])
 
 
 def _warn_of_old_form(old: str, today: str) -> None:
