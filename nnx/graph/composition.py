@@ -58,6 +58,21 @@ class Composition:
         """Whether it makes one array of one."""
         return isinstance(self.inputs, Symbol) and isinstance(self.outputs, Symbol)
 
+    @cached_property
+    def connects_outputs(self) -> bool:
+        """Whether an output is computed from another one, or may be by a model inside."""
+        given = {symbol.key for symbol in leaves(self.outputs)}
+        behind = set(given)  # what is computed from outputs, and these
+        for node in getattr(self.program, "nodes", ()) if len(given) > 1 else ():
+            made = {symbol.key for symbol in node.outputs}
+            is_behind = not behind.isdisjoint(symbol.key for symbol in node.reads)
+            is_inside = len(made) > 1 and not made.isdisjoint(given) and node.layer.connects_outputs
+            if (is_behind and not made.isdisjoint(given)) or (is_inside and len(made & given) > 1):
+                return True
+            if is_behind or is_inside:
+                behind |= made
+        return False
+
     @property
     def output_structure(self) -> Any:
         """The structure of what `run` returns."""

@@ -71,6 +71,10 @@ class GraphLayer(Protocol):
     def composition(self) -> Any:
         """The graph of a layer that is made of others; None for one that is not."""
 
+    @property
+    def connects_outputs(self) -> bool:
+        """Whether it is a graph in which an output is computed from another one."""
+
     def walk(self) -> Iterator[tuple[str, Any]]:
         """The layer and those inside it, each with its path."""
 

@@ -13,6 +13,8 @@ from nnx.autodiff.structures import record_several
 from nnx.autodiff.tape import CONSTANT, Tape, open_tapes
 from nnx.backends import get_backend, is_array, placement_of
 from nnx.graph.layer_protocol import reads_integers
+from nnx.graph.program import as_masks
+from nnx.graph.symbol import Symbol
 from nnx.parameters import Parameter
 from nnx.pullbacks import LayerPullback, Skippable, call_pullback
 from nnx.structure import leaves, rebuild
@@ -27,7 +29,8 @@ def call_on_tapes(layer: Any, inputs: tuple[Any, ...], training: Any, options: d
     A layer is one entry of the tape, made by its kernels, and sends the cotangents of its parameters to them. One that
     is written as `call` is run, so that what it computes is recorded; so is every layer that several tapes watch, or
     one inside of another, which may watch its cotangents, and one with penalties on outputs, which are recorded apart
-    from the output.
+    from the output. Of a model of which an output is computed from another one each call is an entry, so that the one
+    has a gradient by the other.
     """
     tapes = open_tapes()
     if not tapes or not tapes[-1].keeps_losses or tapes[-1].in_layer:
@@ -109,6 +112,22 @@ def _computed(
     penalised: list[Any],
 ) -> Any:
     """What the layer's own code returns, recorded on the tapes that are involved, with its masks."""
+    y, made = _computed_with_masks(layer, parts, mask, training, options, tapes, penalised)
+    for part, one in zip(leaves(y), as_masks(made), strict=False):
+        if isinstance(part, TrackedArray):
+            part.mask = one
+    return y
+
+
+def _computed_with_masks(
+    layer: Any,
+    parts: list[Any],
+    mask: Any,
+    training: Any,
+    options: dict[str, Any],
+    tapes: tuple[Tape, ...],
+    penalised: list[Any],
+) -> tuple[Any, Any]:
     options["training"] = None if training is None else bool(training)
     parts = _admitted(layer, [bared(part) for part in parts], options, tapes)
     if mask is not None:
@@ -118,13 +137,46 @@ def _computed(
     involved = {tape for part in parts for tape in _tapes_of(part)}.union(watching)
     if len(involved) > 1 or (penalised and involved) or any(tape.is_inside() for tape in involved):
         with _collected(penalised if tapes and tapes[-1].keeps_losses else []):
-            y, made = _run_tracked(layer, parts, mask, options, weights)
-    else:
-        y, made = _record(layer, parts, mask, options, next(iter(involved), None), bool(weights))
-    for part, one in zip(leaves(y), made if isinstance(made, list | tuple) else [made], strict=False):
-        if isinstance(part, TrackedArray):
-            part.mask = one
-    return y
+            return _run_tracked(layer, parts, mask, options, weights)
+    if involved and layer.connects_outputs:
+        return _run_by_calls(layer, parts, mask, options["training"], tapes)
+    return _record(layer, parts, mask, options, next(iter(involved), None), bool(weights))
+
+
+def _run_by_calls(
+    layer: Any, parts: list[Any], mask: Any, training: Any, tapes: tuple[Tape, ...]
+) -> tuple[Any, list[Any]]:
+    """The outputs of a model's graph, each call of which is recorded by itself, and their masks."""
+    composition, kind = layer.composition, kind_of(next(part for part in parts if is_array(part)))
+    keys = [symbol.key for symbol in leaves(composition.inputs)]
+    values, masks = dict(zip(keys, parts, strict=True)), dict(zip(keys, as_masks(mask), strict=False))
+
+    def value_of(part: Any) -> Any:
+        if not isinstance(part, Symbol):
+            return part
+        return values[part.key] if part.parameter is None else leaf(part.parameter, kind)
+
+    for node in composition.program.nodes:
+        options = {"training": training, **node.options}
+        for name, option in node.symbolic_options.items():
+            options[name] = rebuild(option, [value_of(part) for part in leaves(option)])
+        called, given = node.layer, [value_of(symbol) for symbol in node.inputs]
+        own: Any = [masks.get(symbol.key) for symbol in node.inputs]
+        own = own[0] if len(own) == 1 else own if any(one is not None for one in own) else None
+        if "mask" in options:
+            own = options["mask"] if called.is_eager and len(given) > 1 else options.pop("mask")
+        during = options.pop("training")
+        with called.placement.computing:
+            if called.is_eager:
+                y = called.run_call(tuple(map(_of_its_own, given)), own, during, options)
+                made = [part.mask if isinstance(part, TrackedArray) else None for part in leaves(y)]
+            else:
+                y, made = _computed_with_masks(called, given, own, during, options, tapes, [])
+        for symbol, part in zip(node.outputs, leaves(y), strict=True):
+            values[symbol.key] = part
+        masks.update(zip((symbol.key for symbol in node.outputs), as_masks(made), strict=False))
+    outputs = [symbol.key for symbol in leaves(composition.outputs)]
+    return rebuild(composition.output_structure, [values[key] for key in outputs]), [masks.get(key) for key in outputs]
 
 
 def _among_tracked(layer: Any, parts: list[Any], tapes: tuple[Tape, ...]) -> list[Any]:

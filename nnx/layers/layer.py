@@ -865,6 +865,11 @@ class Layer(ComparedAttributes, Configurable, Advising):
         """The graph of a layer that is made of others, as a model is, once it is built."""
         return self._composition
 
+    @property
+    def connects_outputs(self) -> bool:
+        """Whether it is a graph in which an output is computed from another one."""
+        return self._composition is not None and not self.is_eager and self._composition.connects_outputs
+
     def arrange(self, inputs: tuple[Any, ...], options: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Bring inputs that were given by keyword into the positions in which `forward` or `call` expects them."""
         options = dict(options)

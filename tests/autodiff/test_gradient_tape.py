@@ -640,3 +640,73 @@ def test_moving_averages_of_a_model_inside_of_a_model_move_once(backend: Placeme
     model.compile("sgd")
     model.fit([x, x], batch_size=4, verbose=0)
     assert_close(model.norm.moving_mean.value, [4.0, 4.0])
+
+
+def gradients_and_values(model, x, number, sources):
+    with nnx.GradientTape() as tape:
+        outputs = model(x)
+        made = number(outputs)
+    return [nnx.to_numpy(g) for g in tape.gradient(made, sources(outputs))]
+
+
+def test_the_gradient_of_an_output_by_another_one(backend):
+    """As Grad-CAM asks for it: of a class by the features that the same model returns."""
+    nnx.random.set_seed(3)
+    start = nnx.Input((6, 6, 1))
+    x = layers.BatchNormalization()(layers.Conv2D(3, 3, activation="relu")(start))
+    features = layers.Conv2D(4, 2, activation="relu")(x)
+    model = nnx.Model(start, [features, layers.Dense(2)(layers.GlobalAveragePooling2D()(features))])
+    alone = nnx.Model(start, model.outputs[1])
+    images = backend.asarray(np.random.default_rng(0).standard_normal((3, 6, 6, 1)))
+    (of_features,) = gradients_and_values(model, images, lambda y: nnx.ops.sum(y[1][:, 1]), lambda y: [y[0]])
+    kernel = nnx.to_numpy(model.layers[-1].kernel.value)
+    expected = np.broadcast_to(kernel[:, 1] / 9, of_features.shape)
+    assert_close(backend.asarray(of_features), expected, rtol=1e-6)
+    weights = model.trainable_weights
+    found = gradients_and_values(model, images, lambda y: nnx.ops.sum(y[1][:, 1]), lambda _: weights)
+    for mine, theirs in zip(
+        found, gradients_and_values(alone, images, lambda y: nnx.ops.sum(y[:, 1]), lambda _: weights), strict=True
+    ):
+        assert_close(backend.asarray(mine), theirs, length=50)
+
+
+class Sampled(layers.Layer):
+    def call(self, inputs, training=False):
+        mean, spread = inputs
+        return mean + nnx.ops.exp(spread) * (0.5 if training else 0.25)
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_outputs_of_an_encoder_that_are_computed_from_each_other(backend, training):
+    """With masks, a layer that is written as `call`, and a model inside of another one."""
+    nnx.random.set_seed(4)
+    words = nnx.Input((4,), dtype="int32")
+    x = layers.LSTM(5)(layers.Embedding(9, 3, mask_zero=True)(words))
+    mean, spread = layers.Dense(2)(x), layers.Dense(2)(x)
+    encoder = nnx.Model(words, [mean, spread, Sampled()([mean, spread])])
+    outer_words = nnx.Input((4,), dtype="int32")
+    first, _, sample = encoder(outer_words)
+    outer = nnx.Model(outer_words, {"mean": first, "end": layers.Dense(1)(sample)})
+    batch = backend.asarray(np.asarray([[1, 2, 0, 0], [3, 4, 5, 0]]), "int32")
+
+    def loss(y):
+        return nnx.ops.sum(y[2] * y[2])
+
+    with nnx.GradientTape(persistent=True) as tape:
+        outputs = encoder(batch, training=training)
+        number = loss(outputs)
+    plain = [nnx.to_numpy(y) for y in encoder(batch, training=training)]
+    for mine, theirs in zip(outputs, plain, strict=True):
+        assert_close(nnx.stop_gradient(mine), theirs, length=5)
+    of_mean, of_spread = tape.gradient(number, list(outputs[:2]))
+    assert_close(of_mean, 2 * plain[2], length=5)
+    assert_close(of_spread, 2 * plain[2] * np.exp(plain[1]) * (0.5 if training else 0.25), length=5)
+    single, weights = nnx.Model(words, encoder.outputs[2]), encoder.trainable_weights
+    with nnx.GradientTape() as other:
+        y = single(batch, training=training)
+        alone = nnx.ops.sum(y * y)
+    for mine, theirs in zip(tape.gradient(number, weights), other.gradient(alone, weights), strict=True):
+        assert_close(mine, nnx.to_numpy(theirs), length=50)
+    (of_first,) = gradients_and_values(outer, batch, lambda y: nnx.ops.sum(y["end"]), lambda y: [y["mean"]])
+    kernel = nnx.to_numpy(outer.layers[-1].kernel.value)[:, 0]
+    assert_close(backend.asarray(of_first), np.broadcast_to(kernel, of_first.shape), rtol=1e-6)
