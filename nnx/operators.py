@@ -146,6 +146,27 @@ class ArrayHolder(Operand):
     def __rmod__(self, other: Any) -> Any:
         return other % self.in_array_code()
 
+    def __invert__(self) -> Any:
+        return ~self.in_array_code()
+
+    def __and__(self, other: Any) -> Any:
+        return self.in_array_code() & _in_array_code(other)
+
+    def __rand__(self, other: Any) -> Any:
+        return other & self.in_array_code()
+
+    def __or__(self, other: Any) -> Any:
+        return self.in_array_code() | _in_array_code(other)
+
+    def __ror__(self, other: Any) -> Any:
+        return other | self.in_array_code()
+
+    def __xor__(self, other: Any) -> Any:
+        return self.in_array_code() ^ _in_array_code(other)
+
+    def __rxor__(self, other: Any) -> Any:
+        return other ^ self.in_array_code()
+
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
         return getattr(ufunc, method)(*map(_in_array_code, inputs), **options)
 

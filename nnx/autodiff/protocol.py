@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from nnx.autodiff.namespace import kind_of
+from nnx.autodiff.namespace import floating_kind, kind_of
 from nnx.autodiff.transforms import derive
 from nnx.backends import is_array
 from nnx.in_place import sparing
@@ -55,10 +55,10 @@ def _fitting(pair: tuple[Any, Pullback], args: tuple[Any, ...], what: str) -> tu
 def derived(function: Callable[..., Any], args: Any, options: dict[str, Any], what: str) -> tuple[Any, Pullback]:
     """The value of a function of ordinary array code, and the derived pullback, whose argument may be a number.
 
-    TypeError for a value that is no array, or does not depend on the arguments.
+    TypeError for a value that is no array, or does not depend on the arguments, if there are floating ones.
     """
     y, pullback, depends = derive(function, args, options)
-    if not depends or not is_array(y):
+    if not is_array(y) or not (depends or all(floating_kind(one) is None for one in args)):
         found = "an array that does not depend on its arguments by array code" if is_array(y) else type(y).__name__
         raise TypeError(
             f"{what} returned {found}, so it has no gradient: compute an array from the arguments with nnx.ops, "

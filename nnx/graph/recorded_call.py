@@ -308,7 +308,7 @@ def _in_dtype(layer: Any, integers: bool, part: Any, dtype: str, tapes: tuple[Ta
 
 def _record(
     layer: Any, parts: list[Any], mask: Any, options: dict[str, Any], tape: Tape | None, has_weights: bool
-) -> Any:
+) -> tuple[Any, Any]:
     """The layer as one entry of the only tape that is involved: (y, mask)."""
     values = below(parts, tape) if tape else [lower(part) for part in parts]
     activated = tape is not None and tape.wants_logits and getattr(layer, "fusible_activation", None) in _FUSIBLE

@@ -118,11 +118,13 @@ class Symbol(Operand):
         raise TypeError(f"{what} of {self!r}: {ADVICE}")
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Symbol:
-        known = ufunc.__name__ in ("add", "subtract", "multiply", "divide", "matmul", "power")
-        if not known or method != "__call__" or kwargs:
-            self._refuse(f"numpy.{ufunc.__name__}")
-        symbol: Symbol = describe_operation(ufunc.__name__, *inputs)
-        return symbol  # a number of NumPy's on the left of an operator
+        name, symbol = ufunc.__name__, None
+        if method == "__call__" and not kwargs:  # an array or a number of NumPy's on the left of an operator
+            if name in ("add", "subtract", "multiply", "divide", "matmul", "power"):
+                symbol = describe_operation(name, *inputs)
+            elif name in _FUNCTIONS:
+                symbol = describe_function(_FUNCTIONS[name], inputs, {})
+        return symbol if isinstance(symbol, Symbol) else self._refuse(f"numpy.{name}")
 
     def __array_function__(self, function: Any, *arguments: Any) -> NoReturn:
         self._refuse(f"numpy.{function.__name__}")
@@ -180,6 +182,32 @@ class Symbol(Operand):
     def __rmod__(self, other: Any) -> Any:
         return describe_function("mod", (other, self), {})
 
+    def __invert__(self) -> Any:
+        return describe_function("logical_not", (self,), {})
+
+    def __and__(self, other: Any) -> Any:
+        return describe_function("logical_and", (self, other), {})
+
+    def __rand__(self, other: Any) -> Any:
+        return describe_function("logical_and", (other, self), {})
+
+    def __or__(self, other: Any) -> Any:
+        return describe_function("logical_or", (self, other), {})
+
+    def __ror__(self, other: Any) -> Any:
+        return describe_function("logical_or", (other, self), {})
+
+    def __xor__(self, other: Any) -> Any:
+        return describe_function("logical_xor", (self, other), {})
+
+    def __rxor__(self, other: Any) -> Any:
+        return describe_function("logical_xor", (other, self), {})
+
+    def __ne__(self, other: object) -> Any:
+        if isinstance(other, Symbol | int | float) or is_array(other):
+            return describe_function("not_equal", (self, other), {})
+        return True
+
     def __eq__(self, other: object) -> bool:
         if other is not self and (isinstance(other, Symbol | int | float) or is_array(other)):
             self._refuse("a comparison")
@@ -191,6 +219,14 @@ class Symbol(Operand):
         if name.startswith("_") or name in Symbol.__slots__:
             raise AttributeError(name)
         raise AttributeError(f"{self!r} has no {name!r}: {ADVICE}")
+
+
+_FUNCTIONS = {
+    **{f"bitwise_{name}": f"logical_{name}" for name in ("and", "or", "xor")},
+    **{name: name for name in ("greater", "greater_equal", "less", "less_equal", "not_equal", "floor_divide")},
+    "remainder": "mod",
+}
+"""The functions of `nnx.ops` that operators of NumPy's arrays are, by the names of its ufuncs."""
 
 
 def has_symbols(value: Any) -> bool:

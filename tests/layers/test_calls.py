@@ -544,11 +544,12 @@ def test_random_numbers_of_a_call_are_where_the_model_is(backend: Placement):
     ("use", "words"),
     [
         (lambda x: x if x == 0 else -x, "a comparison"),
-        (lambda x: x if x != np.zeros(3) else -x, "a comparison"),
+        (lambda x: x if x != np.zeros(3) else -x, "the truth"),
         (lambda x: x if x > 0 else -x, "the truth"),
         (lambda x: x if x else -x, "the truth"),
         (lambda x: np.sum(x), "numpy.sum"),
         (lambda x: np.maximum(x, 0.0), "numpy.maximum"),
+        (lambda x: np.equal(1.0, x), "numpy.equal"),
         (lambda x: np.add.reduce(x), "numpy.add"),
         (lambda x: np.asarray(x), "the values"),
         (lambda x: math.exp(x), "the value"),
@@ -582,6 +583,24 @@ def test_operators_of_symbols_with_arrays():
         assert_close(made[np.isfinite(right)], right[np.isfinite(right)], length=4)
     with pytest.raises(TypeError, match=r"add of a symbolic value takes a number, an array.* got str"):
         _ = x + "one"
+
+
+def test_truths_of_symbols():
+    """`&`, `|`, `^` and `~` are logical, also of numbers, as in Keras."""
+    x, y = Input((3,)), Input((3,))
+    given = np.float32([[1.0, 0.0, -1.0], [2.0, -3.0, 0.0]]), np.float32([[1.0, 1.0, -1.0], [-2.0, -3.0, 0.0]])
+    row = np.asarray([True, False, True])
+
+    def truths(x, y):
+        a, b = x > 0.0, y > 0.0
+        return [a & b, a | b, a ^ b, ~a, x != 0.0, x != y, True & a, b & row, False | a, row ^ b, row * 1.0 < x]
+
+    outputs = truths(x, y)
+    model = nnx.Model([x, y], [nnx.ops.cast(made, "float32") for made in outputs])
+    for made, right in zip(model(given), truths(*given), strict=True):
+        np.testing.assert_array_equal(made, np.float32(right))
+    numbers = nnx.Model([x, y], nnx.ops.cast(x & y, "float32"))
+    np.testing.assert_array_equal(numbers(given), np.float32(np.logical_and(*given)))
 
 
 def test_batch_axes_are_not_broadcast_against_others():

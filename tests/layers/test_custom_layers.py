@@ -253,6 +253,16 @@ def test_lambda_that_stops_the_gradient(backend: Placement):
     assert changed == [False, False, True, True]
 
 
+def test_a_lambda_of_truths_has_no_gradient_to_give():
+    x = nnx.Input((3,))
+    share = Lambda(lambda t: nnx.ops.mean(nnx.ops.cast(t, "float32"), axis=-1, keepdims=True))(x > 0.0)
+    model = nnx.Model(x, nnx.layers.Dense(1)(share))
+    model.compile("sgd", "mse")
+    before = model.get_weights()[0]
+    model.fit(np.ones((4, 3)), np.zeros((4, 1)), verbose=0)
+    assert (model.get_weights()[0] != before).all()
+
+
 def test_lambda_that_changes_the_shape():
     model = nnx.Sequential([Lambda(first_column, output_shape=(1,), input_dim=3), Dense(2)])
     assert model.output_shape == (None, 2)
