@@ -69,7 +69,7 @@ class Adafactor(LayerwiseOptimizer):
     def update_parameter(
         self, parameter: Parameter, w: Array, g: Array, slots: Mapping[str, Array], learning_rate: float
     ) -> None:
-        t = self.iterations + 1
+        t = self._updates + 1
         rate, decay = min(learning_rate, 1.0 / math.sqrt(t)), 1.0 - t**self.beta_2_decay
         epsilons = self.epsilon_1, self.epsilon_2
         adafactor(w, g, slots["rows"], slots["columns"], rate, decay, *epsilons, self.clip_threshold)

@@ -74,7 +74,7 @@ class Adam(_Adaptive):
         return {**super().slot_starts(), **({"velocity_hat": 0.0} if self.amsgrad else {})}
 
     def _factors(self, learning_rate: float) -> tuple[float, ...]:
-        beta_1, beta_2, t = self.beta_1, self.beta_2, self.iterations + 1
+        beta_1, beta_2, t = self.beta_1, self.beta_2, self._updates + 1
         return (learning_rate * math.sqrt(1.0 - beta_2**t) / (1.0 - beta_1**t),)
 
     def _formula(self, w: Array, g: Array, slots: Mapping[str, Array], *factors: Any) -> None:
@@ -140,7 +140,7 @@ class Adamax(_Adaptive):
         return {"momentum": 0.0, "norm": 0.0}
 
     def _factors(self, learning_rate: float) -> tuple[float, ...]:
-        return (learning_rate / (1.0 - self.beta_1 ** (self.iterations + 1)),)
+        return (learning_rate / (1.0 - self.beta_1 ** (self._updates + 1)),)
 
     def _formula(self, w: Array, g: Array, slots: Mapping[str, Array], *factors: Any) -> None:
         (rate,), m, u = factors, slots["momentum"], slots["norm"]
@@ -170,7 +170,7 @@ class Nadam(_Adaptive):
     """
 
     def _factors(self, learning_rate: float) -> tuple[float, ...]:
-        t = self.iterations + 1
+        t = self._updates + 1
         now, following = self._decay_at(t), self._decay_at(t + 1)
         product = self.product_until(t)
         rate_m = learning_rate * following / (1.0 - product * following)

@@ -57,7 +57,7 @@ class Lamb(LayerwiseOptimizer):
     def update_parameter(
         self, parameter: Parameter, w: Array, g: Array, slots: Mapping[str, Array], learning_rate: float
     ) -> None:
-        beta_1, beta_2, t = self.beta_1, self.beta_2, self.iterations + 1
+        beta_1, beta_2, t = self.beta_1, self.beta_2, self._updates + 1
         corrections = 1.0 / (1.0 - beta_1**t), 1.0 / (1.0 - beta_2**t)
         m, v = slots["momentum"], slots["velocity"]
         lamb(w, g, m, v, learning_rate, beta_1, beta_2, *corrections, self.epsilon)

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequenc
 from typing import Any, Self
 
 from nnx.backends import Array, array_namespace
-from nnx.optimizers.numbers import Iterations
 from nnx.optimizers.optimizer import Optimizer, optimizers
 from nnx.parameters import FlatParameters, Parameter, slices_of
 from nnx.precision import narrow, wide
@@ -182,7 +181,7 @@ class MultiOptimizer(Optimizer):
     def variables(self) -> list[Any]:
         """The number of updates, and what each optimiser goes on from."""
         return [
-            Iterations(self.iterations).of(self),
+            self.iterations,
             *(variable for one in self.optimizers for variable in one.variables),
         ]
 

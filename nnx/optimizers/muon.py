@@ -94,7 +94,7 @@ class Muon(LayerwiseOptimizer):
     ) -> None:
         m = slots["momentum"]
         if not self.is_for_muon(parameter):
-            beta_1, beta_2, t = self.adam_beta_1, self.adam_beta_2, self.iterations + 1
+            beta_1, beta_2, t = self.adam_beta_1, self.adam_beta_2, self._updates + 1
             rate = learning_rate * self.adam_lr_ratio * math.sqrt(1.0 - beta_2**t) / (1.0 - beta_1**t)
             reshape = array_namespace(w).reshape
             w, g, m, v = (reshape(piece, (-1,)) for piece in (w, g, m, slots["velocity"]))

@@ -40,7 +40,14 @@ class Rate(float):
 
 
 class Iterations(int):
-    """The number of updates that an optimiser has done, which `assign` replaces in the optimiser."""
+    """The number of updates that an optimiser has done, which `assign` replaces in the optimiser.
+
+    >>> import nnx
+    >>> optimizer = nnx.optimizers.SGD(0.1)
+    >>> optimizer.iterations.assign(100)
+    >>> optimizer.iterations, int(optimizer.iterations.numpy())
+    (100, 100)
+    """
 
     name = "iterations"
     shape = ()
@@ -50,9 +57,18 @@ class Iterations(int):
         self._optimizer = optimizer
         return self
 
+    @property
+    def value(self) -> int:
+        """The number, as Python has it."""
+        return int(self)
+
     def assign(self, value: Any) -> None:
         """Give the optimiser another number of updates, so that a schedule goes on from there."""
         self._optimizer.iterations = int(value)
+
+    def assign_add(self, value: Any) -> None:
+        """Let the optimiser have done so many updates more."""
+        self.assign(self._optimizer.iterations + int(value))
 
     def numpy(self) -> np.ndarray:
         """The number, as NumPy has it."""

@@ -267,9 +267,16 @@ class Optimizer(Configurable):
     # The learning rate
 
     @property
-    def iterations(self) -> int:
-        """The number of updates so far. Setting it starts a new round of gradient accumulation."""
+    def _updates(self) -> int:
         return self._steps // (self.gradient_accumulation_steps or 1)
+
+    @property
+    def iterations(self) -> Iterations:
+        """The number of updates so far. Setting it starts a new round of gradient accumulation.
+
+        It is a number that also has `assign` and `numpy`, as in Keras.
+        """
+        return Iterations(self._updates).of(self)
 
     @iterations.setter
     def iterations(self, value: int) -> None:
@@ -450,7 +457,7 @@ class Optimizer(Configurable):
         """
         rate = [] if isinstance(self._learning_rate, LearningRateSchedule) else [self.learning_rate]
         return [
-            Iterations(self.iterations).of(self),
+            self.iterations,
             *rate,
             *(Parameter(view, name, trainable=False) for name, view in self.slots.views().items()),
         ]
@@ -671,7 +678,7 @@ class Optimizer(Configurable):
 
     def _follow(self, values: Array) -> None:
         """Move the average towards the parameters, after they were updated."""
-        average, iterations = self.slots["average"], self.iterations
+        average, iterations = self.slots["average"], self._updates
         if iterations == 0:
             average[...] = values
         else:

@@ -59,7 +59,7 @@ class ScheduleFreeAdamW(Optimizer):
         return {"momentum": None, "velocity": 0.0}
 
     def update(self, w: Array, g: Array, learning_rate: float) -> None:
-        t, slots = self.iterations + 1, self.slots
+        t, slots = self._updates + 1, self.slots
         rate = learning_rate * min(t / self.warmup_steps, 1.0) if self.warmup_steps else learning_rate
         correction = 1.0 / (1.0 - self.beta_2**t)
         numbers = (rate, correction, 1.0 / t, self.beta_1, self.beta_2, self.epsilon)
