@@ -7,7 +7,7 @@ import functools
 import inspect
 import types
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -450,6 +450,8 @@ class Layer(ComparedAttributes, Configurable, Advising):
         check_name(name.partition("/")[0], f"a weight of {self.name}")
         if any(parameter.name == name for parameter in self.own_weights):
             raise ValueError(f"{self.name} already has a weight {name!r}; names must be unique in a layer")
+        if not isinstance(shape, Iterable):
+            raise TypeError(f"{self.name}: the shape of {name} must be a tuple of sizes, got {shape!r}: ({shape},)")
         if not all(is_integer(size, least=0) for size in shape):
             raise ValueError(
                 f"{self.name}: a {name} of shape {shortened(str(tuple(shape)))} cannot be made: expected integers, so "

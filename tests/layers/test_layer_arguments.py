@@ -292,6 +292,11 @@ def test_what_keras_has_and_nnx_has_not(mistake: Callable[[], Any], message: str
         mistake()
 
 
+def test_a_number_is_no_shape():
+    with pytest.raises(TypeError, match=r"dense: the shape of scale must be a tuple of sizes, got 3: \(3,\)"):
+        Dense(2).add_weight(shape=3, name="scale")
+
+
 def test_arguments_that_do_nothing_are_not_saved():
     for layer in (Dense(2), nnx.layers.Embedding(3, 2), nnx.layers.BatchNormalization(synchronized=True)):
         config = layer.get_config()
