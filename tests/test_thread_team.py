@@ -118,7 +118,18 @@ def frozen() -> tuple[Any, Any, Any, dict[str, Any]]:
     return model, features(5), labels(), {}
 
 
-MODELS = [dense, convolutional, recurrent, several, own_layers, own_model, frozen]
+def masked() -> tuple[Any, Any, Any, dict[str, Any]]:
+    words = np.random.default_rng(5).integers(0, 9, (ROWS, 6))
+    words[:, 3:] *= np.random.default_rng(6).integers(0, 2, (ROWS, 3))
+    steps = layers.Embedding(9, 4, mask_zero=True)(inputs := layers.Input((6,), dtype="int32"))
+    outputs = [layers.Dense(3, "softmax", name="kind")(steps), layers.Dense(1, name="size")(steps)]
+    model = nnx.Model(inputs, outputs)
+    losses = [nnx.losses.SparseCategoricalCrossentropy(ignore_class=1), nnx.losses.MeanSquaredError(reduction="sum")]
+    model.compile("adam", losses, loss_weights=[2.0, 0.1])
+    return model, words, [words % 3, features(6, 1)], {}
+
+
+MODELS = [dense, convolutional, recurrent, several, own_layers, own_model, frozen, masked]
 
 
 def trained(make: Callable[[], Any], count: int) -> tuple[list[np.ndarray], dict[str, list[float]]]:

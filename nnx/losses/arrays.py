@@ -41,5 +41,17 @@ def asarray_like(values: Any, like: Array) -> Array:
     return backend_of(like).put_beside(like, host)
 
 
+def weighted_steps(counts: Array | None, weight: Array | None) -> Array | None:
+    """Numbers of steps times the weights of samples, steps or values; what is None does not count.
+
+    Axes that one of them lacks are the last ones.
+    """
+    if counts is None or weight is None:
+        return weight if counts is None else counts
+    xp, ndim = array_namespace(counts), max(len(counts.shape), len(weight.shape))
+    counts, weight = (xp.reshape(x, (*x.shape, *(1,) * (ndim - len(x.shape)))) for x in (counts, weight))
+    return counts * weight
+
+
 def _is_floating(array: Array) -> bool:
     return bool(array_namespace(array).isdtype(array.dtype, "real floating"))

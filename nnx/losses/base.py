@@ -19,7 +19,7 @@ from nnx.backends import Array, Namespace, array_namespace, is_array
 from nnx.backends.base import refuse_masked
 from nnx.functional.loss_functions import scaled_sum
 from nnx.in_place import sparing
-from nnx.losses.arrays import as_arrays, asarray_like
+from nnx.losses.arrays import as_arrays, asarray_like, weighted_steps
 from nnx.losses.targets import require_same_shape
 from nnx.members import Advising
 from nnx.names import name_of_class
@@ -99,10 +99,13 @@ class Loss(ComparedAttributes, Configurable, Advising):
         """The value of each sample, or one of the batch; in the fast form a pair: the values, and their pullback."""
         raise NotImplementedError(f"{type(self).__name__} has to define call(y_true, y_pred)")
 
-    def forward(self, y_true: Array, y_pred: Array, sample_weight: Any = None) -> tuple[Array, Callable[..., Array]]:
+    def forward(
+        self, y_true: Array, y_pred: Array, sample_weight: Any = None, mask: Array | None = None
+    ) -> tuple[Array, Callable[..., Array]]:
         """The loss of a batch, a 0-d array on its device, and `pullback(dloss=1.0)` -> the cotangent of y_pred.
 
         sample_weight : a weight for each sample, (n,) or (n, 1), or for each value.
+        mask : of y_pred, over its first axes: 1 for what counts, 0 for the rest, by which no mean divides.
 
         Of predictions in float16 the loss is computed in float32, where squares and sums have room.
         """
@@ -111,9 +114,11 @@ class Loss(ComparedAttributes, Configurable, Advising):
         given, other = y_pred, self.dtype is not None or getattr(y_pred.dtype, "itemsize", 4) == 2  # bytes
         if other:
             y_true, y_pred = self._to_compute_in(y_true, y_pred)
-        sample_weight = self._counted(y_true, y_pred, sample_weight)
+        counted = self._counted(y_true, y_pred)
         values, pullback_values = self._checked_call(y_true, y_pred)
         xp = array_namespace(values)
+        if mask is not None or counted is not None:
+            sample_weight = self._weights_of_counted(values, mask, counted, sample_weight)
         weight = None if sample_weight is None else fit_weights(sample_weight, values)
         loss, scale = self._reduce(xp, values, weight)
 
@@ -173,20 +178,25 @@ class Loss(ComparedAttributes, Configurable, Advising):
     def check_targets(self, y_true: np.ndarray, output_shape: Shape) -> None:
         """Raise ValueError for targets, on the host, that cannot be meant for this loss and that shape of outputs."""
 
-    def _counted(self, y_true: Array, y_pred: Array, sample_weight: Any) -> Any:
-        """The weights, for a loss that leaves samples out."""
-        return sample_weight
+    def _counted(self, y_true: Array, y_pred: Array) -> Array | None:
+        """Which values count, booleans, for a loss that leaves samples out; None where all do."""
+        return None
 
-    def _weights_of_counted(self, counts: Array, y_pred: Array, sample_weight: Any) -> Array:
-        """0 where a value does not count; for a mean, the others weigh total / counted, as in Keras."""
-        xp = array_namespace(y_pred)
-        weight = xp.astype(counts, y_pred.dtype)
-        if sample_weight is not None:
-            sample_weight = fit_weights(sample_weight, weight)
+    def _weights_of_counted(
+        self, values: Array, mask: Array | None, counted: Array | None, sample_weight: Any
+    ) -> Array:
+        """The weights, and 0 for what the mask or the loss itself leaves out.
+
+        For a mean over all values the others weigh total / counted, as in Keras: by one factor, of what both leave.
+        """
+        xp = array_namespace(values)
+        counts: Any = weighted_steps(*(None if x is None else xp.astype(x, values.dtype) for x in (mask, counted)))
         if self.reduction in ("mean", "sum_over_batch_size"):
-            part = ranks.share() / math.prod(counts.shape)  # of the whole batch, for each value
-            weight = weight / xp.maximum(ranks.total(xp.sum(weight)) * part, part)
-        return weight if sample_weight is None else weight * sample_weight
+            size = math.prod(counts.shape) / ranks.share()  # of the whole batch
+            counts = counts * (size / xp.maximum(ranks.total(xp.sum(counts)), 1.0))
+        if sample_weight is not None:
+            counts = weighted_steps(counts, fit_weights(sample_weight, values))
+        return counts
 
     def _checked_call(self, y_true: Array, y_pred: Array) -> tuple[Array, Pullback]:
         """The values and their pullback, which is derived where `call` returns the values alone."""

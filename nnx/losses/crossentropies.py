@@ -325,13 +325,13 @@ class SparseCategoricalCrossentropy(_Crossentropy):
     def is_mean_over_rows(self) -> bool:
         return self.ignore_class is None and super().is_mean_over_rows
 
-    def _counted(self, y_true: Array, y_pred: Array, sample_weight: Any) -> Any:
+    def _counted(self, y_true: Array, y_pred: Array) -> Array | None:
         if self.ignore_class is None:
-            return sample_weight
+            return None
         shape = list(y_pred.shape)
         del shape[self.axis]
-        counts = array_namespace(y_pred).reshape(y_true, tuple(shape)) != self.ignore_class
-        return self._weights_of_counted(counts, y_pred, sample_weight)
+        counted: Array = array_namespace(y_pred).reshape(y_true, tuple(shape)) != self.ignore_class
+        return counted
 
     def check_targets(self, y_true: np.ndarray, output_shape: Shape) -> None:
         require_labels(self.name, y_true, output_shape, self.axis, self.ignore_class)

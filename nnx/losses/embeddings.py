@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from nnx import functional
@@ -54,12 +52,12 @@ class Circle(LossFunctionWrapper):
         }
         super().__init__(functional.circle, reduction, name, dtype, **options)
 
-    def _counted(self, y_true: Array, y_pred: Array, sample_weight: Any) -> Any:
+    def _counted(self, y_true: Array, y_pred: Array) -> Array | None:
         xp = array_namespace(y_pred)
         labels = xp.reshape(y_true, (-1, 1))
         of_class = xp.sum(xp.astype(labels == xp.matrix_transpose(labels), xp.int64), axis=-1)
-        counts = xp.logical_and(of_class > (1 if self._options["remove_diagonal"] else 0), of_class < of_class.shape[0])
-        return self._weights_of_counted(counts, y_pred, sample_weight)
+        others = 1 if self._options["remove_diagonal"] else 0
+        return xp.logical_and(of_class > others, of_class < of_class.shape[0])
 
     def check_targets(self, y_true: np.ndarray, output_shape: Shape) -> None:
         if len(output_shape) != 2 or y_true.shape[1:] not in ((), (1,)) or (y_true != np.floor(y_true)).any():

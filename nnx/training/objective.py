@@ -14,6 +14,7 @@ import numpy as np
 from nnx import losses, metrics, ranks
 from nnx.backends import Array, array_namespace, is_array, to_numpy
 from nnx.losses import Loss
+from nnx.losses.arrays import weighted_steps
 from nnx.metrics import Metric
 from nnx.metrics.base import added, on_host
 from nnx.metrics.tally import RunningSum
@@ -71,9 +72,11 @@ class OutputObjective(ComparedAttributes):
         copied.metrics = [(copy.deepcopy(metric), weighted) for metric, weighted in self.metrics]
         return copied
 
-    def forward(self, y: Array, output: Array, sample_weight: Array | None) -> tuple[Array, Callable[..., Array]]:
-        """The loss, and its pullback. `output` are logits if `takes_logits`."""
-        loss, pullback = self.training_loss.forward(y, output, sample_weight)  # type: ignore[union-attr]
+    def forward(
+        self, y: Array, output: Array, sample_weight: Array | None, counts: Array | None = None
+    ) -> tuple[Array, Callable[..., Array]]:
+        """The loss, and its pullback. `output` are logits if `takes_logits`, `counts` its mask as numbers."""
+        loss, pullback = self.training_loss.forward(y, output, sample_weight, counts)  # type: ignore[union-attr]
         if self._unreduced and loss.shape:  # one's own, which might have returned a number
             raise _needs_reduction(self.loss)
         if self.weight == 1.0:
@@ -224,15 +227,25 @@ class Objective:
         )
 
     def forward(
-        self, ys: Sequence[Array], outputs: Sequence[Array], sample_weights: Sequence[Array | None]
+        self,
+        ys: Sequence[Array],
+        outputs: Sequence[Array],
+        sample_weights: Sequence[Array | None],
+        counts: Sequence[Array | None] = (),
     ) -> tuple[list[Array], Callable[[float], list[Any]]]:
-        """The losses of all outputs, and the pullback of their weighted sum to the outputs."""
+        """The losses of all outputs, and the pullback of their weighted sum to the outputs.
+
+        counts : as for `watch`.
+        """
         if len(self.by_output) == 1:
-            loss, pullback = self.by_output[0].forward(ys[0], outputs[0], sample_weights[0])
+            loss, pullback = self.by_output[0].forward(
+                ys[0], outputs[0], sample_weights[0], counts[0] if counts else None
+            )
             return [loss], lambda dloss: [pullback(dloss)]
+        columns = zip(ys, outputs, sample_weights, counts or [None] * len(self.by_output), strict=True)
         pairs = [
-            one.forward(y, output, weight) if one.loss is not None else (None, None)
-            for one, y, output, weight in zip(self.by_output, ys, outputs, sample_weights, strict=True)
+            one.forward(*column) if one.loss is not None else (None, None)
+            for one, column in zip(self.by_output, columns, strict=True)
         ]
         return [loss for loss, _ in pairs], lambda dloss: [None if p is None else p(dloss) for _, p in pairs]
 
@@ -430,18 +443,6 @@ class Objective:
         for name, result in zip(self._names_beside(metrics), results, strict=True):
             found |= {own: value_of(one) for own, one in result.items()} if isinstance(result, dict) else {name: result}
         return dict(zip(found, read_values(list(found.values())), strict=True))
-
-
-def weighted_steps(counts: Array | None, weight: Array | None) -> Array | None:
-    """Numbers of steps times the weights of samples, steps or values; what is None does not count.
-
-    Axes that one of them lacks are the last ones.
-    """
-    if counts is None or weight is None:
-        return weight if counts is None else counts
-    xp, ndim = array_namespace(counts), max(len(counts.shape), len(weight.shape))
-    counts, weight = (xp.reshape(x, (*x.shape, *(1,) * (ndim - len(x.shape)))) for x in (counts, weight))
-    return counts * weight
 
 
 def distribute(value: Any, outputs: list[str], what: str) -> list[Any]:

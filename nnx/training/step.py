@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import math
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -22,7 +21,7 @@ from nnx.structure import first_given, leaves, rebuild
 from nnx.training import thread_team
 from nnx.training.host_data import widened
 from nnx.training.model_plans import ModelPlan, ModelPlans, metrics_noted
-from nnx.training.objective import Objective, weighted_steps
+from nnx.training.objective import Objective
 from nnx.training.pipeline import InputPipeline
 from nnx.training.setup import PenalisedLayers
 from nnx.training.thread_team import (
@@ -394,13 +393,13 @@ class BatchStep:
                 )
             if setup.widens:
                 outputs, pullback = widened(outputs, pullback)
-            of_samples, counts = weights, []
+            counts: list[Array | None] = []
             if masks[0] is not None or (len(masks) > 1 and any(mask is not None for mask in masks)):
                 counts = [mask_as_numbers(*each) for each in zip(masks, outputs, strict=True)]
-                weights = [masked_weights(*each) for each in zip(weights, counts, strict=True)]
+                ys = [with_axis_of_values(*each) for each in zip(ys, outputs, counts, strict=True)]
             if weights[0] is not None or (len(weights) > 1 and any(weight is not None for weight in weights)):
                 ys = [with_axis_of_values(*each) for each in zip(ys, outputs, weights, strict=True)]
-            parts, pullback_loss = objective.forward(ys, outputs, weights)
+            parts, pullback_loss = objective.forward(ys, outputs, weights, counts)
             loss = objective.total(parts)
             for layer in penalised:
                 for penalty in layer.activity_penalties or ():
@@ -412,7 +411,7 @@ class BatchStep:
         for index in setup.logits:
             if objective.by_output[index].metrics:
                 predictions[index] = model.activate(outputs[index], index)[0]
-        return loss, parts, pullback_loss, (ys, predictions, of_samples, counts), pullback
+        return loss, parts, pullback_loss, (ys, predictions, weights, counts), pullback
 
     # As users give it: these are the methods of the model, which document them
 
@@ -493,7 +492,7 @@ def mask_as_numbers(mask: Array | None, output: Array) -> Array | None:
 
 
 def with_axis_of_values(y: Array, output: Array, weight: Array | None) -> Array:
-    """Targets of steps that have a weight each, (n, time), in the form (n, time, 1) that the output has.
+    """Targets of steps that have a weight, or a mask, each, (n, time), in the form (n, time, 1) that the output has.
 
     Without weights of steps the loss may take them as they are.
     """
@@ -501,15 +500,6 @@ def with_axis_of_values(y: Array, output: Array, weight: Array | None) -> Array:
         return y
     of_steps = any(size > 1 for size in weight.shape[1:])
     return array_namespace(y).expand_dims(y, axis=-1) if of_steps else y
-
-
-def masked_weights(weight: Array | None, counts: Array | None) -> Array | None:
-    """Sample weights in which steps that do not count have none, and the others share theirs, as in Keras."""
-    if counts is None:
-        return weight
-    xp = array_namespace(counts)
-    size = math.prod(counts.shape) / ranks.share()
-    return weighted_steps(counts * (size / xp.maximum(ranks.total(xp.sum(counts)), 1.0)), weight)
 
 
 def is_host(x: Any) -> bool:
