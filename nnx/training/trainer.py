@@ -66,7 +66,7 @@ class Trainer:
         self.step.require_alone("compile")
         optimizer = None if optimizer is None else optimizers.resolve(optimizer)
         names = None if model.output_names is None else list(model.output_names)
-        structure = model.output_structure if model.built else None
+        structure = None if names is None else model.output_structure  # one that only holds layers has none
         objective = Objective(loss, metrics, weighted_metrics, loss_weights, names, structure)
         model.optimizer, model.objective = optimizer, objective
         if loss is not None:  # else a subclass may have something of that name

@@ -382,14 +382,37 @@ class Adversarial(nnx.Model):
         return {"critic_loss": self.critic_loss.result(), "generator_loss": self.generator_loss.result()}
 
 
-def adversarial():
+def adversarial(kind=Adversarial):
     nnx.random.set_seed(4)
-    model = Adversarial(
+    model = kind(
         nnx.Sequential([nnx.Input((4,)), layers.Dense(6, activation="tanh"), layers.Dense(1)]),
         nnx.Sequential([nnx.Input((2,)), layers.Dense(6, activation="tanh"), layers.Dense(4)]),
     )
     model.compile(optimizers.Adam(0.01), optimizers.Adam(0.02), losses.BinaryCrossentropy(from_logits=True))
     return model
+
+
+class BuiltByHand(Adversarial):
+    """As Keras' guides have it where all that is inside is built."""
+
+    def __init__(self, critic, generator):
+        super().__init__(critic, generator)
+        self.built = True
+
+
+@pytest.mark.parametrize("kind", [Adversarial, BuiltByHand])
+def test_what_only_holds_others_is_compiled_before_and_after_it_is_built(kind):
+    expected, model = adversarial(), adversarial(kind)
+    for again in range(2):
+        if again:
+            for one in (expected, model):
+                one.compile(optimizers.SGD(0.1), optimizers.SGD(0.1), losses.BinaryCrossentropy(from_logits=True))
+        assert (
+            model.fit(X, batch_size=10, verbose=0, shuffle=False).history
+            == expected.fit(X, batch_size=10, verbose=0, shuffle=False).history
+        )
+    for mine, theirs in zip(model.get_weights(), expected.get_weights(), strict=True):
+        assert_close(mine, theirs, 0.0, 0.0)
 
 
 def test_networks_against_each_other(backend):

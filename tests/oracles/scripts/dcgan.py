@@ -42,6 +42,7 @@ class GAN(keras.Model):
         self.generator = generator
         self.latent_dim = latent_dim
         self.seed_generator = keras.random.SeedGenerator(1337)
+        self.built = True
 
     def compile(self, d_optimizer, g_optimizer, loss_fn):
         super().compile()
