@@ -20,7 +20,7 @@ from nnx.metrics.base import added, on_host
 from nnx.metrics.tally import RunningSum
 from nnx.metrics.variable import value_of
 from nnx.parameters import ComparedAttributes
-from nnx.structure import leaves, leaves_like, ordered_keys
+from nnx.structure import leaves, leaves_like, ordered_keys, rebuild
 
 
 class OutputObjective(ComparedAttributes):
@@ -119,9 +119,11 @@ class Objective:
         }
         self._is_nested = _is_nested(structure)
         self._given = {what: _along(structure, value, what) for what, value in given.items()}
+        self._losses_first = _places_of_losses(structure, loss)
         self.by_output: list[OutputObjective] = []
         self.held: list[Metric] = []
         self.outputs: list[str] = []
+        self._order_of_losses: list[int] = []
         self._total = RunningSum()
         self._parts: list[RunningSum] = []
         self._count = 0
@@ -137,6 +139,12 @@ class Objective:
         self.outputs = outputs
         self.by_output = [OutputObjective(*column) for column in zip(*columns, strict=True)]
         self._parts = [RunningSum() for _ in outputs]
+        first = [
+            outputs.index(place) if isinstance(place, str) and place in outputs else place
+            for place in self._losses_first
+        ]
+        places = range(len(outputs))
+        self._order_of_losses = list(dict.fromkeys([*(place for place in first if place in places), *places]))
 
     def of(self, outputs: list[str]) -> Objective:
         """Itself, with losses and metrics assigned to these outputs."""
@@ -202,11 +210,23 @@ class Objective:
 
     @property
     def names(self) -> list[str]:
-        """The names of what `evaluate` returns: "loss", the losses of several outputs, then the metrics."""
-        return self._names_beside(self.metrics)
+        """The names of what `evaluate` returns, in its order, which is that of Keras.
 
-    def _names_beside(self, metrics: list[tuple[str, Metric]]) -> list[str]:
-        return [*self._names_of_losses, *(name for name, _ in metrics)]
+        "loss", the losses of several outputs, then the metrics of one output as they were given, and those that are
+        held. The metrics of several outputs are the last, in the order of their names.
+        """
+        metrics = self.metrics
+        return list(self._in_order(dict.fromkeys([*self._names_of_losses, *(name for name, _ in metrics)]), metrics))
+
+    def _in_order(self, found: dict[str, Any], metrics: list[tuple[str, Metric]]) -> dict[str, Any]:
+        """Results in the order of `names`; those that a metric names itself are the last too."""
+        several = len(self.by_output) > 1
+        compiled = {metric for one in self.by_output for metric, _ in one.metrics} if several else ()
+        first = [
+            *self._names_of_losses,
+            *(name for name, metric in metrics if metric not in compiled and name in found),
+        ]
+        return {name: found[name] for name in [*first, *sorted(set(found) - set(first), key=str)]}
 
     @property
     def _names_of_losses(self) -> list[str]:
@@ -214,8 +234,11 @@ class Objective:
 
     @property
     def _counted(self) -> list[int]:
-        """The outputs whose losses are watched apart: those that have one, if several have."""
-        found = [index for index, one in enumerate(self.by_output) if one.loss is not None]
+        """The outputs whose losses are watched apart: those that have one, if several have.
+
+        In the order of a dict of losses for a dict of outputs, else in that of the outputs.
+        """
+        found = [index for index in self._order_of_losses if self.by_output[index].loss is not None]
         return found if len(found) > 1 else []
 
     @property
@@ -440,8 +463,10 @@ class Objective:
         metrics = self.metrics
         results = [*losses, *(value_of(metric.result()) for _, metric in metrics)]
         found: dict[str, Any] = {}
-        for name, result in zip(self._names_beside(metrics), results, strict=True):
+        for name, result in zip([*self._names_of_losses, *(name for name, _ in metrics)], results, strict=True):
             found |= {own: value_of(one) for own, one in result.items()} if isinstance(result, dict) else {name: result}
+        if len(self.by_output) > 1 or any(isinstance(result, dict) for result in results):
+            found = self._in_order(found, metrics)
         return dict(zip(found, read_values(list(found.values())), strict=True))
 
 
@@ -499,6 +524,28 @@ def _entries(structure: Any, value: Any, what: str) -> Iterator[Any]:
             yield from _entries(part, entry, what)
     else:
         yield value
+
+
+def _places_of_losses(structure: Any, loss: Any) -> list[Any]:
+    """The outputs in the order of a dict of losses, where that counts; places, or names while places are not known.
+
+    For a list of outputs their own order counts.
+    """
+    if not isinstance(loss, dict) or isinstance(structure, list | tuple):
+        return []
+    return list(loss if structure is None else _along_keys(rebuild(structure, range(len(leaves(structure)))), loss))
+
+
+def _along_keys(places: Any, loss: Any) -> Iterator[int]:
+    """The leaves of a structure in the order of the dicts in another one."""
+    if isinstance(places, dict) and isinstance(loss, dict):
+        for key in loss:
+            yield from _along_keys(places.get(key, []), loss[key])
+    elif isinstance(places, list | tuple) and isinstance(loss, list | tuple):
+        for place, one in zip(places, loss, strict=False):
+            yield from _along_keys(place, one)
+    else:
+        yield from leaves(places)
 
 
 def _only(entry: Any) -> Any:

@@ -17,7 +17,7 @@ from nnx.locks import lock, reentrant_lock
 from nnx.optimizers import Optimizer
 from nnx.parameters import Freezing, recorders
 from nnx.plans.plan import NotPlannable, Plan
-from nnx.structure import first_given, leaves, rebuild
+from nnx.structure import first_given, leaves, ordered_keys, rebuild
 from nnx.training import thread_team
 from nnx.training.host_data import widened
 from nnx.training.model_plans import ModelPlan, ModelPlans, metrics_noted
@@ -509,9 +509,9 @@ def is_host(x: Any) -> bool:
 
 
 def as_returned(logs: dict[str, float], return_dict: bool) -> Any:
-    """Results as Keras gives them: a number, a list of the loss and the metrics, or a dict."""
+    """Results as Keras gives them: a number, a list of the loss and the metrics, or a dict in the order of its keys."""
     if return_dict:
-        return dict(logs)
+        return {name: logs[name] for name in ordered_keys(logs)}
     values = list(logs.values())
     return values[0] if len(values) == 1 else values
 

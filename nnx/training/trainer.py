@@ -152,7 +152,8 @@ class Trainer:
                     if validation is not None and _is_due(run.epoch, validation_freq):
                         validation.name = f"the validation after epoch {run.epoch + 1}"
                         results = self._evaluate(validation, listeners, model.require_compiled())
-                        logs.update({f"val_{name}": results[name] for name in sorted(results)})
+                        logs |= {f"val_{name}": result for name, result in results.items()}
+                        logs = {name: logs[name] for name in sorted(logs)}
                     if run.epoch == initial_epoch and np.isnan(logs.get("loss", 0.0)).any():
                         warn_of_missing_values(x=x, y=y, sample_weight=sample_weight)
                     run.end_epoch(logs)

@@ -328,7 +328,8 @@ def test_a_loss_of_ones_own_for_outputs_without_compiled_losses():
 def test_no_result_takes_the_name_of_another_one(names: list[str], expected: list[str]):
     model = make(Dense(3), metrics=[nnx.metrics.MeanSquaredError(name=name) for name in names])
     history = model.fit(X, ONE_HOT, validation_data=(X, ONE_HOT), verbose=0).history
-    assert list(history) == [*sorted(["loss", *expected]), *(f"val_{name}" for name in sorted(["loss", *expected]))]
+    names = ["loss", *expected]
+    assert list(history) == sorted([*names, *(f"val_{name}" for name in names)])
 
 
 def test_no_metric_of_an_output_takes_the_name_of_its_loss():
@@ -336,5 +337,48 @@ def test_no_metric_of_an_output_takes_the_name_of_its_loss():
     model = nnx.Model(x, [Dense(3, name="a")(x), Dense(3, name="b")(x)])
     model.compile("sgd", "mse", metrics=[[nnx.metrics.MeanAbsoluteError(name="loss")], []])
     results = model.evaluate(X, [ONE_HOT, ONE_HOT], verbose=0, return_dict=True)
-    assert list(results) == ["loss", "a_loss", "b_loss", "a_loss_1"]
+    assert model.metrics_names == ["loss", "a_loss", "b_loss", "a_loss_1"]
+    assert list(results) == ["a_loss", "a_loss_1", "b_loss", "loss"]
     assert_close(results["loss"], results["a_loss"] + results["b_loss"], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("outputs", "loss", "expected"),
+    [
+        ("list", "mse", "zeta alpha"),
+        ("list", {"alpha": "mse", "zeta": "mse"}, "zeta alpha"),
+        ("dict", "mse", "alpha zeta"),
+        ("dict", ["mse", "mse"], "alpha zeta"),
+        ("dict", {"zeta": "mse", "alpha": "mse"}, "zeta alpha"),
+        ("dict", {"zeta": "mse"}, ""),
+        ("not built", {"zeta": "mse", "alpha": "mse"}, "zeta alpha"),
+    ],
+)
+def test_results_of_several_outputs_are_in_the_order_of_keras(outputs: str, loss: Any, expected: str):
+    """The losses of the outputs, as the outputs or a dict of losses have them; then the metrics by their names."""
+
+    class Apart(nnx.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.zeta, self.alpha = Dense(3, name="zeta"), Dense(3, name="alpha")
+
+        def call(self, x: Any) -> Any:
+            ends = {"zeta": self.zeta(x), "alpha": self.alpha(x)}
+            return list(ends.values()) if outputs == "list" else ends
+
+    model = Apart()
+    if outputs != "not built":
+        x = nnx.Input((4,))
+        model = nnx.Model(x, model.call(x))
+    watched = {"zeta": ["mse", "mae"], "alpha": "mae"}
+    model.compile("sgd", loss, metrics=watched, weighted_metrics={"zeta": "mae"})
+    y = [ONE_HOT, 1.0 - ONE_HOT] if outputs == "list" else {"alpha": 1.0 - ONE_HOT, "zeta": ONE_HOT}
+    named = model.test_on_batch(X, y, return_dict=True)
+    metrics = ["alpha_mae", "zeta_mae", "zeta_mse", "zeta_weighted_mae"]
+    names = ["loss", *(f"{name}_loss" for name in expected.split()), *metrics]
+    assert model.metrics_names == names
+    assert list(named) == sorted(names)
+    for found in (model.test_on_batch(X, y), model.evaluate(X, y, verbose=0)):
+        assert found == pytest.approx([named[name] for name in names], rel=1e-5)
+    history = model.fit(X, y, validation_data=(X, y), verbose=0).history
+    assert list(history) == sorted([*names, *(f"val_{name}" for name in names)])
