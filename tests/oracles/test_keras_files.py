@@ -94,6 +94,13 @@ for name, layers in {
     # one loss of a layer in each model: of several, Keras 3.15 on JAX may leave some out
     "activity": [lambda lib: lib.Dense(4, activity_regularizer="l2")],
     "activity layer": [lambda lib: lib.Dense(4), lambda lib: lib.ActivityRegularization(l2=0.01)],
+    "layers as activations": [
+        lambda lib: lib.Dense(4, activation=lib.LeakyReLU(0.4)),
+        lambda lib: lib.Dense(4, activation=lib.ELU(0.3)),
+        lambda lib: lib.Activation(lib.ReLU(max_value=0.5, negative_slope=0.1)),
+        lambda lib: lib.Dense(3, activation=lib.Activation(lib.LeakyReLU(0.1))),
+        lambda lib: lib.Dense(3, activation=lib.Softmax()),
+    ],
     "relu": [lambda lib: lib.Dense(4), lambda lib: lib.ReLU(max_value=1.0, negative_slope=0.1, threshold=0.1)],
     "leaky relu": [lambda lib: lib.Dense(4), lambda lib: lib.LeakyReLU(0.2)],
     "elu": [lambda lib: lib.Dense(4), lambda lib: lib.ELU(0.7)],
@@ -259,6 +266,30 @@ kind(
     "embedding, mask",
     stack(lambda lib: lib.Embedding(9, 4, mask_zero=True), lambda lib: lib.LSTM(3), lambda lib: lib.Dense(2)),
     padded(5, 9),
+)
+
+
+kind(
+    "layers as activations, recurrent",
+    stack(
+        lambda lib: lib.LSTM(
+            3, activation=lib.LeakyReLU(0.4), recurrent_activation=lib.ReLU(max_value=1.0), return_sequences=True
+        ),
+        lambda lib: lib.Bidirectional(lib.GRU(3, activation=lib.ELU(0.3), return_sequences=True)),
+        lambda lib: lib.RNN(lib.SimpleRNNCell(3, activation=lib.LeakyReLU(0.4)), return_sequences=True),
+        lambda lib: lib.TimeDistributed(lib.Dense(3, activation=lib.LeakyReLU(0.4))),
+    ),
+    SEQUENCE,
+)
+kind(
+    "layers as activations, images",
+    stack(
+        lambda lib: lib.Conv2D(3, 3, activation=lib.LeakyReLU(0.4)),
+        lambda lib: lib.DepthwiseConv2D(2, activation=lib.ELU(0.3)),
+        lambda lib: lib.SeparableConv2D(3, 2, activation=lib.LeakyReLU(0.4)),
+        lambda lib: lib.Conv2DTranspose(2, 2, activation=lib.ReLU(negative_slope=0.2)),
+    ),
+    IMAGE,
 )
 
 

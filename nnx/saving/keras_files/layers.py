@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from nnx import layers as nnx_layers
+from nnx.layers.activation import read_activation
 from nnx.layers.layer import Layer, registry
 from nnx.names import did_you_mean, nearest, shortened
 from nnx.registry import constructor_arguments, find_custom
-from nnx.saving.keras_files.objects import class_name_of, leftover, made_argument, plain
+from nnx.saving.keras_files.objects import class_name_of, is_layer, leftover, made_argument, plain
 
 __all__ = ["LayerReader"]
 
@@ -192,6 +193,8 @@ class LayerReader:
                     arguments["batch_input_shape"] = _tuples(value)
             elif name in _INNER and name in known:
                 arguments[name] = self._inner_layers(value)
+            elif name in known and name.endswith("activation") and is_layer(value):
+                arguments[name] = self._activation(value, f"{name} of {label}")
             elif name in known:
                 arguments[name] = made_argument(name, value, label)
             else:
@@ -205,6 +208,17 @@ class LayerReader:
         if isinstance(value, list):
             return [self.layer(one) for one in value]
         return None if value is None else self.layer(value)
+
+    def _activation(self, config: dict[str, Any], label: str) -> Any:
+        """A layer that is the activation of another one."""
+        layer: Any = self.layer(config)
+        try:
+            read_activation(layer)
+        except TypeError:
+            raise ValueError(f"the {label} is a {type(layer).__name__}, which nnx does not take as one") from None
+        if layer.activity_regularizer is not None:
+            raise ValueError(f"the {label} has an activity_regularizer, which nnx does not count there")
+        return layer
 
     def _dtype(self, value: Any, label: str) -> str | None:
         """The dtype of a configuration, which may be a policy."""

@@ -15,6 +15,7 @@ from nnx.schedules import schedules
 
 __all__ = [
     "class_name_of",
+    "is_layer",
     "leftover",
     "made_argument",
     "made_loss",
@@ -29,6 +30,7 @@ _BY_SUFFIX: dict[str, Any] = {
     "initializer": initializers.registry,
     "regularizer": regularizers.registry,
     "constraint": constraints.registry,
+    "activation": activations.registry,
 }
 
 # What configurations of objects have that is not an argument here, and the values that say nothing.
@@ -113,8 +115,8 @@ def settings_for(cls: Any, config: Any, where: str) -> dict[str, Any]:
 def found_class(registry: Registry[Any], config: Mapping[str, Any], where: str) -> tuple[Any, bool]:
     """The class or function that a configuration names, and whether it is somebody's own."""
     name = class_name_of(config)
-    for one in (config.get("registered_name"), name):
-        own = find_custom(one) if isinstance(one, str) else None
+    for one in _names_of(config):
+        own = find_custom(one)
         if own is not None:
             return own, True
     if name == "function" and isinstance(config.get("config"), str):
@@ -154,10 +156,14 @@ def made(registry: Registry[Any], value: Any, where: str) -> Any:
     if "class_name" not in value:
         raise ValueError(f"{where}: not the configuration of {named_kind(registry.kind)}: {shortened(str(value))}")
     cls, own = found_class(registry, value, where)
-    if not inspect.isclass(cls):
-        return cls
     label = f"{class_name_of(value)} of {where}"
     config = value.get("config") or {}
+    if not inspect.isclass(cls):
+        if isinstance(config, dict):
+            for key, item in config.items():
+                if key != "name":
+                    leftover(cls, key, item, label, _DROPPED)
+        return cls
     if own:
         return cls.from_config(config) if hasattr(cls, "from_config") else cls(**config)
     return cls(**settings_for(cls, config, label))
@@ -170,12 +176,22 @@ def made_argument(name: str, value: Any, where: str) -> Any:
     suffix = name.rpartition("_")[2]
     if suffix in _BY_SUFFIX:
         return made(_BY_SUFFIX[suffix], value, f"{name} of {where}")
-    if suffix == "activation":
-        found = made(activations.registry, value, f"{name} of {where}")
-        if isinstance(found, dict) or hasattr(found, "get_config"):
-            raise ValueError(f"{where} has a layer as its activation, which nnx does not have")
-        return found
     return plain(value, where)
+
+
+def is_layer(value: Any) -> bool:
+    """Whether what describes an activation is the configuration of a layer, and not of a function, or a name."""
+    if not isinstance(value, dict) or not isinstance(value.get("class_name"), str):
+        return False
+    if value["class_name"] in ("function", "__lambda__"):
+        return False
+    own = next(filter(None, map(find_custom, _names_of(value))), None)
+    return own is None or inspect.isclass(own)
+
+
+def _names_of(config: Mapping[str, Any]) -> list[str]:
+    """The names that custom objects may have an object of a configuration by."""
+    return [name for name in (config.get("registered_name"), class_name_of(config)) if isinstance(name, str)]
 
 
 # How a model was compiled

@@ -152,6 +152,8 @@ def _arguments(layer: Any, dtype: str) -> dict[str, Any]:
         if isinstance(inner, Layer) and key in ("layer", "backward_layer", "cell"):
             kept[key] = _layer_config(inner, dtype)
             kept[key]["config"].pop("zero_output_for_mask", None)
+        elif isinstance(inner, Layer) and key.endswith("activation"):
+            kept[key] = _layer_config(inner, dtype)
         elif key == "cells":
             kept[key] = [_layer_config(cell, dtype) for cell in inner or ()]
         else:
@@ -199,6 +201,8 @@ def _described(value: Mapping[str, Any]) -> dict[str, Any]:
     for module, registry in _MODULES:
         if name in registry.objects:
             return _object(module, _CLASS_NAMES.get(name, name), config)
+    if isinstance(getattr(nnx_layers, name, None), type):  # in an argument of a class of the user's
+        return _object("keras.layers", name, config)
     own = find_custom(name)
     registered = name if own is None else get_registered_name(own)
     return {"module": None, "class_name": name, "config": config, "registered_name": registered}

@@ -800,6 +800,74 @@ def test_graphs_that_are_none(path: Path, change: Callable[[Any], None], words: 
         load_model(path)
 
 
+ACTIVATIONS: dict[str, Callable[[], Any]] = {
+    "LeakyReLU": lambda: layers.LeakyReLU(0.4),
+    "ELU": lambda: layers.ELU(0.3),
+    "ReLU": lambda: layers.ReLU(max_value=0.5, negative_slope=0.1, threshold=0.2),
+    "Softmax": lambda: layers.Softmax(),
+    "Activation": lambda: layers.Activation(layers.LeakyReLU(0.4)),
+    "a name": lambda: layers.Activation("tanh"),
+}
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_a_layer_as_an_activation(path: Path, name: str):
+    make = ACTIVATIONS[name]
+    inner = [Dense(5, activation=make()), layers.Reshape((5, 1)), layers.GRU(3, make(), recurrent_activation=make())]
+    model = nnx.Sequential([Input((4,)), *inner, layers.Activation(make())])
+    model.save(path)
+    again = load_model(path)
+    assert_close(again.predict(X, verbose=0), model.predict(X, verbose=0), 0.0, 0.0)
+    kind, config = type(make()), make().get_config()
+    for found in (again.layers[0].activation, again.layers[2].recurrent_activation, again.layers[3].activation):
+        assert type(found) is kind
+        assert {**found.get_config(), "name": config["name"]} == config
+    described = json.loads(members(path)["config.json"])["config"]["layers"][1]["config"]["activation"]
+    assert (described["module"], described["class_name"]) == ("keras.layers", kind.__name__)
+
+
+def test_a_layer_of_ones_own_as_an_activation(path: Path):
+    class Steep(layers.LeakyReLU):
+        pass
+
+    model = nnx.Sequential([Input((4,)), Dense(3, activation=Steep(0.7))])
+    model.save(path)
+    again = load_model(path, custom_objects={"Steep": Steep})
+    assert_close(again.predict(X, verbose=0), model.predict(X, verbose=0), 0.0, 0.0)
+    with pytest.raises(ValueError, match="unknown layer 'Steep'"):
+        load_model(path)
+
+
+@pytest.mark.parametrize(
+    ("activation", "words"),
+    [
+        (
+            {"class_name": "Dropout", "config": {"rate": 0.5}},
+            "activation of Dense 'first' is a Dropout, which nnx does not",
+        ),
+        ({"class_name": "PReLU", "config": {}}, "activation of Dense 'first' is a PReLU, which nnx does not take"),
+        ({"class_name": "LeakyReLU", "config": {"width": 3}}, "LeakyReLU '' has width=3, which nnx does not have"),
+        ({"class_name": "leaky_relu", "config": {"negative_slope": 0.4}}, "unknown layer 'leaky_relu'"),
+        (
+            {"class_name": "ReLU", "config": {"activity_regularizer": {"class_name": "L2", "config": {}}}},
+            "activation of Dense 'first' has an activity_regularizer, which nnx does not count there",
+        ),
+    ],
+)
+def test_activations_that_nnx_does_not_have(saved: Path, activation: dict[str, Any], words: str):
+    change_config(saved, lambda config: config["config"]["layers"][1]["config"].update(activation=activation))
+    with pytest.raises(ValueError, match=rf"cannot load .*m\.keras: .*{words}"):
+        load_model(saved)
+
+
+def test_arguments_of_a_function_are_not_dropped(saved: Path):
+    function = {"module": "keras.metrics", "class_name": "mean_squared_error", "config": {"axis": 3}}
+    metric = {"class_name": "MeanMetricWrapper", "config": {"name": "mse", "fn": function}}
+    change_config(saved, lambda config: config["compile_config"].update(metrics=[metric]))
+    with pytest.raises(ValueError, match="mean_squared_error of a metric has axis=3, which nnx does not have"):
+        load_model(saved)
+
+
 def test_a_feature_space_of_keras():
     """The file was written by Keras 3.15.1 on TensorFlow, and so were the numbers of the first row."""
     space = nnx.models.load_model(Path(__file__).parent / "feature_space-3.15.1.keras")
