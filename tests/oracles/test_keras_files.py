@@ -313,6 +313,13 @@ def nested(lib: Any, *_: Any) -> Any:
     return lib.Model(x, lib.layers.Dense(2)(lib.layers.Multiply()([inner(first), inner(stacked(first))])))
 
 
+def frozen_base(lib: Any, *_: Any) -> Any:
+    x = lib.Input((6,))
+    base = lib.Sequential([lib.Input((6,)), lib.layers.Dense(4, "relu"), lib.layers.BatchNormalization()], name="base")
+    base.trainable = False
+    return lib.Model(x, lib.layers.Dense(2)(base(x, training=False)))
+
+
 def merging(lib: Any, *_: Any) -> Any:
     x = lib.Input((6,))
     a, b = lib.layers.Dense(4)(x), lib.layers.Dense(4, "relu")(x)
@@ -401,6 +408,7 @@ def volumes(lib: Any, *_: Any) -> Any:
 
 kind("two inputs", two_inputs, [numbers(4), numbers(3)], loss=["mse", "mae"], loss_weights=[1.0, 0.5])
 kind("nested", nested, VECTOR)
+kind("frozen base", frozen_base, VECTOR)
 kind("merging", merging, VECTOR)
 kind("operators", operators, VECTOR, lambda lib: lib.optimizers.SGD(0.001))  # squares grow
 kind("attention", attention, SEQUENCE)

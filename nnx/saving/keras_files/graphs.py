@@ -12,6 +12,7 @@ from nnx.layers.layer import Layer, registry
 from nnx.names import shortened
 from nnx.saving.keras_files.objects import class_name_of, plain
 from nnx.saving.keras_files.operators import Operator, is_operator
+from nnx.saving.keras_files.training_flag import read_flag
 from nnx.structure import leaves
 
 __all__ = ["functional_from"]
@@ -45,6 +46,7 @@ class _Graph:
         self.values: dict[_Key, Any] = {}
         self.calls: dict[_Key, tuple[list[Any], dict[str, Any]]] = {}
         self._legacy_offsets: dict[str, int] = {}
+        self._legacy: set[_Key] = set()  # the calls that are written as Keras 2 does
         for config in configs:
             self._add(reader, config)
         self._with_masks = self._masked()
@@ -81,8 +83,10 @@ class _Graph:
             self.values[name, 0] = layer.symbol()
             return
         for number, node in enumerate(nodes):
-            arguments = _legacy_call(node) if isinstance(node, list) else _call(node, name)
-            self.calls[name, number + self._legacy_offsets.get(name, 0)] = arguments
+            key = name, number + self._legacy_offsets.get(name, 0)
+            if isinstance(node, list):
+                self._legacy.add(key)
+            self.calls[key] = _legacy_call(node) if isinstance(node, list) else _call(node, name)
 
     def _refs(self, value: Any) -> Iterator[tuple[str, int, int]]:
         if isinstance(value, _Tensor):
@@ -128,7 +132,12 @@ class _Graph:
             raise ValueError(f"{shortened(key[0])!r} computes with a mask, which nnx does not read")
         if not any(isinstance(part, Symbol) for part in leaves([args, *kwargs.values()])):
             raise ValueError(f"{shortened(key[0])!r} is called on nothing")
-        return layer(*args, **kwargs)
+        if "training" in kwargs and key not in self._legacy:  # Keras 2 has there only what somebody said
+            kwargs["training"] = read_flag(layer, kwargs["training"])
+        try:
+            return layer(*args, **kwargs)
+        except TypeError as error:  # an argument that the layer does not have
+            raise ValueError(f"the call of {shortened(key[0])!r} in the graph cannot be made: {error}") from error
 
     def ports(self, described: Any, what: str) -> Any:
         """The inputs or outputs, nested as they were given; a list of one is that one."""
@@ -167,8 +176,7 @@ def _call(node: Any, name: str) -> tuple[list[Any], dict[str, Any]]:
     """The arguments of a call as Keras 3 writes it."""
     if not isinstance(node, dict) or not isinstance(node.get("args"), list) or not isinstance(node.get("kwargs"), dict):
         raise ValueError(f"a call of {shortened(name)!r} is {shortened(str(node))}")
-    kwargs = {key: value for key, value in node["kwargs"].items() if key != "training"}  # Keras takes the model's
-    return _tensors(node["args"], name), _tensors(kwargs, name)
+    return _tensors(node["args"], name), _tensors(node["kwargs"], name)
 
 
 def _tensors(value: Any, name: str) -> Any:

@@ -19,6 +19,7 @@ from nnx.registry import find_custom, get_registered_name, serialize
 from nnx.saving.keras_files import optimizer_state
 from nnx.saving.keras_files.operators import class_of_operation, written_call
 from nnx.saving.keras_files.places import kind_of_model
+from nnx.saving.keras_files.training_flag import written_flag
 from nnx.schedules import schedules
 from nnx.structure import leaves, rebuild
 
@@ -281,21 +282,25 @@ def _call(node: Node, keys: Mapping[Any, tuple[str, int, int]], owner: str) -> d
 
     layer: Any = node.layer
     refs = [tensor(symbol) for symbol in node.inputs]
-    if node.options.get("training") is not None:
-        raise ValueError(
-            f"{layer.name} is called with training={node.options['training']}, which Keras does not keep: it takes "
-            f"that of the model. Save the model under a name that ends in .safetensors"
-        )
     kwargs = {
         key: rebuild(value, [tensor(part) for part in leaves(value)]) if key in node.symbolic_options else value
         for key, value in node.options.items()
+        if key not in ("training", "arguments")
     }
+    flag = node.options.get("training")
+    flag = None if flag is None else written_flag(layer, flag)
+    if flag is not None:
+        kwargs["training"] = flag
     if isinstance(layer, Operation):
         return {"args": _operands(layer, refs), "kwargs": {}}
     if isinstance(layer, FunctionCall):
         return {"args": written_call(layer, refs)[1], "kwargs": {}}
     if isinstance(layer, Recurrent | nnx_layers.RNN | nnx_layers.Bidirectional) and len(refs) > 1:
         return {"args": refs[:1], "kwargs": {**kwargs, "initial_state": refs[1:]}}
+    named = node.options.get("arguments")  # of a call whose arrays are not its first arguments
+    if named is not None:
+        first, *others = ((name, rebuild(one, [refs[i] for i in leaves(one)])) for name, one in named.items())
+        return {"args": [first[1]], "kwargs": {**dict(others), **kwargs}}
     structure = layer.input_structure
     fits = structure is not None and len(leaves(structure)) == len(refs)
     return {"args": list(rebuild(structure, refs)) if fits else refs, "kwargs": kwargs}

@@ -773,7 +773,7 @@ def test_functions_of_ops_in_a_graph(path: Path):
         (lambda x: nnx.ops.norm(x, axis=(1, 2)), r"ops.norm with axis=\[1, 2\] cannot be in a file of Keras"),
         (lambda x: nnx.ops.quantile(x, 0.5, axis=1), "ops.quantile with axis=1 cannot be in a file of Keras"),
         (lambda x: nnx.ops.allclose(x, x), "ops.allclose cannot be in a file of Keras, which has no class for it"),
-        (lambda x: layers.BatchNormalization()(x, training=False), "training=False, which Keras does not keep"),
+        (lambda x: layers.Dropout(0.5)(x, training=False), "training=False, which in a file of Keras cannot be told"),
     ],
 )
 def test_functions_that_keras_does_not_read(path: Path, function: Callable[[Any], Any], words: str):
@@ -790,6 +790,11 @@ def test_functions_that_keras_does_not_read(path: Path, function: Callable[[Any]
         (lambda calls: calls["args"][0]["config"].update(keras_history=["nobody", 0, 0]), "uses call 0 of 'nobody'"),
         (lambda calls: calls["args"][0]["config"].update(keras_history=["x", 0, 7]), "uses output 7 of call 0 of 'x'"),
         (lambda calls: calls.update(args=[]), "'a' is called on nothing"),
+        (lambda calls: calls["kwargs"].update(training="no"), "a is called with training='no', expected true or false"),
+        (
+            lambda calls: calls["kwargs"].update(width=3),
+            "the call of 'a' in the graph cannot be made: a takes no 'width'",
+        ),
     ],
 )
 def test_graphs_that_are_none(path: Path, change: Callable[[Any], None], words: str):
@@ -798,6 +803,63 @@ def test_graphs_that_are_none(path: Path, change: Callable[[Any], None], words: 
     change_config(path, lambda config: change(config["config"]["layers"][1]["inbound_nodes"][0]))
     with pytest.raises(ValueError, match=rf"cannot load .*m\.keras: .*{words}"):
         load_model(path)
+
+
+def flagged(x: Any) -> Any:
+    return layers.BatchNormalization(name="one")(layers.Dense(3)(x), training=False)
+
+
+def test_training_in_a_call_is_kept(path: Path):
+    x = Input((4,))
+    model = nnx.Model(x, Dense(2)(flagged(x)))
+    model.compile("sgd", "mse")
+    with pytest.warns(
+        UserWarning, match="one is called with training=False. The file says so, and nnx does so, but Keras 3"
+    ):
+        model.save(path)
+    again = load_model(path)
+    for one in (model, again):
+        one.fit(X, Y, epochs=2, shuffle=False, verbose=0)
+    for mine, expected in zip(again.get_weights(), model.get_weights(), strict=True):
+        assert_close(mine, expected, 0.0, 0.0)
+    assert_close(again.get_layer("one").moving_mean.numpy(), np.zeros(3), 0.0, 0.0)
+
+
+def test_training_in_a_call_of_a_frozen_layer_is_no_news_to_keras(path: Path):
+    x = Input((4,))
+    model = nnx.Model(x, Dense(2)(flagged(x)))
+    model.get_layer("one").trainable = False
+    model.save(path)
+    assert load_model(path).composition.program.nodes[1].options == {"training": False}
+
+
+def test_training_in_a_call_as_keras_2_writes_it(path: Path):
+    """There stands only what somebody said: a Dropout that is called with training=False is one that never drops."""
+    x = Input((4,), name="x")
+    nnx.Model(x, layers.Dropout(0.5, name="one")(x)).save(path)
+    for said in ({}, {"training": False}, {"training": 1}, {"training": None}):
+        node = [["x", 0, 0, said]]
+        change_config(path, lambda config, node=node: config["config"]["layers"][1].update(inbound_nodes=[node]))
+        (found,) = load_model(path).composition.program.nodes
+        assert found.options == ({} if said.get("training") is None else {"training": bool(said["training"])})
+
+
+def test_training_that_keras_writes_at_every_call_says_nothing(path: Path):
+    x = Input((4,))
+    nnx.Model(x, layers.Dropout(0.5)(x)).save(path)
+    for said, kept in (({"training": False}, {}), ({"training": True}, {"training": True}), ({"training": None}, {})):
+        change_config(
+            path, lambda config, said=said: config["config"]["layers"][1]["inbound_nodes"][0].update(kwargs=said)
+        )
+        (found,) = load_model(path).composition.program.nodes
+        assert found.options == kept
+
+
+def test_training_in_a_call_that_makes_no_difference_is_not_written(path: Path):
+    x = Input((4,))
+    nnx.Model(x, Dense(2, name="one")(layers.LayerNormalization()(x, training=True), training=False)).save(path)
+    described = json.loads(members(path)["config.json"])["config"]["layers"]
+    assert all(call["kwargs"] == {} for layer in described for call in layer["inbound_nodes"])
 
 
 ACTIVATIONS: dict[str, Callable[[], Any]] = {
