@@ -112,6 +112,8 @@ def _layer_config(layer: Any, dtype: str, name: str | None = None) -> dict[str, 
         return _object(module, kind, {"name": name, **written_call(layer, [None] * len(layer.dtypes))[0]})
     if isinstance(layer, ActivationWithOptions):
         function = serialize(layer.get_config()["activation"])
+        if function == "relu":  # whose operation takes no arguments
+            return _object("keras.layers", "ReLU", {"name": name, **layer.options, "dtype": _policy(dtype)})
         return _object("keras.src.ops.nn", _camel(function), {"name": name, **layer.options})
     if isinstance(layer, Pipeline):  # which takes nothing else
         inside = [_layer_config(one, dtype) for one in layer.layers]
