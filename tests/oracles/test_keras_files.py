@@ -626,7 +626,7 @@ def test_what_nnx_writes_is_read_by_keras(name: str, trained: Any, tmp_path: Pat
 def headed(lib: Any, *_: Any) -> Any:
     x = lib.Input((6,))
     hidden = lib.layers.BatchNormalization()(lib.layers.Dense(4, "tanh")(x))
-    return lib.Model(x, lib.layers.Dense(3, "softmax", dtype="float32")(hidden))
+    return lib.Model(x, lib.layers.Dense(3, lib.layers.Softmax(), dtype="float32")(hidden))
 
 
 def gated(lib: Any, *_: Any) -> Any:

@@ -156,7 +156,7 @@ def _arguments(layer: Any, dtype: str) -> dict[str, Any]:
             kept[key] = _layer_config(inner, dtype)
             kept[key]["config"].pop("zero_output_for_mask", None)
         elif isinstance(inner, Layer) and key.endswith("activation"):
-            kept[key] = _layer_config(inner, dtype)
+            kept[key] = _layer_config(inner, layer.dtype or dtype)  # it computes in the layer's
         elif key == "cells":
             kept[key] = [_layer_config(cell, dtype) for cell in inner or ()]
         else:
