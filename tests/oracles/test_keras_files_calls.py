@@ -175,6 +175,45 @@ def test_what_is_read_trains_like_the_same_script_in_nnx(name: str, tmp_path: Pa
         assert_close(weight.numpy(), before, 0.0, 0.0)
 
 
+def fine_tuned(lib: Any, frozen: bool) -> Any:
+    """A head on a base that is called with training=False."""
+    x = lib.Input((6,))
+    parts = [lib.layers.Dense(4, "tanh"), lib.layers.BatchNormalization()]
+    inner = lib.Sequential([lib.Input((6,)), *parts], name="base")
+    inner.trainable = not frozen
+    model = lib.Model(x, lib.layers.Dense(2)(inner(x, training=False)))
+    generator = Generator(4)
+    model.set_weights([np.float32(generator.uniform(w.shape, 0.2, 1.0)) for w in model.get_weights()])
+    model.compile(lib.optimizers.Adam(0.01), "mse")
+    return model
+
+
+def losses(model: Any) -> np.ndarray:
+    return np.asarray(model.fit(X, Y, batch_size=4, epochs=3, shuffle=False, verbose=0).history["loss"])
+
+
+@pytest.mark.filterwarnings("ignore:Skipping variable loading for optimizer")
+@pytest.mark.parametrize("writes", ["nnx", "keras"])
+def test_a_frozen_base_is_trained_with_the_same_losses(writes: str, tmp_path: Path):
+    here, there = (nnx, keras) if writes == "nnx" else (keras, nnx)
+    model = fine_tuned(here, frozen=True)
+    model.save(tmp_path / "m.keras")
+    back = there.models.load_model(tmp_path / "m.keras")
+    assert_close(losses(back), losses(model), 1e-5, 1e-5)
+    assert_equal_predictions(back, model)
+
+
+def test_keras_trains_a_base_that_is_called_at_inference(tmp_path: Path):
+    """Where this fails, Keras does what it documents: then nnx and Keras do the same, and no warning is due."""
+    theirs = fine_tuned(keras, frozen=False)
+    before = np.asarray(theirs.get_layer("base").layers[1].moving_mean)
+    losses(theirs)
+    assert np.abs(np.asarray(theirs.get_layer("base").layers[1].moving_mean) - before).min() > 0.0
+    ours = fine_tuned(nnx, frozen=False)
+    losses(ours)
+    assert_close(ours.get_layer("base").layers[1].moving_mean.numpy(), before, 0.0, 0.0)
+
+
 @pytest.mark.parametrize("name", NOT_SAID)
 def test_what_keras_writes_by_itself_says_nothing(name: str, tmp_path: Path):
     """Keras writes `training=False` into the call of every Dropout, which drops in training nevertheless."""
