@@ -76,7 +76,8 @@ class OutputObjective(ComparedAttributes):
         self, y: Array, output: Array, sample_weight: Array | None, counts: Array | None = None
     ) -> tuple[Array, Callable[..., Array]]:
         """The loss, and its pullback. `output` are logits if `takes_logits`, `counts` its mask as numbers."""
-        loss, pullback = self.training_loss.forward(y, output, sample_weight, counts)  # type: ignore[union-attr]
+        masked = () if counts is None else (counts,)  # a loss of one's own may not know them
+        loss, pullback = self.training_loss.forward(y, output, sample_weight, *masked)  # type: ignore[union-attr]
         if self._unreduced and loss.shape:  # one's own, which might have returned a number
             raise _needs_reduction(self.loss)
         if self.weight == 1.0:
