@@ -512,3 +512,29 @@ def test_another_number_of_features_than_it_was_built_for() -> None:
     with pytest.raises(ValueError, match=r"^lstm: expected an input of shape \(batch, time, 4\), got \(3, 5, 3\)"):
         layer(X[..., :3])
     assert layer(X[:, :2]).shape == (BATCH, 2)  # another length is fine
+
+
+WORDS = np.asarray([[1, 2, 0, 0], [3, 4, 5, 0]])
+CELLS = [(nnx.layers.LSTM, 2), (nnx.layers.GRU, 1), (nnx.layers.SimpleRNN, 1)]
+
+
+@pytest.mark.parametrize(("kind", "states"), CELLS)
+def test_a_mask_counts_beside_a_state(kind, states, backend):
+    """Which Keras 3.15 leaves out; `findings/keras_recurrent_layers_forget_masks_beside_a_state.sh`."""
+    words, given = nnx.Input((4,), dtype="int32"), [nnx.Input((3,)) for _ in range(states)]
+    embedded, layer = nnx.layers.Embedding(9, 3, mask_zero=True)(words), kind(3)
+    alone, stated = nnx.Model(words, layer(embedded)), nnx.Model([words, *given], layer(embedded, initial_state=given))
+    x, zeros = backend.asarray(WORDS, "int32"), [backend.asarray(np.zeros((2, 3)))] * states
+    assert_close(stated([x, *zeros]), nnx.to_numpy(alone(x)), length=4)
+
+
+@pytest.mark.parametrize("kind", [kind for kind, _ in CELLS])
+def test_what_reads_backwards_turns_the_mask_too(kind, backend):
+    """Which Keras 3.15 leaves as it was; `findings/keras_go_backwards_leaves_the_mask_forwards.sh`."""
+    words = nnx.Input((4,), dtype="int32")
+    steps = kind(3, go_backwards=True, return_sequences=True)(nnx.layers.Embedding(9, 3, mask_zero=True)(words))
+    last, turned = kind(3), nnx.ops.flip(nnx.ops.not_equal(words, 0), axis=1)
+    x = backend.asarray(WORDS, "int32")
+    read = nnx.Model(words, last(steps))(x)
+    assert_close(read, nnx.to_numpy(nnx.Model(words, last(steps, mask=turned))(x)), length=4)
+    assert (nnx.to_numpy(read) != 0).all()
