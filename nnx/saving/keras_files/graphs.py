@@ -10,6 +10,7 @@ from nnx.graph.symbol import Symbol
 from nnx.layers.input import InputLayer
 from nnx.layers.layer import Layer, registry
 from nnx.names import shortened
+from nnx.saving.keras_files.masks_beside_states import is_recurrent, warn_of_mask_beside_state
 from nnx.saving.keras_files.objects import class_name_of, plain
 from nnx.saving.keras_files.operators import Operator, is_operator
 from nnx.saving.keras_files.training_flag import read_flag
@@ -134,6 +135,9 @@ class _Graph:
             raise ValueError(f"{shortened(key[0])!r} is called on nothing")
         if "training" in kwargs and key not in self._legacy:  # Keras 2 has there only what somebody said
             kwargs["training"] = read_flag(layer, kwargs["training"])
+        without_mask = self.calls[key][1].get("mask") is None and key not in self._legacy
+        if is_recurrent(layer) and without_mask and args and ("initial_state" in kwargs or len(args) > 1):
+            warn_of_mask_beside_state(layer, args[0])
         try:
             return layer(*args, **kwargs)
         except TypeError as error:  # an argument that the layer does not have

@@ -13,10 +13,10 @@ from nnx.layers.input import InputLayer
 from nnx.layers.layer import Layer
 from nnx.layers.operation import KINDS, ActivationWithOptions, Operation
 from nnx.layers.pipeline import Pipeline
-from nnx.layers.recurrent import Recurrent
 from nnx.names import names_apart
 from nnx.registry import find_custom, get_registered_name, serialize
 from nnx.saving.keras_files import optimizer_state
+from nnx.saving.keras_files.masks_beside_states import is_recurrent, warn_of_mask_beside_state
 from nnx.saving.keras_files.operators import class_of_operation, written_call
 from nnx.saving.keras_files.places import kind_of_model
 from nnx.saving.keras_files.training_flag import written_flag
@@ -297,7 +297,9 @@ def _call(node: Node, keys: Mapping[Any, tuple[str, int, int]], owner: str) -> d
         return {"args": _operands(layer, refs), "kwargs": {}}
     if isinstance(layer, FunctionCall):
         return {"args": written_call(layer, refs)[1], "kwargs": {}}
-    if isinstance(layer, Recurrent | nnx_layers.RNN | nnx_layers.Bidirectional) and len(refs) > 1:
+    if is_recurrent(layer) and len(refs) > 1:
+        if "mask" not in kwargs:
+            warn_of_mask_beside_state(layer, node.inputs[0])
         return {"args": refs[:1], "kwargs": {**kwargs, "initial_state": refs[1:]}}
     named = node.options.get("arguments")  # of a call whose arrays are not its first arguments
     if named is not None:
