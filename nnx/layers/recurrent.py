@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from nnx.arguments import number, positive_integer
+from nnx.autodiff.array import TrackedArray
 from nnx.backends import Array, Placement, array_namespace
 from nnx.functional import Pullback
 from nnx.layers.activation import read_activation
@@ -249,7 +250,13 @@ class Recurrent(RecurrentWeights):
                 )
             return list(self.states)
         given = list(given) if isinstance(given, list | tuple) else [given]
-        first = [self.placement.asarray(state, self.dtype or self.placement.dtype) for state in given]
+        dtype = self.dtype or self.placement.dtype
+        first = [  # a tracked one has come through a graph or a layer, which have brought it here
+            state
+            if isinstance(state, TrackedArray) and str(state.dtype).endswith(dtype)
+            else self.placement.asarray(state, dtype)
+            for state in given
+        ]
         expected = (x.shape[0], self.units)
         if len(first) != self.state_count or any(tuple(state.shape) != expected for state in first):
             shapes = ", ".join(str(tuple(state.shape)) for state in first)

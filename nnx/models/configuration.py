@@ -8,9 +8,11 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from nnx.backends import to_numpy
 from nnx.descriptions import check_objects, parsed, without_other_files
 from nnx.graph.composition import Composition
 from nnx.graph.symbol import Node, Symbol
+from nnx.layers.function_call import FunctionCall
 from nnx.layers.input import Input
 from nnx.layers.layer import Layer, registry
 from nnx.losses import resolve
@@ -173,8 +175,17 @@ def clone_model(
         if model.built and not clone.built:  # a subclass, which is known by the arguments of its constructor
             clone.input_structure = model.input_structure
             clone.build(model.build_shape)
+    _give_constants(clone, model)
     _compile_alike(clone, model)
     return clone
+
+
+def _give_constants(clone: Any, model: Any) -> None:
+    """Let calls of functions in a clone have the arrays of those in the model, which no configuration has."""
+    for (_, made), (_, given) in zip(clone.walk(), model.walk(), strict=False):
+        if isinstance(made, FunctionCall) and isinstance(given, FunctionCall):
+            for constant, value in zip(made.own_weights, given.own_weights, strict=False):
+                constant.assign(to_numpy(value.value))
 
 
 @dataclasses.dataclass(frozen=True)

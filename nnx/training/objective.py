@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import inspect
 import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -76,8 +77,16 @@ class OutputObjective(ComparedAttributes):
         self, y: Array, output: Array, sample_weight: Array | None, counts: Array | None = None
     ) -> tuple[Array, Callable[..., Array]]:
         """The loss, and its pullback. `output` are logits if `takes_logits`, `counts` its mask as numbers."""
-        masked = () if counts is None else (counts,)  # a loss of one's own may not know them
-        loss, pullback = self.training_loss.forward(y, output, sample_weight, *masked)  # type: ignore[union-attr]
+        one: Any = self.training_loss
+        if counts is None:
+            loss, pullback = one.forward(y, output, sample_weight)
+        elif "mask" in inspect.signature(one.forward).parameters:
+            loss, pullback = one.forward(y, output, sample_weight, counts)
+        else:  # of one's own: steps that do not count have no weight, and the others share theirs
+            xp = array_namespace(counts)
+            size = math.prod(counts.shape) / ranks.share()
+            factor = size / xp.maximum(ranks.total(xp.sum(counts)), 1.0)
+            loss, pullback = one.forward(y, output, weighted_steps(counts * factor, sample_weight))
         if self._unreduced and loss.shape:  # one's own, which might have returned a number
             raise _needs_reduction(self.loss)
         if self.weight == 1.0:

@@ -710,3 +710,28 @@ def test_outputs_of_an_encoder_that_are_computed_from_each_other(backend, traini
     (of_first,) = gradients_and_values(outer, batch, lambda y: nnx.ops.sum(y["end"]), lambda y: [y["mean"]])
     kernel = nnx.to_numpy(outer.layers[-1].kernel.value)[:, 0]
     assert_close(backend.asarray(of_first), np.broadcast_to(kernel, of_first.shape), rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", [layers.GRU, layers.SimpleRNN])
+def test_second_derivatives_by_an_initial_state(kind, backend):
+    start, given = nnx.Input((3, 2)), nnx.Input((4,))
+    model = nnx.Model([start, given], kind(4)(start, initial_state=given))
+    x = backend.asarray(np.random.default_rng(1).random((2, 3, 2)))
+
+    def penalty(state):
+        """The squared gradient by the state, and its own gradient."""
+        with nnx.GradientTape() as outer:
+            state = outer.watch(state)
+            with nnx.GradientTape() as inner:
+                watched = inner.watch(state)
+                number = nnx.ops.sum(model([x, watched]) ** 2)
+            value = nnx.ops.sum(inner.gradient(number, watched) ** 2)
+        return float(nnx.stop_gradient(value)), nnx.to_numpy(outer.gradient(value, state))
+
+    state, step = np.random.default_rng(2).random((2, 4)).astype(np.float32), 1e-2
+    _, gradient = penalty(backend.asarray(state))
+    ahead, behind = state.copy(), state.copy()
+    ahead[0, 1] += step
+    behind[0, 1] -= step
+    difference = (penalty(backend.asarray(ahead))[0] - penalty(backend.asarray(behind))[0]) / (2 * step)
+    np.testing.assert_allclose(gradient[0, 1], difference, rtol=2e-2, atol=1e-3)

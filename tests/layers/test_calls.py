@@ -603,6 +603,16 @@ def test_truths_of_symbols():
     np.testing.assert_array_equal(numbers(given), np.float32(np.logical_and(*given)))
 
 
+def test_a_clone_has_the_arrays_of_calls(backend):
+    x, z = Input((3,)), np.float32([1.0, 0.0, 2.0])
+    inner = nnx.Model(x, nnx.ops.maximum(x, z))
+    model = nnx.Model(x, [x - z, z * x, inner(x)])
+    given = backend.asarray(np.float32(X))
+    for clone in (nnx.models.clone_model(model), nnx.models.clone_model(model, recursive=True)):
+        for made, right in zip(clone(given), model(given), strict=True):
+            np.testing.assert_array_equal(nnx.to_numpy(made), nnx.to_numpy(right))
+
+
 def test_batch_axes_are_not_broadcast_against_others():
     x, y = Input((3,)), Input((2, 3))
     with pytest.raises(ValueError, match=r"\(None, 3\) and \(None, 2, 3\) have their batch axes in different places"):

@@ -157,3 +157,26 @@ def test_steps_of_another_shape_than_the_values() -> None:
         assert_close(losses.MeanSquaredError(reduction).forward(y, p, weights, COUNTS)[0], expected)
     with pytest.raises(ValueError, match="sample_weight must have a weight for each of 3 samples"):
         losses.MeanSquaredError().forward(y, p, np.ones(4), COUNTS)
+
+
+class Own(nnx.losses.Loss):
+    """With a pullback of its own, and no mask among its arguments."""
+
+    def forward(self, y_true, y_pred, sample_weight=None):
+        difference = y_pred - y_true
+        weight = 1.0 if sample_weight is None else sample_weight[..., None]
+        size = difference.shape[0] * difference.shape[1] * difference.shape[2]
+        value = nnx.ops.sum(weight * difference * difference) / size
+        return value, lambda dloss=1.0: 2.0 * dloss * weight * difference / size
+
+
+def test_a_loss_with_a_forward_of_its_own_gets_the_mask_as_weights(backend):
+    words, targets = np.asarray([[1, 2, 0], [3, 0, 0]]), np.ones((2, 3, 2), np.float32)
+    losses = []
+    for loss in (Own(), "mse"):
+        nnx.random.set_seed(1)
+        layers = [nnx.Input((3,), dtype="int32"), nnx.layers.Embedding(6, 3, mask_zero=True), nnx.layers.Dense(2)]
+        model = nnx.Sequential(layers)
+        model.compile("sgd", loss)
+        losses.append([float(model.train_on_batch(words, targets)) for _ in range(3)])
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)
