@@ -113,7 +113,15 @@ class _Divided(Parameter):
     def __init__(self, value: Array, kernel: Parameter, pull_back: Callable[[Array], Array]) -> None:
         super().__init__(value, kernel.name)
         self._kernel, self._pull_back = kernel, pull_back
-        self.backward = kernel.backward
+
+    @property
+    def backward(self) -> Any:
+        """The kernel's, also where gradients are asked for by what did not train it when this was made."""
+        return self._kernel.backward
+
+    @backward.setter
+    def backward(self, backward: Any) -> None:
+        """Nothing: it is the kernel's."""
 
     def receive(self, cotangent: Array) -> None:
         self._kernel.receive(self._pull_back(cotangent))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 from typing import Any
 
@@ -735,3 +736,17 @@ def test_second_derivatives_by_an_initial_state(kind, backend):
     behind[0, 1] -= step
     difference = (penalty(backend.asarray(ahead))[0] - penalty(backend.asarray(behind))[0]) / (2 * step)
     np.testing.assert_allclose(gradient[0, 1], difference, rtol=2e-2, atol=1e-3)
+
+
+def test_a_kernel_that_is_divided_by_its_norm_has_its_gradient(backend):
+    """Before anything else has trained the model, and with training=True, when the layer holds the quotient."""
+
+    def gradients(nested):
+        nnx.random.set_seed(1)
+        model = nnx.Sequential([nnx.Input((3,)), layers.SpectralNormalization(layers.Dense(2))])
+        with nnx.GradientTape() if nested else contextlib.nullcontext(), nnx.GradientTape() as tape:
+            number = mean_square(model(backend.asarray(X), training=True))
+        return [nnx.to_numpy(nnx.stop_gradient(g)) for g in tape.gradient(number, model.trainable_variables)]
+
+    for mine, theirs in zip(gradients(False), gradients(True), strict=True):
+        assert_close(backend.asarray(mine), theirs, length=50)
