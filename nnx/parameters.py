@@ -187,6 +187,8 @@ class Parameter(ArrayHolder):
         >>> layer.bias.assign([2.0]).numpy()
         array([2.], dtype=float32)
         """
+        if value is None:  # of which NumPy would make NaN
+            raise TypeError(f"{self.path}: expected a value of shape {self.shape}, got None")
         value = _plain(value)
         backend = backend_of(self.value)
         is_foreign = isinstance(value, np.ndarray) and not isinstance(self.value, np.ndarray)  # such as out of a file

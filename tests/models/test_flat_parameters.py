@@ -130,3 +130,11 @@ def test_gradients_are_written_where_they_belong(backend: Placement):
     hidden, ones = X @ first, np.ones((8, 1))
     expected = [X.T @ (ones @ second.T), (ones @ second.T).sum(axis=0), hidden.T @ ones]
     assert_close(flat.grads, np.concat([part.reshape(-1) for part in expected]), 1e-5)
+
+
+def test_none_is_no_value():
+    model = nnx.Sequential([nnx.layers.Dense(1, input_dim=2)])
+    kernel = model.flat.parameters[0]
+    for give in (kernel.assign, lambda value: setattr(kernel, "value", value)):
+        with pytest.raises(TypeError, match=r"dense/kernel: expected a value of shape \(2, 1\), got None"):
+            give(None)
