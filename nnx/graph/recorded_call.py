@@ -97,7 +97,7 @@ def _called(
             _note(layer, given, y, tapes)
             return y
         penalised = _penalised(layer) if tapes and tapes[-1].losses is None else []
-        y = _computed(layer, layer.in_order(inputs), mask, training, options, tapes, penalised)
+        y = _with_masks(*_computed(layer, layer.in_order(inputs), mask, training, options, tapes, penalised))
     _note(layer, given, y, tapes)
     return y
 
@@ -110,24 +110,8 @@ def _computed(
     options: dict[str, Any],
     tapes: tuple[Tape, ...],
     penalised: list[Any],
-) -> Any:
-    """What the layer's own code returns, recorded on the tapes that are involved, with its masks."""
-    y, made = _computed_with_masks(layer, parts, mask, training, options, tapes, penalised)
-    for part, one in zip(leaves(y), as_masks(made), strict=False):
-        if isinstance(part, TrackedArray):
-            part.mask = one
-    return y
-
-
-def _computed_with_masks(
-    layer: Any,
-    parts: list[Any],
-    mask: Any,
-    training: Any,
-    options: dict[str, Any],
-    tapes: tuple[Tape, ...],
-    penalised: list[Any],
 ) -> tuple[Any, Any]:
+    """What the layer's own code returns, recorded on the tapes that are involved, and its masks."""
     options["training"] = None if training is None else bool(training)
     parts = _admitted(layer, [bared(part) for part in parts], options, tapes)
     if mask is not None:
@@ -141,6 +125,14 @@ def _computed_with_masks(
     if involved and layer.connects_outputs:
         return _run_by_calls(layer, parts, mask, options["training"], tapes)
     return _record(layer, parts, mask, options, next(iter(involved), None), bool(weights))
+
+
+def _with_masks(y: Any, masks: Any) -> Any:
+    """What a layer has computed, its tracked arrays with the masks that they carry."""
+    for part, mask in zip(leaves(y), masks if isinstance(masks, list | tuple) else [masks], strict=False):
+        if isinstance(part, TrackedArray):
+            part.mask = mask
+    return y
 
 
 def _run_by_calls(
@@ -171,7 +163,7 @@ def _run_by_calls(
                 y = called.run_call(tuple(map(_of_its_own, given)), own, during, options)
                 made = [part.mask if isinstance(part, TrackedArray) else None for part in leaves(y)]
             else:
-                y, made = _computed_with_masks(called, given, own, during, options, tapes, [])
+                y, made = _computed(called, given, own, during, options, tapes, [])
         for symbol, part in zip(node.outputs, leaves(y), strict=True):
             values[symbol.key] = part
         masks.update(zip((symbol.key for symbol in node.outputs), as_masks(made), strict=False))
@@ -225,7 +217,7 @@ def call_of_base(layer: Any, forward: Any, inputs: tuple[Any, ...], options: dic
     if mask is None:
         mask = _mask_of(parts)
     with layer.placement.computing:
-        return _computed(_Base(layer, forward), parts, mask, training, options, tapes, [])
+        return _with_masks(*_computed(_Base(layer, forward), parts, mask, training, options, tapes, []))
 
 
 def _of_its_own(part: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import math
 from collections.abc import Callable
 from typing import Any, Literal, Self
@@ -191,12 +192,21 @@ class Loss(ComparedAttributes, Configurable, Advising):
         """
         xp = array_namespace(values)
         counts: Any = weighted_steps(*(None if x is None else xp.astype(x, values.dtype) for x in (mask, counted)))
+        weight = None if sample_weight is None else fit_weights(sample_weight, values)
+        return self.weights_of_counts(counts, weight)
+
+    def weights_of_counts(self, counts: Array, weight: Array | None) -> Array:
+        """Weights times numbers, 1 for what counts; for a mean over all values these are total / counted."""
         if self.reduction in ("mean", "sum_over_batch_size"):
+            xp = array_namespace(counts)
             size = math.prod(counts.shape) / ranks.share()  # of the whole batch
             counts = counts * (size / xp.maximum(ranks.total(xp.sum(counts)), 1.0))
-        if sample_weight is not None:
-            counts = weighted_steps(counts, fit_weights(sample_weight, values))
-        return counts
+        return weighted_steps(counts, weight)
+
+    @property
+    def takes_mask(self) -> bool:
+        """Whether `forward` takes a mask; one of somebody's own may not."""
+        return _takes_mask(getattr(self.forward, "__func__", self.forward))
 
     def _checked_call(self, y_true: Array, y_pred: Array) -> tuple[Array, Pullback]:
         """The values and their pullback, which is derived where `call` returns the values alone."""
@@ -370,6 +380,11 @@ def _recorded(function: Callable[..., Any], y_true: Any, y_pred: Any, *others: A
         return primitive(lambda y_pred: function(lower(y_true), y_pred, *map(lower, others)))(y_pred)
     kind = kind_of(y_pred)
     return function(constant(y_true, kind), constant(y_pred, kind), *(constant(value, kind) for value in others))[0]
+
+
+@functools.lru_cache(maxsize=256)
+def _takes_mask(forward: Callable[..., Any]) -> bool:
+    return "mask" in inspect.signature(forward).parameters
 
 
 def fit_weights(weight: Any, values: Array) -> Array:

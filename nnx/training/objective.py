@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import inspect
 import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -80,13 +79,10 @@ class OutputObjective(ComparedAttributes):
         one: Any = self.training_loss
         if counts is None:
             loss, pullback = one.forward(y, output, sample_weight)
-        elif "mask" in inspect.signature(one.forward).parameters:
+        elif one.takes_mask:
             loss, pullback = one.forward(y, output, sample_weight, counts)
-        else:  # of one's own: steps that do not count have no weight, and the others share theirs
-            xp = array_namespace(counts)
-            size = math.prod(counts.shape) / ranks.share()
-            factor = size / xp.maximum(ranks.total(xp.sum(counts)), 1.0)
-            loss, pullback = one.forward(y, output, weighted_steps(counts * factor, sample_weight))
+        else:
+            loss, pullback = one.forward(y, output, one.weights_of_counts(counts, sample_weight))
         if self._unreduced and loss.shape:  # one's own, which might have returned a number
             raise _needs_reduction(self.loss)
         if self.weight == 1.0:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from nnx.graph.symbol import Symbol
@@ -20,16 +19,16 @@ def is_recurrent(layer: Any) -> bool:
 
 def warn_of_mask_beside_state(layer: Any, sequence: Any) -> None:
     """Warn if a mask comes with the sequence of a call with states, which has no `mask=`."""
-    if isinstance(sequence, Symbol) and _may_have_mask([sequence]):
+    if isinstance(sequence, Symbol) and _may_have_mask(sequence):
         warn_user(
             f"{layer.name} is called with initial_state= on a sequence with a mask. nnx leaves out the steps that the "
             f"mask leaves out, Keras 3 does not there: where there are such steps, their results differ"
         )
 
 
-def _may_have_mask(symbols: Sequence[Symbol]) -> bool:
-    """Whether one of these sequences comes from an Embedding or Masking that makes a mask of its steps."""
-    stack, seen = list(symbols), set()
+def _may_have_mask(sequence: Symbol) -> bool:
+    """Whether a sequence comes from an Embedding or Masking that makes a mask of its steps."""
+    stack, seen = [sequence], set()
     while stack:
         node = stack.pop().node
         if node is None or node in seen:

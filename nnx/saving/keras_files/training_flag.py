@@ -7,7 +7,6 @@ Keras writes what a layer's `call` has by default where nobody gave it: `trainin
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
 from typing import Any
 
 from nnx.layers import BatchNormalization, Pipeline, SpectralNormalization
@@ -17,11 +16,11 @@ from nnx.user_warnings import warn_user
 
 __all__ = ["read_flag", "written_flag"]
 
-_FALSE_BY_DEFAULT = """
-    AdditiveAttention AlphaDropout Attention ConvLSTM1D ConvLSTM2D ConvLSTM3D Dropout GRU GRUCell GaussianDropout
-    GaussianNoise LSTM LSTMCell RNN SimpleRNN SimpleRNNCell SpatialDropout1D SpatialDropout2D SpatialDropout3D
-    SpectralNormalization StackedRNNCells
-    """
+_FALSE_BY_DEFAULT = {
+    *("AdditiveAttention", "AlphaDropout", "Attention", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D", "Dropout"),
+    *("GRU", "GRUCell", "GaussianDropout", "GaussianNoise", "LSTM", "LSTMCell", "RNN", "SimpleRNN", "SimpleRNNCell"),
+    *("SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "SpectralNormalization", "StackedRNNCells"),
+}
 """The layers that Keras calls with `training=False` where nobody says it; with None those that are not named here."""
 
 
@@ -38,14 +37,15 @@ def written_flag(layer: Any, value: bool) -> bool | None:
     ValueError where Keras writes the same of a call without it. A warning where Keras computes something else in `fit`
     and `predict`, as it gives all layers of a graph the training of the model.
     """
-    if not any(_may_depend_on_training(one) for one in _parts(layer, set())):
+    inside = [one for _, one in layer.walk()]
+    if not any(map(_may_depend_on_training, inside)):
         return None
     if value is _by_default(layer):
         raise ValueError(
             f"{layer.name} is called with training={value}, which in a file of Keras cannot be told from a call that "
             f"does not say it. Save the model under a name that ends in .safetensors"
         )
-    if any(_depends_on_training(one) for one in _parts(layer, set())):
+    if any(map(_depends_on_training, inside)):
         warn_user(
             f"{layer.name} is called with training={value}. The file says so, and nnx does so, but Keras 3 gives it "
             "the training of the whole model, True in fit and False in predict"
@@ -62,17 +62,8 @@ def _by_default(layer: Any) -> bool | None:
         return default if isinstance(default, bool) else None
     if isinstance(layer, ImageLayer | Pipeline):
         return True
-    named = any(one.__name__ in _FALSE_BY_DEFAULT.split() for one in kind.__mro__ if one.__module__.startswith("nnx."))
+    named = any(one.__name__ in _FALSE_BY_DEFAULT for one in kind.__mro__ if one.__module__.startswith("nnx."))
     return False if named or _is_own(layer) else None
-
-
-def _parts(layer: Any, seen: set[Any]) -> Iterator[Any]:
-    """A layer and all that is in it."""
-    if layer not in seen:
-        seen.add(layer)
-        yield layer
-        for inner in layer.sublayers():
-            yield from _parts(inner, seen)
 
 
 def _depends_on_training(layer: Any) -> bool:
